@@ -1,0 +1,41 @@
+//! The ladder, as a worker is told it.
+
+use headwater_media::ladder::{Ladder, Rung};
+
+use super::{ConvertError, invalid};
+use crate::v1;
+
+impl From<Ladder> for v1::Ladder {
+    fn from(ladder: Ladder) -> Self {
+        let rung = |rung: Rung| v1::ladder::Rung {
+            name: rung.name.to_string(),
+            width: rung.width,
+            height: rung.height,
+            bitrate: rung.bitrate,
+        };
+        Self {
+            rungs: ladder.rungs.into_iter().map(rung).collect(),
+            preset: ladder.preset,
+            crf: ladder.crf,
+            max_frame_rate: ladder.max_frame_rate,
+            audio_bitrate: ladder.audio_bitrate,
+        }
+    }
+}
+
+impl TryFrom<v1::Ladder> for Ladder {
+    type Error = ConvertError;
+    fn try_from(message: v1::Ladder) -> Result<Self, ConvertError> {
+        let rung = |rung: v1::ladder::Rung| {
+            let name = rung.name.parse().map_err(|error| invalid("rungs.name", error))?;
+            Ok(Rung { name, width: rung.width, height: rung.height, bitrate: rung.bitrate })
+        };
+        Ok(Self {
+            rungs: message.rungs.into_iter().map(rung).collect::<Result<_, _>>()?,
+            preset: message.preset,
+            crf: message.crf,
+            max_frame_rate: message.max_frame_rate,
+            audio_bitrate: message.audio_bitrate,
+        })
+    }
+}

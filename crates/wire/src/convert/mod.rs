@@ -1,0 +1,66 @@
+//! Conversions between messages and the house's own types. Out of the house they can't fail; into it each one says
+//! which field was wrong.
+
+mod event;
+mod ladder;
+mod source;
+
+use bytes::Bytes;
+use headwater_hls::{MediaEvent, Opening};
+use headwater_media::{BroadcastId, SegmentSettings};
+
+use crate::v1;
+
+/// A message that the contract does not allow.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum ConvertError {
+    #[error("the field `{0}` is missing")]
+    Missing(&'static str),
+    #[error("the field `{field}` is wrong: {reason}")]
+    Invalid { field: &'static str, reason: String },
+}
+
+impl From<ConvertError> for tonic::Status {
+    fn from(error: ConvertError) -> Self {
+        Self::invalid_argument(error.to_string())
+    }
+}
+
+fn invalid(field: &'static str, reason: impl ToString) -> ConvertError {
+    ConvertError::Invalid { field, reason: reason.to_string() }
+}
+
+/// One message of a `Watch` answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum WatchMessage {
+    /// The first one, once.
+    Opening(Opening),
+    Event(MediaEvent),
+}
+
+/// Sixteen bytes on the wire.
+pub fn broadcast_id(bytes: &[u8]) -> Result<BroadcastId, ConvertError> {
+    let bytes = bytes.try_into().map_err(|_| invalid("broadcast", "it takes 16 bytes"))?;
+    Ok(BroadcastId::from_bytes(bytes))
+}
+
+pub fn broadcast_bytes(id: BroadcastId) -> Bytes {
+    Bytes::copy_from_slice(id.as_bytes())
+}
+
+impl From<SegmentSettings> for v1::SegmentSettings {
+    fn from(settings: SegmentSettings) -> Self {
+        Self { segment_ms: settings.segment_ms, part_ms: settings.part_ms }
+    }
+}
+
+impl TryFrom<v1::SegmentSettings> for SegmentSettings {
+    type Error = ConvertError;
+    fn try_from(message: v1::SegmentSettings) -> Result<Self, ConvertError> {
+        let v1::SegmentSettings { segment_ms, part_ms } = message;
+        match part_ms > 0 && part_ms <= segment_ms && segment_ms <= 60_000 {
+            true => Ok(Self { segment_ms, part_ms }),
+            false => Err(invalid("settings", format!("segments of {segment_ms} ms, parts of {part_ms} ms"))),
+        }
+    }
+}

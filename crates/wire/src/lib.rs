@@ -1,0 +1,13 @@
+//! The gRPC contract (`headwater.v1`) and the worker's protocol: generated messages and services, and conversions into
+//! the types that the rest of the house speaks. A message that came from outside is checked here, once.
+
+mod convert;
+pub mod frames;
+
+/// What the `.proto` files define.
+#[allow(clippy::all, clippy::unwrap_used, unreachable_pub, missing_docs)]
+pub mod v1 {
+    include!("generated/headwater.v1.rs");
+}
+
+pub use convert::{ConvertError, WatchMessage, broadcast_bytes, broadcast_id};
