@@ -1,0 +1,241 @@
+//! Names and numbers. Every one is a type of its own; the ones that come from outside are checked when made.
+
+use std::fmt;
+use std::str::FromStr;
+
+use uuid::Uuid;
+
+use crate::segmentation::SegmentSettings;
+use crate::time::UnixMillis;
+
+/// Why a name was refused.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum NameError {
+    #[error("a {what} must not be empty")]
+    Empty { what: &'static str },
+    #[error("a {what} has at most {limit} characters")]
+    TooLong { what: &'static str, limit: usize },
+    #[error("a {what} may hold letters, digits, '-', '_' and '.', and starts with a letter, a digit or '_'")]
+    Character { what: &'static str },
+}
+
+/// The longest stream name; object stores, URLs and Redis keys take far more.
+const STREAM_ID_LIMIT: usize = 64;
+/// The longest stream key; some platforms hand out signed tokens of several hundred characters.
+const STREAM_KEY_LIMIT: usize = 512;
+/// The longest rendition name.
+const RENDITION_ID_LIMIT: usize = 32;
+
+fn checked(what: &'static str, limit: usize, text: &str) -> Result<Box<str>, NameError> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    match text.chars().next() {
+        None => Err(NameError::Empty { what }),
+        Some(_) if text.len() > limit => Err(NameError::TooLong { what, limit }),
+        Some('-' | '.') => Err(NameError::Character { what }),
+        Some(_) if !text.chars().all(allowed) => Err(NameError::Character { what }),
+        Some(_) => Ok(text.into()),
+    }
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $limit:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Box<str>);
+
+        impl $name {
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = NameError;
+            fn from_str(text: &str) -> Result<Self, NameError> {
+                checked($what, $limit, text).map(Self)
+            }
+        }
+    };
+}
+
+macro_rules! shown {
+    ($name:ident) => {
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+name! {
+    /// The name that viewers know: the playback id, first path segment of every URL. 1 to 64 characters.
+    StreamId, "stream name", STREAM_ID_LIMIT
+}
+shown!(StreamId);
+
+name! {
+    /// One rung of the ladder or the audio: `720p`, `audio`.
+    RenditionId, "rendition name", RENDITION_ID_LIMIT
+}
+shown!(RenditionId);
+
+/// The publisher's secret. It can be compared and hashed, and it is never printed.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct StreamKey(Box<str>);
+
+impl StreamKey {
+    /// The secret itself: for looking up an input, never for a log.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for StreamKey {
+    type Err = NameError;
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        match text.len() {
+            0 => Err(NameError::Empty { what: "stream key" }),
+            1..=STREAM_KEY_LIMIT => Ok(Self(text.into())),
+            _ => Err(NameError::TooLong { what: "stream key", limit: STREAM_KEY_LIMIT }),
+        }
+    }
+}
+
+impl fmt::Debug for StreamKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StreamKey(redacted)")
+    }
+}
+
+/// One time on air. A version 7 UUID, so that ids sort by the time they were made.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BroadcastId(Uuid);
+
+impl BroadcastId {
+    /// Makes an id from the wall clock and 74 random bits, both given by the caller.
+    pub fn new(now: UnixMillis, random: &[u8; 10]) -> Self {
+        Self(uuid::Builder::from_unix_timestamp_millis(now.0, random).into_uuid())
+    }
+
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        self.0.as_bytes()
+    }
+
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(Uuid::from_bytes(bytes))
+    }
+
+    /// When the id was made.
+    pub fn made_at(&self) -> UnixMillis {
+        let (seconds, nanos) = self.0.get_timestamp().map_or((0, 0), |t| t.to_unix());
+        UnixMillis(seconds * 1_000 + u64::from(nanos) / 1_000_000)
+    }
+
+    /// The first media sequence number of this broadcast: how many segments of this length fit between the Unix
+    /// epoch and the broadcast's start.
+    ///
+    /// It is chosen once, when the broadcast is made. A broadcast makes at most one segment per segment length, so
+    /// every broadcast of a stream starts above all numbers of the ones before it, even when nothing else remembers
+    /// them: no URL is ever used twice and no cache can mix two broadcasts up.
+    pub fn first_sequence(&self, settings: &SegmentSettings) -> MediaSequence {
+        MediaSequence(self.made_at().0 / u64::from(settings.segment_ms))
+    }
+}
+
+impl FromStr for BroadcastId {
+    type Err = uuid::Error;
+    fn from_str(text: &str) -> Result<Self, uuid::Error> {
+        text.parse().map(Self)
+    }
+}
+
+impl fmt::Display for BroadcastId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for BroadcastId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+macro_rules! number {
+    ($(#[$doc:meta])* $name:ident($inner:ty)) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub $inner);
+
+        impl $name {
+            /// The number after this one.
+            #[must_use]
+            pub const fn next(self) -> Self {
+                Self(self.0 + 1)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+number! {
+    /// Fencing number of a stream's ownership. It only grows.
+    Epoch(u64)
+}
+number! {
+    /// Media sequence number of a segment (RFC 8216bis §3). The same in every rendition, never back, never skipped.
+    MediaSequence(u64)
+}
+number! {
+    /// Number of a part within its segment, from 0.
+    PartIndex(u32)
+}
+number! {
+    /// Number of a period within its broadcast, from 0.
+    PeriodNumber(u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_checked() {
+        assert_eq!("demo-1_a.b".parse::<StreamId>().unwrap().as_str(), "demo-1_a.b");
+        assert_eq!("".parse::<StreamId>(), Err(NameError::Empty { what: "stream name" }));
+        for bad in ["../x", "a/b", "-a", "ä", "a b", ".hidden"] {
+            assert_eq!(bad.parse::<StreamId>(), Err(NameError::Character { what: "stream name" }), "{bad}");
+        }
+        assert!("a".repeat(65).parse::<StreamId>().is_err());
+    }
+
+    #[test]
+    fn a_key_is_never_printed() {
+        let key: StreamKey = "hunter2".parse().unwrap();
+        assert!(!format!("{key:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_later_broadcast_starts_above_everything_an_earlier_one_can_reach() {
+        let settings = SegmentSettings::default();
+        let first = BroadcastId::new(UnixMillis(1_800_000_000_000), &[7; 10]);
+        let second = BroadcastId::new(UnixMillis(1_800_000_060_000), &[9; 10]);
+        assert_eq!(first.made_at(), UnixMillis(1_800_000_000_000));
+        let segments_of_a_minute = 30;
+        assert_eq!(
+            second.first_sequence(&settings).0,
+            first.first_sequence(&settings).0 + segments_of_a_minute
+        );
+    }
+}

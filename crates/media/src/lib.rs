@@ -1,0 +1,13 @@
+//! What flows through Headwater, as values: names, timestamps, media tags, codec configuration, the ladder and
+//! the timeline. No sockets, no clock, no environment: the same input always gives the same output.
+
+pub mod ids;
+pub mod ladder;
+pub mod segmentation;
+pub mod tag;
+pub mod time;
+
+pub use ids::{BroadcastId, Epoch, MediaSequence, PartIndex, PeriodNumber, RenditionId, StreamId, StreamKey};
+pub use segmentation::{Cut, Cutter, Grid, Placement, SegmentSettings};
+pub use tag::{Period, Tag, TagKind, TimelineEvent};
+pub use time::{MediaTime, SourceTime, UnixMillis};

@@ -1,0 +1,62 @@
+//! What travels from the proxy to the worker: the publisher's media, unwrapped and sorted into periods.
+
+use bytes::Bytes;
+
+use crate::ids::PeriodNumber;
+use crate::time::{SourceTime, UnixMillis};
+
+/// One continuous source timeline within a broadcast. A new one begins when the publisher reconnects, its
+/// timestamps jump, or its codec configuration, picture size or set of tracks changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Period {
+    pub number: PeriodNumber,
+    /// Presentation time of the first frame (of the first keyframe where there is video). Segment boundaries are
+    /// counted from here.
+    pub origin: SourceTime,
+    /// Wall-clock time of `origin`, for `EXT-X-PROGRAM-DATE-TIME`.
+    pub wall_clock: UnixMillis,
+    /// `AVCDecoderConfigurationRecord` (ISO/IEC 14496-15 §5.3.3.1); none for a broadcast without video.
+    pub video: Option<Bytes>,
+    /// `AudioSpecificConfig` (ISO/IEC 14496-3 §1.6.2.1); none for a broadcast without audio.
+    pub audio: Option<Bytes>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TagKind {
+    /// One H.264 access unit, NAL units with length prefixes as its configuration record says.
+    Video { keyframe: bool },
+    /// One raw AAC frame.
+    Audio,
+}
+
+/// One access unit of the publisher.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tag {
+    pub kind: TagKind,
+    /// Decoding time.
+    pub time: SourceTime,
+    /// Presentation time minus decoding time, in milliseconds; 0 for audio.
+    pub composition_offset: i32,
+    pub payload: Bytes,
+}
+
+impl Tag {
+    pub fn presentation_time(&self) -> SourceTime {
+        self.time.offset(i64::from(self.composition_offset))
+    }
+
+    pub fn is_video(&self) -> bool {
+        matches!(self.kind, TagKind::Video { .. })
+    }
+
+    pub fn is_keyframe(&self) -> bool {
+        matches!(self.kind, TagKind::Video { keyframe: true })
+    }
+}
+
+/// What the timeline makes of the publisher's messages. Every tag belongs to the last period before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TimelineEvent {
+    Period(Period),
+    Tag(Tag),
+}
