@@ -435,8 +435,9 @@ pub struct Broadcast {
     pub epoch: u64,
     #[prost(bool, tag = "4")]
     pub publishing: bool,
+    /// The number that the next period's first segment gets.
     #[prost(uint64, tag = "5")]
-    pub media_sequence: u64,
+    pub next_media_sequence: u64,
 }
 /// Generated client implementations.
 pub mod ingest_client {
@@ -1576,6 +1577,7 @@ pub mod worker_output {
     #[allow(clippy::all)]
     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct Stats {
+        /// Counts since the worker's start.
         #[prost(uint64, tag = "1")]
         pub frames_in: u64,
         #[prost(uint64, tag = "2")]
@@ -1584,11 +1586,14 @@ pub mod worker_output {
         pub frames_dropped: u64,
         #[prost(uint64, tag = "4")]
         pub frames_repeated: u64,
-        /// Presentation time of the newest frame that went in and of the newest that came out of every encoder.
+        /// Presentation time of the newest frame that went in, and of the newest that came out of every encoder.
         #[prost(uint64, tag = "5")]
         pub newest_in_ms: u64,
         #[prost(uint64, tag = "6")]
         pub newest_out_ms: u64,
+        /// CPU time of the worker over the last second, in thousandths of a core.
+        #[prost(uint32, tag = "7")]
+        pub cpu_millicores: u32,
     }
     #[allow(clippy::all)]
     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1599,7 +1604,7 @@ pub mod worker_output {
         /// Never an opening.
         #[prost(message, tag = "1")]
         Event(super::MediaEvent),
-        /// One per second: how the worker keeps up.
+        /// Once a second of wall-clock time, also while nothing comes in.
         #[prost(message, tag = "2")]
         Stats(Stats),
         /// The worker exits after it.
