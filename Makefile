@@ -1,0 +1,63 @@
+# What a person types. Everything installs what it is missing first (Debian's packages and the player's npm packages).
+
+SHELL := /bin/bash
+CARGO ?= cargo
+URL ?= rtmp://127.0.0.1:1935/live/demo
+
+.PHONY: run demo test test-rust test-browser lint fmt web setup setup-test bench compose-test audit clean
+
+## Runs proxy, server and origin in one process. Publish to rtmp://localhost:1935/live/demo, watch http://localhost:8080/demo
+run: setup web
+	$(CARGO) run --release --bin headwater -- up $(ARGS)
+
+## Publishes a moving test picture with a clock and a beep: make demo URL=rtmp://host:1935/live/key
+demo: setup
+	$(CARGO) run --release --bin headwater -- demo --url $(URL) $(ARGS)
+
+## All tests: unit, property, contract, end to end with real Redis, ffmpeg and GStreamer, and the page in a browser
+test: test-rust test-browser
+
+test-rust: setup-test web
+	$(CARGO) build --workspace --bins
+	$(CARGO) test --workspace
+
+test-browser: setup-test web
+	$(CARGO) build --workspace --bins
+	cd tests/browser && npm ci --ignore-scripts --no-audit --no-fund && node --test --test-concurrency=1
+
+lint: setup
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+fmt:
+	$(CARGO) fmt --all
+
+## Licences, advisories and sources of all dependencies (needs the network)
+audit:
+	command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny
+	cargo deny check
+
+## The player page, bundled into crates/origin/web/dist and from there into the origin
+web: crates/origin/web/dist/index.html
+
+crates/origin/web/dist/index.html: $(shell find crates/origin/web -path '*/node_modules' -prune -o -path '*/dist' -prune -o -type f -print)
+	deploy/setup.sh node
+	cd crates/origin/web && npm ci --ignore-scripts --no-audit --no-fund && npm run build
+	touch $@
+
+setup:
+	deploy/setup.sh build run
+
+setup-test:
+	deploy/setup.sh build run test
+
+bench: setup-test
+	$(CARGO) bench --workspace
+
+## Brings the compose stack up, publishes, plays, takes it down (needs Docker)
+compose-test:
+	deploy/compose-test.sh
+
+clean:
+	$(CARGO) clean
+	rm -rf crates/origin/web/dist crates/origin/web/node_modules tests/browser/node_modules
