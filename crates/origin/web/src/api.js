@@ -1,0 +1,63 @@
+// window.headwater: the page for tests and developers. Always true, never written to.
+//
+//   headwater.state      'waiting' | 'ready' | 'starting' | 'live' | 'buffering' | 'reconnecting' | 'ended' | 'failed'
+//                        (what each means: machine.js)
+//   headwater.latency    seconds behind the live edge, undefined while nothing plays
+//   headwater.levels     [{ index, name, width, height, bitrate, frameRate }], best first; [] before the start
+//   headwater.level      index of the level on the screen, -1 before the first and with native HLS
+//   headwater.auto       whether the level is chosen automatically
+//   headwater.select(i)  choose the level with index i, -1 for automatic choice
+//   headwater.stats()    a snapshot of everything else, see below
+
+/** @param {import('./player.js').Player} player */
+export function publish(player) {
+  window.headwater = Object.freeze({
+    get state() {
+      return player.state;
+    },
+    get latency() {
+      return player.latency;
+    },
+    get levels() {
+      return player.engine?.levels ?? [];
+    },
+    get level() {
+      return player.engine?.level ?? -1;
+    },
+    get auto() {
+      return player.engine?.auto ?? true;
+    },
+    select: (index) => player.select(index),
+    stats: () => stats(player),
+  });
+}
+
+function stats({ video, engine, latency, state }) {
+  const quality = video.getVideoPlaybackQuality?.();
+  return {
+    state,
+    engine: engine?.constructor.label,
+    currentTime: video.currentTime, // seconds of media time
+    paused: video.paused,
+    muted: video.muted,
+    playbackRate: video.playbackRate,
+    width: video.videoWidth,
+    height: video.videoHeight,
+    buffered: bufferedAhead(video), // seconds
+    latency, // seconds behind the live edge
+    targetLatency: engine?.targetLatency, // seconds
+    sourceLatency: engine?.sourceLatency, // seconds behind the publisher, by this computer's clock
+    bandwidth: engine?.bandwidth, // estimate, bits per second
+    frames: quality?.totalVideoFrames,
+    droppedFrames: quality?.droppedVideoFrames,
+    errors: engine?.errors ?? 0, // of this session, those that hls.js got over by itself included
+    lastError: engine?.lastError ?? '',
+  };
+}
+
+function bufferedAhead({ buffered, currentTime }) {
+  for (let i = 0; i < buffered.length; i++) {
+    if (buffered.start(i) <= currentTime && currentTime <= buffered.end(i)) return buffered.end(i) - currentTime;
+  }
+  return 0;
+}

@@ -1,0 +1,161 @@
+import Hls from 'hls.js';
+import { describe } from './levels.js';
+
+// The full build of hls.js, because the light one can't play an audio group (EXT-X-MEDIA), which is what origins serve.
+
+/** A second media error so soon after a recovery (milliseconds) will not be cured by another one. */
+const RECOVERY_HOLDS = 5_000;
+
+/** Neither goes away by trying again. */
+const UNPLAYABLE = new Set([
+  Hls.ErrorDetails.MANIFEST_INCOMPATIBLE_CODECS_ERROR,
+  Hls.ErrorDetails.BUFFER_INCOMPATIBLE_CODECS_ERROR,
+  Hls.ErrorDetails.BUFFER_ADD_CODEC_ERROR,
+]);
+
+/**
+ * Playlists and segments: quick first retries, for about 5 s (hls.js counts those of picture and sound together), then
+ * it is left to the page's own reconnecting. A connection that broke (no status) is retried as well, which hls.js does
+ * not do by itself: the origin may have been restarted, or replaced by another one.
+ */
+const RETRIES = {
+  maxNumRetry: 8,
+  retryDelayMs: 300,
+  maxRetryDelayMs: 2_000,
+  backoff: 'exponential',
+  shouldRetry: (config, count, timedOut, response, retry) => retry || (count < config.maxNumRetry && !response?.code),
+};
+const policy = (first, whole) => ({
+  default: {
+    maxTimeToFirstByteMs: first,
+    maxLoadTimeMs: whole,
+    timeoutRetry: { maxNumRetry: 1, retryDelayMs: 0, maxRetryDelayMs: 0 },
+    errorRetry: RETRIES,
+  },
+});
+
+const CONFIG = {
+  lowLatencyMode: true,
+  // liveSyncDuration stays unset on purpose: hls.js then aims for the playlist's PART-HOLD-BACK (or HOLD-BACK).
+  maxLiveSyncPlaybackRate: 1.1,
+  maxBufferLength: 20,
+  backBufferLength: 20,
+  capLevelToPlayerSize: true,
+  // Good enough a guess to begin with a middle rung and not with the smallest.
+  abrEwmaDefaultEstimate: 2_000_000,
+  // A rung that failed is tried again, and not left for the rest of the broadcast.
+  errorPenaltyExpireMs: 20_000,
+  playlistLoadPolicy: policy(12_000, 20_000),
+  fragLoadPolicy: policy(10_000, 30_000),
+  enableInterstitialPlayback: false,
+  enableWebVTT: false,
+  enableIMSC1: false,
+  enableCEA708Captions: false,
+};
+
+/** Plays through Media Source Extensions. One engine is one session: made to play, destroyed after. */
+export class HlsEngine {
+  static label = 'hls.js';
+  static get supported() {
+    return Hls.isSupported();
+  }
+
+  #hls;
+  #recovered = -Infinity;
+  #on;
+  /** Given up by hls.js: what is buffered still plays, no more will come. */
+  dead = false;
+  errors = 0;
+  lastError = '';
+  /** @type {import('./levels.js').Level[]} */
+  levels = [];
+
+  /** @param {{ lost(): void, unplayable(): void, levels(): void }} on */
+  constructor(video, { source, latency }, on) {
+    this.#on = on;
+    this.#hls = new Hls({ ...CONFIG, ...(latency && { liveSyncDuration: latency }) });
+    this.#hls.on(Hls.Events.MANIFEST_PARSED, () => this.#describe());
+    this.#hls.on(Hls.Events.LEVELS_UPDATED, () => this.#describe());
+    this.#hls.on(Hls.Events.LEVEL_SWITCHED, () => on.levels());
+    this.#hls.on(Hls.Events.ERROR, (_, error) => this.#failed(error));
+    this.#hls.loadSource(source);
+    this.#hls.attachMedia(video);
+  }
+
+  destroy() {
+    this.#hls.destroy();
+  }
+
+  /** Loads nothing more; the picture stays. */
+  suspend() {
+    this.#hls.stopLoad();
+  }
+
+  /** Seconds behind the live edge. */
+  get latency() {
+    return this.#hls.latency || undefined;
+  }
+
+  get targetLatency() {
+    return this.#hls.targetLatency ?? undefined;
+  }
+
+  /** Seconds behind the publisher by EXT-X-PROGRAM-DATE-TIME; as true as this computer's clock. */
+  get sourceLatency() {
+    const date = this.#hls.playingDate;
+    return date ? (Date.now() - date.getTime()) / 1000 : undefined;
+  }
+
+  /** Whether the playlist is closed: what is buffered is all there will be. */
+  get over() {
+    return this.#hls.latestLevelDetails?.live === false;
+  }
+
+  get livePosition() {
+    return this.#hls.liveSyncPosition ?? undefined;
+  }
+
+  get level() {
+    return this.#hls.currentLevel;
+  }
+
+  get auto() {
+    return this.#hls.autoLevelEnabled;
+  }
+
+  /** What `select` asked for; `level` follows when it reaches the screen. */
+  get chosen() {
+    return this.#hls.manualLevel;
+  }
+
+  get bandwidth() {
+    return this.#hls.bandwidthEstimate;
+  }
+
+  /** @param {number} index of the level, or -1 for automatic choice */
+  select(index) {
+    // nextLevel replaces what is already buffered, so that a choice shows soon; automatic choice is in no hurry.
+    if (index < 0) this.#hls.loadLevel = -1;
+    else this.#hls.nextLevel = index;
+    this.#on.levels();
+  }
+
+  #describe() {
+    this.levels = describe(this.#hls.levels);
+    this.#on.levels();
+  }
+
+  #failed({ fatal, type, details }) {
+    this.errors += 1;
+    this.lastError = details;
+    if (!fatal) return;
+    if (UNPLAYABLE.has(details)) return this.#on.unplayable();
+    if (type === Hls.ErrorTypes.MEDIA_ERROR && performance.now() - this.#recovered > RECOVERY_HOLDS) {
+      this.#recovered = performance.now();
+      this.#hls.recoverMediaError();
+      return;
+    }
+    this.dead = true;
+    this.#on.lost();
+  }
+}

@@ -1,0 +1,220 @@
+import { HlsEngine } from './hls-engine.js';
+import { INITIAL, hasSession, next, probes } from './machine.js';
+import { NativeEngine } from './native-engine.js';
+import { Poller } from './poller.js';
+import { Watch } from './watch.js';
+
+/** Milliseconds. A viewer who pauses for longer gives the session up; play then starts at the live edge. */
+const HOLD_AFTER = 60_000;
+/** The end stays on the page for so long, also where the origin forgets the broadcast at once. */
+const END_SHOWN = 10_000;
+/** A session that ran for so long counts as healthy: the next loss is retried without a wait. */
+const HEALTHY = 10_000;
+/** Seconds. Further behind than this after a stall, somebody who follows live is taken to the edge. */
+const FAR_BEHIND = 5;
+/** Seconds behind the target from which "go live" makes a difference. */
+const BEHIND = 3;
+
+/**
+ * The page's mind: feeds the state machine from the probe, the session and the viewer, and does what each state asks
+ * for. Sends `change` whenever something that can be shown has changed, and at least twice a second.
+ */
+export class Player extends EventTarget {
+  state = INITIAL;
+  /** The browser refused sound without a gesture, so the picture runs muted. */
+  silenced = false;
+  /** A frame has been shown, and is still on the page. */
+  pictured = false;
+
+  #params;
+  #poller;
+  #watch;
+  /** @type {HlsEngine|NativeEngine|undefined} */
+  #engine;
+  #wanted;
+  #following = true;
+  #since = performance.now();
+  #attempts = 0;
+  #broughtBack = -Infinity;
+
+  /** @param {HTMLVideoElement} video @param {import('./params.js').Params} params */
+  constructor(video, params) {
+    super();
+    this.video = video;
+    this.#params = params;
+    this.#wanted = params.autoplay;
+    video.muted = params.muted;
+    this.#poller = new Poller(params.source, (finding) => this.#probed(finding));
+    this.#watch = new Watch(this, (event) => this.#dispatch(event), () => this.#tick());
+    video.addEventListener('volumechange', () => this.#volumeChanged());
+    video.addEventListener('play', () => this.#resumed());
+    video.addEventListener('pause', () => this.#paused());
+  }
+
+  start() {
+    this.#watch.start();
+    if (HlsEngine.supported || NativeEngine.supported) this.#poller.start();
+    else this.#enter('failed');
+    addEventListener('online', () => this.#poller.hurry());
+    document.addEventListener('visibilitychange', () => document.hidden || this.#poller.hurry());
+  }
+
+  get engine() {
+    return this.#engine;
+  }
+
+  /** Milliseconds in the present state. */
+  get age() {
+    return performance.now() - this.#since;
+  }
+
+  get paused() {
+    return !this.#wanted;
+  }
+
+  /** Seconds, or undefined while nothing plays. */
+  get latency() {
+    return this.state === 'live' || this.state === 'buffering' ? this.#engine?.latency : undefined;
+  }
+
+  get behind() {
+    const target = this.#engine?.targetLatency ?? 6;
+    return this.latency !== undefined && this.latency > target + BEHIND;
+  }
+
+  toggle() {
+    if (this.#wanted) this.pause();
+    else this.play();
+  }
+
+  play() {
+    this.#wanted = true;
+    if (hasSession(this.state)) this.#run();
+    this.#dispatch('play');
+    this.#changed();
+  }
+
+  pause() {
+    this.#wanted = false;
+    this.video.pause();
+    this.#changed();
+  }
+
+  goLive() {
+    const position = this.#engine?.livePosition;
+    if (position !== undefined) this.video.currentTime = position;
+    this.play();
+    this.#following = true;
+  }
+
+  /** @param {number} index of one of the engine's levels, -1 for automatic choice */
+  select(index) {
+    this.#engine?.select(index);
+  }
+
+  #probed({ event }) {
+    if (this.state === 'ended' && event === 'off-air' && this.age < END_SHOWN) return;
+    this.#dispatch(event);
+  }
+
+  #dispatch(event) {
+    let state = next(this.state, event);
+    if (state === 'ready' && this.#wanted) state = next(state, 'play');
+    if (state !== this.state) this.#enter(state);
+  }
+
+  #enter(state) {
+    const before = this.state;
+    if (before === 'live' && this.age > HEALTHY) this.#attempts = 0;
+    this.state = state;
+    this.#since = performance.now();
+    if (state === 'starting') this.#open();
+    if (state === 'waiting' || state === 'failed') this.#close();
+    if (state === 'ready' || state === 'ended') this.#engine?.suspend();
+    this.#ask(before);
+    this.#changed();
+  }
+
+  /** Asks the origin in the states that want it, and leaves it alone in the others. */
+  #ask(before) {
+    if (this.state === 'reconnecting') this.#poller.startForProgress(this.#attempts++);
+    else if (!probes(this.state)) this.#poller.stop();
+    else if (!probes(before) || before === 'reconnecting') this.#poller.start();
+  }
+
+  #open() {
+    this.#close();
+    this.#following = true;
+    const Engine = HlsEngine.supported ? HlsEngine : NativeEngine;
+    this.#engine = new Engine(this.video, this.#params, {
+      lost: () => this.#dispatch('lost'),
+      unplayable: () => this.#dispatch('unplayable'),
+      levels: () => this.#changed(),
+    });
+    this.#run();
+  }
+
+  #close() {
+    this.#engine?.destroy();
+    this.#engine = undefined;
+    this.pictured = false;
+  }
+
+  /** With sound where the browser allows it, else muted, else not before the viewer asks. */
+  async #run() {
+    const { video } = this;
+    try {
+      await video.play();
+    } catch (cause) {
+      if (cause.name !== 'NotAllowedError') return;
+      if (video.muted) return this.#refused();
+      this.silenced = true;
+      video.muted = true;
+      this.#changed();
+      await video.play().catch((again) => again.name === 'NotAllowedError' && this.#refused());
+    }
+  }
+
+  #refused() {
+    this.#wanted = false;
+    this.#dispatch('blocked');
+  }
+
+  #tick() {
+    if (hasSession(this.state) && !this.#wanted && this.#watch.idle > HOLD_AFTER) this.#dispatch('hold');
+    if (this.state === 'live' && this.#following) this.#keepUp();
+    this.#changed();
+  }
+
+  /** hls.js closes small distances by its playback rate; large ones, after a stall, are jumped here. */
+  #keepUp() {
+    const { latency, targetLatency } = this.#engine;
+    const far = latency > (targetLatency ?? Infinity) + FAR_BEHIND;
+    if (!far || performance.now() - this.#broughtBack < HEALTHY) return;
+    this.#broughtBack = performance.now();
+    this.goLive();
+  }
+
+  // Media keys, headphones and the window of picture in picture reach the video without passing here.
+
+  #resumed() {
+    this.#wanted = true;
+    this.#following = !this.behind;
+    this.#changed();
+  }
+
+  #paused() {
+    if (!hasSession(this.state) || this.video.ended) return;
+    this.#wanted = false;
+    this.#changed();
+  }
+
+  #volumeChanged() {
+    if (!this.video.muted) this.silenced = false;
+    this.#changed();
+  }
+
+  #changed() {
+    this.dispatchEvent(new Event('change'));
+  }
+}

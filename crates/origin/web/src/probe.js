@@ -1,0 +1,47 @@
+// Asks the origin whether a stream is on air, by its playlists: one small request while it is not, two when it is.
+
+/** @typedef {{ event: 'on-air'|'off-air'|'over'|'unreachable', mark?: string }} Finding `mark` changes as the broadcast advances. */
+
+/** No answer for so long counts as unreachable; the origin answers these at once. */
+const TIMEOUT = 8_000;
+
+/**
+ * @param {string} url of the multivariant playlist
+ * @param {AbortSignal} signal
+ * @returns {Promise<Finding>}
+ */
+export async function probe(url, signal, get = fetch) {
+  const limited = AbortSignal.any ? AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT)]) : signal;
+  try {
+    return await ask(url, limited, get);
+  } catch (cause) {
+    if (signal.aborted) throw cause;
+    return { event: 'unreachable' };
+  }
+}
+
+async function ask(url, signal, get) {
+  const response = await get(url, { signal, cache: 'no-cache' });
+  if (response.status === 404 || response.status === 410) return { event: 'off-air' };
+  if (!response.ok) return { event: 'unreachable' };
+  const playlist = await response.text();
+  const media = firstVariant(playlist);
+  return media ? ask(new URL(media, response.url || url).href, signal, get) : read(playlist);
+}
+
+/** The first media playlist that a multivariant playlist names; nothing for a media playlist. */
+export function firstVariant(playlist) {
+  if (!playlist.includes('#EXT-X-STREAM-INF')) return undefined;
+  return lines(playlist).find((line) => !line.startsWith('#'));
+}
+
+/** @returns {Finding} */
+export function read(playlist) {
+  if (!playlist.startsWith('#EXTM3U')) return { event: 'unreachable' };
+  if (lines(playlist).includes('#EXT-X-ENDLIST')) return { event: 'over' };
+  return { event: 'on-air', mark: lines(playlist).findLast((line) => /^(?!#)|^#EXT-X-PART:/.test(line)) };
+}
+
+function lines(playlist) {
+  return playlist.split('\n').map((line) => line.trim()).filter(Boolean);
+}
