@@ -351,7 +351,7 @@ pub mod publish_response {
         #[prost(message, optional, tag = "3")]
         pub settings: ::core::option::Option<super::SegmentSettings>,
     }
-    /// Everything before `end_ms` of this period is whole in every rendition.
+    /// Everything before `end_us` of this period is whole in every rendition.
     #[allow(clippy::all)]
     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct Committed {
@@ -360,7 +360,7 @@ pub mod publish_response {
         #[prost(uint64, tag = "2")]
         pub media_sequence: u64,
         #[prost(uint64, tag = "3")]
-        pub end_ms: u64,
+        pub end_us: u64,
     }
     #[allow(clippy::all)]
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
