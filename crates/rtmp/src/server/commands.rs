@@ -1,0 +1,162 @@
+//! Commands of a publisher, in the order that encoders send them.
+
+use std::mem;
+
+use super::{Event, ServerSession, State};
+use crate::amf::{Object, Value};
+use crate::command::Command;
+use crate::error::RtmpError;
+use crate::server::request::{Client, PublishRequest};
+use crate::status::{Rejection, StatusCode, info, on_status};
+
+/// Some encoders ask for the version before they use anything newer than AMF0.
+const SERVER_VERSION: &str = "FMS/3,0,1,123";
+/// The capabilities of that version.
+const CAPABILITIES: f64 = 31.0;
+
+impl ServerSession {
+    pub(super) fn command(&mut self, command: Command) -> Result<(), RtmpError> {
+        match command.name.as_str() {
+            "connect" => self.connect(&command),
+            "releaseStream" => self.answer(&command, Value::Undefined),
+            "FCPublish" => self.fc_publish(&command),
+            "createStream" => self.create_stream(&command),
+            "publish" => self.publish(&command),
+            "FCUnpublish" => self.fc_unpublish(&command),
+            "closeStream" => self.end(command.stream),
+            "deleteStream" => self.delete_stream(&command),
+            "play" | "play2" => self.play(&command),
+            "_checkbw" => self.answer(&command, Value::Undefined),
+            "getStreamLength" => self.answer(&command, Value::Number(0.0)),
+            _ => Ok(()),
+        }
+    }
+
+    fn connect(&mut self, command: &Command) -> Result<(), RtmpError> {
+        if !matches!(self.state, State::Greeted) {
+            return Err(RtmpError::OutOfOrder { command: "connect" });
+        }
+        let client = Client::from_connect(command);
+        if !self.config.apps.iter().any(|app| app == client.app()) {
+            return self.refuse_connection(command);
+        }
+        self.state = State::Connected(client);
+        self.outbox.window(self.config.window)?;
+        self.outbox.peer_bandwidth(self.config.window)?;
+        self.outbox.set_chunk_size(self.config.chunk_size)?;
+        let server = Object::default().with("fmsVer", SERVER_VERSION).with("capabilities", CAPABILITIES);
+        let status = info("status", "NetConnection.Connect.Success", "connected").with("objectEncoding", 0.0);
+        self.outbox.command(0, "_result", command.transaction, [server.into(), status.into()])
+    }
+
+    /// The refused name is not repeated: somebody may have put a stream key there.
+    fn refuse_connection(&mut self, command: &Command) -> Result<(), RtmpError> {
+        self.state = State::Closing;
+        let app = self.config.apps.first().map_or("live", String::as_str);
+        let description = format!("unknown application: publish to rtmp://HOST/{app}/STREAM_KEY");
+        let status = info("error", "NetConnection.Connect.Rejected", &description);
+        self.outbox.command(0, "_error", command.transaction, [Value::Null, status.into()])
+    }
+
+    fn fc_publish(&mut self, command: &Command) -> Result<(), RtmpError> {
+        if let State::Connected(client) = &mut self.state {
+            client.expects_fc_publish = true;
+        }
+        self.answer(command, Value::Undefined)
+    }
+
+    fn create_stream(&mut self, command: &Command) -> Result<(), RtmpError> {
+        self.expect_connected("createStream")?;
+        let limit = self.config.limits.message_streams;
+        let free = (1..=limit as u32).find(|id| !self.streams.contains(id));
+        let id = free.ok_or(RtmpError::TooManyStreams { limit })?;
+        self.streams.push(id);
+        self.outbox.command(0, "_result", command.transaction, [Value::Null, f64::from(id).into()])
+    }
+
+    fn publish(&mut self, command: &Command) -> Result<(), RtmpError> {
+        self.expect_connected("publish")?;
+        let stream = command.stream;
+        let client = match mem::replace(&mut self.state, State::Closing) {
+            State::Connected(client) => client,
+            publishing => {
+                self.state = publishing;
+                let status = on_status("error", StatusCode::Denied.as_str(), "one stream a connection");
+                return self.outbox.command(stream, "onStatus", 0.0, status);
+            }
+        };
+        let parsed = PublishRequest::parse(&client, command);
+        self.state = State::Deciding { client, stream, held: Default::default() };
+        match parsed {
+            Ok(request) => {
+                self.events.push_back(Event::Publish(request));
+                Ok(())
+            }
+            Err(error) => {
+                let description = format!("{error}: set the stream key in your encoder's settings");
+                self.refuse(stream, &Rejection::new(StatusCode::BadName, description))
+            }
+        }
+    }
+
+    fn fc_unpublish(&mut self, command: &Command) -> Result<(), RtmpError> {
+        if let State::Publishing { stream, .. } = self.state {
+            self.outbox.command(0, "onFCUnpublish", 0.0, unpublished())?;
+            self.end(stream)?;
+        }
+        self.answer(command, Value::Undefined)
+    }
+
+    fn delete_stream(&mut self, command: &Command) -> Result<(), RtmpError> {
+        let id = command.number(0).map_or(command.stream, |id| id as u32);
+        self.streams.retain(|alive| *alive != id);
+        self.end(id)
+    }
+
+    /// The publisher goes off air, if `ended` is its stream.
+    fn end(&mut self, ended: u32) -> Result<(), RtmpError> {
+        match mem::replace(&mut self.state, State::Closing) {
+            State::Publishing { client, stream } if stream == ended => {
+                self.state = State::Connected(client);
+                self.reader.enter(self.config.limits.stranger);
+                self.events.push_back(Event::Unpublish);
+                self.outbox.command(stream, "onStatus", 0.0, unpublished())
+            }
+            other => {
+                self.state = other;
+                Ok(())
+            }
+        }
+    }
+
+    fn play(&mut self, command: &Command) -> Result<(), RtmpError> {
+        self.expect_connected("play")?;
+        let description = "this server does not play over RTMP: watch the stream over HLS";
+        let status = on_status("error", "NetStream.Play.StreamNotFound", description);
+        self.outbox.command(command.stream, "onStatus", 0.0, status)?;
+        if matches!(self.state, State::Connected(_)) {
+            self.state = State::Closing;
+        }
+        self.events.push_back(Event::PlayRefused);
+        Ok(())
+    }
+
+    fn expect_connected(&self, command: &'static str) -> Result<(), RtmpError> {
+        match self.state {
+            State::Connected(_) | State::Publishing { .. } => Ok(()),
+            _ => Err(RtmpError::OutOfOrder { command }),
+        }
+    }
+
+    /// Transaction zero asks for no answer.
+    fn answer(&mut self, command: &Command, value: Value) -> Result<(), RtmpError> {
+        if command.transaction == 0.0 {
+            return Ok(());
+        }
+        self.outbox.command(0, "_result", command.transaction, [Value::Null, value])
+    }
+}
+
+fn unpublished() -> [Value; 2] {
+    on_status("status", "NetStream.Unpublish.Success", "off air")
+}

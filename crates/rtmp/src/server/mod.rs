@@ -1,0 +1,258 @@
+//! The side that an encoder publishes to.
+
+mod aggregate;
+mod commands;
+mod request;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::mem;
+
+use bytes::{Bytes, BytesMut};
+
+pub use request::{PublishRequest, PublishType};
+
+use crate::amf;
+use crate::chunk::ChunkReader;
+use crate::command::Command;
+use crate::config::ServerConfig;
+use crate::error::RtmpError;
+use crate::flow::Flow;
+use crate::handshake::{Handshake, Outcome};
+use crate::message::{Message, kind};
+use crate::metadata::Metadata;
+use crate::outbox::Outbox;
+use crate::status::{Rejection, on_status};
+use request::Client;
+
+/// What a publisher did.
+#[derive(Debug)]
+pub enum Event {
+    /// It wants to publish: [`accept`](ServerSession::accept) or [`reject`](ServerSession::reject) it. What it sends
+    /// before the answer is held back.
+    Publish(PublishRequest),
+    Metadata(Metadata),
+    /// A FLV video tag's body.
+    Video {
+        /// Milliseconds, modulo 2^32.
+        timestamp: u32,
+        payload: Bytes,
+    },
+    /// A FLV audio tag's body.
+    Audio {
+        /// Milliseconds, modulo 2^32.
+        timestamp: u32,
+        payload: Bytes,
+    },
+    /// It ended its stream. It may publish again on the same connection.
+    Unpublish,
+    /// It wanted to play, and was told that this is not possible.
+    PlayRefused,
+}
+
+/// One connection of an encoder.
+#[derive(Debug)]
+pub struct ServerSession {
+    config: ServerConfig,
+    state: State,
+    reader: ChunkReader,
+    outbox: Outbox,
+    events: VecDeque<Event>,
+    flow: Flow,
+    /// Message streams that are alive.
+    streams: Vec<u32>,
+}
+
+#[derive(Debug)]
+enum State {
+    Handshake(Handshake),
+    /// Waits for `connect`.
+    Greeted,
+    Connected(Client),
+    /// A publish request waits for the caller's answer; `held` is what arrived since.
+    Deciding {
+        client: Client,
+        stream: u32,
+        held: BytesMut,
+    },
+    Publishing {
+        client: Client,
+        stream: u32,
+    },
+    /// Nothing is read any more.
+    Closing,
+}
+
+impl ServerSession {
+    pub fn new(config: ServerConfig) -> Self {
+        Self {
+            state: State::Handshake(Handshake::server()),
+            reader: ChunkReader::new(&config.limits),
+            outbox: Outbox::new(),
+            events: VecDeque::new(),
+            flow: Flow::new(config.window),
+            streams: Vec::new(),
+            config,
+        }
+    }
+
+    /// Takes what arrived. Video and audio that lie whole inside one chunk are slices of it.
+    ///
+    /// # Errors
+    /// The connection is beyond help: send what is left to send and close it.
+    pub fn handle_input(&mut self, input: impl Into<Bytes>) -> Result<(), RtmpError> {
+        let result = self.receive(input.into());
+        self.closing_on_error(result)
+    }
+
+    /// What happened, oldest first.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Everything that is to be sent by now.
+    pub fn poll_output(&mut self) -> Option<Bytes> {
+        self.outbox.take()
+    }
+
+    /// Whether the connection is to be closed once the output is sent.
+    pub fn close_requested(&self) -> bool {
+        matches!(self.state, State::Closing)
+    }
+
+    /// Lets the publisher go on air, and goes on with what was held back.
+    ///
+    /// # Errors
+    /// As for [`handle_input`](Self::handle_input); also when the request is not the one that waits here.
+    pub fn accept(&mut self, request: PublishRequest) -> Result<(), RtmpError> {
+        let result = self.admit(&request);
+        self.closing_on_error(result)
+    }
+
+    /// Turns the publisher away: tells it why, and asks for the connection to be closed.
+    ///
+    /// # Errors
+    /// When the answer can't be written.
+    pub fn reject(&mut self, request: PublishRequest, rejection: Rejection) -> Result<(), RtmpError> {
+        self.refuse(request.message_stream(), &rejection)
+    }
+
+    /// Ends the connection of a publisher that was accepted: tells it why, and asks for the connection to be closed.
+    ///
+    /// # Errors
+    /// When the message can't be written.
+    pub fn fail(&mut self, rejection: &Rejection) -> Result<(), RtmpError> {
+        let stream = match self.state {
+            State::Publishing { stream, .. } | State::Deciding { stream, .. } => stream,
+            State::Handshake(_) | State::Greeted | State::Connected(_) | State::Closing => 0,
+        };
+        self.refuse(stream, rejection)
+    }
+
+    /// Always by `onStatus`: OBS waits for ever on an `_error` (it never asks for an answer to `publish`).
+    fn refuse(&mut self, stream: u32, rejection: &Rejection) -> Result<(), RtmpError> {
+        // Before the handshake is over there is nobody to tell, and after closing nothing more to say.
+        let told = !matches!(self.state, State::Handshake(_) | State::Closing);
+        self.state = State::Closing;
+        if !told {
+            return Ok(());
+        }
+        let status = on_status("error", rejection.code.as_str(), &rejection.description);
+        self.outbox.command(stream, "onStatus", 0.0, status)
+    }
+
+    fn closing_on_error(&mut self, result: Result<(), RtmpError>) -> Result<(), RtmpError> {
+        if result.is_err() {
+            self.state = State::Closing;
+        }
+        result
+    }
+
+    fn receive(&mut self, mut input: Bytes) -> Result<(), RtmpError> {
+        match &mut self.state {
+            State::Closing => return Ok(()),
+            State::Handshake(handshake) => match handshake.advance(&mut input, &mut self.outbox)? {
+                Outcome::Going => return Ok(()),
+                Outcome::Done => self.state = State::Greeted,
+            },
+            State::Deciding { held, .. } => {
+                let limit = self.config.limits.held_back;
+                if self.reader.buffered() + held.len() + input.len() > limit {
+                    return Err(RtmpError::HeldBackFull { limit });
+                }
+                held.extend_from_slice(&input);
+                return self.flow.receive(input.len(), &mut self.outbox);
+            }
+            State::Greeted | State::Connected(_) | State::Publishing { .. } => {}
+        }
+        self.flow.receive(input.len(), &mut self.outbox)?;
+        self.reader.push(input);
+        self.read()
+    }
+
+    fn read(&mut self) -> Result<(), RtmpError> {
+        while !matches!(self.state, State::Deciding { .. } | State::Closing) {
+            let Some(message) = self.reader.next()? else { break };
+            self.handle(message)?;
+        }
+        Ok(())
+    }
+
+    fn admit(&mut self, request: &PublishRequest) -> Result<(), RtmpError> {
+        let (client, stream, held) = match mem::replace(&mut self.state, State::Closing) {
+            State::Deciding { client, stream, held } if stream == request.message_stream() => {
+                (client, stream, held)
+            }
+            _ => return Err(RtmpError::NotPublishing),
+        };
+        self.outbox.stream_begin(stream)?;
+        if client.expects_fc_publish {
+            let status = on_status("status", "NetStream.Publish.Start", "on air");
+            self.outbox.command(0, "onFCPublish", 0.0, status)?;
+        }
+        let status = on_status("status", "NetStream.Publish.Start", "on air");
+        self.outbox.command(stream, "onStatus", 0.0, status)?;
+        self.state = State::Publishing { client, stream };
+        self.reader.enter(self.config.limits.publisher);
+        self.reader.push(held.freeze());
+        self.read()
+    }
+
+    fn handle(&mut self, message: Message) -> Result<(), RtmpError> {
+        match message.kind {
+            kind::COMMAND | kind::COMMAND_AMF3 => self.command(Command::parse(&message)?),
+            kind::WINDOW_SIZE => self.flow.set_window(&message.payload),
+            kind::USER_CONTROL => self.outbox.answer_ping(&message.payload),
+            _ if !matches!(self.state, State::Publishing { .. }) => Ok(()),
+            kind::AGGREGATE => {
+                aggregate::split(&message).for_each(|part| self.media(part));
+                Ok(())
+            }
+            _ => {
+                self.media(message);
+                Ok(())
+            }
+        }
+    }
+
+    /// Messages of the publisher. Its message stream is not compared: there is one publisher a connection, and some
+    /// encoders send on another number than the one they were given.
+    fn media(&mut self, Message { timestamp, kind, payload, stream }: Message) {
+        let event = match kind {
+            // Nothing is in them; some encoders send them to keep the connection alive.
+            _ if payload.is_empty() => None,
+            kind::VIDEO => Some(Event::Video { timestamp, payload }),
+            kind::AUDIO => Some(Event::Audio { timestamp, payload }),
+            kind::DATA | kind::DATA_AMF3 => metadata(&Message { timestamp, kind, payload, stream }),
+            _ => None,
+        };
+        self.events.extend(event);
+    }
+}
+
+/// A data message that can't be read costs itself only: subtitles and cue points come in many shapes.
+fn metadata(message: &Message) -> Option<Event> {
+    let values = amf::read(message.amf()).ok()?;
+    Metadata::from_values(&values).map(Event::Metadata)
+}

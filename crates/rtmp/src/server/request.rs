@@ -1,0 +1,164 @@
+//! Who wants to publish what.
+
+use std::fmt;
+
+use headwater_media::StreamKey;
+use headwater_media::ids::NameError;
+
+use crate::amf::Object;
+use crate::command::Command;
+
+/// No URL or encoder name that anybody means to send is longer.
+const TEXT_LIMIT: usize = 2_048;
+/// Restream targets and their options; one each is usual.
+const PARAMETER_LIMIT: usize = 64;
+
+/// A request to publish, to be answered by [`ServerSession::accept`](super::ServerSession::accept) or
+/// [`reject`](super::ServerSession::reject). `Debug` shows nothing secret.
+#[must_use = "the publisher waits for an answer"]
+pub struct PublishRequest {
+    /// The application, without a query.
+    pub app: String,
+    /// The URL that the encoder says it connected to; empty if it didn't.
+    pub tc_url: String,
+    /// The stream name as it was sent: the key and its query.
+    pub name: String,
+    /// The part of the name before `?`.
+    pub key: StreamKey,
+    /// The query of the name, percent-decoded, in order.
+    pub parameters: Vec<(String, String)>,
+    pub kind: PublishType,
+    /// How the encoder calls itself (`flashVer`).
+    pub encoder: Option<String>,
+    /// Capabilities of Enhanced RTMP v2 (§ "Enhancing NetConnection connect Command"), where they were sent.
+    pub caps_ex: Option<u32>,
+    message_stream: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PublishType {
+    Live,
+    Record,
+    Append,
+}
+
+impl PublishRequest {
+    pub(super) fn parse(client: &Client, command: &Command) -> Result<Self, NameError> {
+        let name = command.string(0).unwrap_or_default().trim_start_matches('/');
+        let (key, query) = name.split_once('?').unwrap_or((name, ""));
+        Ok(Self {
+            app: client.app().to_owned(),
+            tc_url: client.tc_url.clone(),
+            name: name.to_owned(),
+            key: key.parse()?,
+            parameters: parameters(query),
+            kind: PublishType::from_name(command.string(1)),
+            encoder: client.encoder.clone(),
+            caps_ex: client.caps_ex,
+            message_stream: command.stream,
+        })
+    }
+
+    pub(super) fn message_stream(&self) -> u32 {
+        self.message_stream
+    }
+}
+
+impl fmt::Debug for PublishRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PublishRequest")
+            .field("app", &self.app)
+            .field("kind", &self.kind)
+            .field("encoder", &self.encoder)
+            .field("caps_ex", &self.caps_ex)
+            .finish_non_exhaustive()
+    }
+}
+
+impl PublishType {
+    fn from_name(name: Option<&str>) -> Self {
+        match name {
+            Some("record") => Self::Record,
+            Some("append") => Self::Append,
+            _ => Self::Live,
+        }
+    }
+}
+
+/// What `connect` said.
+pub(super) struct Client {
+    app: String,
+    tc_url: String,
+    encoder: Option<String>,
+    caps_ex: Option<u32>,
+    /// It sent `FCPublish`, so it wants `onFCPublish` when it is on air.
+    pub(super) expects_fc_publish: bool,
+}
+
+impl Client {
+    pub(super) fn from_connect(command: &Command) -> Self {
+        let empty = Object::default();
+        let object = command.object().unwrap_or(&empty);
+        let text = |name| object.string(name).map(|text| text.chars().take(TEXT_LIMIT).collect::<String>());
+        Self {
+            app: text("app").unwrap_or_default(),
+            tc_url: text("tcUrl").unwrap_or_default(),
+            encoder: text("flashVer"),
+            caps_ex: object.number("capsEx").map(|caps| caps as u32),
+            expects_fc_publish: false,
+        }
+    }
+
+    /// The application's name, without the query and the slashes that come with some encoders' URLs.
+    pub(super) fn app(&self) -> &str {
+        let name = self.app.split_once('?').map_or(self.app.as_str(), |(name, _)| name);
+        name.trim_matches('/')
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("encoder", &self.encoder).finish_non_exhaustive()
+    }
+}
+
+fn parameters(query: &str) -> Vec<(String, String)> {
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    let split = |pair: &str| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (percent_decoded(name), percent_decoded(value))
+    };
+    pairs.take(PARAMETER_LIMIT).map(split).collect()
+}
+
+/// `%41` is `A`; what is no such escape stays, and so does `+`, which stream keys may hold.
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, tail)) = rest.split_first() {
+        let escaped = tail.first_chunk().filter(|_| first == b'%').and_then(hex);
+        bytes.push(escaped.unwrap_or(first));
+        rest = if escaped.is_some() { &tail[2..] } else { tail };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn hex(digits: &[u8; 2]) -> Option<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    Some((digit(digits[0])? * 16 + digit(digits[1])?) as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn restream_targets_are_decoded() {
+        let decoded = parameters("youtube=ab-cd&facebook=FB%2D1&x=%zz%4&flag&&p=a+b=c");
+        let expected =
+            [("youtube", "ab-cd"), ("facebook", "FB-1"), ("x", "%zz%4"), ("flag", ""), ("p", "a+b=c")];
+        assert_eq!(decoded, expected.map(|(n, v)| (n.to_owned(), v.to_owned())));
+        assert_eq!(parameters(&"a=1&".repeat(1_000)).len(), PARAMETER_LIMIT);
+        assert!(parameters("").is_empty());
+    }
+}
