@@ -1,13 +1,26 @@
 //! What flows through Headwater, as values: names, timestamps, media tags, codec configuration, the ladder and
 //! the timeline. No sockets, no clock, no environment: the same input always gives the same output.
 
+pub mod aac;
+pub mod avc;
+mod bits;
+mod error;
+pub mod flv;
 pub mod ids;
 pub mod ladder;
 pub mod segmentation;
 pub mod tag;
 pub mod time;
 
+pub use aac::{AacExtension, AudioConfig};
+pub use avc::{AvcConfig, Sps};
+pub use error::MediaError;
+pub use flv::{AudioMessage, VideoMessage};
 pub use ids::{BroadcastId, Epoch, MediaSequence, PartIndex, PeriodNumber, RenditionId, StreamId, StreamKey};
+pub use ladder::{Fitted, Ladder, LadderError, Rung};
 pub use segmentation::{Cut, Cutter, Grid, Placement, SegmentSettings};
 pub use tag::{Period, Tag, TagKind, TimelineEvent};
 pub use time::{MediaTime, SourceTime, UnixMillis};
+
+#[cfg(test)]
+mod testing;
