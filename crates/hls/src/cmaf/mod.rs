@@ -1,0 +1,24 @@
+//! A CMAF muxer for one track: init segments and chunks (ISO/IEC 23000-19, ISO/IEC 14496-12).
+//!
+//! It has no state: a chunk follows from its samples alone, so two producers given the same samples write the same
+//! bytes. The only track has the number 1; there is no edit list, media time is presentation time.
+
+mod boxes;
+mod chunk;
+mod init;
+#[cfg(test)]
+pub(crate) mod walk;
+
+pub use chunk::{Sample, chunk};
+pub use init::{audio_init, video_init};
+
+/// The timescale of every video track: whole milliseconds and the usual frame rates have whole ticks.
+pub const VIDEO_TIMESCALE: u32 = 90_000;
+
+/// One track a file, so it is always the first.
+const TRACK_ID: u32 = 1;
+
+/// `sample_depends_on = 2`: does not depend on others (ISO/IEC 14496-12 §8.8.3.1).
+const SYNC_SAMPLE: u32 = 0x0200_0000;
+/// `sample_depends_on = 1` and `sample_is_non_sync_sample`.
+const DEPENDENT_SAMPLE: u32 = 0x0101_0000;

@@ -1,0 +1,85 @@
+//! The vocabulary between whoever packages a broadcast and whoever shows it: a worker, its server, an origin, an
+//! origin behind an origin. An [`Opening`] followed by the events of the window brings a newcomer to the same state as
+//! one who watched from the start.
+
+use bytes::Bytes;
+use headwater_media::{
+    BroadcastId, Epoch, MediaSequence, MediaTime, PartIndex, PeriodNumber, RenditionId, SegmentSettings,
+    UnixMillis,
+};
+
+/// What holds for a whole broadcast, and where the window starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opening {
+    pub broadcast: BroadcastId,
+    pub epoch: Epoch,
+    pub settings: SegmentSettings,
+    /// How many whole segments the live window holds.
+    pub window_segments: u32,
+    /// `EXT-X-MEDIA-SEQUENCE` of the window that follows.
+    pub first_sequence: MediaSequence,
+    /// `EXT-X-DISCONTINUITY-SEQUENCE` of the window that follows (RFC 8216bis §4.4.3.3).
+    pub discontinuity_sequence: u64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum RenditionKind {
+    Video {
+        width: u32,
+        height: u32,
+        /// Frames per second of the source, or the cap where that is lower; what `FRAME-RATE` says.
+        frame_rate: f64,
+    },
+    Audio {
+        channels: u32,
+        sample_rate: u32,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rendition {
+    pub id: RenditionId,
+    pub kind: RenditionKind,
+    /// RFC 6381 codec string of what is really sent, such as `avc1.64001f` or `mp4a.40.2`.
+    pub codecs: String,
+    /// The bit rate that the encoder is held to, in bits a second; `BANDWIDTH` until more was measured.
+    pub declared_bitrate: u32,
+}
+
+/// A period begins: every rendition that it has, and where its first segment stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PeriodStart {
+    pub number: PeriodNumber,
+    /// Number of the period's first segment.
+    pub first_sequence: MediaSequence,
+    /// Media time of `wall_clock`: where the period's grid begins.
+    pub origin: MediaTime,
+    pub wall_clock: UnixMillis,
+    /// Best first; the audio last. Each with its init segment.
+    pub renditions: Vec<(Rendition, Bytes)>,
+}
+
+/// One thing that happened to a broadcast. In order per rendition: parts by index, a segment's end, the next segment.
+#[derive(Clone, Debug, PartialEq)]
+pub enum MediaEvent {
+    PeriodStart(PeriodStart),
+    Part {
+        rendition: RenditionId,
+        sequence: MediaSequence,
+        index: PartIndex,
+        /// Media time of the part's first frame.
+        start: MediaTime,
+        duration: MediaTime,
+        /// Starts with a keyframe (`INDEPENDENT=YES`).
+        independent: bool,
+        /// One CMAF chunk: `moof` and `mdat`.
+        bytes: Bytes,
+    },
+    /// The segment is the concatenation of its parts, and no more will come.
+    SegmentEnd {
+        rendition: RenditionId,
+        sequence: MediaSequence,
+    },
+    /// Nothing will come any more (`EXT-X-ENDLIST`).
+    BroadcastEnd,
+}

@@ -1,0 +1,17 @@
+//! How a broadcast is shown. No sockets, no clock, no environment.
+//!
+//! The trip of a frame: [`Packager`] makes CMAF chunks ([`cmaf`]) of encoded frames and says so in [`MediaEvent`]s,
+//! [`LiveWindow`] keeps what viewers may still ask for, [`playlist`] renders it, [`Directives`] and
+//! [`LiveWindow::readiness`] decide when a blocked request is due.
+
+pub mod cmaf;
+pub mod event;
+pub mod packager;
+pub mod playlist;
+pub mod reload;
+pub mod window;
+
+pub use event::{MediaEvent, Opening, PeriodStart, Rendition, RenditionKind};
+pub use packager::{Packager, PlacedSample, Track};
+pub use reload::{Directives, DirectivesError, Readiness, Skip, Until};
+pub use window::{Change, LiveWindow, Part, Segment, WindowError};

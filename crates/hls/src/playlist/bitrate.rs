@@ -1,0 +1,85 @@
+//! Bit rates as they really are (RFC 8216bis §4.4.6.2).
+
+use headwater_media::{MediaTime, RenditionId};
+
+use crate::event::Rendition;
+use crate::window::LiveWindow;
+
+/// Bits a second of one rendition, or of several played together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Bitrate {
+    /// At least the peak segment bit rate.
+    pub(super) peak: u64,
+    pub(super) average: u64,
+}
+
+impl Bitrate {
+    /// As measured over everything that the window holds; what the encoder is held to until there is a segment, and
+    /// as the least of the peak.
+    pub(super) fn of(window: &LiveWindow, rendition: &Rendition) -> Self {
+        let declared = u64::from(rendition.declared_bitrate);
+        let segments = measured(window, &rendition.id);
+        let average = rate(&segments).unwrap_or(declared);
+        let target = u64::from(window.opening().settings.target_duration()) * 1_000_000;
+        Self { peak: declared.max(average).max(peak(&segments, target)), average }
+    }
+
+    pub(super) fn plus(self, other: Self) -> Self {
+        Self { peak: self.peak + other.peak, average: self.average + other.average }
+    }
+
+    pub(super) fn max(self, other: Self) -> Self {
+        Self { peak: self.peak.max(other.peak), average: self.average.max(other.average) }
+    }
+}
+
+/// Bytes and duration of a segment.
+type Size = (usize, MediaTime);
+
+fn measured(window: &LiveWindow, rendition: &RenditionId) -> Vec<Size> {
+    let whole = window.kept(rendition).filter(|(_, segment)| segment.is_whole() && !segment.is_gap());
+    whole.map(|(_, segment)| (segment.size(), segment.duration())).collect()
+}
+
+/// The largest rate of any run of segments that lasts between a half and one and a half target durations: so a period's
+/// last segment of three frames, one of them a keyframe, doesn't count by itself.
+fn peak(segments: &[Size], target: u64) -> u64 {
+    let runs =
+        (0..segments.len()).flat_map(|from| (from + 1..=segments.len()).map(move |to| &segments[from..to]));
+    let duration = |run: &[Size]| run.iter().map(|(_, duration)| duration.0).sum::<u64>();
+    let counts = |run: &&[Size]| (target / 2..=target * 3 / 2).contains(&duration(run));
+    runs.filter(counts).filter_map(rate).max().unwrap_or(0)
+}
+
+/// Rounded up; none for no time at all.
+fn rate(segments: &[Size]) -> Option<u64> {
+    let bits: u64 = segments.iter().map(|(bytes, _)| *bytes as u64 * 8).sum();
+    let micros: u64 = segments.iter().map(|(_, duration)| duration.0).sum();
+    (micros > 0).then(|| (u128::from(bits) * 1_000_000).div_ceil(u128::from(micros)) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000;
+
+    #[test]
+    fn the_peak_is_that_of_the_biggest_run_around_the_target_duration() {
+        let two = MediaTime(2 * SECOND);
+        assert_eq!(peak(&[(1_000, two), (3_000, two), (2_000, two)], 2 * SECOND), 12_000);
+        assert_eq!(peak(&[], 2 * SECOND), 0);
+    }
+
+    #[test]
+    fn a_short_segment_counts_together_with_its_neighbour() {
+        let segments = [(1_000, MediaTime(2 * SECOND)), (1_000, MediaTime(SECOND / 10))];
+        assert_eq!(peak(&segments, 2 * SECOND), 16_000u64 * 10 / 21 + 1);
+    }
+
+    #[test]
+    fn rates_are_rounded_up() {
+        assert_eq!(rate(&[(1, MediaTime(3 * SECOND))]), Some(3));
+        assert_eq!(rate(&[]), None);
+    }
+}

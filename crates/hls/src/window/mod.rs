@@ -1,0 +1,280 @@
+//! What viewers may still ask for of one broadcast.
+
+mod apply;
+mod error;
+mod retention;
+mod segment;
+mod snapshot;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use headwater_media::{MediaSequence, MediaTime, PartIndex, PeriodNumber, RenditionId};
+
+pub use apply::Change;
+pub use error::WindowError;
+pub use segment::{Part, Segment};
+
+use crate::event::{Opening, PeriodStart, Rendition};
+
+/// The live window of one broadcast: the periods, segments and parts that are listed in playlists, and those that no
+/// playlist lists any more but which somebody who holds an older playlist may still fetch.
+///
+/// It is a value: the same opening and events give an equal window, wherever and whenever they are applied, and
+/// applying an event again changes nothing. Cloning is cheap, media is shared.
+///
+/// **What is listed.** The last `window_segments` segments that are whole in every rendition (three at least), more
+/// where they are so short that a playlist would fall under three target durations (RFC 8216bis §6.2.2), and the
+/// open segment of each rendition. A sequence leaves all playlists at the same moment, so media and discontinuity
+/// sequences agree between renditions.
+///
+/// **What is kept.** A segment and its parts stay for twice the longest playlist and two segments after the segment's
+/// own start; so, counted from when it left the playlists, at least its own duration plus that of the longest
+/// playlist that listed it.
+///
+/// **Bound.** [`MAX_BYTES`] of media, [`MAX_RENDITIONS`] renditions, and six times as many segments of each as a
+/// playlist lists when all are of normal length. With the defaults (three rungs, 10 segments of 2 s) it holds 24 segments, about 30 MB.
+///
+/// What happens at a period's end: all renditions should end in the same segment. Where one did not (its source ended
+/// earlier), the segments that it lacks are listed with `EXT-X-GAP`, so that the numbers go on agreeing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LiveWindow {
+    /// Its sequences are those of the oldest segment that is kept.
+    opening: Opening,
+    /// Oldest first; the first one holds the oldest segment that is kept.
+    periods: VecDeque<Arc<PeriodStart>>,
+    tracks: BTreeMap<RenditionId, Track>,
+    /// First sequence of every playlist.
+    listed_from: MediaSequence,
+    /// Media bytes held.
+    bytes: usize,
+    ended: bool,
+}
+
+/// The segments of one rendition. There are holes only where a whole period was without this rendition.
+type Track = BTreeMap<MediaSequence, Arc<Segment>>;
+
+/// Media held by one window at most: 48 s at 85 Mb/s, far more than any ladder makes.
+pub const MAX_BYTES: usize = 512 << 20;
+/// A part's bytes at most: a third of a second at 200 Mb/s.
+pub const MAX_PART_BYTES: usize = 8 << 20;
+/// An init segment's bytes at most; usual ones have 700.
+pub const MAX_INIT_BYTES: usize = 64 << 10;
+/// Parts of one segment at most; the defaults make six.
+pub const MAX_PARTS: usize = 256;
+/// Renditions of one period at most.
+pub const MAX_RENDITIONS: usize = 16;
+
+impl LiveWindow {
+    pub fn new(opening: Opening) -> Self {
+        Self {
+            listed_from: opening.first_sequence,
+            opening,
+            periods: VecDeque::new(),
+            tracks: BTreeMap::new(),
+            bytes: 0,
+            ended: false,
+        }
+    }
+
+    /// Goes on with a new owner of the same broadcast, whose opening this is: what is held stays, and the events of the
+    /// owner's window may be applied, those that are held already included.
+    ///
+    /// # Errors
+    /// When it is another broadcast or has other settings, when the epoch is lower than the one held, and when the
+    /// owner's window starts behind the end of this one.
+    pub fn adopt(&mut self, opening: &Opening) -> Result<(), WindowError> {
+        if (opening.broadcast, opening.settings) != (self.opening.broadcast, self.opening.settings) {
+            return Err(WindowError::OtherBroadcast);
+        }
+        if opening.epoch < self.opening.epoch {
+            return Err(WindowError::Fenced { held: self.opening.epoch, offered: opening.epoch });
+        }
+        let next = self.next_sequence();
+        if opening.first_sequence > next {
+            return Err(WindowError::SequenceSkipped { expected: next, got: opening.first_sequence });
+        }
+        self.opening.epoch = opening.epoch;
+        self.opening.window_segments = opening.window_segments;
+        Ok(())
+    }
+
+    /// Whether nothing will come any more.
+    pub fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Whether every rendition of the newest period has something to show.
+    pub fn is_playable(&self) -> bool {
+        let mut renditions = self.renditions().peekable();
+        renditions.peek().is_some()
+            && renditions.all(|r| self.tracks.get(&r.id).is_some_and(|t| !t.is_empty()))
+    }
+
+    /// Media bytes held.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The renditions of the newest period, best first, the audio last; none before the first period.
+    pub fn renditions(&self) -> impl Iterator<Item = &Rendition> {
+        self.periods
+            .back()
+            .into_iter()
+            .flat_map(|period| period.renditions.iter().map(|(rendition, _)| rendition))
+    }
+
+    /// Whether this rendition has a playlist.
+    pub fn has_rendition(&self, rendition: &RenditionId) -> bool {
+        self.tracks.contains_key(rendition)
+    }
+
+    /// The init segment of a rendition in the period whose first segment has this number.
+    pub fn init(&self, rendition: &RenditionId, first_sequence: MediaSequence) -> Option<&Bytes> {
+        let period = self.periods.iter().find(|period| period.first_sequence == first_sequence)?;
+        init_of(period, rendition)
+    }
+
+    /// A part, for as long as its segment is kept.
+    pub fn part(&self, rendition: &RenditionId, sequence: MediaSequence, index: PartIndex) -> Option<&Part> {
+        self.held(rendition, sequence)?.parts().get(index.0 as usize)
+    }
+
+    /// A segment, once it is whole.
+    pub fn segment(&self, rendition: &RenditionId, sequence: MediaSequence) -> Option<&Arc<Segment>> {
+        self.held(rendition, sequence).filter(|segment| segment.is_whole() && !segment.is_gap())
+    }
+
+    /// The last segment that is whole in every rendition of its period.
+    pub fn committed(&self) -> Option<MediaSequence> {
+        let next = self.next_uncommitted();
+        (next > self.opening.first_sequence).then(|| MediaSequence(next.0 - 1))
+    }
+
+    /// The period of [`LiveWindow::committed`], and up to where its media is whole in every rendition.
+    pub fn committed_end(&self) -> Option<(PeriodNumber, MediaTime)> {
+        let committed = self.committed()?;
+        let period = self.period_of(committed)?;
+        let ends =
+            period.renditions.iter().filter_map(|(r, _)| self.segment(&r.id, committed)).map(|s| s.end());
+        Some((period.number, ends.min()?))
+    }
+
+    /// The part that comes next in a rendition, if its period goes on: what `EXT-X-PRELOAD-HINT` announces and a
+    /// request for it may wait for. None when the broadcast has ended or the rendition is not in the newest period.
+    pub fn next_part(&self, rendition: &RenditionId) -> Option<(MediaSequence, PartIndex)> {
+        if self.ended || !self.is_current(rendition) {
+            return None;
+        }
+        let next = self.next_of(rendition);
+        match self.open_segment(rendition) {
+            Some((open, segment)) if !self.is_full(open, segment) => Some((open, segment.next_index())),
+            _ => Some((next, PartIndex(0))),
+        }
+    }
+
+    pub(crate) fn held(&self, rendition: &RenditionId, sequence: MediaSequence) -> Option<&Arc<Segment>> {
+        self.tracks.get(rendition)?.get(&sequence)
+    }
+
+    /// All segments of a rendition that are kept.
+    pub(crate) fn kept(
+        &self,
+        rendition: &RenditionId,
+    ) -> impl Iterator<Item = (MediaSequence, &Arc<Segment>)> {
+        self.tracks.get(rendition).into_iter().flatten().map(|(sequence, segment)| (*sequence, segment))
+    }
+
+    /// The newest segment of a rendition.
+    pub(crate) fn last(&self, rendition: &RenditionId) -> Option<(MediaSequence, &Arc<Segment>)> {
+        let (sequence, segment) = self.tracks.get(rendition)?.last_key_value()?;
+        Some((*sequence, segment))
+    }
+
+    /// The segments that a rendition's playlist lists: the last run of periods that have it, from the first listed
+    /// sequence on.
+    pub(crate) fn listed(
+        &self,
+        rendition: &RenditionId,
+    ) -> Option<(MediaSequence, impl DoubleEndedIterator<Item = (MediaSequence, &Arc<Segment>)> + Clone)>
+    {
+        let first = self.run_of(rendition).max(self.listed_from);
+        let track = self.tracks.get(rendition)?;
+        Some((first, track.range(first..).map(|(sequence, segment)| (*sequence, segment))))
+    }
+
+    /// The period that a sequence belongs to.
+    pub(crate) fn period_of(&self, sequence: MediaSequence) -> Option<&Arc<PeriodStart>> {
+        self.periods.iter().rev().find(|period| period.first_sequence <= sequence)
+    }
+
+    /// `EXT-X-DISCONTINUITY-SEQUENCE` of a playlist that starts with this sequence.
+    pub(crate) fn discontinuities_before(&self, sequence: MediaSequence) -> u64 {
+        let kept = self.opening.first_sequence;
+        let removed = self.periods.iter().filter(|period| {
+            is_discontinuity(period) && period.first_sequence >= kept && period.first_sequence < sequence
+        });
+        self.opening.discontinuity_sequence + removed.count() as u64
+    }
+
+    /// Whether the newest period has this rendition.
+    pub(crate) fn is_current(&self, rendition: &RenditionId) -> bool {
+        self.periods.back().is_some_and(|period| init_of(period, rendition).is_some())
+    }
+
+    /// First sequence of the last run of periods that have this rendition.
+    fn run_of(&self, rendition: &RenditionId) -> MediaSequence {
+        let has = |period: &&Arc<PeriodStart>| init_of(period, rendition).is_some();
+        let run = self.periods.iter().rev().skip_while(|period| !has(period)).take_while(has);
+        run.last().map_or(self.opening.first_sequence, |period| period.first_sequence)
+    }
+
+    fn open_segment(&self, rendition: &RenditionId) -> Option<(MediaSequence, &Arc<Segment>)> {
+        self.last(rendition).filter(|(_, segment)| !segment.is_whole())
+    }
+
+    /// Whether an open segment reaches the boundary of its period's grid, so that no further part can come: its end
+    /// is only not said yet.
+    fn is_full(&self, sequence: MediaSequence, segment: &Segment) -> bool {
+        let Some(period) = self.period_of(sequence) else { return false };
+        let length = u64::from(self.opening.settings.segment_ms.max(1)) * 1_000;
+        let cell = segment.start().saturating_sub(period.origin).0 / length;
+        segment.end() >= period.origin + MediaTime((cell + 1) * length)
+    }
+
+    /// The segment that a rendition of the newest period begins next.
+    fn next_of(&self, rendition: &RenditionId) -> MediaSequence {
+        let first = self.period_first();
+        self.last(rendition).map_or(first, |(sequence, _)| sequence.next().max(first))
+    }
+
+    /// The first segment of the newest period that is not whole in every rendition.
+    fn next_uncommitted(&self) -> MediaSequence {
+        let next_of = |rendition: &Rendition| match self.open_segment(&rendition.id) {
+            Some((open, _)) => open,
+            None => self.next_of(&rendition.id),
+        };
+        self.renditions().map(next_of).min().unwrap_or(self.opening.first_sequence)
+    }
+
+    /// The first sequence that no rendition has begun.
+    fn next_sequence(&self) -> MediaSequence {
+        self.renditions().map(|r| self.next_of(&r.id)).max().unwrap_or(self.opening.first_sequence)
+    }
+
+    /// The first sequence of the newest period that this window can hold.
+    fn period_first(&self) -> MediaSequence {
+        let kept = self.opening.first_sequence;
+        self.periods.back().map_or(kept, |period| period.first_sequence.max(kept))
+    }
+}
+
+/// A broadcast's first period follows nothing.
+pub(crate) fn is_discontinuity(period: &PeriodStart) -> bool {
+    period.number.0 > 0
+}
+
+fn init_of<'a>(period: &'a PeriodStart, rendition: &RenditionId) -> Option<&'a Bytes> {
+    period.renditions.iter().find(|(r, _)| r.id == *rendition).map(|(_, init)| init)
+}

@@ -1,0 +1,88 @@
+use bytes::Bytes;
+use headwater_media::{MediaTime, PartIndex};
+
+/// One CMAF chunk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    pub start: MediaTime,
+    pub duration: MediaTime,
+    /// Starts with a keyframe.
+    pub independent: bool,
+    pub bytes: Bytes,
+}
+
+/// One segment of one rendition: its parts, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment {
+    start: MediaTime,
+    duration: MediaTime,
+    parts: Vec<Part>,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Open,
+    Whole,
+    /// Its rendition's source had ended, while another rendition still had this segment.
+    Gap,
+}
+
+impl Segment {
+    pub(super) fn open(part: Part) -> Self {
+        Self { start: part.start, duration: part.duration, parts: vec![part], state: State::Open }
+    }
+
+    pub(super) fn gap(start: MediaTime, duration: MediaTime) -> Self {
+        Self { start, duration, parts: Vec::new(), state: State::Gap }
+    }
+
+    pub(super) fn add(&mut self, part: Part) {
+        self.duration = self.duration + part.duration;
+        self.parts.push(part);
+    }
+
+    /// No more parts will come. Gaps stay gaps.
+    pub(super) fn close(&mut self) {
+        if self.state == State::Open {
+            self.state = State::Whole;
+        }
+    }
+
+    pub fn start(&self) -> MediaTime {
+        self.start
+    }
+
+    /// The sum of its parts' durations.
+    pub fn duration(&self) -> MediaTime {
+        self.duration
+    }
+
+    pub fn end(&self) -> MediaTime {
+        self.start + self.duration
+    }
+
+    /// Its bytes are those of its parts, one after the other.
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// Bytes of all parts.
+    pub fn size(&self) -> usize {
+        self.parts.iter().map(|part| part.bytes.len()).sum()
+    }
+
+    /// No more parts will come.
+    pub fn is_whole(&self) -> bool {
+        self.state != State::Open
+    }
+
+    /// There is nothing to fetch (`EXT-X-GAP`).
+    pub fn is_gap(&self) -> bool {
+        self.state == State::Gap
+    }
+
+    pub(super) fn next_index(&self) -> PartIndex {
+        PartIndex(self.parts.len() as u32)
+    }
+}

@@ -1,0 +1,9 @@
+//! Packager, window, playlists and reload together, through the public interface.
+#![allow(clippy::unwrap_used)] // helpers of tests are tests
+
+mod broadcast;
+mod playlists;
+mod properties;
+mod reader;
+mod reload;
+mod window;
