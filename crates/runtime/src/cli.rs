@@ -1,0 +1,135 @@
+//! What every binary takes on its command line, and how it gets its configuration.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use crate::config::{
+    self, Config, FILE_VARIABLE, Loaded, Mistake, Mistakes, Origin, Service, VARIABLE_PREFIX,
+};
+
+/// The exit code of a process whose configuration has mistakes; clap exits with it too.
+pub const MISTAKEN: u8 = 2;
+
+/// The arguments of every service, to be flattened into those of a binary.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Options {
+    /// Read the configuration from this TOML file [env: HEADWATER_CONFIG]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print the effective configuration, without its secrets, and exit
+    #[arg(long)]
+    pub print_config: bool,
+}
+
+impl Options {
+    /// The configuration; or the code to exit with, once the configuration or its mistakes have been printed.
+    ///
+    /// # Errors
+    /// The exit code: 0 after `--print-config`, 2 after mistakes.
+    pub fn load(&self, service: Service) -> Result<Config, ExitCode> {
+        match self.load_from(service, std::env::vars_os()) {
+            Ok(loaded) if self.print_config => {
+                // Whoever closed the pipe has read enough.
+                let _ = io::stdout().write_all(loaded.effective.as_bytes());
+                Err(ExitCode::SUCCESS)
+            }
+            Ok(loaded) => Ok(loaded.config),
+            Err(mistakes) => {
+                let _ = writeln!(io::stderr(), "{mistakes}");
+                Err(ExitCode::from(MISTAKEN))
+            }
+        }
+    }
+
+    /// The configuration from the file that is named here or in one of the variables, and from the variables.
+    ///
+    /// # Errors
+    /// Every mistake there is.
+    pub fn load_from(
+        &self,
+        service: Service,
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Loaded, Mistakes> {
+        let mut mistakes = Vec::new();
+        let variables: Vec<_> = variables.into_iter().filter_map(|pair| ours(pair, &mut mistakes)).collect();
+        let named = variables.iter().find(|(name, value)| name == FILE_VARIABLE && !value.is_empty());
+        let path = self.config.clone().or_else(|| named.map(|(_, value)| value.into()));
+        let text = path.as_deref().and_then(|path| read(path, &mut mistakes));
+        let shown = path.as_deref().unwrap_or(Path::new("")).display().to_string();
+        let file = text.as_deref().map(|text| config::File { path: &shown, text });
+        let loaded = config::load(service, file, variables);
+        match loaded {
+            Ok(loaded) if mistakes.is_empty() => Ok(loaded),
+            Ok(_) => Err(Mistakes(mistakes)),
+            Err(more) => Err(Mistakes(mistakes.into_iter().chain(more.0).collect())),
+        }
+    }
+}
+
+/// A variable of Headwater as text.
+fn ours((name, value): (OsString, OsString), mistakes: &mut Vec<Mistake>) -> Option<(String, String)> {
+    let name = name.into_string().ok().filter(|name| name.starts_with(VARIABLE_PREFIX))?;
+    match value.into_string() {
+        Ok(value) => Some((name, value)),
+        Err(_) => {
+            mistakes.push(Mistake { origin: Origin::Variable(name), text: "not valid UTF-8".into() });
+            None
+        }
+    }
+}
+
+fn read(path: &Path, mistakes: &mut Vec<Mistake>) -> Option<String> {
+    std::fs::read_to_string(path)
+        .map_err(|error| {
+            let origin = Origin::File { path: path.display().to_string(), line: 1 };
+            mistakes.push(Mistake { origin, text: format!("cannot be read: {error}") });
+        })
+        .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Binary {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    fn load(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Config, String> {
+        let binary = Binary::parse_from(std::iter::once(&"headwater").chain(arguments));
+        let variables = variables.iter().map(|(name, value)| (name.into(), value.into()));
+        let loaded = binary.options.load_from(Service::AllInOne, variables);
+        loaded.map(|loaded| loaded.config).map_err(|mistakes| mistakes.to_string())
+    }
+
+    #[test]
+    fn the_command_line_names_the_file_before_the_variable_does() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name).display().to_string();
+        std::fs::write(path("a.toml"), "drain_timeout = \"1m\"").unwrap();
+        std::fs::write(path("b.toml"), "drain_timeout = \"2m\"").unwrap();
+        let variable = [("HEADWATER_CONFIG", &*path("b.toml"))];
+        assert_eq!(load(&[], &variable).unwrap().drain_timeout, Duration::from_secs(120));
+        assert_eq!(
+            load(&["--config", &path("a.toml")], &variable).unwrap().drain_timeout,
+            Duration::from_secs(60)
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_does_not_hide_other_mistakes() {
+        let mistakes = load(&["--config", "/nowhere.toml"], &[("HEADWATER_PROXY_APPS", "a b")]).unwrap_err();
+        let lines: Vec<_> = mistakes.lines().collect();
+        assert_eq!(lines.len(), 2, "{mistakes}");
+        assert!(lines[0].starts_with("/nowhere.toml:1: cannot be read: "), "{mistakes}");
+        assert!(lines[1].starts_with("HEADWATER_PROXY_APPS: "), "{mistakes}");
+    }
+}

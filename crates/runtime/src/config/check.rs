@@ -1,0 +1,83 @@
+//! Settings that are right alone and wrong together.
+
+use std::net::SocketAddr;
+
+use super::reader::Reader;
+use super::url::RegistryUrl;
+use super::{Config, Service};
+
+/// Notes every combination that cannot work.
+pub(super) fn check(config: &Config, service: Service, reader: &mut Reader) {
+    let Config { proxy, server, origin, hls, .. } = config;
+    let mut refuse = |wrong: bool, names: &[&str], text: &str| {
+        if wrong {
+            let given = names.iter().map(|name| reader.origin(name)).max();
+            reader.mistake(given.unwrap_or(super::Origin::Default), format!("{}: {text}", names.join(", ")));
+        }
+    };
+    refuse(
+        hls.segment_duration.subsec_millis() != 0,
+        &["hls.segment_duration"],
+        "a segment lasts whole seconds: EXT-X-TARGETDURATION knows no fractions",
+    );
+    refuse(
+        hls.part_duration * 2 > hls.segment_duration,
+        &["hls.part_duration", "hls.segment_duration"],
+        "a part is at most half as long as a segment",
+    );
+    refuse(
+        server.silent_publisher > proxy.idle_timeout,
+        &["server.silent_publisher", "proxy.idle_timeout"],
+        "a silent publisher is closed before it could be replaced: lower the first or raise the second",
+    );
+    refuse(
+        server.worker_stop_timeout > config.drain_timeout,
+        &["server.worker_stop_timeout", "drain_timeout"],
+        "a worker may not take longer to stop than its server",
+    );
+    refuse(
+        config.registry.url == RegistryUrl::Memory && service != Service::AllInOne,
+        &["registry.url"],
+        "the registry in memory serves `headwater up` only: a service on its own needs a Redis, such as \
+            \"redis://localhost:6379\"",
+    );
+    let listeners = [
+        (Service::Proxy, "proxy.rtmp_listen", proxy.rtmp_listen),
+        (Service::Proxy, "proxy.metrics_listen", proxy.metrics_listen),
+        (Service::Server, "server.grpc_listen", server.grpc_listen),
+        (Service::Server, "server.metrics_listen", server.metrics_listen),
+        (Service::Origin, "origin.http_listen", origin.http_listen),
+        (Service::Origin, "origin.metrics_listen", origin.metrics_listen),
+        (Service::AllInOne, "up.metrics_listen", config.up.metrics_listen),
+    ];
+    for (names, address) in collisions(&listeners, service) {
+        refuse(true, &names, &format!("both listen on port {}", address.port()));
+    }
+    // The limits of the single settings leave only mistakes of the rungs as a whole.
+    for mistake in config.ladder.validate().err().unwrap_or_default() {
+        refuse(true, &["ladder.rungs"], &mistake.to_string());
+    }
+}
+
+type Listener = (Service, &'static str, SocketAddr);
+
+/// Pairs of listeners of one process that cannot be bound together. Port 0 stands for any free one.
+fn collisions(listeners: &[Listener], service: Service) -> Vec<([&'static str; 2], SocketAddr)> {
+    let is_metrics = |name: &str| name.ends_with(".metrics_listen");
+    let runs = |(owner, name, _): &&Listener| match service {
+        Service::AllInOne => *owner == Service::AllInOne || !is_metrics(name),
+        _ => *owner == service,
+    };
+    let bound: Vec<_> = listeners.iter().filter(runs).filter(|(_, _, address)| address.port() != 0).collect();
+    let mut found = Vec::new();
+    for (at, (_, name, address)) in bound.iter().enumerate() {
+        for (_, other, taken) in &bound[..at] {
+            let overlap =
+                address.ip() == taken.ip() || address.ip().is_unspecified() || taken.ip().is_unspecified();
+            if overlap && address.port() == taken.port() {
+                found.push(([*other, *name], *address));
+            }
+        }
+    }
+    found
+}

@@ -1,0 +1,102 @@
+//! Live inputs: which key opens which stream.
+
+use headwater_media::{StreamId, StreamKey};
+
+use super::mistake::Origin;
+use super::reader::{Entry, Reader, Shown};
+use super::source::{Given, Raw};
+
+/// A stream and the secret that its publisher shows. Its `Debug` is redacted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Input {
+    pub stream: StreamId,
+    pub key: StreamKey,
+}
+
+pub(super) const SECTION: &str = "inputs";
+pub(super) const DOC: &str = "Which stream key opens which stream: `stream = \"key\"`, one line each. Keys are secret, each \
+    opens one stream, and no key is the name of a stream. Without any input the key is the stream's name. As a variable: \
+    `HEADWATER_INPUTS=\"stream=key,other=key2\"`, which replaces the table of the file; a key with a comma needs the file.";
+
+/// An input as it was written: its stream, what should be its key, and where.
+type Line = (String, Given);
+
+/// Reads the table `[inputs]` or the variable `HEADWATER_INPUTS`.
+pub(super) fn read(reader: &mut Reader) -> Vec<Input> {
+    reader.section(SECTION, DOC);
+    let table: Vec<Line> = reader.take_table("inputs.");
+    let from_file = parse_all(reader, table);
+    let inputs = match reader.take_variable(SECTION) {
+        Some(given) => {
+            let lines = split(reader, &given);
+            parse_all(reader, lines)
+        }
+        None => from_file,
+    };
+    for (input, origin) in &inputs {
+        reader.remember(entry(input, origin));
+    }
+    inputs.into_iter().map(|(input, _)| input).collect()
+}
+
+fn split(reader: &mut Reader, given: &Given) -> Vec<Line> {
+    let text = given.raw.text().unwrap_or_default();
+    let mut lines = Vec::new();
+    for (number, pair) in (1..).zip(text.split(',').map(str::trim)) {
+        match pair.split_once('=') {
+            Some((stream, key)) => {
+                let raw = Raw::Text(key.trim().into());
+                lines.push((stream.trim().into(), Given { raw, origin: given.origin.clone() }));
+            }
+            None => reader.mistake(given.origin.clone(), format!("input {number}: expected stream=key")),
+        }
+    }
+    lines
+}
+
+fn parse_all(reader: &mut Reader, lines: Vec<Line>) -> Vec<(Input, Origin)> {
+    let names: Vec<_> = lines.iter().map(|(name, _)| name.clone()).collect();
+    let mut inputs: Vec<(Input, Origin)> = Vec::new();
+    for (name, given) in lines {
+        let input = parse(&name, &given.raw).and_then(|input| fitting(input, &inputs, &names));
+        match input {
+            Ok(input) => inputs.push((input, given.origin)),
+            Err(text) => reader.mistake(given.origin, format!("inputs.{name}: {text}")),
+        }
+    }
+    inputs
+}
+
+fn parse(name: &str, raw: &Raw) -> Result<Input, String> {
+    let stream = name.parse().map_err(|error| format!("{error}"))?;
+    let key =
+        raw.text().ok_or("expected the stream key as text")?.parse().map_err(|error| format!("{error}"))?;
+    Ok(Input { stream, key })
+}
+
+fn fitting(input: Input, others: &[(Input, Origin)], names: &[String]) -> Result<Input, String> {
+    if others.iter().any(|(other, _)| other.stream == input.stream) {
+        return Err("this stream already has a key".into());
+    }
+    if let Some((other, _)) = others.iter().find(|(other, _)| other.key == input.key) {
+        return Err(format!("the same key as that of {}: every stream needs its own", other.stream));
+    }
+    if names.iter().any(|name| name == input.key.expose()) {
+        return Err("the key is the name of a stream, which every viewer knows: choose a secret".into());
+    }
+    Ok(input)
+}
+
+fn entry(input: &Input, origin: &Origin) -> Entry {
+    let key = input.stream.to_string();
+    let quoted = if key.contains('.') { format!("\"{key}\"") } else { key.clone() };
+    Entry {
+        name: format!("{SECTION}.{key}"),
+        key: quoted,
+        doc: "",
+        kind: "a stream key".into(),
+        default: None,
+        value: Shown::Secret("\"(hidden)\"".into()),
+        origin: origin.clone(),
+    }
+}

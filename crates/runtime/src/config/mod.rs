@@ -1,0 +1,163 @@
+//! The configuration of all services: one TOML file, and a variable `HEADWATER_…` for every setting.
+//!
+//! A configuration is a pure function of the file's text and the variables. Either it is right as a whole and comes out
+//! as types that cannot be wrong, or every mistake is reported at once, each with its line or its variable.
+
+mod check;
+mod inputs;
+mod mistake;
+mod print;
+mod reader;
+mod source;
+mod suggest;
+mod table;
+mod types;
+mod url;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use headwater_media::SegmentSettings;
+use headwater_media::ladder::Ladder;
+
+pub use inputs::Input;
+pub use mistake::{Mistake, Mistakes, Origin};
+pub use print::reference;
+pub use source::{VARIABLE_PREFIX, variable};
+pub use table::{HlsConfig, LogConfig, OriginConfig, ProxyConfig, RegistryConfig, ServerConfig, UpConfig};
+pub use types::{Advertise, AppName, Bitrate, Capacity, LogFilter, LogFormat, Preset, Size};
+pub use url::{PublicUrl, RegistryUrl};
+
+use reader::Reader;
+use table::{LadderConfig, ProcessConfig};
+
+/// Names the configuration file; the only variable that is no setting.
+pub const FILE_VARIABLE: &str = "HEADWATER_CONFIG";
+
+/// The configuration of all services.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// How long a process that was told to stop may take.
+    pub drain_timeout: Duration,
+    pub registry: RegistryConfig,
+    pub proxy: ProxyConfig,
+    /// Without any, the key of a stream is its name.
+    pub inputs: Vec<Input>,
+    pub server: ServerConfig,
+    pub origin: OriginConfig,
+    pub hls: HlsConfig,
+    pub ladder: Ladder,
+    pub up: UpConfig,
+    pub log: LogConfig,
+}
+
+/// Which services a process runs: some settings are wrong for some processes only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    Proxy,
+    Server,
+    Origin,
+    AllInOne,
+}
+
+/// A configuration file that was read.
+#[derive(Clone, Copy, Debug)]
+pub struct File<'a> {
+    /// As it is shown in mistakes.
+    pub path: &'a str,
+    pub text: &'a str,
+}
+
+/// A configuration, and how it came to be.
+#[derive(Debug)]
+pub struct Loaded {
+    pub config: Config,
+    /// The effective configuration as commented TOML that can be fed back. What is secret is commented out.
+    pub effective: String,
+}
+
+/// Makes the configuration of a process from its file and its environment. Variables of others are ignored.
+///
+/// # Errors
+/// Every mistake there is.
+pub fn load(
+    service: Service,
+    file: Option<File<'_>>,
+    variables: impl IntoIterator<Item = (String, String)>,
+) -> Result<Loaded, Mistakes> {
+    let flat = file.map_or_else(|| Ok(Default::default()), |file| source::from_toml(file.path, file.text));
+    let (flat, broken) = flat.map_or_else(|mistake| (Default::default(), Some(mistake)), |flat| (flat, None));
+    let mut reader = Reader::new(flat, variables.into_iter().filter(|(name, _)| name != FILE_VARIABLE));
+    reader.mistakes.extend(broken);
+    let config = read(&mut reader);
+    reader.refuse_the_rest();
+    if let Some(config) = &config {
+        check::check(config, service, &mut reader);
+    }
+    match config {
+        Some(config) if reader.mistakes.is_empty() => {
+            Ok(Loaded { config, effective: print::toml(&reader.sections) })
+        }
+        _ => Err(sorted(reader.mistakes)),
+    }
+}
+
+impl Config {
+    /// The configuration of a process to which nobody said anything; for tests and examples.
+    pub fn defaults() -> Self {
+        read(&mut Reader::default()).expect("a test reads all defaults")
+    }
+}
+
+impl HlsConfig {
+    pub fn segments(&self) -> SegmentSettings {
+        let millis = |duration: Duration| u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);
+        SegmentSettings { segment_ms: millis(self.segment_duration), part_ms: millis(self.part_duration) }
+    }
+}
+
+impl From<LadderConfig> for Ladder {
+    fn from(config: LadderConfig) -> Self {
+        Self {
+            rungs: config.rungs,
+            preset: config.preset.as_str().into(),
+            crf: config.crf,
+            max_frame_rate: config.max_frame_rate,
+            audio_bitrate: config.audio_bitrate.0,
+        }
+    }
+}
+
+/// Reads every section, and only then gives up on one that has a mistake.
+fn read(reader: &mut Reader) -> Option<Config> {
+    let process = ProcessConfig::read(reader);
+    let registry = RegistryConfig::read(reader);
+    let proxy = ProxyConfig::read(reader);
+    let inputs = inputs::read(reader);
+    let server = ServerConfig::read(reader);
+    let origin = OriginConfig::read(reader);
+    let hls = HlsConfig::read(reader);
+    let ladder = LadderConfig::read(reader);
+    let up = UpConfig::read(reader);
+    let log = LogConfig::read(reader);
+    Some(Config {
+        drain_timeout: process?.drain_timeout,
+        registry: registry?,
+        proxy: proxy?,
+        inputs,
+        server: server?,
+        origin: origin?,
+        hls: hls?,
+        ladder: ladder?.into(),
+        up: up?,
+        log: log?,
+    })
+}
+
+fn sorted(mut mistakes: Vec<Mistake>) -> Mistakes {
+    mistakes.sort();
+    Mistakes(mistakes)
+}

@@ -1,0 +1,183 @@
+//! The table of settings. A line here is all that a setting needs: parsing, the printed configuration and the reference
+//! in `docs/configuration.md` follow from it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use headwater_media::ladder::Rung;
+
+use super::reader::{Reader, Setting};
+use super::types::{Advertise, AppName, Bitrate, Capacity, LogFilter, LogFormat, Preset};
+use super::url::{PublicUrl, RegistryUrl};
+use super::value::limits;
+
+/// A section of the file as a type. Each setting: `/// doc`, then `name: type = "default" in least..=greatest;`.
+macro_rules! section {
+    ($(#[doc = $about:literal])+ $vis:vis struct $config:ident = $name:literal {
+        $( $(#[doc = $doc:literal])+ $key:ident: $type:ty = $default:literal $(in $limits:expr)?; )+
+    }) => {
+        $(#[doc = $about])+
+        #[derive(Clone, Debug, PartialEq)]
+        $vis struct $config {
+            $( $(#[doc = $doc])+ $vis $key: $type, )+
+        }
+
+        impl $config {
+            /// Reads the whole section, so that no mistake hides another.
+            pub(super) fn read(reader: &mut Reader) -> Option<Self> {
+                reader.section($name, concat!($($about),+).trim_ascii());
+                $( let $key = reader.read::<$type>(Setting {
+                    key: stringify!($key),
+                    doc: concat!($($doc),+).trim_ascii(),
+                    default: $default,
+                    limits: None $(.or(Some(limits($limits))))?,
+                }); )+
+                Some(Self { $($key: $key?),+ })
+            }
+        }
+    };
+}
+
+const fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+const fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// More connections than a process can hold open are never a limit.
+const MOST_CONNECTIONS: usize = 1_000_000;
+
+section! {
+    /// What holds for every process.
+    pub(super) struct ProcessConfig = "" {
+        /// How long a process that was told to stop (SIGTERM) may take to finish what it does.
+        drain_timeout: Duration = "30s" in secs(0)..=secs(3600);
+    }
+}
+
+section! {
+    /// Where it is written who owns which stream.
+    pub struct RegistryConfig = "registry" {
+        /// `memory` is for all services in one process (`headwater up`); services apart from each other need a Redis.
+        url: RegistryUrl = "memory";
+        /// What every key in Redis starts with, so that several installations can share one.
+        prefix: AppName = "headwater";
+        /// How long a claim on a stream holds without being renewed.
+        lease: Duration = "10s" in secs(2)..=secs(300);
+    }
+}
+
+section! {
+    /// The proxy: where publishers arrive.
+    pub struct ProxyConfig = "proxy" {
+        /// Where publishers connect by RTMP.
+        rtmp_listen: SocketAddr = "0.0.0.0:1935";
+        /// The applications of RTMP URLs that are served: `live` in `rtmp://host/live/key`.
+        apps: Vec<AppName> = "live,stream";
+        /// Publishers' connections at the same time; a further one is closed at once.
+        max_connections: usize = "1000" in 1..=MOST_CONNECTIONS;
+        /// Connections at the same time from one address (IPv4) or one /64 network (IPv6).
+        max_connections_per_address: usize = "50" in 1..=MOST_CONNECTIONS;
+        /// How long a connection may take from its first byte to being a publisher.
+        publish_deadline: Duration = "10s" in secs(1)..=secs(300);
+        /// How long a publisher may be silent before its connection is closed.
+        idle_timeout: Duration = "15s" in secs(1)..=secs(3600);
+        /// How long a server may leave media untaken before the publisher's connection is closed.
+        stall_timeout: Duration = "10s" in secs(1)..=secs(300);
+        /// Where `/livez`, `/readyz` and `/metrics` are answered.
+        metrics_listen: SocketAddr = "0.0.0.0:9101";
+    }
+}
+
+section! {
+    /// The server: where broadcasts are transcoded.
+    pub struct ServerConfig = "server" {
+        /// Where proxies and origins connect by gRPC.
+        grpc_listen: SocketAddr = "0.0.0.0:7000";
+        /// What proxies and origins reach this server by. Without it: the address of the ECS task, or else that of the
+        /// network interface with the default route.
+        advertise: Option<Advertise> = "";
+        /// How many processor cores' worth of broadcasts are taken on.
+        capacity: Capacity = "auto";
+        /// Broadcasts at the same time, whatever the capacity.
+        max_broadcasts: usize = "64" in 1..=10_000;
+        /// How long a worker may take from its start to being ready.
+        worker_start_timeout: Duration = "10s" in secs(1)..=secs(120);
+        /// How long a worker that gets media may give none before it is taken for stuck.
+        worker_stall_timeout: Duration = "10s" in secs(1)..=secs(120);
+        /// How long a worker that was told to stop may take before it is killed.
+        worker_stop_timeout: Duration = "5s" in millis(100)..=secs(120);
+        /// How often the worker of one broadcast is restarted before the broadcast is refused.
+        worker_restarts: u32 = "3" in 0..=100;
+        /// How long a publisher may be away before its broadcast ends.
+        reconnect_window: Duration = "60s" in secs(0)..=secs(86_400);
+        /// How long a publisher must have been silent for a second one with the same key to replace it.
+        silent_publisher: Duration = "3s" in millis(500)..=secs(60);
+        /// Where `/livez`, `/readyz` and `/metrics` are answered.
+        metrics_listen: SocketAddr = "0.0.0.0:9102";
+    }
+}
+
+section! {
+    /// The origin: where viewers arrive.
+    pub struct OriginConfig = "origin" {
+        /// Where viewers connect by HTTP.
+        http_listen: SocketAddr = "0.0.0.0:8080";
+        /// Viewers' connections at the same time; a further one is closed at once.
+        max_connections: usize = "10000" in 1..=MOST_CONNECTIONS;
+        /// How long a stream that nobody watches stays mirrored.
+        mirror_linger: Duration = "30s" in secs(0)..=secs(3600);
+        /// Where viewers reach the origins, if it is not the address of the request: a CDN, for example.
+        public_url: Option<PublicUrl> = "";
+        /// Where `/livez`, `/readyz` and `/metrics` are answered.
+        metrics_listen: SocketAddr = "0.0.0.0:9103";
+    }
+}
+
+section! {
+    /// How a broadcast is cut. It holds for broadcasts that start after a change.
+    pub struct HlsConfig = "hls" {
+        /// The length of a segment, in whole seconds.
+        segment_duration: Duration = "2s" in secs(1)..=secs(10);
+        /// The length of a part: latency is about three parts and the time to encode.
+        part_duration: Duration = "334ms" in millis(100)..=secs(2);
+        /// How many whole segments the live playlist lists.
+        window_segments: u32 = "10" in 3..=1_000;
+    }
+}
+
+section! {
+    /// What a broadcast is encoded to. A picture is never enlarged, and keeps its aspect.
+    pub(super) struct LadderConfig = "ladder" {
+        /// The renditions, best first: the box that the picture must fit into, turned for portrait, and the bit rate.
+        rungs: Vec<Rung> = "1280x720@2800k,854x480@1400k,640x360@800k";
+        /// The speed of x264: a slower preset gives the same quality at a lower bit rate.
+        preset: Preset = "veryfast";
+        /// The quality that x264 aims at: less is better. A rung's bit rate is the ceiling.
+        crf: f64 = "21.5" in 1.0..=51.0;
+        /// Frames a second at most; a faster source is thinned out.
+        max_frame_rate: u32 = "60" in 1..=240;
+        /// The bit rate of the sound (AAC).
+        audio_bitrate: Bitrate = "128k" in Bitrate(16_000)..=Bitrate(512_000);
+    }
+}
+
+section! {
+    /// All services in one process: `headwater up`.
+    pub struct UpConfig = "up" {
+        /// Where `/livez`, `/readyz` and `/metrics` are answered, for all services together.
+        metrics_listen: SocketAddr = "0.0.0.0:9100";
+    }
+}
+
+section! {
+    /// What a process says on its standard error.
+    pub struct LogConfig = "log" {
+        /// Which events are logged.
+        level: LogFilter = "info";
+        /// For people or for machines.
+        format: LogFormat = "text";
+    }
+}

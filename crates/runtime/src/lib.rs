@@ -1,0 +1,11 @@
+//! How a process lives: its configuration, what it says of itself, how it listens, gets ready, drains and tries again.
+
+pub mod backoff;
+pub mod cli;
+pub mod config;
+pub mod listener;
+pub mod operations;
+pub mod process;
+pub mod readiness;
+pub mod shutdown;
+pub mod telemetry;

@@ -1,0 +1,144 @@
+//! The operations listener: `/livez`, `/readyz` and `/metrics` for orchestrators and Prometheus.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use crate::listener::{Accepted, Listener};
+use crate::readiness::Readiness;
+
+/// Orchestrators and Prometheus keep a handful of connections; more are a mistake or an attack.
+pub const MAX_CONNECTIONS: usize = 64;
+/// A request is one line and a few headers.
+const HEADER_DEADLINE: Duration = Duration::from_secs(5);
+/// How often the metrics recorder frees what it has aggregated; its own exporter does it as often.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// What the operations listener answers from.
+#[derive(Clone, Debug)]
+pub struct Operations {
+    pub readiness: Readiness,
+    pub metrics: PrometheusHandle,
+}
+
+impl Operations {
+    /// Answers until `stop` is cancelled, which should be the last thing of a process: a draining one is watched too.
+    ///
+    /// # Errors
+    /// When the listener is broken.
+    pub async fn serve(self, mut listener: Listener, stop: CancellationToken) -> std::io::Result<()> {
+        let mut connections = JoinSet::new();
+        let mut upkeep = tokio::time::interval(UPKEEP);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                accepted = listener.accept() => { connections.spawn(self.clone().connection(accepted?)); }
+                _ = upkeep.tick() => self.metrics.run_upkeep(),
+                Some(_) = connections.join_next() => {}
+            }
+        }
+    }
+
+    async fn connection(self, accepted: Accepted) {
+        let service = service_fn(|request| std::future::ready(Ok::<_, Infallible>(self.answer(&request))));
+        let served = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_DEADLINE)
+            .serve_connection(TokioIo::new(accepted.stream), service)
+            .await;
+        if let Err(error) = served {
+            debug!(peer = %accepted.peer, %error, "operations connection");
+        }
+    }
+
+    fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+        if request.method() != Method::GET && request.method() != Method::HEAD {
+            return response(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET\n".into());
+        }
+        match request.uri().path() {
+            "/livez" => response(StatusCode::OK, TEXT, "alive\n".into()),
+            "/readyz" => self.readyz(),
+            "/metrics" => response(StatusCode::OK, PROMETHEUS, self.metrics.render()),
+            _ => response(StatusCode::NOT_FOUND, TEXT, "try /livez, /readyz or /metrics\n".into()),
+        }
+    }
+
+    fn readyz(&self) -> Response<Full<Bytes>> {
+        let missing = self.readiness.missing();
+        let status = if missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        let body = serde_json::json!({ "ready": missing.is_empty(), "not_ready": missing });
+        response(status, JSON, format!("{body}\n"))
+    }
+}
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
+/// The Prometheus text exposition format.
+const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+fn response(status: StatusCode, content_type: &'static str, body: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    use super::*;
+    use crate::listener::{Limits, Listener};
+
+    async fn get(address: SocketAddr, request_line: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("{request_line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn orchestrators_and_prometheus_get_their_answers() {
+        let recorder = crate::telemetry::prometheus().unwrap().build_recorder();
+        metrics::with_local_recorder(&recorder, || metrics::gauge!("publishers").set(3.0));
+        let readiness = Readiness::default();
+        let operations = Operations { readiness: readiness.clone(), metrics: recorder.handle() };
+        let address = "127.0.0.1:0".parse().unwrap();
+        let listener = Listener::bind(address, "test.listen", Limits::total(MAX_CONNECTIONS)).await.unwrap();
+        let (address, stop) = (listener.local_addr(), CancellationToken::new());
+        let serving = tokio::spawn(operations.serve(listener, stop.clone()));
+
+        let redis = readiness.latch("redis");
+        assert!(get(address, "GET /livez").await.starts_with("HTTP/1.1 200"));
+        let answer = get(address, "GET /readyz").await;
+        assert!(
+            answer.starts_with("HTTP/1.1 503") && answer.contains(r#""not_ready":["redis"]"#),
+            "{answer}"
+        );
+        redis.set();
+        let answer = get(address, "GET /readyz").await;
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains(r#""ready":true"#), "{answer}");
+        assert!(get(address, "GET /metrics").await.contains("\npublishers 3"));
+        assert!(get(address, "GET /else").await.starts_with("HTTP/1.1 404"));
+        assert!(get(address, "POST /livez").await.starts_with("HTTP/1.1 405"));
+
+        stop.cancel();
+        serving.await.unwrap().unwrap();
+    }
+}

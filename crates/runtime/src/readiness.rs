@@ -1,0 +1,110 @@
+//! Whether a process can do its work: latches, one for each thing that it needs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::watch;
+
+/// All latches of a process. It is ready while every one of them is set.
+#[derive(Clone, Debug, Default)]
+pub struct Readiness {
+    latches: Arc<watch::Sender<Latches>>,
+    made: Arc<AtomicU64>,
+}
+
+type Latches = BTreeMap<u64, (&'static str, bool)>;
+
+/// One thing that a process needs. It counts as missing until it is set, and for good when the latch is dropped unset.
+#[derive(Debug)]
+pub struct Latch {
+    number: u64,
+    latches: Arc<watch::Sender<Latches>>,
+}
+
+impl Readiness {
+    /// Makes a latch that is not set yet.
+    pub fn latch(&self, name: &'static str) -> Latch {
+        let number = self.made.fetch_add(1, Ordering::Relaxed);
+        self.latches.send_modify(|latches| {
+            latches.insert(number, (name, false));
+        });
+        Latch { number, latches: self.latches.clone() }
+    }
+
+    /// What is missing, in the order in which the latches were made.
+    pub fn missing(&self) -> Vec<&'static str> {
+        self.latches.borrow().values().filter(|(_, set)| !set).map(|(name, _)| *name).collect()
+    }
+
+    pub fn is_ready(&self) -> bool {
+        all_set(&self.latches.borrow())
+    }
+
+    /// Waits until every latch is set.
+    pub async fn ready(&self) {
+        // The sender lives as long as `self`, so waiting cannot fail.
+        let _ = self.latches.subscribe().wait_for(all_set).await;
+    }
+}
+
+impl Latch {
+    pub fn set(&self) {
+        self.change(true);
+    }
+
+    pub fn unset(&self) {
+        self.change(false);
+    }
+
+    fn change(&self, set: bool) {
+        self.latches.send_if_modified(|latches| {
+            let latch = latches.get_mut(&self.number);
+            latch.is_some_and(|(_, current)| std::mem::replace(current, set) != set)
+        });
+    }
+}
+
+fn all_set(latches: &Latches) -> bool {
+    latches.values().all(|(_, set)| *set)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_ready_while_all_its_latches_are_set() {
+        let readiness = Readiness::default();
+        assert!(readiness.is_ready());
+        let redis = readiness.latch("redis");
+        let listener = readiness.latch("listener");
+        assert_eq!(readiness.missing(), ["redis", "listener"]);
+        redis.set();
+        assert_eq!(readiness.missing(), ["listener"]);
+        listener.set();
+        assert!(readiness.is_ready());
+        redis.unset();
+        assert_eq!(readiness.missing(), ["redis"]);
+    }
+
+    #[test]
+    fn latches_of_one_name_are_all_needed() {
+        let readiness = Readiness::default();
+        let (one, _two) = (readiness.latch("redis"), readiness.latch("redis"));
+        one.set();
+        assert_eq!(readiness.missing(), ["redis"]);
+    }
+
+    #[tokio::test]
+    async fn waiting_ends_when_the_last_latch_is_set() {
+        let readiness = Readiness::default();
+        let latch = readiness.latch("listener");
+        let waiting = tokio::spawn({
+            let readiness = readiness.clone();
+            async move { readiness.ready().await }
+        });
+        latch.set();
+        tokio::time::timeout(std::time::Duration::from_secs(5), waiting).await.unwrap().unwrap();
+    }
+}
