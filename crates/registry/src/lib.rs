@@ -1,0 +1,117 @@
+//! Who owns which stream, and which servers are there: leases with fencing epochs, live servers with their load,
+//! change notifications.
+//!
+//! [`Registry`] is the seam. [`MemoryRegistry`] serves one process, [`RedisRegistry`] any number of them; one suite of
+//! contract tests runs on both. The registry is an index: the servers hold the truth, and when a registry lost
+//! everything, [`Registry::renew`] and [`Registry::register_server`] bring it back within one period of renewal.
+//!
+//! # Epochs
+//!
+//! A claim gets an epoch above every epoch that the stream had before, also after its lease expired or was released,
+//! and also after Redis lost its data: a counter that is missing starts from Redis' clock. The owner of an epoch is
+//! fenced for good as soon as a higher one was given out.
+//!
+//! # When an answer got lost
+//!
+//! A command that fails with [`RegistryError::Unavailable`] may still have been carried out. Renewals, releases and
+//! registrations can simply be repeated. A claim that nobody knows of is `Held` by the server that it was made for,
+//! until it expires after [`Ttls::lease`]; ask that server.
+
+mod error;
+mod event;
+mod memory;
+mod ownership;
+mod redis;
+mod server;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use headwater_media::{Epoch, StreamId};
+
+pub use error::RegistryError;
+pub use event::{RegistryEvent, Watch};
+pub use memory::MemoryRegistry;
+pub use ownership::{Claim, Ownership};
+pub use redis::{KeyPrefix, KeyPrefixError, RedisRegistry, RedisSettings, RedisUrl, RedisUrlError};
+pub use server::{ServerId, ServerIdError, ServerRecord};
+
+/// How long things live unless they are renewed. All processes that share a registry use the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ttls {
+    /// A stream's ownership, from its claim or last renewal on.
+    pub lease: Duration,
+    /// A server's record, from its last registration on.
+    pub server: Duration,
+}
+
+impl Default for Ttls {
+    fn default() -> Self {
+        Self { lease: LEASE_TTL, server: SERVER_TTL }
+    }
+}
+
+/// Three renewals at [`RENEW_INTERVAL`] may get lost, or Redis may be away for 10 s, before a lease runs out. A proxy
+/// that sees its server die does not wait for this: it takes over with `expected`.
+pub const LEASE_TTL: Duration = Duration::from_secs(10);
+
+/// How often an owner renews: often enough for [`LEASE_TTL`], and a lease that Redis lost is back before a viewer's
+/// player, which buffers some seconds, runs dry.
+pub const RENEW_INTERVAL: Duration = Duration::from_secs(3);
+
+/// A server that missed five heartbeats gets no new publishers. Shorter would drop servers whenever Redis restarts.
+pub const SERVER_TTL: Duration = Duration::from_secs(5);
+
+/// How often a server registers itself anew, which also tells its load.
+pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The newest epoch of a stream is remembered for so long after its last claim, renewal or release. Nobody holds on
+/// to an epoch longer, and names that are used once don't pile up for ever.
+const EPOCH_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// See the [crate documentation](crate). Every method fails with [`RegistryError::Unavailable`] when the backend does
+/// not answer, after about a second at most.
+#[async_trait]
+pub trait Registry: Send + Sync + 'static {
+    /// Makes `server` the owner of the stream, under a new epoch. Refused while there is a live lease, unless its
+    /// epoch is the `expected` one: "I know that owner dead, and take over from it". Of several claims at the same
+    /// time one is granted.
+    ///
+    /// `address` is where the server's gRPC is reached, `host:port`. The lease ends after [`Ttls::lease`] unless the
+    /// server renews it. The epoch is also above `expected`, even when the registry has forgotten that one.
+    async fn claim(
+        &self,
+        stream: &StreamId,
+        server: &ServerId,
+        address: &str,
+        expected: Option<Epoch>,
+    ) -> Result<Claim, RegistryError>;
+
+    /// Extends the lease to [`Ttls::lease`] from now and stores what `ownership` says (its broadcast). Brings a lease
+    /// back that has vanished. Fails with [`RegistryError::Fenced`] when the stream was claimed anew or this epoch was
+    /// released: the caller is not the owner any more.
+    async fn renew(&self, stream: &StreamId, ownership: &Ownership) -> Result<(), RegistryError>;
+
+    /// Gives the stream up. Does nothing when a newer epoch exists. This epoch can't be renewed afterwards.
+    async fn release(&self, stream: &StreamId, epoch: Epoch) -> Result<(), RegistryError>;
+
+    /// Who owns the stream; none without a live lease.
+    async fn owner(&self, stream: &StreamId) -> Result<Option<Ownership>, RegistryError>;
+
+    /// Says that a server is there, with its load. It is forgotten after [`Ttls::server`] unless this is repeated.
+    async fn register_server(&self, record: &ServerRecord) -> Result<(), RegistryError>;
+
+    /// Takes a server out at once.
+    async fn unregister_server(&self, server: &ServerId) -> Result<(), RegistryError>;
+
+    /// All servers that are there, draining ones too, sorted by id.
+    async fn servers(&self) -> Result<Vec<ServerRecord>, RegistryError>;
+
+    /// Changes from now on. Look at the registry after calling this, not before, to miss nothing.
+    fn watch(&self) -> Watch;
+
+    /// Succeeds when the backend answers.
+    async fn ready(&self) -> Result<(), RegistryError>;
+}

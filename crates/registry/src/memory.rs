@@ -1,0 +1,178 @@
+//! The registry of a single process.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use headwater_media::{Epoch, StreamId};
+use tokio::time::Instant;
+
+use crate::event::{EventSender, event_channel};
+use crate::{
+    Claim, EPOCH_RETENTION, Ownership, Registry, RegistryError, RegistryEvent, ServerId, ServerRecord, Ttls,
+    Watch,
+};
+
+/// Keeps everything in this process. Clones share one registry. Time is tokio's, so that tests can pause it.
+#[derive(Clone, Debug)]
+pub struct MemoryRegistry {
+    state: Arc<Mutex<State>>,
+    events: EventSender,
+    ttls: Ttls,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The highest epoch of any stream: where the streams that are not known (any more) start.
+    highest: Epoch,
+    streams: HashMap<StreamId, Stream>,
+    servers: BTreeMap<ServerId, (ServerRecord, Instant)>,
+}
+
+#[derive(Debug)]
+struct Stream {
+    /// Every epoch up to this one was given out, or is skipped.
+    newest: Epoch,
+    /// When `newest` may be forgotten.
+    forget: Instant,
+    lease: Option<(Ownership, Instant)>,
+}
+
+impl MemoryRegistry {
+    pub fn new(ttls: Ttls) -> Self {
+        Self { state: Arc::default(), events: event_channel(), ttls }
+    }
+
+    /// The same registry with other lifetimes.
+    #[must_use]
+    pub fn with_ttls(&self, ttls: Ttls) -> Self {
+        Self { ttls, ..self.clone() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing in here is left half done by a panic.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, event: RegistryEvent) {
+        // An error only says that nobody watches.
+        let _ = self.events.send(event);
+    }
+}
+
+impl State {
+    /// The newest epoch of a stream, if it is remembered.
+    fn newest(&self, id: &StreamId) -> Option<Epoch> {
+        self.streams.get(id).map(|stream| stream.newest)
+    }
+
+    /// Remembers that everything up to `epoch` is used.
+    fn raise(&mut self, id: &StreamId, epoch: Epoch, now: Instant) -> &mut Stream {
+        if !self.streams.contains_key(id) {
+            self.streams.retain(|_, stream| stream.forget > now);
+        }
+        self.highest = self.highest.max(epoch);
+        let forget = now + EPOCH_RETENTION;
+        let stream = self.streams.entry(id.clone()).or_insert(Stream { newest: epoch, forget, lease: None });
+        stream.newest = stream.newest.max(epoch);
+        stream.forget = forget;
+        stream
+    }
+
+    fn lease(&self, id: &StreamId, now: Instant) -> Option<&Ownership> {
+        let (ownership, until) = self.streams.get(id)?.lease.as_ref()?;
+        (*until > now).then_some(ownership)
+    }
+}
+
+#[async_trait]
+impl Registry for MemoryRegistry {
+    async fn claim(
+        &self,
+        stream: &StreamId,
+        server: &ServerId,
+        address: &str,
+        expected: Option<Epoch>,
+    ) -> Result<Claim, RegistryError> {
+        let now = Instant::now();
+        let mut state = self.state();
+        if let Some(held) = state.lease(stream, now).filter(|held| Some(held.epoch) != expected) {
+            return Ok(Claim::Held(held.clone()));
+        }
+        let newest = state.newest(stream).unwrap_or(state.highest);
+        let epoch = newest.max(expected.unwrap_or_default()).next();
+        let ownership =
+            Ownership { server: server.clone(), address: address.to_owned(), epoch, broadcast: None };
+        state.raise(stream, epoch, now).lease = Some((ownership.clone(), now + self.ttls.lease));
+        self.tell(RegistryEvent::OwnerChanged(stream.clone()));
+        Ok(Claim::Granted(ownership))
+    }
+
+    async fn renew(&self, stream: &StreamId, ownership: &Ownership) -> Result<(), RegistryError> {
+        let now = Instant::now();
+        let mut state = self.state();
+        let epoch = ownership.epoch;
+        if let Some(newest) = state.newest(stream).filter(|newest| *newest > epoch) {
+            return Err(RegistryError::Fenced { stream: stream.clone(), epoch, newest });
+        }
+        let changed = state.lease(stream, now) != Some(ownership);
+        state.raise(stream, epoch, now).lease = Some((ownership.clone(), now + self.ttls.lease));
+        if changed {
+            self.tell(RegistryEvent::OwnerChanged(stream.clone()));
+        }
+        Ok(())
+    }
+
+    async fn release(&self, stream: &StreamId, epoch: Epoch) -> Result<(), RegistryError> {
+        let now = Instant::now();
+        let mut state = self.state();
+        if state.newest(stream).is_some_and(|newest| newest > epoch) {
+            return Ok(());
+        }
+        // The number after it is skipped, so that this epoch is not the newest any more.
+        if state.raise(stream, epoch.next(), now).lease.take().is_some() {
+            self.tell(RegistryEvent::OwnerChanged(stream.clone()));
+        }
+        Ok(())
+    }
+
+    async fn owner(&self, stream: &StreamId) -> Result<Option<Ownership>, RegistryError> {
+        Ok(self.state().lease(stream, Instant::now()).cloned())
+    }
+
+    async fn register_server(&self, record: &ServerRecord) -> Result<(), RegistryError> {
+        let now = Instant::now();
+        let entry = (record.clone(), now + self.ttls.server);
+        let before = self.state().servers.insert(record.id.clone(), entry);
+        if !before.is_some_and(|(before, until)| until > now && before.stands_as(record)) {
+            self.tell(RegistryEvent::ServersChanged);
+        }
+        Ok(())
+    }
+
+    async fn unregister_server(&self, server: &ServerId) -> Result<(), RegistryError> {
+        if self.state().servers.remove(server).is_some() {
+            self.tell(RegistryEvent::ServersChanged);
+        }
+        Ok(())
+    }
+
+    async fn servers(&self) -> Result<Vec<ServerRecord>, RegistryError> {
+        let now = Instant::now();
+        let mut state = self.state();
+        let before = state.servers.len();
+        state.servers.retain(|_, (_, until)| *until > now);
+        if state.servers.len() < before {
+            self.tell(RegistryEvent::ServersChanged);
+        }
+        Ok(state.servers.values().map(|(record, _)| record.clone()).collect())
+    }
+
+    fn watch(&self) -> Watch {
+        Watch::new(&self.events)
+    }
+
+    async fn ready(&self) -> Result<(), RegistryError> {
+        Ok(())
+    }
+}

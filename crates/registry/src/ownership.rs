@@ -1,0 +1,32 @@
+use headwater_media::{BroadcastId, Epoch};
+
+use crate::ServerId;
+
+/// Who owns a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ownership {
+    pub server: ServerId,
+    /// Where the server's gRPC is reached, `host:port`.
+    pub address: String,
+    pub epoch: Epoch,
+    /// What is on air; none until the owner's first renewal.
+    pub broadcast: Option<BroadcastId>,
+}
+
+/// What became of a claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// The stream belongs to the claimed server now.
+    Granted(Ownership),
+    /// Somebody owns the stream already.
+    Held(Ownership),
+}
+
+impl Claim {
+    /// The ownership that is in force after the claim, whoever has it.
+    pub fn ownership(&self) -> &Ownership {
+        match self {
+            Self::Granted(ownership) | Self::Held(ownership) => ownership,
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! The registry that any number of processes share.
+//!
+//! # What is in Redis
+//!
+//! For operators. `P` is the key prefix, `headwater:` unless configured otherwise. Braces are part of the key: in a
+//! Redis Cluster, both keys of a stream are in one slot.
+//!
+//! | Key | Type | Content | Lives |
+//! | --- | --- | --- | --- |
+//! | `P{<stream>}:lease` | hash | `server`, `address` (`host:port`), `epoch`, and `broadcast` (UUID) once the server has renewed | 10 s after the last renewal ([`Ttls::lease`]) |
+//! | `P{<stream>}:epoch` | string | the newest epoch, an integer | a day after the last claim, renewal or release |
+//! | `Pservers:{all}:records` | hash | server id → JSON of [`ServerRecord`] | until its deadline has passed and somebody asks for the servers |
+//! | `Pservers:{all}:until` | sorted set | server id → deadline, Unix milliseconds on Redis' clock, 5 s after the last heartbeat ([`Ttls::server`]) | as above |
+//! | `Pevents` | pub/sub channel | `owner <stream>`, `servers` | |
+//!
+//! Everything that changes a key is a Lua script, run by `EVALSHA`; times are Redis' own. Nothing has to survive a
+//! restart of Redis: persistence may be off. Deleting a lease makes its server write it again; adding 1 to the `epoch`
+//! of a stream takes it away from its server.
+//!
+//! It needs Redis 6 or later (RESP3), and for an ACL user: `~P*`, `&Pevents`, and the commands `evalsha`, `script|load`,
+//! `hmget`, `ping`, `hello`, `info`, `client`, `subscribe`, and those in the scripts.
+
+mod connection;
+mod keys;
+mod listener;
+mod scripts;
+mod url;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use fred::interfaces::{ClientLike, HashesInterface};
+use fred::types::Value;
+use headwater_media::{Epoch, StreamId};
+
+use self::connection::Connection;
+use self::scripts::Scripts;
+use crate::event::{EventSender, event_channel};
+use crate::{
+    Claim, EPOCH_RETENTION, Ownership, Registry, RegistryError, ServerId, ServerRecord, Ttls, Watch,
+};
+
+pub use self::keys::{KeyPrefix, KeyPrefixError};
+pub use self::url::{RedisUrl, RedisUrlError};
+
+/// Which Redis, and how to use it.
+#[derive(Clone, Debug)]
+pub struct RedisSettings {
+    pub url: RedisUrl,
+    pub prefix: KeyPrefix,
+    pub ttls: Ttls,
+}
+
+impl RedisSettings {
+    /// Defaults for all but the place.
+    pub fn new(url: RedisUrl) -> Self {
+        Self { url, prefix: KeyPrefix::default(), ttls: Ttls::default() }
+    }
+}
+
+/// A [`Registry`] on Redis. Dropping it closes the connection.
+pub struct RedisRegistry {
+    connection: Connection,
+    scripts: Scripts,
+    prefix: KeyPrefix,
+    ttls: Ttls,
+    events: EventSender,
+}
+
+impl RedisRegistry {
+    /// Starts to connect, and keeps trying for ever: Redis may be down now. Fails only when TLS can't be set up.
+    /// Must be called within a tokio runtime; for `rediss://`, after a rustls provider was installed.
+    pub fn connect(settings: RedisSettings) -> Result<Self, RegistryError> {
+        let RedisSettings { url, prefix, ttls } = settings;
+        let events = event_channel();
+        let connection = Connection::open(&url, prefix.channel(), events.clone())?;
+        Ok(Self { connection, scripts: Scripts::new(), prefix, ttls, events })
+    }
+
+    /// Closes the connection and waits until it is closed, about a second at most.
+    pub async fn close(&self) {
+        self.connection.close().await;
+    }
+
+    fn stream_keys(&self, stream: &StreamId) -> Vec<String> {
+        vec![self.prefix.lease(stream), self.prefix.epoch(stream)]
+    }
+
+    fn server_keys(&self) -> Vec<String> {
+        vec![self.prefix.server_records(), self.prefix.server_deadlines()]
+    }
+
+    fn ownership(&self, stream: &StreamId, fields: [Option<String>; 4]) -> Result<Ownership, RegistryError> {
+        read_ownership(fields)
+            .map_err(|reason| RegistryError::Unreadable { key: self.prefix.lease(stream), reason })
+    }
+
+    fn read_epoch(&self, stream: &StreamId, text: &str) -> Result<Epoch, RegistryError> {
+        let unreadable = |reason| RegistryError::Unreadable { key: self.prefix.epoch(stream), reason };
+        parse_epoch(text).map_err(unreadable)
+    }
+
+    /// A record that can't be read is left out: one server of another version must not hide all others.
+    fn record(&self, json: &str) -> Option<ServerRecord> {
+        let unreadable = |error: &serde_json::Error| {
+            tracing::warn!(key = %self.prefix.server_records(), %error, "skipping a server's record");
+        };
+        serde_json::from_str(json).inspect_err(unreadable).ok()
+    }
+}
+
+#[async_trait]
+impl Registry for RedisRegistry {
+    async fn claim(
+        &self,
+        stream: &StreamId,
+        server: &ServerId,
+        address: &str,
+        expected: Option<Epoch>,
+    ) -> Result<Claim, RegistryError> {
+        let args = vec![
+            stream.to_string(),
+            server.to_string(),
+            address.to_owned(),
+            expected.map(|epoch| epoch.to_string()).unwrap_or_default(),
+            millis(self.ttls.lease),
+            millis(EPOCH_RETENTION),
+            self.prefix.channel(),
+        ];
+        let answer: Vec<String> =
+            self.connection.run(&self.scripts.claim, self.stream_keys(stream), args).await?;
+        match answer.as_slice() {
+            [word, epoch] if word == "granted" => Ok(Claim::Granted(Ownership {
+                server: server.clone(),
+                address: address.to_owned(),
+                epoch: self.read_epoch(stream, epoch)?,
+                broadcast: None,
+            })),
+            [_, held @ ..] => {
+                let fields = std::array::from_fn(|n| held.get(n).cloned());
+                self.ownership(stream, fields).map(Claim::Held)
+            }
+            [] => self.ownership(stream, [const { None }; 4]).map(Claim::Held),
+        }
+    }
+
+    async fn renew(&self, stream: &StreamId, ownership: &Ownership) -> Result<(), RegistryError> {
+        let epoch = ownership.epoch;
+        let args = vec![
+            stream.to_string(),
+            ownership.server.to_string(),
+            ownership.address.clone(),
+            epoch.to_string(),
+            ownership.broadcast.map(|broadcast| broadcast.to_string()).unwrap_or_default(),
+            millis(self.ttls.lease),
+            millis(EPOCH_RETENTION),
+            self.prefix.channel(),
+        ];
+        let answer: String = self.connection.run(&self.scripts.renew, self.stream_keys(stream), args).await?;
+        match self.read_epoch(stream, &answer)? {
+            newest if newest == epoch => Ok(()),
+            newest => Err(RegistryError::Fenced { stream: stream.clone(), epoch, newest }),
+        }
+    }
+
+    async fn release(&self, stream: &StreamId, epoch: Epoch) -> Result<(), RegistryError> {
+        let args =
+            vec![stream.to_string(), epoch.to_string(), millis(EPOCH_RETENTION), self.prefix.channel()];
+        self.connection.run(&self.scripts.release, self.stream_keys(stream), args).await
+    }
+
+    async fn owner(&self, stream: &StreamId) -> Result<Option<Ownership>, RegistryError> {
+        let fields = vec!["server", "address", "epoch", "broadcast"];
+        let answer = self.connection.client.hmget(self.prefix.lease(stream), fields).await;
+        let values: Vec<Option<String>> = self.connection.answered(answer)?;
+        let fields: [_; 4] = std::array::from_fn(|n| values.get(n).cloned().flatten());
+        if fields.iter().all(Option::is_none) {
+            return Ok(None);
+        }
+        self.ownership(stream, fields).map(Some)
+    }
+
+    async fn register_server(&self, record: &ServerRecord) -> Result<(), RegistryError> {
+        let json = serde_json::to_string(record).expect("a record of strings and numbers has a JSON form");
+        let args = vec![record.id.to_string(), json, millis(self.ttls.server), self.prefix.channel()];
+        self.connection.run(&self.scripts.register, self.server_keys(), args).await
+    }
+
+    async fn unregister_server(&self, server: &ServerId) -> Result<(), RegistryError> {
+        let args = vec![server.to_string(), self.prefix.channel()];
+        self.connection.run(&self.scripts.unregister, self.server_keys(), args).await
+    }
+
+    async fn servers(&self) -> Result<Vec<ServerRecord>, RegistryError> {
+        let args = vec![self.prefix.channel()];
+        let records: Vec<String> =
+            self.connection.run(&self.scripts.servers, self.server_keys(), args).await?;
+        let mut servers: Vec<_> = records.iter().filter_map(|json| self.record(json)).collect();
+        servers.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(servers)
+    }
+
+    fn watch(&self) -> Watch {
+        Watch::new(&self.events)
+    }
+
+    async fn ready(&self) -> Result<(), RegistryError> {
+        self.connection.answered(self.connection.client.ping::<Value>(None).await).map(drop)
+    }
+}
+
+fn millis(duration: Duration) -> String {
+    duration.as_millis().to_string()
+}
+
+fn parse_epoch(text: &str) -> Result<Epoch, String> {
+    text.parse().map(Epoch).map_err(|_| format!("{text:?} is not an epoch"))
+}
+
+fn read_ownership([server, address, epoch, broadcast]: [Option<String>; 4]) -> Result<Ownership, String> {
+    let missing = |what: &str| format!("{what} is missing");
+    let server = server.ok_or_else(|| missing("server"))?;
+    let broadcast = broadcast.filter(|text| !text.is_empty()).map(|text| text.parse()).transpose();
+    Ok(Ownership {
+        server: server.parse().map_err(|error| format!("{error}"))?,
+        address: address.ok_or_else(|| missing("address"))?,
+        epoch: parse_epoch(&epoch.ok_or_else(|| missing("epoch"))?)?,
+        broadcast: broadcast.map_err(|error| format!("broadcast: {error}"))?,
+    })
+}

@@ -1,0 +1,73 @@
+use std::str::FromStr;
+
+use headwater_media::StreamId;
+
+/// The longest prefix; it is part of every key.
+const PREFIX_LIMIT: usize = 64;
+
+/// What all keys and the channel begin with, so that several installations can share one Redis. By default
+/// `headwater:`. Up to 64 printable ASCII characters without braces, which mark the hash tag of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyPrefix(Box<str>);
+
+/// The text can't be a key prefix.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("a key prefix has at most {PREFIX_LIMIT} printable ASCII characters and no braces")]
+pub struct KeyPrefixError;
+
+impl Default for KeyPrefix {
+    fn default() -> Self {
+        Self("headwater:".into())
+    }
+}
+
+impl FromStr for KeyPrefix {
+    type Err = KeyPrefixError;
+    fn from_str(text: &str) -> Result<Self, KeyPrefixError> {
+        let allowed = |c: char| c.is_ascii_graphic() && !matches!(c, '{' | '}');
+        let fits = text.len() <= PREFIX_LIMIT && text.chars().all(allowed);
+        if fits { Ok(Self(text.into())) } else { Err(KeyPrefixError) }
+    }
+}
+
+impl KeyPrefix {
+    pub(super) fn lease(&self, stream: &StreamId) -> String {
+        format!("{}{{{stream}}}:lease", self.0)
+    }
+
+    pub(super) fn epoch(&self, stream: &StreamId) -> String {
+        format!("{}{{{stream}}}:epoch", self.0)
+    }
+
+    pub(super) fn server_records(&self) -> String {
+        format!("{}servers:{{all}}:records", self.0)
+    }
+
+    pub(super) fn server_deadlines(&self) -> String {
+        format!("{}servers:{{all}}:until", self.0)
+    }
+
+    pub(super) fn channel(&self) -> String {
+        format!("{}events", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_a_stream_share_its_hash_tag() {
+        let (prefix, stream) = (KeyPrefix::default(), "demo".parse().unwrap());
+        assert_eq!(prefix.lease(&stream), "headwater:{demo}:lease");
+        assert_eq!(prefix.epoch(&stream), "headwater:{demo}:epoch");
+    }
+
+    #[test]
+    fn a_prefix_has_no_hash_tag_of_its_own() {
+        assert!("".parse::<KeyPrefix>().is_ok());
+        for bad in ["{a}:", "a b", "ä", &"a".repeat(65)] {
+            assert_eq!(bad.parse::<KeyPrefix>(), Err(KeyPrefixError), "{bad}");
+        }
+    }
+}

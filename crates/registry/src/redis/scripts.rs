@@ -1,0 +1,25 @@
+use fred::types::scripts::Script;
+
+/// What the registry does in Redis, each as one atomic step. Redis may forget scripts when it restarts; they are
+/// loaded anew when it says so.
+pub(super) struct Scripts {
+    pub(super) claim: Script,
+    pub(super) renew: Script,
+    pub(super) release: Script,
+    pub(super) register: Script,
+    pub(super) unregister: Script,
+    pub(super) servers: Script,
+}
+
+impl Scripts {
+    pub(super) fn new() -> Self {
+        Self {
+            claim: Script::from_lua(include_str!("lua/claim.lua")),
+            renew: Script::from_lua(include_str!("lua/renew.lua")),
+            release: Script::from_lua(include_str!("lua/release.lua")),
+            register: Script::from_lua(include_str!("lua/register.lua")),
+            unregister: Script::from_lua(include_str!("lua/unregister.lua")),
+            servers: Script::from_lua(include_str!("lua/servers.lua")),
+        }
+    }
+}

@@ -1,0 +1,175 @@
+use std::time::Duration;
+
+use headwater_registry::{Claim, Ownership, RegistryError};
+use tokio::time::Instant;
+
+use super::*;
+
+pub(crate) async fn a_free_stream_is_granted(backend: &impl Backend) {
+    let (registry, id) = (backend.with_defaults().await, stream("demo"));
+    assert_eq!(registry.owner(&id).await.unwrap(), None);
+    let ownership = claimed(&registry, &id, "a").await;
+    assert!(ownership.epoch > Epoch(0));
+    let epoch = ownership.epoch;
+    assert_eq!(
+        ownership,
+        Ownership { server: server("a"), address: "a:7000".into(), epoch, broadcast: None }
+    );
+    assert_eq!(backend.with_defaults().await.owner(&id).await.unwrap(), Some(ownership));
+}
+
+pub(crate) async fn a_held_stream_is_refused_and_its_owner_told(backend: &impl Backend) {
+    let (registry, id) = (backend.with_defaults().await, stream("demo"));
+    let mut owner = claimed(&registry, &id, "a").await;
+    owner.broadcast = Some(broadcast(1));
+    registry.renew(&id, &owner).await.unwrap();
+    for by in ["a", "b"] {
+        assert_eq!(claim(&registry, &id, by, None).await, Claim::Held(owner.clone()));
+    }
+    assert_eq!(registry.owner(&id).await.unwrap(), Some(owner));
+}
+
+pub(crate) async fn an_owner_known_to_be_dead_is_taken_over(backend: &impl Backend) {
+    let (registry, id) = (backend.with_defaults().await, stream("demo"));
+    let dead = claimed(&registry, &id, "a").await;
+    registry.renew(&id, &Ownership { broadcast: Some(broadcast(1)), ..dead.clone() }).await.unwrap();
+    let Claim::Granted(next) = claim(&registry, &id, "b", Some(dead.epoch)).await else { panic!("refused") };
+    assert!(next.epoch > dead.epoch);
+    assert_eq!((next.server.as_str(), next.address.as_str(), next.broadcast), ("b", "b:7000", None));
+    assert_eq!(registry.owner(&id).await.unwrap(), Some(next));
+}
+
+pub(crate) async fn a_takeover_of_another_epoch_than_the_owners_is_refused(backend: &impl Backend) {
+    let (registry, id) = (backend.with_defaults().await, stream("demo"));
+    let owner = claimed(&registry, &id, "a").await;
+    for wrong in [Epoch(0), Epoch(owner.epoch.0 - 1), owner.epoch.next()] {
+        assert_eq!(claim(&registry, &id, "b", Some(wrong)).await, Claim::Held(owner.clone()));
+    }
+}
+
+pub(crate) async fn a_stream_whose_expected_owner_has_gone_is_granted(backend: &impl Backend) {
+    let (registry, id) = (backend.with_defaults().await, stream("demo"));
+    let gone = claimed(&registry, &id, "a").await;
+    registry.release(&id, gone.epoch).await.unwrap();
+    let next = claim(&registry, &id, "b", Some(gone.epoch)).await;
+    assert!(matches!(&next, Claim::Granted(next) if next.epoch > gone.epoch), "{next:?}");
+}
+
+pub(crate) async fn a_lease_runs_out(backend: &impl Backend) {
+    let (registry, id) = (backend.open(SHORT).await, stream("demo"));
+    let start = Instant::now();
+    claimed(&registry, &id, "a").await;
+    until_expired(&registry, &id).await;
+    let clocks_round_to_milliseconds = Duration::from_millis(2);
+    assert!(start.elapsed() + clocks_round_to_milliseconds >= SHORT.lease, "{:?}", start.elapsed());
+    claimed(&registry, &id, "b").await;
+}
+
+pub(crate) async fn a_renewal_extends_the_lease(backend: &impl Backend) {
+    let id = stream("demo");
+    let owner = claimed(&backend.open(SHORT).await, &id, "a").await;
+    let registry = backend.with_defaults().await;
+    registry.renew(&id, &owner).await.unwrap();
+    outlast_a_short_ttl(backend).await;
+    assert_eq!(registry.owner(&id).await.unwrap(), Some(owner));
+}
+
+pub(crate) async fn a_renewal_tells_the_broadcast(backend: &impl Backend) {
+    let (registry, id) = (backend.with_defaults().await, stream("demo"));
+    let mut owner = claimed(&registry, &id, "a").await;
+    for value in [Some(broadcast(1)), Some(broadcast(2)), None] {
+        owner.broadcast = value;
+        registry.renew(&id, &owner).await.unwrap();
+        assert_eq!(registry.owner(&id).await.unwrap(), Some(owner.clone()));
+    }
+}
+
+pub(crate) async fn a_renewal_brings_a_vanished_lease_back(backend: &impl Backend) {
+    let (registry, id) = (backend.open(SHORT).await, stream("demo"));
+    let owner = Ownership { broadcast: Some(broadcast(1)), ..claimed(&registry, &id, "a").await };
+    until_expired(&registry, &id).await;
+    let registry = backend.with_defaults().await;
+    registry.renew(&id, &owner).await.unwrap();
+    assert_eq!(registry.owner(&id).await.unwrap(), Some(owner.clone()));
+    assert_eq!(claim(&registry, &id, "b", None).await, Claim::Held(owner));
+}
+
+pub(crate) async fn an_epoch_that_was_taken_over_is_fenced(backend: &impl Backend) {
+    let (registry, id) = (backend.with_defaults().await, stream("demo"));
+    let old = claimed(&registry, &id, "a").await;
+    let new = claim(&registry, &id, "b", Some(old.epoch)).await.ownership().clone();
+    assert_fenced(&registry, &id, &old).await;
+    assert_eq!(registry.owner(&id).await.unwrap(), Some(new));
+}
+
+pub(crate) async fn an_old_epoch_stays_fenced_when_the_newer_one_is_gone(backend: &impl Backend) {
+    let (registry, id) = (backend.open(SHORT).await, stream("demo"));
+    let old = claimed(&registry, &id, "a").await;
+    claim(&registry, &id, "b", Some(old.epoch)).await;
+    until_expired(&registry, &id).await;
+    assert_fenced(&registry, &id, &old).await;
+}
+
+pub(crate) async fn a_released_stream_is_free(backend: &impl Backend) {
+    let (registry, id) = (backend.with_defaults().await, stream("demo"));
+    let owner = claimed(&registry, &id, "a").await;
+    registry.release(&id, owner.epoch).await.unwrap();
+    assert_eq!(registry.owner(&id).await.unwrap(), None);
+    claimed(&registry, &id, "b").await;
+}
+
+pub(crate) async fn a_released_epoch_can_not_be_renewed(backend: &impl Backend) {
+    let (registry, id) = (backend.with_defaults().await, stream("demo"));
+    let owner = claimed(&registry, &id, "a").await;
+    registry.release(&id, owner.epoch).await.unwrap();
+    assert_fenced(&registry, &id, &owner).await;
+}
+
+pub(crate) async fn releasing_an_old_epoch_does_nothing(backend: &impl Backend) {
+    let (registry, id) = (backend.with_defaults().await, stream("demo"));
+    let old = claimed(&registry, &id, "a").await;
+    let new = claim(&registry, &id, "b", Some(old.epoch)).await.ownership().clone();
+    registry.release(&id, old.epoch).await.unwrap();
+    assert_eq!(registry.owner(&id).await.unwrap(), Some(new.clone()));
+    registry.renew(&id, &new).await.unwrap();
+}
+
+pub(crate) async fn epochs_only_grow(backend: &impl Backend) {
+    let (registry, id) = (backend.open(SHORT).await, stream("demo"));
+    let first = claimed(&registry, &id, "a").await.epoch;
+    let taken_over = claim(&registry, &id, "b", Some(first)).await.ownership().epoch;
+    until_expired(&registry, &id).await;
+    let after_expiry = claimed(&registry, &id, "c").await.epoch;
+    registry.release(&id, after_expiry).await.unwrap();
+    let after_release = claimed(&registry, &id, "a").await.epoch;
+    let epochs = [first, taken_over, after_expiry, after_release];
+    assert!(epochs.is_sorted_by(|a, b| a < b), "{epochs:?}");
+}
+
+pub(crate) async fn an_epoch_is_above_the_expected_one_even_if_that_is_unknown(backend: &impl Backend) {
+    let (registry, id) = (backend.with_defaults().await, stream("demo"));
+    let forgotten = Epoch(1 << 50);
+    let next = claim(&registry, &id, "a", Some(forgotten)).await;
+    assert!(matches!(&next, Claim::Granted(next) if next.epoch > forgotten), "{next:?}");
+}
+
+pub(crate) async fn streams_are_apart(backend: &impl Backend) {
+    let registry = backend.with_defaults().await;
+    let (one, two) = (stream("one"), stream("two"));
+    let owner = claimed(&registry, &one, "a").await;
+    let other = claimed(&registry, &two, "b").await;
+    registry.release(&two, other.epoch).await.unwrap();
+    assert_eq!(registry.owner(&one).await.unwrap(), Some(owner));
+}
+
+async fn assert_fenced(registry: &Arc<dyn Registry>, id: &StreamId, old: &Ownership) {
+    let before = registry.owner(id).await.unwrap();
+    match registry.renew(id, old).await {
+        Err(RegistryError::Fenced { stream, epoch, newest }) => {
+            assert_eq!((&stream, epoch), (id, old.epoch));
+            assert!(newest > epoch, "{newest}");
+        }
+        other => panic!("not fenced: {other:?}"),
+    }
+    assert_eq!(registry.owner(id).await.unwrap(), before);
+}

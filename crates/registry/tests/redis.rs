@@ -1,0 +1,113 @@
+//! The contract on a real Redis, and what is particular to it while it is well.
+
+// All of this is tests, which clippy does not see of functions that tests call.
+#![allow(clippy::unwrap_used)]
+
+mod contract;
+mod redis_backend;
+
+use contract::*;
+use headwater_registry::testing::RedisServer;
+use headwater_registry::{Claim, Ownership, RedisSettings, Registry, RegistryError, Ttls};
+use redis_backend::{Redis, connect};
+
+use fred::prelude::*;
+
+contract!(Redis::start(), #[tokio::test]);
+
+#[tokio::test]
+async fn what_is_stored_is_what_the_documentation_says() {
+    let redis = Redis::start();
+    let (registry, raw) = (redis.with_defaults().await, redis.raw().await);
+    let id = stream("demo");
+    let owner = Ownership { broadcast: Some(broadcast(1)), ..claimed(&registry, &id, "a").await };
+    registry.renew(&id, &owner).await.unwrap();
+    registry.register_server(&record("a")).await.unwrap();
+
+    let lease: Vec<Option<String>> =
+        raw.hmget("headwater:{demo}:lease", vec!["server", "address", "epoch", "broadcast"]).await.unwrap();
+    let expected = ["a", "a:7000", &owner.epoch.to_string(), &broadcast(1).to_string()];
+    assert_eq!(lease, expected.map(|text| Some(text.to_owned())));
+    let epoch: u64 = raw.get("headwater:{demo}:epoch").await.unwrap();
+    assert_eq!(epoch, owner.epoch.0);
+    let json: String = raw.hget("headwater:servers:{all}:records", "a").await.unwrap();
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap()["capacity_millicores"], 4_000);
+    for (key, at_most_ms) in [("lease", 10_000), ("epoch", 24 * 60 * 60 * 1_000)] {
+        let left: i64 = raw.pttl(format!("headwater:{{demo}}:{key}")).await.unwrap();
+        assert!((1..=at_most_ms).contains(&left), "{key}: {left} ms");
+    }
+    let mut keys: Vec<String> = raw.custom(fred::cmd!("KEYS"), vec!["*"]).await.unwrap();
+    keys.sort();
+    let expected = [
+        "headwater:servers:{all}:records",
+        "headwater:servers:{all}:until",
+        "headwater:{demo}:epoch",
+        "headwater:{demo}:lease",
+    ];
+    assert_eq!(keys, expected);
+}
+
+#[tokio::test]
+async fn epochs_grow_also_when_redis_lost_everything() {
+    let redis = Redis::start();
+    let (registry, id) = (redis.with_defaults().await, stream("demo"));
+    let old = claimed(&registry, &id, "a").await;
+    redis.raw().await.flushall::<()>(false).await.unwrap();
+    let new = claimed(&registry, &id, "b").await;
+    assert!(new.epoch > old.epoch);
+    let fenced = registry.renew(&id, &old).await;
+    assert!(matches!(fenced, Err(RegistryError::Fenced { .. })), "{fenced:?}");
+}
+
+#[tokio::test]
+async fn what_somebody_else_left_is_named_and_costs_only_itself() {
+    let redis = Redis::start();
+    let (registry, raw) = (redis.with_defaults().await, redis.raw().await);
+    raw.hset::<(), _, _>("headwater:{demo}:lease", ("server", "a")).await.unwrap();
+    let error = registry.owner(&stream("demo")).await.unwrap_err();
+    assert!(
+        matches!(&error, RegistryError::Unreadable { key, .. } if key == "headwater:{demo}:lease"),
+        "{error}"
+    );
+
+    registry.register_server(&record("a")).await.unwrap();
+    raw.hset::<(), _, _>("headwater:servers:{all}:records", ("b", "{}")).await.unwrap();
+    assert_eq!(registry.servers().await.unwrap(), [record("a")]);
+
+    raw.hset::<(), _, _>("headwater:servers:{all}:records", ("a", "not JSON")).await.unwrap();
+    registry.register_server(&record("a")).await.unwrap();
+    assert_eq!(registry.servers().await.unwrap(), [record("a")]);
+}
+
+#[tokio::test]
+async fn installations_with_other_prefixes_are_apart() {
+    let redis = Redis::start();
+    let ours = redis.with_defaults().await;
+    let settings =
+        RedisSettings { prefix: "staging/".parse().unwrap(), ..RedisSettings::new(redis.server.url()) };
+    let theirs = connect(settings).await;
+    let mut watch = theirs.watch();
+    claimed(&ours, &stream("demo"), "a").await;
+    ours.register_server(&record("a")).await.unwrap();
+    assert!(matches!(claim(&theirs, &stream("demo"), "b", None).await, Claim::Granted(_)));
+    assert_eq!(theirs.servers().await.unwrap(), []);
+    assert_eq!(
+        next_change(&mut watch).await,
+        headwater_registry::RegistryEvent::OwnerChanged(stream("demo"))
+    );
+}
+
+#[tokio::test]
+async fn a_refused_password_is_an_error_that_does_not_tell_it() {
+    let server = RedisServer::start();
+    let url = format!("redis://:hunter2@{}", server.address());
+    let settings = RedisSettings { ttls: Ttls::default(), ..RedisSettings::new(url.parse().unwrap()) };
+    assert!(!format!("{settings:?}").contains("hunter2"));
+    let registry = headwater_registry::RedisRegistry::connect(settings).unwrap();
+    let text = eventually("the cause is known", async || {
+        let text = registry.ready().await.unwrap_err().to_string();
+        text.contains("AUTH").then_some(text)
+    });
+    let text = text.await;
+    assert!(text.contains(&server.address().to_string()) && !text.contains("hunter2"), "{text}");
+}
