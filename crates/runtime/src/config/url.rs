@@ -16,7 +16,7 @@ pub enum RegistryUrl {
     Redis(String),
 }
 
-const REDIS_SCHEMES: &[&str] = &["redis", "rediss", "redis-cluster", "rediss-cluster"];
+const REDIS_SCHEMES: &[&str] = &["redis", "rediss"];
 
 impl Value for RegistryUrl {
     const KIND: &'static str = "\"memory\" or a URL, such as \"redis://host:6379\"";
@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn only_what_can_be_dialled_is_taken() {
         assert_eq!(registry("memory"), Ok(RegistryUrl::Memory));
-        for bad in ["redis", "redis:6379", "http://redis:6379", "redis://", ""] {
+        for bad in ["redis", "redis:6379", "http://redis:6379", "redis://", "redis-cluster://redis:6379", ""] {
             assert!(registry(bad).is_err(), "{bad}");
         }
         assert_eq!(
