@@ -107,7 +107,8 @@ mod tests {
     #[test]
     fn only_what_can_be_dialled_is_taken() {
         assert_eq!(registry("memory"), Ok(RegistryUrl::Memory));
-        for bad in ["redis", "redis:6379", "http://redis:6379", "redis://", "redis-cluster://redis:6379", ""] {
+        for bad in ["redis", "redis:6379", "http://redis:6379", "redis://", "redis-cluster://redis:6379", ""]
+        {
             assert!(registry(bad).is_err(), "{bad}");
         }
         assert_eq!(
