@@ -11,6 +11,7 @@ pub mod ladder;
 pub mod segmentation;
 pub mod tag;
 pub mod time;
+pub mod timeline;
 
 pub use aac::{AacExtension, AudioConfig};
 pub use avc::{AvcConfig, Sps};
@@ -21,6 +22,7 @@ pub use ladder::{Fitted, Ladder, LadderError, Rung};
 pub use segmentation::{Cut, Cutter, Grid, Placement, SegmentSettings};
 pub use tag::{Period, Tag, TagKind, TimelineEvent};
 pub use time::{MediaTime, SourceTime, UnixMillis};
+pub use timeline::{Announced, Limits, Timeline};
 
 #[cfg(test)]
 mod testing;

@@ -17,3 +17,30 @@ pub(crate) fn avcc(hex: &str) -> Bytes {
     let digit = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
     (0..hex.len()).step_by(2).map(digit).collect()
 }
+
+/// AAC-LC, 48 kHz, stereo.
+pub(crate) const STEREO: &[u8] = &[0x11, 0x90];
+/// AAC-LC, 44.1 kHz, mono.
+pub(crate) const MONO: &[u8] = &[0x12, 0x08];
+
+/// The message with a video sequence header.
+pub(crate) fn video_header(config: &str) -> Bytes {
+    [&[0x17, 0, 0, 0, 0][..], &avcc(config)].concat().into()
+}
+
+/// The message with one picture.
+pub(crate) fn picture(keyframe: bool, composition_offset: i32, payload: &[u8]) -> Bytes {
+    let [_, a, b, c] = composition_offset.to_be_bytes();
+    let first = if keyframe { 0x17 } else { 0x27 };
+    [&[first, 1, a, b, c][..], payload].concat().into()
+}
+
+/// The message with an audio sequence header.
+pub(crate) fn audio_header(config: &[u8]) -> Bytes {
+    [&[0xaf, 0][..], config].concat().into()
+}
+
+/// The message with one audio frame.
+pub(crate) fn sound(payload: &[u8]) -> Bytes {
+    [&[0xaf, 1][..], payload].concat().into()
+}

@@ -1,0 +1,330 @@
+//! Sorts a publisher's messages into periods: the place where every oddity of real encoders is met, so that nothing
+//! behind it has to know them.
+
+mod clock;
+mod held;
+
+use std::collections::VecDeque;
+use std::mem;
+
+use bytes::Bytes;
+
+use crate::aac::AudioConfig;
+use crate::avc::AvcConfig;
+use crate::error::MediaError;
+use crate::flv::{AudioMessage, VideoMessage};
+use crate::ids::PeriodNumber;
+use crate::segmentation::SegmentSettings;
+use crate::tag::{Period, Tag, TagKind, TimelineEvent};
+use crate::time::{SourceTime, UnixMillis};
+use clock::{Clock, Reading, Track};
+use held::Held;
+
+/// What a timeline accepts, and how long it waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// A timestamp that is this much later than all before it begins a new period. Not more than a segment, or
+    /// media sequence numbers would skip.
+    pub max_gap_ms: u64,
+    /// How much media is held while the other track's sequence header is awaited.
+    pub hold_ms: u64,
+    /// The same in bytes.
+    pub hold_bytes: usize,
+    /// The largest picture, in pixels.
+    pub max_width: u32,
+    pub max_height: u32,
+}
+
+impl Limits {
+    /// The limits of a broadcast with these segments.
+    pub fn new(settings: &SegmentSettings) -> Self {
+        Self {
+            max_gap_ms: u64::from(settings.segment_ms),
+            // Encoders send both headers within a frame or two; an audio device may take a second to open.
+            hold_ms: 1_500,
+            // 1.5 s at 40 Mb/s.
+            hold_bytes: 8 << 20,
+            // H.264 level 5.2 ends here, and so do the decoders.
+            max_width: 4_096,
+            max_height: 4_096,
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::new(&SegmentSettings::default())
+    }
+}
+
+/// The tracks that the publisher's metadata promises. A promise only shortens the wait: what comes without one is
+/// taken, and what never comes is not waited for long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Announced {
+    #[default]
+    Nothing,
+    VideoOnly,
+    AudioOnly,
+    Both,
+}
+
+impl Announced {
+    pub fn new(video: bool, audio: bool) -> Self {
+        match (video, audio) {
+            (false, false) => Self::Nothing,
+            (true, false) => Self::VideoOnly,
+            (false, true) => Self::AudioOnly,
+            (true, true) => Self::Both,
+        }
+    }
+}
+
+/// Turns the messages of one publisher's connection into [`TimelineEvent`]s.
+///
+/// A period begins with a keyframe where there is video, otherwise with an audio frame. Within a period the
+/// configuration never changes, the decoding times of each track strictly increase, and no audio is presented
+/// before the origin. Call [`poll`](Self::poll) until it gives nothing after every message.
+#[derive(Debug)]
+pub struct Timeline {
+    limits: Limits,
+    clock: Clock,
+    announced: Announced,
+    /// The newest configuration of each track.
+    video: Option<Bytes>,
+    audio: Option<Bytes>,
+    phase: Phase,
+    held: Held,
+    next: PeriodNumber,
+    /// Wall-clock time that earlier periods have reached.
+    reached: UnixMillis,
+    ready: VecDeque<TimelineEvent>,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// Nothing was on air: it is not known yet which tracks there are.
+    Opening,
+    /// The timestamps have jumped; the tracks are known.
+    Resuming,
+    /// On air. What is held belongs to the next period.
+    Running(Running),
+}
+
+/// The present period.
+#[derive(Debug)]
+struct Running {
+    video: Option<Bytes>,
+    audio: Option<Bytes>,
+    origin: SourceTime,
+    wall_clock: UnixMillis,
+    /// The latest presentation time.
+    newest: SourceTime,
+}
+
+impl Timeline {
+    /// A timeline whose first period has the number `first_period`.
+    pub fn new(first_period: PeriodNumber, limits: Limits) -> Self {
+        Self {
+            limits,
+            clock: Clock::new(limits.max_gap_ms),
+            announced: Announced::Nothing,
+            video: None,
+            audio: None,
+            phase: Phase::Opening,
+            held: Held::default(),
+            next: first_period,
+            reached: UnixMillis(0),
+            ready: VecDeque::new(),
+        }
+    }
+
+    /// Takes the payload of a video message received at `now`.
+    ///
+    /// # Errors
+    /// Media that can't be taken. The text is meant for the broadcaster; the timeline stays as it was.
+    pub fn push_video(&mut self, now: UnixMillis, timestamp: u32, payload: Bytes) -> Result<(), MediaError> {
+        match VideoMessage::parse(&payload)? {
+            VideoMessage::SequenceHeader(config) => self.configure_video(config)?,
+            VideoMessage::Frame { keyframe, composition_offset, payload } if self.video.is_some() => {
+                let kind = TagKind::Video { keyframe };
+                self.frame(now, timestamp, Tag { kind, time: SourceTime(0), composition_offset, payload });
+            }
+            // Without a header no frame can be decoded.
+            VideoMessage::Frame { .. } | VideoMessage::EndOfSequence | VideoMessage::Ignored => {}
+        }
+        Ok(())
+    }
+
+    /// Takes the payload of an audio message received at `now`.
+    ///
+    /// # Errors
+    /// As for [`push_video`](Self::push_video).
+    pub fn push_audio(&mut self, now: UnixMillis, timestamp: u32, payload: Bytes) -> Result<(), MediaError> {
+        match AudioMessage::parse(&payload)? {
+            AudioMessage::SequenceHeader(config) => self.configure_audio(config)?,
+            AudioMessage::Frame(payload) if self.audio.is_some() => {
+                let (kind, time, composition_offset) = (TagKind::Audio, SourceTime(0), 0);
+                self.frame(now, timestamp, Tag { kind, time, composition_offset, payload });
+            }
+            AudioMessage::Frame(_) | AudioMessage::Ignored => {}
+        }
+        Ok(())
+    }
+
+    /// Takes what the publisher's metadata says about its tracks.
+    pub fn push_metadata(&mut self, announced: Announced) {
+        self.announced = announced;
+        self.start_if_ready();
+    }
+
+    /// No more messages will come: what was held back is let go.
+    pub fn finish(&mut self) {
+        if !matches!(self.phase, Phase::Running(_)) {
+            self.start(self.video.is_some() && self.held.first_keyframe().is_some());
+        }
+    }
+
+    pub fn poll(&mut self) -> Option<TimelineEvent> {
+        self.ready.pop_front()
+    }
+
+    fn configure_video(&mut self, config: Bytes) -> Result<(), MediaError> {
+        if self.video.as_ref() == Some(&config) {
+            return Ok(());
+        }
+        let picture = AvcConfig::parse(&config)?.picture()?;
+        let Limits { max_width, max_height, .. } = self.limits;
+        if picture.width > max_width || picture.height > max_height {
+            let (width, height) = (picture.width, picture.height);
+            return Err(MediaError::PictureTooLarge { width, height, max_width, max_height });
+        }
+        self.video = Some(config);
+        self.held.drop_video();
+        Ok(())
+    }
+
+    fn configure_audio(&mut self, config: Bytes) -> Result<(), MediaError> {
+        if self.audio.as_ref() == Some(&config) {
+            return Ok(());
+        }
+        AudioConfig::parse(&config)?;
+        self.audio = Some(config);
+        self.held.drop_audio();
+        Ok(())
+    }
+
+    /// Takes a frame whose time is still to be read.
+    fn frame(&mut self, now: UnixMillis, timestamp: u32, mut tag: Tag) {
+        let track = if tag.is_video() { Track::Video } else { Track::Audio };
+        tag.time = match self.clock.read(track, timestamp) {
+            Reading::Leftover => return,
+            Reading::Continues(time) => time,
+            Reading::Jumps(time) => {
+                self.leave();
+                time
+            }
+        };
+        if matches!(self.phase, Phase::Running(_)) {
+            self.run(now, tag);
+        } else {
+            self.held.push(now, tag, &self.limits);
+            self.start_if_ready();
+        }
+    }
+
+    /// Forgets the timeline up to here.
+    fn leave(&mut self) {
+        self.held = Held::default();
+        if let Phase::Running(period) = &self.phase {
+            self.reached = period.reached();
+            self.phase = Phase::Resuming;
+        }
+    }
+
+    fn run(&mut self, now: UnixMillis, tag: Tag) {
+        let Phase::Running(period) = &mut self.phase else { return };
+        let same_video = period.video == self.video;
+        let same_audio = period.audio == self.audio;
+        // A track that is new counts once its first frame is there.
+        let audio_due = !same_audio && (period.audio.is_some() || !self.held.is_empty());
+        match tag.kind {
+            TagKind::Video { keyframe: true } if !same_video || audio_due => self.restart(now, tag, true),
+            TagKind::Video { .. } if same_video => self.ready.extend(period.admit(tag)),
+            TagKind::Audio if same_audio => self.ready.extend(period.admit(tag)),
+            TagKind::Audio if period.video.is_some() => self.held.push(now, tag, &self.limits),
+            TagKind::Audio => self.restart(now, tag, false),
+            // Of a new configuration, and not decodable before its first keyframe.
+            TagKind::Video { .. } => {}
+        }
+    }
+
+    fn restart(&mut self, now: UnixMillis, first: Tag, with_video: bool) {
+        if let Phase::Running(period) = &self.phase {
+            self.reached = period.reached();
+        }
+        self.held.push(now, first, &self.limits);
+        self.start(with_video);
+    }
+
+    fn start_if_ready(&mut self) {
+        let headers = (self.video.is_some(), self.audio.is_some());
+        let complete = match (&self.phase, self.announced) {
+            (Phase::Running(_), _) => return,
+            (Phase::Resuming, _) => true,
+            (Phase::Opening, Announced::VideoOnly) => headers.0,
+            (Phase::Opening, Announced::AudioOnly) => headers.1,
+            (Phase::Opening, Announced::Nothing | Announced::Both) => headers == (true, true),
+        };
+        let full = self.held.is_full(&self.limits);
+        if complete || full {
+            // A header alone is no picture: after a while the audio goes without it.
+            self.start(self.video.is_some() && (self.held.video_seen() || !full));
+        }
+    }
+
+    /// Begins a period with the first frame that is held and can begin one; does nothing when there is none.
+    fn start(&mut self, with_video: bool) {
+        let index = if with_video { self.held.first_keyframe() } else { self.held.first_audio() };
+        let Some((first, rest)) = index.and_then(|index| mem::take(&mut self.held).split(index)) else {
+            return;
+        };
+        let video = if with_video { self.video.clone() } else { None };
+        let origin = first.tag.presentation_time();
+        let mut running = Running {
+            video,
+            audio: self.audio.clone(),
+            origin,
+            wall_clock: first.received.max(self.reached),
+            newest: origin,
+        };
+        self.ready.push_back(TimelineEvent::Period(running.describe(self.next)));
+        let tags = [first].into_iter().chain(rest).map(|frame| frame.tag);
+        self.ready.extend(tags.filter_map(|tag| running.admit(tag)));
+        self.next = self.next.next();
+        self.phase = Phase::Running(running);
+    }
+}
+
+impl Running {
+    fn describe(&self, number: PeriodNumber) -> Period {
+        let (video, audio) = (self.video.clone(), self.audio.clone());
+        Period { number, origin: self.origin, wall_clock: self.wall_clock, video, audio }
+    }
+
+    /// The tag as an event, unless it is audio from before the origin.
+    fn admit(&mut self, tag: Tag) -> Option<TimelineEvent> {
+        let time = tag.presentation_time();
+        self.newest = self.newest.max(time);
+        (tag.is_video() || time >= self.origin).then_some(TimelineEvent::Tag(tag))
+    }
+
+    /// Wall-clock time of the latest frame.
+    fn reached(&self) -> UnixMillis {
+        UnixMillis(self.wall_clock.0 + self.newest.since(self.origin))
+    }
+}
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,104 @@
+//! Frames that wait for their period to begin. Bounded in time and bytes.
+
+use std::collections::VecDeque;
+
+use super::Limits;
+use crate::tag::Tag;
+use crate::time::{SourceTime, UnixMillis};
+
+#[derive(Clone, Debug)]
+pub(super) struct HeldFrame {
+    pub(super) received: UnixMillis,
+    pub(super) tag: Tag,
+}
+
+/// Audio, and video from a keyframe on.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    frames: VecDeque<HeldFrame>,
+    bytes: usize,
+    /// Times of the first and the newest frame seen since it was empty, whether held or not.
+    span: Option<(SourceTime, SourceTime)>,
+    video_seen: bool,
+}
+
+impl Held {
+    /// Takes a frame in. Video before the first keyframe can't be shown and is only noted; while there is no
+    /// keyframe the oldest audio gives way.
+    pub(super) fn push(&mut self, received: UnixMillis, tag: Tag, limits: &Limits) {
+        let (first, newest) = self.span.unwrap_or((tag.time, tag.time));
+        self.span = Some((first, newest.max(tag.time)));
+        self.video_seen |= tag.is_video();
+        if tag.is_video() && !tag.is_keyframe() && self.first_keyframe().is_none() {
+            return;
+        }
+        self.bytes += tag.payload.len();
+        self.frames.push_back(HeldFrame { received, tag });
+        if self.first_keyframe().is_none() {
+            self.trim(limits);
+        }
+    }
+
+    /// Whether one of the limits is reached: nothing more can be waited for.
+    pub(super) fn is_full(&self, limits: &Limits) -> bool {
+        let length = self.span.map_or(0, |(first, newest)| newest.since(first));
+        length >= limits.hold_ms || self.bytes >= limits.hold_bytes
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.frames.len()
+    }
+
+    /// Whether any video came, with a keyframe or not.
+    pub(super) fn video_seen(&self) -> bool {
+        self.video_seen
+    }
+
+    pub(super) fn first_keyframe(&self) -> Option<usize> {
+        self.frames.iter().position(|frame| frame.tag.is_keyframe())
+    }
+
+    pub(super) fn first_audio(&self) -> Option<usize> {
+        self.frames.iter().position(|frame| !frame.tag.is_video())
+    }
+
+    /// The frame at `index`, and the frames that may follow it: all audio, and the video received after it.
+    pub(super) fn split(mut self, index: usize) -> Option<(HeldFrame, impl Iterator<Item = HeldFrame>)> {
+        let first = self.frames.remove(index)?;
+        let rest = self.frames.into_iter().enumerate();
+        let rest =
+            rest.filter(move |(at, frame)| *at >= index || !frame.tag.is_video()).map(|(_, frame)| frame);
+        Some((first, rest))
+    }
+
+    /// Forgets the video: its configuration has changed.
+    pub(super) fn drop_video(&mut self) {
+        self.retain(|tag| !tag.is_video());
+    }
+
+    /// Forgets the audio: its configuration has changed.
+    pub(super) fn drop_audio(&mut self) {
+        self.retain(Tag::is_video);
+    }
+
+    fn retain(&mut self, kept: impl Fn(&Tag) -> bool) {
+        self.frames.retain(|frame| kept(&frame.tag));
+        self.bytes = self.frames.iter().map(|frame| frame.tag.payload.len()).sum();
+    }
+
+    fn trim(&mut self, limits: &Limits) {
+        while let Some(front) = self.frames.front() {
+            let age = self.span.map_or(0, |(_, newest)| newest.since(front.tag.time));
+            if age <= limits.hold_ms && self.bytes <= limits.hold_bytes {
+                return;
+            }
+            self.bytes -= front.tag.payload.len();
+            self.frames.pop_front();
+        }
+    }
+}

@@ -1,0 +1,406 @@
+//! What real publishers do. Times are milliseconds; pictures come every 40, sound every 20.
+
+use super::*;
+use crate::testing::{
+    AVCC_5K, AVCC_360P, AVCC_720P, MONO, STEREO, audio_header, avcc, picture, sound, video_header,
+};
+
+/// A publisher whose messages arrive as long after `EPOCH` as its clock has run.
+struct Publisher {
+    timeline: Timeline,
+    now: u64,
+}
+
+const EPOCH: u64 = 1_800_000_000_000;
+
+impl Publisher {
+    fn new() -> Self {
+        Self { timeline: Timeline::new(PeriodNumber(7), Limits::default()), now: EPOCH }
+    }
+
+    fn announcing(announced: Announced) -> Self {
+        let mut publisher = Self::new();
+        publisher.timeline.push_metadata(announced);
+        publisher
+    }
+
+    /// Has sent the headers of both tracks.
+    fn ready() -> Self {
+        Self::announcing(Announced::Both).video_header(AVCC_720P).audio_header(STEREO)
+    }
+
+    fn video_header(mut self, config: &str) -> Self {
+        self.timeline.push_video(UnixMillis(self.now), 0, video_header(config)).unwrap();
+        self
+    }
+
+    fn audio_header(mut self, config: &[u8]) -> Self {
+        self.timeline.push_audio(UnixMillis(self.now), 0, audio_header(config)).unwrap();
+        self
+    }
+
+    fn keyframe(self, time: u32) -> Self {
+        self.picture(true, time, 0)
+    }
+
+    fn frame(self, time: u32) -> Self {
+        self.picture(false, time, 0)
+    }
+
+    fn picture(mut self, keyframe: bool, time: u32, offset: i32) -> Self {
+        self.timeline.push_video(UnixMillis(self.now), time, picture(keyframe, offset, b"picture")).unwrap();
+        self
+    }
+
+    fn sound(mut self, time: u32) -> Self {
+        self.timeline.push_audio(UnixMillis(self.now), time, sound(b"sound")).unwrap();
+        self
+    }
+
+    /// Sends sound in `from..to`.
+    fn sounds(self, from: u32, to: u32) -> Self {
+        (from..to).step_by(20).fold(self, Self::sound)
+    }
+
+    /// Sends pictures that are not keyframes in `from..to`.
+    fn frames(self, from: u32, to: u32) -> Self {
+        (from..to).step_by(40).fold(self, Self::frame)
+    }
+
+    fn later(mut self, by: u64) -> Self {
+        self.now += by;
+        self
+    }
+
+    fn periods(mut self) -> Vec<Seen> {
+        let mut seen: Vec<Seen> = Vec::new();
+        while let Some(event) = self.timeline.poll() {
+            match event {
+                TimelineEvent::Period(period) => seen.push(Seen { period, video: vec![], audio: vec![] }),
+                TimelineEvent::Tag(tag) => seen.last_mut().expect("a tag has a period").take(&tag),
+            }
+        }
+        seen
+    }
+
+    fn only_period(self) -> Seen {
+        let mut periods = self.periods();
+        assert_eq!(periods.len(), 1, "{periods:#?}");
+        periods.remove(0)
+    }
+}
+
+/// A period and the decoding times of its tags.
+#[derive(Debug)]
+struct Seen {
+    period: Period,
+    video: Vec<u64>,
+    audio: Vec<u64>,
+}
+
+impl Seen {
+    fn take(&mut self, tag: &Tag) {
+        assert!(
+            !(self.period.video.is_some() && self.video.is_empty()) || tag.is_keyframe(),
+            "a keyframe comes first"
+        );
+        let times = if tag.is_video() { &mut self.video } else { &mut self.audio };
+        times.push(tag.time.0);
+    }
+
+    fn tracks(&self) -> (bool, bool) {
+        (self.period.video.is_some(), self.period.audio.is_some())
+    }
+}
+
+#[test]
+fn a_period_begins_with_the_first_keyframe() {
+    let seen = Publisher::ready()
+        .frame(0)
+        .sounds(0, 60)
+        .later(500)
+        .picture(true, 40, 80)
+        .frame(80)
+        .sounds(60, 200)
+        .only_period();
+    assert_eq!(seen.period.number, PeriodNumber(7));
+    assert_eq!(seen.period.origin, SourceTime(120), "its presentation time");
+    assert_eq!(seen.period.wall_clock, UnixMillis(EPOCH + 500));
+    assert_eq!((seen.period.video, seen.period.audio), (Some(avcc(AVCC_720P)), Some(STEREO.into())));
+    assert_eq!(seen.video, [40, 80]);
+    assert_eq!(seen.audio, [120, 140, 160, 180], "nothing before the origin");
+}
+
+#[test]
+fn sound_that_ran_ahead_of_the_first_keyframe_is_kept() {
+    let seen = Publisher::ready().sounds(0, 300).keyframe(200).only_period();
+    assert_eq!(seen.audio, [200, 220, 240, 260, 280]);
+}
+
+#[test]
+fn frames_are_held_until_both_headers_came() {
+    let publisher = Publisher::new().video_header(AVCC_720P).keyframe(0).frames(40, 1_000);
+    let seen = publisher.audio_header(STEREO).sounds(0, 100).only_period();
+    assert_eq!((seen.tracks(), seen.video.len(), seen.audio.len()), ((true, true), 25, 5));
+}
+
+#[test]
+fn a_promised_track_that_never_comes_is_not_waited_for_long() {
+    let held = Publisher::announcing(Announced::Both).video_header(AVCC_720P).keyframe(0).frames(40, 1_480);
+    assert!(held.periods().is_empty());
+    let publisher = Publisher::announcing(Announced::Both).video_header(AVCC_720P).keyframe(0);
+    let seen = publisher.frames(40, 2_000).only_period();
+    assert_eq!((seen.tracks(), seen.video.len()), ((true, false), 50));
+
+    let seen = Publisher::announcing(Announced::Both).audio_header(STEREO).sounds(0, 2_000).only_period();
+    assert_eq!((seen.tracks(), seen.audio.len()), ((false, true), 100));
+}
+
+#[test]
+fn a_promised_track_that_never_comes_is_not_waited_for_in_bytes() {
+    let limits = Limits { hold_bytes: 10_000, ..Limits::default() };
+    let mut publisher = Publisher { timeline: Timeline::new(PeriodNumber(0), limits), now: EPOCH };
+    publisher = publisher.video_header(AVCC_720P);
+    publisher.timeline.push_video(UnixMillis(EPOCH), 0, picture(true, 0, &[0; 10_000])).unwrap();
+    assert_eq!(publisher.only_period().video, [0]);
+}
+
+#[test]
+fn a_video_header_without_pictures_does_not_stop_the_sound() {
+    let publisher = Publisher::ready().sounds(0, 3_000).keyframe(3_000).sounds(3_000, 3_100);
+    let periods = publisher.periods();
+    assert_eq!(periods.iter().map(Seen::tracks).collect::<Vec<_>>(), [(false, true), (true, true)]);
+    assert_eq!((periods[0].audio.len(), periods[1].audio.len()), (150, 5));
+}
+
+#[test]
+fn a_single_announced_track_starts_at_once() {
+    let seen = Publisher::announcing(Announced::VideoOnly).video_header(AVCC_720P).keyframe(0).only_period();
+    assert_eq!(seen.tracks(), (true, false));
+    let seen = Publisher::announcing(Announced::AudioOnly).audio_header(STEREO).sound(5).only_period();
+    assert_eq!((seen.tracks(), seen.period.origin), ((false, true), SourceTime(5)));
+}
+
+#[test]
+fn metadata_that_comes_last_ends_the_wait() {
+    let mut publisher = Publisher::new().audio_header(STEREO).sounds(0, 100);
+    publisher.timeline.push_metadata(Announced::AudioOnly);
+    assert_eq!(publisher.only_period().audio.len(), 5);
+}
+
+#[test]
+fn a_short_broadcast_is_let_go_at_its_end() {
+    let mut publisher = Publisher::new().audio_header(STEREO).sounds(0, 100);
+    publisher.timeline.finish();
+    assert_eq!(publisher.only_period().audio.len(), 5);
+}
+
+#[test]
+fn an_empty_audio_header_is_no_header() {
+    let seen = Publisher::new()
+        .video_header(AVCC_720P)
+        .audio_header(&[])
+        .keyframe(0)
+        .sounds(0, 60)
+        .audio_header(STEREO)
+        .sounds(60, 100)
+        .only_period();
+    assert_eq!((seen.tracks(), seen.audio), ((true, true), vec![60, 80]));
+}
+
+#[test]
+fn pictures_without_a_header_are_dropped() {
+    let seen = Publisher::new()
+        .audio_header(STEREO)
+        .keyframe(0)
+        .sounds(0, 1_000)
+        .video_header(AVCC_720P)
+        .frame(1_000)
+        .keyframe(1_040)
+        .only_period();
+    assert_eq!((seen.video, seen.period.origin), (vec![1_040], SourceTime(1_040)));
+}
+
+#[test]
+fn a_repeated_header_changes_nothing() {
+    let publisher =
+        Publisher::ready().keyframe(0).video_header(AVCC_720P).audio_header(STEREO).keyframe(40).sound(40);
+    assert_eq!(publisher.only_period().video, [0, 40]);
+}
+
+#[test]
+fn a_late_track_begins_a_period_at_the_next_keyframe() {
+    let periods = Publisher::announcing(Announced::VideoOnly)
+        .video_header(AVCC_720P)
+        .keyframe(0)
+        .audio_header(STEREO)
+        .keyframe(1_000)
+        .sounds(1_500, 2_100)
+        .frame(1_960)
+        .keyframe(2_000)
+        .sounds(2_100, 2_200)
+        .periods();
+    assert_eq!(periods.iter().map(Seen::tracks).collect::<Vec<_>>(), [(true, false), (true, true)]);
+    assert_eq!(periods[0].video, [0, 1_000, 1_960], "a header alone is no track");
+    assert_eq!((periods[1].period.number, periods[1].period.origin), (PeriodNumber(8), SourceTime(2_000)));
+    assert_eq!(periods[1].audio, (2_000..2_200).step_by(20).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_new_picture_size_begins_a_period_at_the_next_keyframe() {
+    let periods = Publisher::ready()
+        .keyframe(0)
+        .sounds(0, 40)
+        .video_header(AVCC_360P)
+        .frame(40)
+        .sounds(40, 80)
+        .later(80)
+        .keyframe(80)
+        .sounds(80, 120)
+        .periods();
+    assert_eq!(periods[1].period.video, Some(avcc(AVCC_360P)));
+    assert_eq!((&periods[0].video[..], &periods[1].video[..]), (&[0][..], &[80][..]), "40 can't be decoded");
+    assert_eq!((&periods[0].audio[..], &periods[1].audio[..]), (&[0, 20, 40, 60][..], &[80, 100][..]));
+    assert_eq!(periods[1].period.wall_clock, UnixMillis(EPOCH + 80));
+}
+
+#[test]
+fn new_audio_begins_a_period_at_the_next_keyframe() {
+    let periods = Publisher::ready()
+        .keyframe(0)
+        .sounds(0, 40)
+        .audio_header(MONO)
+        .sounds(40, 100)
+        .frames(40, 80)
+        .keyframe(80)
+        .sounds(100, 140)
+        .periods();
+    assert_eq!(periods[1].period.audio, Some(MONO.into()));
+    assert_eq!((&periods[0].audio[..], &periods[1].audio[..]), (&[0, 20][..], &[80, 100, 120][..]));
+    assert_eq!(periods[0].video, [0, 40]);
+}
+
+#[test]
+fn new_audio_without_video_begins_a_period_at_once() {
+    let publisher = Publisher::announcing(Announced::AudioOnly).audio_header(STEREO).sounds(0, 40);
+    let periods = publisher.audio_header(MONO).sounds(40, 80).periods();
+    assert_eq!((&periods[0].audio[..], &periods[1].audio[..]), (&[0, 20][..], &[40, 60][..]));
+}
+
+#[test]
+fn a_restarted_clock_begins_one_period() {
+    let start = 100_000;
+    let periods = Publisher::ready()
+        .keyframe(start)
+        .sounds(start, start + 200)
+        .frames(start + 40, start + 200)
+        .sound(0)
+        .frame(start + 200)
+        .sound(20)
+        .keyframe(start + 240)
+        .keyframe(0)
+        .frames(40, 120)
+        .sounds(40, 120)
+        .periods();
+    assert_eq!(periods.len(), 2, "{periods:#?}");
+    assert_eq!(
+        periods[0].video.last(),
+        Some(&u64::from(start + 160)),
+        "what is left of the old time is dropped"
+    );
+    assert_eq!((periods[1].period.number, periods[1].period.origin), (PeriodNumber(8), SourceTime(0)));
+    assert_eq!((&periods[1].video[..], periods[1].audio.len()), (&[0, 40, 80][..], 6));
+}
+
+#[test]
+fn when_the_video_jumps_first_the_old_sound_is_dropped() {
+    for (before, after) in [(100_000, 0), (0, 100_000), (20_000, 22_500)] {
+        let periods = Publisher::ready()
+            .keyframe(before)
+            .sounds(before, before + 100)
+            .keyframe(after)
+            .sounds(before + 100, before + 200)
+            .sounds(after, after + 100)
+            .keyframe(after + 40)
+            .periods();
+        assert_eq!(periods.len(), 2, "{before} to {after}");
+        assert_eq!((periods[0].audio.len(), periods[1].audio.len()), (5, 5), "{before} to {after}");
+        assert_eq!(periods[1].video, [u64::from(after), u64::from(after) + 40]);
+    }
+}
+
+#[test]
+fn after_a_gap_the_next_keyframe_is_waited_for() {
+    let periods = Publisher::ready()
+        .keyframe(0)
+        .sounds(0, 40)
+        .sounds(2_100, 2_200)
+        .frames(2_120, 2_200)
+        .keyframe(2_200)
+        .sounds(2_200, 2_300)
+        .periods();
+    assert_eq!((periods[1].period.origin, periods[1].audio.len()), (SourceTime(2_200), 5));
+}
+
+#[test]
+fn a_gap_shorter_than_a_segment_is_no_jump() {
+    let seen = Publisher::ready().keyframe(0).sound(0).frame(1_999).sound(1_999).only_period();
+    assert_eq!(seen.video, [0, 1_999]);
+}
+
+#[test]
+fn program_date_time_never_goes_back() {
+    // 40 s of media in no time at all: a burst after a stall. Then the publisher's clock restarts.
+    let mut publisher = Publisher::ready();
+    for second in 0..=40 {
+        publisher = publisher.keyframe(second * 1_000);
+    }
+    let periods = publisher.later(1_000).keyframe(0).periods();
+    assert_eq!(periods[0].period.wall_clock, UnixMillis(EPOCH));
+    assert_eq!(periods[1].period.wall_clock, UnixMillis(EPOCH + 40_000));
+}
+
+#[test]
+fn a_slow_authorisation_does_not_move_sound_against_pictures() {
+    // Everything that piled up meanwhile arrives at once.
+    let publisher = Publisher::new().later(5_000).video_header(AVCC_720P).audio_header(STEREO);
+    let seen = publisher.sounds(0, 400).keyframe(20).frames(60, 400).sounds(400, 500).only_period();
+    assert_eq!((seen.period.origin, seen.audio[0], seen.video[1]), (SourceTime(20), 20, 60));
+    assert_eq!(seen.period.wall_clock, UnixMillis(EPOCH + 5_000));
+}
+
+#[test]
+fn composition_offsets_pass() {
+    let mut publisher = Publisher::ready().picture(true, 1_000, 80).picture(false, 1_040, 160);
+    publisher = publisher.picture(false, 1_080, 0).picture(false, 1_120, -40);
+    let mut offsets = Vec::new();
+    while let Some(event) = publisher.timeline.poll() {
+        if let TimelineEvent::Tag(tag) = event {
+            offsets.push((tag.time.0, tag.composition_offset));
+        }
+    }
+    assert_eq!(offsets, [(1_000, 80), (1_040, 160), (1_080, 0), (1_120, -40)]);
+}
+
+#[test]
+fn what_cannot_be_taken_is_refused_with_advice() {
+    let mut timeline = Timeline::new(PeriodNumber(0), Limits::default());
+    let mut video = |payload: Bytes| timeline.push_video(UnixMillis(0), 0, payload).unwrap_err().to_string();
+    assert_eq!(
+        video(video_header(AVCC_5K)),
+        "a picture of 5120x2880 is too large: choose an output resolution of at most 4096x4096 in your encoder"
+    );
+    assert!(video(Bytes::from_static(b"\x90hvc1")).starts_with("HEVC is not supported"));
+    assert!(video(Bytes::from_static(b"\x17\x00\x00\x00\x00\x01")).starts_with("the encoder sent a damaged"));
+}
+
+#[test]
+fn a_keyframe_that_never_comes_costs_no_memory() {
+    let mut publisher = Publisher::ready();
+    for second in 0..600 {
+        publisher = publisher.sounds(second * 1_000, second * 1_000 + 1_000);
+        publisher = publisher.frames(second * 1_000, second * 1_000 + 1_000);
+    }
+    assert!(publisher.timeline.held.len() <= 1_500 / 20 + 1, "{}", publisher.timeline.held.len());
+    assert!(publisher.periods().is_empty());
+}
