@@ -38,6 +38,8 @@ const CONFIG = {
   lowLatencyMode: true,
   // liveSyncDuration stays unset on purpose: hls.js then aims for the playlist's PART-HOLD-BACK (or HOLD-BACK).
   maxLiveSyncPlaybackRate: 1.1,
+  // Each stall of a session moves it a part or two away from the edge, up to one target duration.
+  liveSyncOnStallIncrease: 0.5,
   maxBufferLength: 20,
   backBufferLength: 20,
   capLevelToPlayerSize: true,

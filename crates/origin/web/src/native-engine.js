@@ -57,8 +57,9 @@ export class NativeEngine {
   select() {}
 
   get #edge() {
-    const { seekable } = this.#video;
-    return seekable.length ? seekable.end(seekable.length - 1) : undefined;
+    const { seekable, buffered } = this.#video;
+    const ranges = seekable.length ? seekable : buffered;
+    return ranges.length ? ranges.end(ranges.length - 1) : undefined;
   }
 
   #failed(on) {

@@ -12,6 +12,8 @@ const END_SHOWN = 10_000;
 const HEALTHY = 10_000;
 /** Seconds. Further behind than this after a stall, somebody who follows live is taken to the edge. */
 const FAR_BEHIND = 5;
+/** Milliseconds between two such jumps. */
+const JUMP_SETTLES = 4_000;
 /** Seconds behind the target from which "go live" makes a difference. */
 const BEHIND = 3;
 
@@ -182,15 +184,16 @@ export class Player extends EventTarget {
 
   #tick() {
     if (hasSession(this.state) && !this.#wanted && this.#watch.idle > HOLD_AFTER) this.#dispatch('hold');
-    if (this.state === 'live' && this.#following) this.#keepUp();
+    if (this.state === 'live' && this.#wanted && this.#following) this.#keepUp();
     this.#changed();
   }
 
-  /** hls.js closes small distances by its playback rate; large ones, after a stall, are jumped here. */
+  /** hls.js closes small distances by its playback rate; large ones, after a stall, are jumped here. Native HLS sees to itself. */
   #keepUp() {
-    const { latency, targetLatency } = this.#engine;
-    const far = latency > (targetLatency ?? Infinity) + FAR_BEHIND;
-    if (!far || performance.now() - this.#broughtBack < HEALTHY) return;
+    const { livePosition, targetLatency } = this.#engine;
+    if (targetLatency === undefined) return;
+    const far = livePosition - this.video.currentTime > FAR_BEHIND;
+    if (!far || performance.now() - this.#broughtBack < JUMP_SETTLES) return;
     this.#broughtBack = performance.now();
     this.goLive();
   }
@@ -204,7 +207,7 @@ export class Player extends EventTarget {
   }
 
   #paused() {
-    if (!hasSession(this.state) || this.video.ended) return;
+    if (!hasSession(this.state) || this.video.ended || !this.video.paused) return;
     this.#wanted = false;
     this.#changed();
   }

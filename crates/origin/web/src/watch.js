@@ -29,6 +29,9 @@ export class Watch {
   start() {
     const { video } = this.#player;
     video.addEventListener('playing', () => this.#look());
+    // A jump is no progress, or hls.js nudging a dry session would look like playing.
+    video.addEventListener('seeking', () => (this.#at = video.currentTime));
+    video.addEventListener('play', () => (this.#moved = performance.now()));
     video.addEventListener('loadeddata', () => this.#shown());
     video.addEventListener('ended', () => this.#tell('finished'));
     setInterval(() => this.#look(), INTERVAL);
@@ -66,7 +69,7 @@ export class Watch {
     const { state, age, engine } = this.#player;
     if (state === 'live' && this.idle > STALLED) this.#tell('stalled');
     if (state === 'buffering' && engine.over) this.#tell('finished');
-    else if (state === 'buffering' && age > LOST) this.#tell('lost');
+    else if (state === 'buffering' && this.idle > LOST) this.#tell('lost');
     if (state === 'starting' && age > LOST_STARTING) this.#tell('lost');
   }
 }
