@@ -1,5 +1,7 @@
 //! The two sessions against each other, in memory.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 use bytes::Bytes;
 use headwater_rtmp::{
     ClientConfig, ClientEvent, ClientSession, Event, Metadata, Rejection, RtmpError, ServerConfig,
