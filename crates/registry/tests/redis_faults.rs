@@ -116,19 +116,21 @@ async fn closing_is_bounded_also_when_redis_is_frozen() {
     timeout(ANSWER_LIMIT, registry.close()).await.expect("closes in time");
 }
 
-/// Every command, one after another.
+/// Every command, all at once.
 async fn assert_all_unavailable(registry: &dyn Registry) {
-    let (id, owner) = (stream("demo"), server("a"));
+    let (id, owner, record) = (stream("demo"), server("a"), record("a"));
     let ownership =
         Ownership { server: owner.clone(), address: "a:7000".into(), epoch: Epoch(1), broadcast: None };
-    assert_unavailable("claim", registry.claim(&id, &owner, "a:7000", None)).await;
-    assert_unavailable("renew", registry.renew(&id, &ownership)).await;
-    assert_unavailable("release", registry.release(&id, Epoch(0))).await;
-    assert_unavailable("owner", registry.owner(&id)).await;
-    assert_unavailable("register", registry.register_server(&record("a"))).await;
-    assert_unavailable("unregister", registry.unregister_server(&owner)).await;
-    assert_unavailable("servers", registry.servers()).await;
-    assert_unavailable("ready", registry.ready()).await;
+    tokio::join!(
+        assert_unavailable("claim", registry.claim(&id, &owner, "a:7000", None)),
+        assert_unavailable("renew", registry.renew(&id, &ownership)),
+        assert_unavailable("release", registry.release(&id, Epoch(0))),
+        assert_unavailable("owner", registry.owner(&id)),
+        assert_unavailable("register", registry.register_server(&record)),
+        assert_unavailable("unregister", registry.unregister_server(&owner)),
+        assert_unavailable("servers", registry.servers()),
+        assert_unavailable("ready", registry.ready()),
+    );
 }
 
 async fn assert_unavailable<T: std::fmt::Debug>(

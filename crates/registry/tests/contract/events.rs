@@ -7,7 +7,8 @@ use super::*;
 
 pub(crate) async fn changes_of_owners_are_told(backend: &impl Backend) {
     let (registry, id) = (backend.with_defaults().await, stream("demo"));
-    let mut watch = backend.with_defaults().await.watch();
+    let watcher = backend.with_defaults().await;
+    let mut watch = watcher.watch();
     let mut told = async || next_change(&mut watch).await;
 
     let mut owner = claimed(&registry, &id, "a").await;
@@ -36,7 +37,8 @@ pub(crate) async fn changes_of_owners_are_told(backend: &impl Backend) {
 
 pub(crate) async fn changes_of_servers_are_told_but_not_their_load(backend: &impl Backend) {
     let registry = backend.with_defaults().await;
-    let mut watch = backend.with_defaults().await.watch();
+    let watcher = backend.with_defaults().await;
+    let mut watch = watcher.watch();
     let mut told = async || next_change(&mut watch).await;
 
     registry.register_server(&record("a")).await.unwrap();
@@ -56,7 +58,8 @@ pub(crate) async fn changes_of_servers_are_told_but_not_their_load(backend: &imp
 
 pub(crate) async fn a_server_that_ran_out_is_told_to_all_when_one_asks(backend: &impl Backend) {
     let registry = backend.open(SHORT).await;
-    let mut watch = backend.with_defaults().await.watch();
+    let watcher = backend.with_defaults().await;
+    let mut watch = watcher.watch();
     registry.register_server(&record("a")).await.unwrap();
     assert_eq!(next_change(&mut watch).await, ServersChanged);
     eventually("the server is forgotten", async || {
