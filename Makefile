@@ -11,7 +11,8 @@ run: setup web
 	$(CARGO) run --release --bin headwater -- up $(ARGS)
 
 ## Publishes a moving test picture with a clock and a beep: make demo URL=rtmp://host:1935/live/key
-demo: setup
+demo:
+	deploy/setup.sh build run demo
 	$(CARGO) run --release --bin headwater -- demo --url $(URL) $(ARGS)
 
 ## All tests: unit, property, contract, end to end with real Redis, ffmpeg and GStreamer, and the page in a browser

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that are missing for what is named: build, run, test, node.
+# Installs the Debian packages that are missing for what is named: build, run, demo, test, node.
 #   deploy/setup.sh build run test
 # Installs nothing and asks for nothing when all are there. Debian 12 or later, or Ubuntu 24.04 or later.
 set -euo pipefail
@@ -8,6 +8,7 @@ build=(build-essential pkg-config libgstreamer1.0-dev libgstreamer-plugins-base1
   libswscale-dev libavutil-dev)
 run=(gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
   gstreamer1.0-libav)
+demo=(gstreamer1.0-x fonts-dejavu-core)
 test=(redis-server ffmpeg chromium gstreamer1.0-tools)
 node=(nodejs npm)
 
@@ -19,9 +20,10 @@ for group in "$@"; do
   case $group in
     build) wanted+=("${build[@]}") ;;
     run) wanted+=("${run[@]}") ;;
-    test) wanted+=("${test[@]}" "${node[@]}") ;;
+    demo) wanted+=("${demo[@]}") ;;
+    test) wanted+=("${demo[@]}" "${test[@]}" "${node[@]}") ;;
     node) wanted+=("${node[@]}") ;;
-    *) echo "setup: there is no group '$group': build, run, test, node" >&2; exit 2 ;;
+    *) echo "setup: there is no group '$group': build, run, demo, test, node" >&2; exit 2 ;;
   esac
 done
 

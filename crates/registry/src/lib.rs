@@ -20,6 +20,7 @@
 mod error;
 mod event;
 mod memory;
+mod open;
 mod ownership;
 mod redis;
 mod server;
@@ -34,6 +35,7 @@ use headwater_media::{Epoch, StreamId};
 pub use error::RegistryError;
 pub use event::{RegistryEvent, Watch};
 pub use memory::MemoryRegistry;
+pub use open::{OpenError, open};
 pub use ownership::{Claim, Ownership};
 pub use redis::{KeyPrefix, KeyPrefixError, RedisRegistry, RedisSettings, RedisUrl, RedisUrlError};
 pub use server::{ServerId, ServerIdError, ServerRecord};

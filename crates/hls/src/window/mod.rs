@@ -106,6 +106,11 @@ impl LiveWindow {
         self.ended
     }
 
+    /// The number after that of the newest period.
+    pub fn next_period(&self) -> PeriodNumber {
+        self.periods.back().map_or(PeriodNumber(0), |period| period.number.next())
+    }
+
     /// Whether every rendition of the newest period has something to show.
     pub fn is_playable(&self) -> bool {
         let mut renditions = self.renditions().peekable();
@@ -259,8 +264,8 @@ impl LiveWindow {
         self.renditions().map(next_of).min().unwrap_or(self.opening.first_sequence)
     }
 
-    /// The first sequence that no rendition has begun.
-    fn next_sequence(&self) -> MediaSequence {
+    /// The first sequence that no rendition has begun: where the next period starts.
+    pub fn next_sequence(&self) -> MediaSequence {
         self.renditions().map(|r| self.next_of(&r.id)).max().unwrap_or(self.opening.first_sequence)
     }
 

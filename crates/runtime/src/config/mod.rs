@@ -112,6 +112,16 @@ impl Config {
     }
 }
 
+impl RegistryConfig {
+    /// The URL of the Redis; none for the memory of the process.
+    pub fn redis_url(&self) -> Option<&str> {
+        match &self.url {
+            RegistryUrl::Memory => None,
+            RegistryUrl::Redis(url) => Some(url),
+        }
+    }
+}
+
 impl HlsConfig {
     pub fn segments(&self) -> SegmentSettings {
         let millis = |duration: Duration| u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);

@@ -1,0 +1,222 @@
+//! `headwater demo`: a broadcast without an encoder.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use headwater_rtmp::{ClientConfig, ClientEvent, ClientSession, Metadata};
+use headwater_runtime::shutdown::Signals;
+use headwater_transcode::demo::{Picture, Tag, TagKind};
+use http::Uri;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+
+/// How long the other side may take to answer.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Tags that may wait for the network: about two seconds.
+const BACKLOG: usize = 150;
+/// RTMP's own port.
+const RTMP_PORT: u16 = 1935;
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Where to publish: rtmp://host[:port]/app/key
+    #[arg(long, default_value = "rtmp://127.0.0.1:1935/live/demo", value_parser = Target::parse)]
+    url: Target,
+    /// Picture size in pixels
+    #[arg(long, default_value = "1280x720", value_parser = size)]
+    size: (u32, u32),
+    /// Frames a second
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=60))]
+    fps: u32,
+    /// Stop after so many seconds
+    #[arg(long)]
+    seconds: Option<u64>,
+}
+
+/// A place to publish to. No `Debug`: the key is a secret.
+#[derive(Clone)]
+struct Target {
+    host: String,
+    port: u16,
+    app: String,
+    key: String,
+}
+
+impl Target {
+    fn parse(text: &str) -> Result<Self, String> {
+        let wanted = "it looks like rtmp://host[:port]/app/key";
+        let uri: Uri = text.parse().map_err(|_| wanted.to_owned())?;
+        if uri.scheme_str() != Some("rtmp") {
+            return Err(wanted.into());
+        }
+        let host = uri.host().filter(|host| !host.is_empty()).ok_or(wanted)?;
+        let path = uri.path_and_query().map_or("", |path| path.as_str()).trim_start_matches('/');
+        let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+        let (app, key) = path.rsplit_once('/').filter(|(app, key)| !app.is_empty() && !key.is_empty()).ok_or(wanted)?;
+        let key = query.map_or_else(|| key.to_owned(), |query| format!("{key}?{query}"));
+        Ok(Self { host: host.into(), port: uri.port_u16().unwrap_or(RTMP_PORT), app: app.into(), key })
+    }
+
+    fn session(&self) -> ClientConfig {
+        let Self { host, port, app, key } = self;
+        ClientConfig::new(app, format!("rtmp://{host}:{port}/{app}"), key)
+    }
+}
+
+fn size(text: &str) -> Result<(u32, u32), String> {
+    let parsed = text.split_once('x').and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
+    let fits = |(w, h): &(u32, u32)| (16..=4096).contains(w) && (16..=4096).contains(h) && w % 2 == 0 && h % 2 == 0;
+    parsed.filter(fits).ok_or_else(|| "it looks like 1280x720, in even numbers from 16 to 4096".into())
+}
+
+#[expect(clippy::print_stderr, reason = "the command's own words to the person who typed it")]
+pub fn run(arguments: &Arguments) -> ExitCode {
+    let published = tokio::runtime::Runtime::new().map_err(anyhow::Error::from).and_then(|runtime| {
+        let published = runtime.block_on(publish(arguments));
+        runtime.shutdown_background();
+        published
+    });
+    match published {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("demo: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the command's own words to the person who typed it")]
+async fn publish(arguments: &Arguments) -> anyhow::Result<()> {
+    let Target { host, port, .. } = &arguments.url;
+    let mut signals = Signals::listen()?;
+    let mut publisher = Publisher::connect(&arguments.url).await?;
+    eprintln!("demo: publishing to {host}:{port}; Ctrl-C stops");
+    let (width, height) = arguments.size;
+    let picture = Picture { width, height, frame_rate: arguments.fps };
+    publisher.announce(&picture).await?;
+    let (tags, mut made) = mpsc::channel(BACKLOG);
+    let _running = headwater_transcode::demo::start(picture, move |tag| tags.blocking_send(tag).is_ok())?;
+    let end = arguments.seconds.map_or(Duration::MAX, Duration::from_secs);
+    let mut end = std::pin::pin!(sleep(end));
+    loop {
+        tokio::select! {
+            tag = made.recv() => publisher.send(tag.context("the test picture ended by itself")?).await?,
+            heard = publisher.listen() => heard?,
+            _ = signals.next() => break,
+            () = &mut end => break,
+        }
+    }
+    publisher.finish().await
+}
+
+async fn sleep(duration: Duration) {
+    match duration {
+        Duration::MAX => std::future::pending().await,
+        duration => tokio::time::sleep(duration).await,
+    }
+}
+
+/// A connection that is published on.
+struct Publisher {
+    socket: TcpStream,
+    session: ClientSession,
+    buffer: Vec<u8>,
+}
+
+impl Publisher {
+    async fn connect(target: &Target) -> anyhow::Result<Self> {
+        let Target { host, port, .. } = target;
+        let connect = TcpStream::connect((host.trim_matches(['[', ']']), *port));
+        let socket = tokio::time::timeout(CONNECT_TIMEOUT, connect).await;
+        let socket = socket.map_err(anyhow::Error::from).and_then(|socket| Ok(socket?));
+        let socket = socket.with_context(|| format!("{host}:{port} can't be reached: is the server running?"))?;
+        socket.set_nodelay(true)?;
+        let session = ClientSession::new(target.session())?;
+        let mut publisher = Self { socket, session, buffer: vec![0; 4096] };
+        let accepted = tokio::time::timeout(CONNECT_TIMEOUT, publisher.wait_accepted()).await;
+        accepted.context("the server did not answer")??;
+        Ok(publisher)
+    }
+
+    async fn wait_accepted(&mut self) -> anyhow::Result<()> {
+        self.flush().await?;
+        while !self.session.is_publishing() {
+            self.listen().await?;
+        }
+        Ok(())
+    }
+
+    /// Waits for a word from the server, and fails when it was the last one.
+    async fn listen(&mut self) -> anyhow::Result<()> {
+        let count = self.socket.read(&mut self.buffer).await?;
+        if count == 0 {
+            bail!("the server closed the connection");
+        }
+        self.session.handle_input(bytes::Bytes::copy_from_slice(&self.buffer[..count]))?;
+        while let Some(event) = self.session.poll_event() {
+            match event {
+                ClientEvent::Connected | ClientEvent::Accepted => {}
+                ClientEvent::Rejected { code, description } => bail!("the server refused: {description} ({code})"),
+                ClientEvent::Closed { code, description } => bail!("the server ended it: {description} ({code})"),
+            }
+        }
+        self.flush().await
+    }
+
+    async fn announce(&mut self, picture: &Picture) -> anyhow::Result<()> {
+        self.session.metadata(&Metadata {
+            video: true,
+            audio: true,
+            width: Some(picture.width),
+            height: Some(picture.height),
+            frame_rate: Some(picture.frame_rate.into()),
+            encoder: Some(concat!("headwater demo ", env!("CARGO_PKG_VERSION")).into()),
+            ..Metadata::default()
+        })?;
+        self.flush().await
+    }
+
+    async fn send(&mut self, tag: Tag) -> anyhow::Result<()> {
+        match tag.kind {
+            TagKind::Video => self.session.video(tag.timestamp, tag.payload)?,
+            TagKind::Audio => self.session.audio(tag.timestamp, tag.payload)?,
+        }
+        self.flush().await
+    }
+
+    async fn finish(mut self) -> anyhow::Result<()> {
+        self.session.finish()?;
+        self.flush().await?;
+        Ok(self.socket.shutdown().await?)
+    }
+
+    async fn flush(&mut self) -> anyhow::Result<()> {
+        while let Some(bytes) = self.session.poll_output() {
+            self.socket.write_all(&bytes).await?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_has_a_host_an_app_and_a_key() {
+        let target = Target::parse("rtmp://media.example/app/inst/key?youtube=a").ok().unwrap();
+        assert_eq!((target.host.as_str(), target.port), ("media.example", 1935));
+        assert_eq!((target.app.as_str(), target.key.as_str()), ("app/inst", "key?youtube=a"));
+        for bad in ["", "http://h/a/k", "rtmp://h/a", "rtmp://h", "rtmp:///a/k"] {
+            assert!(Target::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_even_and_not_absurd() {
+        assert_eq!(size("640x360"), Ok((640, 360)));
+        assert!(size("641x360").is_err() && size("640").is_err() && size("0x0").is_err());
+    }
+}

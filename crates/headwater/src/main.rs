@@ -1,0 +1,39 @@
+//! `headwater`: live streaming on one machine.
+
+mod demo;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use headwater_runtime::cli::Options;
+
+/// Live streaming: RTMP in, low-latency HLS out
+#[derive(Parser)]
+#[command(name = "headwater", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs proxy, server and origin in this process
+    Up {
+        #[command(flatten)]
+        options: Options,
+    },
+    /// Publishes a moving test picture with a clock and a beep until it is stopped
+    Demo(demo::Arguments),
+    /// Transcodes one broadcast between standard input and output; started by `up` itself
+    #[command(hide = true)]
+    Worker,
+}
+
+fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Up { options } => up::run(&options),
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Worker => headwater_transcode::worker::main(),
+    }
+}

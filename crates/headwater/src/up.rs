@@ -1,0 +1,73 @@
+//! `headwater up`: the three services as one process.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use headwater_runtime::cli::Options;
+use headwater_runtime::config::{Config, Service};
+use headwater_runtime::process::{self, Process};
+use headwater_server::WorkerCommand;
+
+pub fn run(options: &Options) -> ExitCode {
+    process::run(Service::AllInOne, options, serve)
+}
+
+async fn serve(process: Process) -> anyhow::Result<()> {
+    let config = &process.config.registry;
+    let registry = headwater_registry::open(config.redis_url(), config.prefix.as_str(), config.lease)?;
+    let proxy = headwater_proxy::run(process.clone(), registry.clone());
+    let server = headwater_server::run(process.clone(), registry.clone(), WorkerCommand::own()?);
+    let origin = headwater_origin::run(process.clone(), registry);
+    let services = async {
+        tokio::try_join!(
+            async { anyhow::Ok(proxy.await?) },
+            async { anyhow::Ok(server.await?) },
+            async { anyhow::Ok(origin.await?) },
+        )
+    };
+    let greeting = async {
+        process.readiness.ready().await;
+        greet(&process.config);
+        std::future::pending::<()>().await
+    };
+    tokio::select! {
+        ended = services => ended.map(drop),
+        () = greeting => Ok(()),
+    }
+}
+
+/// The two addresses that a newcomer needs.
+#[expect(clippy::print_stdout, reason = "this is what the command was run for")]
+fn greet(config: &Config) {
+    // The port stays in the RTMP address: it is what people look for.
+    let publish = authority(config.proxy.rtmp_listen, 0);
+    let watch = authority(config.origin.http_listen, 80);
+    let app = config.proxy.apps.first().map_or("live", |app| app.as_str());
+    let (key, stream) = match config.inputs.first() {
+        Some(input) => ("<the key of a live input>", input.stream.to_string()),
+        None => ("demo", "demo".to_owned()),
+    };
+    println!("\n  publish   rtmp://{publish}/{app}/{key}\n  watch     http://{watch}/{stream}\n");
+}
+
+/// How somebody on this machine reaches a listener.
+fn authority(listen: SocketAddr, default_port: u16) -> String {
+    let host = match listen.ip() {
+        ip if ip.is_unspecified() => "localhost".to_owned(),
+        std::net::IpAddr::V6(ip) => format!("[{ip}]"),
+        std::net::IpAddr::V4(ip) => ip.to_string(),
+    };
+    if listen.port() == default_port { host } else { format!("{host}:{}", listen.port()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_written_as_somebody_types_them() {
+        assert_eq!(authority("0.0.0.0:8080".parse().unwrap(), 80), "localhost:8080");
+        assert_eq!(authority("[::1]:8080".parse().unwrap(), 80), "[::1]:8080");
+        assert_eq!(authority("10.0.0.7:80".parse().unwrap(), 80), "10.0.0.7");
+    }
+}

@@ -1,0 +1,149 @@
+//! From what a handler found to a response: validators, ranges, `HEAD`, and the headers that every answer has.
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, CONTENT_LENGTH,
+    CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, IF_RANGE, RANGE, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+
+use super::body::Body;
+use super::etag;
+use super::problem::Problem;
+use super::range::Wanted;
+
+/// How long caches may keep an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cache {
+    /// The URL will never have other bytes.
+    Immutable,
+    Seconds(u32),
+    No,
+}
+
+impl From<Cache> for HeaderValue {
+    fn from(cache: Cache) -> Self {
+        match cache {
+            Cache::Immutable => Self::from_static("public, max-age=31536000, immutable"),
+            Cache::Seconds(1) => Self::from_static("public, max-age=1"),
+            Cache::Seconds(seconds) => {
+                Self::try_from(format!("public, max-age={seconds}")).expect("digits are visible ASCII")
+            }
+            Cache::No => Self::from_static("no-store"),
+        }
+    }
+}
+
+/// A whole answer, before the request's conditions and ranges are looked at.
+pub(crate) struct Answer {
+    status: StatusCode,
+    content_type: &'static str,
+    cache: Cache,
+    etag: Option<HeaderValue>,
+    /// Whether byte ranges of it make sense.
+    ranges: bool,
+    headers: HeaderMap,
+    body: Body,
+}
+
+impl Answer {
+    pub(crate) fn new(content_type: &'static str, cache: Cache, body: Bytes) -> Self {
+        let (status, body) = (StatusCode::OK, body.into());
+        Self { status, content_type, cache, etag: None, ranges: false, headers: HeaderMap::new(), body }
+    }
+
+    /// Media of the live window: never changes, and may be asked for in ranges.
+    pub(crate) fn media(content_type: &'static str, pieces: &[Bytes]) -> Self {
+        let answer = Self::new(content_type, Cache::Immutable, Bytes::new()).etag(etag::of_media(pieces));
+        Self { ranges: true, body: pieces.iter().cloned().collect(), ..answer }
+    }
+
+    pub(crate) fn status(self, status: StatusCode) -> Self {
+        Self { status, ..self }
+    }
+
+    pub(crate) fn etag(self, etag: HeaderValue) -> Self {
+        Self { etag: Some(etag), ..self }
+    }
+
+    pub(crate) fn headers(mut self, headers: impl IntoIterator<Item = (HeaderName, HeaderValue)>) -> Self {
+        self.headers.extend(headers);
+        self
+    }
+
+    /// The response to a request with this method and these headers.
+    pub(crate) fn respond(self, method: &Method, request: &HeaderMap) -> Response<Body> {
+        let answer = match self.etag.as_ref() {
+            Some(tag) if is_held(request, tag) => self.not_modified(),
+            _ if self.ranges => self.ranged(request),
+            _ => self,
+        };
+        answer.finish(method)
+    }
+
+    fn not_modified(self) -> Self {
+        Self { status: StatusCode::NOT_MODIFIED, body: Body::default(), ..self }
+    }
+
+    fn ranged(self, request: &HeaderMap) -> Self {
+        let length = self.body.len();
+        match wanted(request, self.etag.as_ref(), length) {
+            Wanted::Whole => self,
+            Wanted::Unsatisfiable => Problem::Range(length).into(),
+            Wanted::Part(range) => {
+                let shown = format!("bytes {}-{}/{length}", range.start, range.end - 1);
+                let shown = HeaderValue::try_from(shown).expect("digits are visible ASCII");
+                let partial =
+                    Self { status: StatusCode::PARTIAL_CONTENT, body: self.body.slice(range), ..self };
+                partial.headers([(CONTENT_RANGE, shown)])
+            }
+        }
+    }
+
+    fn finish(self, method: &Method) -> Response<Body> {
+        let mut headers = self.headers;
+        common_headers(&mut headers);
+        headers.insert(CACHE_CONTROL, self.cache.into());
+        if let Some(etag) = self.etag {
+            headers.insert(ETAG, etag);
+        }
+        if self.ranges {
+            headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        }
+        if self.status != StatusCode::NOT_MODIFIED && self.status != StatusCode::NO_CONTENT {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
+            headers.insert(CONTENT_LENGTH, self.body.len().into());
+        }
+        let body = if *method == Method::HEAD { Body::default() } else { self.body };
+        let mut response = Response::new(body);
+        *response.status_mut() = self.status;
+        *response.headers_mut() = headers;
+        response
+    }
+}
+
+/// The client holds these very bytes.
+fn is_held(request: &HeaderMap, tag: &HeaderValue) -> bool {
+    let tag = tag.to_str().unwrap_or_default();
+    text(request, IF_NONE_MATCH).is_some_and(|header| etag::matches(header, tag))
+}
+
+/// A range is meant for one state of the object when `If-Range` says so (RFC 9110 §13.1.5); dates never match here.
+fn wanted(request: &HeaderMap, tag: Option<&HeaderValue>, length: u64) -> Wanted {
+    let meant = request.get(IF_RANGE).is_none_or(|condition| Some(condition) == tag);
+    text(request, RANGE).filter(|_| meant).map_or(Wanted::Whole, |range| Wanted::parse(range, length))
+}
+
+/// Any page may read what is here, errors included, and time it.
+fn common_headers(headers: &mut HeaderMap) {
+    const EXPOSED: &str = "Content-Length, Content-Range, Date, ETag, Retry-After, Age";
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
+    headers.insert(HeaderName::from_static("timing-allow-origin"), HeaderValue::from_static("*"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+}
+
+/// A header's text; nothing where it is missing or not ASCII.
+pub(crate) fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
+}

@@ -1,0 +1,114 @@
+//! The body of an answer: pieces of memory that are sent one after the other and never copied together.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::ops::Range;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use metrics::Counter;
+
+/// A list of pieces with a length that is known from the start.
+#[derive(Default)]
+pub(crate) struct Body {
+    pieces: VecDeque<Bytes>,
+    left: u64,
+    /// Counts what was handed to the connection, where somebody wants to know.
+    sent: Option<Counter>,
+}
+
+impl Body {
+    pub(crate) fn len(&self) -> u64 {
+        self.left
+    }
+
+    /// Only these bytes of the body; `range` lies within it.
+    #[must_use]
+    pub(crate) fn slice(self, range: Range<u64>) -> Self {
+        let mut start = 0;
+        let mut cut = |piece: Bytes| {
+            let piece_start = start;
+            start += piece.len() as u64;
+            let within = |at: u64| at.clamp(piece_start, start) - piece_start;
+            piece.slice(within(range.start) as usize..within(range.end) as usize)
+        };
+        self.pieces.into_iter().map(&mut cut).collect()
+    }
+
+    #[must_use]
+    pub(crate) fn counted(self, sent: Counter) -> Self {
+        Self { sent: Some(sent), ..self }
+    }
+}
+
+impl FromIterator<Bytes> for Body {
+    fn from_iter<I: IntoIterator<Item = Bytes>>(pieces: I) -> Self {
+        let pieces: VecDeque<_> = pieces.into_iter().filter(|piece| !piece.is_empty()).collect();
+        let left = pieces.iter().map(|piece| piece.len() as u64).sum();
+        Self { pieces, left, sent: None }
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        Self::from_iter([bytes])
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let Some(piece) = self.pieces.pop_front() else { return Poll::Ready(None) };
+        self.left -= piece.len() as u64;
+        if let Some(sent) = &self.sent {
+            sent.increment(piece.len() as u64);
+        }
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(body: &Body) -> String {
+        body.pieces.iter().map(|piece| std::str::from_utf8(piece).unwrap()).collect()
+    }
+
+    fn body() -> Body {
+        ["abc", "", "defg", "h"].into_iter().map(|text| Bytes::from_static(text.as_bytes())).collect()
+    }
+
+    #[test]
+    fn a_slice_crosses_pieces() {
+        for start in 0..=8 {
+            for end in start..=8 {
+                let slice = body().slice(start..end);
+                assert_eq!(text(&slice), "abcdefgh"[start as usize..end as usize]);
+                assert_eq!(slice.len(), end - start);
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_at_its_end_at_once() {
+        assert!(http_body::Body::is_end_stream(&Body::default()));
+        assert!(http_body::Body::is_end_stream(&body().slice(3..3)));
+        assert_eq!(http_body::Body::size_hint(&body()).exact(), Some(8));
+    }
+}

@@ -1,0 +1,76 @@
+//! Init segments, segments and parts: bytes from memory.
+
+use bytes::Bytes;
+use headwater_hls::{LiveWindow, RenditionKind};
+use headwater_media::RenditionId;
+
+use super::answer::Answer;
+use super::playlist::blocked_limit;
+use super::problem::Problem;
+use super::route::Object;
+use crate::mirror::{Mirror, Scope, View};
+
+/// An object of the live window. One that is about to be made is waited for: a part that a playlist hints at
+/// (RFC 8216bis §6.2.6), or anything that another origin, a moment ahead of this one, has listed already.
+pub(super) async fn object(
+    mirror: &Mirror,
+    rendition: &RenditionId,
+    object: Object,
+) -> Result<Answer, Problem> {
+    let limit = blocked_limit(mirror);
+    let found = mirror.wait(Scope::Rendition(rendition), limit, |view| look(view, rendition, object)).await;
+    found.unwrap_or_else(|| {
+        Err(mirror.look(|view| view.window().map_or(Problem::NotReady, |_| Problem::Late)))
+    })
+}
+
+/// Nothing while it is worth waiting.
+fn look(view: &View, rendition: &RenditionId, object: Object) -> Option<Result<Answer, Problem>> {
+    match view {
+        View::Seeking => None,
+        View::NotLive => Some(Err(Problem::NotLive)),
+        View::Showing(window) => match find(window, rendition, object) {
+            Some(pieces) => Some(Ok(Answer::media(content_type(window, rendition), &pieces))),
+            None if may_come(window, rendition, object) => None,
+            None if window.has_rendition(rendition) => Some(Err(Problem::NoObject)),
+            None => Some(Err(Problem::NoRendition)),
+        },
+    }
+}
+
+fn find(window: &LiveWindow, rendition: &RenditionId, object: Object) -> Option<Vec<Bytes>> {
+    match object {
+        Object::Init(first) => window.init(rendition, first).map(|init| vec![init.clone()]),
+        Object::Part(sequence, index) => {
+            window.part(rendition, sequence, index).map(|part| vec![part.bytes.clone()])
+        }
+        Object::Segment(sequence) => window
+            .segment(rendition, sequence)
+            .map(|segment| segment.parts().iter().map(|part| part.bytes.clone()).collect()),
+    }
+}
+
+/// Whether the object belongs to what is made now or next.
+fn may_come(window: &LiveWindow, rendition: &RenditionId, object: Object) -> bool {
+    if window.renditions().next().is_none() {
+        return !window.ended();
+    }
+    window.next_part(rendition).is_some_and(|(next, index)| {
+        let sequence = object.sequence();
+        let not_past = match object {
+            Object::Init(_) => sequence >= next,
+            // The end of a segment is said a moment after its last part.
+            Object::Segment(_) => sequence.next() >= next,
+            Object::Part(_, part) => (sequence, part) >= (next, index),
+        };
+        not_past && sequence <= next.next()
+    })
+}
+
+fn content_type(window: &LiveWindow, rendition: &RenditionId) -> &'static str {
+    let kind = window.renditions().find(|r| r.id == *rendition).map(|r| &r.kind);
+    match kind {
+        Some(RenditionKind::Audio { .. }) => "audio/mp4",
+        Some(RenditionKind::Video { .. }) | None => "video/mp4",
+    }
+}

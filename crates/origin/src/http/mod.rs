@@ -1,0 +1,85 @@
+//! What viewers ask, and what they get.
+
+mod answer;
+mod body;
+pub(crate) mod encoding;
+pub(crate) mod etag;
+mod media;
+mod page;
+mod playlist;
+mod preflight;
+mod problem;
+mod progress;
+mod range;
+mod route;
+mod server;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use headwater_media::StreamId;
+use http::header::USER_AGENT;
+use http::{Method, Request, Response};
+
+pub(crate) use server::serve;
+
+use crate::metrics::Metrics;
+use crate::mirror::{Mirror, Mirrors};
+use crate::viewers::Viewers;
+use answer::{Answer, text};
+use body::Body;
+use problem::Problem;
+use route::{Resource, Route};
+
+/// Answers requests; shared by all connections.
+pub(crate) struct Service {
+    pub(crate) mirrors: Arc<Mirrors>,
+    pub(crate) viewers: Viewers,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+impl Service {
+    /// The response to a request from this address. A request's body is never read.
+    async fn respond<B>(&self, from: IpAddr, request: Request<B>) -> Response<Body> {
+        let route = Route::parse(request.uri().path());
+        let kind = route.as_ref().map_or("other", Route::kind);
+        let answer = match *request.method() {
+            Method::GET | Method::HEAD => self.answer(from, route, &request).await,
+            Method::OPTIONS => Ok(preflight::answer()),
+            _ => Err(Problem::Method),
+        };
+        let answer = answer.unwrap_or_else(Answer::from);
+        let response = answer.respond(request.method(), request.headers());
+        let sent = self.metrics.answered(kind, response.status());
+        response.map(|body| body.counted(sent))
+    }
+
+    async fn answer<B>(
+        &self,
+        from: IpAddr,
+        route: Option<Route>,
+        request: &Request<B>,
+    ) -> Result<Answer, Problem> {
+        match route.ok_or(Problem::NoRoute)? {
+            Route::Home => Ok(page::home()),
+            Route::Page(_) => Ok(page::player()),
+            Route::SlashedPage(stream) => Ok(page::without_slash(&stream)),
+            Route::Asset(file) => page::asset(&file),
+            Route::Multivariant(stream) => {
+                playlist::multivariant(&*self.mirror(&stream)?, request.headers()).await
+            }
+            Route::Rendition(stream, rendition, Resource::Playlist) => {
+                let answer = playlist::media(&*self.mirror(&stream)?, rendition, request).await?;
+                self.viewers.saw(&stream, from, text(request.headers(), USER_AGENT).unwrap_or_default());
+                Ok(answer)
+            }
+            Route::Rendition(stream, rendition, Resource::Object(object)) => {
+                media::object(&*self.mirror(&stream)?, &rendition, object).await
+            }
+        }
+    }
+
+    fn mirror(&self, stream: &StreamId) -> Result<Arc<Mirror>, Problem> {
+        self.mirrors.get(stream).ok_or(Problem::Busy)
+    }
+}

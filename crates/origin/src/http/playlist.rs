@@ -1,0 +1,138 @@
+//! Playlists: when they are due, and how long they may be kept (RFC 8216bis §6.2.5 and Appendix B.1).
+
+use std::time::Duration;
+
+use headwater_hls::playlist::{self, MediaOptions};
+use headwater_hls::{Directives, LiveWindow, Readiness, Skip};
+use headwater_media::{PartIndex, RenditionId};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, VARY};
+use http::{HeaderMap, HeaderValue, Request};
+
+use super::answer::{Answer, Cache, text};
+use super::encoding::accepts_gzip;
+use super::problem::Problem;
+use crate::mirror::{Mirror, Scope, Text, View, Which};
+
+const CONTENT_TYPE: &str = "application/vnd.apple.mpegurl";
+
+/// How long somebody who comes while a stream starts is kept waiting for its first parts; more would look hung.
+const START_LIMIT: Duration = Duration::from_secs(3);
+/// Target durations that a blocked request waits (RFC 8216bis §6.2.5.2).
+pub(super) const BLOCKED_TARGETS: u32 = 3;
+/// Target durations that caches may keep the answer to a request that names what it waits for.
+const NAMED_TARGETS: u32 = 6;
+/// And that of a broadcast that has ended: nothing changes in it, until the next one replaces it.
+const ENDED_TARGETS: u32 = 2;
+
+/// The multivariant playlist, once every rendition has its first part; after [`START_LIMIT`] any is enough.
+pub(super) async fn multivariant(mirror: &Mirror, headers: &HeaderMap) -> Result<Answer, Problem> {
+    let complete = |window: &LiveWindow| window.renditions().all(|r| has_begun(window, &r.id));
+    let some = |window: &LiveWindow| window.renditions().any(|r| has_begun(window, &r.id));
+    let due =
+        mirror.wait(Scope::Anything, START_LIMIT, |view| due(view, |window| begun(window, &complete))).await;
+    let cache = match due {
+        Some(due) => due?,
+        None => mirror.look(|view| due_at_last(view, |window| begun(window, &some)))?,
+    };
+    let text = mirror.playlist(Which::Multivariant, render).ok_or(Problem::NotReady)?;
+    Ok(answer(&text, cache, headers))
+}
+
+/// The media playlist of a rendition, once it has what the query names.
+pub(super) async fn media<B>(
+    mirror: &Mirror,
+    rendition: RenditionId,
+    request: &Request<B>,
+) -> Result<Answer, Problem> {
+    let directives = Directives::parse(request.uri().query().unwrap_or_default());
+    let directives = directives.map_err(|error| Problem::Directive(error.to_string()))?;
+    let limit = if directives.until.is_some() { blocked_limit(mirror) } else { START_LIMIT };
+    let state = |view: &View| due(view, |window| media_due(window, &rendition, &directives));
+    let due = mirror.wait(Scope::Rendition(&rendition), limit, state).await;
+    let cache = due.unwrap_or_else(|| mirror.look(|view| due_at_last(view, |_| None)))?;
+    let which = if directives.skip.is_some() { Which::Delta(rendition) } else { Which::Whole(rendition) };
+    let text = mirror.playlist(which, render).ok_or(Problem::NotReady)?;
+    Ok(answer(&text, cache, request.headers()))
+}
+
+fn render(window: &LiveWindow, which: &Which) -> Option<String> {
+    match which {
+        Which::Multivariant => playlist::multivariant(window),
+        Which::Whole(rendition) => playlist::media(window, rendition, MediaOptions::default()),
+        Which::Delta(rendition) => {
+            let options = MediaOptions { skip: Some(Skip::Segments), ..MediaOptions::default() };
+            playlist::media(window, rendition, options)
+        }
+    }
+}
+
+/// Nothing while it is worth waiting.
+type Due = Option<Result<Cache, Problem>>;
+
+fn due(view: &View, shown: impl FnOnce(&LiveWindow) -> Due) -> Due {
+    match view {
+        View::Seeking => None,
+        View::NotLive => Some(Err(Problem::NotLive)),
+        View::Showing(window) => shown(window),
+    }
+}
+
+/// When the time to wait is over.
+fn due_at_last(view: &View, shown: impl FnOnce(&LiveWindow) -> Due) -> Result<Cache, Problem> {
+    let on_air = view.window().is_some_and(|window| window.renditions().any(|r| has_begun(window, &r.id)));
+    let problem = if on_air { Problem::Late } else { Problem::NotReady };
+    due(view, shown).unwrap_or(Err(problem))
+}
+
+fn begun(window: &LiveWindow, enough: &dyn Fn(&LiveWindow) -> bool) -> Due {
+    let is_due = window.ended() || window.renditions().next().is_some() && enough(window);
+    is_due.then(|| Ok(unnamed_cache(window)))
+}
+
+fn media_due(window: &LiveWindow, rendition: &RenditionId, directives: &Directives) -> Due {
+    if !window.has_rendition(rendition) {
+        let known = window.ended() || window.renditions().next().is_some();
+        return known.then_some(Err(Problem::NoRendition));
+    }
+    if !has_begun(window, rendition) {
+        return None;
+    }
+    match window.readiness(rendition, directives) {
+        Readiness::Ready if directives.until.is_some() && !window.ended() => {
+            Some(Ok(Cache::Seconds(target(window) * NAMED_TARGETS)))
+        }
+        Readiness::Ready => Some(Ok(unnamed_cache(window))),
+        Readiness::Wait => None,
+        Readiness::TooFarAhead => {
+            Some(Err(Problem::Directive("_HLS_msn and _HLS_part are too far ahead of the broadcast".into())))
+        }
+    }
+}
+
+/// Whether a rendition's playlist has anything to list.
+fn has_begun(window: &LiveWindow, rendition: &RenditionId) -> bool {
+    window.next_part(rendition) != Some((window.opening().first_sequence, PartIndex(0)))
+}
+
+fn unnamed_cache(window: &LiveWindow) -> Cache {
+    let target = target(window);
+    Cache::Seconds(if window.ended() { target * ENDED_TARGETS } else { (target / 2).max(1) })
+}
+
+fn target(window: &LiveWindow) -> u32 {
+    window.opening().settings.target_duration()
+}
+
+/// How long a request may wait for something that is about to be made.
+pub(super) fn blocked_limit(mirror: &Mirror) -> Duration {
+    let target = mirror.look(|view| view.window().map(target));
+    target.map_or(START_LIMIT, |target| Duration::from_secs(u64::from(target * BLOCKED_TARGETS)))
+}
+
+fn answer(text_of: &Text, cache: Cache, headers: &HeaderMap) -> Answer {
+    let gzip = text(headers, ACCEPT_ENCODING).is_some_and(accepts_gzip);
+    let tagged = if gzip { text_of.gzip() } else { text_of.plain() };
+    let answer = Answer::new(CONTENT_TYPE, cache, tagged.bytes.clone()).etag(tagged.etag.clone());
+    let encoding = gzip.then_some((CONTENT_ENCODING, HeaderValue::from_static("gzip")));
+    answer.headers([(VARY, HeaderValue::from_static("Accept-Encoding"))]).headers(encoding)
+}

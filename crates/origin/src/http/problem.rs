@@ -1,0 +1,140 @@
+//! What went wrong, as `application/problem+json` (RFC 9457). The detail says what to do about it.
+
+use http::header::{ALLOW, CONTENT_RANGE, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, StatusCode};
+use serde_json::json;
+
+use super::answer::{Answer, Cache};
+
+/// Every problem that this service answers with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Problem {
+    /// No such path.
+    NoRoute,
+    /// Nobody publishes the stream now.
+    NotLive,
+    /// The stream is on air, or may be, and nothing can be shown yet.
+    NotReady,
+    /// The stream has no such rendition.
+    NoRendition,
+    /// Not, or no longer, or not yet in the live window.
+    NoObject,
+    /// A `_HLS_…` directive that is malformed or too far ahead; the text says which.
+    Directive(String),
+    /// What the request waits for did not come in time.
+    Late,
+    Method,
+    /// The range begins behind the end; the length of the object.
+    Range(u64),
+    /// More streams are asked for at once than this origin follows.
+    Busy,
+}
+
+/// What players are told to wait before they ask again, in seconds.
+const RETRY_SECONDS: u8 = 1;
+/// Caches may keep an error so long: long enough to shield from a crowd that polls, short enough not to hide a start.
+const ERROR_SECONDS: u32 = 1;
+
+impl Problem {
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::NoRoute | Self::NotLive | Self::NoRendition | Self::NoObject => StatusCode::NOT_FOUND,
+            Self::NotReady | Self::Late | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Directive(_) => StatusCode::BAD_REQUEST,
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Range(_) => StatusCode::RANGE_NOT_SATISFIABLE,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::NoRoute => "no-route",
+            Self::NotLive => "not-live",
+            Self::NotReady => "not-ready",
+            Self::NoRendition => "no-rendition",
+            Self::NoObject => "no-object",
+            Self::Directive(_) => "directive",
+            Self::Late => "late",
+            Self::Method => "method",
+            Self::Range(_) => "range",
+            Self::Busy => "busy",
+        }
+    }
+
+    fn title(&self) -> &'static str {
+        match self {
+            Self::NoRoute => "Nothing is here",
+            Self::NotLive => "Not live",
+            Self::NotReady => "Not ready yet",
+            Self::NoRendition => "No such rendition",
+            Self::NoObject => "Not in the live window",
+            Self::Directive(_) => "Delivery directive refused",
+            Self::Late => "Not there in time",
+            Self::Method => "Method not allowed",
+            Self::Range(_) => "Range not satisfiable",
+            Self::Busy => "Too many streams",
+        }
+    }
+
+    fn detail(&self) -> String {
+        match self {
+            Self::NoRoute => "Streams are at /<stream>/live.m3u8, their player page is at /<stream>.".into(),
+            Self::NotLive => {
+                "Nobody publishes this stream now. Ask again when it starts; once a second is fine.".into()
+            }
+            Self::NotReady => {
+                "The stream was not ready in time. It may be about to start: ask again in a second.".into()
+            }
+            Self::NoRendition => "The stream has no rendition of this name now: read live.m3u8 again.".into(),
+            Self::NoObject => {
+                "It has left the live window or was never in it: read the media playlist again.".into()
+            }
+            Self::Directive(reason) => format!("{reason}. Read the media playlist again without directives."),
+            Self::Late => {
+                "The encoder has paused or the stream is moving to another server: ask again in a second."
+                    .into()
+            }
+            Self::Method => "Only GET, HEAD and OPTIONS are answered here.".into(),
+            Self::Range(length) => format!("There are {length} bytes: ask for a range within them."),
+            Self::Busy => {
+                "This origin follows as many streams as it can: ask another one, or again in a second.".into()
+            }
+        }
+    }
+
+    /// A wait that was in vain must not be kept: the next one may not be.
+    fn cache(&self) -> Cache {
+        match self.status() {
+            StatusCode::SERVICE_UNAVAILABLE => Cache::No,
+            _ => Cache::Seconds(ERROR_SECONDS),
+        }
+    }
+
+    fn header(&self) -> Option<(HeaderName, HeaderValue)> {
+        match self {
+            Self::NotLive | Self::NotReady | Self::Late | Self::Busy => {
+                Some((RETRY_AFTER, u16::from(RETRY_SECONDS).into()))
+            }
+            Self::Method => Some((ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"))),
+            Self::Range(length) => {
+                let range =
+                    HeaderValue::try_from(format!("bytes */{length}")).expect("digits are visible ASCII");
+                Some((CONTENT_RANGE, range))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl From<Problem> for Answer {
+    fn from(problem: Problem) -> Self {
+        let text = json!({
+            "type": format!("urn:headwater:problem:{}", problem.name()),
+            "title": problem.title(),
+            "status": problem.status().as_u16(),
+            "detail": problem.detail(),
+        });
+        let answer = Self::new("application/problem+json", problem.cache(), text.to_string().into());
+        answer.status(problem.status()).headers(problem.header())
+    }
+}

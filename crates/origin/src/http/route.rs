@@ -1,0 +1,154 @@
+//! What a path asks for. Every object has exactly one path: numbers are written without leading zeros, names hold only
+//! characters that need no percent-encoding, so anything else is no route.
+
+use std::str::FromStr;
+
+use headwater_media::{MediaSequence, PartIndex, RenditionId, StreamId};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Route {
+    Home,
+    /// The player page.
+    Page(StreamId),
+    /// The player page with a slash too many, which would break its relative links.
+    SlashedPage(StreamId),
+    /// A file below `/assets/`.
+    Asset(String),
+    Multivariant(StreamId),
+    Rendition(StreamId, RenditionId, Resource),
+}
+
+/// What a rendition consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Resource {
+    Playlist,
+    Object(Object),
+}
+
+/// A piece of media, named by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Object {
+    /// The init segment of the period whose first segment has this number.
+    Init(MediaSequence),
+    Segment(MediaSequence),
+    Part(MediaSequence, PartIndex),
+}
+
+impl Object {
+    /// The segment that the object belongs to, or starts with.
+    pub(crate) fn sequence(self) -> MediaSequence {
+        match self {
+            Self::Init(sequence) | Self::Segment(sequence) | Self::Part(sequence, _) => sequence,
+        }
+    }
+}
+
+impl Route {
+    pub(crate) fn parse(path: &str) -> Option<Self> {
+        let path = path.strip_prefix('/')?;
+        let mut names = path.splitn(4, '/');
+        match (names.next()?, names.next(), names.next(), names.next()) {
+            ("", None, ..) => Some(Self::Home),
+            ("favicon.ico" | "robots.txt" | "assets", None, ..) => None,
+            ("assets", Some(_), ..) => path.split_once('/').map(|(_, file)| Self::Asset(file.into())),
+            (stream, None, ..) => stream.parse().ok().map(Self::Page),
+            (stream, Some(""), None, _) => stream.parse().ok().map(Self::SlashedPage),
+            (stream, Some("live.m3u8"), None, _) => stream.parse().ok().map(Self::Multivariant),
+            (stream, Some(rendition), Some(file), None) => {
+                Some(Self::Rendition(stream.parse().ok()?, rendition.parse().ok()?, Resource::parse(file)?))
+            }
+            _ => None,
+        }
+    }
+
+    /// The label of metrics.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Home | Self::Page(_) | Self::SlashedPage(_) => "page",
+            Self::Asset(_) => "asset",
+            Self::Multivariant(_) => "multivariant",
+            Self::Rendition(_, _, Resource::Playlist) => "playlist",
+            Self::Rendition(_, _, Resource::Object(Object::Init(_))) => "init",
+            Self::Rendition(_, _, Resource::Object(Object::Segment(_))) => "segment",
+            Self::Rendition(_, _, Resource::Object(Object::Part(..))) => "part",
+        }
+    }
+}
+
+impl Resource {
+    fn parse(file: &str) -> Option<Self> {
+        match file {
+            "index.m3u8" => Some(Self::Playlist),
+            _ => Object::parse(file).map(Self::Object),
+        }
+    }
+}
+
+impl Object {
+    fn parse(file: &str) -> Option<Self> {
+        if let Some(name) = file.strip_suffix(".mp4") {
+            return number(name.strip_prefix("init-")?).map(|first| Self::Init(MediaSequence(first)));
+        }
+        let name = file.strip_suffix(".m4s")?;
+        match name.split_once('.') {
+            None => number(name).map(|sequence| Self::Segment(MediaSequence(sequence))),
+            Some((sequence, part)) => {
+                Some(Self::Part(MediaSequence(number(sequence)?), PartIndex(number(part)?)))
+            }
+        }
+    }
+}
+
+/// A number as this service writes it.
+fn number<T: FromStr + ToString>(text: &str) -> Option<T> {
+    text.parse::<T>().ok().filter(|number| number.to_string() == text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stream() -> StreamId {
+        "demo".parse().unwrap()
+    }
+
+    fn object(file: &str) -> Option<Object> {
+        match Route::parse(&format!("/demo/720p/{file}"))? {
+            Route::Rendition(_, _, Resource::Object(object)) => Some(object),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn paths_name_what_they_say() {
+        assert_eq!(Route::parse("/"), Some(Route::Home));
+        assert_eq!(Route::parse("/demo"), Some(Route::Page(stream())));
+        assert_eq!(Route::parse("/demo/"), Some(Route::SlashedPage(stream())));
+        assert_eq!(Route::parse("/demo/live.m3u8"), Some(Route::Multivariant(stream())));
+        assert_eq!(Route::parse("/assets/player-1F.js"), Some(Route::Asset("player-1F.js".into())));
+        let playlist = Route::Rendition(stream(), "720p".parse().unwrap(), Resource::Playlist);
+        assert_eq!(Route::parse("/demo/720p/index.m3u8"), Some(playlist));
+        assert_eq!(object("init-7.mp4"), Some(Object::Init(MediaSequence(7))));
+        assert_eq!(object("7.m4s"), Some(Object::Segment(MediaSequence(7))));
+        assert_eq!(object("7.0.m4s"), Some(Object::Part(MediaSequence(7), PartIndex(0))));
+    }
+
+    #[test]
+    fn an_object_has_one_path() {
+        for file in
+            ["07.m4s", "+7.m4s", "7.00.m4s", "7.0.1.m4s", "init-07.mp4", "7.mp4", ".m4s", "7.m4s/", "-1.m4s"]
+        {
+            assert_eq!(object(file), None, "{file}");
+        }
+        assert_eq!(object("18446744073709551616.m4s"), None);
+    }
+
+    #[test]
+    fn what_is_no_name_is_no_route() {
+        for path in
+            ["", "demo", "//", "/../x", "/demo/720p", "/demo/720p/", "/a%20b", "/demo/..", "/favicon.ico"]
+        {
+            assert_eq!(Route::parse(path), None, "{path}");
+        }
+    }
+}

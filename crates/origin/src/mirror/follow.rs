@@ -1,0 +1,208 @@
+//! Keeping one mirror up to date: find the owner, watch it, and when that ends, find the next one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use headwater_hls::{LiveWindow, MediaEvent, Opening, WindowError};
+use headwater_media::{BroadcastId, Epoch};
+use headwater_runtime::backoff::{Backoff, Random};
+use tokio::time::{Instant, timeout, timeout_at};
+use tracing::{debug, info, warn};
+
+use super::{Mirror, View};
+use crate::upstream::{Feed, Located, Owner, Upstream, WatchError};
+
+/// After a break the next owner is usually known within milliseconds; what takes longer is looked for once a second.
+const FIRST_RETRY: Duration = Duration::from_millis(50);
+const LONGEST_RETRY: Duration = Duration::from_secs(1);
+
+/// A window that comes from somewhere is shown once nothing new has come for so long: the backlog has arrived then, and
+/// no player starts at a segment of it that is long over.
+const QUIET: Duration = Duration::from_millis(40);
+/// But it is shown after this time in any case.
+const LONGEST_BACKLOG: Duration = Duration::from_secs(2);
+
+pub(super) struct Follower {
+    mirror: Arc<Mirror>,
+    upstream: Arc<Upstream>,
+    backoff: Backoff<Random>,
+    patience: Duration,
+    /// When an owner was last heard from, or the search began.
+    heard: Instant,
+    held: Option<Held>,
+}
+
+/// The broadcast that was last mirrored.
+struct Held {
+    broadcast: BroadcastId,
+    epoch: Epoch,
+    standing: Standing,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    OnAir,
+    /// An owner's events did not fit what is held: the next one's window replaces it.
+    Broken,
+    Ended,
+}
+
+/// How one round of searching and watching went.
+#[derive(Debug)]
+enum Round {
+    /// An owner was watched for a while.
+    Watched,
+    /// Nobody has the stream on air.
+    Nobody,
+    /// Somebody may have it, but nothing came from there.
+    Unreached,
+}
+
+impl Follower {
+    pub(super) fn new(mirror: Arc<Mirror>, upstream: Arc<Upstream>, patience: Duration) -> Self {
+        let backoff = Backoff::new(FIRST_RETRY, LONGEST_RETRY);
+        Self { mirror, upstream, backoff, patience, heard: Instant::now(), held: None }
+    }
+
+    /// Runs until it is dropped.
+    pub(super) async fn run(mut self) {
+        loop {
+            let round = self.round().await;
+            self.judge(&round);
+            let delay = self.backoff.next_delay();
+            if timeout(delay, self.mirror.poke.notified()).await.is_ok() {
+                self.backoff.reset();
+            }
+        }
+    }
+
+    async fn round(&mut self) -> Round {
+        match self.upstream.locate(self.mirror.stream()).await {
+            Located::Nobody => Round::Nobody,
+            Located::Unknown => Round::Unreached,
+            Located::Owner(owner) if self.is_over(&owner) => Round::Nobody,
+            Located::Owner(owner) => self.watch(&owner).await,
+        }
+    }
+
+    /// Whether all that the owner has is a broadcast whose end was seen.
+    fn is_over(&self, owner: &Owner) -> bool {
+        let held = self.held.as_ref().filter(|held| held.standing == Standing::Ended);
+        held.is_some_and(|held| owner.broadcast == Some(held.broadcast))
+    }
+
+    async fn watch(&mut self, owner: &Owner) -> Round {
+        if owner.broadcast.is_none() && self.mirror.look(|view| matches!(view, View::NotLive)) {
+            // Claimed a moment ago: worth a viewer's while to wait for.
+            self.heard = Instant::now();
+            self.mirror.show(View::Seeking);
+        }
+        let feed = match self.upstream.watch(self.mirror.stream(), &owner.address).await {
+            Ok(feed) => feed,
+            Err(WatchError::NotOnAir) if owner.broadcast.is_some() => return Round::Nobody,
+            Err(error) => {
+                debug!(address = owner.address, %error, "cannot watch");
+                return Round::Unreached;
+            }
+        };
+        if !self.admits(&feed.opening) {
+            debug!(address = owner.address, epoch = %feed.opening.epoch, "an owner of the past was refused");
+            return Round::Unreached;
+        }
+        info!(address = owner.address, epoch = %feed.opening.epoch, broadcast = %feed.opening.broadcast, "watching");
+        let began = Instant::now();
+        match self.mirror_feed(feed).await {
+            Ok(()) => info!("the broadcast has ended"),
+            Err(error) => warn!(address = owner.address, "the watch broke: {error}"),
+        }
+        self.heard = Instant::now();
+        // One that breaks again and again is not asked for its window twenty times a second.
+        if began.elapsed() >= LONGEST_RETRY {
+            self.backoff.reset();
+        }
+        Round::Watched
+    }
+
+    /// An owner with a lower epoch than one that was heard has lost the stream without knowing it.
+    fn admits(&self, opening: &Opening) -> bool {
+        self.held.as_ref().is_none_or(|held| {
+            let over = held.standing == Standing::Ended && held.broadcast == opening.broadcast;
+            opening.epoch >= held.epoch && !over
+        })
+    }
+
+    /// Mirrors what comes, until the end of the broadcast.
+    async fn mirror_feed(&mut self, mut feed: Feed) -> Result<(), WatchError> {
+        if !self.adopt(&feed.opening)? {
+            let window = backlog(&mut feed).await?;
+            let standing = if window.ended() { Standing::Ended } else { Standing::OnAir };
+            self.hold(&feed.opening, standing);
+            self.mirror.show(View::Showing(window));
+            if standing == Standing::Ended {
+                return Ok(());
+            }
+        }
+        loop {
+            let event = feed.next().await?;
+            if let Err(error) = self.mirror.apply(&event) {
+                self.hold(&feed.opening, Standing::Broken);
+                return Err(error.into());
+            }
+            if event == MediaEvent::BroadcastEnd {
+                self.hold(&feed.opening, Standing::Ended);
+                return Ok(());
+            }
+        }
+    }
+
+    /// Goes on with what is shown, where that is the same broadcast.
+    fn adopt(&mut self, opening: &Opening) -> Result<bool, WatchError> {
+        if self.held.as_ref().is_some_and(|held| held.standing == Standing::Broken) {
+            return Ok(false);
+        }
+        match self.mirror.adopt(opening) {
+            Ok(true) => {
+                self.hold(opening, Standing::OnAir);
+                Ok(true)
+            }
+            // Behind by more than a window: nothing of it joins on.
+            Ok(false) | Err(WindowError::OtherBroadcast | WindowError::SequenceSkipped { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn hold(&mut self, opening: &Opening, standing: Standing) {
+        self.held = Some(Held { broadcast: opening.broadcast, epoch: opening.epoch, standing });
+    }
+
+    /// Decides what viewers are told while nobody is watched.
+    fn judge(&self, round: &Round) {
+        let kept = self.mirror.look(|view| match view {
+            View::NotLive => Duration::MAX,
+            View::Seeking if matches!(round, Round::Nobody) => Duration::ZERO,
+            View::Showing(window) if window.ended() => length(window.opening()),
+            View::Seeking | View::Showing(_) => self.patience,
+        });
+        if self.heard.elapsed() >= kept {
+            debug!(?round, "not live");
+            self.mirror.show(View::NotLive);
+        }
+    }
+}
+
+/// The window that a feed begins with.
+async fn backlog(feed: &mut Feed) -> Result<LiveWindow, WatchError> {
+    let mut window = LiveWindow::new(feed.opening.clone());
+    let deadline = Instant::now() + LONGEST_BACKLOG;
+    while !window.ended() {
+        let until = deadline.min(Instant::now() + QUIET);
+        let Ok(event) = timeout_at(until, feed.next()).await else { break };
+        window.apply(&event?)?;
+    }
+    Ok(window)
+}
+
+/// How long the live window lasts.
+fn length(opening: &Opening) -> Duration {
+    Duration::from_millis(u64::from(opening.settings.segment_ms)) * opening.window_segments
+}

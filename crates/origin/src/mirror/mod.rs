@@ -1,0 +1,160 @@
+//! One stream as this origin shows it.
+
+mod follow;
+mod mirrors;
+mod rendered;
+mod signals;
+
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use headwater_hls::{Change, LiveWindow, MediaEvent, Opening, WindowError};
+use headwater_media::StreamId;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
+
+pub(crate) use mirrors::{Mirrors, Settings};
+pub(crate) use rendered::{Text, Which};
+pub(crate) use signals::Scope;
+
+use crate::metrics::Metrics;
+use rendered::Rendered;
+use signals::Signals;
+
+/// The mirror of one stream: one for all its viewers, written by one follower.
+pub(crate) struct Mirror {
+    stream: StreamId,
+    shown: RwLock<Shown>,
+    signals: Signals,
+    rendered: Rendered,
+    /// When somebody last asked for something of the stream.
+    used: Mutex<Instant>,
+    /// Says that the stream's owner may be another one now.
+    poke: Notify,
+    metrics: Arc<Metrics>,
+}
+
+struct Shown {
+    /// Grows with every change.
+    version: u64,
+    view: View,
+}
+
+/// What there is to show.
+pub(crate) enum View {
+    /// It is not known yet whether the stream is on air, or its window is on the way.
+    Seeking,
+    /// Nobody publishes it.
+    NotLive,
+    /// On air, or lately so.
+    Showing(LiveWindow),
+}
+
+impl View {
+    pub(crate) fn window(&self) -> Option<&LiveWindow> {
+        match self {
+            Self::Showing(window) => Some(window),
+            Self::Seeking | Self::NotLive => None,
+        }
+    }
+}
+
+impl Mirror {
+    fn new(stream: StreamId, metrics: Arc<Metrics>) -> Self {
+        Self {
+            stream,
+            shown: RwLock::new(Shown { version: 0, view: View::Seeking }),
+            signals: Signals::new(),
+            rendered: Rendered::default(),
+            used: Mutex::new(Instant::now()),
+            poke: Notify::new(),
+            metrics,
+        }
+    }
+
+    fn stream(&self) -> &StreamId {
+        &self.stream
+    }
+
+    /// Looks at the present state; never for long, the follower waits meanwhile.
+    pub(crate) fn look<T>(&self, at: impl FnOnce(&View) -> T) -> T {
+        at(&self.shown.read().unwrap_or_else(PoisonError::into_inner).view)
+    }
+
+    /// Looks again at every change within `scope` until `at` finds something; nothing when `limit` has passed before.
+    pub(crate) async fn wait<T>(
+        &self,
+        scope: Scope<'_>,
+        limit: Duration,
+        at: impl Fn(&View) -> Option<T>,
+    ) -> Option<T> {
+        if let Some(found) = self.look(&at) {
+            return Some(found);
+        }
+        let deadline = Instant::now() + limit;
+        let _blocked = self.metrics.blocked.enter();
+        let mut changes = self.signals.subscribe(scope);
+        loop {
+            // A change between this look and the one before has gone unseen, so it looks before it waits.
+            if let Some(found) = self.look(&at) {
+                return Some(found);
+            }
+            timeout_at(deadline, changes.changed()).await.ok()?.ok()?;
+        }
+    }
+
+    /// A playlist of the window as it is now.
+    pub(crate) fn playlist(
+        &self,
+        which: Which,
+        render: impl FnOnce(&LiveWindow, &Which) -> Option<String>,
+    ) -> Option<Arc<Text>> {
+        let shown = self.shown.read().unwrap_or_else(PoisonError::into_inner);
+        let window = shown.view.window()?;
+        self.rendered.get(which, shown.version, &self.metrics, |which| render(window, which))
+    }
+
+    fn touch(&self) {
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    fn last_used(&self) -> Instant {
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Replaces everything.
+    fn show(&self, view: View) {
+        self.change(|shown| *shown = view);
+        self.signals.wake(Scope::Anything);
+    }
+
+    /// Goes on with the window that is shown; see [`LiveWindow::adopt`]. False when none is shown.
+    fn adopt(&self, opening: &Opening) -> Result<bool, WindowError> {
+        self.change(|view| match view {
+            View::Showing(window) => window.adopt(opening).map(|()| true),
+            View::Seeking | View::NotLive => Ok(false),
+        })
+    }
+
+    /// Applies an event to the window that is shown.
+    fn apply(&self, event: &MediaEvent) -> Result<Change, WindowError> {
+        let change = self.change(|view| match view {
+            View::Showing(window) => window.apply(event),
+            View::Seeking | View::NotLive => Ok(Change::Nothing),
+        })?;
+        match (change, event) {
+            (Change::Nothing, _) => {}
+            (_, MediaEvent::Part { rendition, .. } | MediaEvent::SegmentEnd { rendition, .. }) => {
+                self.signals.wake(Scope::Rendition(rendition));
+            }
+            _ => self.signals.wake(Scope::Anything),
+        }
+        Ok(change)
+    }
+
+    fn change<T>(&self, how: impl FnOnce(&mut View) -> T) -> T {
+        let mut shown = self.shown.write().unwrap_or_else(PoisonError::into_inner);
+        shown.version += 1;
+        how(&mut shown.view)
+    }
+}

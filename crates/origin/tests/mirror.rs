@@ -1,0 +1,217 @@
+//! One watch for all viewers, and windows that outlive their servers.
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use headwater_hls::MediaEvent;
+use headwater_media::{Epoch, StreamId};
+use headwater_registry::{
+    Claim, MemoryRegistry, Ownership, Registry, RegistryError, ServerId, ServerRecord, Watch,
+};
+use http::StatusCode;
+use support::broadcast::{self, AUDIO, FIRST, PARTS, VIDEO};
+use support::client::Viewer;
+use support::server::TestServer;
+use support::{TestOrigin, eventually, own, registry, stream};
+
+/// Puts two whole segments on air.
+async fn go_on_air(registry: &MemoryRegistry, server: &TestServer, nth: u64, by: &str) -> Epoch {
+    let epoch = own(registry, server.address, broadcast::id(nth)).await;
+    server.open(broadcast::opening(broadcast::id(nth), epoch, FIRST), [broadcast::period(FIRST)]);
+    server.play(broadcast::segments(FIRST..FIRST + 2, by));
+    epoch
+}
+
+/// Asks until the playlist says it.
+async fn playlist_has(viewer: &Viewer, what: &str) {
+    eventually(what, async || viewer.text("/demo/720p/index.m3u8").await.contains(what).then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_hinted_part_is_waited_for() {
+    let (registry, server) = (registry(), TestServer::start().await);
+    go_on_air(&registry, &server, 0, "a").await;
+    let origin = TestOrigin::start(Arc::new(registry)).await;
+    let viewer = Viewer::new(origin.address);
+    let playlist = viewer.text("/demo/720p/index.m3u8").await;
+    assert!(playlist.contains("#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"102.0.m4s\""), "{playlist}");
+    let hinted = tokio::spawn(async move { viewer.text("/demo/720p/102.0.m4s").await });
+    server.play([broadcast::part(VIDEO, 102, 0, "a")]);
+    assert_eq!(hinted.await.unwrap(), "<720p 102.0 of a>");
+}
+
+#[tokio::test]
+async fn a_stream_that_moves_keeps_its_bytes() {
+    let (registry, first, second) = (registry(), TestServer::start().await, TestServer::start().await);
+    go_on_air(&registry, &first, 0, "a").await;
+    first.play((0..2).map(|index| broadcast::part(VIDEO, 102, index, "a")));
+    let origin = TestOrigin::start(Arc::new(registry.clone())).await;
+    let viewer = Viewer::new(origin.address);
+    playlist_has(&viewer, "102.1.m4s").await;
+    let waiting = tokio::spawn({
+        let viewer = viewer.clone();
+        async move { viewer.text("/demo/720p/102.2.m4s").await }
+    });
+
+    first.die();
+    assert!(viewer.text("/demo/720p/index.m3u8").await.contains("102.1.m4s"), "the window stays served");
+    // The next server makes the broken segment anew, from its start.
+    let epoch = own(&registry, second.address, broadcast::id(0)).await;
+    second.open(broadcast::opening(broadcast::id(0), epoch, 102), [broadcast::period(FIRST)]);
+    second.play(broadcast::segments(102..104, "b"));
+
+    assert_eq!(waiting.await.unwrap(), "<720p 102.2 of b>");
+    let whole = "<720p 102.0 of a><720p 102.1 of a><720p 102.2 of b><720p 102.3 of b>";
+    assert_eq!(viewer.text("/demo/720p/102.m4s").await, whole);
+    assert_eq!(viewer.text("/demo/720p/101.3.m4s").await, "<720p 101.3 of a>");
+    let playlist = viewer.text("/demo/720p/index.m3u8?_HLS_msn=103").await;
+    assert!(
+        playlist.contains("#EXT-X-MEDIA-SEQUENCE:100") && !playlist.contains("DISCONTINUITY\n"),
+        "{playlist}"
+    );
+    assert_eq!((first.watches(), second.watches()), (1, 1));
+}
+
+#[tokio::test]
+async fn an_owner_of_the_past_is_refused() {
+    let (registry, server, zombie) = (registry(), TestServer::start().await, TestServer::start().await);
+    let old = go_on_air(&registry, &zombie, 0, "z").await;
+    let new = go_on_air(&registry, &server, 0, "a").await;
+    assert!(new > old);
+    let origin = TestOrigin::start(Arc::new(registry.clone())).await;
+    let viewer = Viewer::new(origin.address);
+    playlist_has(&viewer, "101.m4s").await;
+    // The zombie goes on, and somehow has the stream in the registry again, but not its epoch.
+    zombie.play(broadcast::segments(102..103, "z"));
+    server.die();
+    own(&registry, zombie.address, broadcast::id(0)).await;
+    eventually("the zombie is asked", async || (zombie.watches() > 0).then_some(())).await;
+    eventually("and again", async || (zombie.watches() > 1).then_some(())).await;
+    let playlist = viewer.text("/demo/720p/index.m3u8").await;
+    assert!(!playlist.contains("102.m4s"), "{playlist}");
+    assert_eq!(viewer.text("/demo/720p/101.0.m4s").await, "<720p 101.0 of a>");
+}
+
+#[tokio::test]
+async fn a_stream_may_start_while_a_viewer_waits() {
+    let (registry, server) = (registry(), TestServer::start().await);
+    let origin = TestOrigin::start(Arc::new(registry.clone())).await;
+    let viewer = Viewer::new(origin.address);
+    assert_eq!(viewer.get("/demo/live.m3u8").await.status, StatusCode::NOT_FOUND);
+    // Claimed: from now on it is worth waiting.
+    let id: ServerId = "server".parse().unwrap();
+    let address = server.address.to_string();
+    let claim = registry.claim(&stream(), &id, &address, None).await.unwrap();
+    let Claim::Granted(ownership) = claim else { panic!("{claim:?}") };
+    eventually("the origin asks the server", async || (server.watches() > 0).then_some(())).await;
+    let waiting = tokio::spawn(async move { viewer.text("/demo/live.m3u8").await });
+    let opening = broadcast::opening(broadcast::id(0), ownership.epoch, FIRST);
+    server.open(opening, [broadcast::period(FIRST), broadcast::part(VIDEO, FIRST, 0, "a")]);
+    server.play([broadcast::part(AUDIO, FIRST, 0, "a")]);
+    let ownership = Ownership { broadcast: Some(broadcast::id(0)), ..ownership };
+    registry.renew(&stream(), &ownership).await.unwrap();
+    assert!(waiting.await.unwrap().contains("720p/index.m3u8"));
+}
+
+#[tokio::test]
+async fn the_next_broadcast_replaces_one_that_has_ended() {
+    let (registry, server) = (registry(), TestServer::start().await);
+    let epoch = go_on_air(&registry, &server, 0, "a").await;
+    let origin = TestOrigin::start(Arc::new(registry.clone())).await;
+    let viewer = Viewer::new(origin.address);
+    playlist_has(&viewer, "101.m4s").await;
+    server.play([MediaEvent::BroadcastEnd]);
+    playlist_has(&viewer, "#EXT-X-ENDLIST").await;
+    registry.release(&stream(), epoch).await.unwrap();
+    server.die();
+
+    let epoch = own(&registry, server.address, broadcast::id(1)).await;
+    server.open(broadcast::opening(broadcast::id(1), epoch, 500), [broadcast::period(500)]);
+    server.play(broadcast::segments(500..502, "b"));
+    playlist_has(&viewer, "#EXT-X-MEDIA-SEQUENCE:500").await;
+    assert_eq!(viewer.text("/demo/720p/500.0.m4s").await, "<720p 500.0 of b>");
+}
+
+#[tokio::test]
+async fn a_mirror_that_comes_late_begins_at_the_live_edge() {
+    let (registry, server) = (registry(), TestServer::start().await);
+    go_on_air(&registry, &server, 0, "a").await;
+    server.play(broadcast::segments(102..140, "a"));
+    server.play([broadcast::part(VIDEO, 140, 0, "a")]);
+    let origin = TestOrigin::start(Arc::new(registry)).await;
+    let playlist = Viewer::new(origin.address).text("/demo/720p/index.m3u8").await;
+    assert!(playlist.contains("URI=\"140.0.m4s\""), "{playlist}");
+    assert!(playlist.contains("#EXT-X-MEDIA-SEQUENCE:136"), "{playlist}");
+}
+
+#[tokio::test]
+async fn without_the_registry_servers_are_asked() {
+    let (memory, server) = (registry(), TestServer::start().await);
+    let epoch = go_on_air(&memory, &server, 0, "a").await;
+    let registry = Arc::new(Outage { memory, away: AtomicBool::new(false) });
+    let origin = TestOrigin::start(registry.clone()).await;
+    let viewer = Viewer::new(origin.address);
+    playlist_has(&viewer, "101.m4s").await;
+    registry.away.store(true, Ordering::SeqCst);
+    // The watch breaks, and the server is found again by asking it.
+    server.die();
+    server.open(broadcast::opening(broadcast::id(0), epoch, FIRST), [broadcast::period(FIRST)]);
+    server.play(broadcast::segments(FIRST..FIRST + 3, "a"));
+    playlist_has(&viewer, "102.m4s").await;
+    assert_eq!(viewer.text(&format!("/demo/audio/102.{}.m4s", PARTS - 1)).await, "<audio 102.3 of a>");
+}
+
+/// A registry that can be away.
+struct Outage {
+    memory: MemoryRegistry,
+    away: AtomicBool,
+}
+
+impl Outage {
+    fn check(&self) -> Result<&MemoryRegistry, RegistryError> {
+        match self.away.load(Ordering::SeqCst) {
+            true => Err(RegistryError::Unavailable { backend: "test".into(), cause: "an outage".into() }),
+            false => Ok(&self.memory),
+        }
+    }
+}
+
+#[async_trait]
+impl Registry for Outage {
+    async fn claim(
+        &self,
+        stream: &StreamId,
+        server: &ServerId,
+        address: &str,
+        expected: Option<Epoch>,
+    ) -> Result<Claim, RegistryError> {
+        self.check()?.claim(stream, server, address, expected).await
+    }
+    async fn renew(&self, stream: &StreamId, ownership: &Ownership) -> Result<(), RegistryError> {
+        self.check()?.renew(stream, ownership).await
+    }
+    async fn release(&self, stream: &StreamId, epoch: Epoch) -> Result<(), RegistryError> {
+        self.check()?.release(stream, epoch).await
+    }
+    async fn owner(&self, stream: &StreamId) -> Result<Option<Ownership>, RegistryError> {
+        self.check()?.owner(stream).await
+    }
+    async fn register_server(&self, record: &ServerRecord) -> Result<(), RegistryError> {
+        self.check()?.register_server(record).await
+    }
+    async fn unregister_server(&self, server: &ServerId) -> Result<(), RegistryError> {
+        self.check()?.unregister_server(server).await
+    }
+    async fn servers(&self) -> Result<Vec<ServerRecord>, RegistryError> {
+        self.check()?.servers().await
+    }
+    fn watch(&self) -> Watch {
+        self.memory.watch()
+    }
+    async fn ready(&self) -> Result<(), RegistryError> {
+        self.check()?.ready().await
+    }
+}

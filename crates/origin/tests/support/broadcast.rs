@@ -1,0 +1,84 @@
+//! A broadcast of one video and one audio rendition: segments of 2 s, parts of 0.5 s.
+
+use bytes::Bytes;
+use headwater_hls::{MediaEvent, Opening, PeriodStart, Rendition, RenditionKind};
+use headwater_media::{
+    BroadcastId, Epoch, MediaSequence, MediaTime, PartIndex, PeriodNumber, RenditionId, SegmentSettings,
+    UnixMillis,
+};
+
+pub const PARTS: u32 = 4;
+pub const VIDEO: &str = "720p";
+pub const AUDIO: &str = "audio";
+/// Number of the first segment.
+pub const FIRST: u64 = 100;
+
+pub fn id(nth: u64) -> BroadcastId {
+    BroadcastId::new(UnixMillis(1_800_000_000_000 + nth), &[7; 10])
+}
+
+pub fn opening(broadcast: BroadcastId, epoch: Epoch, first: u64) -> Opening {
+    Opening {
+        broadcast,
+        epoch,
+        settings: SegmentSettings { segment_ms: 2_000, part_ms: 500 },
+        window_segments: 4,
+        first_sequence: MediaSequence(first),
+        discontinuity_sequence: 0,
+    }
+}
+
+pub fn period(first: u64) -> MediaEvent {
+    let kinds = [
+        (VIDEO, RenditionKind::Video { width: 1280, height: 720, frame_rate: 30.0 }, "avc1.64001f"),
+        (AUDIO, RenditionKind::Audio { channels: 2, sample_rate: 48_000 }, "mp4a.40.2"),
+    ];
+    let rendition = |(id, kind, codecs): (&str, RenditionKind, &str)| {
+        let init = Bytes::from(format!("init of {id}"));
+        (Rendition { id: rendition(id), kind, codecs: codecs.into(), declared_bitrate: 1_000_000 }, init)
+    };
+    MediaEvent::PeriodStart(PeriodStart {
+        number: PeriodNumber(0),
+        first_sequence: MediaSequence(first),
+        origin: MediaTime(0),
+        wall_clock: UnixMillis(1_800_000_000_000),
+        renditions: kinds.into_iter().map(rendition).collect(),
+    })
+}
+
+pub fn rendition(id: &str) -> RenditionId {
+    id.parse().unwrap()
+}
+
+/// A part; `by` says who made it, so that two makers' bytes differ.
+pub fn part(id: &str, sequence: u64, index: u32, by: &str) -> MediaEvent {
+    let start = (sequence - FIRST) * 2_000_000 + u64::from(index) * 500_000;
+    MediaEvent::Part {
+        rendition: rendition(id),
+        sequence: MediaSequence(sequence),
+        index: PartIndex(index),
+        start: MediaTime(start),
+        duration: MediaTime(500_000),
+        independent: index == 0,
+        bytes: bytes(id, sequence, index, by),
+    }
+}
+
+pub fn bytes(id: &str, sequence: u64, index: u32, by: &str) -> Bytes {
+    Bytes::from(format!("<{id} {sequence}.{index} of {by}>"))
+}
+
+pub fn end(id: &str, sequence: u64) -> MediaEvent {
+    MediaEvent::SegmentEnd { rendition: rendition(id), sequence: MediaSequence(sequence) }
+}
+
+/// Whole segments of both renditions.
+pub fn segments(sequences: std::ops::Range<u64>, by: &str) -> Vec<MediaEvent> {
+    let of = |id, sequence| {
+        let parts = (0..PARTS).map(move |index| part(id, sequence, index, by));
+        parts.chain([end(id, sequence)])
+    };
+    sequences
+        .flat_map(|sequence| of(VIDEO, sequence).chain(of(AUDIO, sequence)).collect::<Vec<_>>())
+        .collect()
+}

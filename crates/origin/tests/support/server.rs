@@ -1,0 +1,98 @@
+//! A transcode server that only has `Delivery`, and plays a script.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use futures::{Stream, StreamExt as _, stream};
+use headwater_hls::{LiveWindow, MediaEvent, Opening};
+use headwater_wire::v1;
+use headwater_wire::v1::delivery_server::{Delivery, DeliveryServer};
+use tokio::net::TcpListener;
+use tokio::sync::broadcast;
+use tokio_stream::wrappers::{BroadcastStream, TcpListenerStream};
+use tonic::{Request, Response, Status};
+
+#[derive(Clone)]
+pub struct TestServer {
+    pub address: SocketAddr,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    on_air: Option<OnAir>,
+    watches: usize,
+}
+
+struct OnAir {
+    window: LiveWindow,
+    events: broadcast::Sender<MediaEvent>,
+}
+
+impl TestServer {
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = Self { address: listener.local_addr().unwrap(), state: Arc::default() };
+        let service = DeliveryServer::new(Service(server.clone()));
+        let served = tonic::transport::Server::builder().add_service(service);
+        tokio::spawn(served.serve_with_incoming(TcpListenerStream::new(listener)));
+        server
+    }
+
+    /// Goes on air, instead of what was.
+    pub fn open(&self, opening: Opening, events: impl IntoIterator<Item = MediaEvent>) {
+        let on_air = OnAir { window: LiveWindow::new(opening), events: broadcast::Sender::new(1_024) };
+        self.state().on_air = Some(on_air);
+        self.play(events);
+    }
+
+    pub fn play(&self, events: impl IntoIterator<Item = MediaEvent>) {
+        let mut state = self.state();
+        let on_air = state.on_air.as_mut().expect("nothing is on air");
+        for event in events {
+            on_air.window.apply(&event).expect("a broadcast in order");
+            let _ = on_air.events.send(event);
+        }
+    }
+
+    /// Off the air, in the middle of a sentence.
+    pub fn die(&self) {
+        self.state().on_air = None;
+    }
+
+    /// How often somebody began to watch.
+    pub fn watches(&self) -> usize {
+        self.state().watches
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+}
+
+struct Service(TestServer);
+
+#[tonic::async_trait]
+impl Delivery for Service {
+    type WatchStream = Pin<Box<dyn Stream<Item = Result<v1::MediaEvent, Status>> + Send>>;
+
+    async fn locate(&self, _: Request<v1::LocateRequest>) -> Result<Response<v1::LocateResponse>, Status> {
+        let state = self.0.state();
+        let opening = state.on_air.as_ref().ok_or_else(|| Status::not_found("not here"))?.window.opening();
+        let broadcast = headwater_wire::broadcast_bytes(opening.broadcast);
+        Ok(Response::new(v1::LocateResponse { broadcast, epoch: opening.epoch.0 }))
+    }
+
+    async fn watch(&self, _: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        let mut state = self.0.state();
+        state.watches += 1;
+        let on_air = state.on_air.as_ref().ok_or_else(|| Status::not_found("not here"))?;
+        let window = std::iter::once(on_air.window.opening().clone().into());
+        let window: Vec<v1::MediaEvent> =
+            window.chain(on_air.window.events().into_iter().map(Into::into)).collect();
+        let following = BroadcastStream::new(on_air.events.subscribe()).map(|event| event.unwrap().into());
+        let cut_off = stream::once(async { Err(Status::unavailable("killed")) });
+        Ok(Response::new(Box::pin(stream::iter(window).chain(following).map(Ok).chain(cut_off))))
+    }
+}

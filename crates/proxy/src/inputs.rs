@@ -1,0 +1,50 @@
+//! Which stream a key opens.
+
+use std::collections::HashMap;
+
+use headwater_media::{StreamId, StreamKey};
+
+/// The live inputs. Without any, the key is the stream's name.
+#[derive(Debug, Default)]
+pub struct Inputs(HashMap<StreamKey, StreamId>);
+
+/// A key that opens nothing. It says no more: a key is a secret.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum KeyError {
+    #[error("the stream key is not known: copy it again from your dashboard")]
+    Unknown,
+    #[error("the stream key is no stream name: {0}")]
+    NotAName(#[from] headwater_media::ids::NameError),
+}
+
+impl Inputs {
+    pub fn new(inputs: impl IntoIterator<Item = (StreamId, StreamKey)>) -> Self {
+        Self(inputs.into_iter().map(|(stream, key)| (key, stream)).collect())
+    }
+
+    pub fn stream(&self, key: &StreamKey) -> Result<StreamId, KeyError> {
+        if self.0.is_empty() {
+            return Ok(key.expose().parse()?);
+        }
+        self.0.get(key).cloned().ok_or(KeyError::Unknown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_inputs_the_key_is_the_streams_name() {
+        let inputs = Inputs::default();
+        assert_eq!(inputs.stream(&"demo".parse().unwrap()), Ok("demo".parse().unwrap()));
+        assert!(matches!(inputs.stream(&"../demo".parse().unwrap()), Err(KeyError::NotAName(_))));
+    }
+
+    #[test]
+    fn with_inputs_a_key_opens_its_stream_and_nothing_else_does() {
+        let inputs = Inputs::new([("demo".parse().unwrap(), "secret".parse().unwrap())]);
+        assert_eq!(inputs.stream(&"secret".parse().unwrap()), Ok("demo".parse().unwrap()));
+        assert_eq!(inputs.stream(&"demo".parse().unwrap()), Err(KeyError::Unknown));
+    }
+}

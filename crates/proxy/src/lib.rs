@@ -1,0 +1,14 @@
+//! The protocol edge: speaks RTMP with encoders, holds their connections, finds them a server and passes their media on
+//! over gRPC. The only service that knows RTMP.
+
+mod channels;
+mod connection;
+mod inputs;
+mod link;
+mod publisher;
+mod refusal;
+mod routing;
+mod start;
+mod uplink;
+
+pub use start::{ProxyError, run};

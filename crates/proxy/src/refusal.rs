@@ -1,0 +1,68 @@
+//! What a broadcaster is told when something does not work: failures become RTMP status codes here, and nowhere else.
+
+use headwater_media::MediaError;
+use headwater_rtmp::{Rejection, StatusCode};
+use headwater_wire::v1::{Failure, failure::Code};
+
+use crate::inputs::KeyError;
+use crate::routing::Refusal;
+use crate::uplink::UplinkError;
+
+pub fn key(error: &KeyError) -> Rejection {
+    Rejection::new(StatusCode::BadName, error.to_string())
+}
+
+pub fn deadline() -> Rejection {
+    Rejection::new(StatusCode::Denied, "the encoder took too long to start publishing")
+}
+
+/// No server takes the publisher.
+pub fn refused(refusal: &Refusal) -> Rejection {
+    match refusal {
+        Refusal::Failure(failure) => Rejection::new(code(failure), failure.message.clone()),
+        Refusal::NoCapacity | Refusal::Registry(_) => Rejection::new(StatusCode::Denied, refusal.to_string()),
+    }
+}
+
+/// The reason's name in metrics.
+pub fn label(refusal: &Refusal) -> &'static str {
+    match refusal {
+        Refusal::NoCapacity => "capacity",
+        Refusal::Registry(_) => "registry",
+        Refusal::Failure(failure) if failure.code() == Code::StreamInUse => "in_use",
+        Refusal::Failure(_) => "server",
+    }
+}
+
+/// What the publisher sends can't be used.
+pub fn media(error: &MediaError) -> Rejection {
+    Rejection::new(StatusCode::Denied, error.to_string())
+}
+
+/// The server has ended the call.
+pub fn call_over(error: &UplinkError) -> Rejection {
+    match error {
+        UplinkError::Rejected(failure) => Rejection::new(code(failure), failure.message.clone()),
+        _ => Rejection::new(StatusCode::Failed, "the transcode server is gone: reconnect"),
+    }
+}
+
+pub fn stalled() -> Rejection {
+    Rejection::new(StatusCode::Failed, "the transcode server can't keep up: lower the bit rate or the picture size")
+}
+
+pub fn idle() -> Rejection {
+    Rejection::new(StatusCode::Failed, "nothing was received for too long")
+}
+
+pub fn stopping() -> Rejection {
+    Rejection::new(StatusCode::Failed, "this server is being restarted: reconnect")
+}
+
+fn code(failure: &Failure) -> StatusCode {
+    match failure.code() {
+        Code::StreamInUse => StatusCode::BadName,
+        Code::UnsupportedMedia | Code::NoCapacity => StatusCode::Denied,
+        _ => StatusCode::Failed,
+    }
+}

@@ -1,0 +1,190 @@
+//! Which server gets a publisher.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use headwater_media::{Epoch, StreamId};
+use headwater_registry::{Claim, Ownership, Registry, RegistryError, ServerId, ServerRecord};
+use headwater_wire::v1::{Failure, failure::Code};
+
+use crate::channels::Channels;
+use crate::uplink::{Terms, Uplink, UplinkError};
+
+/// Servers that are asked before the publisher is told that there is no room.
+const ATTEMPTS: usize = 5;
+
+pub struct Router {
+    registry: Arc<dyn Registry>,
+    channels: Channels,
+}
+
+/// Why no server takes the publisher.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    #[error("no transcode server has room for another broadcast: try again in a moment")]
+    NoCapacity,
+    #[error("{}", .0.message)]
+    Failure(Failure),
+    #[error("the registry can't be reached: try again in a moment ({0})")]
+    Registry(#[from] RegistryError),
+}
+
+/// A search for a server: what was learnt on the way.
+struct Search<'a> {
+    router: &'a Router,
+    stream: &'a StreamId,
+    publisher: &'a str,
+    tried: HashSet<ServerId>,
+    /// The epoch of an owner that turned out to be dead or going away: it may be taken over.
+    gone: Option<Epoch>,
+}
+
+impl Router {
+    pub fn new(registry: Arc<dyn Registry>) -> Self {
+        Self { registry, channels: Channels::default() }
+    }
+
+    /// Finds a server for the stream: its owner if there is one, else one with room.
+    pub async fn connect(&self, stream: &StreamId, publisher: &str) -> Result<(Uplink, Terms), Refusal> {
+        let mut search = Search { router: self, stream, publisher, tried: HashSet::new(), gone: None };
+        for _ in 0..ATTEMPTS {
+            if let Some(found) = search.attempt().await? {
+                return Ok(found);
+            }
+        }
+        Err(Refusal::NoCapacity)
+    }
+}
+
+impl Search<'_> {
+    async fn attempt(&mut self) -> Result<Option<(Uplink, Terms)>, Refusal> {
+        let owner = self.router.registry.owner(self.stream).await?;
+        match owner.filter(|owner| Some(owner.epoch) != self.gone) {
+            Some(owner) => self.join(owner).await,
+            None => self.claim().await,
+        }
+    }
+
+    /// Publishes to the server that has the stream: it decides whether this publisher may continue it.
+    async fn join(&mut self, owner: Ownership) -> Result<Option<(Uplink, Terms)>, Refusal> {
+        let found = self.open(&owner.server, &owner.address, owner.epoch).await?;
+        if found.is_none() {
+            self.gone = Some(owner.epoch);
+        }
+        Ok(found)
+    }
+
+    /// Claims the stream for a server with room, and publishes there.
+    async fn claim(&mut self) -> Result<Option<(Uplink, Terms)>, Refusal> {
+        let registry = &self.router.registry;
+        let servers = registry.servers().await?;
+        let candidates: Vec<_> =
+            servers.into_iter().filter(|s| !s.draining && !self.tried.contains(&s.id)).collect();
+        let server = pick(&candidates, |n| rand::random_range(0..n)).ok_or(Refusal::NoCapacity)?;
+        let claim = registry.claim(self.stream, &server.id, &server.address, self.gone).await?;
+        let epoch = match claim {
+            Claim::Granted(ownership) => ownership.epoch,
+            // Somebody was quicker: the next attempt finds them.
+            Claim::Held(_) => return Ok(None),
+        };
+        self.gone = None;
+        let found = self.open(&server.id, &server.address, epoch).await;
+        if !matches!(found, Ok(Some(_))) {
+            registry.release(self.stream, epoch).await?;
+        }
+        found
+    }
+
+    /// Opens the call. `None` when this server can't take the publisher but another one may.
+    async fn open(
+        &mut self,
+        server: &ServerId,
+        address: &str,
+        epoch: Epoch,
+    ) -> Result<Option<(Uplink, Terms)>, Refusal> {
+        self.tried.insert(server.clone());
+        let channel = match self.router.channels.to(address) {
+            Ok(channel) => channel,
+            Err(error) => {
+                tracing::error!(address, %error, "the registry holds an address that is none");
+                return Ok(None);
+            }
+        };
+        match Uplink::open(channel, self.stream, epoch, self.publisher).await {
+            Ok(found) => Ok(Some(found)),
+            Err(UplinkError::Rejected(failure)) if goes_elsewhere(&failure) => Ok(None),
+            Err(UplinkError::Rejected(failure)) => Err(Refusal::Failure(failure)),
+            Err(error) => {
+                tracing::warn!(address, %error, "the server does not take the publisher");
+                Ok(None)
+            }
+        }
+    }
+}
+
+fn goes_elsewhere(failure: &Failure) -> bool {
+    matches!(failure.code(), Code::NoCapacity | Code::Draining | Code::Fenced)
+}
+
+/// The freer one of two servers taken at random: nearly as good as the freest of all, and it does not send everybody
+/// to one server while the reported load is a second old.
+fn pick(servers: &[ServerRecord], mut below: impl FnMut(usize) -> usize) -> Option<&ServerRecord> {
+    match servers {
+        [] => None,
+        [only] => Some(only),
+        _ => {
+            let first = below(servers.len());
+            let second = (first + 1 + below(servers.len() - 1)) % servers.len();
+            Some(if free(&servers[second]) > free(&servers[first]) { &servers[second] } else { &servers[first] })
+        }
+    }
+}
+
+fn free(server: &ServerRecord) -> i64 {
+    i64::from(server.capacity_millicores) - i64::from(server.used_millicores)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(name: &str, used: u32) -> ServerRecord {
+        ServerRecord {
+            id: name.parse().unwrap(),
+            address: format!("{name}:7000"),
+            capacity_millicores: 2_000,
+            used_millicores: used,
+            broadcasts: 0,
+            draining: false,
+            version: String::new(),
+        }
+    }
+
+    #[test]
+    fn the_freer_of_two_is_picked_whichever_came_first() {
+        let servers = [server("a", 1_500), server("b", 200)];
+        for first in [0, 1] {
+            let mut draws = [first, 0].into_iter();
+            let picked = pick(&servers, |_| draws.next().unwrap()).unwrap();
+            assert_eq!(picked.id, "b".parse().unwrap());
+        }
+    }
+
+    #[test]
+    fn two_different_servers_are_drawn() {
+        let servers: Vec<_> = (0..5).map(|n| server(&n.to_string(), n * 100)).collect();
+        for first in 0..5 {
+            for second in 0..4 {
+                let mut draws = [first, second].into_iter();
+                let picked = pick(&servers, |_| draws.next().unwrap()).unwrap();
+                let best_excluding_last = picked.used_millicores <= 300;
+                assert!(best_excluding_last, "the fullest of all never wins");
+            }
+        }
+    }
+
+    #[test]
+    fn without_servers_there_is_none() {
+        assert!(pick(&[], |_| unreachable!("nothing to draw from")).is_none());
+    }
+}

@@ -1,0 +1,76 @@
+//! A proxy from its start to its end.
+
+use std::io;
+use std::sync::Arc;
+
+use headwater_registry::Registry;
+use headwater_rtmp::ServerConfig;
+use headwater_runtime::config::Config;
+use headwater_runtime::listener::{Accepted, BindError, Limits, Listener};
+use headwater_runtime::process::Process;
+use headwater_runtime::readiness::Latch;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use crate::connection::{Edge, serve};
+use crate::inputs::Inputs;
+use crate::routing::Router;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ProxyError {
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error("the RTMP listener broke: {0}")]
+    Accept(#[from] io::Error),
+}
+
+/// Runs a proxy until the process is told to stop and every publisher was sent away.
+///
+/// # Errors
+/// When it can't start, or its listener breaks.
+pub async fn run(process: Process, registry: Arc<dyn Registry>) -> Result<(), ProxyError> {
+    let config = &process.config.proxy;
+    let limits = Limits::new(config.max_connections, config.max_connections_per_address);
+    let mut listener = Listener::bind(config.rtmp_listen, "proxy.rtmp_listen", limits).await?;
+    tracing::info!(listen = %listener.local_addr(), inputs = process.config.inputs.len(), "proxy starts");
+    let edge = Arc::new(edge(&process.config, registry.clone(), process.drain.clone()));
+    let latch = process.readiness.latch("registry");
+    process.tasks.spawn(wait_for(registry, latch, process.drain.clone()));
+    while let Some(accepted) = process.drain.run_until_cancelled(listener.accept()).await {
+        let Accepted { stream, peer, guard } = accepted?;
+        let connection = serve(stream, edge.clone()).instrument(tracing::info_span!("publisher", %peer));
+        process.tasks.spawn(async move {
+            metrics::gauge!("headwater_proxy_connections").increment(1);
+            connection.await;
+            metrics::gauge!("headwater_proxy_connections").decrement(1);
+            drop(guard);
+        });
+    }
+    Ok(())
+}
+
+fn edge(config: &Config, registry: Arc<dyn Registry>, stop: CancellationToken) -> Edge {
+    let proxy = &config.proxy;
+    let apps = proxy.apps.iter().map(|app| app.as_str().to_owned()).collect();
+    let inputs = config.inputs.iter().map(|input| (input.stream.clone(), input.key.clone()));
+    Edge {
+        inputs: Inputs::new(inputs),
+        router: Router::new(registry),
+        rtmp: ServerConfig { apps, ..ServerConfig::default() },
+        publish_deadline: proxy.publish_deadline,
+        idle_timeout: proxy.idle_timeout,
+        stall_timeout: proxy.stall_timeout,
+        stop,
+    }
+}
+
+/// Sets the latch when the registry answers for the first time: before, no publisher could be given a server.
+async fn wait_for(registry: Arc<dyn Registry>, latch: Latch, stop: CancellationToken) {
+    let mut look = tokio::time::interval(headwater_registry::HEARTBEAT_INTERVAL);
+    while stop.run_until_cancelled(look.tick()).await.is_some() {
+        match registry.ready().await {
+            Ok(()) => return latch.set(),
+            Err(error) => tracing::warn!(%error, "waiting for the registry"),
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! A publisher's way to its server: one Publish call.
+
+use std::time::Duration;
+
+use headwater_media::{Epoch, PeriodNumber, SegmentSettings, StreamId, TimelineEvent};
+use headwater_wire::ConvertError;
+use headwater_wire::v1::ingest_client::IngestClient;
+use headwater_wire::v1::publish_request::{End, Message as Request, Open};
+use headwater_wire::v1::publish_response::{Accepted, Message as Response};
+use headwater_wire::v1::{Failure, PublishRequest, PublishResponse};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
+use tonic::{Status, Streaming};
+
+/// Messages on their way into the gRPC call: about a second of media. More would only hide that the server is slow.
+const IN_FLIGHT: usize = 128;
+
+/// How long a server may think about a publisher. It may have to flush the broadcast's last session first.
+const ACCEPT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why a server can't be published to.
+#[derive(Debug, thiserror::Error)]
+pub enum UplinkError {
+    #[error("the server refused: {}", .0.message)]
+    Rejected(Failure),
+    #[error("the server can't be reached: {0}")]
+    Unreachable(#[from] Status),
+    #[error("the server did not answer in time")]
+    Timeout,
+    #[error("the server broke the protocol: {0}")]
+    Protocol(#[from] ConvertError),
+}
+
+/// An open Publish call.
+pub struct Uplink {
+    requests: mpsc::Sender<PublishRequest>,
+    responses: Streaming<PublishResponse>,
+}
+
+/// What the server said when it took the publisher.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    pub first_period: PeriodNumber,
+    pub settings: SegmentSettings,
+}
+
+impl Uplink {
+    pub async fn open(
+        channel: Channel,
+        stream: &StreamId,
+        epoch: Epoch,
+        publisher: &str,
+    ) -> Result<(Self, Terms), UplinkError> {
+        timeout(ACCEPT_TIMEOUT, Self::call(channel, stream, epoch, publisher))
+            .await
+            .map_err(|_| UplinkError::Timeout)?
+    }
+
+    async fn call(
+        channel: Channel,
+        stream: &StreamId,
+        epoch: Epoch,
+        publisher: &str,
+    ) -> Result<(Self, Terms), UplinkError> {
+        let (requests, media) = mpsc::channel(IN_FLIGHT);
+        let open = Open { stream: stream.to_string(), epoch: epoch.0, publisher: publisher.into() };
+        // The channel is new and has room.
+        let _ = requests.try_send(PublishRequest { message: Some(Request::Open(open)) });
+        let mut responses = IngestClient::new(channel).publish(ReceiverStream::new(media)).await?.into_inner();
+        match responses.message().await? {
+            Some(PublishResponse { message: Some(Response::Accepted(accepted)) }) => {
+                Ok((Self { requests, responses }, terms(accepted)?))
+            }
+            Some(PublishResponse { message: Some(Response::Rejected(failure)) }) => {
+                Err(UplinkError::Rejected(failure))
+            }
+            _ => Err(ConvertError::Missing("accepted").into()),
+        }
+    }
+
+    /// Waits while the server is slower than the publisher. An error says that the call is over.
+    pub async fn send(&self, event: TimelineEvent) -> Result<(), CallOver> {
+        self.requests.send(PublishRequest { message: Some(event.into()) }).await.map_err(|_| CallOver)
+    }
+
+    /// The server's next word; `Err` when the call has ended, with the reason if there was one.
+    pub async fn next(&mut self) -> Result<Response, UplinkError> {
+        loop {
+            match self.responses.message().await? {
+                Some(PublishResponse { message: Some(message) }) => return Ok(message),
+                Some(PublishResponse { message: None }) => {}
+                None => return Err(Status::unavailable("the server ended the call").into()),
+            }
+        }
+    }
+
+    /// Says goodbye; the server flushes what it has.
+    pub async fn end(self, reason: &str) {
+        let end = PublishRequest { message: Some(Request::End(End { reason: reason.into() })) };
+        // A server that is gone needs no goodbye.
+        let _ = self.requests.send_timeout(end, Duration::from_secs(1)).await;
+    }
+}
+
+/// The server has ended the call; [`Uplink::next`] says why.
+#[derive(Debug)]
+pub struct CallOver;
+
+fn terms(accepted: Accepted) -> Result<Terms, ConvertError> {
+    let settings = accepted.settings.ok_or(ConvertError::Missing("settings"))?.try_into()?;
+    Ok(Terms { first_period: PeriodNumber(accepted.first_period), settings })
+}

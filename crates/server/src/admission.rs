@@ -1,0 +1,134 @@
+//! Whether another broadcast fits. A broadcast reserves what its ladder is expected to cost before it starts; once it
+//! runs, what it really uses counts.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use headwater_media::Ladder;
+
+/// CPU that one million pixels a second cost in the default ladder, decoding included, in thousandths of a core.
+/// Measured: three rungs of 720p30, 47 Mpx/s, take half a core.
+const MILLICORES_PER_MEGAPIXEL_RATE: f64 = 11.0;
+/// The frame rate that an estimate is made for, as the source is not known yet.
+const EXPECTED_FRAME_RATE: f64 = 30.0;
+
+/// What a server can do, and what it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Load {
+    pub capacity_millicores: u32,
+    pub used_millicores: u32,
+    pub broadcasts: u32,
+}
+
+#[derive(Clone, Debug)]
+pub struct Admission(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    capacity_millicores: u32,
+    max_broadcasts: u32,
+    table: Mutex<Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    next: u64,
+    used: HashMap<u64, u32>,
+}
+
+/// Room for one broadcast, given back when dropped.
+#[derive(Debug)]
+pub struct Reservation {
+    shared: Arc<Shared>,
+    number: u64,
+}
+
+impl Admission {
+    pub fn new(capacity_millicores: u32, max_broadcasts: u32) -> Self {
+        let table = Mutex::default();
+        Self(Arc::new(Shared { capacity_millicores, max_broadcasts, table }))
+    }
+
+    /// Takes room for a broadcast of this estimated cost; `None` when there is none.
+    ///
+    /// An idle server takes any broadcast, even one that is estimated above its capacity: refusing it for ever would
+    /// help nobody.
+    pub fn reserve(&self, estimate_millicores: u32) -> Option<Reservation> {
+        let load = self.load();
+        let fits = load.used_millicores.saturating_add(estimate_millicores) <= load.capacity_millicores;
+        if load.broadcasts >= self.0.max_broadcasts || !(fits || load.broadcasts == 0) {
+            return None;
+        }
+        let mut table = self.0.table();
+        table.next += 1;
+        let number = table.next;
+        table.used.insert(number, estimate_millicores);
+        Some(Reservation { shared: self.0.clone(), number })
+    }
+
+    pub fn load(&self) -> Load {
+        let table = self.0.table();
+        Load {
+            capacity_millicores: self.0.capacity_millicores,
+            used_millicores: table.used.values().sum(),
+            broadcasts: table.used.len() as u32,
+        }
+    }
+}
+
+impl Shared {
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Reservation {
+    /// Replaces the estimate by what was measured.
+    pub fn measured(&self, millicores: u32) {
+        self.shared.table().used.insert(self.number, millicores);
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.shared.table().used.remove(&self.number);
+    }
+}
+
+/// What a broadcast with this ladder is expected to cost, in thousandths of a core.
+pub fn estimate(ladder: &Ladder) -> u32 {
+    let pixels: f64 = ladder.rungs.iter().map(|rung| f64::from(rung.width) * f64::from(rung.height)).sum();
+    let rate = EXPECTED_FRAME_RATE.min(f64::from(ladder.max_frame_rate));
+    (pixels * rate / 1e6 * MILLICORES_PER_MEGAPIXEL_RATE) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_given_until_it_is_gone_and_given_back() {
+        let admission = Admission::new(1_000, 10);
+        let first = admission.reserve(600).unwrap();
+        assert!(admission.reserve(600).is_none());
+        first.measured(300);
+        let second = admission.reserve(600).unwrap();
+        assert_eq!(admission.load().used_millicores, 900);
+        drop((first, second));
+        assert_eq!(admission.load().broadcasts, 0);
+    }
+
+    #[test]
+    fn an_idle_server_takes_a_broadcast_of_any_size_but_only_one() {
+        let admission = Admission::new(500, 10);
+        let _first = admission.reserve(2_000).unwrap();
+        assert!(admission.reserve(1).is_none());
+    }
+
+    #[test]
+    fn the_number_of_broadcasts_is_bounded_too() {
+        let admission = Admission::new(100_000, 1);
+        let _first = admission.reserve(1).unwrap();
+        assert!(admission.reserve(1).is_none());
+    }
+}

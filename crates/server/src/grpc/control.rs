@@ -1,0 +1,46 @@
+//! `headwater.v1.Control`: what an operator asks a server.
+
+use std::sync::Arc;
+
+use headwater_media::StreamId;
+use headwater_wire::v1::control_server::Control;
+use headwater_wire::v1::{
+    Broadcast, ListBroadcastsRequest, ListBroadcastsResponse, Load, StatusRequest, StatusResponse,
+};
+use tonic::{Request, Response, Status};
+
+use crate::broadcast::{Broadcasts, OnAir};
+
+pub(crate) struct ControlService(pub Arc<Broadcasts>);
+
+#[tonic::async_trait]
+impl Control for ControlService {
+    async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
+        let load = self.0.admission.load();
+        let load = Load {
+            capacity_millicores: load.capacity_millicores,
+            used_millicores: load.used_millicores,
+            broadcasts: load.broadcasts,
+        };
+        let version = env!("CARGO_PKG_VERSION").into();
+        Ok(Response::new(StatusResponse { version, load: Some(load) }))
+    }
+
+    async fn list_broadcasts(
+        &self,
+        _: Request<ListBroadcastsRequest>,
+    ) -> Result<Response<ListBroadcastsResponse>, Status> {
+        let broadcasts = self.0.list().into_iter().map(|(stream, on_air)| describe(&stream, &on_air)).collect();
+        Ok(Response::new(ListBroadcastsResponse { broadcasts }))
+    }
+}
+
+fn describe(stream: &StreamId, on_air: &OnAir) -> Broadcast {
+    Broadcast {
+        stream: stream.to_string(),
+        broadcast: headwater_wire::broadcast_bytes(on_air.id),
+        epoch: on_air.epoch.0,
+        publishing: on_air.is_publishing(),
+        next_media_sequence: on_air.feed.next_sequence().0,
+    }
+}

@@ -1,0 +1,49 @@
+//! Says that this server is there, with its load, once a second.
+
+use std::sync::Arc;
+
+use headwater_registry::{HEARTBEAT_INTERVAL, Registry, ServerRecord};
+use headwater_runtime::readiness::Latch;
+use tokio_util::sync::CancellationToken;
+
+use crate::broadcast::{Broadcasts, Home};
+
+pub(crate) struct Heartbeat {
+    pub registry: Arc<dyn Registry>,
+    pub home: Home,
+    pub broadcasts: Arc<Broadcasts>,
+}
+
+impl Heartbeat {
+    /// Beats until the server stops, then takes it out. The latch is set with the first beat that was heard: from
+    /// then on the server works without the registry too.
+    pub async fn beat_until(&self, stop: &CancellationToken, registered: Latch) {
+        let mut tick = tokio::time::interval(HEARTBEAT_INTERVAL);
+        while stop.run_until_cancelled(tick.tick()).await.is_some() {
+            let record = self.record();
+            metrics::gauge!("headwater_server_broadcasts").set(f64::from(record.broadcasts));
+            metrics::gauge!("headwater_server_used_cores").set(f64::from(record.used_millicores) / 1e3);
+            metrics::gauge!("headwater_server_capacity_cores").set(f64::from(record.capacity_millicores) / 1e3);
+            match self.registry.register_server(&record).await {
+                Ok(()) => registered.set(),
+                Err(error) => tracing::warn!(%error, "the server could not be registered"),
+            }
+        }
+        if let Err(error) = self.registry.unregister_server(&self.home.server).await {
+            tracing::warn!(%error, "the server could not be taken out of the registry; it expires by itself");
+        }
+    }
+
+    fn record(&self) -> ServerRecord {
+        let load = self.broadcasts.admission.load();
+        ServerRecord {
+            id: self.home.server.clone(),
+            address: self.home.address.clone(),
+            capacity_millicores: load.capacity_millicores,
+            used_millicores: load.used_millicores,
+            broadcasts: load.broadcasts,
+            draining: false,
+            version: env!("CARGO_PKG_VERSION").into(),
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! The transcode server: takes media over gRPC, has a worker process make the ladder of it, and shows the live window
+//! to origins. It knows no RTMP and no HTTP.
+
+mod admission;
+mod broadcast;
+mod grpc;
+mod heartbeat;
+mod start;
+mod worker;
+
+pub use start::{ServerError, run};
+pub use worker::WorkerCommand;
+
+use headwater_wire::v1::{Failure, failure::Code};
+
+/// A failure for the proxy, and through it for the broadcaster.
+fn failure(code: Code, message: impl Into<String>) -> Failure {
+    Failure { code: code.into(), message: message.into() }
+}

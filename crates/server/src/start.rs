@@ -1,0 +1,135 @@
+//! A server from its start to its end.
+
+use std::net::SocketAddr;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::stream;
+use headwater_platform::{Advertised, METADATA_VARIABLE, OwnAddressError, own_address};
+use headwater_registry::{Registry, ServerId, ServerIdError};
+use headwater_runtime::config::Config;
+use headwater_runtime::listener::{BindError, Limits, Listener};
+use headwater_runtime::process::Process;
+use headwater_wire::frames::MESSAGE_LIMIT;
+use headwater_wire::v1::control_server::ControlServer;
+use headwater_wire::v1::delivery_server::DeliveryServer;
+use headwater_wire::v1::ingest_server::IngestServer;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::server::Router;
+use uuid::Uuid;
+
+use crate::admission::Admission;
+use crate::broadcast::{Broadcasts, Home, Settings};
+use crate::grpc::{ControlService, DeliveryService, IngestService};
+use crate::heartbeat::Heartbeat;
+use crate::worker::WorkerCommand;
+
+/// Peers ping every second; this is for those that don't.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// HTTP/2 flow control: more than a second of any stream, and a few megabytes for all streams of a connection.
+const STREAM_WINDOW: u32 = 2 << 20;
+const CONNECTION_WINDOW: u32 = 8 << 20;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error("this server's address can't be told: set server.advertise ({0})")]
+    Address(#[from] OwnAddressError),
+    #[error("the address can't be part of a server id: {0}")]
+    Id(#[from] ServerIdError),
+    #[error("the gRPC server failed: {0}")]
+    Grpc(#[from] tonic::transport::Error),
+}
+
+/// Runs a server until the process is told to stop and every broadcast has come to its end.
+///
+/// # Errors
+/// When it can't start, or its listener breaks.
+pub async fn run(process: Process, registry: Arc<dyn Registry>, worker: WorkerCommand) -> Result<(), ServerError> {
+    let config = &process.config;
+    let limits = Limits::total(usize::MAX);
+    let listener = Listener::bind(config.server.grpc_listen, "server.grpc_listen", limits).await?;
+    let home = home(config, listener.local_addr()).await?;
+    tracing::info!(listen = %listener.local_addr(), advertised = home.address, id = %home.server, "server starts");
+    let (settings, admission) = (settings(config, worker), admission(config));
+    let stop = process.drain.clone();
+    let broadcasts = Broadcasts::new(settings, admission, registry.clone(), home.clone(), stop.clone());
+    let heartbeat = Heartbeat { registry, home, broadcasts: broadcasts.clone() };
+    // The listener outlives the drain: the last viewers get the last seconds.
+    let closed = CancellationToken::new();
+    let served = services(&broadcasts).serve_with_incoming_shutdown(incoming(listener), closed.clone().cancelled_owned());
+    let lived = async {
+        heartbeat.beat_until(&stop, process.readiness.latch("registry")).await;
+        broadcasts.finished().await;
+        closed.cancel();
+        std::future::pending::<()>().await
+    };
+    tokio::select! {
+        result = served => Ok(result?),
+        () = lived => Ok(()),
+    }
+}
+
+async fn home(config: &Config, listening: SocketAddr) -> Result<Home, ServerError> {
+    let advertise = config.server.advertise.as_ref();
+    let advertised = advertise.map(|advertise| Advertised { host: &advertise.host, port: advertise.port });
+    let metadata = std::env::var(METADATA_VARIABLE).ok();
+    let address = own_address(advertised, listening, metadata.as_deref()).await?.to_string();
+    let server = ServerId::from_str(&format!("{}-{}", host_name(&address), short(Uuid::now_v7())))?;
+    Ok(Home { server, address })
+}
+
+/// An address without the brackets that an IPv6 one has.
+fn host_name(address: &str) -> String {
+    address.chars().filter(|c| !matches!(c, '[' | ']')).collect()
+}
+
+/// Tells one run of a server on an address from the next one.
+fn short(id: Uuid) -> String {
+    id.simple().to_string()[20..].to_owned()
+}
+
+fn settings(config: &Config, worker: WorkerCommand) -> Settings {
+    let server = &config.server;
+    Settings {
+        segments: config.hls.segments(),
+        window_segments: config.hls.window_segments,
+        ladder: config.ladder.clone(),
+        worker,
+        worker_start_timeout: server.worker_start_timeout,
+        worker_stall_timeout: server.worker_stall_timeout,
+        worker_stop_timeout: server.worker_stop_timeout,
+        worker_restarts: server.worker_restarts,
+        reconnect_window: server.reconnect_window,
+        silent_publisher: server.silent_publisher,
+        lease: config.registry.lease,
+    }
+}
+
+fn admission(config: &Config) -> Admission {
+    let millicores = (config.server.capacity.cores() * 1_000.0) as u32;
+    Admission::new(millicores, config.server.max_broadcasts as u32)
+}
+
+fn services(broadcasts: &Arc<Broadcasts>) -> Router {
+    let ingest = IngestServer::new(IngestService(broadcasts.clone())).max_decoding_message_size(MESSAGE_LIMIT);
+    tonic::transport::Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .add_service(ingest)
+        .add_service(DeliveryServer::new(DeliveryService(broadcasts.clone())))
+        .add_service(ControlServer::new(ControlService(broadcasts.clone())))
+}
+
+fn incoming(listener: Listener) -> impl stream::Stream<Item = std::io::Result<tokio::net::TcpStream>> {
+    stream::unfold(listener, |mut listener| async {
+        // Peers are our own services; their number needs no limit, so the guard is not kept.
+        let accepted = listener.accept().await.map(|accepted| accepted.stream);
+        Some((accepted, listener))
+    })
+}

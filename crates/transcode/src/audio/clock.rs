@@ -1,0 +1,189 @@
+//! Puts decoded sound on one line of 48 kHz samples and cuts it into the blocks that become AAC frames.
+
+use std::collections::VecDeque;
+
+use headwater_media::{MediaTime, SourceTime};
+
+/// Samples a second of the output.
+pub(crate) const RATE: u32 = 48_000;
+/// Always stereo: one layout for every player and no surprise when a publisher changes its microphone.
+pub(crate) const CHANNELS: usize = 2;
+/// Samples (per channel) in an AAC frame.
+pub(crate) const BLOCK: u64 = 1_024;
+/// Up to this many samples (40 ms) timestamps are believed to be merely rounded, and the sound goes on without a seam.
+const TOLERANCE: u64 = 1_920;
+
+/// The AAC frame with this number begins at sample `number · 1024` of the period's source time, whoever makes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct BlockNumber(pub(crate) u64);
+
+impl BlockNumber {
+    /// The block that holds the sample at `time`.
+    pub(crate) fn at(time: SourceTime) -> Self {
+        Self(position(time) / BLOCK)
+    }
+
+    pub(crate) fn time(self) -> MediaTime {
+        MediaTime::from_ticks(self.0 * BLOCK, RATE)
+    }
+
+    pub(crate) fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+
+    pub(crate) fn previous(self) -> Self {
+        Self(self.0.saturating_sub(1))
+    }
+}
+
+/// One block of interleaved samples.
+pub(crate) type Block = Vec<f32>;
+
+/// A continuous line of sound from the block before the grid's start on. Blocks come out in order, none is missing.
+#[derive(Debug)]
+pub(crate) struct AudioClock {
+    /// Interleaved samples of blocks that are not whole yet.
+    pending: VecDeque<f32>,
+    /// The position (in samples per channel) behind everything that was placed.
+    next: u64,
+    after: After,
+}
+
+/// What the line ends with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum After {
+    /// The next sound is placed to the sample.
+    Silence,
+    /// The next sound joins, if its timestamp is about right.
+    Sound,
+}
+
+impl AudioClock {
+    /// Begins at the start of `first`.
+    pub(crate) fn new(first: BlockNumber) -> Self {
+        Self { pending: VecDeque::new(), next: first.0 * BLOCK, after: After::Silence }
+    }
+
+    /// Places decoded samples whose first one is to be heard at `time_ns` nanoseconds of source time.
+    pub(crate) fn sound(&mut self, time_ns: u64, samples: &[f32]) -> Vec<Block> {
+        let position = nanos_to_position(time_ns);
+        let joins = self.after == After::Sound && position.abs_diff(self.next) <= TOLERANCE;
+        let overlap = if joins { 0 } else { self.next.saturating_sub(position) };
+        if !joins {
+            self.fill(position);
+        }
+        let skip = usize::try_from(overlap).unwrap_or(usize::MAX).saturating_mul(CHANNELS);
+        self.append(samples.get(skip..).unwrap_or(&[]));
+        self.blocks()
+    }
+
+    /// Silence up to `time`, where no sound came.
+    pub(crate) fn silence(&mut self, time: MediaTime) -> Vec<Block> {
+        let position = nanos_to_position(time.0.saturating_mul(1_000));
+        if position > self.next {
+            self.fill(position);
+            self.after = After::Silence;
+        }
+        self.blocks()
+    }
+
+    /// The rest, filled up to a whole block.
+    pub(crate) fn finish(&mut self) -> Vec<Block> {
+        self.fill(self.next.next_multiple_of(BLOCK));
+        self.blocks()
+    }
+
+    fn append(&mut self, samples: &[f32]) {
+        if !samples.is_empty() {
+            self.pending.extend(samples);
+            self.next += (samples.len() / CHANNELS) as u64;
+            self.after = After::Sound;
+        }
+    }
+
+    fn fill(&mut self, position: u64) {
+        let missing = position.saturating_sub(self.next);
+        self.pending.extend(std::iter::repeat_n(0.0, missing as usize * CHANNELS));
+        self.next += missing;
+    }
+
+    fn blocks(&mut self) -> Vec<Block> {
+        let size = BLOCK as usize * CHANNELS;
+        (0..self.pending.len() / size).map(|_| self.pending.drain(..size).collect()).collect()
+    }
+}
+
+fn position(time: SourceTime) -> u64 {
+    time.0 * u64::from(RATE / 1_000)
+}
+
+fn nanos_to_position(nanos: u64) -> u64 {
+    ((u128::from(nanos) * u128::from(RATE) + 500_000_000) / 1_000_000_000) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    fn tone(samples: u64) -> Vec<f32> {
+        vec![1.0; samples as usize * CHANNELS]
+    }
+
+    fn heard(blocks: &[Block]) -> Vec<bool> {
+        blocks.iter().flatten().step_by(CHANNELS).map(|sample| *sample != 0.0).collect()
+    }
+
+    #[test]
+    fn rounded_timestamps_make_no_seam() {
+        let mut clock = AudioClock::new(BlockNumber(0));
+        let blocks: Vec<_> = (0..100).flat_map(|n| clock.sound((n * 1_024 * 1_000 / 48_000) * MS, &tone(1_024))).collect();
+        assert_eq!(blocks.len(), 100);
+        assert!(heard(&blocks).iter().all(|heard| *heard));
+    }
+
+    #[test]
+    fn a_hole_is_filled_with_silence_to_the_sample() {
+        let mut clock = AudioClock::new(BlockNumber(0));
+        let mut blocks = clock.sound(0, &tone(480));
+        blocks.extend(clock.sound(100 * MS, &tone(4_800)));
+        let heard = heard(&blocks);
+        assert_eq!(heard.iter().position(|heard| !heard), Some(480));
+        assert_eq!(heard.iter().skip(480).position(|heard| *heard), Some(4_800 - 480));
+    }
+
+    #[test]
+    fn what_was_already_placed_is_not_heard_twice() {
+        let mut clock = AudioClock::new(BlockNumber(0));
+        let mut blocks = clock.sound(0, &tone(9_600));
+        blocks.extend(clock.sound(100 * MS, &tone(9_600)));
+        blocks.extend(clock.finish());
+        assert_eq!(heard(&blocks).iter().filter(|heard| **heard).count(), 14_400);
+        assert!(clock.sound(0, &tone(4_800)).is_empty());
+    }
+
+    #[test]
+    fn a_late_start_of_the_sound_is_silence() {
+        let first = BlockNumber::at(SourceTime(5_000));
+        let mut clock = AudioClock::new(first);
+        let mut blocks = clock.silence(MediaTime::from_millis(6_000));
+        blocks.extend(clock.sound(6_010 * MS, &tone(48_000)));
+        let silent = heard(&blocks).iter().position(|heard| *heard).unwrap() as u64;
+        assert_eq!(first.0 * BLOCK + silent, 6_010 * 48);
+    }
+
+    #[test]
+    fn sound_before_the_line_is_cut_off() {
+        let mut clock = AudioClock::new(BlockNumber::at(SourceTime(2_000)));
+        assert!(clock.sound(0, &tone(48_000)).is_empty());
+        assert_eq!(clock.sound(1_000 * MS, &tone(96_000)).len(), 48_000 / 1_024 + 1);
+    }
+
+    #[test]
+    fn blocks_lie_on_one_grid_wherever_they_begin() {
+        assert_eq!(BlockNumber::at(SourceTime(0)), BlockNumber(0));
+        assert_eq!(BlockNumber::at(SourceTime(64)), BlockNumber(3));
+        assert_eq!(BlockNumber(3).time(), MediaTime::from_millis(64));
+    }
+}

@@ -1,0 +1,92 @@
+//! Between the audio decoder and the audio encoder, in the decoder's thread.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use headwater_media::{MediaTime, SourceTime};
+
+use super::clock::{AudioClock, Block, BlockNumber};
+use crate::error::Error;
+use crate::fault::{Fault, Flow};
+use crate::pipeline::{Drain, Feed, running_time};
+use crate::stall::Stallable;
+
+/// How far decoded sound may lie behind what goes into the decoder before its absence counts as silence. Decoders of
+/// AAC hold back one frame, resamplers a little.
+const DECODER_DELAY_MS: i64 = 1_000;
+
+/// Puts the decoded sound on the clock's line and gives the blocks to the encoder.
+pub(super) struct Line {
+    state: Mutex<State>,
+    encoder: Arc<Feed>,
+    fault: Arc<Fault>,
+}
+
+struct State {
+    clock: AudioClock,
+    next: BlockNumber,
+}
+
+impl Line {
+    pub(super) fn new(clock: AudioClock, first: BlockNumber, encoder: Arc<Feed>, fault: &Arc<Fault>) -> Self {
+        Self { state: Mutex::new(State { clock, next: first }), encoder, fault: fault.clone() }
+    }
+
+    /// Ends with whole blocks, not before `end`.
+    pub(super) fn finish(&self, end: Option<MediaTime>) -> Flow {
+        let mut state = self.lock();
+        let mut blocks = end.map(|end| state.clock.silence(end)).unwrap_or_default();
+        blocks.extend(state.clock.finish());
+        self.encode(&mut state, blocks)?;
+        self.encoder.end()
+    }
+
+    fn encode(&self, state: &mut State, blocks: Vec<Block>) -> Flow {
+        for block in blocks {
+            let bytes: Vec<u8> = block.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+            let mut buffer = gst::Buffer::from_mut_slice(bytes);
+            let next = state.next.next();
+            let unit = buffer.make_mut();
+            unit.set_pts(clock_time(state.next.time()));
+            unit.set_duration(clock_time(next.time() - state.next.time()));
+            state.next = next;
+            self.encoder.push(buffer)?;
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drain for Line {
+    fn sample(&self, sample: &gst::Sample) -> Flow {
+        let (Some(time), Some(buffer)) = (running_time(sample), sample.buffer()) else { return Ok(()) };
+        let bytes = buffer.map_readable().map_err(|error| self.fault.fail(Error::Packaging(error.to_string())))?;
+        let samples: Vec<f32> =
+            bytes.as_chunks().0.iter().map(|sample: &[u8; 4]| f32::from_le_bytes(*sample)).collect();
+        let mut state = self.lock();
+        let blocks = state.clock.sound(time, &samples);
+        self.encode(&mut state, blocks)
+    }
+
+    fn end(&self) -> Flow {
+        Ok(())
+    }
+}
+
+impl Stallable for Line {
+    fn unit(&self, time: SourceTime) -> Flow {
+        self.stalled(time.offset(-DECODER_DELAY_MS))
+    }
+
+    fn stalled(&self, until: SourceTime) -> Flow {
+        let mut state = self.lock();
+        let blocks = state.clock.silence(until.into());
+        self.encode(&mut state, blocks)
+    }
+}
+
+fn clock_time(time: MediaTime) -> gst::ClockTime {
+    gst::ClockTime::from_useconds(time.0)
+}

@@ -1,0 +1,140 @@
+//! The sound of a period: decoded, put on the line of 48 kHz samples, encoded once.
+
+mod clock;
+mod line;
+mod track;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use gst::prelude::*;
+use headwater_media::aac::AudioConfig;
+use headwater_media::{Grid, MediaSequence, MediaTime, SourceTime, Tag};
+
+use crate::error::{Error, Result};
+use crate::fault::{Fault, Flow};
+use crate::outlet::Outlet;
+use crate::pipeline::{Blame, Feed, Pipeline, Tail, element, only};
+use crate::progress::Progress;
+use crate::stall;
+use clock::{AudioClock, BlockNumber, CHANNELS, RATE};
+use line::Line;
+pub(crate) use track::Track;
+
+/// AAC frames that wait for the decoder, and blocks that wait for the encoder: a second and a half.
+const ROOM: u64 = 64;
+
+/// The audio side of a period. The parts stop in the order in which they are declared, against the stream.
+pub(crate) struct Audio {
+    feed: Feed,
+    decoded: Tail,
+    encoded: Tail,
+    _decoder: Pipeline,
+    _encoder: Pipeline,
+    line: Arc<Line>,
+    track: Arc<Track>,
+}
+
+/// What the sound of a period is made from and with.
+pub(crate) struct Plan {
+    pub(crate) config: Bytes,
+    pub(crate) grid: Grid,
+    /// Bits a second.
+    pub(crate) bitrate: u32,
+    /// Among the period's renditions.
+    pub(crate) place: usize,
+    pub(crate) pace: track::Pace,
+}
+
+pub(crate) use track::Pace;
+
+impl Plan {
+    pub(crate) fn track(&self, outlet: &Arc<Outlet>, progress: &Arc<Progress>, fault: &Arc<Fault>) -> Arc<Track> {
+        Arc::new(Track::new(self, outlet, progress, fault))
+    }
+
+    /// The block before the first one that is put out: the encoder warms up with it.
+    fn first_block(&self) -> BlockNumber {
+        BlockNumber::at(self.grid.start()).previous()
+    }
+}
+
+impl Audio {
+    pub(crate) fn start(plan: &Plan, track: Arc<Track>, fault: &Arc<Fault>) -> Result<Self> {
+        let blocks = Arc::new(Feed::new("audio encoder's input", Some(&raw_caps()), ROOM, fault));
+        let encoded = Tail::new("audio encoder's output", track.clone(), fault);
+        let encoder = element("avenc_aac", "audio encoder")?;
+        encoder.set_property("bitrate", i32::try_from(plan.bitrate).unwrap_or(i32::MAX));
+        let chain = [
+            blocks.element(),
+            element("audioconvert", "audio arrangement")?,
+            encoder,
+            only(&gst::Caps::builder("audio/mpeg").field("stream-format", "raw").build())?,
+            encoded.element(),
+        ];
+        let encoder = Pipeline::start("audio encoding", &chain, Blame::Worker, fault)?;
+        let line = Arc::new(Line::new(AudioClock::new(plan.first_block()), plan.first_block(), blocks, fault));
+        let feed = Feed::new("audio input", Some(&source_caps(&plan.config)?), ROOM, fault);
+        let decoded = Tail::new("audio decoder's output", line.clone(), fault);
+        let decoder = element("avdec_aac", "audio decoder")?;
+        stall::watch(&decoder, line.clone())?;
+        let chain = [
+            feed.element(),
+            decoder,
+            element("audioconvert", "audio converter")?,
+            element("audioresample", "audio resampler")?,
+            only(&raw_caps())?,
+            decoded.element(),
+        ];
+        let decoder = Pipeline::start("audio decoding", &chain, Blame::Source, fault)?;
+        Ok(Self { feed, decoded, encoded, _decoder: decoder, _encoder: encoder, line, track })
+    }
+
+    /// Waits while the decoder has enough to do.
+    pub(crate) fn tag(&self, tag: Tag) -> Flow {
+        let mut buffer = gst::Buffer::from_slice(tag.payload);
+        buffer.make_mut().set_pts(gst::ClockTime::from_mseconds(tag.time.0));
+        self.feed.push(buffer)
+    }
+
+    /// No sound has come; silence goes on up to `until`.
+    pub(crate) fn stalled(&self, until: SourceTime) {
+        self.feed.send(stall::event(until));
+    }
+
+    /// Lets everything come out, with silence up to `end` at least and nothing behind the segment `last`.
+    pub(crate) fn finish(&self, end: Option<(MediaTime, MediaSequence)>) -> Flow {
+        self.feed.end()?;
+        self.decoded.wait()?;
+        self.line.finish(end.map(|(time, _)| time))?;
+        self.encoded.wait()?;
+        self.track.finish(end.map(|(_, last)| last))
+    }
+
+    /// The last segment that was put out.
+    pub(crate) fn last(&self) -> Option<MediaSequence> {
+        self.track.last()
+    }
+}
+
+fn source_caps(config: &Bytes) -> Result<gst::Caps> {
+    let parsed = AudioConfig::parse(config).map_err(|error| Error::Unsupported(error.to_string()))?;
+    Ok(gst::Caps::builder("audio/mpeg")
+        .field("mpegversion", 4)
+        .field("stream-format", "raw")
+        .field("framed", true)
+        .field("rate", i32::try_from(parsed.sample_rate).unwrap_or(RATE as i32))
+        .field("channels", i32::from(parsed.channels))
+        .field("codec_data", gst::Buffer::from_slice(config.clone()))
+        .build())
+}
+
+fn raw_caps() -> gst::Caps {
+    gst::Caps::builder("audio/x-raw")
+        .field("format", "F32LE")
+        .field("layout", "interleaved")
+        .field("rate", RATE as i32)
+        .field("channels", CHANNELS as i32)
+        .field("channel-mask", gst::Bitmask::new(3))
+        .build()
+}

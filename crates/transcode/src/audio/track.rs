@@ -1,0 +1,219 @@
+//! The rendition of the sound, from its encoder to the outlet.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use headwater_hls::{Packager, PlacedSample, Rendition, RenditionKind, Track as Unit, cmaf};
+use headwater_media::aac::AudioConfig;
+use headwater_media::{Cutter, Grid, MediaSequence, Placement, RenditionId, SourceTime};
+
+use super::Plan;
+use super::clock::{BLOCK, BlockNumber, CHANNELS, RATE};
+use crate::error::Error;
+use crate::fault::{Fault, Flow};
+use crate::outlet::Outlet;
+use crate::pipeline::Drain;
+use crate::progress::{Meter, Progress};
+use crate::video::PictureFollower;
+
+/// The name of the rendition.
+const NAME: &str = "audio";
+
+/// Whom the sound waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// Nobody: there are no pictures.
+    Alone,
+    /// It never enters a segment before the pictures do: their last segment is the last one of all.
+    BehindPictures,
+}
+
+/// Numbers what the encoder gives and puts it into segments.
+pub(crate) struct Track {
+    state: Mutex<State>,
+    place: usize,
+    bitrate: u32,
+    grid: Grid,
+    outlet: Arc<Outlet>,
+    meter: Arc<Meter>,
+    fault: Arc<Fault>,
+}
+
+struct State {
+    encoder: Encoder,
+    cutter: Cutter,
+    /// Where the next block belongs, once one was put out.
+    placed: Option<Placement>,
+    waiting: VecDeque<PlacedSample>,
+    limit: Limit,
+    last: Option<MediaSequence>,
+    packager: Packager,
+    is_announced: bool,
+}
+
+/// What the next packet of the encoder is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Encoder {
+    /// One frame of priming: an AAC frame is heard one frame after it is decoded. What follows is this block.
+    Priming { then: BlockNumber },
+    Block(BlockNumber),
+}
+
+/// Up to which segment sound may be put out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Limit {
+    None,
+    Nothing,
+    UpTo(MediaSequence),
+}
+
+impl Track {
+    pub(super) fn new(plan: &Plan, outlet: &Arc<Outlet>, progress: &Arc<Progress>, fault: &Arc<Fault>) -> Self {
+        let state = State {
+            encoder: Encoder::Priming { then: plan.first_block() },
+            cutter: Cutter::audio(plan.grid),
+            placed: None,
+            waiting: VecDeque::new(),
+            limit: match plan.pace {
+                Pace::Alone => Limit::None,
+                Pace::BehindPictures => Limit::Nothing,
+            },
+            last: None,
+            packager: Packager::new(rendition_id(), Unit::Audio { sample_rate: RATE }),
+            is_announced: false,
+        };
+        let (outlet, meter, fault) = (outlet.clone(), progress.meter(), fault.clone());
+        let state = Mutex::new(state);
+        Self { state, place: plan.place, bitrate: plan.bitrate, grid: plan.grid, outlet, meter, fault }
+    }
+
+    /// Everything has come out of the encoder. What lies behind the segment `last`, where there are pictures, is
+    /// thrown away.
+    pub(super) fn finish(&self, last: Option<MediaSequence>) -> Flow {
+        let mut state = self.lock();
+        if let Some(last) = last {
+            state.limit = Limit::UpTo(last);
+        }
+        self.settle(&mut state)?;
+        state.waiting.clear();
+        self.outlet.emit(state.packager.finish())
+    }
+
+    /// The last segment that was put out.
+    pub(super) fn last(&self) -> Option<MediaSequence> {
+        self.lock().last
+    }
+
+    fn packet(&self, state: &mut State, data: Bytes) -> Flow {
+        let block = match state.encoder {
+            Encoder::Priming { then } => {
+                state.encoder = Encoder::Block(then);
+                return Ok(());
+            }
+            Encoder::Block(block) => block,
+        };
+        state.encoder = Encoder::Block(block.next());
+        if block.time() < self.grid.start().into() {
+            return Ok(());
+        }
+        let sample = state.place(block, data);
+        state.waiting.push_back(sample);
+        self.settle(state)
+    }
+
+    fn settle(&self, state: &mut State) -> Flow {
+        while let Some(sample) = state.admit() {
+            let time = SourceTime(sample.time * 1_000 / u64::from(RATE));
+            state.last = Some(sample.placement.sequence);
+            let events = state.packager.push(sample);
+            self.outlet.emit(events)?;
+            self.meter.out(time);
+        }
+        Ok(())
+    }
+
+    fn announce(&self, caps: &gst::CapsRef) -> Flow {
+        let config = caps.structure(0).and_then(|caps| caps.get::<gst::Buffer>("codec_data").ok());
+        let config = config.and_then(|config| config.map_readable().ok().map(|bytes| bytes.to_vec()));
+        let config = config.ok_or_else(|| self.confused("gave no configuration"))?;
+        let parsed = AudioConfig::parse(&config).map_err(|error| self.confused(&error.to_string()))?;
+        let (channels, sample_rate) = (CHANNELS as u32, RATE);
+        let rendition = Rendition {
+            id: rendition_id(),
+            kind: RenditionKind::Audio { channels, sample_rate },
+            codecs: parsed.codec(),
+            declared_bitrate: self.bitrate,
+        };
+        self.outlet.announce(self.place, rendition, cmaf::audio_init(&config, channels, sample_rate, RATE))
+    }
+
+    fn confused(&self, what: &str) -> crate::fault::Stopped {
+        self.fault.fail(Error::Packaging(format!("the audio encoder {what}")))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Blocks follow each other without a hole, so it is always known what follows.
+    fn place(&mut self, block: BlockNumber, data: Bytes) -> PlacedSample {
+        let placement = self.placed.unwrap_or_else(|| self.cutter.place(block.time()));
+        let next = self.cutter.place(block.next().time());
+        self.placed = Some(next);
+        PlacedSample {
+            time: block.0 * BLOCK,
+            end: block.next().0 * BLOCK,
+            composition_offset: 0,
+            placement,
+            keyframe: true,
+            data,
+            next: Some(next.cut),
+        }
+    }
+
+    fn admit(&mut self) -> Option<PlacedSample> {
+        let sequence = self.waiting.front()?.placement.sequence;
+        let is_admitted = match self.limit {
+            Limit::None => true,
+            Limit::Nothing => false,
+            Limit::UpTo(last) => sequence <= last,
+        };
+        is_admitted.then(|| self.waiting.pop_front()).flatten()
+    }
+}
+
+impl PictureFollower for Track {
+    fn reached(&self, sequence: MediaSequence) -> Flow {
+        let mut state = self.lock();
+        match state.limit {
+            Limit::None => return Ok(()),
+            Limit::UpTo(reached) if reached >= sequence => return Ok(()),
+            Limit::Nothing | Limit::UpTo(_) => state.limit = Limit::UpTo(sequence),
+        }
+        self.settle(&mut state)
+    }
+}
+
+impl Drain for Track {
+    fn sample(&self, sample: &gst::Sample) -> Flow {
+        let mut state = self.lock();
+        if !state.is_announced {
+            self.announce(sample.caps().ok_or_else(|| self.confused("gave no caps"))?)?;
+            state.is_announced = true;
+        }
+        let buffer = sample.buffer_owned().and_then(|buffer| buffer.into_mapped_buffer_readable().ok());
+        let data = Bytes::from_owner(buffer.ok_or_else(|| self.confused("gave nothing"))?);
+        self.packet(&mut state, data)
+    }
+
+    fn end(&self) -> Flow {
+        Ok(())
+    }
+}
+
+fn rendition_id() -> RenditionId {
+    NAME.parse().expect("a name that is allowed")
+}

@@ -1,0 +1,108 @@
+//! One place where the threads of a worker meet: the first thing that went wrong, and waits that end with it.
+
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::error::Error;
+
+/// How long any element may stand still while it has work. A frame takes milliseconds, on a drowning machine a
+/// second; a server whose worker has said nothing for this long would rather have a new one.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// The worker is stopping; [`Fault::take`] says why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stopped;
+
+pub(crate) type Flow<T = ()> = Result<T, Stopped>;
+
+impl From<Stopped> for gst::FlowError {
+    fn from(_: Stopped) -> Self {
+        Self::Error
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Fault {
+    state: Mutex<State>,
+    changed: Condvar,
+    is_writing: AtomicBool,
+}
+
+#[derive(Default)]
+enum State {
+    #[default]
+    None,
+    Failed(Error),
+    Taken,
+}
+
+impl Fault {
+    /// Stops the worker; only the first error counts, the others are its consequences.
+    pub(crate) fn fail(&self, error: Error) -> Stopped {
+        let mut state = self.lock();
+        match &*state {
+            State::None => *state = State::Failed(error),
+            _ => tracing::debug!(%error, "after the first failure"),
+        }
+        self.changed.notify_all();
+        Stopped
+    }
+
+    /// Wakes everybody who waits for something that the caller has just changed.
+    pub(crate) fn notify(&self) {
+        let _state = self.lock();
+        self.changed.notify_all();
+    }
+
+    /// Waits until `done`, which looks at something whose changes are followed by [`Self::notify`]. An element that
+    /// keeps it from happening for too long is taken for frozen.
+    pub(crate) fn wait(&self, element: &str, done: impl Fn() -> bool) -> Flow {
+        let deadline = Instant::now() + PATIENCE;
+        let mut state = self.lock();
+        loop {
+            if !matches!(*state, State::None) {
+                return Err(Stopped);
+            }
+            if done() {
+                return Ok(());
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let is_writing = self.is_writing.load(SeqCst);
+                let element = if is_writing { "the reader of the worker's output" } else { element };
+                *state = State::Failed(Error::Frozen { element: element.to_owned(), limit: PATIENCE });
+                self.changed.notify_all();
+                return Err(Stopped);
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Runs `write`: whoever waits for too long meanwhile waits for the other end of the output, not for an element.
+    pub(crate) fn while_writing<T>(&self, write: impl FnOnce() -> T) -> T {
+        self.is_writing.store(true, SeqCst);
+        let written = write();
+        self.is_writing.store(false, SeqCst);
+        written
+    }
+
+    pub(crate) fn check(&self) -> Flow {
+        match *self.lock() {
+            State::None => Ok(()),
+            _ => Err(Stopped),
+        }
+    }
+
+    /// What went wrong. To be asked once, by whoever reports it.
+    pub(crate) fn take(&self) -> Error {
+        match std::mem::replace(&mut *self.lock(), State::Taken) {
+            State::Failed(error) => error,
+            State::None | State::Taken => Error::Packaging("stopped without a reason".into()),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,28 @@
+//! The worker: decodes a publisher's media once and makes the ladder of it, with GStreamer, which lives only here.
+//!
+//! The trip of a picture: [`Transcoder::tag`] → `video::Video` (decoder) → `video::Fan` (paced by `pacer::Pacer`,
+//! placed by [`headwater_media::Cutter`]) → `video::Encoder`, one per rung → `video::Track` (packaged by
+//! [`headwater_hls::Packager`]) → `outlet::Outlet` → [`Sink`]. The trip of the sound: `audio::Audio` (decoder) →
+//! `audio::Line` (`audio::AudioClock`) → encoder → `audio::Track` → the same outlet.
+//!
+//! What is shown when, and where it is cut, follows from the source's timestamps and the settings alone.
+
+mod audio;
+mod cpu;
+pub mod demo;
+mod error;
+mod fault;
+mod outlet;
+mod pacer;
+mod period;
+mod pipeline;
+mod progress;
+mod scale;
+mod stall;
+mod transcoder;
+mod video;
+pub mod worker;
+
+pub use error::{Error, Result};
+pub use progress::Stats;
+pub use transcoder::{Report, Sink, Start, Transcoder};

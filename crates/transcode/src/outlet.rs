@@ -1,0 +1,78 @@
+//! Where the renditions of a period meet again, on their way out.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use headwater_hls::{MediaEvent, PeriodStart, Rendition};
+
+use crate::fault::{Fault, Flow};
+use crate::{Report, Sink};
+
+/// Says when a period starts, as soon as every rendition is known, and keeps back what belongs behind that.
+pub(crate) struct Outlet {
+    gate: Mutex<Gate>,
+    way: Way,
+}
+
+/// The way out of the worker.
+#[derive(Clone)]
+pub(crate) struct Way {
+    sink: Arc<dyn Sink>,
+    fault: Arc<Fault>,
+}
+
+enum Gate {
+    /// One place for each rendition; what waits is bounded by how far the tracks of a period may drift apart.
+    Waiting { start: PeriodStart, renditions: Vec<Option<(Rendition, Bytes)>>, events: Vec<MediaEvent> },
+    Open,
+}
+
+impl Way {
+    pub(crate) fn new(sink: Arc<dyn Sink>, fault: Arc<Fault>) -> Self {
+        Self { sink, fault }
+    }
+
+    /// Blocks while the reader of the output is slow.
+    pub(crate) fn send(&self, report: Report) -> Flow {
+        self.fault.check()?;
+        self.fault.while_writing(|| self.sink.report(report)).map_err(|error| self.fault.fail(error))
+    }
+}
+
+impl Outlet {
+    /// `start` is without its renditions, of which there will be `count`.
+    pub(crate) fn new(start: PeriodStart, count: usize, way: Way) -> Self {
+        Self { gate: Mutex::new(Gate::Waiting { start, renditions: vec![None; count], events: Vec::new() }), way }
+    }
+
+    /// One rendition is known. `place` is its place among all.
+    pub(crate) fn announce(&self, place: usize, rendition: Rendition, init: Bytes) -> Flow {
+        let mut gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        let Gate::Waiting { renditions, .. } = &mut *gate else { return Ok(()) };
+        renditions[place] = Some((rendition, init));
+        if renditions.iter().any(Option::is_none) {
+            return Ok(());
+        }
+        let Gate::Waiting { mut start, renditions, events } = std::mem::replace(&mut *gate, Gate::Open) else {
+            return Ok(());
+        };
+        start.renditions = renditions.into_iter().flatten().collect();
+        self.way.send(Report::Event(MediaEvent::PeriodStart(start)))?;
+        events.into_iter().try_for_each(|event| self.way.send(Report::Event(event)))
+    }
+
+    /// What one rendition made, in order.
+    pub(crate) fn emit(&self, made: Vec<MediaEvent>) -> Flow {
+        let mut gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *gate {
+            Gate::Waiting { events, .. } => events.extend(made),
+            Gate::Open => made.into_iter().try_for_each(|event| self.way.send(Report::Event(event)))?,
+        }
+        Ok(())
+    }
+
+    /// Whether anything of the period was sent.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(*self.gate.lock().unwrap_or_else(PoisonError::into_inner), Gate::Open)
+    }
+}

@@ -1,0 +1,225 @@
+//! One period: its tracks, started together, kept together, ended in the same segment.
+
+use std::sync::Arc;
+
+use headwater_hls::PeriodStart;
+use headwater_media::{Fitted, Grid, Ladder, MediaSequence, MediaTime, Period, SourceTime, Tag};
+
+use crate::audio::{self, Audio, Pace};
+use crate::error::{Error, Result};
+use crate::fault::{Fault, Flow};
+use crate::outlet::{Outlet, Way};
+use crate::progress::Progress;
+use crate::video::{self, FrameRate, PictureFollower, Video};
+
+/// How far one track may fall behind the other, in source milliseconds, before it goes on without its source: more
+/// than interleaving and B-frames ever make, and less than a player has in store.
+const STALL_MS: u64 = 1_000;
+/// Composition offsets beyond this are damage; believed, they would stop the picture for as long as they say.
+const MAX_OFFSET_MS: u64 = 10_000;
+/// How long the frames of a source that does not declare its frame rate are measured at most.
+const MEASURE_MS: u64 = 2_000;
+/// An AAC frame, rounded up: no segment of sound is empty when the sound reaches this far into it.
+const AUDIO_FRAME: MediaTime = MediaTime::from_millis(22);
+
+/// What is needed to make anything.
+#[derive(Clone)]
+pub(crate) struct Shop {
+    pub(crate) ladder: Arc<Ladder>,
+    pub(crate) way: Way,
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) fault: Arc<Fault>,
+}
+
+/// A period that is running.
+pub(crate) struct Running {
+    period: Period,
+    grid: Grid,
+    shop: Shop,
+    stage: Stage,
+    newest: Option<Newest>,
+}
+
+enum Stage {
+    /// The source does not say its frame rate; its first tags wait.
+    Measuring(Vec<Tag>),
+    Tracks(Tracks),
+}
+
+struct Tracks {
+    video: Option<Video>,
+    audio: Option<Audio>,
+    outlet: Arc<Outlet>,
+}
+
+/// The newest presentation time of each track; from the period's first tag on, whichever track it was of.
+#[derive(Clone, Copy, Debug)]
+struct Newest {
+    first: SourceTime,
+    video: SourceTime,
+    audio: SourceTime,
+}
+
+impl Running {
+    pub(crate) fn start(period: Period, grid: Grid, shop: Shop) -> Result<Self> {
+        shop.progress.begin();
+        let declared = match &period.video {
+            Some(record) => video::picture(record)?.frame_rate.and_then(FrameRate::declared),
+            None => Some(FrameRate::DEFAULT),
+        };
+        let stage = match declared {
+            Some(rate) => Stage::Tracks(Tracks::start(&period, grid, rate, &shop)?),
+            None => Stage::Measuring(Vec::new()),
+        };
+        Ok(Self { period, grid, shop, stage, newest: None })
+    }
+
+    pub(crate) fn tag(&mut self, tag: Tag) -> Result<()> {
+        let shown = tag.presentation_time();
+        if shown.since(tag.time) > MAX_OFFSET_MS || tag.time.since(shown) > MAX_OFFSET_MS {
+            return Ok(());
+        }
+        let newest = self.newest.get_or_insert(Newest { first: shown, video: shown, audio: shown });
+        newest.take(&tag);
+        let newest = *newest;
+        self.shop.progress.took(shown, tag.is_video());
+        match &mut self.stage {
+            Stage::Tracks(tracks) => tracks.tag(tag, newest).map_err(|_| self.shop.fault.take()),
+            Stage::Measuring(tags) => {
+                tags.push(tag);
+                match is_measured(tags, newest) {
+                    true => self.begin(),
+                    false => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// Lets everything come out, and gives the last segment; none where nothing was put out.
+    pub(crate) fn finish(mut self) -> Result<Option<MediaSequence>> {
+        self.begin()?;
+        let Stage::Tracks(tracks) = &self.stage else { return Ok(None) };
+        tracks.finish(self.grid).map_err(|_| self.shop.fault.take())
+    }
+
+    /// Starts the tracks, if they still wait, with what waits for them.
+    fn begin(&mut self) -> Result<()> {
+        let Stage::Measuring(tags) = &mut self.stage else { return Ok(()) };
+        let tags = std::mem::take(tags);
+        let times: Vec<_> = tags.iter().filter(|tag| tag.is_video()).map(Tag::presentation_time).collect();
+        let tracks = Tracks::start(&self.period, self.grid, FrameRate::measured(&times), &self.shop)?;
+        let mut newest = tags.first().map(|tag| tag.presentation_time()).map(Newest::from);
+        self.stage = Stage::Tracks(tracks);
+        let Stage::Tracks(tracks) = &self.stage else { return Ok(()) };
+        for tag in tags {
+            if let Some(newest) = &mut newest {
+                newest.take(&tag);
+                tracks.tag(tag, *newest).map_err(|_| self.shop.fault.take())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_measured(tags: &[Tag], newest: Newest) -> bool {
+    tags.iter().filter(|tag| tag.is_video()).count() >= FrameRate::SAMPLES
+        || newest.video.max(newest.audio).since(newest.first) >= MEASURE_MS
+}
+
+impl Tracks {
+    fn start(period: &Period, grid: Grid, rate: FrameRate, shop: &Shop) -> Result<Self> {
+        let Shop { ladder, way, progress, fault } = shop;
+        let rungs = match &period.video {
+            Some(record) => rungs(record, ladder)?,
+            None => Vec::new(),
+        };
+        let count = rungs.len() + usize::from(period.audio.is_some());
+        let outlet = Arc::new(Outlet::new(head(period, grid), count, way.clone()));
+        let pace = if period.video.is_some() { Pace::BehindPictures } else { Pace::Alone };
+        let sound = period.audio.clone().map(|config| {
+            let plan = audio::Plan { config, grid, bitrate: ladder.audio_bitrate, place: rungs.len(), pace };
+            let track = plan.track(&outlet, progress, fault);
+            (plan, track)
+        });
+        let follower = sound.as_ref().map(|(_, track)| track.clone() as Arc<dyn PictureFollower>);
+        let video = period.video.as_ref().map(|config| {
+            let frame_rate = rate.capped(ladder.max_frame_rate);
+            let plan = video::Plan { config, grid, origin: period.origin, frame_rate, rungs, ladder };
+            Video::start(&plan, &outlet, follower, progress, fault)
+        });
+        let audio = sound.map(|(plan, track)| Audio::start(&plan, track, fault));
+        Ok(Self { video: video.transpose()?, audio: audio.transpose()?, outlet })
+    }
+
+    /// Each tag to its track; and the track that it leaves behind is told.
+    fn tag(&self, tag: Tag, newest: Newest) -> Flow {
+        match (tag.is_video(), &self.video, &self.audio) {
+            (true, Some(video), audio) => {
+                video.tag(tag)?;
+                if let Some((audio, until)) = audio.as_ref().zip(newest.left_behind(newest.audio, newest.video)) {
+                    audio.stalled(until);
+                }
+            }
+            (false, video, Some(audio)) => {
+                audio.tag(tag)?;
+                if let Some((video, until)) = video.as_ref().zip(newest.left_behind(newest.video, newest.audio)) {
+                    video.stalled(until);
+                }
+            }
+            (true, None, _) | (false, _, None) => {}
+        }
+        Ok(())
+    }
+
+    fn finish(&self, grid: Grid) -> Flow<Option<MediaSequence>> {
+        let end = match &self.video {
+            Some(video) => {
+                video.finish()?;
+                video.end()
+            }
+            None => None,
+        };
+        if let Some(audio) = &self.audio {
+            audio.finish(end.map(|(time, last)| (time.max(grid.boundary(last) + AUDIO_FRAME), last)))?;
+        }
+        let last = end.map(|(_, last)| last).or_else(|| self.audio.as_ref().and_then(Audio::last));
+        Ok(last.filter(|_| self.outlet.is_open()))
+    }
+}
+
+impl Newest {
+    fn take(&mut self, tag: &Tag) {
+        let newest = if tag.is_video() { &mut self.video } else { &mut self.audio };
+        *newest = tag.presentation_time().max(*newest);
+    }
+
+    /// Up to where a track must go on by itself.
+    fn left_behind(self, track: SourceTime, other: SourceTime) -> Option<SourceTime> {
+        (other.since(track) > STALL_MS).then(|| other.offset(-(STALL_MS as i64)))
+    }
+}
+
+impl From<SourceTime> for Newest {
+    fn from(first: SourceTime) -> Self {
+        Self { first, video: first, audio: first }
+    }
+}
+
+fn rungs(record: &bytes::Bytes, ladder: &Ladder) -> Result<Vec<Fitted>> {
+    let picture = video::picture(record)?;
+    match ladder.renditions_for(picture.width, picture.height, picture.sample_aspect) {
+        rungs if rungs.is_empty() => Err(Error::Protocol("the ladder has no rungs".into())),
+        rungs => Ok(rungs),
+    }
+}
+
+/// The period's first segment is the same for everybody who makes a part of the period.
+fn head(period: &Period, grid: Grid) -> PeriodStart {
+    PeriodStart {
+        number: period.number,
+        first_sequence: grid.sequence(period.origin.into()),
+        origin: period.origin.into(),
+        wall_clock: period.wall_clock,
+        renditions: Vec::new(),
+    }
+}

@@ -1,0 +1,139 @@
+//! The scaler as a GStreamer element. Its output is I420 of the size that the caps behind it ask for.
+
+use gst::glib;
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use gst_base::subclass::BaseTransformMode;
+use gst_base::subclass::prelude::*;
+use gst_video::VideoFormat;
+use gst_video::subclass::prelude::*;
+
+use super::sws::{self, Scaler};
+
+glib::wrapper! {
+    pub struct Scale(ObjectSubclass<imp::Scale>)
+        @extends gst_video::VideoFilter, gst_base::BaseTransform, gst::Element, gst::Object;
+}
+
+impl Scale {
+    /// An element that belongs to nobody yet.
+    pub(crate) fn element(name: &str) -> gst::Element {
+        glib::Object::builder::<Self>().property("name", name).build().upcast()
+    }
+}
+
+mod imp {
+    use super::*;
+    use std::sync::{LazyLock, Mutex, PoisonError};
+
+    #[derive(Default)]
+    pub struct Scale {
+        scaler: Mutex<Option<Scaler>>,
+    }
+
+    #[glib::object_subclass]
+    impl ObjectSubclass for Scale {
+        const NAME: &'static str = "HeadwaterScale";
+        type Type = super::Scale;
+        type ParentType = gst_video::VideoFilter;
+    }
+
+    impl ObjectImpl for Scale {}
+    impl GstObjectImpl for Scale {}
+
+    impl ElementImpl for Scale {
+        fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+            static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+                let class = "Filter/Converter/Video/Scaler";
+                gst::subclass::ElementMetadata::new("libswscale scaler", class, "Scales to I420", "Headwater")
+            });
+            Some(&METADATA)
+        }
+
+        fn pad_templates() -> &'static [gst::PadTemplate] {
+            static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
+                let sink = gst_video::VideoCapsBuilder::new().format_list(sws::formats()).build();
+                let src = gst_video::VideoCapsBuilder::new().format(VideoFormat::I420).build();
+                [("sink", gst::PadDirection::Sink, sink), ("src", gst::PadDirection::Src, src)]
+                    .map(|(name, direction, caps)| {
+                        gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps)
+                            .expect("the name holds no placeholder and the caps are valid")
+                    })
+                    .into()
+            });
+            &TEMPLATES
+        }
+    }
+
+    impl BaseTransformImpl for Scale {
+        const MODE: BaseTransformMode = BaseTransformMode::NeverInPlace;
+        const PASSTHROUGH_ON_SAME_CAPS: bool = true;
+        const TRANSFORM_IP_ON_PASSTHROUGH: bool = false;
+
+        fn transform_caps(
+            &self,
+            direction: gst::PadDirection,
+            caps: &gst::Caps,
+            filter: Option<&gst::Caps>,
+        ) -> Option<gst::Caps> {
+            let other: gst::Caps = caps.iter().map(|structure| other_side(direction, structure)).collect();
+            Some(match filter {
+                Some(filter) => filter.intersect_with_mode(&other, gst::CapsIntersectMode::First),
+                None => other,
+            })
+        }
+    }
+
+    impl VideoFilterImpl for Scale {
+        fn set_info(
+            &self,
+            _incaps: &gst::Caps,
+            in_info: &gst_video::VideoInfo,
+            _outcaps: &gst::Caps,
+            out_info: &gst_video::VideoInfo,
+        ) -> Result<(), gst::LoggableError> {
+            let scaler = Scaler::new(in_info, out_info);
+            let made = scaler.is_some();
+            *self.scaler.lock().unwrap_or_else(PoisonError::into_inner) = scaler;
+            made.then_some(()).ok_or_else(|| gst::loggable_error!(gst::CAT_RUST, "libswscale refused the formats"))
+        }
+
+        fn transform_frame(
+            &self,
+            source: &gst_video::VideoFrameRef<&gst::BufferRef>,
+            target: &mut gst_video::VideoFrameRef<&mut gst::BufferRef>,
+        ) -> Result<gst::FlowSuccess, gst::FlowError> {
+            let mut scaler = self.scaler.lock().unwrap_or_else(PoisonError::into_inner);
+            let scaler = scaler.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
+            scaler.scale(source, target).then_some(gst::FlowSuccess::Ok).ok_or(gst::FlowError::NotNegotiated)
+        }
+    }
+
+    /// What the other pad can have: any size and shape of pixels, every format in, I420 out. Colours keep their
+    /// meaning, only RGB has to become something else.
+    fn other_side(direction: gst::PadDirection, structure: &gst::StructureRef) -> gst::Structure {
+        let mut other = structure.to_owned();
+        let any = gst::IntRange::new(1, i32::MAX);
+        other.set("width", any);
+        other.set("height", any);
+        if other.has_field("pixel-aspect-ratio") {
+            let (least, most) = (gst::Fraction::new(1, i32::MAX), gst::Fraction::new(i32::MAX, 1));
+            other.set("pixel-aspect-ratio", gst::FractionRange::new(least, most));
+        }
+        if direction == gst::PadDirection::Sink {
+            if from_rgb(structure) {
+                other.set("colorimetry", "bt709");
+                other.remove_field("chroma-site");
+            }
+            other.set("format", VideoFormat::I420.to_str());
+        } else {
+            other.set("format", gst::List::new(sws::formats().map(|format| format.to_str())));
+            other.remove_fields(["colorimetry", "chroma-site"]);
+        }
+        other
+    }
+
+    fn from_rgb(structure: &gst::StructureRef) -> bool {
+        structure.get::<&str>("format").is_ok_and(|name| sws::is_rgb(VideoFormat::from_string(name)))
+    }
+}

@@ -1,0 +1,64 @@
+//! How a track learns, in order with its media, that it has fallen behind.
+
+use std::sync::Arc;
+
+use gst::prelude::*;
+use headwater_media::SourceTime;
+
+use crate::error::{Error, Result};
+use crate::fault::Flow;
+
+const NAME: &str = "headwater-stalled";
+
+/// A track that can go on without its source.
+pub(crate) trait Stallable: Send + Sync + 'static {
+    /// An access unit of this time reaches the decoder. All before it were decoded.
+    fn unit(&self, time: SourceTime) -> Flow;
+    /// Nothing came for so long that the track must reach `until` without it.
+    fn stalled(&self, until: SourceTime) -> Flow;
+}
+
+/// Travels in order with the access units, up to the decoder.
+pub(crate) fn event(until: SourceTime) -> gst::Event {
+    let structure = gst::Structure::builder(NAME).field("until", until.0).build();
+    gst::event::CustomDownstream::new(structure)
+}
+
+/// Tells `track` what arrives at the decoder, in the thread that decodes: when an event is here, every access unit
+/// before it was decoded, and none behind it.
+pub(crate) fn watch(decoder: &gst::Element, track: Arc<dyn Stallable>) -> Result<()> {
+    let pad = decoder.static_pad("sink").ok_or_else(|| Error::Build {
+        pipeline: decoder.name().to_string(),
+        what: "the decoder has no input".into(),
+    })?;
+    let mask = gst::PadProbeType::EVENT_DOWNSTREAM | gst::PadProbeType::BUFFER;
+    pad.add_probe(mask, move |_, info| match &info.data {
+        Some(gst::PadProbeData::Buffer(unit)) => {
+            let time = unit.dts_or_pts().map(|time| SourceTime(time.mseconds()));
+            passed(time.map_or(Ok(()), |time| track.unit(time)))
+        }
+        Some(gst::PadProbeData::Event(event)) => match until(event) {
+            Some(until) => {
+                let _ = track.stalled(until);
+                gst::PadProbeReturn::Handled
+            }
+            None => gst::PadProbeReturn::Ok,
+        },
+        _ => gst::PadProbeReturn::Ok,
+    });
+    Ok(())
+}
+
+/// Where the worker is stopping, nothing needs to be decoded any more. (`Drop` would release what the bindings have
+/// released already.)
+fn passed(flow: Flow) -> gst::PadProbeReturn {
+    match flow {
+        Ok(()) => gst::PadProbeReturn::Ok,
+        Err(_) => gst::PadProbeReturn::Handled,
+    }
+}
+
+fn until(event: &gst::Event) -> Option<SourceTime> {
+    let structure = event.structure().filter(|structure| structure.name() == NAME)?;
+    structure.get("until").ok().map(SourceTime)
+}

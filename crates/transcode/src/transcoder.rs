@@ -1,0 +1,145 @@
+//! A broadcast's media on its way through the worker, period after period.
+
+use std::sync::Arc;
+
+use headwater_hls::MediaEvent;
+use headwater_media::{Grid, Ladder, MediaSequence, Period, SegmentSettings, SourceTime, Tag};
+
+use crate::error::{Error, Result};
+use crate::fault::Fault;
+use crate::outlet::Way;
+use crate::period::{Running, Shop};
+use crate::progress::{Progress, Stats};
+
+/// Source milliseconds between two reports on how the worker keeps up.
+const STATS_MS: u64 = 1_000;
+
+/// What a worker is told before anything else.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Start {
+    pub settings: SegmentSettings,
+    pub ladder: Ladder,
+    /// Number of the first segment that is made.
+    pub first_sequence: MediaSequence,
+    /// The segment boundary where the first period's output starts, when another producer made what is before it.
+    pub resume: Option<SourceTime>,
+}
+
+/// What comes out of a worker.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Report {
+    /// Never the broadcast's end.
+    Event(MediaEvent),
+    Stats(Stats),
+}
+
+/// Takes what comes out, from any thread, one after the other per rendition. It may block: then everything waits.
+pub trait Sink: Send + Sync + 'static {
+    /// # Errors
+    /// One ends the worker.
+    fn report(&self, report: Report) -> Result<()>;
+}
+
+/// Decodes a publisher's media once and makes every rendition of it.
+///
+/// Periods and tags are given in order; a call waits while there is enough to do. After an error nothing more
+/// can be done.
+pub struct Transcoder {
+    settings: SegmentSettings,
+    next_sequence: MediaSequence,
+    resume: Option<SourceTime>,
+    shop: Shop,
+    running: Option<Running>,
+    last_stats: Option<SourceTime>,
+}
+
+impl Transcoder {
+    /// # Errors
+    /// A ladder that is not valid, or a GStreamer that does not start.
+    pub fn new(start: Start, sink: impl Sink) -> Result<Self> {
+        gst::init().map_err(Error::Init)?;
+        start.ladder.validate().map_err(|mistakes| {
+            Error::Protocol(mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+        })?;
+        let fault = Arc::<Fault>::default();
+        let way = Way::new(Arc::new(sink), fault.clone());
+        let shop = Shop { ladder: Arc::new(start.ladder), way, progress: Arc::<Progress>::default(), fault };
+        let (settings, next_sequence, resume) = (start.settings, start.first_sequence, start.resume);
+        Ok(Self { settings, next_sequence, resume, shop, running: None, last_stats: None })
+    }
+
+    /// Ends the period before, and begins this one.
+    ///
+    /// # Errors
+    /// Media that can't be decoded, elements that are missing, fail or freeze.
+    pub fn period(&mut self, period: Period) -> Result<()> {
+        self.end_period()?;
+        let grid = self.grid(period.origin)?;
+        self.running = Some(Running::start(period, grid, self.shop.clone())?);
+        Ok(())
+    }
+
+    /// One access unit of the running period.
+    ///
+    /// # Errors
+    /// As for [`Self::period`], also of what was given earlier.
+    pub fn tag(&mut self, tag: Tag) -> Result<()> {
+        let running = self.running.as_mut().ok_or_else(|| Error::Protocol("a tag before any period".into()))?;
+        let time = tag.time;
+        running.tag(tag)?;
+        self.report(time)
+    }
+
+    /// Whether everything given so far went well; for times when nothing is given.
+    ///
+    /// # Errors
+    /// What went wrong, once.
+    pub fn check(&self) -> Result<()> {
+        self.shop.fault.check().map_err(|_| self.shop.fault.take())
+    }
+
+    /// No more media: everything comes out.
+    ///
+    /// # Errors
+    /// As for [`Self::period`].
+    pub fn finish(mut self) -> Result<()> {
+        self.end_period()
+    }
+
+    fn end_period(&mut self) -> Result<()> {
+        if let Some(running) = self.running.take() {
+            let last = running.finish()?;
+            self.next_sequence = last.map_or(self.next_sequence, MediaSequence::next);
+        }
+        Ok(())
+    }
+
+    /// Only the first period can have begun elsewhere.
+    fn grid(&mut self, origin: SourceTime) -> Result<Grid> {
+        let first = self.next_sequence;
+        let Some(start) = self.resume.take() else { return Ok(Grid::new(origin, first, self.settings)) };
+        let (before, rest) = (start.since(origin) / u64::from(self.settings.segment_ms), start.since(origin));
+        if start < origin || rest % u64::from(self.settings.segment_ms) != 0 || before > first.0 {
+            let (start, origin) = (start.0, origin.0);
+            return Err(Error::Protocol(format!("{start} ms is no segment boundary of a period from {origin} ms")));
+        }
+        Ok(Grid::resumed(origin, start, first, self.settings))
+    }
+
+    fn report(&mut self, now: SourceTime) -> Result<()> {
+        let is_due = self.last_stats.is_none_or(|last| now.since(last) >= STATS_MS || now < last);
+        if !is_due {
+            return Ok(());
+        }
+        self.last_stats = Some(now);
+        let stats = Report::Stats(self.shop.progress.stats());
+        self.shop.way.send(stats).map_err(|_| self.shop.fault.take())
+    }
+}
+
+impl Drop for Transcoder {
+    /// Wakes every thread that waits for another, so that the pipelines stop at once.
+    fn drop(&mut self) {
+        self.shop.fault.fail(Error::InputEnded);
+    }
+}

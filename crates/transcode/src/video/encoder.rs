@@ -1,0 +1,115 @@
+//! One rung: scaler and x264.
+
+use std::sync::Arc;
+
+use gst::prelude::*;
+use headwater_media::{Fitted, Ladder};
+
+use super::FrameRate;
+use super::fan::Branch;
+use super::track::Track;
+use crate::error::Result;
+use crate::fault::{Fault, Flow};
+use crate::outlet::Outlet;
+use crate::pipeline::{Blame, Feed, Pipeline, Tail, element, only};
+use crate::progress::Progress;
+use crate::scale::Scale;
+
+/// Raw pictures that wait for an encoder; they are shared by all rungs. Enough to hide the other rungs' pauses.
+const ROOM: u64 = 4;
+/// Frames that x264 looks ahead: half the delay of its default costs next to no quality without B-frames.
+const LOOKAHEAD: i32 = 10;
+/// Milliseconds of the rung's bit rate that x264 may spend at once.
+const BUFFER_MS: u32 = 1_000;
+/// Only requested keyframes: 100 hours at 60 frames a second.
+const NO_KEYFRAMES: u32 = 21_600_000;
+/// Quarter the time of x264's usual decisions, for the same quality at a bit rate a little higher.
+const OPTIONS: &str = "scenecut=0:partitions=i8x8,i4x4:aq-mode=2";
+
+pub(super) struct Settings<'a> {
+    /// Among the period's renditions.
+    pub(super) place: usize,
+    pub(super) rung: &'a Fitted,
+    /// Valid.
+    pub(super) ladder: &'a Ladder,
+    /// Of the pictures that it gets.
+    pub(super) frame_rate: FrameRate,
+}
+
+pub(super) struct Encoder {
+    feed: Arc<Feed>,
+    tail: Tail,
+    track: Arc<Track>,
+    _pipeline: Pipeline,
+}
+
+impl Encoder {
+    pub(super) fn start(
+        settings: &Settings<'_>,
+        outlet: &Arc<Outlet>,
+        progress: &Arc<Progress>,
+        fault: &Arc<Fault>,
+    ) -> Result<Self> {
+        let Settings { place, rung, frame_rate, .. } = *settings;
+        let name = &rung.name;
+        let track = Arc::new(Track::new(place, rung, frame_rate, outlet, progress, fault));
+        let feed = Arc::new(Feed::new(&format!("encoder {name}'s input"), None, ROOM, fault));
+        let tail = Tail::new(&format!("encoder {name}'s output"), track.clone(), fault);
+        let chain = [
+            feed.element(),
+            Scale::element(&format!("scaler {name}")),
+            only(&picture_caps(rung))?,
+            x264(settings)?,
+            only(&coded_caps())?,
+            tail.element(),
+        ];
+        let pipeline = Pipeline::start(&format!("encoding {name}"), &chain, Blame::Worker, fault)?;
+        Ok(Self { feed, tail, track, _pipeline: pipeline })
+    }
+
+    pub(super) fn branch(&self) -> Branch {
+        Branch { feed: self.feed.clone(), track: self.track.clone() }
+    }
+
+    /// Waits until the last picture has come out.
+    pub(super) fn wait(&self) -> Flow {
+        self.tail.wait()
+    }
+}
+
+/// The settings that were found cheapest at equal quality. x264enc takes whole rate factors only.
+fn x264(settings: &Settings<'_>) -> Result<gst::Element> {
+    let encoder = element("x264enc", format!("encoder {}", settings.rung.name))?;
+    encoder.set_property_from_str("speed-preset", &settings.ladder.preset);
+    encoder.set_property_from_str("pass", "qual");
+    encoder.set_property("quantizer", settings.ladder.crf.round().clamp(0.0, 50.0) as u32);
+    encoder.set_property("bitrate", settings.rung.bitrate.div_ceil(1_000).max(1));
+    encoder.set_property("vbv-buf-capacity", BUFFER_MS);
+    encoder.set_property("bframes", 0u32);
+    encoder.set_property_from_str("me", "dia");
+    encoder.set_property("dct8x8", true);
+    encoder.set_property("threads", 1u32);
+    encoder.set_property("rc-lookahead", LOOKAHEAD);
+    encoder.set_property("sync-lookahead", 0);
+    encoder.set_property("key-int-max", NO_KEYFRAMES);
+    encoder.set_property("aud", false);
+    encoder.set_property("option-string", OPTIONS);
+    Ok(encoder)
+}
+
+fn picture_caps(rung: &Fitted) -> gst::Caps {
+    gst_video::VideoCapsBuilder::new()
+        .format(gst_video::VideoFormat::I420)
+        .width(rung.width as i32)
+        .height(rung.height as i32)
+        .pixel_aspect_ratio(gst::Fraction::new(1, 1))
+        .build()
+}
+
+fn coded_caps() -> gst::Caps {
+    gst::Caps::builder("video/x-h264")
+        .field("profile", "high")
+        .field("stream-format", "avc")
+        .field("alignment", "au")
+        .build()
+}

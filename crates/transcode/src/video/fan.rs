@@ -1,0 +1,197 @@
+//! Between the decoder and the encoders, in the decoder's thread.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use headwater_media::{Cut, MediaSequence, MediaTime, SourceTime};
+
+use super::track::Track;
+use super::{FrameRate, encoder_time};
+use crate::error::Error;
+use crate::fault::{Fault, Flow};
+use crate::pacer::{Pacer, Slot};
+use crate::pipeline::{Drain, Feed, running_time};
+use crate::progress::Progress;
+use crate::stall::Stallable;
+
+/// Source milliseconds without any picture after which a source is given up.
+const FIRST_PICTURE_MS: u64 = 5_000;
+/// Source milliseconds that a decoder may hold pictures back (B-frames of a slow source) before their absence counts
+/// as loss.
+const DECODER_DELAY_MS: i64 = 3_000;
+
+/// Paces the decoded pictures and gives each to every encoder.
+pub(super) struct Fan {
+    state: Mutex<State>,
+    branches: Vec<Branch>,
+    follower: Option<Arc<dyn Follower>>,
+    frame_rate: FrameRate,
+    progress: Arc<Progress>,
+    fault: Arc<Fault>,
+}
+
+/// The way to one encoder.
+pub(super) struct Branch {
+    pub(super) feed: Arc<Feed>,
+    pub(super) track: Arc<Track>,
+}
+
+/// Must not get ahead of the pictures: their last segment is the period's last one.
+pub(crate) trait Follower: Send + Sync {
+    fn reached(&self, sequence: MediaSequence) -> Flow;
+}
+
+struct State {
+    pacer: Pacer,
+    picture: Picture,
+    caps: Option<gst::Caps>,
+}
+
+/// The newest picture.
+enum Picture {
+    /// None yet, since the access unit of this time.
+    Awaited { since: Option<SourceTime> },
+    Decoded(gst::Buffer),
+}
+
+impl Fan {
+    pub(super) fn new(
+        pacer: Pacer,
+        frame_rate: FrameRate,
+        branches: Vec<Branch>,
+        follower: Option<Arc<dyn Follower>>,
+        progress: &Arc<Progress>,
+        fault: &Arc<Fault>,
+    ) -> Self {
+        let state = State { pacer, picture: Picture::Awaited { since: None }, caps: None };
+        let (progress, fault) = (progress.clone(), fault.clone());
+        Self { state: Mutex::new(state), branches, follower, frame_rate, progress, fault }
+    }
+
+    /// Where the last picture ends, and the last segment that has one.
+    pub(super) fn end(&self) -> Option<(MediaTime, MediaSequence)> {
+        let state = self.lock();
+        state.pacer.end().zip(state.pacer.sequence())
+    }
+
+    fn frame(&self, state: &mut State, time: SourceTime, picture: gst::Buffer) -> Flow {
+        let pace = state.pacer.frame(time);
+        self.progress.repeated(pace.held.len() + pace.new.len().saturating_sub(1));
+        self.show(state, &pace.held)?;
+        if pace.late {
+            self.progress.dropped();
+            return Ok(());
+        }
+        state.picture = Picture::Decoded(picture);
+        self.show(state, &pace.new)
+    }
+
+    /// Gives the newest picture to every encoder, for each slot once.
+    fn show(&self, state: &State, slots: &[Slot]) -> Flow {
+        let Picture::Decoded(picture) = &state.picture else { return Ok(()) };
+        for slot in slots {
+            let mut frame = picture.copy();
+            let unit = frame.make_mut();
+            unit.set_pts(encoder_time(slot.time));
+            unit.set_dts(gst::ClockTime::NONE);
+            unit.set_duration(gst::ClockTime::NONE);
+            self.branches.iter().try_for_each(|branch| branch.show(*slot, frame.clone()))?;
+            if let Some(follower) = &self.follower {
+                follower.reached(slot.placement.sequence)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Follows the decoder when it finds another picture size than before; the encoders keep theirs.
+    fn adopt(&self, state: &mut State, caps: &gst::CapsRef) -> Flow {
+        if state.caps.as_deref() == Some(caps) {
+            return Ok(());
+        }
+        let caps = caps.to_owned();
+        let mut encoded = caps.clone();
+        for structure in encoded.make_mut().iter_mut() {
+            structure.set("framerate", self.frame_rate.fraction());
+            structure.set("interlace-mode", "progressive");
+            structure.remove_fields(["field-order", "multiview-mode", "multiview-flags"]);
+        }
+        self.branches.iter().for_each(|branch| branch.feed.set_caps(&encoded));
+        state.caps = Some(caps);
+        Ok(())
+    }
+
+    /// Gives up a source that never shows anything.
+    fn insist(&self, state: &mut State, now: SourceTime) -> Flow {
+        let Picture::Awaited { since } = &mut state.picture else { return Ok(()) };
+        match now.since(*since.get_or_insert(now)) {
+            waited if waited < FIRST_PICTURE_MS => Ok(()),
+            _ => Err(self.fault.fail(Error::Unsupported(
+                "no picture could be decoded in the first 5 s: the H.264 video is damaged or of an unknown kind".into(),
+            ))),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drain for Fan {
+    fn sample(&self, sample: &gst::Sample) -> Flow {
+        let (Some(time), Some(caps), Some(picture)) = (running_time(sample), sample.caps(), sample.buffer_owned()) else {
+            self.progress.dropped();
+            return Ok(());
+        };
+        let mut state = self.lock();
+        self.adopt(&mut state, caps)?;
+        // Timestamps went in as whole milliseconds.
+        let time = SourceTime((time + 500_000) / 1_000_000);
+        self.frame(&mut state, time, picture)
+    }
+
+    fn end(&self) -> Flow {
+        let end = self.lock().pacer.end();
+        self.branches.iter().try_for_each(|branch| {
+            branch.track.close(end)?;
+            branch.feed.end()
+        })
+    }
+}
+
+impl Stallable for Fan {
+    fn unit(&self, time: SourceTime) -> Flow {
+        let mut state = self.lock();
+        self.insist(&mut state, time)?;
+        let slots = state.pacer.stalled(time.offset(-DECODER_DELAY_MS));
+        self.progress.repeated(slots.len());
+        self.show(&state, &slots)
+    }
+
+    fn stalled(&self, until: SourceTime) -> Flow {
+        let mut state = self.lock();
+        self.insist(&mut state, until)?;
+        let slots = state.pacer.stalled(until);
+        self.progress.repeated(slots.len());
+        self.show(&state, &slots)
+    }
+}
+
+impl Branch {
+    fn show(&self, slot: Slot, frame: gst::Buffer) -> Flow {
+        self.track.expect(slot);
+        if slot.placement.cut == Cut::Segment {
+            self.feed.send(keyframe_request(slot.time));
+        }
+        self.feed.push(frame)
+    }
+}
+
+/// The frame of this time begins a segment.
+fn keyframe_request(time: SourceTime) -> gst::Event {
+    let time = encoder_time(time);
+    gst_video::DownstreamForceKeyUnitEvent::builder()
+        .timestamp(time)
+        .stream_time(time)
+        .running_time(time)
+        .all_headers(true)
+        .build()
+}

@@ -1,0 +1,138 @@
+//! The pictures of a period: decoded once, paced, and given to one encoder per rendition.
+
+mod encoder;
+mod fan;
+mod rate;
+mod track;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use gst::prelude::*;
+use headwater_media::{AvcConfig, Cutter, Fitted, Grid, Ladder, MediaSequence, MediaTime, SourceTime, Sps, Tag};
+
+use crate::error::{Error, Result};
+use crate::fault::{Fault, Flow};
+use crate::outlet::Outlet;
+use crate::pacer::Pacer;
+use crate::pipeline::{Blame, Feed, Pipeline, Tail, element};
+use crate::progress::Progress;
+use crate::stall;
+
+use encoder::{Encoder, Settings};
+use fan::{Branch, Fan, Follower};
+pub(crate) use fan::Follower as PictureFollower;
+pub(crate) use rate::FrameRate;
+
+/// Access units that wait for the decoder. Half a second, so that a publisher's burst is taken in while memory and
+/// the time to flush stay small.
+const ROOM: u64 = 16;
+
+/// The video side of a period. The parts stop in the order in which they are declared, against the stream.
+pub(crate) struct Video {
+    feed: Feed,
+    tail: Tail,
+    _decoder: Pipeline,
+    fan: Arc<Fan>,
+    encoders: Vec<Encoder>,
+}
+
+/// What the video of a period is made from and with.
+pub(crate) struct Plan<'a> {
+    pub(crate) config: &'a Bytes,
+    pub(crate) grid: Grid,
+    pub(crate) origin: SourceTime,
+    pub(crate) frame_rate: FrameRate,
+    /// Fitted to the source.
+    pub(crate) rungs: Vec<Fitted>,
+    pub(crate) ladder: &'a Ladder,
+}
+
+impl Video {
+    pub(crate) fn start(
+        plan: &Plan<'_>,
+        outlet: &Arc<Outlet>,
+        follower: Option<Arc<dyn Follower>>,
+        progress: &Arc<Progress>,
+        fault: &Arc<Fault>,
+    ) -> Result<Self> {
+        let make = |(place, rung): (usize, &Fitted)| {
+            let settings = Settings { place, rung, ladder: plan.ladder, frame_rate: plan.frame_rate };
+            Encoder::start(&settings, outlet, progress, fault)
+        };
+        let encoders = plan.rungs.iter().enumerate().map(make).collect::<Result<Vec<_>>>()?;
+        let branches = encoders.iter().map(Encoder::branch).collect::<Vec<Branch>>();
+        let pacer = Pacer::new(Cutter::video(plan.grid), plan.origin, plan.ladder.max_frame_rate);
+        let fan = Arc::new(Fan::new(pacer, plan.frame_rate, branches, follower, progress, fault));
+        let feed = Feed::new("video input", Some(&decoder_caps(plan.config)), ROOM, fault);
+        let tail = Tail::new("video decoder's output", fan.clone(), fault);
+        tail.accept_padding();
+        let decoder = element("avdec_h264", "video decoder")?;
+        // Frame threads cost 200 ms and bring nothing where there are several streams.
+        decoder.set_property("max-threads", 1);
+        decoder.set_property("output-corrupt", false);
+        decoder.set_property("qos", false);
+        stall::watch(&decoder, fan.clone())?;
+        let chain = [feed.element(), decoder, tail.element()];
+        let decoder = Pipeline::start("video decoding", &chain, Blame::Source, fault)?;
+        Ok(Self { feed, tail, _decoder: decoder, fan, encoders })
+    }
+
+    /// Waits while the decoder has enough to do.
+    pub(crate) fn tag(&self, tag: Tag) -> Flow {
+        let (time, shown) = (tag.time, tag.presentation_time());
+        let keyframe = tag.is_keyframe();
+        let mut buffer = gst::Buffer::from_slice(tag.payload);
+        let unit = buffer.make_mut();
+        unit.set_dts(gst::ClockTime::from_mseconds(time.0));
+        unit.set_pts(gst::ClockTime::from_mseconds(shown.0));
+        if !keyframe {
+            unit.set_flags(gst::BufferFlags::DELTA_UNIT);
+        }
+        self.feed.push(buffer)
+    }
+
+    /// No picture has come; the last one goes on up to `until`.
+    pub(crate) fn stalled(&self, until: SourceTime) {
+        self.feed.send(stall::event(until));
+    }
+
+    /// Lets everything come out.
+    pub(crate) fn finish(&self) -> Flow {
+        self.feed.end()?;
+        self.tail.wait()?;
+        self.encoders.iter().try_for_each(Encoder::wait)
+    }
+
+    /// Where the last picture ends, and the last segment that has one.
+    pub(crate) fn end(&self) -> Option<(MediaTime, MediaSequence)> {
+        self.fan.end()
+    }
+}
+
+/// What the publisher's configuration record says about the picture.
+pub(crate) fn picture(record: &Bytes) -> Result<Sps> {
+    let picture = AvcConfig::parse(record).and_then(|config| config.picture());
+    picture.map_err(|error| Error::Unsupported(error.to_string()))
+}
+
+/// Source times as the encoders see them: from 1000 h on. GStreamer 1.22's x264enc moves what is earlier there by
+/// itself, but only once its first frame has come out: of two requests for keyframes before and after that, it takes
+/// the first for one in 1000 hours, and refuses the second.
+const ENCODER_EPOCH_MS: u64 = 1_000 * 3_600 * 1_000;
+
+fn encoder_time(time: SourceTime) -> gst::ClockTime {
+    gst::ClockTime::from_mseconds(time.0 + ENCODER_EPOCH_MS)
+}
+
+fn source_time(encoder_nanos: u64) -> SourceTime {
+    SourceTime(((encoder_nanos + 500_000) / 1_000_000).saturating_sub(ENCODER_EPOCH_MS))
+}
+
+fn decoder_caps(config: &Bytes) -> gst::Caps {
+    gst::Caps::builder("video/x-h264")
+        .field("stream-format", "avc")
+        .field("alignment", "au")
+        .field("codec_data", gst::Buffer::from_slice(config.clone()))
+        .build()
+}

@@ -1,0 +1,187 @@
+//! One rendition of the pictures, from its encoder to the outlet.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use headwater_hls::{Packager, PlacedSample, Rendition, RenditionKind, Track as Unit, cmaf};
+use headwater_media::{AvcConfig, Fitted, MediaTime, SourceTime};
+
+use super::{FrameRate, source_time};
+use crate::error::Error;
+use crate::fault::{Fault, Flow};
+use crate::outlet::Outlet;
+use crate::pacer::Slot;
+use crate::pipeline::{Drain, running_time};
+use crate::progress::{Meter, Progress};
+
+/// Ticks of the video timescale in a millisecond.
+const TICKS_PER_MS: u64 = cmaf::VIDEO_TIMESCALE as u64 / 1_000;
+
+/// Meets what an encoder gives with what was expected of it.
+pub(super) struct Track {
+    state: Mutex<State>,
+    place: usize,
+    rung: Fitted,
+    frame_rate: FrameRate,
+    outlet: Arc<Outlet>,
+    progress: Arc<Progress>,
+    meter: Arc<Meter>,
+    fault: Arc<Fault>,
+}
+
+struct State {
+    /// What went into the encoder and is not on its way out, in order.
+    expected: VecDeque<Slot>,
+    /// What came out, and waits until it is known what follows it.
+    coded: VecDeque<Coded>,
+    end: End,
+    packager: Packager,
+    is_announced: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Open,
+    /// Nothing more is expected; the last picture ends here.
+    At(Option<MediaTime>),
+}
+
+struct Coded {
+    time: SourceTime,
+    keyframe: bool,
+    data: Bytes,
+}
+
+impl Track {
+    pub(super) fn new(
+        place: usize,
+        rung: &Fitted,
+        frame_rate: FrameRate,
+        outlet: &Arc<Outlet>,
+        progress: &Arc<Progress>,
+        fault: &Arc<Fault>,
+    ) -> Self {
+        let state = State {
+            expected: VecDeque::new(),
+            coded: VecDeque::new(),
+            end: End::Open,
+            packager: Packager::new(rung.name.clone(), Unit::Video),
+            is_announced: false,
+        };
+        Self {
+            state: Mutex::new(state),
+            place,
+            rung: rung.clone(),
+            frame_rate,
+            outlet: outlet.clone(),
+            progress: progress.clone(),
+            meter: progress.meter(),
+            fault: fault.clone(),
+        }
+    }
+
+    /// The encoder is about to be given this picture.
+    pub(super) fn expect(&self, slot: Slot) {
+        self.lock().expected.push_back(slot);
+    }
+
+    /// The encoder was given its last picture, which ends there.
+    pub(super) fn close(&self, end: Option<MediaTime>) -> Flow {
+        let mut state = self.lock();
+        state.end = End::At(end);
+        self.settle(&mut state)
+    }
+
+    /// Packages all pictures of which it is known what follows them: thanks to the encoder's lookahead that is as
+    /// soon as they come out.
+    fn settle(&self, state: &mut State) -> Flow {
+        while !state.coded.is_empty() {
+            let next = state.expected.get(1).copied();
+            if next.is_none() && state.end == End::Open {
+                return Ok(());
+            }
+            let (Some(slot), Some(coded)) = (state.expected.pop_front(), state.coded.pop_front()) else {
+                return Err(self.confused("gave a picture that nobody asked for"));
+            };
+            if slot.time != coded.time {
+                return Err(self.confused("lost a picture"));
+            }
+            let sample = placed(slot, coded, next, state.end);
+            self.outlet.emit(state.packager.push(sample))?;
+            self.meter.out(slot.time);
+            self.progress.encoded();
+        }
+        Ok(())
+    }
+
+    fn announce(&self, caps: &gst::CapsRef) -> Flow {
+        let record = caps.structure(0).and_then(|caps| caps.get::<gst::Buffer>("codec_data").ok());
+        let record = record.and_then(|record| record.map_readable().ok().map(|bytes| Bytes::copy_from_slice(&bytes)));
+        let record = record.ok_or_else(|| self.confused("gave no configuration"))?;
+        let config = AvcConfig::parse(&record).map_err(|error| self.confused(&error.to_string()))?;
+        let Fitted { name, width, height, bitrate } = self.rung.clone();
+        let rendition = Rendition {
+            id: name,
+            kind: RenditionKind::Video { width, height, frame_rate: self.frame_rate.as_f64() },
+            codecs: config.codec(),
+            declared_bitrate: bitrate,
+        };
+        let init = cmaf::video_init(&record, width, height, cmaf::VIDEO_TIMESCALE);
+        self.outlet.announce(self.place, rendition, init)
+    }
+
+    fn confused(&self, what: &str) -> crate::fault::Stopped {
+        self.fault.fail(Error::Packaging(format!("the encoder {} {what}", self.rung.name)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drain for Track {
+    fn sample(&self, sample: &gst::Sample) -> Flow {
+        let mut state = self.lock();
+        if !state.is_announced {
+            self.announce(sample.caps().ok_or_else(|| self.confused("gave no caps"))?)?;
+            state.is_announced = true;
+        }
+        state.coded.push_back(coded(sample).ok_or_else(|| self.confused("gave no picture"))?);
+        self.settle(&mut state)
+    }
+
+    fn end(&self) -> Flow {
+        let mut state = self.lock();
+        if !state.expected.is_empty() {
+            return Err(self.confused("kept pictures for itself"));
+        }
+        self.outlet.emit(state.packager.finish())
+    }
+}
+
+fn coded(sample: &gst::Sample) -> Option<Coded> {
+    let time = source_time(running_time(sample)?);
+    let buffer = sample.buffer_owned()?;
+    let keyframe = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
+    let data = Bytes::from_owner(buffer.into_mapped_buffer_readable().ok()?);
+    Some(Coded { time, keyframe, data })
+}
+
+fn placed(slot: Slot, coded: Coded, next: Option<Slot>, end: End) -> PlacedSample {
+    let ticks = |time: SourceTime| time.0 * TICKS_PER_MS;
+    let end = match (next, end) {
+        (Some(next), _) => ticks(next.time),
+        (None, End::At(Some(end))) => end.as_millis() * TICKS_PER_MS,
+        (None, _) => ticks(slot.time),
+    };
+    PlacedSample {
+        time: ticks(slot.time),
+        end,
+        composition_offset: 0,
+        placement: slot.placement,
+        keyframe: coded.keyframe,
+        data: coded.data,
+        next: next.map(|next| next.placement.cut),
+    }
+}

@@ -1,0 +1,165 @@
+//! The worker as a process: length-prefixed messages in, length-prefixed messages out.
+
+use std::io::{self, Read, Write};
+use std::process::ExitCode;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use headwater_media::{MediaSequence, SourceTime};
+use headwater_wire::v1::failure::Code;
+use headwater_wire::v1::{self, worker_input as input, worker_output as output};
+use headwater_wire::{ConvertError, frames};
+
+use crate::cpu::Cpu;
+use crate::error::{Error, Result};
+use crate::progress::Stats;
+use crate::transcoder::{Report, Sink, Start, Transcoder};
+
+/// Messages that were read and wait; the rest waits in the pipe, and so with the publisher.
+const ROOM: usize = 8;
+/// How soon a failure is noticed while the publisher is silent.
+const CHECK_INTERVAL: Duration = Duration::from_millis(250);
+
+type Message = io::Result<Option<v1::WorkerInput>>;
+
+/// The whole life of a worker process: standard input in, standard output out. The exit code is 0 when the server ended
+/// it.
+pub fn main() -> ExitCode {
+    match run(io::stdin(), io::stdout()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The server logs what comes on standard error.
+            let _ = writeln!(io::stderr(), "{error}");
+            // Threads that hang must not keep the process.
+            std::process::exit(1)
+        }
+    }
+}
+
+/// Works until the server says that there is no more, or until something fails; says so before it returns.
+///
+/// The caller exits with a code other than 0 after an error: threads may be left that can't be stopped.
+///
+/// # Errors
+/// What ended the work: everything in [`Error`] except [`Error::InputEnded`] was also told to the server.
+pub fn run(input: impl Read + Send + 'static, output: impl Write + Send + 'static) -> Result<()> {
+    let output = Output { writer: Arc::new(Mutex::new(output)), cpu: Arc::new(Mutex::new(Cpu::new())) };
+    let (sender, messages) = sync_channel(ROOM);
+    std::thread::spawn(move || read(input, &sender));
+    match work(&messages, &output) {
+        Ok(()) => output.send(output::Message::Finished(output::Finished {})),
+        Err(error) => {
+            // The server may be gone: then nobody needs to know.
+            let _ = output.send(output::Message::Failed(failure(&error)));
+            Err(error)
+        }
+    }
+}
+
+fn work<W: Write + Send + 'static>(messages: &Receiver<Message>, output: &Output<W>) -> Result<()> {
+    let mut transcoder = Transcoder::new(start(next(messages, || Ok(()))?)?, output.clone())?;
+    loop {
+        match next(messages, || transcoder.check())? {
+            input::Message::Start(_) => return Err(Error::Protocol("started twice".into())),
+            input::Message::Period(period) => transcoder.period(period.try_into().map_err(misread)?)?,
+            input::Message::Tag(tag) => transcoder.tag(tag.try_into().map_err(misread)?)?,
+            input::Message::End(_) => return transcoder.finish(),
+        }
+    }
+}
+
+/// The next message; meanwhile `check` is asked now and then.
+fn next(messages: &Receiver<Message>, check: impl Fn() -> Result<()>) -> Result<input::Message> {
+    loop {
+        match messages.recv_timeout(CHECK_INTERVAL) {
+            Ok(Ok(Some(v1::WorkerInput { message: Some(message) }))) => return Ok(message),
+            // A message of a newer server.
+            Ok(Ok(Some(v1::WorkerInput { message: None }))) => {}
+            Ok(Ok(None)) | Err(RecvTimeoutError::Disconnected) => return Err(Error::InputEnded),
+            Ok(Err(error)) => return Err(Error::Input(error)),
+            Err(RecvTimeoutError::Timeout) => check()?,
+        }
+    }
+}
+
+/// Until the end of the input, an error, or until nobody listens.
+fn read(mut input: impl Read, messages: &SyncSender<Message>) {
+    loop {
+        let message = frames::read(&mut input);
+        let is_last = !matches!(message, Ok(Some(_)));
+        if messages.send(message).is_err() || is_last {
+            return;
+        }
+    }
+}
+
+fn start(message: input::Message) -> Result<Start> {
+    let input::Message::Start(start) = message else {
+        return Err(Error::Protocol("it does not begin with a start".into()));
+    };
+    let missing = |field| misread(ConvertError::Missing(field));
+    Ok(Start {
+        settings: start.settings.ok_or_else(|| missing("settings"))?.try_into().map_err(misread)?,
+        ladder: start.ladder.ok_or_else(|| missing("ladder"))?.try_into().map_err(misread)?,
+        first_sequence: MediaSequence(start.first_sequence),
+        resume: start.resume_ms.map(SourceTime),
+    })
+}
+
+fn misread(error: ConvertError) -> Error {
+    Error::Protocol(error.to_string())
+}
+
+fn failure(error: &Error) -> v1::Failure {
+    let code = match error {
+        Error::Input(_) | Error::Protocol(_) => Code::Protocol,
+        error if error.is_unsupported_media() => Code::UnsupportedMedia,
+        _ => Code::WorkerFailed,
+    };
+    v1::Failure { code: code.into(), message: error.to_string() }
+}
+
+/// Whole messages, one at a time, from any thread.
+struct Output<W> {
+    writer: Arc<Mutex<W>>,
+    cpu: Arc<Mutex<Cpu>>,
+}
+
+impl<W> Clone for Output<W> {
+    fn clone(&self) -> Self {
+        Self { writer: self.writer.clone(), cpu: self.cpu.clone() }
+    }
+}
+
+impl<W: Write> Output<W> {
+    fn send(&self, message: output::Message) -> Result<()> {
+        let message = v1::WorkerOutput { message: Some(message) };
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        frames::write(&mut *writer, &message).and_then(|()| writer.flush()).map_err(Error::Output)
+    }
+}
+
+impl<W: Write + Send + 'static> Sink for Output<W> {
+    fn report(&self, report: Report) -> Result<()> {
+        self.send(match report {
+            Report::Event(event) => output::Message::Event(event.into()),
+            Report::Stats(numbers) => {
+                let cpu = self.cpu.lock().unwrap_or_else(PoisonError::into_inner).millicores();
+                output::Message::Stats(stats(numbers, cpu))
+            }
+        })
+    }
+}
+
+fn stats(stats: Stats, cpu_millicores: u32) -> output::Stats {
+    output::Stats {
+        frames_in: stats.frames_in,
+        frames_encoded: stats.frames_encoded,
+        frames_dropped: stats.frames_dropped,
+        frames_repeated: stats.frames_repeated,
+        newest_in_ms: stats.newest_in.0,
+        newest_out_ms: stats.newest_out.0,
+        cpu_millicores,
+    }
+}

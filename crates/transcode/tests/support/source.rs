@@ -1,0 +1,138 @@
+//! A publisher's media, made by ffmpeg.
+
+use std::process::Command;
+
+use bytes::Bytes;
+use headwater_media::{
+    AudioMessage, Period, PeriodNumber, SourceTime, Tag, TagKind, TimelineEvent, UnixMillis, VideoMessage,
+};
+
+#[derive(Clone)]
+pub struct Source {
+    pub video: Option<Bytes>,
+    pub audio: Option<Bytes>,
+    pub tags: Vec<Tag>,
+}
+
+impl Source {
+    /// Runs ffmpeg with these arguments, separated by spaces, and reads the FLV that it writes.
+    pub fn ffmpeg(arguments: &str) -> Self {
+        let output = Command::new("ffmpeg")
+            .args(["-hide_banner", "-loglevel", "error", "-nostdin", "-y"])
+            .args(arguments.split_whitespace())
+            .args(["-flvflags", "no_duration_filesize", "-f", "flv", "-"])
+            .output()
+            .expect("ffmpeg must be installed for these tests");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Self::flv(&Bytes::from(output.stdout))
+    }
+
+    /// A test picture of this size and rate with a tone, for so many seconds; keyframes every second.
+    pub fn usual(size: &str, rate: u32, seconds: u32) -> Self {
+        Self::ffmpeg(&format!("{} {} {} {}", picture(size, rate, seconds), tone(seconds), h264(rate), AAC))
+    }
+
+    fn flv(file: &Bytes) -> Self {
+        let mut source = Self { video: None, audio: None, tags: Vec::new() };
+        // FLV 10.1 §E.2: a header of nine bytes, then tags of eleven bytes, body and four bytes of its length.
+        let mut at = 9 + 4;
+        while let Some(header) = file.get(at..at + 11) {
+            let number = |bytes: &[u8]| bytes.iter().fold(0usize, |sum, byte| sum << 8 | usize::from(*byte));
+            let (length, time) = (number(&header[1..4]), number(&header[4..7]) | usize::from(header[7]) << 24);
+            source.message(header[0], SourceTime(time as u64), &file.slice(at + 11..at + 11 + length));
+            at += 11 + length + 4;
+        }
+        source
+    }
+
+    fn message(&mut self, kind: u8, time: SourceTime, body: &Bytes) {
+        let mut push = |kind, composition_offset, payload: Bytes| {
+            self.tags.push(Tag { kind, time, composition_offset, payload });
+        };
+        match kind {
+            8 => match AudioMessage::parse(body).unwrap() {
+                AudioMessage::SequenceHeader(config) => self.audio = Some(config),
+                AudioMessage::Frame(payload) => push(TagKind::Audio, 0, payload),
+                AudioMessage::Ignored => {}
+            },
+            9 => match VideoMessage::parse(body).unwrap() {
+                VideoMessage::SequenceHeader(config) => self.video = Some(config),
+                VideoMessage::Frame { keyframe, composition_offset, payload } => {
+                    push(TagKind::Video { keyframe }, composition_offset, payload);
+                }
+                VideoMessage::EndOfSequence | VideoMessage::Ignored => {}
+            },
+            _ => {}
+        }
+    }
+
+    /// The same on a clock that started earlier.
+    pub fn later(mut self, millis: u64) -> Self {
+        self.tags.iter_mut().for_each(|tag| tag.time.0 += millis);
+        self
+    }
+
+    pub fn without_video(mut self) -> Self {
+        self.video = None;
+        self.tags.retain(|tag| !tag.is_video());
+        self
+    }
+
+    pub fn without_audio(mut self) -> Self {
+        self.audio = None;
+        self.tags.retain(Tag::is_video);
+        self
+    }
+
+    /// Leaves out tags, but not what the period knows of them.
+    pub fn filtered(mut self, mut keep: impl FnMut(&Tag) -> bool) -> Self {
+        self.tags.retain(|tag| keep(tag));
+        self
+    }
+
+    /// Where its period begins: with the first picture, if there are any.
+    pub fn origin(&self) -> SourceTime {
+        let first = self.tags.iter().find(|tag| tag.is_keyframe()).or_else(|| self.tags.first());
+        first.expect("a source has tags").presentation_time()
+    }
+
+    pub fn period(&self, number: u32) -> Period {
+        Period {
+            number: PeriodNumber(number),
+            origin: self.origin(),
+            wall_clock: UnixMillis(1_800_000_000_000),
+            video: self.video.clone(),
+            audio: self.audio.clone(),
+        }
+    }
+
+    pub fn events(&self, number: u32) -> Vec<TimelineEvent> {
+        let tags = self.tags.iter().cloned().map(TimelineEvent::Tag);
+        std::iter::once(TimelineEvent::Period(self.period(number))).chain(tags).collect()
+    }
+
+    /// What a proxy replays for a producer that goes on at `time`: from the keyframe at or before it.
+    pub fn replay(&self, number: u32, time: SourceTime) -> Vec<TimelineEvent> {
+        let from = self.tags.iter().rposition(|tag| tag.is_keyframe() && tag.presentation_time() <= time);
+        let tags = self.tags[from.unwrap_or(0)..].iter().cloned().map(TimelineEvent::Tag);
+        std::iter::once(TimelineEvent::Period(self.period(number))).chain(tags).collect()
+    }
+
+    pub fn pictures(&self) -> usize {
+        self.tags.iter().filter(|tag| tag.is_video()).count()
+    }
+}
+
+pub fn picture(size: &str, rate: u32, seconds: u32) -> String {
+    format!("-f lavfi -i testsrc2=size={size}:rate={rate}:duration={seconds}")
+}
+
+pub fn tone(seconds: u32) -> String {
+    format!("-f lavfi -i sine=frequency=440:sample_rate=44100:duration={seconds}")
+}
+
+pub fn h264(rate: u32) -> String {
+    format!("-c:v libx264 -preset ultrafast -tune zerolatency -pix_fmt yuv420p -g {rate} -sc_threshold 0")
+}
+
+pub const AAC: &str = "-c:a aac -b:a 96k";

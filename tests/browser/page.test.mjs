@@ -1,0 +1,100 @@
+// The player page in a real browser.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { browser, publish, until, up } from './harness.mjs';
+
+let headwater, chromium;
+
+before(async () => {
+  [headwater, chromium] = await Promise.all([up(), browser()]);
+});
+
+after(async () => {
+  await chromium?.close();
+  await headwater?.stop();
+});
+
+const state = (page) => page.evaluate(() => window.headwater?.state);
+const stats = (page) => page.evaluate(() => window.headwater.stats());
+
+async function open(stream, query = '') {
+  const page = await chromium.context.newPage();
+  const problems = [];
+  page.on('pageerror', (error) => problems.push(`${error}`));
+  page.on('console', (message) => {
+    // The browser itself reports every 404; waiting for a stream is made of them.
+    if (message.type() === 'error' && !message.text().includes('404')) problems.push(message.text());
+  });
+  await page.goto(`${headwater.http}/${stream}${query}`);
+  return { page, problems };
+}
+
+const reaches = (page, wanted, seconds = 30) =>
+  until(`the page to be ${wanted}`, async () => (await state(page)) === wanted, {
+    seconds,
+    tell: async () => `${JSON.stringify(await stats(page))}\n${headwater.output().slice(-3000)}`,
+  });
+
+test('it waits, starts by itself, plays with low latency, and says when it is over', async () => {
+  const { page, problems } = await open('show');
+  await reaches(page, 'waiting');
+  const encoder = publish(`${headwater.rtmp}/show`, 20);
+  try {
+    await reaches(page, 'live');
+    const before = await stats(page);
+    await until('five seconds of playback', async () => (await stats(page)).currentTime > before.currentTime + 5);
+    const now = await stats(page);
+    assert.equal(now.errors, 0, now.lastError);
+    assert.ok(now.latency > 0 && now.latency < 4, `latency ${now.latency}`);
+    assert.equal(await page.locator('#badge').textContent(), 'Live');
+    assert.match(await page.locator('#latency-value').textContent(), /\d/);
+    await reaches(page, 'ended', 40);
+    assert.deepEqual(problems, []);
+  } finally {
+    await encoder.stop();
+    await page.close();
+  }
+});
+
+test('quality is chosen by hand and then automatically again', async () => {
+  const encoder = publish(`${headwater.rtmp}/quality`, 60);
+  const { page } = await open('quality');
+  try {
+    await reaches(page, 'live');
+    const levels = await page.evaluate(() => window.headwater.levels.map(({ index, height }) => ({ index, height })));
+    assert.deepEqual(levels.map(({ height }) => height).sort((a, b) => b - a), [360, 180]);
+    for (const height of [180, 360]) {
+      await page.locator('#quality').click();
+      await page.getByRole('menuitemradio', { name: new RegExp(`${height}`) }).click();
+      await until(`${height} lines on the screen`, async () => (await stats(page)).height === height);
+      assert.equal(await page.evaluate(() => window.headwater.auto), false);
+    }
+    await page.locator('#quality').click();
+    await page.getByRole('menuitemradio', { name: /Auto/ }).click();
+    assert.equal(await page.evaluate(() => window.headwater.auto), true);
+    const { errors, lastError } = await stats(page);
+    assert.equal(errors, 0, lastError);
+  } finally {
+    await encoder.stop();
+    await page.close();
+  }
+});
+
+test('it plays in an iframe on another site, and fits a phone', async () => {
+  const encoder = publish(`${headwater.rtmp}/embedded`, 60);
+  const page = await chromium.context.newPage();
+  try {
+    await page.setViewportSize({ width: 360, height: 640 });
+    const frame = `<iframe src="${headwater.http}/embedded" allow="autoplay; fullscreen" width="340" height="192"></iframe>`;
+    await page.setContent(frame);
+    const inside = await until('the page inside the frame', () => page.frames().find((f) => f.url().endsWith('/embedded')));
+    await until('playback inside the frame', () => inside.evaluate(() => window.headwater?.state === 'live'), {
+      tell: () => inside.evaluate(() => JSON.stringify(window.headwater?.stats())),
+    });
+    const overflow = await inside.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+    assert.ok(overflow <= 0, `the page is ${overflow} pixels too wide`);
+  } finally {
+    await encoder.stop();
+    await page.close();
+  }
+});

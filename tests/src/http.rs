@@ -1,0 +1,57 @@
+//! A small HTTP client.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::{BodyExt, Empty};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+
+/// Longer than any blocking reload may take.
+const REQUEST_LIMIT: Duration = Duration::from_secs(20);
+
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Answer {
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("a text answer is UTF-8")
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The answer, if it is 200 OK.
+    pub fn ok(self, url: &str) -> Result<Self> {
+        ensure!(self.status == StatusCode::OK, "{url}: {} {}", self.status, self.text());
+        Ok(self)
+    }
+}
+
+pub async fn get(url: &str) -> Result<Answer> {
+    send("GET", url, &[]).await
+}
+
+/// One request without a body, on a connection of its own: every test has its own runtime.
+pub async fn send(method: &str, url: &str, headers: &[(&str, &str)]) -> Result<Answer> {
+    let mut request = Request::builder().method(method).uri(url);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Empty::<Bytes>::new())?;
+    let client: Client<_, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
+    let whole = async {
+        let (parts, body) = client.request(request).await?.into_parts();
+        let body = body.collect().await?.to_bytes();
+        anyhow::Ok(Answer { status: parts.status, headers: parts.headers, body })
+    };
+    tokio::time::timeout(REQUEST_LIMIT, whole).await.with_context(|| format!("{method} {url}: no answer"))?
+}

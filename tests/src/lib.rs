@@ -1,0 +1,10 @@
+//! What the end-to-end tests share: the services as real processes, publishers, a player that holds every playlist
+//! against the rules of RFC 8216bis, and a look at what was really shown.
+
+pub mod content;
+pub mod http;
+pub mod player;
+pub mod process;
+pub mod publish;
+pub mod stack;
+pub mod wait;

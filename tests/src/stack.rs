@@ -1,0 +1,184 @@
+//! The services as separate processes with a real Redis between them, as an operator would run them.
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use headwater_registry::testing::RedisServer;
+use tempfile::TempDir;
+
+use crate::http;
+use crate::process::{Process, binary};
+use crate::wait;
+
+/// How long a service may take until it is ready, on a slow machine.
+const READY: Duration = Duration::from_secs(30);
+/// How long a service may take to stop.
+const STOP: Duration = Duration::from_secs(30);
+
+/// What a stack is made of.
+pub struct Plan {
+    servers: usize,
+    origins: usize,
+    environment: BTreeMap<String, String>,
+}
+
+impl Default for Plan {
+    /// A proxy, a server and an origin, with a small ladder, which two cores encode twice over in a debug build.
+    fn default() -> Self {
+        let plan = Self { servers: 1, origins: 1, environment: BTreeMap::new() };
+        plan.set("LADDER_RUNGS", "640x360@800k,480x270@500k,320x180@300k")
+            .set("LADDER_PRESET", "ultrafast")
+            .set("SERVER_RECONNECT_WINDOW", "2s")
+            .set("LOG_LEVEL", "info")
+    }
+}
+
+impl Plan {
+    pub fn servers(mut self, servers: usize) -> Self {
+        self.servers = servers;
+        self
+    }
+
+    pub fn origins(mut self, origins: usize) -> Self {
+        self.origins = origins;
+        self
+    }
+
+    /// A setting for all services: `("HLS_WINDOW_SEGMENTS", "5")`.
+    pub fn set(mut self, name: &str, value: &str) -> Self {
+        self.environment.insert(format!("HEADWATER_{name}"), value.into());
+        self
+    }
+
+    pub async fn start(self) -> Result<Stack> {
+        let directory = tempfile::tempdir()?;
+        let redis = RedisServer::start().await;
+        let mut stack = Stack {
+            rtmp_port: free_port()?,
+            proxy: None,
+            servers: Vec::new(),
+            origins: Vec::new(),
+            environment: self.environment,
+            redis,
+            directory,
+        };
+        stack.environment.insert("HEADWATER_REGISTRY_URL".into(), stack.redis.url());
+        for number in 0..self.servers {
+            stack.start_server(number)?;
+        }
+        for number in 0..self.origins {
+            stack.start_origin(number)?;
+        }
+        stack.start_proxy()?;
+        stack.ready().await?;
+        Ok(stack)
+    }
+}
+
+/// A running service.
+pub struct Service {
+    pub process: Process,
+    /// Where it serves: gRPC, HTTP or RTMP.
+    pub port: u16,
+    pub metrics_port: u16,
+}
+
+impl Service {
+    async fn ready(&self) -> Result<()> {
+        let url = format!("http://127.0.0.1:{}/readyz", self.metrics_port);
+        let ready = || async { http::get(&url).await.ok().filter(|answer| answer.status == 200).map(drop) };
+        wait::until("a service to be ready", READY, ready).await.with_context(|| self.process.output())
+    }
+
+    pub async fn metrics(&self) -> Result<String> {
+        let answer = http::get(&format!("http://127.0.0.1:{}/metrics", self.metrics_port)).await?;
+        Ok(answer.text().into())
+    }
+
+    /// Asks it to stop and checks that it does so by itself, with success.
+    pub async fn stop(&mut self) -> Result<()> {
+        self.process.signal("TERM").await?;
+        let status = self.process.wait(STOP).await?;
+        anyhow::ensure!(status.success(), "{status}: {}", self.process.output());
+        Ok(())
+    }
+}
+
+pub struct Stack {
+    pub redis: RedisServer,
+    pub servers: Vec<Service>,
+    pub origins: Vec<Service>,
+    proxy: Option<Service>,
+    rtmp_port: u16,
+    environment: BTreeMap<String, String>,
+    /// Where logs and media of the test go. Last, so that it outlives the processes.
+    pub directory: TempDir,
+}
+
+impl Stack {
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub fn publish_url(&self, key: &str) -> String {
+        format!("rtmp://127.0.0.1:{}/live/{key}", self.rtmp_port)
+    }
+
+    /// `http://host:port` of an origin.
+    pub fn origin(&self, number: usize) -> String {
+        format!("http://127.0.0.1:{}", self.origins[number].port)
+    }
+
+    pub fn proxy(&mut self) -> &mut Service {
+        self.proxy.as_mut().expect("every stack has a proxy")
+    }
+
+    fn start_proxy(&mut self) -> Result<()> {
+        let listen = ("HEADWATER_PROXY_RTMP_LISTEN", self.rtmp_port);
+        self.proxy = Some(self.service("proxy", 0, "PROXY", listen)?);
+        Ok(())
+    }
+
+    fn start_server(&mut self, number: usize) -> Result<()> {
+        let port = free_port()?;
+        self.environment.insert("HEADWATER_SERVER_ADVERTISE".into(), format!("127.0.0.1:{port}"));
+        let service = self.service("server", number, "SERVER", ("HEADWATER_SERVER_GRPC_LISTEN", port))?;
+        self.servers.push(service);
+        Ok(())
+    }
+
+    fn start_origin(&mut self, number: usize) -> Result<()> {
+        let listen = ("HEADWATER_ORIGIN_HTTP_LISTEN", free_port()?);
+        let service = self.service("origin", number, "ORIGIN", listen)?;
+        self.origins.push(service);
+        Ok(())
+    }
+
+    fn service(&self, kind: &str, number: usize, section: &str, listen: (&str, u16)) -> Result<Service> {
+        let (listen, port) = listen;
+        let metrics_port = free_port()?;
+        let mut environment = self.environment.clone();
+        environment.insert(listen.into(), format!("127.0.0.1:{port}"));
+        environment.insert(format!("HEADWATER_{section}_METRICS_LISTEN"), format!("127.0.0.1:{metrics_port}"));
+        let environment: Vec<_> = environment.into_iter().collect();
+        let program = binary(&format!("headwater-{kind}"))?;
+        let process =
+            Process::start(self.path(), &format!("{kind}-{number}"), &program, [] as [&str; 0], &environment)?;
+        Ok(Service { process, port, metrics_port })
+    }
+
+    async fn ready(&self) -> Result<()> {
+        for service in self.servers.iter().chain(&self.origins).chain(&self.proxy) {
+            service.ready().await?;
+        }
+        Ok(())
+    }
+}
+
+/// A port that nobody listens on. It is asked for again at once, so that another test seldom gets it in between.
+pub fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
