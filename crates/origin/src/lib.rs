@@ -1,8 +1,8 @@
 //! The delivery edge. It looks a stream up in the registry, mirrors its live window from the server that has it by one
 //! `Watch` call however many viewers there are, and answers HLS over HTTP from memory.
 //!
-//! The trip of a part: [`upstream`] receives it, `mirror::follow` applies it to the window of its stream and wakes who
-//! waits for it, [`http`] sends it to each of them from the one copy.
+//! The trip of a part: `upstream` receives it, `mirror::follow` applies it to the window of its stream and wakes who
+//! waits for it, `http` sends it to each of them from the one copy.
 //!
 //! What viewers were given keeps its bytes: when a stream moves to another server, its window goes on, and a server
 //! with a lower epoch than one that was heard is refused.

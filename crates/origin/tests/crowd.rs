@@ -6,20 +6,16 @@ use std::sync::Arc;
 
 use support::broadcast::{self, AUDIO, FIRST, VIDEO};
 use support::client::Viewer;
+use support::metrics::Metrics;
 use support::server::TestServer;
-use support::{TestOrigin, eventually, own, registry};
+use support::{TestOrigin, own, registry};
 use tokio::task::JoinSet;
 
 const VIEWERS: usize = 500;
 
 #[tokio::test]
 async fn one_part_releases_five_hundred_and_one_watch_serves_them_all() {
-    let metrics = headwater_runtime::telemetry::start_metrics().unwrap();
-    let metric = |name: &str| {
-        let rendered = metrics.render();
-        let line = rendered.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        line.map_or(0.0, |value| value.parse::<f64>().unwrap())
-    };
+    let metrics = Metrics::start();
     let (registry, server) = (registry(), TestServer::start().await);
     let epoch = own(&registry, server.address, broadcast::id(0)).await;
     server.open(broadcast::opening(broadcast::id(0), epoch, FIRST), [broadcast::period(FIRST)]);
@@ -28,7 +24,7 @@ async fn one_part_releases_five_hundred_and_one_watch_serves_them_all() {
     let viewer = Viewer::http2(origin.address);
     viewer.text("/demo/720p/index.m3u8").await;
     viewer.text("/demo/audio/index.m3u8").await;
-    let rendered = metric("headwater_origin_playlist_renders_total");
+    let rendered = metrics.value("headwater_origin_playlist_renders_total");
 
     let mut blocked = JoinSet::new();
     for _ in 0..VIEWERS {
@@ -36,21 +32,18 @@ async fn one_part_releases_five_hundred_and_one_watch_serves_them_all() {
         blocked.spawn(async move { viewer.text("/demo/720p/index.m3u8?_HLS_msn=102&_HLS_part=0").await });
     }
     let all = VIEWERS as f64;
-    eventually("all are blocked", async || {
-        (metric("headwater_origin_blocked_requests") == all).then_some(())
-    })
-    .await;
+    metrics.reach("headwater_origin_blocked_requests", all).await;
     // What another rendition gets releases nobody.
     server.play([broadcast::part(AUDIO, 102, 0, "a")]);
     viewer.text("/demo/audio/102.0.m4s").await;
-    assert_eq!(metric("headwater_origin_blocked_requests"), all);
+    assert_eq!(metrics.value("headwater_origin_blocked_requests"), all);
 
     server.play([broadcast::part(VIDEO, 102, 0, "a")]);
     let mut answers = blocked.join_all().await;
     assert!(answers[0].contains("URI=\"102.0.m4s\""), "{}", answers[0]);
     answers.dedup();
     assert_eq!((answers.len(), server.watches()), (1, 1));
-    assert_eq!(metric("headwater_origin_playlist_renders_total"), rendered + 1.0);
-    assert_eq!(metric("headwater_origin_blocked_requests"), 0.0);
-    assert_eq!(metric("headwater_origin_upstream_watches"), 1.0);
+    assert_eq!(metrics.value("headwater_origin_playlist_renders_total"), rendered + 1.0);
+    assert_eq!(metrics.value("headwater_origin_blocked_requests"), 0.0);
+    assert_eq!(metrics.value("headwater_origin_upstream_watches"), 1.0);
 }

@@ -68,7 +68,7 @@ impl Upstream {
                         servers.into_iter().map(|server| server.address).collect();
                 }
             }
-            Err(error) => debug!(%error, "the servers are not known anew"),
+            Err(error) => warn!(%error, "going on with the servers that are known"),
         }
     }
 
@@ -77,7 +77,7 @@ impl Upstream {
             Ok(Some(owner)) => Located::Owner(Owner { address: owner.address, broadcast: owner.broadcast }),
             Ok(None) => Located::Nobody,
             Err(error) => {
-                warn!(%error, "asking the servers instead of the registry");
+                debug!(%error, "asking the servers instead of the registry");
                 self.ask_servers(stream).await
             }
         }

@@ -1,8 +1,9 @@
 //! An origin on a free port, and servers that play what a test tells them to.
-#![allow(dead_code, reason = "every test binary uses a part of it")]
+#![allow(dead_code, clippy::unwrap_used, reason = "every test binary uses a part of it, and only tests do")]
 
 pub mod broadcast;
 pub mod client;
+pub mod metrics;
 pub mod server;
 
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use headwater_origin::Origin;
 use headwater_registry::{Claim, MemoryRegistry, Ownership, Registry, ServerId, ServerRecord, Ttls};
 use headwater_runtime::config::{self, Service};
 use headwater_runtime::readiness::Readiness;
+use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// A test that waits longer hangs.
@@ -21,7 +23,8 @@ pub const DEADLINE: Duration = Duration::from_secs(20);
 
 pub struct TestOrigin {
     pub address: SocketAddr,
-    _drain: DropGuard,
+    pub served: JoinHandle<std::io::Result<()>>,
+    pub drain: DropGuard,
 }
 
 impl TestOrigin {
@@ -30,8 +33,8 @@ impl TestOrigin {
         let config = config::load(Service::AllInOne, None, variables).unwrap().config;
         let origin = Origin::start(&config, registry, &Readiness::default()).await.unwrap();
         let (address, drain) = (origin.address(), CancellationToken::new());
-        tokio::spawn(origin.serve(drain.clone()));
-        Self { address, _drain: drain.drop_guard() }
+        let served = tokio::spawn(origin.serve(drain.clone()));
+        Self { address, served, drain: drain.drop_guard() }
     }
 }
 
