@@ -2,6 +2,8 @@
 
 SHELL := /bin/bash
 CARGO ?= cargo
+# Errors of tests say what happened by themselves; the way they took through tokio only hides it.
+export RUST_LIB_BACKTRACE = 0
 URL ?= rtmp://127.0.0.1:1935/live/demo
 
 .PHONY: run demo test test-rust test-browser lint fmt web setup setup-test bench compose-test audit clean

@@ -69,7 +69,9 @@ fn picture(pixels: &[u8], time: f64) -> Picture {
 async fn times(file: &str, stream: &str) -> Result<Vec<f64>> {
     let entries = ["-v", "error", "-select_streams", stream, "-show_entries", "frame=pts_time", "-of", "csv=p=0", file];
     let text = String::from_utf8(process::run("ffprobe", &entries).await?)?;
-    text.lines().map(|line| Ok(line.trim_end_matches(',').parse()?)).collect()
+    // Side data of a frame adds commas and empty lines.
+    let lines = text.lines().map(|line| line.trim_matches(',')).filter(|line| !line.is_empty());
+    lines.map(|line| line.parse().with_context(|| format!("the time {line}"))).collect()
 }
 
 /// Times at which a flash begins.

@@ -55,7 +55,7 @@ impl Plan {
 
     pub async fn start(self) -> Result<Stack> {
         let directory = tempfile::tempdir()?;
-        let redis = RedisServer::start().await;
+        let redis = RedisServer::start();
         let mut stack = Stack {
             rtmp_port: free_port()?,
             proxy: None,
@@ -65,7 +65,7 @@ impl Plan {
             redis,
             directory,
         };
-        stack.environment.insert("HEADWATER_REGISTRY_URL".into(), stack.redis.url());
+        stack.environment.insert("HEADWATER_REGISTRY_URL".into(), stack.redis.url_text());
         for number in 0..self.servers {
             stack.start_server(number)?;
         }

@@ -123,7 +123,6 @@ pub struct Media {
     pub reports: Vec<Attributes>,
     pub skipped: u64,
     pub ended: bool,
-    pub independent_segments: bool,
 }
 
 impl Media {
@@ -166,7 +165,7 @@ impl Media {
             }
             "EXT-X-MEDIA-SEQUENCE" => self.media_sequence = value.parse()?,
             "EXT-X-DISCONTINUITY-SEQUENCE" => self.discontinuity_sequence = value.parse()?,
-            "EXT-X-INDEPENDENT-SEGMENTS" => self.independent_segments = true,
+            "EXT-X-INDEPENDENT-SEGMENTS" => {}
             "EXT-X-MAP" => *map = get("URI")?,
             "EXT-X-DISCONTINUITY" => open.discontinuity = true,
             "EXT-X-GAP" => open.gap = true,

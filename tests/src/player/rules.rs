@@ -12,7 +12,6 @@ const ROUNDING: f64 = 2e-6;
 /// Rules for one playlist (RFC 8216bis).
 pub fn check(media: &Media) -> Result<()> {
     ensure!(media.version >= 9, "§8: delta updates and parts need version 9");
-    ensure!(media.independent_segments, "§4.4.2.1: every segment starts with a keyframe, so it must say so");
     ensure!(media.target_duration > 0, "§4.4.3.1: EXT-X-TARGETDURATION is required");
     ensure!(media.part_hold_back >= 3.0 * media.part_target - ROUNDING, "§4.4.3.8: PART-HOLD-BACK is too short");
     ensure!(media.ended != media.preload_hint.is_some(), "a hint is given exactly while there will be a next part");
