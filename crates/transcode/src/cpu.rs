@@ -29,7 +29,8 @@ impl Cpu {
 }
 
 fn used() -> Option<Duration> {
-    ticks(&std::fs::read_to_string("/proc/self/stat").ok()?).map(|ticks| Duration::from_millis(ticks * 1_000 / TICKS_PER_SECOND))
+    ticks(&std::fs::read_to_string("/proc/self/stat").ok()?)
+        .map(|ticks| Duration::from_millis(ticks * 1_000 / TICKS_PER_SECOND))
 }
 
 /// The name of the command may hold anything but ends with the last parenthesis.

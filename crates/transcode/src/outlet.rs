@@ -23,7 +23,11 @@ pub(crate) struct Way {
 
 enum Gate {
     /// One place for each rendition; what waits is bounded by how far the tracks of a period may drift apart.
-    Waiting { start: PeriodStart, renditions: Vec<Option<(Rendition, Bytes)>>, events: Vec<MediaEvent> },
+    Waiting {
+        start: PeriodStart,
+        renditions: Vec<Option<(Rendition, Bytes)>>,
+        events: Vec<MediaEvent>,
+    },
     Open,
 }
 
@@ -42,7 +46,10 @@ impl Way {
 impl Outlet {
     /// `start` is without its renditions, of which there will be `count`.
     pub(crate) fn new(start: PeriodStart, count: usize, way: Way) -> Self {
-        Self { gate: Mutex::new(Gate::Waiting { start, renditions: vec![None; count], events: Vec::new() }), way }
+        Self {
+            gate: Mutex::new(Gate::Waiting { start, renditions: vec![None; count], events: Vec::new() }),
+            way,
+        }
     }
 
     /// One rendition is known. `place` is its place among all.
@@ -53,7 +60,8 @@ impl Outlet {
         if renditions.iter().any(Option::is_none) {
             return Ok(());
         }
-        let Gate::Waiting { mut start, renditions, events } = std::mem::replace(&mut *gate, Gate::Open) else {
+        let Gate::Waiting { mut start, renditions, events } = std::mem::replace(&mut *gate, Gate::Open)
+        else {
             return Ok(());
         };
         start.renditions = renditions.into_iter().flatten().collect();

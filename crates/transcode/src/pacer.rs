@@ -232,7 +232,10 @@ mod tests {
     #[test]
     fn a_regular_source_passes_untouched() {
         for fps in [24, 25, 30, 50, 60] {
-            assert_eq!(times(&all(&mut pacer(ORIGIN, 0, 60), source(fps, 600))), source(fps, 600).collect::<Vec<_>>());
+            assert_eq!(
+                times(&all(&mut pacer(ORIGIN, 0, 60), source(fps, 600))),
+                source(fps, 600).collect::<Vec<_>>()
+            );
         }
     }
 
@@ -265,7 +268,12 @@ mod tests {
     #[test]
     fn a_lost_beginning_is_filled_with_the_first_picture() {
         let pace = pacer(ORIGIN, 7, 60).frame(SourceTime(4_500));
-        let numbers: Vec<_> = pace.new.iter().filter(|s| s.placement.cut == Cut::Segment).map(|s| s.placement.sequence.0).collect();
+        let numbers: Vec<_> = pace
+            .new
+            .iter()
+            .filter(|s| s.placement.cut == Cut::Segment)
+            .map(|s| s.placement.sequence.0)
+            .collect();
         assert_eq!((pace.new[0].time.0, pace.held.len()), (ORIGIN, 0));
         assert_eq!(numbers, [7, 8, 9]);
     }

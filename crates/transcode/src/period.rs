@@ -10,13 +10,13 @@ use crate::error::{Error, Result};
 use crate::fault::{Fault, Flow};
 use crate::outlet::{Outlet, Way};
 use crate::progress::Progress;
-use crate::video::{self, FrameRate, PictureFollower, Video};
+use crate::video::{self, Follower, FrameRate, Video};
 
 /// How far one track may fall behind the other, in source milliseconds, before it goes on without its source: more
 /// than interleaving and B-frames ever make, and less than a player has in store.
 const STALL_MS: u64 = 1_000;
 /// Composition offsets beyond this are damage; believed, they would stop the picture for as long as they say.
-const MAX_OFFSET_MS: u64 = 10_000;
+const MAX_OFFSET_MS: u32 = 10_000;
 /// How long the frames of a source that does not declare its frame rate are measured at most.
 const MEASURE_MS: u64 = 2_000;
 /// An AAC frame, rounded up: no segment of sound is empty when the sound reaches this far into it.
@@ -43,7 +43,7 @@ pub(crate) struct Running {
 enum Stage {
     /// The source does not say its frame rate; its first tags wait.
     Measuring(Vec<Tag>),
-    Tracks(Tracks),
+    Tracks(Box<Tracks>),
 }
 
 struct Tracks {
@@ -68,17 +68,17 @@ impl Running {
             None => Some(FrameRate::DEFAULT),
         };
         let stage = match declared {
-            Some(rate) => Stage::Tracks(Tracks::start(&period, grid, rate, &shop)?),
+            Some(rate) => Stage::Tracks(Box::new(Tracks::start(&period, grid, rate, &shop)?)),
             None => Stage::Measuring(Vec::new()),
         };
         Ok(Self { period, grid, shop, stage, newest: None })
     }
 
-    pub(crate) fn tag(&mut self, tag: Tag) -> Result<()> {
-        let shown = tag.presentation_time();
-        if shown.since(tag.time) > MAX_OFFSET_MS || tag.time.since(shown) > MAX_OFFSET_MS {
-            return Ok(());
+    pub(crate) fn tag(&mut self, mut tag: Tag) -> Result<()> {
+        if tag.composition_offset.unsigned_abs() > MAX_OFFSET_MS {
+            tag.composition_offset = 0;
         }
+        let shown = tag.presentation_time();
         let newest = self.newest.get_or_insert(Newest { first: shown, video: shown, audio: shown });
         newest.take(&tag);
         let newest = *newest;
@@ -109,7 +109,7 @@ impl Running {
         let times: Vec<_> = tags.iter().filter(|tag| tag.is_video()).map(Tag::presentation_time).collect();
         let tracks = Tracks::start(&self.period, self.grid, FrameRate::measured(&times), &self.shop)?;
         let mut newest = tags.first().map(|tag| tag.presentation_time()).map(Newest::from);
-        self.stage = Stage::Tracks(tracks);
+        self.stage = Stage::Tracks(Box::new(tracks));
         let Stage::Tracks(tracks) = &self.stage else { return Ok(()) };
         for tag in tags {
             if let Some(newest) = &mut newest {
@@ -141,7 +141,7 @@ impl Tracks {
             let track = plan.track(&outlet, progress, fault);
             (plan, track)
         });
-        let follower = sound.as_ref().map(|(_, track)| track.clone() as Arc<dyn PictureFollower>);
+        let follower = sound.as_ref().map(|(_, track)| track.clone() as Arc<dyn Follower>);
         let video = period.video.as_ref().map(|config| {
             let frame_rate = rate.capped(ladder.max_frame_rate);
             let plan = video::Plan { config, grid, origin: period.origin, frame_rate, rungs, ladder };
@@ -156,13 +156,17 @@ impl Tracks {
         match (tag.is_video(), &self.video, &self.audio) {
             (true, Some(video), audio) => {
                 video.tag(tag)?;
-                if let Some((audio, until)) = audio.as_ref().zip(newest.left_behind(newest.audio, newest.video)) {
+                if let Some((audio, until)) =
+                    audio.as_ref().zip(newest.left_behind(newest.audio, newest.video))
+                {
                     audio.stalled(until);
                 }
             }
             (false, video, Some(audio)) => {
                 audio.tag(tag)?;
-                if let Some((video, until)) = video.as_ref().zip(newest.left_behind(newest.video, newest.audio)) {
+                if let Some((video, until)) =
+                    video.as_ref().zip(newest.left_behind(newest.video, newest.audio))
+                {
                     video.stalled(until);
                 }
             }

@@ -30,7 +30,12 @@ pub(crate) enum Blame {
 
 impl Pipeline {
     /// Links the elements in a row and starts them. Errors that they report stop the worker.
-    pub(crate) fn start(name: &str, chain: &[gst::Element], blame: Blame, fault: &Arc<Fault>) -> Result<Self> {
+    pub(crate) fn start(
+        name: &str,
+        chain: &[gst::Element],
+        blame: Blame,
+        fault: &Arc<Fault>,
+    ) -> Result<Self> {
         let pipeline = gst::Pipeline::with_name(name);
         let failed = |what: String| Error::Build { pipeline: name.to_owned(), what };
         pipeline.add_many(chain).map_err(|error| failed(error.to_string()))?;
@@ -209,12 +214,14 @@ impl Tail {
     /// Tells the decoder before that it may pad its rows: otherwise it copies every picture.
     pub(crate) fn accept_padding(&self) {
         let Some(pad) = self.sink.static_pad("sink") else { return };
-        pad.add_probe(gst::PadProbeType::QUERY_DOWNSTREAM, |_, info| match info.query_mut().map(gst::QueryRef::view_mut) {
-            Some(gst::QueryViewMut::Allocation(query)) => {
-                query.add_allocation_meta::<gst_video::VideoMeta>(None);
-                gst::PadProbeReturn::Handled
+        pad.add_probe(gst::PadProbeType::QUERY_DOWNSTREAM, |_, info| {
+            match info.query_mut().map(gst::QueryRef::view_mut) {
+                Some(gst::QueryViewMut::Allocation(query)) => {
+                    query.add_allocation_meta::<gst_video::VideoMeta>(None);
+                    gst::PadProbeReturn::Handled
+                }
+                _ => gst::PadProbeReturn::Ok,
             }
-            _ => gst::PadProbeReturn::Ok,
         });
     }
 

@@ -84,7 +84,8 @@ impl Transcoder {
     /// # Errors
     /// As for [`Self::period`], also of what was given earlier.
     pub fn tag(&mut self, tag: Tag) -> Result<()> {
-        let running = self.running.as_mut().ok_or_else(|| Error::Protocol("a tag before any period".into()))?;
+        let running =
+            self.running.as_mut().ok_or_else(|| Error::Protocol("a tag before any period".into()))?;
         let time = tag.time;
         running.tag(tag)?;
         self.report(time)
@@ -121,7 +122,9 @@ impl Transcoder {
         let (before, rest) = (start.since(origin) / u64::from(self.settings.segment_ms), start.since(origin));
         if start < origin || rest % u64::from(self.settings.segment_ms) != 0 || before > first.0 {
             let (start, origin) = (start.0, origin.0);
-            return Err(Error::Protocol(format!("{start} ms is no segment boundary of a period from {origin} ms")));
+            return Err(Error::Protocol(format!(
+                "{start} ms is no segment boundary of a period from {origin} ms"
+            )));
         }
         Ok(Grid::resumed(origin, start, first, self.settings))
     }

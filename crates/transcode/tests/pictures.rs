@@ -1,5 +1,7 @@
 //! Real media through real pipelines.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 mod support;
 
 use headwater_hls::RenditionKind;
@@ -12,9 +14,11 @@ fn every_frame_comes_out_once_in_every_rendition() {
     let output = transcode(start(), source.events(0));
     output.check();
     assert_eq!(output.names(0), ["180p", "90p", "audio"]);
-    let times: Vec<_> = source.tags.iter().filter(|tag| tag.is_video()).map(|tag| tag.presentation_time().0).collect();
+    let times: Vec<_> =
+        source.tags.iter().filter(|tag| tag.is_video()).map(|tag| tag.presentation_time().0).collect();
     for name in output.video_names(0) {
-        let decoded: Vec<_> = output.decoded_times(0, &name).iter().map(|time| (time * 1_000.0).round() as u64).collect();
+        let decoded: Vec<_> =
+            output.decoded_times(0, &name).iter().map(|time| (time * 1_000.0).round() as u64).collect();
         assert_eq!(decoded, times, "{name}");
     }
     assert_eq!(output.periods[0].first_sequence.0, 1_000);
@@ -31,7 +35,8 @@ fn b_frames_are_shown_in_their_order() {
     assert!(source.tags.iter().any(|tag| tag.composition_offset > 0));
     let output = transcode(start(), source.events(0));
     output.check();
-    let mut times: Vec<_> = source.tags.iter().filter(|tag| tag.is_video()).map(|tag| tag.presentation_time().0).collect();
+    let mut times: Vec<_> =
+        source.tags.iter().filter(|tag| tag.is_video()).map(|tag| tag.presentation_time().0).collect();
     times.sort_unstable();
     assert_eq!(millis(&output.decoded_times(0, "180p")), times);
 }
@@ -58,7 +63,8 @@ fn every_chroma_format_and_depth_is_decoded() {
         output.check();
         assert_eq!(output.decoded_times(0, "180p").len(), 60, "{format}");
     }
-    let source = Source::ffmpeg(&format!("{} -c:v libx264rgb -preset ultrafast -g 30", picture("320x180", 30, 2)));
+    let source =
+        Source::ffmpeg(&format!("{} -c:v libx264rgb -preset ultrafast -g 30", picture("320x180", 30, 2)));
     assert_eq!(transcode(start(), source.events(0)).decoded_times(0, "180p").len(), 60);
 }
 
@@ -107,9 +113,14 @@ fn a_camera_that_is_switched_off_leaves_its_last_picture() {
 }
 
 #[test]
-fn a_source_that_says_no_frame_rate_is_measured() {
-    let source = Source::usual("320x180", 25, 3);
+fn a_source_that_says_no_sane_frame_rate_is_measured() {
+    let timing = "-bsf:v h264_metadata=tick_rate=900000";
+    let h264 = source::h264(25);
+    let source =
+        Source::ffmpeg(&format!("{} {} {h264} {timing} {}", picture("320x180", 25, 3), tone(3), source::AAC));
     let output = transcode(start(), source.events(0));
+    output.check();
+    assert_eq!(output.decoded_times(0, "180p").len(), 75);
     assert!(matches!(output.renditions(0)[0].kind, RenditionKind::Video { frame_rate: 25.0, .. }));
 }
 

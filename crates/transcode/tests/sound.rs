@@ -1,10 +1,12 @@
 //! Sound: alone, late, missing, and beside pictures.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 mod support;
 
 use headwater_hls::RenditionKind;
-use support::source::{AAC, h264, picture};
-use support::{Source, start, transcode};
+use support::source::{AAC, h264};
+use support::{Output, Source, start, transcode};
 
 #[test]
 fn sound_alone_is_a_broadcast() {
@@ -56,7 +58,8 @@ fn sound_that_stops_goes_on_as_silence() {
 #[test]
 fn mono_and_other_rates_become_stereo_at_48_khz() {
     for (rate, channels) in [(8_000, 1), (22_050, 2), (48_000, 1), (96_000, 2)] {
-        let sound = format!("-f lavfi -i sine=sample_rate={rate}:duration=3 -ac {channels} -ar {rate} -c:a aac -vn");
+        let sound =
+            format!("-f lavfi -i sine=sample_rate={rate}:duration=3 -ac {channels} -ar {rate} -c:a aac -vn");
         let mut source = Source::ffmpeg(&format!("{sound} -flags +global_header"));
         source.video = None;
         let output = transcode(start(), source.events(0));
@@ -75,10 +78,12 @@ fn flashes_and_beeps_stay_together() {
     let output = transcode(start(), source.events(0));
     output.check();
     for name in output.video_names(0) {
-        let flashes = rises(&brightness(&output.file(0, &name)));
-        let beeps = rises(&loudness(&output.file(0, "audio")));
+        let flashes = rises(&brightness(&output.file(0, &name)), start_of(&output, &name));
+        let beeps = rises(&loudness(&output.file(0, "audio")), start_of(&output, "audio"));
         assert_eq!((flashes.len(), beeps.len()), (6, 6), "{name}: {flashes:?} {beeps:?}");
         for (flash, beep) in flashes.iter().zip(&beeps) {
+            // 40 ms are allowed; the frame grid of the publisher's own encoder takes part of it.
+            println!("{name}: {flash} ms, {beep} ms");
             assert!(flash.abs_diff(*beep) <= 40, "{name}: {flash} ms, {beep} ms");
         }
     }
@@ -88,22 +93,31 @@ fn ends(times: &[f64]) -> (f64, f64) {
     (times[0], *times.last().unwrap())
 }
 
-/// Milliseconds from the origin where a value goes up.
-fn rises(values: &[f64]) -> Vec<u64> {
-    let loud: Vec<_> = values.iter().map(|value| *value > 0.2).collect();
-    let starts = (0..loud.len()).filter(|at| loud[*at] && (*at == 0 || !loud[*at - 1]));
-    starts.map(|at| at as u64).collect()
+/// Milliseconds of source time where a value goes up; `values` has one for each millisecond from `start` on.
+fn rises(values: &[f64], start: u64) -> Vec<u64> {
+    let is_high = |at: usize| values[at] > 0.2;
+    // A beep is a wave: silence is where there was nothing for a while.
+    let was_low = |at: usize| (at.saturating_sub(20)..at).all(|before| !is_high(before));
+    (0..values.len()).filter(|at| is_high(*at) && was_low(*at)).map(|at| start + at as u64).collect()
 }
 
-/// The mean brightness of the picture shown in each millisecond of source time from the origin.
+fn start_of(output: &Output, rendition: &str) -> u64 {
+    output.parts_of(0, rendition)[0].start.as_millis()
+}
+
+/// The mean brightness of the picture shown in each millisecond from the first picture on.
 fn brightness(file: &[u8]) -> Vec<f64> {
     let raw = support::output::decode(file, "-vf fps=1000,scale=1:1,format=gray -f rawvideo");
     raw.iter().map(|byte| f64::from(*byte) / 255.0).collect()
 }
 
-/// The loudest sample in each millisecond.
+/// The loudest sample in each millisecond from the first one on.
 fn loudness(file: &[u8]) -> Vec<f64> {
     let raw = support::output::decode(file, "-ac 1 -ar 48000 -f f32le");
-    let samples: Vec<f64> = raw.as_chunks().0.iter().map(|bytes| f64::from(f32::from_le_bytes(*bytes))).collect();
-    samples.chunks(48).map(|chunk| chunk.iter().fold(0.0, |loudest: f64, sample| loudest.max(sample.abs()))).collect()
+    let samples: Vec<f64> =
+        raw.as_chunks().0.iter().map(|bytes| f64::from(f32::from_le_bytes(*bytes))).collect();
+    samples
+        .chunks(48)
+        .map(|chunk| chunk.iter().fold(0.0, |loudest: f64, sample| loudest.max(sample.abs())))
+        .collect()
 }

@@ -138,7 +138,8 @@ mod tests {
     #[test]
     fn rounded_timestamps_make_no_seam() {
         let mut clock = AudioClock::new(BlockNumber(0));
-        let blocks: Vec<_> = (0..100).flat_map(|n| clock.sound((n * 1_024 * 1_000 / 48_000) * MS, &tone(1_024))).collect();
+        let blocks: Vec<_> =
+            (0..100).flat_map(|n| clock.sound((n * 1_024 * 1_000 / 48_000) * MS, &tone(1_024))).collect();
         assert_eq!(blocks.len(), 100);
         assert!(heard(&blocks).iter().all(|heard| *heard));
     }

@@ -62,7 +62,8 @@ impl Line {
 impl Drain for Line {
     fn sample(&self, sample: &gst::Sample) -> Flow {
         let (Some(time), Some(buffer)) = (running_time(sample), sample.buffer()) else { return Ok(()) };
-        let bytes = buffer.map_readable().map_err(|error| self.fault.fail(Error::Packaging(error.to_string())))?;
+        let bytes =
+            buffer.map_readable().map_err(|error| self.fault.fail(Error::Packaging(error.to_string())))?;
         let samples: Vec<f32> =
             bytes.as_chunks().0.iter().map(|sample: &[u8; 4]| f32::from_le_bytes(*sample)).collect();
         let mut state = self.lock();

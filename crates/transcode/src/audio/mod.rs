@@ -19,12 +19,12 @@ use crate::progress::Progress;
 use crate::stall;
 use clock::{AudioClock, BlockNumber, CHANNELS, RATE};
 use line::Line;
-pub(crate) use track::Track;
+pub(crate) use track::{Pace, Track};
 
 /// AAC frames that wait for the decoder, and blocks that wait for the encoder: a second and a half.
 const ROOM: u64 = 64;
 
-/// The audio side of a period. The parts stop in the order in which they are declared, against the stream.
+/// The audio side of a period. Dropped, it stops as it is declared: the decoder before the encoder that it feeds.
 pub(crate) struct Audio {
     feed: Feed,
     decoded: Tail,
@@ -43,13 +43,16 @@ pub(crate) struct Plan {
     pub(crate) bitrate: u32,
     /// Among the period's renditions.
     pub(crate) place: usize,
-    pub(crate) pace: track::Pace,
+    pub(crate) pace: Pace,
 }
 
-pub(crate) use track::Pace;
-
 impl Plan {
-    pub(crate) fn track(&self, outlet: &Arc<Outlet>, progress: &Arc<Progress>, fault: &Arc<Fault>) -> Arc<Track> {
+    pub(crate) fn track(
+        &self,
+        outlet: &Arc<Outlet>,
+        progress: &Arc<Progress>,
+        fault: &Arc<Fault>,
+    ) -> Arc<Track> {
         Arc::new(Track::new(self, outlet, progress, fault))
     }
 
@@ -73,7 +76,8 @@ impl Audio {
             encoded.element(),
         ];
         let encoder = Pipeline::start("audio encoding", &chain, Blame::Worker, fault)?;
-        let line = Arc::new(Line::new(AudioClock::new(plan.first_block()), plan.first_block(), blocks, fault));
+        let line =
+            Arc::new(Line::new(AudioClock::new(plan.first_block()), plan.first_block(), blocks, fault));
         let feed = Feed::new("audio input", Some(&source_caps(&plan.config)?), ROOM, fault);
         let decoded = Tail::new("audio decoder's output", line.clone(), fault);
         let decoder = element("avdec_aac", "audio decoder")?;

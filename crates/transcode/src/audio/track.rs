@@ -15,7 +15,7 @@ use crate::fault::{Fault, Flow};
 use crate::outlet::Outlet;
 use crate::pipeline::Drain;
 use crate::progress::{Meter, Progress};
-use crate::video::PictureFollower;
+use crate::video::Follower;
 
 /// The name of the rendition.
 const NAME: &str = "audio";
@@ -56,7 +56,9 @@ struct State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Encoder {
     /// One frame of priming: an AAC frame is heard one frame after it is decoded. What follows is this block.
-    Priming { then: BlockNumber },
+    Priming {
+        then: BlockNumber,
+    },
     Block(BlockNumber),
 }
 
@@ -69,7 +71,12 @@ enum Limit {
 }
 
 impl Track {
-    pub(super) fn new(plan: &Plan, outlet: &Arc<Outlet>, progress: &Arc<Progress>, fault: &Arc<Fault>) -> Self {
+    pub(super) fn new(
+        plan: &Plan,
+        outlet: &Arc<Outlet>,
+        progress: &Arc<Progress>,
+        fault: &Arc<Fault>,
+    ) -> Self {
         let state = State {
             encoder: Encoder::Priming { then: plan.first_block() },
             cutter: Cutter::audio(plan.grid),
@@ -185,7 +192,7 @@ impl State {
     }
 }
 
-impl PictureFollower for Track {
+impl Follower for Track {
     fn reached(&self, sequence: MediaSequence) -> Flow {
         let mut state = self.lock();
         match state.limit {

@@ -95,7 +95,8 @@ mod imp {
             let scaler = Scaler::new(in_info, out_info);
             let made = scaler.is_some();
             *self.scaler.lock().unwrap_or_else(PoisonError::into_inner) = scaler;
-            made.then_some(()).ok_or_else(|| gst::loggable_error!(gst::CAT_RUST, "libswscale refused the formats"))
+            made.then_some(())
+                .ok_or_else(|| gst::loggable_error!(gst::CAT_RUST, "libswscale refused the formats"))
         }
 
         fn transform_frame(

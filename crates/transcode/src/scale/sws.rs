@@ -4,8 +4,8 @@ use std::ffi::{CStr, c_char, c_double, c_int, c_void};
 use std::ptr::{NonNull, null, null_mut};
 
 use gst_video::VideoFormat::{self, *};
-use gst_video::{VideoFrameRef, VideoInfo};
 use gst_video::prelude::*;
+use gst_video::{VideoFrameRef, VideoInfo};
 
 /// Every format that an H.264 decoder gives, with libavutil's name for it. The planes of both are in the same order.
 const FORMATS: [(VideoFormat, &CStr); 15] = [
@@ -138,7 +138,15 @@ impl Scaler {
         // plane of its format at its stride, and the target is mapped for writing and borrowed exclusively.
         // libswscale reads and writes within the rows (`tests` holds it to that for the target).
         let written = unsafe {
-            sws_scale(self.context.as_ptr(), from.as_ptr(), from_strides.as_ptr(), 0, rows, to.as_ptr(), to_strides.as_ptr())
+            sws_scale(
+                self.context.as_ptr(),
+                from.as_ptr(),
+                from_strides.as_ptr(),
+                0,
+                rows,
+                to.as_ptr(),
+                to_strides.as_ptr(),
+            )
         };
         written >= 0
     }
@@ -219,7 +227,10 @@ mod tests {
                     let source = VideoInfo::builder(format, width, height).build().unwrap();
                     let target = VideoInfo::builder(I420, to_width, to_height).build().unwrap();
                     let bytes = scaled(&source, &target, 0x30);
-                    assert!(bytes[target.size()..].iter().all(|b| *b == MARK), "{format:?} {width} -> {to_width}");
+                    assert!(
+                        bytes[target.size()..].iter().all(|b| *b == MARK),
+                        "{format:?} {width} -> {to_width}"
+                    );
                 }
             }
         }

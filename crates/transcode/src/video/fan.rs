@@ -49,7 +49,9 @@ struct State {
 /// The newest picture.
 enum Picture {
     /// None yet, since the access unit of this time.
-    Awaited { since: Option<SourceTime> },
+    Awaited {
+        since: Option<SourceTime>,
+    },
     Decoded(gst::Buffer),
 }
 
@@ -137,7 +139,9 @@ impl Fan {
 
 impl Drain for Fan {
     fn sample(&self, sample: &gst::Sample) -> Flow {
-        let (Some(time), Some(caps), Some(picture)) = (running_time(sample), sample.caps(), sample.buffer_owned()) else {
+        let (Some(time), Some(caps), Some(picture)) =
+            (running_time(sample), sample.caps(), sample.buffer_owned())
+        else {
             self.progress.dropped();
             return Ok(());
         };

@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use gst::prelude::*;
-use headwater_media::{AvcConfig, Cutter, Fitted, Grid, Ladder, MediaSequence, MediaTime, SourceTime, Sps, Tag};
+use headwater_media::{
+    AvcConfig, Cutter, Fitted, Grid, Ladder, MediaSequence, MediaTime, SourceTime, Sps, Tag,
+};
 
 use crate::error::{Error, Result};
 use crate::fault::{Fault, Flow};
@@ -20,15 +22,15 @@ use crate::progress::Progress;
 use crate::stall;
 
 use encoder::{Encoder, Settings};
-use fan::{Branch, Fan, Follower};
-pub(crate) use fan::Follower as PictureFollower;
+pub(crate) use fan::Follower;
+use fan::{Branch, Fan};
 pub(crate) use rate::FrameRate;
 
 /// Access units that wait for the decoder. Half a second, so that a publisher's burst is taken in while memory and
 /// the time to flush stay small.
 const ROOM: u64 = 16;
 
-/// The video side of a period. The parts stop in the order in which they are declared, against the stream.
+/// The video side of a period. Dropped, it stops as it is declared: the decoder before the encoders that it feeds.
 pub(crate) struct Video {
     feed: Feed,
     tail: Tail,

@@ -30,7 +30,8 @@ impl FrameRate {
     pub(crate) fn measured(times: &[SourceTime]) -> Self {
         let mut times: Vec<_> = times.iter().map(|time| time.0).collect();
         times.sort_unstable();
-        let mut gaps: Vec<_> = times.windows(2).map(|pair| pair[1] - pair[0]).filter(|gap| *gap > 0).collect();
+        let mut gaps: Vec<_> =
+            times.windows(2).map(|pair| pair[1] - pair[0]).filter(|gap| *gap > 0).collect();
         gaps.sort_unstable();
         // The middle half: neither a hiccup nor a doubled frame counts, and the mean sees through the rounding.
         let middle = &gaps[gaps.len() / 4..gaps.len() - gaps.len() / 4];
@@ -69,7 +70,9 @@ impl FrameRate {
         let ntsc = (rate * 1.001).round();
         match () {
             () if (rate - whole).abs() < 0.002 => Self { numerator: whole as u32, denominator: 1 },
-            () if (rate - ntsc / 1.001).abs() < 0.002 => Self { numerator: ntsc as u32 * 1_000, denominator: 1_001 },
+            () if (rate - ntsc / 1.001).abs() < 0.002 => {
+                Self { numerator: ntsc as u32 * 1_000, denominator: 1_001 }
+            }
             () => Self { numerator: (rate * 1_000.0).round() as u32, denominator: 1_000 },
         }
     }

@@ -117,7 +117,8 @@ impl Track {
 
     fn announce(&self, caps: &gst::CapsRef) -> Flow {
         let record = caps.structure(0).and_then(|caps| caps.get::<gst::Buffer>("codec_data").ok());
-        let record = record.and_then(|record| record.map_readable().ok().map(|bytes| Bytes::copy_from_slice(&bytes)));
+        let record =
+            record.and_then(|record| record.map_readable().ok().map(|bytes| Bytes::copy_from_slice(&bytes)));
         let record = record.ok_or_else(|| self.confused("gave no configuration"))?;
         let config = AvcConfig::parse(&record).map_err(|error| self.confused(&error.to_string()))?;
         let Fitted { name, width, height, bitrate } = self.rung.clone();

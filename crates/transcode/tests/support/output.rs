@@ -37,10 +37,28 @@ impl Output {
                 Report::Event(MediaEvent::SegmentEnd { rendition, sequence }) => {
                     output.ended.push((rendition.to_string(), sequence.0));
                 }
-                Report::Event(MediaEvent::Part { rendition, sequence, index, start, duration, independent, bytes }) => {
-                    let period = output.periods.len().checked_sub(1).expect("a period starts before its parts");
+                Report::Event(MediaEvent::Part {
+                    rendition,
+                    sequence,
+                    index,
+                    start,
+                    duration,
+                    independent,
+                    bytes,
+                }) => {
+                    let period =
+                        output.periods.len().checked_sub(1).expect("a period starts before its parts");
                     let (rendition, sequence, index) = (rendition.to_string(), sequence.0, index.0);
-                    output.parts.push(Part { period, rendition, sequence, index, start, duration, independent, bytes });
+                    output.parts.push(Part {
+                        period,
+                        rendition,
+                        sequence,
+                        index,
+                        start,
+                        duration,
+                        independent,
+                        bytes,
+                    });
                 }
                 Report::Event(MediaEvent::BroadcastEnd) => panic!("a worker does not end a broadcast"),
             }
@@ -69,7 +87,8 @@ impl Output {
     /// Init segment and every part: a file.
     pub fn file(&self, period: usize, rendition: &str) -> Vec<u8> {
         let inits = &self.periods[period].renditions;
-        let (_, init) = inits.iter().find(|(known, _)| known.id.as_str() == rendition).expect("it has an init segment");
+        let (_, init) =
+            inits.iter().find(|(known, _)| known.id.as_str() == rendition).expect("it has an init segment");
         let parts = self.parts_of(period, rendition).into_iter().flat_map(|part| part.bytes.to_vec());
         init.iter().copied().chain(parts).collect()
     }
@@ -100,15 +119,36 @@ impl Output {
         assert!(!parts.is_empty(), "{name} has no parts");
         for pair in parts.windows(2) {
             let (part, next) = (pair[0], pair[1]);
-            assert_eq!(part.start + part.duration, next.start, "{name} {}.{} has a seam", part.sequence, part.index);
+            assert_eq!(
+                part.start + part.duration,
+                next.start,
+                "{name} {}.{} has a seam",
+                part.sequence,
+                part.index
+            );
             let follows = (part.sequence, part.index + 1) == (next.sequence, next.index);
             let begins = (part.sequence + 1, 0) == (next.sequence, next.index);
-            assert!(follows || begins, "{name}: {}.{} after {}.{}", next.sequence, next.index, part.sequence, part.index);
+            assert!(
+                follows || begins,
+                "{name}: {}.{} after {}.{}",
+                next.sequence,
+                next.index,
+                part.sequence,
+                part.index
+            );
             assert!((1..=351_000).contains(&part.duration.0), "{name}: a part of {}", part.duration);
         }
         for part in parts {
-            assert!(part.independent || part.index > 0, "{name} {} does not begin with a keyframe", part.sequence);
-            assert!(self.ended.contains(&(name.to_owned(), part.sequence)), "{name} {} has no end", part.sequence);
+            assert!(
+                part.independent || part.index > 0,
+                "{name} {} does not begin with a keyframe",
+                part.sequence
+            );
+            assert!(
+                self.ended.contains(&(name.to_owned(), part.sequence)),
+                "{name} {} has no end",
+                part.sequence
+            );
         }
     }
 
@@ -124,7 +164,13 @@ impl Output {
             assert_eq!(numbers(&pair[0]), numbers(&pair[1]), "{} and {}", pair[0], pair[1]);
         }
         for pair in self.video_names(period).windows(2) {
-            assert_eq!(self.cuts(period, &pair[0]), self.cuts(period, &pair[1]), "{} and {}", pair[0], pair[1]);
+            assert_eq!(
+                self.cuts(period, &pair[0]),
+                self.cuts(period, &pair[1]),
+                "{} and {}",
+                pair[0],
+                pair[1]
+            );
         }
     }
 

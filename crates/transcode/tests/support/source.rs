@@ -38,7 +38,8 @@ impl Source {
         let mut at = 9 + 4;
         while let Some(header) = file.get(at..at + 11) {
             let number = |bytes: &[u8]| bytes.iter().fold(0usize, |sum, byte| sum << 8 | usize::from(*byte));
-            let (length, time) = (number(&header[1..4]), number(&header[4..7]) | usize::from(header[7]) << 24);
+            let (length, time) =
+                (number(&header[1..4]), number(&header[4..7]) | usize::from(header[7]) << 24);
             source.message(header[0], SourceTime(time as u64), &file.slice(at + 11..at + 11 + length));
             at += 11 + length + 4;
         }

@@ -1,0 +1,75 @@
+//! DESIGN §4: the timeline is a pure function of the source.
+
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+mod support;
+
+use headwater_media::{MediaSequence, SourceTime};
+use support::source::{self, picture, tone};
+use support::{Output, Source, resume, start, transcode};
+
+/// From the boundary on, the producer that starts later makes the same as the one that saw everything.
+fn check(source: &Source, segments: u64) {
+    let boundary = SourceTime(source.origin().0 + segments * 2_000);
+    let sequence = 1_000 + segments;
+    let whole = transcode(start(), source.events(0));
+    let late = transcode(resume(boundary, MediaSequence(sequence)), source.replay(0, boundary));
+    whole.check();
+    late.check();
+    assert_eq!(whole.periods, late.periods, "same renditions, same init segments");
+    for name in whole.names(0) {
+        let rest: Vec<_> =
+            whole.cuts(0, &name).into_iter().filter(|(number, ..)| *number >= sequence).collect();
+        assert!(!rest.is_empty());
+        assert_eq!(late.cuts(0, &name), rest, "{name}");
+        assert_eq!(late.stored_times(0, &name), times_from(&whole, &name, boundary), "{name}");
+    }
+}
+
+fn times_from(output: &Output, name: &str, boundary: SourceTime) -> Vec<f64> {
+    let times = output.stored_times(0, name);
+    times.into_iter().filter(|time| time * 1_000.0 >= boundary.0 as f64 - 0.01).collect()
+}
+
+#[test]
+fn a_producer_that_starts_at_a_keyframe_on_the_boundary() {
+    check(&Source::usual("320x180", 30, 7).later(90_000), 2);
+}
+
+#[test]
+fn a_producer_that_starts_before_the_boundary() {
+    let h264 = "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -g 75 -bf 2";
+    let source = format!("{} {} {h264} {}", picture("320x180", 25, 9), tone(9), source::AAC);
+    check(&Source::ffmpeg(&source), 2);
+}
+
+#[test]
+fn a_rate_that_does_not_fit_into_seconds() {
+    let h264 = "-c:v libx264 -preset ultrafast -tune zerolatency -pix_fmt yuv420p -g 45";
+    let picture = "-f lavfi -i testsrc2=size=320x180:rate=30000/1001:duration=8";
+    check(&Source::ffmpeg(&format!("{picture} {} {h264} {}", tone(8), source::AAC)), 3);
+}
+
+#[test]
+fn a_source_of_two_frames_a_second() {
+    check(&Source::usual("320x180", 2, 8), 2);
+}
+
+#[test]
+fn a_camera_that_is_off_across_the_boundary() {
+    let source = Source::usual("320x180", 30, 8);
+    check(&source.filtered(|tag| !tag.is_video() || !(3_200..5_100).contains(&tag.time.0)), 2);
+}
+
+#[test]
+fn sound_that_is_missing_across_the_boundary() {
+    let source = Source::usual("320x180", 30, 8);
+    check(&source.filtered(|tag| tag.is_video() || !(2_200..5_100).contains(&tag.time.0)), 2);
+}
+
+#[test]
+fn pictures_alone_and_sound_alone() {
+    let source = Source::usual("320x180", 30, 7);
+    check(&source.clone().without_audio(), 1);
+    check(&source.without_video(), 1);
+}
