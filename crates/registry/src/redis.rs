@@ -17,8 +17,9 @@
 //! restart of Redis: persistence may be off. Deleting a lease makes its server write it again; adding 1 to the `epoch`
 //! of a stream takes it away from its server.
 //!
-//! It needs Redis 6 or later (RESP3), and for an ACL user: `~P*`, `&Pevents`, and the commands `evalsha`, `script|load`,
-//! `hmget`, `ping`, `hello`, `info`, `client`, `subscribe`, and those in the scripts.
+//! It needs Redis 6 or later (RESP3). These rights of an ACL user suffice: `~P* &Pevents +@connection +info +subscribe
+//! +evalsha +script|load +hmget +hset +hget +hvals +hdel +zadd +zscore +zrangebyscore +zrem +get +set +incr +del +pexpire
+//! +publish +time`.
 
 mod connection;
 mod keys;

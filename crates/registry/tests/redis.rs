@@ -61,6 +61,24 @@ async fn epochs_grow_also_when_redis_lost_everything() {
 }
 
 #[tokio::test]
+async fn whoever_renews_first_after_redis_lost_everything_the_newest_owner_stays() {
+    let redis = Redis::start();
+    let (registry, raw) = (redis.with_defaults().await, redis.raw().await);
+    for id in [stream("newest-first"), stream("oldest-first")] {
+        let old = claimed(&registry, &id, "a").await;
+        let new = claim(&registry, &id, "b", Some(old.epoch)).await.ownership().clone();
+        raw.flushall::<()>(false).await.unwrap();
+        if id == stream("oldest-first") {
+            registry.renew(&id, &old).await.unwrap();
+        }
+        registry.renew(&id, &new).await.unwrap();
+        let fenced = registry.renew(&id, &old).await;
+        assert!(matches!(fenced, Err(RegistryError::Fenced { .. })), "{id}: {fenced:?}");
+        assert_eq!(registry.owner(&id).await.unwrap(), Some(new));
+    }
+}
+
+#[tokio::test]
 async fn what_somebody_else_left_is_named_and_costs_only_itself() {
     let redis = Redis::start();
     let (registry, raw) = (redis.with_defaults().await, redis.raw().await);
@@ -114,4 +132,30 @@ async fn a_password_is_used_and_never_told() {
     });
     let text = cause.await;
     assert!(text.contains(&address.to_string()) && !text.contains("hunter2"), "{text}");
+}
+
+#[tokio::test]
+async fn the_documented_rights_suffice() {
+    let redis = Redis::start();
+    let rights = "SETUSER hw on >secret ~headwater:* &headwater:events +@connection +info +subscribe \
+        +evalsha +script|load +hmget +hset +hget +hvals +hdel +zadd +zscore +zrangebyscore +zrem +get +set +incr \
+        +del +pexpire +publish +time";
+    redis
+        .raw()
+        .await
+        .custom::<(), _>(fred::cmd!("ACL"), rights.split(' ').collect::<Vec<_>>())
+        .await
+        .unwrap();
+    let url = format!("redis://hw:secret@{}", redis.server.address());
+    let registry = connect(RedisSettings::new(url.parse().unwrap())).await;
+    let mut watch = registry.watch();
+    let owner = Ownership { broadcast: Some(broadcast(1)), ..claimed(&registry, &stream("demo"), "a").await };
+    assert_eq!(next_change(&mut watch).await, RegistryEvent::OwnerChanged(stream("demo")));
+    registry.renew(&stream("demo"), &owner).await.unwrap();
+    registry.release(&stream("demo"), owner.epoch).await.unwrap();
+    assert_eq!(registry.owner(&stream("demo")).await.unwrap(), None);
+    registry.register_server(&record("a")).await.unwrap();
+    assert_eq!(registry.servers().await.unwrap(), [record("a")]);
+    registry.unregister_server(&server("a")).await.unwrap();
+    registry.ready().await.unwrap();
 }
