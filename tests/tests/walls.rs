@@ -39,9 +39,9 @@ const IO: [&str; 5] = ["tokio", "hyper", "tonic", "reqwest", "tracing-subscriber
 const IO_WORDS: [&str; 5] = ["std::net::Tcp", "std::fs", "SystemTime::now", "Instant::now", "std::env::var"];
 
 /// Licences that what we ship may have.
-const LICENCES: [&str; 12] = [
+const LICENCES: [&str; 13] = [
     "MIT", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "Zlib", "Unicode-3.0", "MPL-2.0", "CC0-1.0", "0BSD",
-    "CDLA-Permissive-2.0", "BSL-1.0",
+    "CDLA-Permissive-2.0", "BSL-1.0", "Unlicense",
 ];
 
 /// What this machine would build; other systems' packages need not be there.
