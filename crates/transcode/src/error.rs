@@ -18,6 +18,8 @@ pub enum Error {
     Element { element: String, message: String, of_source: bool },
     #[error("{element} did not move for {} s", limit.as_secs())]
     Frozen { element: String, limit: Duration },
+    #[error("nobody took the worker's output for {} s", limit.as_secs())]
+    Unheard { limit: Duration },
     #[error("{0}")]
     Packaging(String),
     #[error("the input ended without a word")]

@@ -22,11 +22,17 @@ impl From<Stopped> for gst::FlowError {
     }
 }
 
-#[derive(Default)]
 pub(crate) struct Fault {
     state: Mutex<State>,
     changed: Condvar,
     is_writing: AtomicBool,
+    patience: Duration,
+}
+
+impl Default for Fault {
+    fn default() -> Self {
+        Self::with_patience(PATIENCE)
+    }
 }
 
 #[derive(Default)]
@@ -38,6 +44,11 @@ enum State {
 }
 
 impl Fault {
+    fn with_patience(patience: Duration) -> Self {
+        let (state, changed, is_writing) = (Mutex::default(), Condvar::new(), AtomicBool::new(false));
+        Self { state, changed, is_writing, patience }
+    }
+
     /// Stops the worker; only the first error counts, the others are its consequences.
     pub(crate) fn fail(&self, error: Error) -> Stopped {
         let mut state = self.lock();
@@ -58,7 +69,7 @@ impl Fault {
     /// Waits until `done`, which looks at something whose changes are followed by [`Self::notify`]. An element that
     /// keeps it from happening for too long is taken for frozen.
     pub(crate) fn wait(&self, element: &str, done: impl Fn() -> bool) -> Flow {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.patience;
         let mut state = self.lock();
         loop {
             if !matches!(*state, State::None) {
@@ -69,13 +80,18 @@ impl Fault {
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                let is_writing = self.is_writing.load(SeqCst);
-                let element = if is_writing { "the reader of the worker's output" } else { element };
-                *state = State::Failed(Error::Frozen { element: element.to_owned(), limit: PATIENCE });
+                *state = State::Failed(self.standstill(element));
                 self.changed.notify_all();
                 return Err(Stopped);
             }
             state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn standstill(&self, element: &str) -> Error {
+        match self.is_writing.load(SeqCst) {
+            true => Error::Unheard { limit: self.patience },
+            false => Error::Frozen { element: element.to_owned(), limit: self.patience },
         }
     }
 
@@ -104,5 +120,43 @@ impl Fault {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::Ordering::SeqCst;
+
+    const BRIEF: Duration = Duration::from_millis(20);
+
+    #[test]
+    fn what_stands_still_is_named() {
+        let fault = Fault::with_patience(BRIEF);
+        assert_eq!(fault.wait("encoder 720p", || false), Err(Stopped));
+        assert!(fault.take().to_string().contains("encoder 720p"));
+    }
+
+    #[test]
+    fn a_reader_that_does_not_read_is_not_blamed_on_an_element() {
+        let fault = Fault::with_patience(BRIEF);
+        assert_eq!(fault.while_writing(|| fault.wait("encoder 720p", || false)), Err(Stopped));
+        assert!(matches!(fault.take(), Error::Unheard { .. }));
+    }
+
+    #[test]
+    fn a_wait_ends_with_what_it_waits_for_or_with_a_failure() {
+        let (fault, ready) = (Fault::default(), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| fault.wait("it", || ready.load(SeqCst)));
+            ready.store(true, SeqCst);
+            fault.notify();
+            assert_eq!(waiting.join().unwrap(), Ok(()));
+            let waiting = scope.spawn(|| fault.wait("it", || false));
+            fault.fail(Error::InputEnded);
+            fault.fail(Error::Unsupported("a consequence".into()));
+            assert_eq!(waiting.join().unwrap(), Err(Stopped));
+        });
+        assert!(matches!(fault.take(), Error::InputEnded));
     }
 }

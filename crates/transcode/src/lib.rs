@@ -3,7 +3,7 @@
 //! The trip of a picture: [`Transcoder::tag`] → `video::Video` (decoder) → `video::Fan` (paced by `pacer::Pacer`,
 //! placed by [`headwater_media::Cutter`]) → `video::Encoder`, one per rung → `video::Track` (packaged by
 //! [`headwater_hls::Packager`]) → `outlet::Outlet` → [`Sink`]. The trip of the sound: `audio::Audio` (decoder) →
-//! `audio::Line` (`audio::AudioClock`) → encoder → `audio::Track` → the same outlet.
+//! `audio::Line` (placed by `audio::AudioClock`) → encoder → `audio::Track` → the same outlet.
 //!
 //! What is shown when, and where it is cut, follows from the source's timestamps and the settings alone.
 

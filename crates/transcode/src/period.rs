@@ -24,7 +24,7 @@ const AUDIO_FRAME: MediaTime = MediaTime::from_millis(22);
 
 /// What is needed to make anything.
 #[derive(Clone)]
-pub(crate) struct Shop {
+pub(crate) struct Tools {
     pub(crate) ladder: Arc<Ladder>,
     pub(crate) way: Way,
     pub(crate) progress: Arc<Progress>,
@@ -35,7 +35,7 @@ pub(crate) struct Shop {
 pub(crate) struct Running {
     period: Period,
     grid: Grid,
-    shop: Shop,
+    tools: Tools,
     stage: Stage,
     newest: Option<Newest>,
 }
@@ -61,17 +61,17 @@ struct Newest {
 }
 
 impl Running {
-    pub(crate) fn start(period: Period, grid: Grid, shop: Shop) -> Result<Self> {
-        shop.progress.begin();
+    pub(crate) fn start(period: Period, grid: Grid, tools: Tools) -> Result<Self> {
+        tools.progress.begin();
         let declared = match &period.video {
             Some(record) => video::picture(record)?.frame_rate.and_then(FrameRate::declared),
             None => Some(FrameRate::DEFAULT),
         };
         let stage = match declared {
-            Some(rate) => Stage::Tracks(Box::new(Tracks::start(&period, grid, rate, &shop)?)),
+            Some(rate) => Stage::Tracks(Box::new(Tracks::start(&period, grid, rate, &tools)?)),
             None => Stage::Measuring(Vec::new()),
         };
-        Ok(Self { period, grid, shop, stage, newest: None })
+        Ok(Self { period, grid, tools, stage, newest: None })
     }
 
     pub(crate) fn tag(&mut self, mut tag: Tag) -> Result<()> {
@@ -82,9 +82,9 @@ impl Running {
         let newest = self.newest.get_or_insert(Newest { first: shown, video: shown, audio: shown });
         newest.take(&tag);
         let newest = *newest;
-        self.shop.progress.took(shown, tag.is_video());
+        self.tools.progress.took(shown, tag.is_video());
         match &mut self.stage {
-            Stage::Tracks(tracks) => tracks.tag(tag, newest).map_err(|_| self.shop.fault.take()),
+            Stage::Tracks(tracks) => tracks.tag(tag, newest).map_err(|_| self.tools.fault.take()),
             Stage::Measuring(tags) => {
                 tags.push(tag);
                 match is_measured(tags, newest) {
@@ -99,7 +99,7 @@ impl Running {
     pub(crate) fn finish(mut self) -> Result<Option<MediaSequence>> {
         self.begin()?;
         let Stage::Tracks(tracks) = &self.stage else { return Ok(None) };
-        tracks.finish(self.grid).map_err(|_| self.shop.fault.take())
+        tracks.finish(self.grid).map_err(|_| self.tools.fault.take())
     }
 
     /// Starts the tracks, if they still wait, with what waits for them.
@@ -107,14 +107,14 @@ impl Running {
         let Stage::Measuring(tags) = &mut self.stage else { return Ok(()) };
         let tags = std::mem::take(tags);
         let times: Vec<_> = tags.iter().filter(|tag| tag.is_video()).map(Tag::presentation_time).collect();
-        let tracks = Tracks::start(&self.period, self.grid, FrameRate::measured(&times), &self.shop)?;
+        let tracks = Tracks::start(&self.period, self.grid, FrameRate::measured(&times), &self.tools)?;
         let mut newest = tags.first().map(|tag| tag.presentation_time()).map(Newest::from);
         self.stage = Stage::Tracks(Box::new(tracks));
         let Stage::Tracks(tracks) = &self.stage else { return Ok(()) };
         for tag in tags {
             if let Some(newest) = &mut newest {
                 newest.take(&tag);
-                tracks.tag(tag, *newest).map_err(|_| self.shop.fault.take())?;
+                tracks.tag(tag, *newest).map_err(|_| self.tools.fault.take())?;
             }
         }
         Ok(())
@@ -127,8 +127,8 @@ fn is_measured(tags: &[Tag], newest: Newest) -> bool {
 }
 
 impl Tracks {
-    fn start(period: &Period, grid: Grid, rate: FrameRate, shop: &Shop) -> Result<Self> {
-        let Shop { ladder, way, progress, fault } = shop;
+    fn start(period: &Period, grid: Grid, rate: FrameRate, tools: &Tools) -> Result<Self> {
+        let Tools { ladder, way, progress, fault } = tools;
         let rungs = match &period.video {
             Some(record) => rungs(record, ladder)?,
             None => Vec::new(),

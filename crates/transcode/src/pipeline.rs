@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::fault::{Fault, Flow};
 
 /// Stopping takes 3 to 10 ms; what takes this long hangs, and is left to the end of the process.
-const STOP_LIMIT: Duration = Duration::from_secs(5);
+const STOP_LIMIT: Duration = Duration::from_secs(1);
 
 /// A running chain of elements. Stops when dropped.
 pub(crate) struct Pipeline {

@@ -8,7 +8,7 @@ use headwater_media::{Grid, Ladder, MediaSequence, Period, SegmentSettings, Sour
 use crate::error::{Error, Result};
 use crate::fault::Fault;
 use crate::outlet::Way;
-use crate::period::{Running, Shop};
+use crate::period::{Running, Tools};
 use crate::progress::{Progress, Stats};
 
 /// Source milliseconds between two reports on how the worker keeps up.
@@ -48,7 +48,7 @@ pub struct Transcoder {
     settings: SegmentSettings,
     next_sequence: MediaSequence,
     resume: Option<SourceTime>,
-    shop: Shop,
+    tools: Tools,
     running: Option<Running>,
     last_stats: Option<SourceTime>,
 }
@@ -63,9 +63,10 @@ impl Transcoder {
         })?;
         let fault = Arc::<Fault>::default();
         let way = Way::new(Arc::new(sink), fault.clone());
-        let shop = Shop { ladder: Arc::new(start.ladder), way, progress: Arc::<Progress>::default(), fault };
+        let tools =
+            Tools { ladder: Arc::new(start.ladder), way, progress: Arc::<Progress>::default(), fault };
         let (settings, next_sequence, resume) = (start.settings, start.first_sequence, start.resume);
-        Ok(Self { settings, next_sequence, resume, shop, running: None, last_stats: None })
+        Ok(Self { settings, next_sequence, resume, tools, running: None, last_stats: None })
     }
 
     /// Ends the period before, and begins this one.
@@ -75,7 +76,7 @@ impl Transcoder {
     pub fn period(&mut self, period: Period) -> Result<()> {
         self.end_period()?;
         let grid = self.grid(period.origin)?;
-        self.running = Some(Running::start(period, grid, self.shop.clone())?);
+        self.running = Some(Running::start(period, grid, self.tools.clone())?);
         Ok(())
     }
 
@@ -96,7 +97,7 @@ impl Transcoder {
     /// # Errors
     /// What went wrong, once.
     pub fn check(&self) -> Result<()> {
-        self.shop.fault.check().map_err(|_| self.shop.fault.take())
+        self.tools.fault.check().map_err(|_| self.tools.fault.take())
     }
 
     /// No more media: everything comes out.
@@ -135,14 +136,14 @@ impl Transcoder {
             return Ok(());
         }
         self.last_stats = Some(now);
-        let stats = Report::Stats(self.shop.progress.stats());
-        self.shop.way.send(stats).map_err(|_| self.shop.fault.take())
+        let stats = Report::Stats(self.tools.progress.stats());
+        self.tools.way.send(stats).map_err(|_| self.tools.fault.take())
     }
 }
 
 impl Drop for Transcoder {
     /// Wakes every thread that waits for another, so that the pipelines stop at once.
     fn drop(&mut self) {
-        self.shop.fault.fail(Error::InputEnded);
+        self.tools.fault.fail(Error::InputEnded);
     }
 }

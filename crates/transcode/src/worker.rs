@@ -1,6 +1,8 @@
 //! The worker as a process: length-prefixed messages in, length-prefixed messages out.
 
+use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,7 +28,9 @@ type Message = io::Result<Option<v1::WorkerInput>>;
 /// The whole life of a worker process: standard input in, standard output out. The exit code is 0 when the server ended
 /// it.
 pub fn main() -> ExitCode {
-    match run(io::stdin(), io::stdout()) {
+    // Not `Stdout` itself, which looks for line ends in everything.
+    let output = io::stdout().as_fd().try_clone_to_owned().map(File::from).map_err(Error::Output);
+    match output.and_then(|output| run(io::stdin(), output)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // The server logs what comes on standard error.
@@ -42,19 +46,19 @@ pub fn main() -> ExitCode {
 /// The caller exits with a code other than 0 after an error: threads may be left that can't be stopped.
 ///
 /// # Errors
-/// What ended the work: everything in [`Error`] except [`Error::InputEnded`] was also told to the server.
+/// What ended the work. The server was told, unless its end of a pipe is what is missing.
 pub fn run(input: impl Read + Send + 'static, output: impl Write + Send + 'static) -> Result<()> {
     let output = Output { writer: Arc::new(Mutex::new(output)), cpu: Arc::new(Mutex::new(Cpu::new())) };
     let (sender, messages) = sync_channel(ROOM);
     std::thread::spawn(move || read(input, &sender));
-    match work(&messages, &output) {
-        Ok(()) => output.send(output::Message::Finished(output::Finished {})),
-        Err(error) => {
-            // The server may be gone: then nobody needs to know.
-            let _ = output.send(output::Message::Failed(failure(&error)));
-            Err(error)
-        }
+    let result = work(&messages, &output);
+    match &result {
+        Ok(()) => output.send(output::Message::Finished(output::Finished {}))?,
+        // Nobody listens any more.
+        Err(Error::InputEnded | Error::Output(_) | Error::Unheard { .. }) => {}
+        Err(error) => output.send(output::Message::Failed(failure(error)))?,
     }
+    result
 }
 
 fn work<W: Write + Send + 'static>(messages: &Receiver<Message>, output: &Output<W>) -> Result<()> {

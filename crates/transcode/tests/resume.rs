@@ -6,7 +6,7 @@ mod support;
 
 use headwater_media::{MediaSequence, SourceTime};
 use support::source::{self, picture, tone};
-use support::{Output, Source, resume, start, transcode};
+use support::{Output, Source, attempt, resume, start, transcode};
 
 /// From the boundary on, the producer that starts later makes the same as the one that saw everything.
 fn check(source: &Source, segments: u64) {
@@ -72,4 +72,13 @@ fn pictures_alone_and_sound_alone() {
     let source = Source::usual("320x180", 30, 7);
     check(&source.clone().without_audio(), 1);
     check(&source.without_video(), 1);
+}
+
+#[test]
+fn a_start_that_is_no_boundary_is_refused() {
+    let source = Source::usual("320x180", 30, 1);
+    for (time, sequence) in [(source.origin().0 + 2_001, 1_001), (source.origin().0 + 4_000, 1)] {
+        let (result, _) = attempt(resume(SourceTime(time), MediaSequence(sequence)), source.events(0));
+        assert!(result.unwrap_err().to_string().contains("boundary"));
+    }
 }
