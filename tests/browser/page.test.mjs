@@ -63,13 +63,19 @@ test('quality is chosen by hand and then automatically again', async () => {
     await reaches(page, 'live');
     const levels = await page.evaluate(() => window.headwater.levels.map(({ index, height }) => ({ index, height })));
     assert.deepEqual(levels.map(({ height }) => height).sort((a, b) => b - a), [360, 180]);
-    for (const height of [180, 360]) {
+    const menu = async () => {
+      // The bar hides while nobody touches the page.
+      await page.mouse.move(600, 300);
+      await page.mouse.move(640, 360);
       await page.locator('#quality').click();
+    };
+    for (const height of [180, 360]) {
+      await menu();
       await page.getByRole('menuitemradio', { name: new RegExp(`${height}`) }).click();
       await until(`${height} lines on the screen`, async () => (await stats(page)).height === height);
       assert.equal(await page.evaluate(() => window.headwater.auto), false);
     }
-    await page.locator('#quality').click();
+    await menu();
     await page.getByRole('menuitemradio', { name: /Auto/ }).click();
     assert.equal(await page.evaluate(() => window.headwater.auto), true);
     const { errors, lastError } = await stats(page);

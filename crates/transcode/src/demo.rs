@@ -51,7 +51,8 @@ pub fn start(picture: Picture, take: impl FnMut(Tag) -> bool + Send + 'static) -
     gst::init().map_err(|error| failed(&error))?;
     let pipeline = gst::parse::launch(&description(picture)).map_err(|error| failed(&error))?;
     let bin = pipeline.downcast_ref::<gst::Bin>().expect("several elements make a pipeline");
-    let sink = bin.by_name("tags").and_downcast::<gst_app::AppSink>().expect("the description names an appsink");
+    let sink =
+        bin.by_name("tags").and_downcast::<gst_app::AppSink>().expect("the description names an appsink");
     let mut take = take;
     let callbacks = gst_app::AppSinkCallbacks::builder().new_sample(move |sink| {
         let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;

@@ -8,6 +8,7 @@
 //! What is shown when, and where it is cut, follows from the source's timestamps and the settings alone.
 
 mod audio;
+mod cast;
 mod cpu;
 pub mod demo;
 mod error;

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use headwater_hls::PeriodStart;
-use headwater_media::{Fitted, Grid, Ladder, MediaSequence, MediaTime, Period, SourceTime, Tag};
+use headwater_media::{Grid, Ladder, MediaSequence, MediaTime, Period, SourceTime, Tag};
 
 use crate::audio::{self, Audio, Pace};
-use crate::error::{Error, Result};
+use crate::cast::Cast;
+use crate::error::Result;
 use crate::fault::{Fault, Flow};
 use crate::outlet::{Outlet, Way};
 use crate::progress::Progress;
@@ -34,6 +35,7 @@ pub(crate) struct Tools {
 /// A period that is running.
 pub(crate) struct Running {
     period: Period,
+    cast: Cast,
     grid: Grid,
     tools: Tools,
     stage: Stage,
@@ -61,17 +63,17 @@ struct Newest {
 }
 
 impl Running {
-    pub(crate) fn start(period: Period, grid: Grid, tools: Tools) -> Result<Self> {
+    pub(crate) fn start(period: Period, cast: Cast, grid: Grid, tools: Tools) -> Result<Self> {
         tools.progress.begin();
         let declared = match &period.video {
             Some(record) => video::picture(record)?.frame_rate.and_then(FrameRate::declared),
             None => Some(FrameRate::DEFAULT),
         };
         let stage = match declared {
-            Some(rate) => Stage::Tracks(Box::new(Tracks::start(&period, grid, rate, &tools)?)),
+            Some(rate) => Stage::Tracks(Box::new(Tracks::start(&period, &cast, grid, rate, &tools)?)),
             None => Stage::Measuring(Vec::new()),
         };
-        Ok(Self { period, grid, tools, stage, newest: None })
+        Ok(Self { period, cast, grid, tools, stage, newest: None })
     }
 
     pub(crate) fn tag(&mut self, mut tag: Tag) -> Result<()> {
@@ -99,6 +101,9 @@ impl Running {
     pub(crate) fn finish(mut self) -> Result<Option<MediaSequence>> {
         self.begin()?;
         let Stage::Tracks(tracks) = &self.stage else { return Ok(None) };
+        if let (None, Some(video), Some(newest)) = (&self.period.video, &tracks.video, self.newest) {
+            video.stalled(newest.audio);
+        }
         tracks.finish(self.grid).map_err(|_| self.tools.fault.take())
     }
 
@@ -107,7 +112,8 @@ impl Running {
         let Stage::Measuring(tags) = &mut self.stage else { return Ok(()) };
         let tags = std::mem::take(tags);
         let times: Vec<_> = tags.iter().filter(|tag| tag.is_video()).map(Tag::presentation_time).collect();
-        let tracks = Tracks::start(&self.period, self.grid, FrameRate::measured(&times), &self.tools)?;
+        let rate = FrameRate::measured(&times);
+        let tracks = Tracks::start(&self.period, &self.cast, self.grid, rate, &self.tools)?;
         let mut newest = tags.first().map(|tag| tag.presentation_time()).map(Newest::from);
         self.stage = Stage::Tracks(Box::new(tracks));
         let Stage::Tracks(tracks) = &self.stage else { return Ok(()) };
@@ -127,24 +133,23 @@ fn is_measured(tags: &[Tag], newest: Newest) -> bool {
 }
 
 impl Tracks {
-    fn start(period: &Period, grid: Grid, rate: FrameRate, tools: &Tools) -> Result<Self> {
+    fn start(period: &Period, cast: &Cast, grid: Grid, rate: FrameRate, tools: &Tools) -> Result<Self> {
         let Tools { ladder, way, progress, fault } = tools;
-        let rungs = match &period.video {
-            Some(record) => rungs(record, ladder)?,
-            None => Vec::new(),
-        };
-        let count = rungs.len() + usize::from(period.audio.is_some());
+        let rungs = cast.pictures.clone();
+        let count = rungs.len() + usize::from(cast.sound);
         let outlet = Arc::new(Outlet::new(head(period, grid), count, way.clone()));
-        let pace = if period.video.is_some() { Pace::BehindPictures } else { Pace::Alone };
-        let sound = period.audio.clone().map(|config| {
+        let pace = if rungs.is_empty() { Pace::Alone } else { Pace::BehindPictures };
+        let sound = cast.sound.then(|| {
+            let config = period.audio.clone().unwrap_or(audio::SILENCE);
             let plan = audio::Plan { config, grid, bitrate: ladder.audio_bitrate, place: rungs.len(), pace };
             let track = plan.track(&outlet, progress, fault);
             (plan, track)
         });
         let follower = sound.as_ref().map(|(_, track)| track.clone() as Arc<dyn Follower>);
-        let video = period.video.as_ref().map(|config| {
+        let source = period.video.clone().map_or(video::Source::Black, video::Source::H264);
+        let video = (!rungs.is_empty()).then(|| {
             let frame_rate = rate.capped(ladder.max_frame_rate);
-            let plan = video::Plan { config, grid, origin: period.origin, frame_rate, rungs, ladder };
+            let plan = video::Plan { source, grid, origin: period.origin, frame_rate, rungs, ladder };
             Video::start(&plan, &outlet, follower, progress, fault)
         });
         let audio = sound.map(|(plan, track)| Audio::start(&plan, track, fault));
@@ -206,14 +211,6 @@ impl Newest {
 impl From<SourceTime> for Newest {
     fn from(first: SourceTime) -> Self {
         Self { first, video: first, audio: first }
-    }
-}
-
-fn rungs(record: &bytes::Bytes, ladder: &Ladder) -> Result<Vec<Fitted>> {
-    let picture = video::picture(record)?;
-    match ladder.renditions_for(picture.width, picture.height, picture.sample_aspect) {
-        rungs if rungs.is_empty() => Err(Error::Protocol("the ladder has no rungs".into())),
-        rungs => Ok(rungs),
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use headwater_hls::MediaEvent;
+use headwater_hls::{MediaEvent, Rendition};
 use headwater_media::{Grid, Ladder, MediaSequence, Period, SegmentSettings, SourceTime, Tag};
 
+use crate::cast::Cast;
 use crate::error::{Error, Result};
 use crate::fault::Fault;
 use crate::outlet::Way;
@@ -23,6 +24,8 @@ pub struct Start {
     pub first_sequence: MediaSequence,
     /// The segment boundary where the first period's output starts, when another producer made what is before it.
     pub resume: Option<SourceTime>,
+    /// What viewers of the broadcast know already: every period has these renditions.
+    pub kept: Vec<Rendition>,
 }
 
 /// What comes out of a worker.
@@ -48,6 +51,7 @@ pub struct Transcoder {
     settings: SegmentSettings,
     next_sequence: MediaSequence,
     resume: Option<SourceTime>,
+    cast: Cast,
     tools: Tools,
     running: Option<Running>,
     last_stats: Option<SourceTime>,
@@ -66,7 +70,8 @@ impl Transcoder {
         let tools =
             Tools { ladder: Arc::new(start.ladder), way, progress: Arc::<Progress>::default(), fault };
         let (settings, next_sequence, resume) = (start.settings, start.first_sequence, start.resume);
-        Ok(Self { settings, next_sequence, resume, tools, running: None, last_stats: None })
+        let cast = Cast::known(&start.kept);
+        Ok(Self { settings, next_sequence, resume, cast, tools, running: None, last_stats: None })
     }
 
     /// Ends the period before, and begins this one.
@@ -76,7 +81,8 @@ impl Transcoder {
     pub fn period(&mut self, period: Period) -> Result<()> {
         self.end_period()?;
         let grid = self.grid(period.origin)?;
-        self.running = Some(Running::start(period, grid, self.tools.clone())?);
+        self.cast = self.cast.follow(&period, &self.tools.ladder)?;
+        self.running = Some(Running::start(period, self.cast.clone(), grid, self.tools.clone())?);
         Ok(())
     }
 

@@ -108,6 +108,7 @@ fn start(message: input::Message) -> Result<Start> {
         ladder: start.ladder.ok_or_else(|| missing("ladder"))?.try_into().map_err(misread)?,
         first_sequence: MediaSequence(start.first_sequence),
         resume: start.resume_ms.map(SourceTime),
+        kept: start.kept.into_iter().map(TryInto::try_into).collect::<Result<_, _>>().map_err(misread)?,
     })
 }
 

@@ -6,7 +6,9 @@ mod support;
 
 use bytes::Bytes;
 use headwater_hls::RenditionKind;
+use headwater_media::MediaSequence;
 use headwater_media::{Tag, TagKind};
+use headwater_transcode::Start;
 use support::{Source, attempt, start, transcode};
 
 fn after(first: &Source, second: &Source) -> support::Output {
@@ -18,10 +20,29 @@ fn a_new_period_goes_on_with_the_next_number() {
     let output = after(&Source::usual("320x180", 30, 3), &Source::usual("160x90", 25, 3).later(60_000));
     output.check();
     assert_eq!(output.periods[1].first_sequence.0, 1_002);
-    let RenditionKind::Video { width, height, .. } = output.renditions(1)[0].kind else { panic!() };
-    assert_eq!((width, height), (160, 90));
     assert_eq!(output.decoded_times(0, "180p").len(), 90);
-    assert_eq!(output.decoded_times(1, "90p").len(), 75);
+    assert_eq!(output.decoded_times(1, "180p").len(), 75);
+}
+
+/// A playlist that viewers have must go on, whatever the publisher comes back with.
+#[test]
+fn renditions_stay_when_the_picture_gets_smaller_and_are_never_enlarged() {
+    let output = after(&Source::usual("320x180", 30, 2), &Source::usual("160x90", 25, 2).later(60_000));
+    output.check();
+    assert_eq!(output.names(1), output.names(0));
+    for rendition in output.renditions(1) {
+        let RenditionKind::Video { width, height, .. } = rendition.kind else { continue };
+        assert_eq!((width, height), (160, 90), "{}", rendition.id);
+    }
+}
+
+#[test]
+fn renditions_that_another_worker_made_stay() {
+    let first = transcode(start(), Source::usual("320x180", 30, 2).events(0));
+    let known = Start { kept: first.renditions(0), first_sequence: MediaSequence(1_001), ..start() };
+    let second = transcode(known, Source::usual("160x90", 30, 2).without_audio().events(1));
+    second.check();
+    assert_eq!(second.names(0), first.names(0));
 }
 
 #[test]
@@ -47,7 +68,16 @@ fn tracks_that_come_and_go() {
     let source = Source::usual("320x180", 30, 3);
     let output = after(&source.clone().without_audio(), &source.clone().without_video().later(60_000));
     output.check();
-    assert_eq!((output.names(0).len(), output.names(1).len()), (2, 1));
+    // Where there was a picture, a black one stands in for it; sound is new.
+    assert_eq!((output.names(0).len(), output.names(1).len()), (2, 3));
+    let picture = &output.names(0)[0];
+    let pixels = support::output::decode(&output.file(1, picture), "-map 0:v -f rawvideo -pix_fmt gray");
+    assert!(pixels.iter().all(|luma| *luma <= 20), "not black");
+    let output = after(&source.clone(), &source.clone().without_audio().later(60_000));
+    output.check();
+    assert_eq!(output.names(1), output.names(0));
+    let samples = support::output::decode(&output.file(1, "audio"), "-map 0:a -f s16le");
+    assert!(samples.len() > 400_000 && samples.iter().all(|byte| *byte == 0 || *byte == 255), "not silent");
 }
 
 #[test]

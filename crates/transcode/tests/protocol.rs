@@ -45,6 +45,7 @@ fn start(preset: &str) -> v1::WorkerInput {
         ladder: Some(ladder.into()),
         first_sequence: 7,
         resume_ms: None,
+        kept: Vec::new(),
     };
     v1::WorkerInput { message: Some(input::Message::Start(start)) }
 }

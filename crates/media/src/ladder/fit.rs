@@ -38,6 +38,33 @@ impl Ladder {
         make_names_unique(&mut fitted);
         fitted
     }
+
+    /// The renditions of a source that follows another one in the same broadcast, of which viewers know `kept`: every
+    /// one of them is there again, at the source's own size where its box has become too large, since a playlist that
+    /// was given to viewers must go on. New ones are rungs of the ladder only, so that their number stays bounded
+    /// however often a publisher changes its picture.
+    pub fn renditions_keeping(
+        &self,
+        kept: &[Fitted],
+        width: u32,
+        height: u32,
+        sample_aspect: (u32, u32),
+    ) -> Vec<Fitted> {
+        let mut fitted = self.renditions_for(width, height, sample_aspect);
+        if kept.is_empty() {
+            return fitted;
+        }
+        let known = |name: &RenditionId| kept.iter().any(|kept| kept.name == *name);
+        fitted.retain(|new| known(&new.name) || self.rungs.iter().any(|rung| rung.name == new.name));
+        let source = Source::new(width, height, sample_aspect);
+        for kept in kept {
+            if !fitted.iter().any(|new| new.name == kept.name) {
+                fitted.push(source.fit_again(kept));
+            }
+        }
+        fitted.sort_by_key(|rendition| std::cmp::Reverse(rendition.bitrate));
+        fitted
+    }
 }
 
 fn clearly_larger(own: &Fitted, best: &Fitted) -> bool {
@@ -84,6 +111,16 @@ impl Source {
         let full = width.min(height) == rung.width.min(rung.height);
         let name = if full { rung.name.clone() } else { named(width.min(height)) };
         Fitted { name, width, height, bitrate: rung.bitrate }
+    }
+
+    /// A rendition of another source, under its old name.
+    fn fit_again(&self, kept: &Fitted) -> Fitted {
+        let Fitted { name, width, height, bitrate } = kept.clone();
+        let rung = Rung { name: name.clone(), width, height, bitrate };
+        let scale = self.scale(&rung).min(1.0);
+        let width = even(self.width * scale).min(even_below(self.width));
+        let height = even(self.height * scale).min(even_below(self.height));
+        Fitted { name, width, height, bitrate }
     }
 
     /// The source as it is, unless that is hardly more than the best rendition that fits.
@@ -143,6 +180,38 @@ mod tests {
     }
 
     const SQUARE: (u32, u32) = (1, 1);
+
+    fn names(renditions: &[Fitted]) -> Vec<&str> {
+        renditions.iter().map(|rendition| rendition.name.as_str()).collect()
+    }
+
+    #[test]
+    fn what_viewers_know_is_there_again_for_every_later_source() {
+        let ladder = Ladder::default();
+        let first = ladder.renditions_for(1280, 720, SQUARE);
+        let smaller = ladder.renditions_keeping(&first, 480, 270, SQUARE);
+        assert_eq!(names(&smaller), ["720p", "480p", "360p"]);
+        assert!(
+            smaller.iter().all(|rendition| (rendition.width, rendition.height) == (480, 270)),
+            "{smaller:?}"
+        );
+        let upright = ladder.renditions_keeping(&first, 720, 1280, SQUARE);
+        assert_eq!((upright[0].width, upright[0].height), (720, 1280));
+        let small_first = ladder.renditions_for(480, 270, SQUARE);
+        assert_eq!(names(&small_first), ["270p"]);
+        let larger = ladder.renditions_keeping(&small_first, 1280, 720, SQUARE);
+        assert_eq!(names(&larger), ["720p", "480p", "360p", "270p"]);
+    }
+
+    #[test]
+    fn odd_sizes_do_not_pile_up() {
+        let ladder = Ladder::default();
+        let mut kept = ladder.renditions_for(500, 282, SQUARE);
+        for width in (200..1_900).step_by(14) {
+            kept = ladder.renditions_keeping(&kept, width, width * 9 / 16, SQUARE);
+        }
+        assert_eq!(names(&kept), ["720p", "480p", "360p", "282p"]);
+    }
 
     #[test]
     fn landscape() {

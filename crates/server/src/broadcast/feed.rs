@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use headwater_hls::{LiveWindow, MediaEvent, Opening, WindowError};
+use headwater_hls::{LiveWindow, MediaEvent, Opening, Rendition, WindowError};
 use headwater_media::{MediaSequence, MediaTime, PeriodNumber};
 use tokio::sync::broadcast;
 
@@ -32,7 +32,10 @@ pub struct Subscription {
 
 impl Feed {
     pub fn new(opening: Opening) -> Self {
-        Self { window: Mutex::new(LiveWindow::new(opening)), events: broadcast::Sender::new(FOLLOWER_BACKLOG) }
+        Self {
+            window: Mutex::new(LiveWindow::new(opening)),
+            events: broadcast::Sender::new(FOLLOWER_BACKLOG),
+        }
     }
 
     /// Puts an event into the window and sends it to all followers; tells when it made a segment whole in every
@@ -61,6 +64,11 @@ impl Feed {
     /// The number that the next period's first segment gets.
     pub fn next_sequence(&self) -> MediaSequence {
         self.window().next_sequence()
+    }
+
+    /// What viewers know: every rendition that the window has had.
+    pub fn renditions(&self) -> Vec<Rendition> {
+        self.window().renditions().cloned().collect()
     }
 
     pub fn next_period(&self) -> PeriodNumber {

@@ -28,7 +28,11 @@ pub struct Publisher {
 
 impl Publisher {
     pub fn new(id: &str) -> Self {
-        Self { id: id.into(), heard: Arc::new(Mutex::new(Instant::now())), replaced: CancellationToken::new() }
+        Self {
+            id: id.into(),
+            heard: Arc::new(Mutex::new(Instant::now())),
+            replaced: CancellationToken::new(),
+        }
     }
 
     pub fn hear(&self) {

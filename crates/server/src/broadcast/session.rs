@@ -71,7 +71,10 @@ impl Session<'_> {
                 early = &mut shown => return Err(early.err().unwrap_or_else(|| worker_failed("it stopped by itself"))),
             };
             // Whatever ended the media, what has come is shown.
-            let flush = async { input.send(end_of_media()).await.map_err(pipe_broke)?; shown.await };
+            let flush = async {
+                input.send(end_of_media()).await.map_err(pipe_broke)?;
+                shown.await
+            };
             match timeout(self.settings.worker_stop_timeout, flush).await {
                 Ok(flushed) => fed.and(flushed),
                 Err(_) => fed.and(Err(worker_failed("it did not finish in time"))),
@@ -92,6 +95,7 @@ impl Session<'_> {
             ladder: Some(self.settings.ladder.clone().into()),
             first_sequence: self.on_air.feed.next_sequence().0,
             resume_ms: None,
+            kept: self.on_air.feed.renditions().into_iter().map(Into::into).collect(),
         };
         let message = v1::WorkerInput { message: Some(v1::worker_input::Message::Start(start)) };
         match timeout(self.settings.worker_start_timeout, worker.input.send(message)).await {
@@ -137,7 +141,9 @@ impl Session<'_> {
             let Some(message) = media(message).map_err(protocol)? else { return Ok(()) };
             match timeout(self.settings.worker_stall_timeout, worker.send(message)).await {
                 Ok(sent) => sent.map_err(pipe_broke)?,
-                Err(_) => return Err(failure(Code::Overloaded, "the transcoder can't keep up with this source")),
+                Err(_) => {
+                    return Err(failure(Code::Overloaded, "the transcoder can't keep up with this source"));
+                }
             }
         }
     }
@@ -179,8 +185,11 @@ impl Session<'_> {
         count(&event);
         let committed = self.on_air.feed.publish(event).map_err(|error| worker_failed(&error.to_string()))?;
         if let Some(Committed { period, sequence, end }) = committed {
-            let committed =
-                v1::publish_response::Committed { period: period.0, media_sequence: sequence.0, end_us: end.0 };
+            let committed = v1::publish_response::Committed {
+                period: period.0,
+                media_sequence: sequence.0,
+                end_us: end.0,
+            };
             let message = Some(Response::Committed(committed));
             // The proxy may have gone; the media it sent is shown all the same.
             let _ = responses.try_send(Ok(v1::PublishResponse { message }));

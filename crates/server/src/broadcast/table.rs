@@ -92,7 +92,12 @@ impl Broadcasts {
     }
 
     /// Gives a publisher its broadcast: the one that is on air, or a new one.
-    pub fn open(self: &Arc<Self>, stream: &StreamId, epoch: Epoch, publisher: &Publisher) -> Result<OnAir, Failure> {
+    pub fn open(
+        self: &Arc<Self>,
+        stream: &StreamId,
+        epoch: Epoch,
+        publisher: &Publisher,
+    ) -> Result<OnAir, Failure> {
         if self.stop.is_cancelled() {
             return Err(failure(Code::Draining, "this server is stopping"));
         }
@@ -114,9 +119,10 @@ impl Broadcasts {
 
     fn start(self: &Arc<Self>, stream: &StreamId, epoch: Epoch) -> Result<OnAir, Failure> {
         let estimate = admission::estimate(&self.settings.ladder);
-        let reservation = self.admission.reserve(estimate).ok_or_else(|| {
-            failure(Code::NoCapacity, "this server has no room for another broadcast")
-        })?;
+        let reservation = self
+            .admission
+            .reserve(estimate)
+            .ok_or_else(|| failure(Code::NoCapacity, "this server has no room for another broadcast"))?;
         let id = BroadcastId::new(now(), &rand::random());
         let feed = Arc::new(Feed::new(Opening {
             broadcast: id,

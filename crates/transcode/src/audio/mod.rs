@@ -24,6 +24,9 @@ pub(crate) use track::{Pace, Track};
 /// AAC frames that wait for the decoder, and blocks that wait for the encoder: a second and a half.
 const ROOM: u64 = 64;
 
+/// The configuration of a period that has no sound of its own (AAC-LC, 48 kHz, stereo): silence stands in for it.
+pub(crate) const SILENCE: Bytes = Bytes::from_static(&[0x11, 0x90]);
+
 /// The audio side of a period. Dropped, it stops as it is declared: the decoder before the encoder that it feeds.
 pub(crate) struct Audio {
     feed: Feed,

@@ -1,5 +1,6 @@
 //! The pictures of a period: decoded once, paced, and given to one encoder per rendition.
 
+mod black;
 mod encoder;
 mod fan;
 mod rate;
@@ -39,9 +40,18 @@ pub(crate) struct Video {
     encoders: Vec<Encoder>,
 }
 
+/// Where the pictures of a period come from.
+pub(crate) enum Source {
+    /// The publisher, whose `AVCDecoderConfigurationRecord` this is.
+    H264(Bytes),
+    /// Nowhere: the publisher sends sound only, in a broadcast that had pictures before. One black picture goes on for
+    /// as long as the sound does.
+    Black,
+}
+
 /// What the video of a period is made from and with.
 pub(crate) struct Plan<'a> {
-    pub(crate) config: &'a Bytes,
+    pub(crate) source: Source,
     pub(crate) grid: Grid,
     pub(crate) origin: SourceTime,
     pub(crate) frame_rate: FrameRate,
@@ -66,18 +76,23 @@ impl Video {
         let branches = encoders.iter().map(Encoder::branch).collect::<Vec<Branch>>();
         let pacer = Pacer::new(Cutter::video(plan.grid), plan.origin, plan.ladder.max_frame_rate);
         let fan = Arc::new(Fan::new(pacer, plan.frame_rate, branches, follower, progress, fault));
-        let feed = Feed::new("video input", Some(&decoder_caps(plan.config)), ROOM, fault);
+        let size = plan.rungs.first().map_or((2, 2), |rung| (rung.width, rung.height));
+        let (caps, decoder) = match &plan.source {
+            Source::H264(config) => (decoder_caps(config), decoder()?),
+            Source::Black => (black::caps(size, plan.frame_rate)?, element("identity", "black picture")?),
+        };
+        let feed = Feed::new("video input", Some(&caps), ROOM, fault);
         let tail = Tail::new("video decoder's output", fan.clone(), fault);
         tail.accept_padding();
-        let decoder = element("avdec_h264", "video decoder")?;
-        // Frame threads cost 200 ms and bring nothing where there are several streams.
-        decoder.set_property("max-threads", 1);
-        decoder.set_property("output-corrupt", false);
-        decoder.set_property("qos", false);
         stall::watch(&decoder, fan.clone())?;
         let chain = [feed.element(), decoder, tail.element()];
         let decoder = Pipeline::start("video decoding", &chain, Blame::Source, fault)?;
-        Ok(Self { feed, tail, _decoder: decoder, fan, encoders })
+        let video = Self { feed, tail, _decoder: decoder, fan, encoders };
+        if matches!(plan.source, Source::Black) {
+            // A failure is found by whoever comes with the first tag.
+            let _ = video.feed.push(black::picture(size, plan.origin));
+        }
+        Ok(video)
     }
 
     /// Waits while the decoder has enough to do.
@@ -110,6 +125,15 @@ impl Video {
     pub(crate) fn end(&self) -> Option<(MediaTime, MediaSequence)> {
         self.fan.end()
     }
+}
+
+fn decoder() -> Result<gst::Element> {
+    let decoder = element("avdec_h264", "video decoder")?;
+    // Frame threads cost 200 ms and bring nothing where there are several streams.
+    decoder.set_property("max-threads", 1);
+    decoder.set_property("output-corrupt", false);
+    decoder.set_property("qos", false);
+    Ok(decoder)
 }
 
 /// What the publisher's configuration record says about the picture.

@@ -23,6 +23,7 @@ pub fn ladder() -> Ladder {
 
 pub fn start() -> Start {
     Start {
+        kept: Vec::new(),
         settings: SegmentSettings::default(),
         ladder: ladder(),
         first_sequence: MediaSequence(1_000),

@@ -1515,6 +1515,9 @@ pub mod worker_input {
         /// The segment boundary where the first period's output starts, when another producer made what is before it.
         #[prost(uint64, optional, tag = "4")]
         pub resume_ms: ::core::option::Option<u64>,
+        /// What viewers of the broadcast know already: every period has these renditions.
+        #[prost(message, repeated, tag = "5")]
+        pub kept: ::prost::alloc::vec::Vec<super::Rendition>,
     }
     #[allow(clippy::all)]
     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
