@@ -26,6 +26,7 @@ test-rust: setup-test web
 
 test-browser: setup-test web
 	$(CARGO) build --workspace --bins
+	cd crates/origin/web && npm test
 	cd tests/browser && npm ci --ignore-scripts --no-audit --no-fund && node --test --test-concurrency=1
 
 lint: setup

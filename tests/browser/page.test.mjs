@@ -44,7 +44,7 @@ test('it waits, starts by itself, plays with low latency, and says when it is ov
     const before = await stats(page);
     await until('five seconds of playback', async () => (await stats(page)).currentTime > before.currentTime + 5);
     const now = await stats(page);
-    assert.equal(now.errors, 0, now.lastError);
+    assert.equal(now.fatalErrors, 0, now.lastError);
     assert.ok(now.latency > 0 && now.latency < 4, `latency ${now.latency}`);
     assert.equal(await page.locator('#badge').textContent(), 'Live');
     assert.match(await page.locator('#latency-value').textContent(), /\d/);
@@ -78,8 +78,8 @@ test('quality is chosen by hand and then automatically again', async () => {
     await menu();
     await page.getByRole('menuitemradio', { name: /Auto/ }).click();
     assert.equal(await page.evaluate(() => window.headwater.auto), true);
-    const { errors, lastError } = await stats(page);
-    assert.equal(errors, 0, lastError);
+    const { fatalErrors, lastError } = await stats(page);
+    assert.equal(fatalErrors, 0, lastError);
   } finally {
     await encoder.stop();
     await page.close();

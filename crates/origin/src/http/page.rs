@@ -25,8 +25,7 @@ const HOME: &str = include_str!("home.html");
 /// Scripts and styles come from here only; media is fed to the player by `blob:`; anybody may embed the page.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
-     media-src 'self' blob:; connect-src 'self'; worker-src 'self' blob:; base-uri 'none'; form-action 'none'; \
-     frame-ancestors *",
+     media-src 'self' blob:; connect-src 'self'; worker-src 'self' blob:; base-uri 'none'; form-action 'none'",
 );
 
 /// The page names its assets, so a new version of it must be seen soon.

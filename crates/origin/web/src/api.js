@@ -51,6 +51,7 @@ function stats({ video, engine, latency, state }) {
     frames: quality?.totalVideoFrames,
     droppedFrames: quality?.droppedVideoFrames,
     errors: engine?.errors ?? 0, // of this session, those that hls.js got over by itself included
+    fatalErrors: engine?.fatalErrors ?? 0, // of these, those that it did not
     lastError: engine?.lastError ?? '',
   };
 }

@@ -68,6 +68,8 @@ export class HlsEngine {
   /** Given up by hls.js: what is buffered still plays, no more will come. */
   dead = false;
   errors = 0;
+  /** Of these, the ones that hls.js did not get over by itself. */
+  fatalErrors = 0;
   lastError = '';
   /** @type {import('./levels.js').Level[]} */
   levels = [];
@@ -151,6 +153,7 @@ export class HlsEngine {
     this.errors += 1;
     this.lastError = details;
     if (!fatal) return;
+    this.fatalErrors += 1;
     if (UNPLAYABLE.has(details)) return this.#on.unplayable();
     if (type === Hls.ErrorTypes.MEDIA_ERROR && performance.now() - this.#recovered > RECOVERY_HOLDS) {
       this.#recovered = performance.now();

@@ -26,7 +26,17 @@ async function ask(url, signal, get) {
   if (!response.ok) return { event: 'unreachable' };
   const playlist = await response.text();
   const media = firstVariant(playlist);
-  return media ? ask(new URL(media, response.url || url).href, signal, get) : read(playlist);
+  if (media) return ask(new URL(media, response.url || url).href, signal, get);
+  const first = firstUnfinished(playlist);
+  // hls.js can't begin with parts alone: the origin answers when the first segment is whole.
+  if (first && !url.includes('_HLS_msn=')) return ask(`${url}?_HLS_msn=${first}`, signal, get);
+  return read(playlist);
+}
+
+/** The number of the segment that a live media playlist begins with, while none is whole; otherwise nothing. */
+export function firstUnfinished(playlist) {
+  if (playlist.includes('#EXTINF:') || playlist.includes('#EXT-X-ENDLIST')) return undefined;
+  return playlist.match(/^#EXT-X-MEDIA-SEQUENCE:(\d+)/m)?.[1];
 }
 
 /** The first media playlist that a multivariant playlist names; nothing for a media playlist. */

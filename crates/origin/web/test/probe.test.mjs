@@ -28,6 +28,18 @@ test('a broadcast is told from one that is over by its media playlist', async ()
   assert.equal(closed.event, 'over');
 });
 
+test('a broadcast whose first segment is not whole is waited for by the origin', async () => {
+  const media = 'http://origin/demo/720p/index.m3u8';
+  const young = MEDIA.replace('#EXTINF:2,\n4.m4s\n', '#EXT-X-MEDIA-SEQUENCE:5\n');
+  const asked = [];
+  const pages = origin({ [SOURCE]: MULTIVARIANT, [media]: young, [`${media}?_HLS_msn=5`]: MEDIA });
+  const found = await ask((url) => (asked.push(url), pages(url)));
+  assert.equal(found.event, 'on-air');
+  assert.deepEqual(asked, [SOURCE, media, `${media}?_HLS_msn=5`]);
+  const { event } = await ask(origin({ [SOURCE]: MULTIVARIANT, [media]: `${young}#EXT-X-ENDLIST\n` }));
+  assert.equal(event, 'over');
+});
+
 test('errors of server, network and proxies in between are not the end of the broadcast', async () => {
   assert.equal((await ask(async () => ({ status: 503, ok: false }))).event, 'unreachable');
   assert.equal((await ask(async () => Promise.reject(new TypeError('network')))).event, 'unreachable');
