@@ -29,7 +29,9 @@ pub fn timelines(rendition: &ShownRendition) -> Vec<Vec<&ShownSegment>> {
     let mut all: Vec<Vec<&ShownSegment>> = Vec::new();
     for segment in rendition.segments.values() {
         match all.last_mut() {
-            Some(current) if !segment.discontinuity && current[0].init == segment.init => current.push(segment),
+            Some(current) if !segment.discontinuity && current[0].init == segment.init => {
+                current.push(segment)
+            }
             _ => all.push(vec![segment]),
         }
     }
@@ -49,10 +51,27 @@ pub fn write(directory: &Path, name: &str, segments: &[&ShownSegment]) -> Result
 pub async fn pictures(file: &Path) -> Result<Vec<Picture>> {
     let file = file.to_string_lossy();
     let scale = format!("scale={WIDTH}:{HEIGHT}:flags=area,format=gray");
-    let raw = process::run("ffmpeg", &[
-        "-v", "error", "-xerror", "-err_detect", "explode", "-i", &file, "-map", "0:v", "-fps_mode", "passthrough",
-        "-vf", &scale, "-f", "rawvideo", "-",
-    ])
+    let raw = process::run(
+        "ffmpeg",
+        &[
+            "-v",
+            "error",
+            "-xerror",
+            "-err_detect",
+            "explode",
+            "-i",
+            &file,
+            "-map",
+            "0:v",
+            "-fps_mode",
+            "passthrough",
+            "-vf",
+            &scale,
+            "-f",
+            "rawvideo",
+            "-",
+        ],
+    )
     .await?;
     let times = times(&file, "v:0").await?;
     let pictures = raw.chunks_exact(WIDTH * HEIGHT);
@@ -67,7 +86,8 @@ fn picture(pixels: &[u8], time: f64) -> Picture {
 }
 
 async fn times(file: &str, stream: &str) -> Result<Vec<f64>> {
-    let entries = ["-v", "error", "-select_streams", stream, "-show_entries", "frame=pts_time", "-of", "csv=p=0", file];
+    let entries =
+        ["-v", "error", "-select_streams", stream, "-show_entries", "frame=pts_time", "-of", "csv=p=0", file];
     let text = String::from_utf8(process::run("ffprobe", &entries).await?)?;
     // Side data of a frame adds commas and empty lines.
     let lines = text.lines().map(|line| line.trim_matches(',')).filter(|line| !line.is_empty());
@@ -83,9 +103,10 @@ pub fn flashes(pictures: &[Picture]) -> Vec<f64> {
 pub async fn beeps(file: &Path) -> Result<Vec<f64>> {
     let name = file.to_string_lossy();
     let rate = SAMPLE_RATE.to_string();
-    let raw = process::run("ffmpeg", &[
-        "-v", "error", "-xerror", "-i", &name, "-map", "0:a", "-ac", "1", "-ar", &rate, "-f", "s16le", "-",
-    ])
+    let raw = process::run(
+        "ffmpeg",
+        &["-v", "error", "-xerror", "-i", &name, "-map", "0:a", "-ac", "1", "-ar", &rate, "-f", "s16le", "-"],
+    )
     .await?;
     let start = times(&name, "a:0").await?.first().copied().context("no sound")?;
     let samples = raw.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]]));

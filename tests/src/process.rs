@@ -17,7 +17,13 @@ pub struct Process {
 
 impl Process {
     /// Starts `program`; standard output and error go to `<directory>/<name>.log`.
-    pub fn start<I, S>(directory: &Path, name: &str, program: &Path, arguments: I, environment: &[(String, String)]) -> Result<Self>
+    pub fn start<I, S>(
+        directory: &Path,
+        name: &str,
+        program: &Path,
+        arguments: I,
+        environment: &[(String, String)],
+    ) -> Result<Self>
     where
         I: IntoIterator<Item = S>,
         S: AsRef<OsStr>,
@@ -102,7 +108,9 @@ pub async fn run(program: &str, arguments: &[&str]) -> Result<Vec<u8>> {
         .kill_on_drop(true)
         .output()
         .await
-        .with_context(|| format!("{program} could not be started: is it installed? (deploy/setup.sh test)"))?;
+        .with_context(|| {
+            format!("{program} could not be started: is it installed? (deploy/setup.sh test)")
+        })?;
     anyhow::ensure!(output.status.success(), "{program} failed: {}", String::from_utf8_lossy(&output.stderr));
     Ok(output.stdout)
 }

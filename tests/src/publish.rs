@@ -100,7 +100,8 @@ impl Source {
 /// ffmpeg, sending a file at its own pace.
 pub fn ffmpeg(directory: &Path, file: &Path, url: &str) -> Result<Process> {
     let file = file.to_string_lossy();
-    let arguments = ["-hide_banner", "-loglevel", "warning", "-re", "-i", &file, "-c", "copy", "-f", "flv", url];
+    let arguments =
+        ["-hide_banner", "-loglevel", "warning", "-re", "-i", &file, "-c", "copy", "-f", "flv", url];
     Process::start(directory, "ffmpeg", Path::new("ffmpeg"), arguments, &[])
 }
 

@@ -162,11 +162,17 @@ impl Stack {
         let metrics_port = free_port()?;
         let mut environment = self.environment.clone();
         environment.insert(listen.into(), format!("127.0.0.1:{port}"));
-        environment.insert(format!("HEADWATER_{section}_METRICS_LISTEN"), format!("127.0.0.1:{metrics_port}"));
+        environment
+            .insert(format!("HEADWATER_{section}_METRICS_LISTEN"), format!("127.0.0.1:{metrics_port}"));
         let environment: Vec<_> = environment.into_iter().collect();
         let program = binary(&format!("headwater-{kind}"))?;
-        let process =
-            Process::start(self.path(), &format!("{kind}-{number}"), &program, [] as [&str; 0], &environment)?;
+        let process = Process::start(
+            self.path(),
+            &format!("{kind}-{number}"),
+            &program,
+            [] as [&str; 0],
+            &environment,
+        )?;
         Ok(Service { process, port, metrics_port })
     }
 

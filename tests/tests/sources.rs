@@ -56,7 +56,8 @@ async fn an_upright_picture_stays_upright() -> Result<()> {
     let stack = Plan::default().start().await?;
     let source = Source { width: 360, height: 640, seconds: 4, ..Source::default() };
     let shown = show(&stack, &source).await?;
-    let sizes: Vec<_> = shown.multivariant.variants.iter().map(|v| v.attributes["RESOLUTION"].as_str()).collect();
+    let sizes: Vec<_> =
+        shown.multivariant.variants.iter().map(|v| v.attributes["RESOLUTION"].as_str()).collect();
     ensure!(sizes == ["360x640", "270x480", "180x320"], "{sizes:?}");
     ensure!(numbers(&stack, &shown, "360p").await? == counted(&source));
     Ok(())
@@ -80,7 +81,8 @@ async fn odd_sizes_and_full_chroma() -> Result<()> {
 /// A publisher that comes back with another picture size: one broadcast, two periods, a discontinuity between them.
 #[tokio::test]
 async fn a_publisher_that_comes_back_is_a_new_period() -> Result<()> {
-    let stack = Plan::default().set("SERVER_RECONNECT_WINDOW", "6s").set("HLS_WINDOW_SEGMENTS", "30").start().await?;
+    let stack =
+        Plan::default().set("SERVER_RECONNECT_WINDOW", "6s").set("HLS_WINDOW_SEGMENTS", "30").start().await?;
     let first = Source { seconds: 5, ..Source::default() };
     let second = Source { width: 480, height: 270, seconds: 5, ..Source::default() };
     let files = (first.make(stack.path(), "first").await?, second.make(stack.path(), "second").await?);

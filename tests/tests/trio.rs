@@ -102,10 +102,14 @@ async fn the_multivariant_playlist_tells_the_truth() -> Result<()> {
     let audio_peak = peak(&shown, "audio");
     for variant in &shown.multivariant.variants {
         let (name, _) = variant.uri.split_once('/').context("a rendition")?;
-        let attribute = |key: &str| variant.attributes.get(key).with_context(|| format!("{name} has no {key}"));
+        let attribute =
+            |key: &str| variant.attributes.get(key).with_context(|| format!("{name} has no {key}"));
         let bandwidth: f64 = attribute("BANDWIDTH")?.parse()?;
         let average: f64 = attribute("AVERAGE-BANDWIDTH")?.parse()?;
-        ensure!(bandwidth >= peak(&shown, name) + audio_peak - 1.0, "{name}: BANDWIDTH {bandwidth} is below a segment");
+        ensure!(
+            bandwidth >= peak(&shown, name) + audio_peak - 1.0,
+            "{name}: BANDWIDTH {bandwidth} is below a segment"
+        );
         ensure!(average <= bandwidth && average > 0.0, "{name}: AVERAGE-BANDWIDTH {average} of {bandwidth}");
         let height: u32 = name.trim_end_matches('p').parse()?;
         ensure!(attribute("RESOLUTION")?.ends_with(&format!("x{height}")), "{:?}", variant.attributes);

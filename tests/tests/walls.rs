@@ -40,8 +40,19 @@ const IO_WORDS: [&str; 5] = ["std::net::Tcp", "std::fs", "SystemTime::now", "Ins
 
 /// Licences that what we ship may have.
 const LICENCES: [&str; 13] = [
-    "MIT", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "Zlib", "Unicode-3.0", "MPL-2.0", "CC0-1.0", "0BSD",
-    "CDLA-Permissive-2.0", "BSL-1.0", "Unlicense",
+    "MIT",
+    "Apache-2.0",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "ISC",
+    "Zlib",
+    "Unicode-3.0",
+    "MPL-2.0",
+    "CC0-1.0",
+    "0BSD",
+    "CDLA-Permissive-2.0",
+    "BSL-1.0",
+    "Unlicense",
 ];
 
 /// What this machine would build; other systems' packages need not be there.
@@ -78,7 +89,8 @@ fn arrows_run_downward_only() {
     let members = members(&metadata());
     let known: BTreeMap<_, _> = MAY_KNOW.into_iter().collect();
     for (name, dependencies) in &members {
-        let allowed = known.get(name.as_str()).unwrap_or_else(|| panic!("{name} has no place in the house yet"));
+        let allowed =
+            known.get(name.as_str()).unwrap_or_else(|| panic!("{name} has no place in the house yet"));
         for dependency in dependencies.iter().filter(|dependency| known.contains_key(dependency.as_str())) {
             assert!(allowed.contains(&dependency.as_str()), "{name} must not depend on {dependency}");
         }
@@ -89,7 +101,10 @@ fn arrows_run_downward_only() {
 fn each_dependency_lives_where_it_belongs() {
     for (name, dependencies) in members(&metadata()) {
         for (dependency, home) in LIVES_IN {
-            assert!(name == home || !dependencies.contains(dependency), "{dependency} lives in {home}, not in {name}");
+            assert!(
+                name == home || !dependencies.contains(dependency),
+                "{dependency} lives in {home}, not in {name}"
+            );
         }
     }
 }
@@ -108,14 +123,17 @@ fn sans_io_crates_do_no_io() {
 }
 
 fn sources(name: &str) -> Vec<(String, String)> {
-    let mut folders = vec![std::path::PathBuf::from(format!("{}/../crates/{name}/src", env!("CARGO_MANIFEST_DIR")))];
+    let mut folders =
+        vec![std::path::PathBuf::from(format!("{}/../crates/{name}/src", env!("CARGO_MANIFEST_DIR")))];
     let mut found = Vec::new();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).expect("a folder of sources") {
             let path = entry.expect("an entry").path();
             match path.is_dir() {
                 true => folders.push(path),
-                false => found.push((path.display().to_string(), std::fs::read_to_string(&path).expect("UTF-8"))),
+                false => {
+                    found.push((path.display().to_string(), std::fs::read_to_string(&path).expect("UTF-8")))
+                }
             }
         }
     }

@@ -54,7 +54,8 @@ impl Target {
         let host = uri.host().filter(|host| !host.is_empty()).ok_or(wanted)?;
         let path = uri.path_and_query().map_or("", |path| path.as_str()).trim_start_matches('/');
         let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
-        let (app, key) = path.rsplit_once('/').filter(|(app, key)| !app.is_empty() && !key.is_empty()).ok_or(wanted)?;
+        let (app, key) =
+            path.rsplit_once('/').filter(|(app, key)| !app.is_empty() && !key.is_empty()).ok_or(wanted)?;
         let key = query.map_or_else(|| key.to_owned(), |query| format!("{key}?{query}"));
         Ok(Self { host: host.into(), port: uri.port_u16().unwrap_or(RTMP_PORT), app: app.into(), key })
     }
@@ -67,7 +68,8 @@ impl Target {
 
 fn size(text: &str) -> Result<(u32, u32), String> {
     let parsed = text.split_once('x').and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
-    let fits = |(w, h): &(u32, u32)| (16..=4096).contains(w) && (16..=4096).contains(h) && w % 2 == 0 && h % 2 == 0;
+    let fits =
+        |(w, h): &(u32, u32)| (16..=4096).contains(w) && (16..=4096).contains(h) && w % 2 == 0 && h % 2 == 0;
     parsed.filter(fits).ok_or_else(|| "it looks like 1280x720, in even numbers from 16 to 4096".into())
 }
 
@@ -131,7 +133,8 @@ impl Publisher {
         let connect = TcpStream::connect((host.trim_matches(['[', ']']), *port));
         let socket = tokio::time::timeout(CONNECT_TIMEOUT, connect).await;
         let socket = socket.map_err(anyhow::Error::from).and_then(|socket| Ok(socket?));
-        let socket = socket.with_context(|| format!("{host}:{port} can't be reached: is the server running?"))?;
+        let socket =
+            socket.with_context(|| format!("{host}:{port} can't be reached: is the server running?"))?;
         socket.set_nodelay(true)?;
         let session = ClientSession::new(target.session())?;
         let mut publisher = Self { socket, session, buffer: vec![0; 4096] };
@@ -158,8 +161,12 @@ impl Publisher {
         while let Some(event) = self.session.poll_event() {
             match event {
                 ClientEvent::Connected | ClientEvent::Accepted => {}
-                ClientEvent::Rejected { code, description } => bail!("the server refused: {description} ({code})"),
-                ClientEvent::Closed { code, description } => bail!("the server ended it: {description} ({code})"),
+                ClientEvent::Rejected { code, description } => {
+                    bail!("the server refused: {description} ({code})")
+                }
+                ClientEvent::Closed { code, description } => {
+                    bail!("the server ended it: {description} ({code})")
+                }
             }
         }
         self.flush().await

@@ -19,11 +19,9 @@ async fn serve(process: Process) -> anyhow::Result<()> {
     let server = headwater_server::run(process.clone(), registry.clone(), WorkerCommand::own()?);
     let origin = headwater_origin::run(process.clone(), registry);
     let services = async {
-        tokio::try_join!(
-            async { anyhow::Ok(proxy.await?) },
-            async { anyhow::Ok(server.await?) },
-            async { anyhow::Ok(origin.await?) },
-        )
+        tokio::try_join!(async { anyhow::Ok(proxy.await?) }, async { anyhow::Ok(server.await?) }, async {
+            anyhow::Ok(origin.await?)
+        },)
     };
     let greeting = async {
         process.readiness.ready().await;

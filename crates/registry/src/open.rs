@@ -2,7 +2,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{
-    KeyPrefixError, MemoryRegistry, RedisRegistry, RedisSettings, RedisUrlError, Registry, RegistryError, Ttls,
+    KeyPrefixError, MemoryRegistry, RedisRegistry, RedisSettings, RedisUrlError, Registry, RegistryError,
+    Ttls,
 };
 
 /// Why a registry can't be opened.

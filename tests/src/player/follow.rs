@@ -79,7 +79,8 @@ impl Player {
 }
 
 async fn follow(url: &str) -> Result<ShownRendition> {
-    let mut rendition = Following { base: url.rsplit_once('/').context("a URL")?.0.into(), ..Default::default() };
+    let mut rendition =
+        Following { base: url.rsplit_once('/').context("a URL")?.0.into(), ..Default::default() };
     let mut url_now = url.to_owned();
     loop {
         let answer = http::get(&url_now).await?.ok(&url_now)?;
@@ -108,7 +109,10 @@ impl Following {
         rules::check(media)?;
         if let Some(last) = &self.last {
             rules::check_update(last, media)?;
-            ensure!(media.next() > last.next() || media.ended, "the reload did not block until there was more");
+            ensure!(
+                media.next() > last.next() || media.ended,
+                "the reload did not block until there was more"
+            );
         }
         for segment in &media.segments {
             self.take_segment(segment).await?;
@@ -128,7 +132,9 @@ impl Following {
             }
         }
         match &segment.uri {
-            Some(uri) if !self.segments.contains_key(&segment.sequence) => self.take_whole(segment, uri).await,
+            Some(uri) if !self.segments.contains_key(&segment.sequence) => {
+                self.take_whole(segment, uri).await
+            }
             _ => Ok(()),
         }
     }
@@ -156,7 +162,10 @@ impl Following {
         let (own, _) = media.next();
         for report in &media.reports {
             let last: u64 = report.get("LAST-MSN").context("a report without LAST-MSN")?.parse()?;
-            ensure!(last.abs_diff(own) <= 2, "a rendition report says {last} while this rendition is at {own}");
+            ensure!(
+                last.abs_diff(own) <= 2,
+                "a rendition report says {last} while this rendition is at {own}"
+            );
         }
         Ok(())
     }

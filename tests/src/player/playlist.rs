@@ -42,7 +42,10 @@ pub fn attributes(text: &str) -> Result<Attributes> {
             }
             None => after.split_once(',').unwrap_or((after, "")),
         };
-        ensure!(attributes.insert(name.to_owned(), value.to_owned()).is_none(), "{name} stands twice in {text}");
+        ensure!(
+            attributes.insert(name.to_owned(), value.to_owned()).is_none(),
+            "{name} stands twice in {text}"
+        );
         rest = after;
     }
     Ok(attributes)
@@ -71,7 +74,8 @@ impl Multivariant {
                 Line::Tag { name: "EXT-X-MEDIA", value } => found.media.push(attributes(value)?),
                 Line::Tag { .. } => {}
                 Line::Uri(uri) => {
-                    let attributes = pending.take().with_context(|| format!("{uri} without EXT-X-STREAM-INF"))?;
+                    let attributes =
+                        pending.take().with_context(|| format!("{uri} without EXT-X-STREAM-INF"))?;
                     found.variants.push(Variant { uri: uri.into(), attributes });
                 }
             }
