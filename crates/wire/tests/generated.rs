@@ -1,6 +1,8 @@
 //! The generated code is committed, so that a build needs no generator. This test fails when it is not what the
 //! `.proto` files say; `UPDATE=1 cargo test -p headwater-wire --test generated` writes it anew.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 use std::path::{Path, PathBuf};
 
 use prost::Message as _;
