@@ -54,12 +54,12 @@ impl Admission {
     /// An idle server takes any broadcast, even one that is estimated above its capacity: refusing it for ever would
     /// help nobody.
     pub fn reserve(&self, estimate_millicores: u32) -> Option<Reservation> {
-        let load = self.load();
-        let fits = load.used_millicores.saturating_add(estimate_millicores) <= load.capacity_millicores;
-        if load.broadcasts >= self.0.max_broadcasts || !(fits || load.broadcasts == 0) {
+        let mut table = self.0.table();
+        let (used, broadcasts) = (table.used_millicores(), table.used.len());
+        let fits = used.saturating_add(estimate_millicores) <= self.0.capacity_millicores;
+        if broadcasts >= self.0.max_broadcasts as usize || !(fits || broadcasts == 0) {
             return None;
         }
-        let mut table = self.0.table();
         table.next += 1;
         let number = table.next;
         table.used.insert(number, estimate_millicores);
@@ -70,9 +70,15 @@ impl Admission {
         let table = self.0.table();
         Load {
             capacity_millicores: self.0.capacity_millicores,
-            used_millicores: table.used.values().sum(),
+            used_millicores: table.used_millicores(),
             broadcasts: table.used.len() as u32,
         }
+    }
+}
+
+impl Table {
+    fn used_millicores(&self) -> u32 {
+        self.used.values().fold(0, |sum, used| sum.saturating_add(*used))
     }
 }
 
