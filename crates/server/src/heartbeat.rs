@@ -21,9 +21,7 @@ impl Heartbeat {
         let mut tick = tokio::time::interval(HEARTBEAT_INTERVAL);
         while stop.run_until_cancelled(tick.tick()).await.is_some() {
             let record = self.record();
-            metrics::gauge!("headwater_server_broadcasts").set(f64::from(record.broadcasts));
-            metrics::gauge!("headwater_server_used_cores").set(f64::from(record.used_millicores) / 1e3);
-            metrics::gauge!("headwater_server_capacity_cores").set(f64::from(record.capacity_millicores) / 1e3);
+            self.measure(&record);
             match self.registry.register_server(&record).await {
                 Ok(()) => registered.set(),
                 Err(error) => tracing::warn!(%error, "the server could not be registered"),
@@ -32,6 +30,18 @@ impl Heartbeat {
         if let Err(error) = self.registry.unregister_server(&self.home.server).await {
             tracing::warn!(%error, "the server could not be taken out of the registry; it expires by itself");
         }
+    }
+
+    fn measure(&self, record: &ServerRecord) {
+        let on_air = self.broadcasts.list();
+        let live = || on_air.iter().map(|(_, on_air)| on_air).filter(|on_air| !on_air.is_over());
+        let publishers = live().filter(|on_air| on_air.place.is_taken()).count();
+        let renditions: usize = live().map(|on_air| on_air.feed.renditions().len()).sum();
+        metrics::gauge!("headwater_server_broadcasts").set(live().count() as f64);
+        metrics::gauge!("headwater_server_publishers").set(publishers as f64);
+        metrics::gauge!("headwater_server_renditions").set(renditions as f64);
+        metrics::gauge!("headwater_server_used_cores").set(f64::from(record.used_millicores) / 1e3);
+        metrics::gauge!("headwater_server_capacity_cores").set(f64::from(record.capacity_millicores) / 1e3);
     }
 
     fn record(&self) -> ServerRecord {

@@ -29,7 +29,8 @@ fn main() -> ExitCode {
         Some(Command::Worker) => headwater_transcode::worker::main(),
         None => process::run(Service::Server, &arguments.options, |process| async {
             let config = &process.config.registry;
-            let registry = headwater_registry::open(config.redis_url(), config.prefix.as_str(), config.lease)?;
+            let registry =
+                headwater_registry::open(config.redis_url(), config.prefix.as_str(), config.lease)?;
             headwater_server::run(process, registry, WorkerCommand::own()?).await?;
             anyhow::Ok(())
         }),

@@ -31,6 +31,8 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// HTTP/2 flow control: more than a second of any stream, and a few megabytes for all streams of a connection.
 const STREAM_WINDOW: u32 = 2 << 20;
 const CONNECTION_WINDOW: u32 = 8 << 20;
+/// How long peers may take to read what is left for them when the server has nothing more to do.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
@@ -48,7 +50,11 @@ pub enum ServerError {
 ///
 /// # Errors
 /// When it can't start, or its listener breaks.
-pub async fn run(process: Process, registry: Arc<dyn Registry>, worker: WorkerCommand) -> Result<(), ServerError> {
+pub async fn run(
+    process: Process,
+    registry: Arc<dyn Registry>,
+    worker: WorkerCommand,
+) -> Result<(), ServerError> {
     let config = &process.config;
     let limits = Limits::total(usize::MAX);
     let listener = Listener::bind(config.server.grpc_listen, "server.grpc_listen", limits).await?;
@@ -60,12 +66,13 @@ pub async fn run(process: Process, registry: Arc<dyn Registry>, worker: WorkerCo
     let heartbeat = Heartbeat { registry, home, broadcasts: broadcasts.clone() };
     // The listener outlives the drain: the last viewers get the last seconds.
     let closed = CancellationToken::new();
-    let served = services(&broadcasts).serve_with_incoming_shutdown(incoming(listener), closed.clone().cancelled_owned());
+    let served = services(&broadcasts)
+        .serve_with_incoming_shutdown(incoming(listener), closed.clone().cancelled_owned());
     let lived = async {
         heartbeat.beat_until(&stop, process.readiness.latch("registry")).await;
         broadcasts.finished().await;
         closed.cancel();
-        std::future::pending::<()>().await
+        tokio::time::sleep(LAST_WORDS).await;
     };
     tokio::select! {
         result = served => Ok(result?),
@@ -115,7 +122,8 @@ fn admission(config: &Config) -> Admission {
 }
 
 fn services(broadcasts: &Arc<Broadcasts>) -> Router {
-    let ingest = IngestServer::new(IngestService(broadcasts.clone())).max_decoding_message_size(MESSAGE_LIMIT);
+    let ingest =
+        IngestServer::new(IngestService(broadcasts.clone())).max_decoding_message_size(MESSAGE_LIMIT);
     tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))

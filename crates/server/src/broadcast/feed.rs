@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use headwater_hls::{LiveWindow, MediaEvent, Opening, Rendition, WindowError};
-use headwater_media::{MediaSequence, MediaTime, PeriodNumber};
+use headwater_media::{Epoch, MediaSequence, MediaTime, PeriodNumber};
 use tokio::sync::broadcast;
 
 /// Events that a follower may be behind before it must start again from the window. About 40 s of a ladder of four
@@ -59,6 +59,20 @@ impl Feed {
             window: window.events(),
             events: self.events.subscribe(),
         }
+    }
+
+    /// The epoch under which this server owns the stream.
+    pub fn epoch(&self) -> Epoch {
+        self.window().opening().epoch
+    }
+
+    /// The stream was claimed anew for this server: whoever follows from now on is told the new epoch. An older one
+    /// changes nothing.
+    pub fn raise(&self, epoch: Epoch) {
+        let mut window = self.window();
+        let opening = Opening { epoch, ..window.opening().clone() };
+        // Only an older epoch can be refused: it is the same broadcast in everything else.
+        let _ = window.adopt(&opening);
     }
 
     /// The number that the next period's first segment gets.

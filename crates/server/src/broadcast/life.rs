@@ -6,16 +6,24 @@ use std::time::Duration;
 use headwater_hls::MediaEvent;
 use headwater_media::StreamId;
 use headwater_registry::{Ownership, Registry, RegistryError};
-use headwater_wire::v1::failure::Code;
+use headwater_wire::v1::{Failure, failure::Code};
 use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::session::{Session, SessionEnd};
+use super::table::just_ended;
 use super::{Attachment, Home, OnAir, Settings};
 use crate::admission::Reservation;
+use crate::failure;
 
 /// How long a broadcast that has ended can still be fetched, so that the last viewers see its last seconds.
 const ENDED_LINGER: Duration = Duration::from_secs(10);
+/// How long a stream whose workers failed too often is refused. It stays this server's for so long: another one would
+/// fare no better with it.
+const REFUSAL: Duration = Duration::from_secs(30);
+/// How long the publisher that a broadcast was made for may take to be handed over: it is done at once.
+const FIRST_PUBLISHER: Duration = Duration::from_secs(5);
 
 pub(super) struct Life {
     pub stream: StreamId,
@@ -23,74 +31,112 @@ pub(super) struct Life {
     pub settings: Settings,
     pub registry: Arc<dyn Registry>,
     pub home: Home,
+    /// Cancelled when the server stops.
     pub stop: CancellationToken,
-    pub reservation: Reservation,
+    /// Cancelled when another server owns the stream.
+    pub fenced: CancellationToken,
 }
 
 /// Why a broadcast ends.
 enum Ending {
-    /// The publisher stayed away, the worker failed too often, or the server stops: viewers are told.
+    /// The publisher stayed away, or the server stops.
     Over,
-    /// Another server owns the stream now: it goes on there.
+    /// The workers failed too often.
+    Failed(Failure),
+    /// Another server owns the stream now: it goes on there, and viewers are told nothing.
     Fenced,
 }
 
 impl Life {
-    pub(super) async fn run(self, mut queue: mpsc::Receiver<Attachment>) {
+    pub(super) async fn run(self, mut queue: mpsc::Receiver<Attachment>, reservation: Reservation) {
         tracing::info!("on air");
-        let ending = tokio::select! {
-            () = self.sessions(&mut queue) => Ending::Over,
-            () = self.keep_lease() => Ending::Fenced,
-        };
-        queue.close();
+        let ending = self.be_on_air(&mut queue, &reservation).await;
+        // Nothing is worked on any more.
+        drop(reservation);
         match ending {
-            Ending::Over => self.end().await,
-            Ending::Fenced => tracing::warn!("fenced: another server owns this stream now"),
-        }
-    }
-
-    async fn sessions(&self, queue: &mut mpsc::Receiver<Attachment>) {
-        let mut failures = 0;
-        while let Some(attachment) = self.next_publisher(queue).await {
-            let publisher = attachment.publisher.clone();
-            let session = Session {
-                on_air: &self.on_air,
-                settings: &self.settings,
-                reservation: &self.reservation,
-                stop: &self.stop,
-            };
-            let end = session.run(attachment).await;
-            self.on_air.leave(&publisher);
-            if let SessionEnd::Failed(failure) = end {
-                failures += u32::from(failure.code() == Code::WorkerFailed);
-                if failures > self.settings.worker_restarts {
-                    tracing::error!(failures, "the workers of this broadcast failed too often: it ends");
-                    return;
-                }
+            Ending::Over => {
+                close(&mut queue).await;
+                self.end().await;
+                self.linger().await;
+            }
+            Ending::Failed(failure) => {
+                self.show_end();
+                self.refuse(&mut queue, &failure).await;
+                close(&mut queue).await;
+                self.end().await;
+            }
+            Ending::Fenced => {
+                tracing::warn!("fenced: another server owns this stream now");
+                close(&mut queue).await;
             }
         }
     }
 
-    async fn next_publisher(&self, queue: &mut mpsc::Receiver<Attachment>) -> Option<Attachment> {
+    async fn be_on_air(&self, queue: &mut mpsc::Receiver<Attachment>, reservation: &Reservation) -> Ending {
+        let mut sessions = std::pin::pin!(self.sessions(queue, reservation));
         tokio::select! {
-            next = tokio::time::timeout(self.settings.reconnect_window, queue.recv()) => next.ok().flatten(),
+            ending = &mut sessions => ending,
+            () = self.keep_lease() => {
+                self.fenced.cancel();
+                sessions.await
+            }
+        }
+    }
+
+    async fn sessions(&self, queue: &mut mpsc::Receiver<Attachment>, reservation: &Reservation) -> Ending {
+        let session = Session {
+            on_air: &self.on_air,
+            settings: &self.settings,
+            reservation,
+            stop: &self.stop,
+            fenced: &self.fenced,
+        };
+        let mut failures = 0;
+        let mut patience = self.settings.reconnect_window.max(FIRST_PUBLISHER);
+        while let Some(attachment) = self.next_publisher(queue, patience).await {
+            patience = self.settings.reconnect_window;
+            let SessionEnd::Failed(cause) = session.run(attachment).await else { continue };
+            failures += u32::from(cause.code() == Code::WorkerFailed);
+            if failures > self.settings.worker_restarts {
+                tracing::error!(failures, "the workers of this broadcast failed too often: it ends");
+                return Ending::Failed(failed_too_often(failures, &cause));
+            }
+        }
+        if self.fenced.is_cancelled() { Ending::Fenced } else { Ending::Over }
+    }
+
+    async fn next_publisher(
+        &self,
+        queue: &mut mpsc::Receiver<Attachment>,
+        patience: Duration,
+    ) -> Option<Attachment> {
+        tokio::select! {
+            biased;
             () = self.stop.cancelled() => None,
+            () = self.fenced.cancelled() => None,
+            next = timeout(patience, queue.recv()) => next.ok().flatten(),
         }
     }
 
     /// Renews the lease three times in its length; returns when another server has taken the stream.
     async fn keep_lease(&self) {
-        let ownership = Ownership {
-            server: self.home.server.clone(),
-            address: self.home.address.clone(),
-            epoch: self.on_air.epoch,
-            broadcast: Some(self.on_air.id),
-        };
         let mut tick = tokio::time::interval(self.settings.lease / 3);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
+            let epoch = self.on_air.feed.epoch();
+            let ownership = Ownership {
+                server: self.home.server.clone(),
+                address: self.home.address.clone(),
+                epoch,
+                broadcast: Some(self.on_air.id),
+            };
             match self.registry.renew(&self.stream, &ownership).await {
                 Ok(()) => {}
+                // A proxy has claimed it anew for this very server, and was here before the answer.
+                Err(RegistryError::Fenced { .. }) if self.on_air.feed.epoch() > epoch => {
+                    tick.reset_immediately()
+                }
                 Err(RegistryError::Fenced { .. }) => return,
                 // What is live stays live without the registry.
                 Err(error) => tracing::warn!(%error, "the lease could not be renewed"),
@@ -98,17 +144,53 @@ impl Life {
         }
     }
 
-    async fn end(&self) {
-        if let Err(error) = self.on_air.feed.publish(MediaEvent::BroadcastEnd) {
-            tracing::error!(%error, "the end of the broadcast was refused by its window");
+    /// Keeps the stream for a while, and tells whoever wants to publish it why that does not work.
+    async fn refuse(&self, queue: &mut mpsc::Receiver<Attachment>, failure: &Failure) {
+        let refuse_all = async {
+            while let Some(Attachment { publisher, responses, .. }) = queue.recv().await {
+                drop(publisher);
+                responses.reject(failure.clone()).await;
+            }
+        };
+        tokio::select! {
+            _ = timeout(REFUSAL, refuse_all) => {}
+            () = self.keep_lease() => {}
+            () = self.stop.cancelled() => {}
         }
-        if let Err(error) = self.registry.release(&self.stream, self.on_air.epoch).await {
+    }
+
+    async fn end(&self) {
+        self.show_end();
+        if let Err(error) = self.registry.release(&self.stream, self.on_air.feed.epoch()).await {
             tracing::warn!(%error, "the lease could not be given back; it expires by itself");
         }
         tracing::info!("off air");
+    }
+
+    fn show_end(&self) {
+        if let Err(error) = self.on_air.feed.publish(MediaEvent::BroadcastEnd) {
+            tracing::error!(%error, "the end of the broadcast was refused by its window");
+        }
+    }
+
+    async fn linger(&self) {
         tokio::select! {
             () = tokio::time::sleep(ENDED_LINGER) => {}
             () = self.stop.cancelled() => {}
         }
     }
+}
+
+/// Takes no further publisher. Those who came in the last moment may claim the stream anew.
+async fn close(queue: &mut mpsc::Receiver<Attachment>) {
+    queue.close();
+    while let Some(Attachment { responses, .. }) = queue.recv().await {
+        responses.reject(just_ended()).await;
+    }
+}
+
+fn failed_too_often(failures: u32, cause: &Failure) -> Failure {
+    let times = if failures == 1 { "once".into() } else { format!("{failures} times") };
+    let message = format!("refused for a moment, as its transcoder failed {times}: {}", cause.message);
+    failure(Code::WorkerFailed, message)
 }

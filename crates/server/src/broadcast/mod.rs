@@ -7,5 +7,5 @@ mod session;
 mod table;
 
 pub use feed::{Committed, Feed, Subscription};
-pub use publisher::{Attachment, Publisher};
+pub use publisher::{Attachment, Place, Publisher, Responses};
 pub use table::{Broadcasts, Home, OnAir, Settings};

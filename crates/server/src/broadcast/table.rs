@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use super::life::Life;
-use super::{Attachment, Feed, Publisher};
+use super::{Attachment, Feed, Place, Publisher};
 use crate::admission::{self, Admission};
 use crate::failure;
 use crate::worker::WorkerCommand;
@@ -54,10 +54,10 @@ pub struct Home {
 #[derive(Clone)]
 pub struct OnAir {
     pub id: BroadcastId,
-    pub epoch: Epoch,
     pub feed: Arc<Feed>,
+    pub place: Place,
+    /// Closed when no publisher is taken any more; viewers may still follow for a while.
     sessions: mpsc::Sender<Attachment>,
-    publisher: Arc<Mutex<Option<Publisher>>>,
 }
 
 pub struct Broadcasts {
@@ -96,24 +96,37 @@ impl Broadcasts {
         self: &Arc<Self>,
         stream: &StreamId,
         epoch: Epoch,
-        publisher: &Publisher,
-    ) -> Result<OnAir, Failure> {
+        publisher: &str,
+    ) -> Result<(OnAir, Publisher), Failure> {
         if self.stop.is_cancelled() {
             return Err(failure(Code::Draining, "this server is stopping"));
         }
+        let on_air = self.on_air(stream, epoch)?;
+        let taken = on_air.place.take(publisher, self.settings.silent_publisher);
+        let publisher =
+            taken.ok_or_else(|| failure(Code::StreamInUse, "another encoder is publishing this stream"))?;
+        Ok((on_air, publisher))
+    }
+
+    /// The broadcast that somebody who claimed the stream under this epoch may publish.
+    fn on_air(self: &Arc<Self>, stream: &StreamId, epoch: Epoch) -> Result<OnAir, Failure> {
         let mut table = self.table();
-        let on_air = match table.get(stream) {
-            Some(on_air) if epoch < on_air.epoch => {
-                return Err(failure(Code::Fenced, format!("epoch {epoch} is older than {}", on_air.epoch)));
+        if let Some(on_air) = table.get(stream) {
+            let held = on_air.feed.epoch();
+            if epoch < held {
+                return Err(failure(Code::Fenced, format!("epoch {epoch} is older than {held}")));
             }
-            Some(on_air) => on_air.clone(),
-            None => {
-                let on_air = self.start(stream, epoch)?;
-                table.insert(stream.clone(), on_air.clone());
-                on_air
+            if !on_air.is_over() {
+                on_air.feed.raise(epoch);
+                return Ok(on_air.clone());
             }
-        };
-        on_air.take_over(publisher, self.settings.silent_publisher)?;
+            // Its epoch is given up with it, and nobody can hold the stream under it again.
+            if epoch == held {
+                return Err(just_ended());
+            }
+        }
+        let on_air = self.start(stream, epoch)?;
+        table.insert(stream.clone(), on_air.clone());
         Ok(on_air)
     }
 
@@ -132,9 +145,9 @@ impl Broadcasts {
             first_sequence: id.first_sequence(&self.settings.segments),
             discontinuity_sequence: 0,
         }));
-        // One connection waits for its turn; a further one replaces nobody and is refused.
+        // Only one publisher at a time has the place, so a second one waits where the first was replaced.
         let (sessions, queue) = mpsc::channel(1);
-        let on_air = OnAir { id, epoch, feed, sessions, publisher: Arc::default() };
+        let on_air = OnAir { id, feed, sessions, place: Place::default() };
         let life = Life {
             stream: stream.clone(),
             on_air: on_air.clone(),
@@ -142,13 +155,13 @@ impl Broadcasts {
             registry: self.registry.clone(),
             home: self.home.clone(),
             stop: self.stop.clone(),
-            reservation,
+            fenced: CancellationToken::new(),
         };
         let span = tracing::info_span!("broadcast", %stream, %epoch, broadcast = %id);
         let (broadcasts, stream) = (Arc::clone(self), stream.clone());
         let task = async move {
-            life.run(queue).await;
-            broadcasts.table().remove(&stream);
+            life.run(queue, reservation).await;
+            broadcasts.remove(&stream, id);
         };
         self.tasks.spawn(task.instrument(span));
         Ok(on_air)
@@ -160,43 +173,34 @@ impl Broadcasts {
         self.tasks.wait().await;
     }
 
+    /// Forgets a broadcast, unless the stream has a newer one by now.
+    fn remove(&self, stream: &StreamId, id: BroadcastId) {
+        let mut table = self.table();
+        if table.get(stream).is_some_and(|on_air| on_air.id == id) {
+            table.remove(stream);
+        }
+    }
+
     fn table(&self) -> MutexGuard<'_, HashMap<StreamId, OnAir>> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl OnAir {
-    pub fn is_publishing(&self) -> bool {
-        self.publisher().is_some()
+    /// Whether no publisher is taken any more.
+    pub fn is_over(&self) -> bool {
+        self.sessions.is_closed()
     }
 
-    /// Hands an accepted publisher's call to the broadcast.
+    /// Hands an accepted publisher's call to the broadcast. Waits where a replaced publisher is not done yet.
     pub async fn attach(&self, attachment: Attachment) -> Result<(), Failure> {
-        let ended = |_| failure(Code::WorkerFailed, "the broadcast has just ended; publish again");
-        self.sessions.send(attachment).await.map_err(ended)
+        self.sessions.send(attachment).await.map_err(|_| just_ended())
     }
+}
 
-    /// Makes this publisher the one, unless another one is heard from.
-    fn take_over(&self, publisher: &Publisher, silent: Duration) -> Result<(), Failure> {
-        let mut current = self.publisher();
-        if let Some(other) = current.as_ref() {
-            if other.silent_for() < silent {
-                return Err(failure(Code::StreamInUse, "another encoder is publishing this stream"));
-            }
-            other.replaced.cancel();
-        }
-        *current = Some(publisher.clone());
-        Ok(())
-    }
-
-    /// Notes that this publisher has gone, unless another one has its place already.
-    pub(super) fn leave(&self, publisher: &Publisher) {
-        self.publisher().take_if(|current| current.id == publisher.id);
-    }
-
-    fn publisher(&self) -> MutexGuard<'_, Option<Publisher>> {
-        self.publisher.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Under the epoch of a broadcast that is over nobody can publish any more.
+pub(super) fn just_ended() -> Failure {
+    failure(Code::Fenced, "the broadcast has just ended: claim the stream anew")
 }
 
 fn now() -> UnixMillis {

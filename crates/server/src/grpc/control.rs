@@ -30,7 +30,8 @@ impl Control for ControlService {
         &self,
         _: Request<ListBroadcastsRequest>,
     ) -> Result<Response<ListBroadcastsResponse>, Status> {
-        let broadcasts = self.0.list().into_iter().map(|(stream, on_air)| describe(&stream, &on_air)).collect();
+        let broadcasts =
+            self.0.list().into_iter().map(|(stream, on_air)| describe(&stream, &on_air)).collect();
         Ok(Response::new(ListBroadcastsResponse { broadcasts }))
     }
 }
@@ -39,8 +40,8 @@ fn describe(stream: &StreamId, on_air: &OnAir) -> Broadcast {
     Broadcast {
         stream: stream.to_string(),
         broadcast: headwater_wire::broadcast_bytes(on_air.id),
-        epoch: on_air.epoch.0,
-        publishing: on_air.is_publishing(),
+        epoch: on_air.feed.epoch().0,
+        publishing: on_air.place.is_taken(),
         next_media_sequence: on_air.feed.next_sequence().0,
     }
 }

@@ -19,8 +19,9 @@ impl Delivery for DeliveryService {
     type WatchStream = Pin<Box<dyn Stream<Item = Result<MediaEvent, Status>> + Send>>;
 
     async fn locate(&self, request: Request<LocateRequest>) -> Result<Response<LocateResponse>, Status> {
-        let OnAir { id, epoch, .. } = self.on_air(&request.get_ref().stream)?;
-        Ok(Response::new(LocateResponse { broadcast: headwater_wire::broadcast_bytes(id), epoch: epoch.0 }))
+        let OnAir { id, feed, .. } = self.on_air(&request.get_ref().stream)?;
+        let (broadcast, epoch) = (headwater_wire::broadcast_bytes(id), feed.epoch().0);
+        Ok(Response::new(LocateResponse { broadcast, epoch }))
     }
 
     async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {

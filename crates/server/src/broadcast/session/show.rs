@@ -1,0 +1,87 @@
+//! What the worker makes, on its way to the viewers.
+
+use headwater_hls::MediaEvent;
+use headwater_wire::WatchMessage;
+use headwater_wire::v1::publish_response::{Committed as CommittedMessage, Message as Response};
+use headwater_wire::v1::worker_output::{Message as Output, Stats};
+use headwater_wire::v1::{self, Failure};
+use tokio::time::Instant;
+
+use super::{Pulse, Session, pipe_broke, worker_failed};
+use crate::broadcast::{Committed, Responses};
+use crate::worker::WorkerOutput;
+
+impl Session<'_> {
+    /// Puts what the worker makes before the viewers, until it has finished. That it makes something is looked after
+    /// where it is fed.
+    pub(super) async fn show(
+        &self,
+        worker: &mut WorkerOutput,
+        responses: &Responses,
+        pulse: &Pulse,
+    ) -> Result<(), Failure> {
+        let mut last = (Stats::default(), Instant::now());
+        loop {
+            match worker.next().await.map_err(|error| pipe_broke(&error))? {
+                Some(Output::Event(event)) => self.publish(event, responses, pulse)?,
+                Some(Output::Stats(stats)) => {
+                    let now = Instant::now();
+                    self.measure(&stats, &last.0, (now - last.1).as_secs_f64());
+                    last = (stats, now);
+                }
+                Some(Output::Failed(failure)) => return Err(failure),
+                Some(Output::Finished(_)) => return Ok(()),
+                None => return Err(worker_failed("it exited without a word")),
+            }
+        }
+    }
+
+    fn publish(&self, event: v1::MediaEvent, responses: &Responses, pulse: &Pulse) -> Result<(), Failure> {
+        let event = match WatchMessage::try_from(event) {
+            Ok(WatchMessage::Event(MediaEvent::BroadcastEnd) | WatchMessage::Opening(_)) => {
+                return Err(worker_failed("it spoke for its server"));
+            }
+            Ok(WatchMessage::Event(event)) => event,
+            Err(error) => return Err(worker_failed(&error.to_string())),
+        };
+        pulse.gave();
+        count(&event, pulse);
+        let committed = self.on_air.feed.publish(event).map_err(|error| worker_failed(&error.to_string()))?;
+        if let Some(Committed { period, sequence, end }) = committed {
+            // The proxy may have gone; the media it sent is shown all the same.
+            responses.say(Response::Committed(CommittedMessage {
+                period: period.0,
+                media_sequence: sequence.0,
+                end_us: end.0,
+            }));
+        }
+        Ok(())
+    }
+
+    fn measure(&self, stats: &Stats, last: &Stats, seconds: f64) {
+        // The first second is spent on starting, and a pause costs nothing: neither says what this broadcast needs.
+        let made_ms = stats.newest_out_ms.saturating_sub(last.newest_out_ms);
+        if last.newest_out_ms > 0 && made_ms > 0 {
+            self.reservation.measured(stats.cpu_millicores);
+            metrics::histogram!("headwater_server_encode_speed").record(made_ms as f64 / 1e3 / seconds);
+        }
+        let frames = |name, now: u64, before| metrics::counter!(name).increment(now.saturating_sub(before));
+        frames("headwater_server_frames_total", stats.frames_in, last.frames_in);
+        frames("headwater_server_frames_dropped_total", stats.frames_dropped, last.frames_dropped);
+        frames("headwater_server_frames_repeated_total", stats.frames_repeated, last.frames_repeated);
+        // A period whose first picture is still to come is not behind by its whole timeline.
+        if stats.newest_out_ms > 0 {
+            let behind_ms = stats.newest_in_ms.saturating_sub(stats.newest_out_ms);
+            metrics::histogram!("headwater_server_encode_delay_seconds").record(behind_ms as f64 / 1e3);
+        }
+    }
+}
+
+fn count(event: &MediaEvent, pulse: &Pulse) {
+    if let MediaEvent::Part { bytes, start, duration, .. } = event {
+        metrics::counter!("headwater_server_parts_total").increment(1);
+        metrics::counter!("headwater_server_part_bytes_total").increment(bytes.len() as u64);
+        metrics::histogram!("headwater_server_part_delay_seconds")
+            .record(pulse.delay(*start + *duration).as_secs_f64());
+    }
+}
