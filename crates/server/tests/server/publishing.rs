@@ -1,0 +1,151 @@
+//! Who may publish, and what becomes of it.
+
+use std::time::Duration;
+
+use headwater_wire::broadcast_id;
+use headwater_wire::v1::failure::Code;
+use headwater_wire::v1::publish_request::{End, Message as Request, Open};
+
+use crate::support::stub::Order;
+use crate::support::{Call, Source, TestServer, Watcher, eventually, name};
+
+#[tokio::test]
+async fn what_is_published_is_committed_and_the_lease_names_the_broadcast() {
+    let server = TestServer::start().await;
+    let mut source = Source::publish(&server, "demo").await;
+    assert_eq!(source.accepted.first_period, 0);
+    source.period().await;
+    source.keyframes(2).await;
+    let first = source.committed().await;
+    let second = source.committed().await;
+    assert_eq!((first.period, first.end_us), (0, 2_040_000));
+    assert_eq!((second.media_sequence, second.end_us), (first.media_sequence + 1, 4_040_000));
+    let broadcast = broadcast_id(&source.accepted.broadcast).unwrap();
+    eventually("the lease names the broadcast", async || {
+        server.owner("demo").await.filter(|owner| owner.broadcast == Some(broadcast))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_second_publisher_is_refused_while_the_first_is_heard() {
+    let server = TestServer::with(|config| config.server.silent_publisher = Duration::from_secs(3600)).await;
+    let mut first = Source::publish(&server, "demo").await;
+    let epoch = server.owner("demo").await.unwrap().epoch;
+    let refused = Call::open(&server, "demo", epoch).await.accepted().await.err().unwrap();
+    assert_eq!(name(&refused), (Code::StreamInUse, "another encoder is publishing this stream"));
+    first.period().await;
+    first.keyframes(1).await;
+    first.committed().await;
+    Source::publish(&server, "other").await;
+}
+
+#[tokio::test]
+async fn a_silent_publisher_is_replaced_in_the_same_broadcast() {
+    let server = TestServer::with(|config| config.server.silent_publisher = Duration::from_millis(100)).await;
+    let mut silent = Source::publish(&server, "demo").await;
+    silent.period().await;
+    silent.keyframes(1).await;
+    let committed = silent.committed().await;
+    let epoch = server.owner("demo").await.unwrap().epoch;
+    let open = async || Call::open(&server, "demo", epoch).await.accepted().await.ok();
+    let mut second = eventually("the silent one is replaced", open).await;
+    let replaced = silent.last_word().await.unwrap();
+    assert_eq!(name(&replaced), (Code::StreamInUse, "another encoder has taken this stream over"));
+    assert_eq!(second.accepted.first_period, 1);
+    second.period().await;
+    second.keyframes(1).await;
+    let next = second.committed().await;
+    assert_eq!((next.period, next.media_sequence), (1, committed.media_sequence + 1));
+}
+
+#[tokio::test]
+async fn whoever_comes_back_in_time_goes_on_with_the_broadcast() {
+    let server = TestServer::start().await;
+    let mut source = Source::publish(&server, "demo").await;
+    source.period().await;
+    source.keyframes(3).await;
+    source.end().await;
+    server.unpublished("demo").await;
+    let mut again = Source::publish(&server, "demo").await;
+    assert_eq!(again.accepted.broadcast, source.accepted.broadcast);
+    assert_eq!(again.accepted.first_period, 1);
+    again.period().await;
+    again.keyframes(1).await;
+    let mut watcher = Watcher::join(&server, "demo").await;
+    watcher.segments(4).await;
+    assert_eq!(watcher.window.committed_end().unwrap().0.0, 1);
+    assert_eq!(watcher.opening.first_sequence.0 + 4, again.committed().await.media_sequence + 1);
+}
+
+#[tokio::test]
+async fn the_next_publisher_need_not_wait_until_the_last_one_is_worked_off() {
+    let server = TestServer::with(|config| {
+        config.server.silent_publisher = Duration::from_secs(3600);
+        config.server.worker_stop_timeout = Duration::from_millis(500);
+    })
+    .await;
+    let mut first = Source::publish(&server, "demo").await;
+    first.order(Order::Mute).await;
+    first.end().await;
+    server.unpublished("demo").await;
+    let second = Source::publish(&server, "demo").await;
+    assert_eq!(second.accepted.broadcast, first.accepted.broadcast);
+    let failed = first.last_word().await.unwrap();
+    assert_eq!(name(&failed), (Code::WorkerFailed, "the transcoder failed: it did not finish in time"));
+}
+
+#[tokio::test]
+async fn a_publisher_whose_proxy_vanishes_has_left() {
+    let server = TestServer::with(|config| config.server.silent_publisher = Duration::from_secs(3600)).await;
+    let source = Source::publish(&server, "demo").await;
+    let broadcast = source.accepted.broadcast.clone();
+    drop(source);
+    server.unpublished("demo").await;
+    assert_eq!(Source::publish(&server, "demo").await.accepted.broadcast, broadcast);
+}
+
+#[tokio::test]
+async fn an_older_epoch_is_refused_and_a_newer_one_is_taken_on() {
+    let server = TestServer::with(|config| config.registry.lease = Duration::from_millis(300)).await;
+    let mut source = Source::publish(&server, "demo").await;
+    let old = server.owner("demo").await.unwrap().epoch;
+    source.end().await;
+    server.unpublished("demo").await;
+    // As when the registry had lost the lease: the stream is claimed anew, for the same server.
+    let new = server.claim("demo").await;
+    let again = Call::open(&server, "demo", new).await.accepted().await.unwrap();
+    assert_eq!(again.accepted.broadcast, source.accepted.broadcast);
+    let refused = Call::open(&server, "demo", old).await.accepted().await.err().unwrap();
+    assert_eq!(refused.code(), Code::Fenced);
+    assert_eq!(server.broadcast("demo").await.unwrap().epoch, new.0);
+    eventually("the lease is renewed under the new epoch", async || {
+        server.owner("demo").await.filter(|owner| owner.epoch == new && owner.broadcast.is_some())
+    })
+    .await;
+    assert!(server.broadcast("demo").await.unwrap().publishing);
+}
+
+#[tokio::test]
+async fn a_server_without_room_says_so() {
+    let server = TestServer::with(|config| config.server.max_broadcasts = 1).await;
+    let mut source = Source::publish(&server, "one").await;
+    let epoch = server.claim("two").await;
+    let refused = Call::open(&server, "two", epoch).await.accepted().await.err().unwrap();
+    assert_eq!(name(&refused), (Code::NoCapacity, "this server has no room for another broadcast"));
+    source.period().await;
+    source.keyframes(1).await;
+    source.committed().await;
+}
+
+#[tokio::test]
+async fn a_call_that_makes_no_sense_is_refused() {
+    let server = TestServer::start().await;
+    let end = Request::End(End { reason: String::new() });
+    let refused = Call::begin(&server, end).await.err().unwrap();
+    assert_eq!(refused.code(), tonic::Code::InvalidArgument);
+    let nameless = Open { stream: "../demo".into(), epoch: 1, publisher: "test".into() };
+    let refused = Call::begin(&server, Request::Open(nameless)).await.err().unwrap();
+    assert_eq!(refused.code(), tonic::Code::InvalidArgument);
+    assert!(refused.message().contains("stream"), "{refused}");
+}

@@ -1,0 +1,161 @@
+//! A proxy with one publisher.
+
+use bytes::Bytes;
+use headwater_media::Epoch;
+use headwater_wire::v1;
+use headwater_wire::v1::ingest_client::IngestClient;
+use headwater_wire::v1::publish_request::{End, Message as Request, Open};
+use headwater_wire::v1::publish_response::{Accepted, Committed, Message as Response};
+use headwater_wire::v1::tag::Kind;
+use headwater_wire::v1::{Failure, PublishRequest, PublishResponse, failure::Code};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Status, Streaming};
+
+use super::stub::Order;
+use super::{TestServer, within};
+
+/// A Publish call.
+pub struct Call {
+    requests: mpsc::Sender<PublishRequest>,
+    responses: Streaming<PublishResponse>,
+}
+
+/// A publisher that was accepted.
+pub struct Source {
+    call: Call,
+    pub accepted: Accepted,
+    /// Where its next keyframe is.
+    time_ms: u64,
+}
+
+impl Call {
+    pub async fn begin(server: &TestServer, first: Request) -> Result<Self, Status> {
+        let (requests, sent) = mpsc::channel(64);
+        requests.send(PublishRequest { message: Some(first) }).await.unwrap();
+        let mut client = IngestClient::new(server.channel.clone());
+        let called = within("an answer", client.publish(ReceiverStream::new(sent))).await;
+        Ok(Self { requests, responses: called?.into_inner() })
+    }
+
+    /// Opens a stream under an epoch.
+    pub async fn open(server: &TestServer, stream: &str, epoch: Epoch) -> Self {
+        let (stream, publisher) = (stream.into(), "test".into());
+        Self::begin(server, Request::Open(Open { stream, epoch: epoch.0, publisher })).await.unwrap()
+    }
+
+    /// Whether the server takes the media now.
+    pub async fn accepted(mut self) -> Result<Source, Failure> {
+        match self.hear().await {
+            Some(Response::Accepted(accepted)) => Ok(Source { call: self, accepted, time_ms: 0 }),
+            Some(Response::Rejected(failure)) => Err(failure),
+            other => panic!("neither accepted nor rejected: {other:?}"),
+        }
+    }
+
+    /// The server's next word; `None` at the end of the call.
+    async fn hear(&mut self) -> Option<Response> {
+        let heard = within("the server's word", self.responses.message()).await;
+        heard.unwrap().map(|response| response.message.unwrap())
+    }
+}
+
+impl Source {
+    /// Publishes a stream that is claimed for it.
+    pub async fn publish(server: &TestServer, stream: &str) -> Self {
+        let epoch = match server.owner(stream).await {
+            Some(owner) => owner.epoch,
+            None => server.claim(stream).await,
+        };
+        Call::open(server, stream, epoch).await.accepted().await.unwrap()
+    }
+
+    /// Crashes its worker.
+    pub async fn crash(mut self) -> Failure {
+        self.order(Order::Exit).await;
+        self.last_word().await.unwrap()
+    }
+
+    /// Begins a period, the one that the server expects.
+    pub async fn period(&mut self) {
+        self.time_ms = 40;
+        let config = || Some(Bytes::from_static(b"config"));
+        let number = self.accepted.first_period;
+        self.accepted.first_period += 1;
+        let period = v1::Period {
+            number,
+            origin_ms: self.time_ms,
+            wall_clock_unix_ms: 1_800_000_000_000,
+            video_config: config(),
+            audio_config: config(),
+        };
+        self.send(Request::Period(period)).await;
+    }
+
+    /// Sends keyframes, of which the worker makes a segment each.
+    pub async fn keyframes(&mut self, count: u64) {
+        for _ in 0..count {
+            assert!(self.keyframe().await, "the call is over");
+        }
+    }
+
+    /// Whether the call goes on.
+    pub async fn keyframe(&mut self) -> bool {
+        let sent = self.tag(Kind::VideoKeyframe, format!("picture at {} ms", self.time_ms)).await;
+        self.time_ms += 2_000;
+        sent
+    }
+
+    pub async fn order(&mut self, order: Order) {
+        assert!(self.tag(Kind::Audio, format!("{order:?}")).await, "the call is over");
+    }
+
+    async fn tag(&mut self, kind: Kind, payload: String) -> bool {
+        let (kind, time_ms, payload) = (kind.into(), self.time_ms, payload.into());
+        self.send(Request::Tag(v1::Tag { kind, time_ms, composition_offset_ms: 0, payload })).await
+    }
+
+    pub async fn end(&mut self) {
+        self.send(Request::End(End { reason: "test".into() })).await;
+    }
+
+    async fn send(&mut self, message: Request) -> bool {
+        let request = PublishRequest { message: Some(message) };
+        within("the server takes it", self.call.requests.send(request)).await.is_ok()
+    }
+
+    /// The next commit.
+    pub async fn committed(&mut self) -> Committed {
+        match self.call.hear().await {
+            Some(Response::Committed(committed)) => committed,
+            other => panic!("not committed: {other:?}"),
+        }
+    }
+
+    /// Why the publisher is sent away; `None` when the call ends without a reason.
+    pub async fn last_word(mut self) -> Option<Failure> {
+        loop {
+            match self.call.hear().await? {
+                Response::Rejected(failure) => return Some(failure),
+                Response::Committed(_) => {}
+                Response::Accepted(_) => panic!("accepted twice"),
+            }
+        }
+    }
+
+    /// Publishes on until it is sent away.
+    pub async fn until_sent_away(mut self) -> Failure {
+        let publish = async {
+            while self.keyframe().await {
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+        };
+        within("the publisher is sent away", publish).await;
+        self.last_word().await.unwrap()
+    }
+}
+
+/// A failure's code and text.
+pub fn name(failure: &Failure) -> (Code, &str) {
+    (failure.code(), &failure.message)
+}

@@ -1,0 +1,89 @@
+//! The real server, in this process.
+
+use std::sync::Arc;
+
+use headwater_media::{Epoch, StreamId};
+use headwater_registry::{Claim, MemoryRegistry, Ownership, Registry, ServerRecord, Ttls};
+use headwater_runtime::config::Config;
+use headwater_runtime::process::Process;
+use headwater_runtime::readiness::Readiness;
+use headwater_server::{ServerError, WorkerCommand};
+use headwater_wire::v1;
+use headwater_wire::v1::control_client::ControlClient;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::transport::{Channel, Endpoint};
+
+use super::{eventually, stub};
+
+pub struct TestServer {
+    pub registry: MemoryRegistry,
+    pub record: ServerRecord,
+    pub channel: Channel,
+    pub drain: CancellationToken,
+    pub running: JoinHandle<Result<(), ServerError>>,
+}
+
+impl TestServer {
+    pub async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::with_worker(stub::command(), change).await
+    }
+
+    pub async fn with_worker(worker: WorkerCommand, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config::defaults();
+        config.server.grpc_listen = "127.0.0.1:0".parse().unwrap();
+        change(&mut config);
+        let registry = MemoryRegistry::new(Ttls::default());
+        let drain = CancellationToken::new();
+        let process = Process {
+            config,
+            readiness: Readiness::default(),
+            drain: drain.clone(),
+            tasks: TaskTracker::new(),
+        };
+        let running = tokio::spawn(headwater_server::run(process, Arc::new(registry.clone()), worker));
+        let record = eventually("the server is registered", async || {
+            registry.servers().await.unwrap().into_iter().next()
+        });
+        let record = record.await;
+        let channel = Endpoint::from_shared(format!("http://{}", record.address)).unwrap().connect_lazy();
+        Self { registry, record, channel, drain, running }
+    }
+
+    /// Claims the stream for this server as a proxy does: taking it from whoever has it.
+    pub async fn claim(&self, stream: &str) -> Epoch {
+        let before = self.owner(stream).await.map(|owner| owner.epoch);
+        let ServerRecord { id, address, .. } = &self.record;
+        match self.registry.claim(&self::stream(stream), id, address, before).await.unwrap() {
+            Claim::Granted(ownership) => ownership.epoch,
+            Claim::Held(_) => panic!("somebody else was quicker"),
+        }
+    }
+
+    pub async fn owner(&self, stream: &str) -> Option<Ownership> {
+        self.registry.owner(&self::stream(stream)).await.unwrap()
+    }
+
+    /// What the server says of a stream; none when it has never had it, or has forgotten it.
+    pub async fn broadcast(&self, stream: &str) -> Option<v1::Broadcast> {
+        let mut control = ControlClient::new(self.channel.clone());
+        let list = control.list_broadcasts(v1::ListBroadcastsRequest {}).await.unwrap().into_inner();
+        list.broadcasts.into_iter().find(|broadcast| broadcast.stream == stream)
+    }
+
+    /// Waits until nobody publishes the stream.
+    pub async fn unpublished(&self, stream: &str) {
+        let left =
+            async || self.broadcast(stream).await.is_none_or(|on_air| !on_air.publishing).then_some(());
+        eventually("the publisher has left", left).await;
+    }
+}
+
+pub fn stream(name: &str) -> StreamId {
+    name.parse().unwrap()
+}

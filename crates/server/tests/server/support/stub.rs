@@ -1,0 +1,158 @@
+//! A worker without GStreamer: this test binary, run once more. Each keyframe becomes a segment of one part in two
+//! renditions; audio tags are orders to misbehave.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::str::FromStr;
+
+use bytes::Bytes;
+use headwater_hls::{MediaEvent, PeriodStart, Rendition, RenditionKind};
+use headwater_media::{MediaSequence, MediaTime, PartIndex, Period, PeriodNumber, UnixMillis};
+use headwater_server::WorkerCommand;
+use headwater_wire::frames;
+use headwater_wire::v1::failure::Code;
+use headwater_wire::v1::worker_input::Message as Input;
+use headwater_wire::v1::worker_output::{Finished, Message as Output};
+use headwater_wire::v1::{self, Failure};
+
+pub const RENDITIONS: [&str; 2] = ["720p", "audio"];
+/// Set where the process is the worker.
+const MARK: &str = "STUB_WORKER";
+/// The harness says something on the standard output of every test binary; the protocol goes by another descriptor.
+const SCRIPT: &str = "exec 3>&1 >/dev/null; STUB_WORKER=1 exec \"$@\"";
+/// Segments of a burst: more events than a follower may be behind.
+pub const BURST: u64 = 600;
+/// Bytes of a part in it: more than fits into the buffers of a connection.
+const BURST_PART: usize = 16 << 10;
+
+/// What an audio tag tells the worker to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Ends without a word.
+    Exit,
+    /// Says what failed, and ends.
+    Fail,
+    /// Says what is no message.
+    Garbage,
+    /// Takes the server's part.
+    Usurp,
+    /// Reads on, and makes nothing of it.
+    Mute,
+    /// Reads nothing any more.
+    Freeze,
+    /// Makes many segments at once.
+    Burst,
+}
+
+pub fn command() -> WorkerCommand {
+    let test = format!("{}::is_the_worker", module_path!().split_once("::").unwrap().1);
+    let this = std::env::current_exe().unwrap().to_string_lossy().into_owned();
+    let arguments = ["-c", SCRIPT, "sh", &this, &test, "--exact", "--ignored", "--nocapture"];
+    WorkerCommand { program: "/bin/sh".into(), arguments: arguments.map(Into::into).into() }
+}
+
+#[test]
+#[ignore = "this is the worker that the other tests start"]
+fn is_the_worker() {
+    if std::env::var_os(MARK).is_some() {
+        let output = File::options().write(true).open("/dev/fd/3").unwrap();
+        Stub { output, next: MediaSequence(0), mute: false }.run();
+        std::process::exit(0);
+    }
+}
+
+struct Stub {
+    output: File,
+    next: MediaSequence,
+    mute: bool,
+}
+
+impl Stub {
+    fn run(&mut self) {
+        let mut input = io::stdin().lock();
+        while let Some(v1::WorkerInput { message: Some(message) }) = frames::read(&mut input).unwrap() {
+            match message {
+                Input::Start(start) => self.next = MediaSequence(start.first_sequence),
+                Input::Period(period) => self.event(period_start(period.try_into().unwrap(), self.next)),
+                Input::Tag(tag) if tag.kind == i32::from(v1::tag::Kind::Audio) => {
+                    self.obey(std::str::from_utf8(&tag.payload).unwrap().parse().unwrap());
+                }
+                Input::Tag(tag) if self.mute => drop(tag),
+                Input::Tag(tag) => self.segment(tag.time_ms, &tag.payload),
+                Input::End(_) if self.mute => {}
+                Input::End(_) => return self.say(Output::Finished(Finished {})),
+            }
+        }
+    }
+
+    fn obey(&mut self, order: Order) {
+        match order {
+            Order::Exit => std::process::exit(3),
+            Order::Fail => self.fail(),
+            Order::Garbage => self.output.write_all(&[0xff; 64]).unwrap(),
+            Order::Usurp => self.event(MediaEvent::BroadcastEnd),
+            Order::Mute => self.mute = true,
+            Order::Freeze => std::thread::park(),
+            Order::Burst => (0..BURST).for_each(|n| self.segment(n * 100, &Bytes::from(vec![7; BURST_PART]))),
+        }
+    }
+
+    fn fail(&mut self) {
+        let message = "h264parse: no picture in it".into();
+        self.say(Output::Failed(Failure { code: Code::UnsupportedMedia.into(), message }));
+        std::process::exit(1);
+    }
+
+    fn segment(&mut self, time_ms: u64, bytes: &Bytes) {
+        let sequence = self.next;
+        for rendition in RENDITIONS.map(|id| id.parse().unwrap()) {
+            self.event(MediaEvent::Part {
+                rendition: headwater_media::RenditionId::clone(&rendition),
+                sequence,
+                index: PartIndex(0),
+                start: MediaTime::from_millis(time_ms),
+                duration: MediaTime::from_millis(2_000),
+                independent: true,
+                bytes: bytes.clone(),
+            });
+            self.event(MediaEvent::SegmentEnd { rendition, sequence });
+        }
+        self.next = sequence.next();
+    }
+
+    fn event(&mut self, event: MediaEvent) {
+        self.say(Output::Event(event.into()));
+    }
+
+    fn say(&mut self, message: Output) {
+        frames::write(&mut self.output, &v1::WorkerOutput { message: Some(message) }).unwrap();
+    }
+}
+
+fn period_start(period: Period, first_sequence: MediaSequence) -> MediaEvent {
+    let video = RenditionKind::Video { width: 1280, height: 720, frame_rate: 30.0 };
+    let kinds = [video, RenditionKind::Audio { channels: 2, sample_rate: 48_000 }];
+    let rendition = |(id, kind): (&str, RenditionKind)| Rendition {
+        id: id.parse().unwrap(),
+        kind,
+        codecs: "avc1.64001f".into(),
+        declared_bitrate: 1_000_000,
+    };
+    let renditions = RENDITIONS.into_iter().zip(kinds).map(rendition);
+    MediaEvent::PeriodStart(PeriodStart {
+        number: PeriodNumber(period.number.0),
+        first_sequence,
+        origin: period.origin.into(),
+        wall_clock: UnixMillis(period.wall_clock.0),
+        renditions: renditions.map(|rendition| (rendition, Bytes::from_static(b"init"))).collect(),
+    })
+}
+
+impl FromStr for Order {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        use Order::*;
+        let orders = [Exit, Fail, Garbage, Usurp, Mute, Freeze, Burst];
+        orders.into_iter().find(|order| format!("{order:?}") == text).ok_or(())
+    }
+}

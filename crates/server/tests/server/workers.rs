@@ -1,0 +1,118 @@
+//! Workers that fail cost their own session, and say why.
+
+use std::time::Duration;
+
+use headwater_runtime::config::Config;
+use headwater_server::WorkerCommand;
+use headwater_wire::v1::failure::Code;
+
+use crate::support::stub::Order;
+use crate::support::{Call, Source, TestServer, Watcher, name};
+
+fn impatient(config: &mut Config) {
+    config.server.worker_stall_timeout = Duration::from_millis(300);
+    config.server.worker_stop_timeout = Duration::from_millis(500);
+}
+
+/// Publishes until the worker, which is given this order, is found out; then the next publisher has to work.
+async fn misbehave(order: Order) -> (Code, String) {
+    let server = TestServer::with(impatient).await;
+    let mut source = Source::publish(&server, "demo").await;
+    let broadcast = source.accepted.broadcast.clone();
+    source.period().await;
+    source.keyframes(1).await;
+    source.committed().await;
+    source.order(order).await;
+    let failure = source.until_sent_away().await;
+    let mut next = Source::publish(&server, "demo").await;
+    assert_eq!((next.accepted.broadcast.clone(), next.accepted.first_period), (broadcast, 1));
+    next.period().await;
+    next.keyframes(1).await;
+    assert_eq!(next.committed().await.period, 1);
+    (failure.code(), failure.message)
+}
+
+fn failed(how: &str) -> (Code, String) {
+    (Code::WorkerFailed, format!("the transcoder failed: {how}"))
+}
+
+#[tokio::test]
+async fn one_that_exits() {
+    assert_eq!(misbehave(Order::Exit).await, failed("it exited without a word"));
+}
+
+#[tokio::test]
+async fn one_that_says_what_failed() {
+    assert_eq!(misbehave(Order::Fail).await, (Code::UnsupportedMedia, "h264parse: no picture in it".into()));
+}
+
+#[tokio::test]
+async fn one_that_talks_nonsense() {
+    let (code, message) = misbehave(Order::Garbage).await;
+    assert_eq!(code, Code::WorkerFailed);
+    assert!(message.starts_with("the transcoder failed: its pipe broke: "), "{message}");
+}
+
+#[tokio::test]
+async fn one_that_speaks_for_its_server() {
+    assert_eq!(misbehave(Order::Usurp).await, failed("it spoke for its server"));
+}
+
+#[tokio::test]
+async fn one_that_takes_media_and_gives_none() {
+    assert_eq!(misbehave(Order::Mute).await, failed("it took media and gave none"));
+}
+
+#[tokio::test]
+async fn one_that_stands_still() {
+    assert_eq!(misbehave(Order::Freeze).await, failed("it took media and gave none"));
+}
+
+#[tokio::test]
+async fn one_whose_publisher_pauses_is_not_taken_for_stuck() {
+    let server = TestServer::with(impatient).await;
+    let mut source = Source::publish(&server, "demo").await;
+    source.period().await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    source.keyframes(1).await;
+    source.committed().await;
+}
+
+#[tokio::test]
+async fn one_that_does_not_start() {
+    for (program, how) in [("/nonexistent/worker", "it could not be started: "), ("/bin/false", "")] {
+        let command = WorkerCommand { program: program.into(), arguments: vec![] };
+        let server = TestServer::with_worker(command, impatient).await;
+        let epoch = server.claim("demo").await;
+        let failure = match Call::open(&server, "demo", epoch).await.accepted().await {
+            Ok(source) => source.last_word().await.unwrap(),
+            Err(failure) => failure,
+        };
+        assert_eq!(failure.code(), Code::WorkerFailed);
+        assert!(failure.message.starts_with(&format!("the transcoder failed: {how}")), "{}", failure.message);
+    }
+}
+
+#[tokio::test]
+async fn too_many_end_the_broadcast_and_the_stream_is_refused_for_a_while() {
+    let server = TestServer::with(|config| {
+        impatient(config);
+        config.server.worker_restarts = 1;
+    })
+    .await;
+    let mut other = Source::publish(&server, "other").await;
+    let mut source = Source::publish(&server, "demo").await;
+    source.period().await;
+    source.keyframes(1).await;
+    let mut watcher = Watcher::join(&server, "demo").await;
+    source.crash().await;
+    Source::publish(&server, "demo").await.crash().await;
+    watcher.until("the broadcast has ended", |window| window.ended()).await;
+    let epoch = server.owner("demo").await.unwrap().epoch;
+    let refused = Call::open(&server, "demo", epoch).await.accepted().await.err().unwrap();
+    let text = "refused for a moment, as its transcoder failed 2 times: the transcoder failed: it exited without a word";
+    assert_eq!(name(&refused), (Code::WorkerFailed, text));
+    other.period().await;
+    other.keyframes(1).await;
+    other.committed().await;
+}
