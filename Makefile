@@ -22,7 +22,7 @@ test: test-rust test-browser
 
 test-rust: setup-test web
 	$(CARGO) build --workspace --bins
-	$(CARGO) test --workspace
+	$(CARGO) test --workspace --no-fail-fast
 
 test-browser: setup-test web
 	$(CARGO) build --workspace --bins

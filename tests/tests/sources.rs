@@ -82,7 +82,7 @@ async fn odd_sizes_and_full_chroma() -> Result<()> {
 #[tokio::test]
 async fn a_publisher_that_comes_back_is_a_new_period() -> Result<()> {
     let stack =
-        Plan::default().set("SERVER_RECONNECT_WINDOW", "6s").set("HLS_WINDOW_SEGMENTS", "30").start().await?;
+        Plan::default().set("SERVER_RECONNECT_WINDOW", "4s").set("HLS_WINDOW_SEGMENTS", "30").start().await?;
     let first = Source { seconds: 5, ..Source::default() };
     let second = Source { width: 480, height: 270, seconds: 5, ..Source::default() };
     let files = (first.make(stack.path(), "first").await?, second.make(stack.path(), "second").await?);
