@@ -1,6 +1,6 @@
-//! gRPC connections to servers: one per address, kept as long as it is used.
+//! gRPC connections to servers: one per address, kept as long as the server is there.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -36,5 +36,11 @@ impl Channels {
             .connect_lazy();
         channels.insert(address.into(), channel.clone());
         Ok(channel)
+    }
+
+    /// Forgets the channels to all other addresses. Calls that are under way keep theirs.
+    pub fn keep(&self, addresses: &HashSet<&str>) {
+        let mut channels = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        channels.retain(|address, _| addresses.contains(address.as_str()));
     }
 }

@@ -1,26 +1,36 @@
 //! One connection from its first byte to its last: greeted, admitted, published, closed.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use headwater_media::StreamId;
 use headwater_rtmp::{Event, PublishRequest, Rejection, ServerConfig, ServerSession};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument;
+use tracing::field::{Empty, display};
 use uuid::Uuid;
 
 use crate::inputs::Inputs;
 use crate::link::{Link, LinkError};
 use crate::publisher::{Publisher, PublisherEnd};
 use crate::refusal;
-use crate::routing::Router;
+use crate::routing::{Refusal, Router};
+use crate::uplink::{Terms, Uplink};
+
+/// What is read of an encoder that does not wait until it is accepted: half of what its session holds back. More waits
+/// in its own buffers.
+const READ_AHEAD: usize = 512 << 10;
 
 /// What all connections share.
 pub struct Edge {
     pub inputs: Inputs,
     pub router: Router,
     pub rtmp: ServerConfig,
-    /// From the first byte to the publish request.
+    /// From the connection, or the end of the last stream, to the publish request.
     pub publish_deadline: Duration,
     /// Without a byte from the encoder.
     pub idle_timeout: Duration,
@@ -28,6 +38,8 @@ pub struct Edge {
     pub stall_timeout: Duration,
     /// Cancelled when the proxy stops.
     pub stop: CancellationToken,
+    /// What is still to be done for publishers who have gone.
+    pub tasks: TaskTracker,
 }
 
 pub async fn serve(socket: TcpStream, edge: Arc<Edge>) {
@@ -37,9 +49,15 @@ pub async fn serve(socket: TcpStream, edge: Arc<Edge>) {
     let session = ServerSession::new(edge.rtmp.clone());
     let mut connection = Connection { link: Link::new(socket, session), edge };
     match connection.run().await {
-        Ok(()) | Err(LinkError::Closed) => tracing::info!("connection closed"),
-        Err(error) => tracing::info!(%error, "connection closed"),
+        Err(LinkError::Closed) => {}
+        Err(error @ (LinkError::Io(_) | LinkError::Unread)) => tracing::info!(%error),
+        Err(error @ LinkError::Rtmp(_)) => {
+            tracing::info!(%error);
+            connection.link.close().await;
+        }
+        Ok(()) => connection.link.close().await,
     }
+    tracing::info!("connection closed");
 }
 
 struct Connection {
@@ -48,7 +66,8 @@ struct Connection {
 }
 
 impl Connection {
-    /// An encoder may publish several times on one connection, one after the other.
+    /// An encoder may publish several times on one connection, one after the other. Gives `Ok` when it was told all that
+    /// there is to say.
     async fn run(&mut self) -> Result<(), LinkError> {
         loop {
             let stop = self.edge.stop.clone();
@@ -62,9 +81,9 @@ impl Connection {
                 return self.link.fail(&refusal::deadline()).await;
             };
             let Some(request) = request? else { return Ok(()) };
-            match self.publish(request).await? {
+            match self.admit(request).await? {
                 PublisherEnd::Unpublished => {}
-                PublisherEnd::Closed => return Ok(()),
+                PublisherEnd::Dismissed => return Ok(()),
             }
         }
     }
@@ -85,23 +104,53 @@ impl Connection {
         }
     }
 
-    async fn publish(&mut self, request: PublishRequest) -> Result<PublisherEnd, LinkError> {
+    async fn admit(&mut self, request: PublishRequest) -> Result<PublisherEnd, LinkError> {
         tracing::info!(app = request.app, encoder = request.encoder.as_deref(), "publish requested");
-        let stream = match self.edge.inputs.stream(&request.key) {
-            Ok(stream) => stream,
-            Err(error) => return self.refuse(request, "key", refusal::key(&error)).await,
-        };
-        let id = Uuid::now_v7().to_string();
-        match self.edge.router.connect(&stream, &id).await {
+        match self.edge.inputs.stream(&request.key) {
+            Ok(stream) => {
+                let span = tracing::info_span!("publisher", %stream, epoch = Empty);
+                self.publish(request, &stream).instrument(span).await
+            }
+            Err(error) => self.refuse(request, "key", refusal::key(&error)).await,
+        }
+    }
+
+    async fn publish(
+        &mut self,
+        request: PublishRequest,
+        stream: &StreamId,
+    ) -> Result<PublisherEnd, LinkError> {
+        match self.find_server(stream).await? {
             Ok((uplink, terms)) => {
+                tracing::Span::current().record("epoch", display(terms.epoch));
                 self.link.accept(request).await?;
-                tracing::info!(%stream, "publishing");
-                let publisher = Publisher::new(&mut self.link, uplink, terms, &self.edge);
-                publisher.run().await
+                tracing::info!("publishing");
+                Publisher::new(&mut self.link, uplink, terms, &self.edge).run().await
             }
             Err(error) => {
-                tracing::warn!(%stream, %error, "no server takes the publisher");
+                tracing::warn!(%error, "no server takes the publisher");
                 self.refuse(request, refusal::label(&error), refusal::refused(&error)).await
+            }
+        }
+    }
+
+    /// Meanwhile the encoder may leave, and the proxy may be stopped.
+    async fn find_server(
+        &mut self,
+        stream: &StreamId,
+    ) -> Result<Result<(Uplink, Terms), Refusal>, LinkError> {
+        let edge = self.edge.clone();
+        let id = Uuid::now_v7().to_string();
+        let mut search = pin!(edge.router.connect(stream, &id));
+        let mut ahead = 0;
+        loop {
+            tokio::select! {
+                found = &mut search => return Ok(found),
+                read = self.link.read(), if ahead < READ_AHEAD => {
+                    ahead += read?;
+                    self.link.take_in().await?;
+                }
+                () = edge.stop.cancelled() => return Ok(Err(Refusal::Stopping)),
             }
         }
     }
@@ -115,6 +164,6 @@ impl Connection {
         metrics::counter!("headwater_proxy_refused_total", "reason" => reason).increment(1);
         tracing::info!(code = %rejection.code, description = rejection.description, "publish refused");
         self.link.reject(request, rejection).await?;
-        Ok(PublisherEnd::Closed)
+        Ok(PublisherEnd::Dismissed)
     }
 }

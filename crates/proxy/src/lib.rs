@@ -3,6 +3,7 @@
 
 mod channels;
 mod connection;
+mod counted;
 mod inputs;
 mod link;
 mod publisher;
@@ -11,4 +12,4 @@ mod routing;
 mod start;
 mod uplink;
 
-pub use start::{ProxyError, run};
+pub use start::{Proxy, ProxyError, run};

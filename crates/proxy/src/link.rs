@@ -1,14 +1,23 @@
 //! An encoder's connection: a socket and the RTMP session on it.
 
 use std::io;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use headwater_rtmp::{Event, PublishRequest, Rejection, RtmpError, ServerSession};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
-/// What is read at once: a tenth of a second at 5 Mb/s, so that a busy connection costs few system calls.
+/// Memory that is read into: a tenth of a second at 5 Mb/s, so that a busy connection costs few system calls.
 const READ_SIZE: usize = 64 << 10;
+/// What is left of it is used as long as it is not less. Media that is on its way holds on to all of the memory that it
+/// was read into, so that each has to be used for more than a packet.
+const LEAST_READ: usize = 8 << 10;
+/// How long an encoder may leave what it is told unread. It is told little, and the system takes that for it.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an encoder may take to close its side.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
@@ -16,6 +25,8 @@ pub enum LinkError {
     Closed,
     #[error("the connection broke: {0}")]
     Io(#[from] io::Error),
+    #[error("the encoder reads nothing")]
+    Unread,
     #[error("the encoder broke the protocol: {0}")]
     Rtmp(#[from] RtmpError),
 }
@@ -34,14 +45,17 @@ impl Link {
     /// Waits for bytes; gives how many they were. Nothing is lost when it is cancelled. [`take_in`](Self::take_in)
     /// comes after it.
     pub async fn read(&mut self) -> Result<usize, LinkError> {
-        self.buffer.reserve(READ_SIZE);
+        if self.buffer.capacity() - self.buffer.len() < LEAST_READ {
+            self.buffer.reserve(READ_SIZE);
+        }
         match self.socket.read_buf(&mut self.buffer).await? {
             0 => Err(LinkError::Closed),
             count => Ok(count),
         }
     }
 
-    /// Makes events of what was read, and sends what the session answers.
+    /// Makes events of what was read, and sends what the session answers. Not to be cancelled: half an answer would be
+    /// sent.
     pub async fn take_in(&mut self) -> Result<(), LinkError> {
         let taken = self.session.handle_input(self.buffer.split().freeze());
         // What the session has to say is sent even when it gives up.
@@ -58,34 +72,28 @@ impl Link {
     }
 
     pub async fn accept(&mut self, request: PublishRequest) -> Result<(), LinkError> {
-        self.session.accept(request)?;
+        let accepted = self.session.accept(request);
+        self.flush().await?;
+        Ok(accepted?)
+    }
+
+    /// Tells a publisher why it is not accepted. The connection is to be closed.
+    pub async fn reject(&mut self, request: PublishRequest, rejection: Rejection) -> Result<(), LinkError> {
+        self.session.reject(request, rejection)?;
         self.flush().await
     }
 
-    pub async fn reject(&mut self, request: PublishRequest, rejection: Rejection) -> Result<(), LinkError> {
-        self.session.reject(request, rejection)?;
-        self.close().await
-    }
-
-    /// Tells an accepted publisher why it can't stay, and closes.
+    /// Tells an accepted publisher why it can't stay. The connection is to be closed.
     pub async fn fail(&mut self, rejection: &Rejection) -> Result<(), LinkError> {
         self.session.fail(rejection)?;
-        self.close().await
+        self.flush().await
     }
 
-    async fn flush(&mut self) -> Result<(), LinkError> {
-        while let Some(bytes) = self.session.poll_output() {
-            self.socket.write_all(&bytes).await?;
-        }
-        Ok(())
-    }
-
-    /// Sends what is left, then reads until the encoder closes as well: closing over unread bytes would reset the
-    /// connection, and the encoder might never see the reason.
-    async fn close(&mut self) -> Result<(), LinkError> {
-        self.flush().await?;
-        self.socket.shutdown().await?;
+    /// Reads until the encoder closes as well: closing over unread bytes would reset the connection, and the encoder
+    /// might never see what it was told last.
+    pub async fn close(mut self) {
         let drained = async {
+            self.socket.shutdown().await?;
             loop {
                 self.buffer.clear();
                 self.buffer.reserve(READ_SIZE);
@@ -94,12 +102,15 @@ impl Link {
                 }
             }
         };
-        match tokio::time::timeout(CLOSE_TIMEOUT, drained).await {
-            Ok(closed) => Ok(closed?),
-            Err(_) => Ok(()),
+        if let Ok(Err(error)) = timeout(CLOSE_TIMEOUT, drained).await {
+            tracing::debug!(%error, "the connection broke while it was closed");
         }
     }
-}
 
-/// How long an encoder may take to close its side.
-const CLOSE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(2);
+    async fn flush(&mut self) -> Result<(), LinkError> {
+        while let Some(bytes) = self.session.poll_output() {
+            timeout(WRITE_TIMEOUT, self.socket.write_all(&bytes)).await.map_err(|_| LinkError::Unread)??;
+        }
+        Ok(())
+    }
+}

@@ -16,7 +16,7 @@ struct Arguments {
 fn main() -> ExitCode {
     process::run(Service::Proxy, &Arguments::parse().options, |process| async {
         let config = &process.config.registry;
-            let registry = headwater_registry::open(config.redis_url(), config.prefix.as_str(), config.lease)?;
+        let registry = headwater_registry::open(config.redis_url(), config.prefix.as_str(), config.lease)?;
         headwater_proxy::run(process, registry).await?;
         anyhow::Ok(())
     })

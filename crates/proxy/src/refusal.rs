@@ -20,7 +20,12 @@ pub fn deadline() -> Rejection {
 pub fn refused(refusal: &Refusal) -> Rejection {
     match refusal {
         Refusal::Failure(failure) => Rejection::new(code(failure), failure.message.clone()),
-        Refusal::NoCapacity | Refusal::Registry(_) => Rejection::new(StatusCode::Denied, refusal.to_string()),
+        Refusal::NoCapacity => Rejection::new(StatusCode::Denied, refusal.to_string()),
+        // What is behind it concerns the operator.
+        Refusal::Registry(_) => {
+            Rejection::new(StatusCode::Denied, "no server can be looked up just now: try again in a moment")
+        }
+        Refusal::Stopping => stopping(),
     }
 }
 
@@ -29,6 +34,7 @@ pub fn label(refusal: &Refusal) -> &'static str {
     match refusal {
         Refusal::NoCapacity => "capacity",
         Refusal::Registry(_) => "registry",
+        Refusal::Stopping => "stopping",
         Refusal::Failure(failure) if failure.code() == Code::StreamInUse => "in_use",
         Refusal::Failure(_) => "server",
     }
@@ -48,7 +54,10 @@ pub fn call_over(error: &UplinkError) -> Rejection {
 }
 
 pub fn stalled() -> Rejection {
-    Rejection::new(StatusCode::Failed, "the transcode server can't keep up: lower the bit rate or the picture size")
+    Rejection::new(
+        StatusCode::Failed,
+        "the transcode server can't keep up: lower the bit rate or the picture size",
+    )
 }
 
 pub fn idle() -> Rejection {

@@ -25,8 +25,10 @@ pub enum Refusal {
     NoCapacity,
     #[error("{}", .0.message)]
     Failure(Failure),
-    #[error("the registry can't be reached: try again in a moment ({0})")]
+    #[error(transparent)]
     Registry(#[from] RegistryError),
+    #[error("this proxy is stopping")]
+    Stopping,
 }
 
 /// A search for a server: what was learnt on the way.
@@ -34,6 +36,7 @@ struct Search<'a> {
     router: &'a Router,
     stream: &'a StreamId,
     publisher: &'a str,
+    /// Servers that have no room, are going away or can't be reached.
     tried: HashSet<ServerId>,
     /// The epoch of an owner that turned out to be dead or going away: it may be taken over.
     gone: Option<Epoch>,
@@ -78,9 +81,8 @@ impl Search<'_> {
     async fn claim(&mut self) -> Result<Option<(Uplink, Terms)>, Refusal> {
         let registry = &self.router.registry;
         let servers = registry.servers().await?;
-        let candidates: Vec<_> =
-            servers.into_iter().filter(|s| !s.draining && !self.tried.contains(&s.id)).collect();
-        let server = pick(&candidates, |n| rand::random_range(0..n)).ok_or(Refusal::NoCapacity)?;
+        self.router.channels.keep(&servers.iter().map(|server| server.address.as_str()).collect());
+        let server = self.choose(servers).ok_or(Refusal::NoCapacity)?;
         let claim = registry.claim(self.stream, &server.id, &server.address, self.gone).await?;
         let epoch = match claim {
             Claim::Granted(ownership) => ownership.epoch,
@@ -88,11 +90,26 @@ impl Search<'_> {
             Claim::Held(_) => return Ok(None),
         };
         self.gone = None;
-        let found = self.open(&server.id, &server.address, epoch).await;
-        if !matches!(found, Ok(Some(_))) {
-            registry.release(self.stream, epoch).await?;
+        // A server that refuses this publisher for another reason has the stream, and keeps it.
+        let found = self.open(&server.id, &server.address, epoch).await?;
+        if found.is_none()
+            && let Err(error) = registry.release(self.stream, epoch).await
+        {
+            tracing::warn!(%error, "a claim could not be given back; it expires by itself");
         }
-        found
+        Ok(found)
+    }
+
+    /// One of two random servers first. Where that had no room, the loads are told to be nearly full or are old: then the
+    /// one that is said to have the most.
+    fn choose(&self, servers: Vec<ServerRecord>) -> Option<ServerRecord> {
+        let is_candidate = |server: &ServerRecord| !server.draining && !self.tried.contains(&server.id);
+        let candidates: Vec<_> = servers.into_iter().filter(is_candidate).collect();
+        if self.tried.is_empty() {
+            pick(&candidates, |n| rand::random_range(0..n)).cloned()
+        } else {
+            candidates.into_iter().max_by_key(free)
+        }
     }
 
     /// Opens the call. `None` when this server can't take the publisher but another one may.
@@ -102,23 +119,28 @@ impl Search<'_> {
         address: &str,
         epoch: Epoch,
     ) -> Result<Option<(Uplink, Terms)>, Refusal> {
-        self.tried.insert(server.clone());
         let channel = match self.router.channels.to(address) {
             Ok(channel) => channel,
             Err(error) => {
                 tracing::error!(address, %error, "the registry holds an address that is none");
+                self.tried.insert(server.clone());
                 return Ok(None);
             }
         };
-        match Uplink::open(channel, self.stream, epoch, self.publisher).await {
-            Ok(found) => Ok(Some(found)),
-            Err(UplinkError::Rejected(failure)) if goes_elsewhere(&failure) => Ok(None),
-            Err(UplinkError::Rejected(failure)) => Err(Refusal::Failure(failure)),
-            Err(error) => {
-                tracing::warn!(address, %error, "the server does not take the publisher");
-                Ok(None)
+        let error = match Uplink::open(channel, self.stream, epoch, self.publisher).await {
+            Ok(found) => return Ok(Some(found)),
+            Err(UplinkError::Rejected(failure)) if !goes_elsewhere(&failure) => {
+                return Err(Refusal::Failure(failure));
             }
+            Err(error) => error,
+        };
+        tracing::warn!(%server, address, %epoch, %error, "the server does not take the publisher");
+        // Under a new epoch the same server may be the right one.
+        let is_outdated = matches!(&error, UplinkError::Rejected(failure) if failure.code() == Code::Fenced);
+        if !is_outdated {
+            self.tried.insert(server.clone());
         }
+        Ok(None)
     }
 }
 
@@ -135,7 +157,11 @@ fn pick(servers: &[ServerRecord], mut below: impl FnMut(usize) -> usize) -> Opti
         _ => {
             let first = below(servers.len());
             let second = (first + 1 + below(servers.len() - 1)) % servers.len();
-            Some(if free(&servers[second]) > free(&servers[first]) { &servers[second] } else { &servers[first] })
+            Some(if free(&servers[second]) > free(&servers[first]) {
+                &servers[second]
+            } else {
+                &servers[first]
+            })
         }
     }
 }

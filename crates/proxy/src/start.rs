@@ -1,11 +1,11 @@
 //! A proxy from its start to its end.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use headwater_registry::Registry;
 use headwater_rtmp::ServerConfig;
-use headwater_runtime::config::Config;
 use headwater_runtime::listener::{Accepted, BindError, Limits, Listener};
 use headwater_runtime::process::Process;
 use headwater_runtime::readiness::Latch;
@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::connection::{Edge, serve};
+use crate::counted::Counted;
 use crate::inputs::Inputs;
 use crate::routing::Router;
 
@@ -24,32 +25,60 @@ pub enum ProxyError {
     Accept(#[from] io::Error),
 }
 
-/// Runs a proxy until the process is told to stop and every publisher was sent away.
+/// Runs a proxy until the process is told to stop. The process' tasks are done when every publisher was sent away.
 ///
 /// # Errors
 /// When it can't start, or its listener breaks.
 pub async fn run(process: Process, registry: Arc<dyn Registry>) -> Result<(), ProxyError> {
-    let config = &process.config.proxy;
-    let limits = Limits::new(config.max_connections, config.max_connections_per_address);
-    let mut listener = Listener::bind(config.rtmp_listen, "proxy.rtmp_listen", limits).await?;
-    tracing::info!(listen = %listener.local_addr(), inputs = process.config.inputs.len(), "proxy starts");
-    let edge = Arc::new(edge(&process.config, registry.clone(), process.drain.clone()));
-    let latch = process.readiness.latch("registry");
-    process.tasks.spawn(wait_for(registry, latch, process.drain.clone()));
-    while let Some(accepted) = process.drain.run_until_cancelled(listener.accept()).await {
-        let Accepted { stream, peer, guard } = accepted?;
-        let connection = serve(stream, edge.clone()).instrument(tracing::info_span!("publisher", %peer));
-        process.tasks.spawn(async move {
-            metrics::gauge!("headwater_proxy_connections").increment(1);
-            connection.await;
-            metrics::gauge!("headwater_proxy_connections").decrement(1);
-            drop(guard);
-        });
-    }
-    Ok(())
+    Proxy::start(process, registry).await?.serve().await
 }
 
-fn edge(config: &Config, registry: Arc<dyn Registry>, stop: CancellationToken) -> Edge {
+/// A proxy that listens.
+pub struct Proxy {
+    listener: Listener,
+    edge: Arc<Edge>,
+    process: Process,
+}
+
+impl Proxy {
+    /// # Errors
+    /// When it can't listen.
+    pub async fn start(process: Process, registry: Arc<dyn Registry>) -> Result<Self, ProxyError> {
+        let config = &process.config.proxy;
+        let limits = Limits::new(config.max_connections, config.max_connections_per_address);
+        let listener = Listener::bind(config.rtmp_listen, "proxy.rtmp_listen", limits).await?;
+        tracing::info!(listen = %listener.local_addr(), inputs = process.config.inputs.len(), "proxy starts");
+        let edge = Arc::new(edge(&process, registry.clone()));
+        let latch = process.readiness.latch("registry");
+        process.tasks.spawn(wait_for(registry, latch, process.drain.clone()));
+        Ok(Self { listener, edge, process })
+    }
+
+    /// Where encoders connect.
+    pub fn address(&self) -> SocketAddr {
+        self.listener.local_addr()
+    }
+
+    /// Takes connections until the process is told to stop.
+    ///
+    /// # Errors
+    /// When the listener breaks.
+    pub async fn serve(mut self) -> Result<(), ProxyError> {
+        while let Some(accepted) = self.process.drain.run_until_cancelled(self.listener.accept()).await {
+            let Accepted { stream, peer, guard } = accepted?;
+            let connection = serve(stream, self.edge.clone());
+            let counted = async move {
+                let _counted = (Counted::new("headwater_proxy_connections"), guard);
+                connection.await;
+            };
+            self.process.tasks.spawn(counted.instrument(tracing::info_span!("connection", %peer)));
+        }
+        Ok(())
+    }
+}
+
+fn edge(process: &Process, registry: Arc<dyn Registry>) -> Edge {
+    let config = &process.config;
     let proxy = &config.proxy;
     let apps = proxy.apps.iter().map(|app| app.as_str().to_owned()).collect();
     let inputs = config.inputs.iter().map(|input| (input.stream.clone(), input.key.clone()));
@@ -60,7 +89,8 @@ fn edge(config: &Config, registry: Arc<dyn Registry>, stop: CancellationToken) -
         publish_deadline: proxy.publish_deadline,
         idle_timeout: proxy.idle_timeout,
         stall_timeout: proxy.stall_timeout,
-        stop,
+        stop: process.drain.clone(),
+        tasks: process.tasks.clone(),
     }
 }
 

@@ -17,8 +17,11 @@ use tonic::{Status, Streaming};
 /// Messages on their way into the gRPC call: about a second of media. More would only hide that the server is slow.
 const IN_FLIGHT: usize = 128;
 
-/// How long a server may think about a publisher. It may have to flush the broadcast's last session first.
-const ACCEPT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a server may think about a publisher. It may have to work off the broadcast's last session and to start a
+/// worker first, each of which it gives up after 5 to 10 s. A server that has died is noticed sooner, by its connection.
+const ACCEPT_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a server may take to work off what it was sent.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Why a server can't be published to.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +45,8 @@ pub struct Uplink {
 /// What the server said when it took the publisher.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms {
+    /// The epoch under which the server has the stream.
+    pub epoch: Epoch,
     pub first_period: PeriodNumber,
     pub settings: SegmentSettings,
 }
@@ -68,10 +73,11 @@ impl Uplink {
         let open = Open { stream: stream.to_string(), epoch: epoch.0, publisher: publisher.into() };
         // The channel is new and has room.
         let _ = requests.try_send(PublishRequest { message: Some(Request::Open(open)) });
-        let mut responses = IngestClient::new(channel).publish(ReceiverStream::new(media)).await?.into_inner();
+        let mut responses =
+            IngestClient::new(channel).publish(ReceiverStream::new(media)).await?.into_inner();
         match responses.message().await? {
             Some(PublishResponse { message: Some(Response::Accepted(accepted)) }) => {
-                Ok((Self { requests, responses }, terms(accepted)?))
+                Ok((Self { requests, responses }, terms(epoch, accepted)?))
             }
             Some(PublishResponse { message: Some(Response::Rejected(failure)) }) => {
                 Err(UplinkError::Rejected(failure))
@@ -96,11 +102,20 @@ impl Uplink {
         }
     }
 
-    /// Says goodbye; the server flushes what it has.
-    pub async fn end(self, reason: &str) {
+    /// Says goodbye, and waits until the server has worked off what it was sent: hanging up would take back what is
+    /// still on its way.
+    pub async fn end(self, reason: &'static str) {
+        let Self { requests, mut responses } = self;
         let end = PublishRequest { message: Some(Request::End(End { reason: reason.into() })) };
-        // A server that is gone needs no goodbye.
-        let _ = self.requests.send_timeout(end, Duration::from_secs(1)).await;
+        let goodbye = async {
+            // A server that is gone needs no goodbye.
+            let _ = requests.send(end).await;
+            drop(requests);
+            while let Ok(Some(_)) = responses.message().await {}
+        };
+        if timeout(GOODBYE_TIMEOUT, goodbye).await.is_err() {
+            tracing::warn!("the server has not worked off what it was sent");
+        }
     }
 }
 
@@ -108,7 +123,7 @@ impl Uplink {
 #[derive(Debug)]
 pub struct CallOver;
 
-fn terms(accepted: Accepted) -> Result<Terms, ConvertError> {
+fn terms(epoch: Epoch, accepted: Accepted) -> Result<Terms, ConvertError> {
     let settings = accepted.settings.ok_or(ConvertError::Missing("settings"))?.try_into()?;
-    Ok(Terms { first_period: PeriodNumber(accepted.first_period), settings })
+    Ok(Terms { epoch, first_period: PeriodNumber(accepted.first_period), settings })
 }
