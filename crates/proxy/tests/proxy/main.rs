@@ -1,0 +1,8 @@
+//! A proxy as encoders and servers meet it: RTMP on one side, gRPC on the other.
+#![allow(clippy::unwrap_used, reason = "only tests are in here")]
+
+mod limits;
+mod publishing;
+mod routing;
+mod sent_away;
+mod support;

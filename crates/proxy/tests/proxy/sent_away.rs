@@ -1,0 +1,110 @@
+//! Publishers that can't stay are told why.
+
+use std::time::Duration;
+
+use headwater_wire::v1::failure::Code;
+use tokio::io::AsyncWriteExt as _;
+
+use crate::support::{Call, Encoder, TestProxy, TestServer, failure, media, within};
+
+/// An encoder on the air, and its call at the server.
+async fn on_air(proxy: &TestProxy) -> (Encoder, Call, TestServer) {
+    let mut server = TestServer::start(&proxy.registry, "a", 0).await;
+    let mut encoder = Encoder::request(proxy.address, "demo").await;
+    let call = server.call().await;
+    call.accept(0).await;
+    encoder.accepted().await;
+    (encoder, call, server)
+}
+
+fn is(told: (String, String), code: &str, text: &str) {
+    assert_eq!((told.0.as_str(), told.1.as_str()), (code, text));
+}
+
+#[tokio::test]
+async fn when_the_server_ends_the_call() {
+    let proxy = TestProxy::start().await;
+    let (encoder, call, _server) = on_air(&proxy).await;
+    call.reject(failure(Code::UnsupportedMedia, "h264parse: no picture in it")).await;
+    is(encoder.sent_away().await, "NetStream.Publish.Denied", "h264parse: no picture in it");
+}
+
+#[tokio::test]
+async fn when_the_call_ends_without_a_word() {
+    let proxy = TestProxy::start().await;
+    let (encoder, call, _server) = on_air(&proxy).await;
+    drop(call);
+    is(encoder.sent_away().await, "NetStream.Failed", "the transcode server is gone: reconnect");
+}
+
+#[tokio::test]
+async fn when_the_codec_is_not_supported() {
+    let proxy = TestProxy::start().await;
+    let (mut encoder, call, _server) = on_air(&proxy).await;
+    encoder.video(0, media::hevc_header()).await;
+    let text = "HEVC is not supported: choose H.264 in your encoder's output settings";
+    is(encoder.sent_away().await, "NetStream.Publish.Denied", text);
+    assert_eq!(call.until_it_ends().await.1, "media");
+}
+
+#[tokio::test]
+async fn when_nothing_comes_from_it() {
+    let proxy = TestProxy::with(|config| config.proxy.idle_timeout = Duration::from_millis(200)).await;
+    let (encoder, call, _server) = on_air(&proxy).await;
+    is(encoder.sent_away().await, "NetStream.Failed", "nothing was received for too long");
+    assert_eq!(call.until_it_ends().await.1, "idle");
+}
+
+#[tokio::test]
+async fn when_the_server_takes_nothing() {
+    let proxy = TestProxy::with(|config| config.proxy.stall_timeout = Duration::from_millis(200)).await;
+    let (mut encoder, _untaken, _server) = on_air(&proxy).await;
+    encoder.headers().await;
+    for nth in 0..1_000 {
+        encoder.session.video(nth * 33, media::keyframe(&[7; 4_096])).unwrap();
+    }
+    // More than all buffers hold, so it is written while the answer is read.
+    let media = encoder.session.poll_output().unwrap();
+    let (read, mut write) = encoder.socket.into_split();
+    let writing = tokio::spawn(async move {
+        let _ = write.write_all(&media).await;
+        write
+    });
+    let text = "the transcode server can't keep up: lower the bit rate or the picture size";
+    let mut heard = Vec::new();
+    let told = async {
+        while !String::from_utf8_lossy(&heard).contains(text) {
+            read.readable().await.unwrap();
+            assert!(!matches!(read.try_read_buf(&mut heard), Ok(0)), "closed without a word");
+        }
+    };
+    within("the encoder is told", told).await;
+    within("the proxy reads on until it closes", writing).await.unwrap();
+}
+
+#[tokio::test]
+async fn when_the_proxy_stops() {
+    let proxy = TestProxy::start().await;
+    let (encoder, call, mut server) = on_air(&proxy).await;
+    let waiting = Encoder::request(proxy.address, "other").await;
+    let _unanswered = server.call().await;
+    proxy.drain.cancel();
+    let text = "this server is being restarted: reconnect";
+    is(encoder.sent_away().await, "NetStream.Failed", text);
+    is(waiting.refused().await, "NetStream.Failed", text);
+    assert_eq!(call.until_it_ends().await.1, "stopping");
+    within("the proxy ends", proxy.serving).await.unwrap().unwrap();
+    proxy.tasks.close();
+    within("its tasks end", proxy.tasks.wait()).await;
+}
+
+#[tokio::test]
+async fn an_encoder_that_leaves_early_is_not_published() {
+    let proxy = TestProxy::start().await;
+    let mut server = TestServer::start(&proxy.registry, "a", 0).await;
+    let encoder = Encoder::request(proxy.address, "demo").await;
+    let mut call = server.call().await;
+    drop(encoder);
+    let ended = call.message().await;
+    assert!(!matches!(ended, Ok(Some(_))), "{ended:?}");
+}

@@ -1,0 +1,111 @@
+//! An encoder: a client session on a socket.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use headwater_rtmp::{ClientConfig, ClientEvent, ClientSession};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::{media, within};
+
+pub struct Encoder {
+    pub socket: TcpStream,
+    pub session: ClientSession,
+}
+
+impl Encoder {
+    /// Connects, and asks to publish.
+    pub async fn request(proxy: SocketAddr, key: &str) -> Self {
+        let config = ClientConfig::new("live", format!("rtmp://{proxy}/live"), key);
+        let (socket, session) =
+            (TcpStream::connect(proxy).await.unwrap(), ClientSession::new(config).unwrap());
+        let mut encoder = Self { socket, session };
+        encoder.flush().await;
+        assert_eq!(encoder.event().await, Some(ClientEvent::Connected));
+        encoder.ask().await;
+        encoder
+    }
+
+    /// Waits for the message stream; the publish request is what the session says next.
+    async fn ask(&mut self) {
+        loop {
+            if let Some(publish) = self.session.poll_output() {
+                return self.socket.write_all(&publish).await.unwrap();
+            }
+            assert!(within("a message stream", self.read()).await, "closed");
+        }
+    }
+
+    /// The code and the text of the refusal that has to come.
+    pub async fn refused(mut self) -> (String, String) {
+        let Some(ClientEvent::Rejected { code, description }) = self.event().await else {
+            panic!("accepted")
+        };
+        assert_eq!(self.event().await, None, "the connection is closed");
+        (code, description)
+    }
+
+    pub async fn accepted(&mut self) {
+        assert_eq!(self.event().await, Some(ClientEvent::Accepted));
+    }
+
+    /// The code and the text with which an accepted publisher has to be sent away.
+    pub async fn sent_away(mut self) -> (String, String) {
+        let Some(ClientEvent::Closed { code, description }) = self.event().await else { panic!("not told") };
+        assert_eq!(self.event().await, None, "the connection is closed");
+        (code, description)
+    }
+
+    /// What the server says next; none when it has closed the connection.
+    pub async fn event(&mut self) -> Option<ClientEvent> {
+        within("the server says something", async {
+            loop {
+                if let Some(event) = self.session.poll_event() {
+                    return Some(event);
+                }
+                if !self.read().await {
+                    return None;
+                }
+                self.flush().await;
+            }
+        })
+        .await
+    }
+
+    /// Takes what the server says; false when it has closed the connection.
+    async fn read(&mut self) -> bool {
+        let mut buffer = [0; 4096];
+        let count = self.socket.read(&mut buffer).await.unwrap();
+        self.session.handle_input(Bytes::copy_from_slice(&buffer[..count])).unwrap();
+        count > 0
+    }
+
+    /// Sends the headers of both tracks.
+    pub async fn headers(&mut self) {
+        self.video(0, media::video_header()).await;
+        self.audio(0, media::audio_header()).await;
+    }
+
+    pub async fn video(&mut self, timestamp: u32, payload: Bytes) {
+        self.session.video(timestamp, payload).unwrap();
+        self.flush().await;
+    }
+
+    pub async fn audio(&mut self, timestamp: u32, payload: Bytes) {
+        self.session.audio(timestamp, payload).unwrap();
+        self.flush().await;
+    }
+
+    /// Ends the stream; the connection stays.
+    pub async fn unpublish(&mut self) {
+        self.session.finish().unwrap();
+        self.flush().await;
+    }
+
+    pub async fn flush(&mut self) {
+        while let Some(bytes) = self.session.poll_output() {
+            within("the server reads", self.socket.write_all(&bytes)).await.unwrap();
+        }
+    }
+}
