@@ -1607,7 +1607,7 @@ pub mod worker_output {
         /// Never an opening.
         #[prost(message, tag = "1")]
         Event(super::MediaEvent),
-        /// Once a second of wall-clock time, also while nothing comes in.
+        /// Once a second of source time: none while nothing comes in.
         #[prost(message, tag = "2")]
         Stats(Stats),
         /// The worker exits after it.
