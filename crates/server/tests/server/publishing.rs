@@ -79,16 +79,18 @@ async fn whoever_comes_back_in_time_goes_on_with_the_broadcast() {
 }
 
 #[tokio::test]
-async fn the_next_publisher_need_not_wait_until_the_last_one_is_worked_off() {
+async fn whoever_has_left_is_in_nobodys_way_while_its_media_is_worked_off() {
+    const WORKING_OFF: Duration = Duration::from_secs(2);
     let server = TestServer::with(|config| {
         config.server.silent_publisher = Duration::from_secs(3600);
-        config.server.worker_stop_timeout = Duration::from_millis(500);
+        config.server.worker_stop_timeout = WORKING_OFF;
     })
     .await;
     let mut first = Source::publish(&server, "demo").await;
     first.order(Order::Mute).await;
     first.end().await;
-    server.unpublished("demo").await;
+    let freed = tokio::time::timeout(WORKING_OFF / 2, server.unpublished("demo")).await;
+    assert!(freed.is_ok(), "the place is taken until the worker is given up");
     let second = Source::publish(&server, "demo").await;
     assert_eq!(second.accepted.broadcast, first.accepted.broadcast);
     let failed = first.last_word().await.unwrap();
