@@ -142,6 +142,12 @@ impl Stack {
         Ok(())
     }
 
+    /// One more server, for tests in which one comes later.
+    pub async fn add_server(&mut self) -> Result<()> {
+        self.start_server(self.servers.len() + 10)?;
+        self.servers.last().expect("it was just started").ready().await
+    }
+
     fn start_server(&mut self, number: usize) -> Result<()> {
         let port = free_port()?;
         self.environment.insert("HEADWATER_SERVER_ADVERTISE".into(), format!("127.0.0.1:{port}"));

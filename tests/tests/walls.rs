@@ -15,7 +15,7 @@ const MAY_KNOW: [(&str, &[&str]); 13] = [
     ("platform", &["media"]),
     ("runtime", &["media"]),
     ("transcode", &["media", "hls", "wire"]),
-    ("proxy", &["media", "rtmp", "wire", "registry", "platform", "runtime"]),
+    ("proxy", &["media", "rtmp", "hls", "wire", "registry", "platform", "runtime"]),
     ("server", &["media", "hls", "wire", "registry", "platform", "runtime", "transcode"]),
     ("origin", &["media", "hls", "wire", "registry", "platform", "runtime"]),
     ("headwater", &["rtmp", "registry", "runtime", "transcode", "proxy", "server", "origin"]),

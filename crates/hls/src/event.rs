@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use headwater_media::{
     BroadcastId, Epoch, MediaSequence, MediaTime, PartIndex, PeriodNumber, RenditionId, SegmentSettings,
-    UnixMillis,
+    SourceTime, UnixMillis,
 };
 
 /// What holds for a whole broadcast, and where the window starts.
@@ -57,6 +57,23 @@ pub struct PeriodStart {
     pub wall_clock: UnixMillis,
     /// Best first; the audio last. Each with its init segment.
     pub renditions: Vec<(Rendition, Bytes)>,
+}
+
+/// Where another producer goes on with a broadcast: what it must know of what it has not made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ResumePoint {
+    pub broadcast: BroadcastId,
+    pub settings: SegmentSettings,
+    /// The period that the first segment to be made belongs to.
+    pub period: PeriodNumber,
+    /// Where that segment begins, a boundary of the period's grid; none where it begins with the period.
+    pub start: Option<SourceTime>,
+    /// The segment's number.
+    pub next_sequence: MediaSequence,
+    /// `EXT-X-DISCONTINUITY-SEQUENCE` of a playlist that starts with it.
+    pub discontinuity_sequence: u64,
+    /// What viewers know, and so every period has.
+    pub kept: Vec<Rendition>,
 }
 
 /// One thing that happened to a broadcast. In order per rendition: parts by index, a segment's end, the next segment.

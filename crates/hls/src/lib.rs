@@ -11,7 +11,7 @@ pub mod playlist;
 pub mod reload;
 pub mod window;
 
-pub use event::{MediaEvent, Opening, PeriodStart, Rendition, RenditionKind};
+pub use event::{MediaEvent, Opening, PeriodStart, Rendition, RenditionKind, ResumePoint};
 pub use packager::{Packager, PlacedSample, Track};
 pub use reload::{Directives, DirectivesError, Readiness, Skip, Until};
 pub use window::{Change, LiveWindow, Part, Segment, WindowError};

@@ -66,10 +66,10 @@ impl ReplayBuffer {
         }
     }
 
-    /// What a new server needs, in order: each period before its tags.
-    pub fn events(&self) -> impl Iterator<Item = TimelineEvent> {
+    /// What a new server needs that starts in this period, in order: each period before its tags.
+    pub fn events(&self, from: PeriodNumber) -> impl Iterator<Item = TimelineEvent> {
         let mut told = None;
-        self.groups.iter().flat_map(move |group| {
+        self.groups.iter().filter(move |group| group.period.number >= from).flat_map(move |group| {
             let is_new = told.replace(group.period.number) != Some(group.period.number);
             let period = is_new.then(|| TimelineEvent::Period(group.period.clone()));
             period.into_iter().chain(group.tags.iter().cloned().map(TimelineEvent::Tag))
@@ -182,7 +182,7 @@ mod tests {
     }
 
     fn times(buffer: &ReplayBuffer) -> Vec<u64> {
-        let tags = buffer.events().filter_map(|event| match event {
+        let tags = buffer.events(PeriodNumber(0)).filter_map(|event| match event {
             TimelineEvent::Tag(tag) if tag.is_video() => Some(tag.time.0),
             _ => None,
         });
@@ -196,7 +196,7 @@ mod tests {
         pictures(&mut buffer, 0, 5_000);
         buffer.commit(PeriodNumber(0), MediaTime::from_millis(3_500));
         assert_eq!(times(&buffer).first(), Some(&2_000));
-        assert!(matches!(buffer.events().next(), Some(TimelineEvent::Period(_))));
+        assert!(matches!(buffer.events(PeriodNumber(0)).next(), Some(TimelineEvent::Period(_))));
         assert_eq!((buffer.lost(), buffer.bytes()), (0, 60 * 100));
     }
 
@@ -207,7 +207,11 @@ mod tests {
         pictures(&mut buffer, 0, 3_000);
         buffer.push(&period(1, true));
         pictures(&mut buffer, 0, 3_000);
-        assert_eq!(buffer.events().filter(|e| matches!(e, TimelineEvent::Period(_))).count(), 2);
+        let periods = |from| {
+            let events = buffer.events(PeriodNumber(from));
+            events.filter(|event| matches!(event, TimelineEvent::Period(_))).count()
+        };
+        assert_eq!((periods(0), periods(1)), (2, 1));
         buffer.commit(PeriodNumber(1), MediaTime::from_millis(0));
         assert_eq!(buffer.start(), Some((PeriodNumber(1), SourceTime(0))));
         buffer.commit(PeriodNumber(0), MediaTime::from_millis(9_000));
@@ -223,7 +227,7 @@ mod tests {
             pictures(&mut buffer, 0, 6_000);
             assert!(buffer.bytes() <= limits.bytes && buffer.duration() <= limits.duration_ms);
             assert_eq!(times(&buffer)[0] % 1_000, 0, "it starts with a keyframe");
-            assert_eq!(buffer.lost() as usize, 120 - buffer.events().count() + 1);
+            assert_eq!(buffer.lost() as usize, 120 - buffer.events(PeriodNumber(0)).count() + 1);
         }
     }
 

@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwater_media::StreamId;
+use headwater_media::{ReplayLimits, StreamId};
 use headwater_rtmp::{Event, PublishRequest, Rejection, ServerConfig, ServerSession};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -18,8 +18,8 @@ use crate::inputs::Inputs;
 use crate::link::{Link, LinkError};
 use crate::publisher::{Publisher, PublisherEnd};
 use crate::refusal;
-use crate::routing::{Refusal, Router};
-use crate::uplink::{Terms, Uplink};
+use crate::routing::{Found, Refusal, Router};
+use crate::uplink::Order;
 
 /// What is read of an encoder that does not wait until it is accepted: half of what its session holds back. More waits
 /// in its own buffers.
@@ -36,6 +36,8 @@ pub struct Edge {
     pub idle_timeout: Duration,
     /// While the server takes nothing.
     pub stall_timeout: Duration,
+    /// What is kept of each publisher for a server that takes over.
+    pub replay: ReplayLimits,
     /// Cancelled when the proxy stops.
     pub stop: CancellationToken,
     /// What is still to be done for publishers who have gone.
@@ -120,12 +122,13 @@ impl Connection {
         request: PublishRequest,
         stream: &StreamId,
     ) -> Result<PublisherEnd, LinkError> {
-        match self.find_server(stream).await? {
-            Ok((uplink, terms)) => {
-                tracing::Span::current().record("epoch", display(terms.epoch));
+        let order = Order { stream: stream.clone(), publisher: Uuid::now_v7().to_string(), resume: None };
+        match self.find_server(&order).await? {
+            Ok(found) => {
+                tracing::Span::current().record("epoch", display(found.epoch));
                 self.link.accept(request).await?;
-                tracing::info!("publishing");
-                Publisher::new(&mut self.link, uplink, terms, &self.edge).run().await
+                tracing::info!(server = %found.server, "publishing");
+                Publisher::new(&mut self.link, order, found, &self.edge).run().await
             }
             Err(error) => {
                 tracing::warn!(%error, "no server takes the publisher");
@@ -135,13 +138,9 @@ impl Connection {
     }
 
     /// Meanwhile the encoder may leave, and the proxy may be stopped.
-    async fn find_server(
-        &mut self,
-        stream: &StreamId,
-    ) -> Result<Result<(Uplink, Terms), Refusal>, LinkError> {
+    async fn find_server(&mut self, order: &Order) -> Result<Result<Found, Refusal>, LinkError> {
         let edge = self.edge.clone();
-        let id = Uuid::now_v7().to_string();
-        let mut search = pin!(edge.router.connect(stream, &id));
+        let mut search = pin!(edge.router.connect(order));
         let mut ahead = 0;
         loop {
             tokio::select! {

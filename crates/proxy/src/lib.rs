@@ -4,10 +4,12 @@
 mod channels;
 mod connection;
 mod counted;
+mod failover;
 mod inputs;
 mod link;
 mod publisher;
 mod refusal;
+mod replay;
 mod routing;
 mod start;
 mod uplink;

@@ -2,10 +2,12 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use headwater_hls::ResumePoint;
 use headwater_media::timeline::{Announced, Limits, Timeline};
-use headwater_media::{MediaError, UnixMillis};
+use headwater_media::{Epoch, MediaError, UnixMillis};
+use headwater_registry::ServerId;
 use headwater_rtmp::{Event, Rejection};
-use headwater_wire::v1::publish_response::Message as Response;
+use headwater_wire::v1::publish_response::{Committed, Message as Response};
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument;
 
@@ -13,13 +15,22 @@ use crate::connection::Edge;
 use crate::counted::Counted;
 use crate::link::{Link, LinkError};
 use crate::refusal;
-use crate::uplink::{CallOver, Terms, Uplink, UplinkError};
+use crate::replay::Replay;
+use crate::routing::Found;
+use crate::uplink::{CallOver, Order, Uplink, UplinkError, resume_point};
 
 pub struct Publisher<'a> {
     link: &'a mut Link,
-    uplink: Uplink,
+    pub(crate) uplink: Uplink,
+    /// The server that has the stream, and under which epoch.
+    pub(crate) server: ServerId,
+    pub(crate) epoch: Epoch,
+    pub(crate) order: Order,
     timeline: Timeline,
-    edge: &'a Edge,
+    pub(crate) replay: Replay,
+    /// Where another server would go on.
+    pub(crate) resume: ResumePoint,
+    pub(crate) edge: &'a Edge,
     /// When the encoder last sent something.
     heard: Instant,
 }
@@ -33,7 +44,7 @@ pub enum PublisherEnd {
 }
 
 /// Why it can't go on.
-enum Stop {
+pub(crate) enum Stop {
     Unpublished,
     Link(LinkError),
     /// The publisher has to leave.
@@ -72,9 +83,11 @@ impl From<MediaError> for Stop {
 }
 
 impl<'a> Publisher<'a> {
-    pub fn new(link: &'a mut Link, uplink: Uplink, terms: Terms, edge: &'a Edge) -> Self {
-        let timeline = Timeline::new(terms.first_period, Limits::new(&terms.settings));
-        Self { link, uplink, timeline, edge, heard: Instant::now() }
+    pub fn new(link: &'a mut Link, order: Order, found: Found, edge: &'a Edge) -> Self {
+        let Found { uplink, server, epoch, resume } = found;
+        let timeline = Timeline::new(resume.period, Limits::new(&resume.settings));
+        let (replay, heard) = (Replay::new(edge.replay), Instant::now());
+        Self { link, uplink, server, epoch, order, timeline, replay, resume, edge, heard }
     }
 
     pub async fn run(mut self) -> Result<PublisherEnd, LinkError> {
@@ -115,21 +128,45 @@ impl<'a> Publisher<'a> {
         if self.link.close_requested() {
             return Err(Stop::Link(LinkError::Closed));
         }
+        let Self { link, uplink, edge, heard, .. } = self;
         tokio::select! {
-            read = timeout_at(self.heard + self.edge.idle_timeout, self.link.read()) => match read {
-                Ok(count) => metrics::counter!("headwater_proxy_received_bytes_total").increment(count? as u64),
-                Err(_) => return Err(Stop::Dismiss { reason: "idle", rejection: refusal::idle() }),
-            },
-            response = self.uplink.next() => return self.answer(response),
-            () = self.edge.stop.cancelled() => {
-                return Err(Stop::Dismiss { reason: "stopping", rejection: refusal::stopping() });
-            }
+            read = read(link, edge, *heard) => read?,
+            response = uplink.next() => return self.answer(response).await,
         }
+        self.take_in().await
+    }
+
+    /// Waits for what the encoder sends, and for nothing else. Nothing is lost when it is cancelled;
+    /// [`take_in`](Self::take_in) comes after it.
+    pub(crate) async fn read(&mut self) -> Result<(), Stop> {
+        read(self.link, self.edge, self.heard).await
+    }
+
+    /// Keeps what has arrived for the server that is to be found.
+    pub(crate) fn keep(&mut self) -> Result<(), Stop> {
+        while let Some(event) = self.link.next_event() {
+            self.sort(event)?;
+        }
+        while let Some(event) = self.timeline.poll() {
+            self.replay.push(&event);
+        }
+        match self.link.close_requested() {
+            true => Err(Stop::Link(LinkError::Closed)),
+            false => Ok(()),
+        }
+    }
+
+    pub(crate) async fn take_in(&mut self) -> Result<(), Stop> {
         self.heard = Instant::now();
         Ok(self.link.take_in().await?)
     }
 
     async fn take(&mut self, event: Event) -> Result<(), Stop> {
+        self.sort(event)?;
+        self.forward().await
+    }
+
+    fn sort(&mut self, event: Event) -> Result<(), Stop> {
         match event {
             Event::Metadata(metadata) => {
                 self.timeline.push_metadata(Announced::new(metadata.video, metadata.audio))
@@ -142,17 +179,17 @@ impl<'a> Publisher<'a> {
             }
             Event::PlayRefused => {}
         }
-        self.forward().await
+        Ok(())
     }
 
     async fn forward(&mut self) -> Result<(), Stop> {
         while let Some(event) = self.timeline.poll() {
+            self.replay.push(&event);
             match timeout(self.edge.stall_timeout, self.uplink.send(event)).await {
                 Ok(Ok(())) => {}
-                // The call is over; the server's last word says why.
                 Ok(Err(CallOver)) => {
-                    let last = timeout(self.edge.stall_timeout, self.uplink.next()).await;
-                    return self.answer(last.unwrap_or(Err(UplinkError::Timeout)));
+                    let cause = self.last_word().await;
+                    self.fail_over(cause).await?;
                 }
                 Err(_) => return Err(Stop::Lost { reason: "stalled", rejection: refusal::stalled() }),
             }
@@ -160,19 +197,50 @@ impl<'a> Publisher<'a> {
         Ok(())
     }
 
-    fn answer(&mut self, response: Result<Response, UplinkError>) -> Result<(), Stop> {
-        let error = match response {
-            Ok(Response::Committed(committed)) => {
-                tracing::trace!(?committed);
-                return Ok(());
+    /// Why the server has ended the call.
+    pub(crate) async fn last_word(&mut self) -> UplinkError {
+        let words = async {
+            loop {
+                match self.uplink.next().await {
+                    Ok(Response::Rejected(failure)) => return UplinkError::Rejected(failure),
+                    Ok(Response::Accepted(_) | Response::Committed(_)) => {}
+                    Err(error) => return error,
+                }
             }
+        };
+        timeout(self.edge.stall_timeout, words).await.unwrap_or(UplinkError::Timeout)
+    }
+
+    async fn answer(&mut self, response: Result<Response, UplinkError>) -> Result<(), Stop> {
+        let cause = match response {
+            Ok(Response::Committed(Committed { resume })) => match resume_point(resume) {
+                Ok(resume) => {
+                    self.replay.commit(&resume);
+                    self.resume = resume;
+                    return Ok(());
+                }
+                Err(error) => error.into(),
+            },
             Ok(Response::Accepted(_)) => return Ok(()),
             Ok(Response::Rejected(failure)) => UplinkError::Rejected(failure),
             Err(error) => error,
         };
-        tracing::warn!(%error, "the server ended the call");
-        Err(Stop::Lost { reason: "server", rejection: refusal::call_over(&error) })
+        self.fail_over(cause).await
     }
+}
+
+/// Waits for bytes of the encoder. Nothing is lost when it is cancelled.
+async fn read(link: &mut Link, edge: &Edge, heard: Instant) -> Result<(), Stop> {
+    tokio::select! {
+        read = timeout_at(heard + edge.idle_timeout, link.read()) => match read {
+            Ok(count) => metrics::counter!("headwater_proxy_received_bytes_total").increment(count? as u64),
+            Err(_) => return Err(Stop::Dismiss { reason: "idle", rejection: refusal::idle() }),
+        },
+        () = edge.stop.cancelled() => {
+            return Err(Stop::Dismiss { reason: "stopping", rejection: refusal::stopping() });
+        }
+    }
+    Ok(())
 }
 
 fn now() -> UnixMillis {

@@ -2,14 +2,20 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use headwater_media::{Epoch, StreamId};
+use headwater_hls::ResumePoint;
+use headwater_media::Epoch;
 use headwater_registry::{Claim, Ownership, Registry, RegistryError, ServerId, ServerRecord};
+use headwater_runtime::backoff::Backoff;
 use headwater_wire::v1::{Failure, failure::Code};
 
 use crate::channels::Channels;
-use crate::uplink::{Terms, Uplink, UplinkError};
+use crate::uplink::{Order, Uplink, UplinkError};
 
+/// How soon a publisher that has lost its server looks for another one again, at first and at most.
+const FIRST_RETRY: Duration = Duration::from_millis(50);
+const LONGEST_RETRY: Duration = Duration::from_secs(1);
 /// Servers that are asked before the publisher is told that there is no room.
 const ATTEMPTS: usize = 5;
 
@@ -31,11 +37,29 @@ pub enum Refusal {
     Stopping,
 }
 
+/// A server that took a publisher.
+pub struct Found {
+    pub uplink: Uplink,
+    pub server: ServerId,
+    /// The epoch under which the server has the stream.
+    pub epoch: Epoch,
+    /// Where the publisher begins, and where another server would as long as nothing is committed.
+    pub resume: ResumePoint,
+}
+
+/// What a publisher knows of the server that it has lost.
+#[derive(Clone, Debug)]
+pub struct Lost {
+    /// Not to be asked first.
+    pub server: ServerId,
+    /// The epoch that may be taken over; none where the server is there and has the stream.
+    pub gone: Option<Epoch>,
+}
+
 /// A search for a server: what was learnt on the way.
 struct Search<'a> {
     router: &'a Router,
-    stream: &'a StreamId,
-    publisher: &'a str,
+    order: &'a Order,
     /// Servers that have no room, are going away or can't be reached.
     tried: HashSet<ServerId>,
     /// The epoch of an owner that turned out to be dead or going away: it may be taken over.
@@ -48,8 +72,32 @@ impl Router {
     }
 
     /// Finds a server for the stream: its owner if there is one, else one with room.
-    pub async fn connect(&self, stream: &StreamId, publisher: &str) -> Result<(Uplink, Terms), Refusal> {
-        let mut search = Search { router: self, stream, publisher, tried: HashSet::new(), gone: None };
+    pub async fn connect(&self, order: &Order) -> Result<Found, Refusal> {
+        self.search(order, HashSet::new(), None).await
+    }
+
+    /// Finds a server for a publisher that has lost its own. Goes on until there is one, or until one says that this
+    /// publisher can't go on: the encoder's connection is held as long as it takes.
+    pub async fn reconnect(&self, order: &Order, lost: Lost) -> Result<Found, Refusal> {
+        let mut backoff = Backoff::new(FIRST_RETRY, LONGEST_RETRY);
+        let mut tried: HashSet<_> = lost.gone.map(|_| lost.server).into_iter().collect();
+        loop {
+            match self.search(order, std::mem::take(&mut tried), lost.gone).await {
+                Ok(found) => return Ok(found),
+                Err(Refusal::Failure(failure)) if !passes(&failure) => return Err(Refusal::Failure(failure)),
+                Err(refusal) => tracing::warn!(%refusal, "no server yet"),
+            }
+            backoff.wait().await;
+        }
+    }
+
+    async fn search(
+        &self,
+        order: &Order,
+        tried: HashSet<ServerId>,
+        gone: Option<Epoch>,
+    ) -> Result<Found, Refusal> {
+        let mut search = Search { router: self, order, tried, gone };
         for _ in 0..ATTEMPTS {
             if let Some(found) = search.attempt().await? {
                 return Ok(found);
@@ -59,9 +107,15 @@ impl Router {
     }
 }
 
+/// Whether another attempt may do better. A server that has not noticed yet that the old call is over takes this
+/// publisher for a second one.
+fn passes(failure: &Failure) -> bool {
+    matches!(failure.code(), Code::StreamInUse)
+}
+
 impl Search<'_> {
-    async fn attempt(&mut self) -> Result<Option<(Uplink, Terms)>, Refusal> {
-        let owner = self.router.registry.owner(self.stream).await?;
+    async fn attempt(&mut self) -> Result<Option<Found>, Refusal> {
+        let owner = self.router.registry.owner(&self.order.stream).await?;
         match owner.filter(|owner| Some(owner.epoch) != self.gone) {
             Some(owner) => self.join(owner).await,
             None => self.claim().await,
@@ -69,7 +123,7 @@ impl Search<'_> {
     }
 
     /// Publishes to the server that has the stream: it decides whether this publisher may continue it.
-    async fn join(&mut self, owner: Ownership) -> Result<Option<(Uplink, Terms)>, Refusal> {
+    async fn join(&mut self, owner: Ownership) -> Result<Option<Found>, Refusal> {
         let found = self.open(&owner.server, &owner.address, owner.epoch).await?;
         if found.is_none() {
             self.gone = Some(owner.epoch);
@@ -78,12 +132,13 @@ impl Search<'_> {
     }
 
     /// Claims the stream for a server with room, and publishes there.
-    async fn claim(&mut self) -> Result<Option<(Uplink, Terms)>, Refusal> {
+    async fn claim(&mut self) -> Result<Option<Found>, Refusal> {
         let registry = &self.router.registry;
         let servers = registry.servers().await?;
         self.router.channels.keep(&servers.iter().map(|server| server.address.as_str()).collect());
         let server = self.choose(servers).ok_or(Refusal::NoCapacity)?;
-        let claim = registry.claim(self.stream, &server.id, &server.address, self.gone).await?;
+        let stream = &self.order.stream;
+        let claim = registry.claim(stream, &server.id, &server.address, self.gone).await?;
         let epoch = match claim {
             Claim::Granted(ownership) => ownership.epoch,
             // Somebody was quicker: the next attempt finds them.
@@ -93,7 +148,7 @@ impl Search<'_> {
         // A server that refuses this publisher for another reason has the stream, and keeps it.
         let found = self.open(&server.id, &server.address, epoch).await?;
         if found.is_none()
-            && let Err(error) = registry.release(self.stream, epoch).await
+            && let Err(error) = registry.release(stream, epoch).await
         {
             tracing::warn!(%error, "a claim could not be given back; it expires by itself");
         }
@@ -118,7 +173,7 @@ impl Search<'_> {
         server: &ServerId,
         address: &str,
         epoch: Epoch,
-    ) -> Result<Option<(Uplink, Terms)>, Refusal> {
+    ) -> Result<Option<Found>, Refusal> {
         let channel = match self.router.channels.to(address) {
             Ok(channel) => channel,
             Err(error) => {
@@ -127,8 +182,10 @@ impl Search<'_> {
                 return Ok(None);
             }
         };
-        let error = match Uplink::open(channel, self.stream, epoch, self.publisher).await {
-            Ok(found) => return Ok(Some(found)),
+        let error = match Uplink::open(channel, epoch, self.order).await {
+            Ok((uplink, resume)) => {
+                return Ok(Some(Found { uplink, server: server.clone(), epoch, resume }));
+            }
             Err(UplinkError::Rejected(failure)) if !goes_elsewhere(&failure) => {
                 return Err(Refusal::Failure(failure));
             }

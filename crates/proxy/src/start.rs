@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use headwater_media::ReplayLimits;
 use headwater_registry::Registry;
 use headwater_rtmp::ServerConfig;
 use headwater_runtime::listener::{Accepted, BindError, Limits, Listener};
@@ -86,6 +87,10 @@ fn edge(process: &Process, registry: Arc<dyn Registry>) -> Edge {
         inputs: Inputs::new(inputs),
         router: Router::new(registry),
         rtmp: ServerConfig { apps, ..ServerConfig::default() },
+        replay: ReplayLimits {
+            bytes: usize::try_from(proxy.replay_memory.0).unwrap_or(usize::MAX),
+            duration_ms: u64::try_from(proxy.replay_duration.as_millis()).unwrap_or(u64::MAX),
+        },
         publish_deadline: proxy.publish_deadline,
         idle_timeout: proxy.idle_timeout,
         stall_timeout: proxy.stall_timeout,

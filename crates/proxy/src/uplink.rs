@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use headwater_media::{Epoch, PeriodNumber, SegmentSettings, StreamId, TimelineEvent};
+use headwater_hls::ResumePoint;
+use headwater_media::{Epoch, StreamId, TimelineEvent};
 use headwater_wire::ConvertError;
 use headwater_wire::v1::ingest_client::IngestClient;
 use headwater_wire::v1::publish_request::{End, Message as Request, Open};
-use headwater_wire::v1::publish_response::{Accepted, Message as Response};
-use headwater_wire::v1::{Failure, PublishRequest, PublishResponse};
+use headwater_wire::v1::publish_response::Message as Response;
+use headwater_wire::v1::{self, Failure, PublishRequest, PublishResponse};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
@@ -42,42 +43,45 @@ pub struct Uplink {
     responses: Streaming<PublishResponse>,
 }
 
-/// What the server said when it took the publisher.
-#[derive(Clone, Copy, Debug)]
-pub struct Terms {
-    /// The epoch under which the server has the stream.
-    pub epoch: Epoch,
-    pub first_period: PeriodNumber,
-    pub settings: SegmentSettings,
+/// Who wants to publish what, and where it goes on.
+#[derive(Clone, Debug)]
+pub struct Order {
+    pub stream: StreamId,
+    /// Tells this connection from another one with the same key.
+    pub publisher: String,
+    /// None for a publisher that begins.
+    pub resume: Option<ResumePoint>,
 }
 
 impl Uplink {
+    /// Publishes under this epoch. Gives where the publisher begins, too.
     pub async fn open(
         channel: Channel,
-        stream: &StreamId,
         epoch: Epoch,
-        publisher: &str,
-    ) -> Result<(Self, Terms), UplinkError> {
-        timeout(ACCEPT_TIMEOUT, Self::call(channel, stream, epoch, publisher))
-            .await
-            .map_err(|_| UplinkError::Timeout)?
+        order: &Order,
+    ) -> Result<(Self, ResumePoint), UplinkError> {
+        timeout(ACCEPT_TIMEOUT, Self::call(channel, epoch, order)).await.map_err(|_| UplinkError::Timeout)?
     }
 
     async fn call(
         channel: Channel,
-        stream: &StreamId,
         epoch: Epoch,
-        publisher: &str,
-    ) -> Result<(Self, Terms), UplinkError> {
+        Order { stream, publisher, resume }: &Order,
+    ) -> Result<(Self, ResumePoint), UplinkError> {
         let (requests, media) = mpsc::channel(IN_FLIGHT);
-        let open = Open { stream: stream.to_string(), epoch: epoch.0, publisher: publisher.into() };
+        let open = Open {
+            stream: stream.to_string(),
+            epoch: epoch.0,
+            publisher: publisher.clone(),
+            resume: resume.clone().map(Into::into),
+        };
         // The channel is new and has room.
         let _ = requests.try_send(PublishRequest { message: Some(Request::Open(open)) });
         let mut responses =
             IngestClient::new(channel).publish(ReceiverStream::new(media)).await?.into_inner();
         match responses.message().await? {
             Some(PublishResponse { message: Some(Response::Accepted(accepted)) }) => {
-                Ok((Self { requests, responses }, terms(epoch, accepted)?))
+                Ok((Self { requests, responses }, resume_point(accepted.resume)?))
             }
             Some(PublishResponse { message: Some(Response::Rejected(failure)) }) => {
                 Err(UplinkError::Rejected(failure))
@@ -123,7 +127,7 @@ impl Uplink {
 #[derive(Debug)]
 pub struct CallOver;
 
-fn terms(epoch: Epoch, accepted: Accepted) -> Result<Terms, ConvertError> {
-    let settings = accepted.settings.ok_or(ConvertError::Missing("settings"))?.try_into()?;
-    Ok(Terms { epoch, first_period: PeriodNumber(accepted.first_period), settings })
+/// Where a server says that another one would go on.
+pub fn resume_point(message: Option<v1::ResumePoint>) -> Result<ResumePoint, ConvertError> {
+    message.ok_or(ConvertError::Missing("resume"))?.try_into()
 }

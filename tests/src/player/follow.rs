@@ -56,6 +56,17 @@ impl Player {
         .await?
     }
 
+    /// Waits until a rendition's playlist lists so many whole segments.
+    pub async fn wait_segments(&self, rendition: &str, count: usize, limit: Duration) -> Result<()> {
+        let url = format!("{}/{rendition}/index.m3u8", self.base);
+        wait::until(&format!("{count} segments in {url}"), limit, || async {
+            let answer = http::get(&url).await.ok().filter(|answer| answer.status == 200)?;
+            let media = Media::parse(answer.text()).ok()?;
+            (media.segments.iter().filter(|segment| segment.uri.is_some()).count() >= count).then_some(())
+        })
+        .await
+    }
+
     /// Plays every rendition from the first segment in the playlist to `EXT-X-ENDLIST`.
     pub async fn watch(&self) -> Result<Shown> {
         self.wait_live(Duration::from_secs(20)).await?;

@@ -2,6 +2,7 @@
 
 mod apply;
 mod error;
+mod resume;
 mod retention;
 mod segment;
 mod snapshot;

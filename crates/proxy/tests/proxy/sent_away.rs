@@ -30,14 +30,6 @@ async fn when_the_server_ends_the_call() {
 }
 
 #[tokio::test]
-async fn when_the_call_ends_without_a_word() {
-    let proxy = TestProxy::start().await;
-    let (encoder, call, _server) = on_air(&proxy).await;
-    drop(call);
-    is(encoder.sent_away().await, "NetStream.Failed", "the transcode server is gone: reconnect");
-}
-
-#[tokio::test]
 async fn when_the_codec_is_not_supported() {
     let proxy = TestProxy::start().await;
     let (mut encoder, call, _server) = on_air(&proxy).await;

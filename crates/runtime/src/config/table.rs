@@ -7,7 +7,7 @@ use std::time::Duration;
 use headwater_media::ladder::Rung;
 
 use super::reader::{Reader, Setting};
-use super::types::{Advertise, AppName, Bitrate, Capacity, LogFilter, LogFormat, Preset};
+use super::types::{Advertise, AppName, Bitrate, Capacity, LogFilter, LogFormat, Preset, Size};
 use super::url::{PublicUrl, RegistryUrl};
 use super::value::limits;
 
@@ -84,6 +84,10 @@ section! {
         publish_deadline: Duration = "10s" in secs(1)..=secs(300);
         /// How long a publisher may be silent before its connection is closed.
         idle_timeout: Duration = "15s" in secs(1)..=secs(3600);
+        /// Memory for what a publisher sent and no server has finished, which another server needs to take over.
+        replay_memory: Size = "32MiB" in Size(1 << 20)..=Size(4 << 30);
+        /// The same in time: as long as there may be no server at all without anything being lost.
+        replay_duration: Duration = "30s" in secs(5)..=secs(600);
         /// How long a server may leave media untaken before the publisher's connection is closed.
         stall_timeout: Duration = "10s" in secs(1)..=secs(300);
         /// Where `/livez`, `/readyz` and `/metrics` are answered.

@@ -2,21 +2,13 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use headwater_hls::{LiveWindow, MediaEvent, Opening, Rendition, WindowError};
-use headwater_media::{Epoch, MediaSequence, MediaTime, PeriodNumber};
+use headwater_hls::{LiveWindow, MediaEvent, Opening, ResumePoint, WindowError};
+use headwater_media::{Epoch, MediaSequence};
 use tokio::sync::broadcast;
 
 /// Events that a follower may be behind before it must start again from the window. About 40 s of a ladder of four
 /// renditions.
 const FOLLOWER_BACKLOG: usize = 512;
-
-/// Everything before `end` of this period is whole in every rendition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Committed {
-    pub period: PeriodNumber,
-    pub sequence: MediaSequence,
-    pub end: MediaTime,
-}
 
 pub struct Feed {
     window: Mutex<LiveWindow>,
@@ -38,18 +30,15 @@ impl Feed {
         }
     }
 
-    /// Puts an event into the window and sends it to all followers; tells when it made a segment whole in every
-    /// rendition.
-    pub fn publish(&self, event: MediaEvent) -> Result<Option<Committed>, WindowError> {
+    /// Puts an event into the window and sends it to all followers. When it made a segment whole in every rendition, it
+    /// tells where another server would go on from here.
+    pub fn publish(&self, event: MediaEvent) -> Result<Option<ResumePoint>, WindowError> {
         let mut window = self.window();
         let before = window.committed();
         window.apply(&event)?;
-        let newly = window.committed().filter(|now| Some(*now) != before);
         // Without a follower there is nobody to tell.
         let _ = self.events.send(event);
-        let Some(sequence) = newly else { return Ok(None) };
-        let end = window.committed_end();
-        Ok(end.map(|(period, end)| Committed { period, sequence, end }))
+        Ok((window.committed() != before).then(|| window.resume_point()))
     }
 
     pub fn subscribe(&self) -> Subscription {
@@ -80,13 +69,14 @@ impl Feed {
         self.window().next_sequence()
     }
 
-    /// What viewers know: every rendition that the window has had.
-    pub fn renditions(&self) -> Vec<Rendition> {
-        self.window().renditions().cloned().collect()
+    /// Where a publisher begins who comes now.
+    pub fn starting_point(&self) -> ResumePoint {
+        self.window().starting_point()
     }
 
-    pub fn next_period(&self) -> PeriodNumber {
-        self.window().next_period()
+    /// Where a publisher goes on that was interrupted.
+    pub fn resume_point(&self) -> ResumePoint {
+        self.window().resume_point()
     }
 
     fn window(&self) -> MutexGuard<'_, LiveWindow> {

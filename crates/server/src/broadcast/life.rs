@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use headwater_hls::MediaEvent;
 use headwater_media::StreamId;
-use headwater_registry::{Ownership, Registry, RegistryError};
+use headwater_registry::{Ownership, Registry, RegistryError, ServerRecord};
 use headwater_wire::v1::{Failure, failure::Code};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, timeout};
@@ -22,6 +22,9 @@ const ENDED_LINGER: Duration = Duration::from_secs(10);
 /// How long a stream whose workers failed too often is refused. It stays this server's for so long: another one would
 /// fare no better with it.
 const REFUSAL: Duration = Duration::from_secs(30);
+/// How long a proxy may take to move a broadcast to another server. It does so as soon as it is told.
+const HAND_OVER: Duration = Duration::from_secs(10);
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// How long the publisher that a broadcast was made for may take to be handed over: it is done at once.
 const FIRST_PUBLISHER: Duration = Duration::from_secs(5);
 
@@ -45,6 +48,8 @@ enum Ending {
     Failed(Failure),
     /// Another server owns the stream now: it goes on there, and viewers are told nothing.
     Fenced,
+    /// This server stops while somebody publishes: the proxy moves the broadcast to another one.
+    Moving,
 }
 
 impl Life {
@@ -68,6 +73,10 @@ impl Life {
             Ending::Fenced => {
                 tracing::warn!("fenced: another server owns this stream now");
                 close(&mut queue).await;
+            }
+            Ending::Moving => {
+                close(&mut queue).await;
+                self.hand_over().await;
             }
         }
     }
@@ -96,6 +105,9 @@ impl Life {
         while let Some(attachment) = self.next_publisher(queue, patience).await {
             patience = self.settings.reconnect_window;
             let SessionEnd::Failed(cause) = session.run(attachment).await else { continue };
+            if cause.code() == Code::Draining {
+                return Ending::Moving;
+            }
             failures += u32::from(cause.code() == Code::WorkerFailed);
             if failures > self.settings.worker_restarts {
                 tracing::error!(failures, "the workers of this broadcast failed too often: it ends");
@@ -156,6 +168,30 @@ impl Life {
             _ = timeout(REFUSAL, refuse_all) => {}
             () = self.keep_lease() => {}
             () = self.stop.cancelled() => {}
+        }
+    }
+
+    /// Stays until the proxy has found another server for the broadcast: viewers are served from here until then.
+    async fn hand_over(&self) {
+        let is_other = |server: &ServerRecord| server.id != self.home.server && !server.draining;
+        let has_others = self.registry.servers().await.is_ok_and(|servers| servers.iter().any(is_other));
+        if has_others && timeout(HAND_OVER, self.taken_over()).await.is_ok() {
+            return tracing::info!("moved to another server");
+        }
+        tracing::warn!("no other server has taken the broadcast");
+        self.end().await;
+    }
+
+    /// Waits until another server has claimed the stream.
+    async fn taken_over(&self) {
+        let mut watch = self.registry.watch();
+        loop {
+            let owner = self.registry.owner(&self.stream).await;
+            if owner.is_ok_and(|owner| owner.is_some_and(|owner| owner.server != self.home.server)) {
+                return;
+            }
+            // Looked at anew with every change, and now and then in case one was missed.
+            let _ = timeout(LOOK_AGAIN, watch.next()).await;
         }
     }
 

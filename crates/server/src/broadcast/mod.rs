@@ -6,6 +6,6 @@ mod publisher;
 mod session;
 mod table;
 
-pub use feed::{Committed, Feed, Subscription};
+pub use feed::{Feed, Subscription};
 pub use publisher::{Attachment, Place, Publisher, Responses};
 pub use table::{Broadcasts, Home, OnAir, Settings};

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use headwater_hls::ResumePoint;
 use headwater_wire::v1::publish_response::Message;
 use headwater_wire::v1::{Failure, PublishRequest, PublishResponse};
 use tokio::sync::mpsc;
@@ -16,6 +17,8 @@ const LAST_WORD: Duration = Duration::from_secs(1);
 /// A Publish call that waits for its turn on a broadcast, with both directions of the call.
 pub struct Attachment {
     pub publisher: Publisher,
+    /// Where it goes on, if it was interrupted on its way to this server or to another one.
+    pub resume: Option<ResumePoint>,
     pub requests: Streaming<PublishRequest>,
     pub responses: Responses,
 }
@@ -69,11 +72,12 @@ impl Place {
     }
 
     /// Gives the place to the publisher whose connection the proxy calls `id`. `None` when another one has it and was
-    /// not silent for as long as this; a silent one is replaced.
+    /// not silent for as long as this; a silent one is replaced, and so is an earlier call of the same connection.
     pub fn take(&self, id: &str, silent: Duration) -> Option<Publisher> {
         let mut held = self.held();
         match held.as_ref().map(|other| (other.heard, &other.replaced)) {
             None => {}
+            Some((_, replaced)) if held.as_ref().is_some_and(|held| *held.id == *id) => replaced.cancel(),
             Some((Heard::Listening(since), replaced)) if since.elapsed() >= silent => replaced.cancel(),
             Some(_) => return None,
         }

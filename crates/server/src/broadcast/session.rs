@@ -7,6 +7,7 @@ mod show;
 use std::io;
 use std::pin::{Pin, pin};
 
+use headwater_hls::ResumePoint;
 use headwater_wire::v1::publish_response::{Accepted, Message as Response};
 use headwater_wire::v1::worker_input::{End, Message as Input, Start};
 use headwater_wire::v1::{self, Failure, failure::Code};
@@ -49,14 +50,14 @@ enum Fed {
 
 impl Session<'_> {
     pub(super) async fn run(&self, attachment: Attachment) -> SessionEnd {
-        let Attachment { publisher, requests, responses } = attachment;
+        let Attachment { publisher, resume, requests, responses } = attachment;
         let id = publisher.id().clone();
         tracing::info!(publisher = %id, "publisher attached");
         let transcoded = tokio::select! {
             biased;
             // The worker is killed: what it would still make is somebody else's to show.
             () = self.fenced.cancelled() => Err(failure(Code::Fenced, "another server has this stream now: reconnect")),
-            transcoded = self.transcode(publisher, requests, &responses) => transcoded,
+            transcoded = self.transcode(publisher, resume, requests, &responses) => transcoded,
         };
         let end = match transcoded {
             Ok(()) => SessionEnd::Left,
@@ -73,14 +74,16 @@ impl Session<'_> {
     async fn transcode(
         &self,
         publisher: Publisher,
+        resume: Option<ResumePoint>,
         mut requests: Streaming<v1::PublishRequest>,
         responses: &Responses,
     ) -> Result<(), Failure> {
         if publisher.is_replaced() {
             return Err(replaced());
         }
-        let mut worker = self.start_worker().await?;
-        self.accept(responses);
+        let from = self.from(resume)?;
+        let mut worker = self.start_worker(&from).await?;
+        responses.say(Response::Accepted(Accepted { resume: Some(from.into()) }));
         let pulse = Pulse::default();
         let transcoded = {
             let Worker { input, output, .. } = &mut worker;
@@ -102,16 +105,24 @@ impl Session<'_> {
         transcoded
     }
 
-    async fn start_worker(&self) -> Result<Worker, Failure> {
+    /// Where the publisher begins. One that was interrupted can only go on where the window has nothing newer.
+    fn from(&self, resume: Option<ResumePoint>) -> Result<ResumePoint, Failure> {
+        let Some(resume) = resume else { return Ok(self.on_air.feed.starting_point()) };
+        match self.on_air.feed.resume_point().next_sequence == resume.next_sequence {
+            true => Ok(resume),
+            false => Err(failure(Code::CannotResume, "the broadcast has gone on meanwhile: publish again")),
+        }
+    }
+
+    async fn start_worker(&self, from: &ResumePoint) -> Result<Worker, Failure> {
         let mut worker = Worker::spawn(&self.settings.worker)
             .map_err(|error| worker_failed(&format!("it could not be started: {error}")))?;
-        let feed = &self.on_air.feed;
         let start = Start {
-            settings: Some(self.settings.segments.into()),
+            settings: Some(from.settings.into()),
             ladder: Some(self.settings.ladder.clone().into()),
-            first_sequence: feed.next_sequence().0,
-            resume_ms: None,
-            kept: feed.renditions().into_iter().map(Into::into).collect(),
+            first_sequence: from.next_sequence.0,
+            resume_ms: from.start.map(|start| start.0),
+            kept: from.kept.iter().cloned().map(Into::into).collect(),
         };
         match timeout(self.settings.worker_start_timeout, worker.input.send(input(Input::Start(start)))).await
         {
@@ -119,14 +130,6 @@ impl Session<'_> {
             Err(_) => return Err(worker_failed("it did not start in time")),
         }
         Ok(worker)
-    }
-
-    fn accept(&self, responses: &Responses) {
-        responses.say(Response::Accepted(Accepted {
-            broadcast: headwater_wire::broadcast_bytes(self.on_air.id),
-            first_period: self.on_air.feed.next_period().0,
-            settings: Some(self.settings.segments.into()),
-        }));
     }
 
     /// Whatever ended the media, what the worker makes of it is shown, as long as the worker can be trusted.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use headwater_hls::Opening;
+use headwater_hls::{Opening, ResumePoint};
 use headwater_media::{BroadcastId, Epoch, Ladder, SegmentSettings, StreamId, UnixMillis};
 use headwater_registry::{Registry, ServerId};
 use headwater_wire::v1::{Failure, failure::Code};
@@ -97,11 +97,12 @@ impl Broadcasts {
         stream: &StreamId,
         epoch: Epoch,
         publisher: &str,
+        resume: Option<&ResumePoint>,
     ) -> Result<(OnAir, Publisher), Failure> {
         if self.stop.is_cancelled() {
             return Err(failure(Code::Draining, "this server is stopping"));
         }
-        let on_air = self.on_air(stream, epoch)?;
+        let on_air = self.on_air(stream, epoch, resume)?;
         let taken = on_air.place.take(publisher, self.settings.silent_publisher);
         let publisher =
             taken.ok_or_else(|| failure(Code::StreamInUse, "another encoder is publishing this stream"))?;
@@ -109,12 +110,21 @@ impl Broadcasts {
     }
 
     /// The broadcast that somebody who claimed the stream under this epoch may publish.
-    fn on_air(self: &Arc<Self>, stream: &StreamId, epoch: Epoch) -> Result<OnAir, Failure> {
+    fn on_air(
+        self: &Arc<Self>,
+        stream: &StreamId,
+        epoch: Epoch,
+        resume: Option<&ResumePoint>,
+    ) -> Result<OnAir, Failure> {
         let mut table = self.table();
         if let Some(on_air) = table.get(stream) {
             let held = on_air.feed.epoch();
             if epoch < held {
                 return Err(failure(Code::Fenced, format!("epoch {epoch} is older than {held}")));
+            }
+            let is_same = resume.is_none_or(|resume| resume.broadcast == on_air.id);
+            if !on_air.is_over() && !is_same {
+                return Err(failure(Code::CannotResume, "another broadcast of this stream is on air by now"));
             }
             if !on_air.is_over() {
                 on_air.feed.raise(epoch);
@@ -125,26 +135,35 @@ impl Broadcasts {
                 return Err(just_ended());
             }
         }
-        let on_air = self.start(stream, epoch)?;
+        let on_air = self.start(stream, self.opening(epoch, resume))?;
         table.insert(stream.clone(), on_air.clone());
         Ok(on_air)
     }
 
-    fn start(self: &Arc<Self>, stream: &StreamId, epoch: Epoch) -> Result<OnAir, Failure> {
+    /// What a broadcast starts with here: from nothing, or where another server had to leave it.
+    fn opening(&self, epoch: Epoch, resume: Option<&ResumePoint>) -> Opening {
+        let new = || BroadcastId::new(now(), &rand::random());
+        let broadcast = resume.map_or_else(new, |resume| resume.broadcast);
+        let settings = resume.map_or(self.settings.segments, |resume| resume.settings);
+        Opening {
+            broadcast,
+            epoch,
+            settings,
+            window_segments: self.settings.window_segments,
+            first_sequence: resume
+                .map_or_else(|| broadcast.first_sequence(&settings), |resume| resume.next_sequence),
+            discontinuity_sequence: resume.map_or(0, |resume| resume.discontinuity_sequence),
+        }
+    }
+
+    fn start(self: &Arc<Self>, stream: &StreamId, opening: Opening) -> Result<OnAir, Failure> {
         let estimate = admission::estimate(&self.settings.ladder);
         let reservation = self
             .admission
             .reserve(estimate)
             .ok_or_else(|| failure(Code::NoCapacity, "this server has no room for another broadcast"))?;
-        let id = BroadcastId::new(now(), &rand::random());
-        let feed = Arc::new(Feed::new(Opening {
-            broadcast: id,
-            epoch,
-            settings: self.settings.segments,
-            window_segments: self.settings.window_segments,
-            first_sequence: id.first_sequence(&self.settings.segments),
-            discontinuity_sequence: 0,
-        }));
+        let (id, epoch) = (opening.broadcast, opening.epoch);
+        let feed = Arc::new(Feed::new(opening));
         // Only one publisher at a time has the place, so a second one waits where the first was replaced.
         let (sessions, queue) = mpsc::channel(1);
         let on_air = OnAir { id, feed, sessions, place: Place::default() };

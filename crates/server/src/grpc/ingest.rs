@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use headwater_hls::ResumePoint;
 use headwater_media::{Epoch, StreamId};
 use headwater_wire::v1::ingest_server::Ingest;
 use headwater_wire::v1::publish_request::{Message as Request, Open};
@@ -51,25 +52,29 @@ struct Opening {
     stream: StreamId,
     epoch: Epoch,
     publisher: String,
+    resume: Option<ResumePoint>,
 }
 
 impl IngestService {
     /// Queues the call at its broadcast, which answers `accepted` when it is this publisher's turn.
     async fn attach(
         &self,
-        Opening { stream, epoch, publisher }: &Opening,
+        Opening { stream, epoch, publisher, resume }: &Opening,
         requests: Streaming<PublishRequest>,
         responses: Responses,
     ) -> Result<(), Failure> {
-        let (on_air, publisher) = self.0.open(stream, *epoch, publisher)?;
-        on_air.attach(Attachment { publisher, requests, responses }).await
+        let (on_air, publisher) = self.0.open(stream, *epoch, publisher, resume.as_ref())?;
+        let resume = resume.clone();
+        on_air.attach(Attachment { publisher, resume, requests, responses }).await
     }
 }
 
 async fn open(requests: &mut Streaming<PublishRequest>) -> Result<Opening, Status> {
     match requests.message().await? {
-        Some(PublishRequest { message: Some(Request::Open(Open { stream, epoch, publisher })) }) => {
-            Ok(Opening { stream: stream_id(&stream)?, epoch: Epoch(epoch), publisher })
+        Some(PublishRequest { message: Some(Request::Open(open)) }) => {
+            let Open { stream, epoch, publisher, resume } = open;
+            let resume = resume.map(ResumePoint::try_from).transpose()?;
+            Ok(Opening { stream: stream_id(&stream)?, epoch: Epoch(epoch), publisher, resume })
         }
         _ => Err(Status::invalid_argument("the first message of a Publish call is `open`")),
     }

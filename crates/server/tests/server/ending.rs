@@ -27,7 +27,7 @@ async fn a_publisher_that_stays_away_ends_its_broadcast_and_may_begin_another() 
     assert_ne!(next.accepted.broadcast, source.accepted.broadcast);
     next.period().await;
     next.keyframes(1).await;
-    assert!(next.committed().await.media_sequence >= watcher.opening.first_sequence.0);
+    assert!(next.committed().await.next_sequence >= watcher.opening.first_sequence.0);
     let again = Watcher::join(&server, "demo").await;
     assert!(again.opening.broadcast > watcher.opening.broadcast);
 }

@@ -13,13 +13,13 @@ use crate::support::{Call, Source, TestServer, Watcher, eventually, name};
 async fn what_is_published_is_committed_and_the_lease_names_the_broadcast() {
     let server = TestServer::start().await;
     let mut source = Source::publish(&server, "demo").await;
-    assert_eq!(source.accepted.first_period, 0);
+    assert_eq!(source.accepted.period, 0);
     source.period().await;
     source.keyframes(2).await;
     let first = source.committed().await;
     let second = source.committed().await;
-    assert_eq!((first.period, first.end_us), (0, 2_040_000));
-    assert_eq!((second.media_sequence, second.end_us), (first.media_sequence + 1, 4_040_000));
+    assert_eq!((first.period, first.start_ms), (0, Some(2_040)));
+    assert_eq!((second.next_sequence, second.start_ms), (first.next_sequence + 1, Some(4_040)));
     let broadcast = broadcast_id(&source.accepted.broadcast).unwrap();
     eventually("the lease names the broadcast", async || {
         server.owner("demo").await.filter(|owner| owner.broadcast == Some(broadcast))
@@ -52,11 +52,11 @@ async fn a_silent_publisher_is_replaced_in_the_same_broadcast() {
     let mut second = eventually("the silent one is replaced", open).await;
     let replaced = silent.last_word().await.unwrap();
     assert_eq!(name(&replaced), (Code::StreamInUse, "another encoder has taken this stream over"));
-    assert_eq!(second.accepted.first_period, 1);
+    assert_eq!(second.accepted.period, 1);
     second.period().await;
     second.keyframes(1).await;
     let next = second.committed().await;
-    assert_eq!((next.period, next.media_sequence), (1, committed.media_sequence + 1));
+    assert_eq!((next.period, next.next_sequence), (1, committed.next_sequence + 1));
 }
 
 #[tokio::test]
@@ -69,13 +69,13 @@ async fn whoever_comes_back_in_time_goes_on_with_the_broadcast() {
     server.unpublished("demo").await;
     let mut again = Source::publish(&server, "demo").await;
     assert_eq!(again.accepted.broadcast, source.accepted.broadcast);
-    assert_eq!(again.accepted.first_period, 1);
+    assert_eq!(again.accepted.period, 1);
     again.period().await;
     again.keyframes(1).await;
     let mut watcher = Watcher::join(&server, "demo").await;
     watcher.segments(4).await;
     assert_eq!(watcher.window.committed_end().unwrap().0.0, 1);
-    assert_eq!(watcher.opening.first_sequence.0 + 4, again.committed().await.media_sequence + 1);
+    assert_eq!(watcher.opening.first_sequence.0 + 4, again.committed().await.next_sequence);
 }
 
 #[tokio::test]
@@ -146,7 +146,7 @@ async fn a_call_that_makes_no_sense_is_refused() {
     let end = Request::End(End { reason: String::new() });
     let refused = Call::begin(&server, end).await.err().unwrap();
     assert_eq!(refused.code(), tonic::Code::InvalidArgument);
-    let nameless = Open { stream: "../demo".into(), epoch: 1, publisher: "test".into() };
+    let nameless = Open { stream: "../demo".into(), epoch: 1, publisher: "test".into(), resume: None };
     let refused = Call::begin(&server, Request::Open(nameless)).await.err().unwrap();
     assert_eq!(refused.code(), tonic::Code::InvalidArgument);
     assert!(refused.message().contains("stream"), "{refused}");

@@ -25,7 +25,7 @@ async fn misbehave(order: Order) -> (Code, String) {
     source.order(order).await;
     let failure = source.until_sent_away().await;
     let mut next = Source::publish(&server, "demo").await;
-    assert_eq!((next.accepted.broadcast.clone(), next.accepted.first_period), (broadcast, 1));
+    assert_eq!((next.accepted.broadcast.clone(), next.accepted.period), (broadcast, 1));
     next.period().await;
     next.keyframes(1).await;
     assert_eq!(next.committed().await.period, 1);

@@ -1,9 +1,10 @@
 //! What a worker makes and a viewer's origin shows.
 
 use bytes::Bytes;
-use headwater_hls::{MediaEvent, Opening, PeriodStart, Rendition, RenditionKind};
+use headwater_hls::{MediaEvent, Opening, PeriodStart, Rendition, RenditionKind, ResumePoint};
 use headwater_media::{
-    Epoch, MediaSequence, MediaTime, PartIndex, PeriodNumber, RenditionId, SegmentSettings, UnixMillis,
+    Epoch, MediaSequence, MediaTime, PartIndex, PeriodNumber, RenditionId, SegmentSettings, SourceTime,
+    UnixMillis,
 };
 
 use super::{ConvertError, WatchMessage, broadcast_bytes, broadcast_id, invalid};
@@ -35,6 +36,35 @@ impl TryFrom<v1::Opening> for Opening {
             window_segments: message.window_segments,
             first_sequence: MediaSequence(message.first_sequence),
             discontinuity_sequence: message.discontinuity_sequence,
+        })
+    }
+}
+
+impl From<ResumePoint> for v1::ResumePoint {
+    fn from(point: ResumePoint) -> Self {
+        Self {
+            broadcast: broadcast_bytes(point.broadcast),
+            settings: Some(point.settings.into()),
+            period: point.period.0,
+            start_ms: point.start.map(|start| start.0),
+            next_sequence: point.next_sequence.0,
+            discontinuity_sequence: point.discontinuity_sequence,
+            kept: point.kept.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl TryFrom<v1::ResumePoint> for ResumePoint {
+    type Error = ConvertError;
+    fn try_from(message: v1::ResumePoint) -> Result<Self, ConvertError> {
+        Ok(Self {
+            broadcast: broadcast_id(&message.broadcast)?,
+            settings: message.settings.ok_or(ConvertError::Missing("settings"))?.try_into()?,
+            period: PeriodNumber(message.period),
+            start: message.start_ms.map(SourceTime),
+            next_sequence: MediaSequence(message.next_sequence),
+            discontinuity_sequence: message.discontinuity_sequence,
+            kept: message.kept.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
         })
     }
 }

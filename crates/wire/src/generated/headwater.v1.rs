@@ -126,6 +126,8 @@ pub mod failure {
         Overloaded = 7,
         /// A message broke the protocol.
         Protocol = 8,
+        /// The broadcast has gone on, or ended, without this publisher: it can only publish anew.
+        CannotResume = 9,
     }
     impl Code {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -143,6 +145,7 @@ pub mod failure {
                 Self::Draining => "CODE_DRAINING",
                 Self::Overloaded => "CODE_OVERLOADED",
                 Self::Protocol => "CODE_PROTOCOL",
+                Self::CannotResume => "CODE_CANNOT_RESUME",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
@@ -157,6 +160,7 @@ pub mod failure {
                 "CODE_DRAINING" => Some(Self::Draining),
                 "CODE_OVERLOADED" => Some(Self::Overloaded),
                 "CODE_PROTOCOL" => Some(Self::Protocol),
+                "CODE_CANNOT_RESUME" => Some(Self::CannotResume),
                 _ => None,
             }
         }
@@ -294,7 +298,7 @@ pub mod media_event {
     }
 }
 #[allow(clippy::all)]
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PublishRequest {
     #[prost(oneof = "publish_request::Message", tags = "1, 2, 3, 4")]
     pub message: ::core::option::Option<publish_request::Message>,
@@ -302,7 +306,7 @@ pub struct PublishRequest {
 /// Nested message and enum types in `PublishRequest`.
 pub mod publish_request {
     #[allow(clippy::all)]
-    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    #[derive(Clone, PartialEq, ::prost::Message)]
     pub struct Open {
         #[prost(string, tag = "1")]
         pub stream: ::prost::alloc::string::String,
@@ -312,6 +316,10 @@ pub mod publish_request {
         /// Tells this publisher's connection from another one with the same key.
         #[prost(string, tag = "3")]
         pub publisher: ::prost::alloc::string::String,
+        /// Where to go on, when another server (or an earlier worker of this one) has begun what this publisher sends. The
+        /// media that follows starts at or before it.
+        #[prost(message, optional, tag = "4")]
+        pub resume: ::core::option::Option<super::ResumePoint>,
     }
     #[allow(clippy::all)]
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -320,7 +328,7 @@ pub mod publish_request {
         pub reason: ::prost::alloc::string::String,
     }
     #[allow(clippy::all)]
-    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Message {
         #[prost(message, tag = "1")]
         Open(Open),
@@ -333,7 +341,7 @@ pub mod publish_request {
     }
 }
 #[allow(clippy::all)]
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PublishResponse {
     #[prost(oneof = "publish_response::Message", tags = "1, 2, 3")]
     pub message: ::core::option::Option<publish_response::Message>,
@@ -341,29 +349,22 @@ pub struct PublishResponse {
 /// Nested message and enum types in `PublishResponse`.
 pub mod publish_response {
     #[allow(clippy::all)]
-    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    #[derive(Clone, PartialEq, ::prost::Message)]
     pub struct Accepted {
-        #[prost(bytes = "bytes", tag = "1")]
-        pub broadcast: ::prost::bytes::Bytes,
-        /// The number that the publisher's first period gets.
-        #[prost(uint32, tag = "2")]
-        pub first_period: u32,
-        #[prost(message, optional, tag = "3")]
-        pub settings: ::core::option::Option<super::SegmentSettings>,
+        /// Where the publisher begins, and where another server would as long as nothing is committed.
+        #[prost(message, optional, tag = "1")]
+        pub resume: ::core::option::Option<super::ResumePoint>,
     }
-    /// Everything before `end_us` of this period is whole in every rendition.
+    /// One more segment is whole in every rendition.
     #[allow(clippy::all)]
-    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+    #[derive(Clone, PartialEq, ::prost::Message)]
     pub struct Committed {
-        #[prost(uint32, tag = "1")]
-        pub period: u32,
-        #[prost(uint64, tag = "2")]
-        pub media_sequence: u64,
-        #[prost(uint64, tag = "3")]
-        pub end_us: u64,
+        /// Where another server would go on from here. What the publisher sent before is not needed any more.
+        #[prost(message, optional, tag = "1")]
+        pub resume: ::core::option::Option<super::ResumePoint>,
     }
     #[allow(clippy::all)]
-    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Message {
         #[prost(message, tag = "1")]
         Accepted(Accepted),
@@ -372,6 +373,30 @@ pub mod publish_response {
         #[prost(message, tag = "3")]
         Committed(Committed),
     }
+}
+/// What a server must know of a broadcast that another one has begun.
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ResumePoint {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub broadcast: ::prost::bytes::Bytes,
+    #[prost(message, optional, tag = "2")]
+    pub settings: ::core::option::Option<SegmentSettings>,
+    /// The period that the first segment to be made belongs to.
+    #[prost(uint32, tag = "3")]
+    pub period: u32,
+    /// Where that segment begins on the publisher's clock; absent where it begins with the period.
+    #[prost(uint64, optional, tag = "4")]
+    pub start_ms: ::core::option::Option<u64>,
+    /// The segment's number.
+    #[prost(uint64, tag = "5")]
+    pub next_sequence: u64,
+    /// EXT-X-DISCONTINUITY-SEQUENCE of a playlist that starts with it.
+    #[prost(uint64, tag = "6")]
+    pub discontinuity_sequence: u64,
+    /// What viewers know.
+    #[prost(message, repeated, tag = "7")]
+    pub kept: ::prost::alloc::vec::Vec<Rendition>,
 }
 #[allow(clippy::all)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -5,8 +5,10 @@ use std::net::SocketAddr;
 use headwater_registry::{MemoryRegistry, Registry, ServerRecord};
 use headwater_wire::v1::ingest_server::{Ingest, IngestServer};
 use headwater_wire::v1::publish_request::{Message as Request, Open};
-use headwater_wire::v1::publish_response::{Accepted, Message as Response};
-use headwater_wire::v1::{Failure, PublishRequest, PublishResponse, SegmentSettings, failure::Code};
+use headwater_wire::v1::publish_response::{Accepted, Committed, Message as Response};
+use headwater_wire::v1::{
+    Failure, PublishRequest, PublishResponse, ResumePoint, SegmentSettings, failure::Code,
+};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
@@ -71,10 +73,18 @@ async fn register(registry: &MemoryRegistry, name: &str, address: SocketAddr, us
 }
 
 impl Call {
-    pub async fn accept(&self, first_period: u32) {
-        let settings = Some(SegmentSettings { segment_ms: 2_000, part_ms: 334 });
-        let broadcast = vec![1; 16].into();
-        self.say(Response::Accepted(Accepted { broadcast, first_period, settings })).await;
+    /// Takes a publisher that begins with this period.
+    pub async fn accept(&self, period: u32) {
+        self.say(Response::Accepted(Accepted { resume: Some(resume_point(period, None, 100)) })).await;
+    }
+
+    /// Takes one that goes on.
+    pub async fn accept_at(&self, resume: ResumePoint) {
+        self.say(Response::Accepted(Accepted { resume: Some(resume) })).await;
+    }
+
+    pub async fn commit(&self, resume: ResumePoint) {
+        self.say(Response::Committed(Committed { resume: Some(resume) })).await;
     }
 
     pub async fn reject(self, failure: Failure) {
@@ -120,5 +130,17 @@ impl Ingest for Service {
         let (responses, answer) = mpsc::channel(16);
         self.0.send(Call { open, requests, responses }).await.unwrap();
         Ok(Answer::new(ReceiverStream::new(answer)))
+    }
+}
+
+pub fn resume_point(period: u32, start_ms: Option<u64>, next_sequence: u64) -> ResumePoint {
+    ResumePoint {
+        broadcast: vec![1; 16].into(),
+        settings: Some(SegmentSettings { segment_ms: 2_000, part_ms: 334 }),
+        period,
+        start_ms,
+        next_sequence,
+        discontinuity_sequence: 0,
+        kept: Vec::new(),
     }
 }

@@ -26,6 +26,8 @@ impl Session<'_> {
             let message = match self.next(publisher, requests).await {
                 Ok(Some(message)) => message,
                 Ok(None) => return Fed::Ended(Ok(())),
+                // It goes on elsewhere, from the last commit: what the worker has begun would only be in the way.
+                Err(failure) if failure.code() == Code::Draining => return Fed::WorkerLost(failure),
                 Err(failure) => return Fed::Ended(Err(failure)),
             };
             pulse.fed(&message);

@@ -2,13 +2,13 @@
 
 use headwater_hls::MediaEvent;
 use headwater_wire::WatchMessage;
-use headwater_wire::v1::publish_response::{Committed as CommittedMessage, Message as Response};
+use headwater_wire::v1::publish_response::{Committed, Message as Response};
 use headwater_wire::v1::worker_output::{Message as Output, Stats};
 use headwater_wire::v1::{self, Failure};
 use tokio::time::Instant;
 
 use super::{Pulse, Session, pipe_broke, worker_failed};
-use crate::broadcast::{Committed, Responses};
+use crate::broadcast::Responses;
 use crate::worker::WorkerOutput;
 
 impl Session<'_> {
@@ -47,13 +47,9 @@ impl Session<'_> {
         pulse.gave();
         count(&event, pulse);
         let committed = self.on_air.feed.publish(event).map_err(|error| worker_failed(&error.to_string()))?;
-        if let Some(Committed { period, sequence, end }) = committed {
+        if let Some(resume) = committed {
             // The proxy may have gone; the media it sent is shown all the same.
-            responses.say(Response::Committed(CommittedMessage {
-                period: period.0,
-                media_sequence: sequence.0,
-                end_us: end.0,
-            }));
+            responses.say(Response::Committed(Committed { resume: Some(resume.into()) }));
         }
         Ok(())
     }

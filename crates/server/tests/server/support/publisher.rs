@@ -7,7 +7,7 @@ use headwater_wire::v1::ingest_client::IngestClient;
 use headwater_wire::v1::publish_request::{End, Message as Request, Open};
 use headwater_wire::v1::publish_response::{Accepted, Committed, Message as Response};
 use headwater_wire::v1::tag::Kind;
-use headwater_wire::v1::{Failure, PublishRequest, PublishResponse, failure::Code};
+use headwater_wire::v1::{Failure, PublishRequest, PublishResponse, ResumePoint, failure::Code};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
@@ -24,7 +24,7 @@ pub struct Call {
 /// A publisher that was accepted.
 pub struct Source {
     call: Call,
-    pub accepted: Accepted,
+    pub accepted: ResumePoint,
     /// Where its next keyframe is.
     time_ms: u64,
 }
@@ -38,16 +38,29 @@ impl Call {
         Ok(Self { requests, responses: called?.into_inner() })
     }
 
-    /// Opens a stream under an epoch.
+    /// Opens a stream under an epoch, as a publisher that nobody has seen before.
     pub async fn open(server: &TestServer, stream: &str, epoch: Epoch) -> Self {
-        let (stream, publisher) = (stream.into(), "test".into());
-        Self::begin(server, Request::Open(Open { stream, epoch: epoch.0, publisher })).await.unwrap()
+        Self::resume(server, stream, epoch, &uuid::Uuid::now_v7().to_string(), None).await
+    }
+
+    /// The same for a publisher that goes on.
+    pub async fn resume(
+        server: &TestServer,
+        stream: &str,
+        epoch: Epoch,
+        publisher: &str,
+        resume: Option<ResumePoint>,
+    ) -> Self {
+        let (stream, publisher) = (stream.into(), publisher.into());
+        Self::begin(server, Request::Open(Open { stream, epoch: epoch.0, publisher, resume })).await.unwrap()
     }
 
     /// Whether the server takes the media now.
     pub async fn accepted(mut self) -> Result<Source, Failure> {
         match self.hear().await {
-            Some(Response::Accepted(accepted)) => Ok(Source { call: self, accepted, time_ms: 0 }),
+            Some(Response::Accepted(Accepted { resume })) => {
+                Ok(Source { call: self, accepted: resume.unwrap(), time_ms: 0 })
+            }
             Some(Response::Rejected(failure)) => Err(failure),
             other => panic!("neither accepted nor rejected: {other:?}"),
         }
@@ -80,8 +93,8 @@ impl Source {
     pub async fn period(&mut self) {
         self.time_ms = 40;
         let config = || Some(Bytes::from_static(b"config"));
-        let number = self.accepted.first_period;
-        self.accepted.first_period += 1;
+        let number = self.accepted.period;
+        self.accepted.period += 1;
         let period = v1::Period {
             number,
             origin_ms: self.time_ms,
@@ -125,9 +138,10 @@ impl Source {
     }
 
     /// The next commit.
-    pub async fn committed(&mut self) -> Committed {
+    /// Where another server would go on, once one more segment is whole.
+    pub async fn committed(&mut self) -> ResumePoint {
         match self.call.hear().await {
-            Some(Response::Committed(committed)) => committed,
+            Some(Response::Committed(Committed { resume })) => resume.unwrap(),
             other => panic!("not committed: {other:?}"),
         }
     }

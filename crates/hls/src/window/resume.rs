@@ -1,0 +1,46 @@
+//! Where somebody else goes on.
+
+use headwater_media::{MediaSequence, SourceTime};
+
+use super::LiveWindow;
+use crate::event::{PeriodStart, ResumePoint};
+
+impl LiveWindow {
+    /// Where another producer goes on with what is on air: with the first segment that is not whole in every
+    /// rendition.
+    pub fn resume_point(&self) -> ResumePoint {
+        let next = self.next_uncommitted();
+        let within = self.period_of(next).filter(|period| period.first_sequence < next);
+        match (within, self.periods.back()) {
+            (Some(period), _) => {
+                let start = Some(self.boundary(period, next));
+                ResumePoint { period: period.number, start, ..self.fresh_point(next) }
+            }
+            (None, Some(period)) => ResumePoint { period: period.number, ..self.fresh_point(next) },
+            (None, None) => self.fresh_point(next),
+        }
+    }
+
+    /// Where a publisher begins who comes now: with a new period.
+    pub fn starting_point(&self) -> ResumePoint {
+        self.fresh_point(self.next_sequence())
+    }
+
+    fn fresh_point(&self, next: MediaSequence) -> ResumePoint {
+        ResumePoint {
+            broadcast: self.opening.broadcast,
+            settings: self.opening.settings,
+            period: self.next_period(),
+            start: None,
+            next_sequence: next,
+            discontinuity_sequence: self.discontinuities_before(next),
+            kept: self.renditions().cloned().collect(),
+        }
+    }
+
+    /// Where a segment begins on its period's grid.
+    fn boundary(&self, period: &PeriodStart, sequence: MediaSequence) -> SourceTime {
+        let segments = sequence.0 - period.first_sequence.0;
+        SourceTime(period.origin.as_millis() + segments * u64::from(self.opening.settings.segment_ms))
+    }
+}

@@ -1,0 +1,104 @@
+//! A publisher whose server is gone: another one takes over, and the encoder is told nothing.
+
+use std::pin::pin;
+
+use headwater_registry::ServerId;
+use headwater_wire::v1::{Failure, failure::Code};
+use tokio::time::{Instant, timeout};
+
+use crate::publisher::{Publisher, Stop};
+use crate::refusal;
+use crate::routing::{Found, Lost};
+use crate::uplink::{Order, UplinkError};
+
+impl Publisher<'_> {
+    /// Moves to another server after this error, or to the same one where only its worker has failed, and sends what no
+    /// server has finished. What the encoder sends meanwhile is kept.
+    ///
+    /// An error says that no server can go on with this publisher.
+    pub(crate) async fn fail_over(&mut self, error: UplinkError) -> Result<(), Stop> {
+        let began = Instant::now();
+        let mut cause = error;
+        loop {
+            tracing::warn!(%cause, server = %self.server, "the server is lost");
+            let Some(lost) = lost(&cause, &self.server, self.epoch) else {
+                return Err(Stop::Lost { reason: "server", rejection: refusal::call_over(&cause) });
+            };
+            self.find_another(lost).await?;
+            match self.replay().await? {
+                Ok(tags) => {
+                    metrics::counter!("headwater_proxy_failovers_total").increment(1);
+                    metrics::histogram!("headwater_proxy_failover_seconds")
+                        .record(began.elapsed().as_secs_f64());
+                    tracing::info!(server = %self.server, epoch = %self.epoch, tags, "gone on with another call");
+                    return Ok(());
+                }
+                Err(error) => cause = error,
+            }
+        }
+    }
+
+    async fn find_another(&mut self, lost: Lost) -> Result<(), Stop> {
+        let lost_before = self.replay.lost();
+        let order = Order { resume: Some(self.resume.clone()), ..self.order.clone() };
+        let edge = self.edge;
+        let mut search = pin!(edge.router.reconnect(&order, lost));
+        let found = loop {
+            tokio::select! {
+                found = &mut search => break found,
+                read = self.read() => read?,
+            }
+            self.take_in().await?;
+            self.keep()?;
+        };
+        let Found { uplink, server, epoch, resume } = found.map_err(|refusal| Stop::Lost {
+            reason: refusal::label(&refusal),
+            rejection: refusal::refused(&refusal),
+        })?;
+        (self.uplink, self.server, self.epoch, self.resume) = (uplink, server, epoch, resume);
+        let tags = self.replay.lost() - lost_before;
+        if tags > 0 {
+            tracing::error!(
+                tags,
+                "no server was there for so long that media was lost: raise proxy.replay_duration"
+            );
+        }
+        Ok(())
+    }
+
+    /// Sends everything from the point where the new server begins. The inner error says that this one is gone, too.
+    async fn replay(&mut self) -> Result<Result<usize, UplinkError>, Stop> {
+        let events = self.replay.from(&self.resume);
+        let count = events.len();
+        for event in events {
+            match timeout(self.edge.stall_timeout, self.uplink.send(event)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return Ok(Err(self.last_word().await)),
+                Err(_) => return Err(Stop::Lost { reason: "stalled", rejection: refusal::stalled() }),
+            }
+        }
+        Ok(Ok(count))
+    }
+}
+
+/// What to do about a call that is over; none where no other server would fare better.
+fn lost(error: &UplinkError, server: &ServerId, epoch: headwater_media::Epoch) -> Option<Lost> {
+    let gone = match error {
+        UplinkError::Rejected(failure) => match gone(failure)? {
+            true => Some(epoch),
+            false => None,
+        },
+        UplinkError::Unreachable(_) | UplinkError::Timeout | UplinkError::Protocol(_) => Some(epoch),
+    };
+    Some(Lost { server: server.clone(), gone })
+}
+
+/// Whether the server gives the stream up; none where the publisher is to blame, or has lost the stream.
+fn gone(failure: &Failure) -> Option<bool> {
+    match failure.code() {
+        Code::Draining => Some(true),
+        // The server is there, and counts how often this happens.
+        Code::WorkerFailed => Some(false),
+        _ => None,
+    }
+}
