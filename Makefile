@@ -55,8 +55,9 @@ setup:
 setup-test:
 	deploy/setup.sh build run test
 
-bench: setup-test
-	$(CARGO) bench --workspace
+## Micro benchmarks of the parts that run for every byte and every part
+bench:
+	$(CARGO) bench -p headwater-hls -p headwater-rtmp --bench '*'
 
 ## Brings the compose stack up, publishes, plays, takes it down (needs Docker)
 compose-test:
