@@ -93,6 +93,21 @@ async fn a_killed_server_is_seen_by_nobody() -> Result<()> {
     show.check(first, second, 1).await
 }
 
+/// It vanishes without a word: its host still acknowledges what it is sent. When it comes back it is too late.
+#[tokio::test]
+async fn a_server_that_freezes_is_replaced_and_fenced() -> Result<()> {
+    let mut show = Show::start(2).await?;
+    let freeze = async |_: &mut Stack, owner: Service| {
+        owner.process.signal("STOP").await?;
+        Ok(owner)
+    };
+    let (first, second, frozen) = show.watch_while(freeze).await?;
+    frozen.process.signal("CONT").await?;
+    let fenced = || async { frozen.process.output().contains("fenced").then_some(()) };
+    wait::until("the late server to find itself fenced", LIVE, fenced).await?;
+    show.check(first, second, 1).await
+}
+
 #[tokio::test]
 async fn a_server_that_is_told_to_stop_hands_its_broadcast_over() -> Result<()> {
     let mut show = Show::start(2).await?;
