@@ -63,6 +63,7 @@ pub fn run(input: impl Read + Send + 'static, output: impl Write + Send + 'stati
 
 fn work<W: Write + Send + 'static>(messages: &Receiver<Message>, output: &Output<W>) -> Result<()> {
     let mut transcoder = Transcoder::new(start(next(messages, || Ok(()))?)?, output.clone())?;
+    output.send(output::Message::Ready(output::Ready {}))?;
     loop {
         match next(messages, || transcoder.check())? {
             input::Message::Start(_) => return Err(Error::Protocol("started twice".into())),

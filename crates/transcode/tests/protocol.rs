@@ -74,6 +74,7 @@ fn media_goes_in_and_a_period_comes_out() {
     let messages = [start("ultrafast")].into_iter().chain(media(&source)).chain([end()]);
     let (result, messages) = run(Cursor::new(bytes(messages)));
     result.unwrap();
+    assert!(matches!(messages.first(), Some(output::Message::Ready(_))));
     let events = |message: &&output::Message| matches!(message, output::Message::Event(_));
     let first = messages.iter().find(events);
     let Some(output::Message::Event(v1::MediaEvent {

@@ -10,6 +10,7 @@ use std::pin::{Pin, pin};
 use headwater_hls::ResumePoint;
 use headwater_wire::v1::publish_response::{Accepted, Message as Response};
 use headwater_wire::v1::worker_input::{End, Message as Input, Start};
+use headwater_wire::v1::worker_output::Message as Output;
 use headwater_wire::v1::{self, Failure, failure::Code};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -124,11 +125,18 @@ impl Session<'_> {
             resume_ms: from.start.map(|start| start.0),
             kept: from.kept.iter().cloned().map(Into::into).collect(),
         };
-        match timeout(self.settings.worker_start_timeout, worker.input.send(input(Input::Start(start)))).await
-        {
-            Ok(sent) => sent.map_err(|error| pipe_broke(&error))?,
-            Err(_) => return Err(worker_failed("it did not start in time")),
-        }
+        let ready = async {
+            let sent = worker.input.send(input(Input::Start(start))).await;
+            // A worker that can't start says why, whether it has read everything or not.
+            match worker.output.next().await.map_err(|error| pipe_broke(&error))? {
+                Some(Output::Ready(_)) => sent.map_err(|error| pipe_broke(&error)),
+                Some(Output::Failed(failure)) => Err(failure),
+                Some(_) => Err(worker_failed("it did not begin with being ready")),
+                None => Err(worker_failed("it exited at its start")),
+            }
+        };
+        let started = timeout(self.settings.worker_start_timeout, ready).await;
+        started.unwrap_or_else(|_| Err(worker_failed("it did not start in time")))?;
         Ok(worker)
     }
 

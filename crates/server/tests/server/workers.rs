@@ -79,21 +79,6 @@ async fn one_whose_publisher_pauses_is_not_taken_for_stuck() {
 }
 
 #[tokio::test]
-async fn one_that_does_not_start() {
-    for (program, how) in [("/nonexistent/worker", "it could not be started: "), ("/bin/false", "")] {
-        let command = WorkerCommand { program: program.into(), arguments: vec![] };
-        let server = TestServer::with_worker(command, impatient).await;
-        let epoch = server.claim("demo").await;
-        let failure = match Call::open(&server, "demo", epoch).await.accepted().await {
-            Ok(source) => source.last_word().await.unwrap(),
-            Err(failure) => failure,
-        };
-        assert_eq!(failure.code(), Code::WorkerFailed);
-        assert!(failure.message.starts_with(&format!("the transcoder failed: {how}")), "{}", failure.message);
-    }
-}
-
-#[tokio::test]
 async fn too_many_end_the_broadcast_and_the_stream_is_refused_for_a_while() {
     let server = TestServer::with(|config| {
         impatient(config);
@@ -115,4 +100,23 @@ async fn too_many_end_the_broadcast_and_the_stream_is_refused_for_a_while() {
     other.period().await;
     other.keyframes(1).await;
     other.committed().await;
+}
+
+#[tokio::test]
+async fn one_that_does_not_start() {
+    let command = |program: &str, argument: &str| WorkerCommand {
+        program: program.into(),
+        arguments: vec![argument.into()],
+    };
+    for (worker, how) in [
+        (command("sleep", "60"), "it did not start in time"),
+        (command("true", ""), "it exited at its start"),
+        (command("/no/such/program", ""), "it could not be started: No such file or directory (os error 2)"),
+    ] {
+        let impatient = |config: &mut Config| config.server.worker_start_timeout = Duration::from_millis(300);
+        let server = TestServer::with_worker(worker, impatient).await;
+        let epoch = server.claim("demo").await;
+        let failure = Call::open(&server, "demo", epoch).await.accepted().await.err().unwrap();
+        assert_eq!((failure.code(), failure.message), failed(how));
+    }
 }

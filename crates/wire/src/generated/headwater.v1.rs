@@ -1597,7 +1597,7 @@ pub mod ladder {
 #[allow(clippy::all)]
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WorkerOutput {
-    #[prost(oneof = "worker_output::Message", tags = "1, 2, 3, 4")]
+    #[prost(oneof = "worker_output::Message", tags = "1, 2, 3, 4, 5")]
     pub message: ::core::option::Option<worker_output::Message>,
 }
 /// Nested message and enum types in `WorkerOutput`.
@@ -1627,6 +1627,9 @@ pub mod worker_output {
     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct Finished {}
     #[allow(clippy::all)]
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Ready {}
+    #[allow(clippy::all)]
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Message {
         /// Never an opening.
@@ -1640,5 +1643,8 @@ pub mod worker_output {
         Failed(super::Failure),
         #[prost(message, tag = "4")]
         Finished(Finished),
+        /// The first message after a start that the worker can work with.
+        #[prost(message, tag = "5")]
+        Ready(Ready),
     }
 }

@@ -31,6 +31,7 @@ impl Session<'_> {
                 }
                 Some(Output::Failed(failure)) => return Err(failure),
                 Some(Output::Finished(_)) => return Ok(()),
+                Some(Output::Ready(_)) => return Err(worker_failed("it started twice")),
                 None => return Err(worker_failed("it exited without a word")),
             }
         }

@@ -12,7 +12,7 @@ use headwater_server::WorkerCommand;
 use headwater_wire::frames;
 use headwater_wire::v1::failure::Code;
 use headwater_wire::v1::worker_input::Message as Input;
-use headwater_wire::v1::worker_output::{Finished, Message as Output};
+use headwater_wire::v1::worker_output::{Finished, Message as Output, Ready};
 use headwater_wire::v1::{self, Failure};
 
 pub const RENDITIONS: [&str; 2] = ["720p", "audio"];
@@ -72,7 +72,10 @@ impl Stub {
         let mut input = io::stdin().lock();
         while let Some(v1::WorkerInput { message: Some(message) }) = frames::read(&mut input).unwrap() {
             match message {
-                Input::Start(start) => self.next = MediaSequence(start.first_sequence),
+                Input::Start(start) => {
+                    self.next = MediaSequence(start.first_sequence);
+                    self.say(Output::Ready(Ready {}));
+                }
                 Input::Period(period) => self.event(period_start(period.try_into().unwrap(), self.next)),
                 Input::Tag(tag) if tag.kind == i32::from(v1::tag::Kind::Audio) => {
                     self.obey(std::str::from_utf8(&tag.payload).unwrap().parse().unwrap());
