@@ -40,6 +40,24 @@ async fn what_is_live_stays_live_without_redis_and_is_registered_again_after() -
     Ok(())
 }
 
+#[tokio::test]
+async fn a_publisher_that_was_there_before_is_admitted_without_redis() -> Result<()> {
+    let mut stack = Plan::default().set("SERVER_RECONNECT_WINDOW", "10s").start().await?;
+    let file = Source { seconds: 5, ..Source::default() }.make(stack.path(), "source").await?;
+    let player = Player::new(&stack.origin(0), "demo");
+    let mut encoder = publish::ffmpeg(stack.path(), &file, &stack.publish_url("demo"))?;
+    player.wait_live(LIVE).await?;
+    ensure!(encoder.wait(LIVE).await?.success());
+    stack.redis.kill();
+    let mut again = publish::ffmpeg(stack.path(), &file, &stack.publish_url("demo"))?;
+    // Five seconds are three segments: the fourth one is of the second time.
+    player.wait_segments("180p", 4, LIVE).await?;
+    ensure!(again.wait(LIVE).await?.success(), "{}", again.output());
+    let stranger = publish::ffmpeg(stack.path(), &file, &stack.publish_url("stranger"))?.wait(LIVE).await?;
+    ensure!(!stranger.success(), "nobody knows where a new stream belongs");
+    Ok(())
+}
+
 /// Whether the stream's owner and the server are there.
 async fn is_whole(registry: &dyn Registry) -> Result<bool, RegistryError> {
     let stream = "demo".parse().expect("a name");

@@ -7,6 +7,7 @@ mod counted;
 mod failover;
 mod inputs;
 mod link;
+mod memory;
 mod publisher;
 mod refusal;
 mod replay;

@@ -11,6 +11,7 @@ use headwater_runtime::backoff::Backoff;
 use headwater_wire::v1::{Failure, failure::Code};
 
 use crate::channels::Channels;
+use crate::memory::{LastServer, Memory};
 use crate::uplink::{Order, Uplink, UplinkError};
 
 /// How soon a publisher that has lost its server looks for another one again, at first and at most.
@@ -22,6 +23,7 @@ const ATTEMPTS: usize = 5;
 pub struct Router {
     registry: Arc<dyn Registry>,
     channels: Channels,
+    memory: Memory,
 }
 
 /// Why no server takes the publisher.
@@ -68,7 +70,7 @@ struct Search<'a> {
 
 impl Router {
     pub fn new(registry: Arc<dyn Registry>) -> Self {
-        Self { registry, channels: Channels::default() }
+        Self { registry, channels: Channels::default(), memory: Memory::default() }
     }
 
     /// Finds a server for the stream: its owner if there is one, else one with room.
@@ -115,7 +117,10 @@ fn passes(failure: &Failure) -> bool {
 
 impl Search<'_> {
     async fn attempt(&mut self) -> Result<Option<Found>, Refusal> {
-        let owner = self.router.registry.owner(&self.order.stream).await?;
+        let owner = match self.router.registry.owner(&self.order.stream).await {
+            Ok(owner) => owner,
+            Err(error) => return self.recall(error).await.map(Some),
+        };
         match owner.filter(|owner| Some(owner.epoch) != self.gone) {
             Some(owner) => self.join(owner).await,
             None => self.claim().await,
@@ -129,6 +134,20 @@ impl Search<'_> {
             self.gone = Some(owner.epoch);
         }
         Ok(found)
+    }
+
+    /// The registry does not answer: the server that had the stream last takes its publisher all the same, and registers
+    /// it when the registry is back.
+    async fn recall(&mut self, error: RegistryError) -> Result<Found, Refusal> {
+        let Some(last) = self.router.memory.recall(&self.order.stream) else { return Err(error.into()) };
+        tracing::warn!(%error, server = %last.server, "the registry does not answer: asking the stream's last server");
+        // Its broadcast may be over, and its epoch given up: then one that nobody can have been given.
+        for epoch in [last.epoch, last.epoch.next().next()] {
+            if let Some(found) = self.open(&last.server, &last.address, epoch).await? {
+                return Ok(found);
+            }
+        }
+        Err(error.into())
     }
 
     /// Claims the stream for a server with room, and publishes there.
@@ -184,6 +203,8 @@ impl Search<'_> {
         };
         let error = match Uplink::open(channel, epoch, self.order).await {
             Ok((uplink, resume)) => {
+                let last = LastServer { server: server.clone(), address: address.into(), epoch };
+                self.router.memory.note(&self.order.stream, last);
                 return Ok(Some(Found { uplink, server: server.clone(), epoch, resume }));
             }
             Err(UplinkError::Rejected(failure)) if !goes_elsewhere(&failure) => {
