@@ -1,7 +1,6 @@
 //! The protocol edge: speaks RTMP with encoders, holds their connections, finds them a server and passes their media on
 //! over gRPC. The only service that knows RTMP.
 
-mod channels;
 mod connection;
 mod counted;
 mod failover;

@@ -8,9 +8,9 @@ use headwater_hls::ResumePoint;
 use headwater_media::Epoch;
 use headwater_registry::{Claim, Ownership, Registry, RegistryError, ServerId, ServerRecord};
 use headwater_runtime::backoff::Backoff;
+use headwater_wire::Channels;
 use headwater_wire::v1::{Failure, failure::Code};
 
-use crate::channels::Channels;
 use crate::memory::{LastServer, Memory};
 use crate::uplink::{Order, Uplink, UplinkError};
 
@@ -154,7 +154,6 @@ impl Search<'_> {
     async fn claim(&mut self) -> Result<Option<Found>, Refusal> {
         let registry = &self.router.registry;
         let servers = registry.servers().await?;
-        self.router.channels.keep(&servers.iter().map(|server| server.address.as_str()).collect());
         let server = self.choose(servers).ok_or(Refusal::NoCapacity)?;
         let stream = &self.order.stream;
         let claim = registry.claim(stream, &server.id, &server.address, self.gone).await?;

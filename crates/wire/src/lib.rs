@@ -1,6 +1,7 @@
 //! The gRPC contract (`headwater.v1`) and the worker's protocol: generated messages and services, and conversions into
 //! the types that the rest of the house speaks. A message that came from outside is checked here, once.
 
+mod channels;
 mod convert;
 pub mod frames;
 
@@ -10,4 +11,5 @@ pub mod v1 {
     include!("generated/headwater.v1.rs");
 }
 
+pub use channels::Channels;
 pub use convert::{ConvertError, WatchMessage, broadcast_bytes, broadcast_id};

@@ -1,6 +1,5 @@
 //! Where streams come from: the registry says who has one, the servers give it.
 
-mod channels;
 mod feed;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,15 +9,17 @@ use futures::future::join_all;
 use headwater_media::{BroadcastId, Epoch, StreamId};
 use headwater_registry::{Registry, Watch};
 use headwater_runtime::readiness::Latch;
-use headwater_wire::v1;
+use headwater_wire::frames::MESSAGE_LIMIT;
+use headwater_wire::v1::delivery_client::DeliveryClient;
+use headwater_wire::{Channels, v1};
 use tokio::time::timeout;
 use tonic::Code;
+use tonic::transport::Channel;
 use tracing::{debug, warn};
 
 pub(crate) use feed::{Feed, WatchError};
 
 use crate::metrics::Metrics;
-use channels::Channels;
 
 /// A server that was asked something small answers in milliseconds, or is not there.
 const LOCATE_LIMIT: Duration = Duration::from_secs(1);
@@ -93,7 +94,7 @@ impl Upstream {
     /// What a server has of the stream, if anything.
     async fn ask(&self, address: &str, stream: &StreamId) -> Option<(Epoch, Owner)> {
         let request = v1::LocateRequest { stream: stream.to_string() };
-        let mut client = self.channels.client(address).ok()?;
+        let mut client = self.client(address).ok()?;
         let answer = timeout(LOCATE_LIMIT, client.locate(request)).await.ok()?;
         match answer {
             Ok(response) => {
@@ -109,8 +110,13 @@ impl Upstream {
         }
     }
 
+    fn client(&self, address: &str) -> Result<DeliveryClient<Channel>, WatchError> {
+        let channel = self.channels.to(address).map_err(|_| WatchError::Address(address.to_owned()))?;
+        Ok(DeliveryClient::new(channel).max_decoding_message_size(MESSAGE_LIMIT))
+    }
+
     /// Begins to watch a stream at the server with this address.
     pub(crate) async fn watch(&self, stream: &StreamId, address: &str) -> Result<Feed, WatchError> {
-        Feed::open(self.channels.client(address)?, stream, self.metrics.watches.enter()).await
+        Feed::open(self.client(address)?, stream, self.metrics.watches.enter()).await
     }
 }

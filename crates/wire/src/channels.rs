@@ -1,0 +1,54 @@
+//! gRPC connections from one service to others.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tonic::transport::{Channel, Endpoint, Error};
+
+/// A server that has not answered a connection attempt by then is taken for dead.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Servers die without a word. A ping every second, answered within the next one, finds out in two.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(1);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(1);
+/// HTTP/2 flow control, bytes that may be sent before they are read: more than a second of any stream, and a live window
+/// as fast as the network has it.
+const STREAM_WINDOW: u32 = 4 << 20;
+const CONNECTION_WINDOW: u32 = 16 << 20;
+/// More than any installation has servers; beyond it those that were are forgotten too.
+const MOST_CHANNELS: usize = 1_024;
+
+/// One connection to each address, shared by all calls.
+#[derive(Debug, Default)]
+pub struct Channels(Mutex<HashMap<String, Channel>>);
+
+impl Channels {
+    /// A channel to `address` (host and port). It connects when it is used, and again after it broke.
+    ///
+    /// # Errors
+    /// When the address is none.
+    pub fn to(&self, address: &str) -> Result<Channel, Error> {
+        let mut channels = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(channel) = channels.get(address) {
+            return Ok(channel.clone());
+        }
+        if channels.len() >= MOST_CHANNELS {
+            // Calls that are under way keep theirs.
+            channels.clear();
+        }
+        let channel = endpoint(address)?.connect_lazy();
+        channels.insert(address.into(), channel.clone());
+        Ok(channel)
+    }
+}
+
+fn endpoint(address: &str) -> Result<Endpoint, Error> {
+    Ok(Endpoint::from_shared(format!("http://{address}"))?
+        .connect_timeout(CONNECT_TIMEOUT)
+        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .keep_alive_while_idle(true)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .tcp_nodelay(true))
+}
