@@ -26,6 +26,24 @@ impl LiveWindow {
         self.fresh_point(self.next_sequence())
     }
 
+    /// Where a producer goes on here that was sent to this point: after what has been made since. None where that does
+    /// not join on: another producer has begun a period, or has ended a segment early.
+    pub fn rejoin(&self, point: &ResumePoint) -> Option<ResumePoint> {
+        let (here, anew) = (self.resume_point(), self.starting_point());
+        if point.period == anew.period {
+            return (point.next_sequence == anew.next_sequence).then_some(anew);
+        }
+        let is_behind = point.period == here.period && point.next_sequence <= here.next_sequence;
+        let mut since = (point.next_sequence.0..here.next_sequence.0).map(MediaSequence);
+        (is_behind && since.all(|sequence| self.is_complete(sequence))).then_some(here)
+    }
+
+    /// Whether a segment goes up to the next boundary in every rendition.
+    fn is_complete(&self, sequence: MediaSequence) -> bool {
+        let mut held = self.renditions().map(|rendition| self.held(&rendition.id, sequence));
+        held.all(|segment| segment.is_some_and(|segment| self.is_full(sequence, segment)))
+    }
+
     fn fresh_point(&self, next: MediaSequence) -> ResumePoint {
         ResumePoint {
             broadcast: self.opening.broadcast,

@@ -6,4 +6,5 @@ mod playlists;
 mod properties;
 mod reader;
 mod reload;
+mod resume;
 mod window;
