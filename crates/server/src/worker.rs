@@ -61,9 +61,10 @@ impl Worker {
         })
     }
 
-    /// Closes the worker's input and waits for its end; after `limit` it is killed.
+    /// Closes the worker's pipes and waits for its end; after `limit` it is killed.
     pub async fn stop(mut self, limit: Duration) -> io::Result<ExitStatus> {
-        drop(self.input);
+        // What it still writes must not keep it: nobody reads that any more.
+        drop((self.input, self.output));
         if let Ok(status) = tokio::time::timeout(limit, self.child.wait()).await {
             return status;
         }

@@ -12,6 +12,8 @@ const FOLLOWER_BACKLOG: usize = 512;
 
 pub struct Feed {
     window: Mutex<LiveWindow>,
+    /// Where another server had to leave the broadcast, if one did.
+    taken_over: Option<ResumePoint>,
     events: broadcast::Sender<MediaEvent>,
 }
 
@@ -23,9 +25,10 @@ pub struct Subscription {
 }
 
 impl Feed {
-    pub fn new(opening: Opening) -> Self {
+    pub fn new(opening: Opening, taken_over: Option<ResumePoint>) -> Self {
         Self {
             window: Mutex::new(LiveWindow::new(opening)),
+            taken_over,
             events: broadcast::Sender::new(FOLLOWER_BACKLOG),
         }
     }
@@ -71,15 +74,40 @@ impl Feed {
 
     /// Where a publisher begins who comes now.
     pub fn starting_point(&self) -> ResumePoint {
-        self.window().starting_point()
+        let window = self.window();
+        self.untouched(&window).map_or_else(|| window.starting_point(), after)
     }
 
-    /// Where a publisher goes on that was interrupted.
-    pub fn resume_point(&self) -> ResumePoint {
-        self.window().resume_point()
+    /// Where a publisher goes on that was interrupted at this point; none where it can't.
+    pub fn rejoin(&self, point: &ResumePoint) -> Option<ResumePoint> {
+        let window = self.window();
+        let Some(taken_over) = self.untouched(&window) else { return window.rejoin(point) };
+        [taken_over.clone(), after(taken_over)]
+            .into_iter()
+            .find(|known| (known.period, known.next_sequence) == (point.period, point.next_sequence))
+    }
+
+    /// How many renditions there are.
+    pub fn renditions(&self) -> usize {
+        self.window().renditions().count()
+    }
+
+    /// Whether nothing will come any more.
+    pub fn ended(&self) -> bool {
+        self.window().ended()
+    }
+
+    /// Where the broadcast was taken over, as long as nothing has come since.
+    fn untouched(&self, window: &LiveWindow) -> Option<&ResumePoint> {
+        self.taken_over.as_ref().filter(|_| window.renditions().next().is_none())
     }
 
     fn window(&self) -> MutexGuard<'_, LiveWindow> {
         self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Where somebody else begins, when the one who was to go on there has not.
+fn after(taken_over: &ResumePoint) -> ResumePoint {
+    ResumePoint { period: taken_over.period.next(), start: None, ..taken_over.clone() }
 }

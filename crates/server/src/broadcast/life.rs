@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use headwater_hls::MediaEvent;
 use headwater_media::StreamId;
-use headwater_registry::{Ownership, Registry, RegistryError, ServerRecord};
+use headwater_registry::{Ownership, Registry, RegistryError};
 use headwater_wire::v1::{Failure, failure::Code};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, timeout};
@@ -42,7 +42,7 @@ pub(super) struct Life {
 
 /// Why a broadcast ends.
 enum Ending {
-    /// The publisher stayed away, or the server stops.
+    /// The publisher stayed away, or the server stops and there is no other.
     Over,
     /// The workers failed too often.
     Failed(Failure),
@@ -97,14 +97,18 @@ impl Life {
             on_air: &self.on_air,
             settings: &self.settings,
             reservation,
+            registry: &*self.registry,
+            home: &self.home,
             stop: &self.stop,
             fenced: &self.fenced,
         };
-        let mut failures = 0;
+        let (mut failures, mut is_broken_off) = (0, false);
         let mut patience = self.settings.reconnect_window.max(FIRST_PUBLISHER);
         while let Some(attachment) = self.next_publisher(queue, patience).await {
             patience = self.settings.reconnect_window;
-            let SessionEnd::Failed(cause) = session.run(attachment).await else { continue };
+            let end = session.run(attachment).await;
+            is_broken_off = end.is_broken_off();
+            let SessionEnd::Failed(cause) = end else { continue };
             if cause.code() == Code::Draining {
                 return Ending::Moving;
             }
@@ -114,7 +118,12 @@ impl Life {
                 return Ending::Failed(failed_too_often(failures, &cause));
             }
         }
-        if self.fenced.is_cancelled() { Ending::Fenced } else { Ending::Over }
+        match self.fenced.is_cancelled() {
+            true => Ending::Fenced,
+            // Its proxy finds it another server.
+            false if is_broken_off && self.stop.is_cancelled() => Ending::Moving,
+            false => Ending::Over,
+        }
     }
 
     async fn next_publisher(
@@ -171,15 +180,16 @@ impl Life {
         }
     }
 
-    /// Stays until the proxy has found another server for the broadcast: viewers are served from here until then.
+    /// Stays until the proxy has found another server for the broadcast: viewers are served from here until then. They
+    /// are never told that it has ended, as the proxy searches on, and what was ended can't be gone on with.
     async fn hand_over(&self) {
-        let is_other = |server: &ServerRecord| server.id != self.home.server && !server.draining;
-        let has_others = self.registry.servers().await.is_ok_and(|servers| servers.iter().any(is_other));
-        if has_others && timeout(HAND_OVER, self.taken_over()).await.is_ok() {
-            return tracing::info!("moved to another server");
+        match timeout(HAND_OVER, self.taken_over()).await {
+            Ok(()) => tracing::info!("moved to another server"),
+            Err(_) => {
+                tracing::warn!("no other server has taken the broadcast yet");
+                self.release().await;
+            }
         }
-        tracing::warn!("no other server has taken the broadcast");
-        self.end().await;
     }
 
     /// Waits until another server has claimed the stream.
@@ -197,10 +207,14 @@ impl Life {
 
     async fn end(&self) {
         self.show_end();
+        self.release().await;
+        tracing::info!("off air");
+    }
+
+    async fn release(&self) {
         if let Err(error) = self.registry.release(&self.stream, self.on_air.feed.epoch()).await {
             tracing::warn!(%error, "the lease could not be given back; it expires by itself");
         }
-        tracing::info!("off air");
     }
 
     fn show_end(&self) {

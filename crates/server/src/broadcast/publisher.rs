@@ -57,6 +57,8 @@ enum Heard {
     Busy,
     /// Somebody listens since then, and has heard nothing.
     Listening(Instant),
+    /// Its call broke. It may come back, here or at another server, and is in nobody's way meanwhile.
+    Gone,
 }
 
 /// The publisher that has the place, until it is dropped or replaced.
@@ -68,18 +70,24 @@ pub struct Publisher {
 
 impl Place {
     pub fn is_taken(&self) -> bool {
-        self.held().is_some()
+        self.held().as_ref().is_some_and(|held| !matches!(held.heard, Heard::Gone))
     }
 
     /// Gives the place to the publisher whose connection the proxy calls `id`. `None` when another one has it and was
     /// not silent for as long as this; a silent one is replaced, and so is an earlier call of the same connection.
     pub fn take(&self, id: &str, silent: Duration) -> Option<Publisher> {
         let mut held = self.held();
-        match held.as_ref().map(|other| (other.heard, &other.replaced)) {
-            None => {}
-            Some((_, replaced)) if held.as_ref().is_some_and(|held| *held.id == *id) => replaced.cancel(),
-            Some((Heard::Listening(since), replaced)) if since.elapsed() >= silent => replaced.cancel(),
-            Some(_) => return None,
+        if let Some(other) = held.as_ref() {
+            let is_out = match other.heard {
+                _ if *other.id == *id => true,
+                Heard::Gone => true,
+                Heard::Listening(since) => since.elapsed() >= silent,
+                Heard::Busy => false,
+            };
+            if !is_out {
+                return None;
+            }
+            other.replaced.cancel();
         }
         let (id, replaced) = (Arc::from(id), CancellationToken::new());
         *held = Some(Presence { id: Arc::clone(&id), heard: Heard::Busy, replaced: replaced.clone() });
@@ -107,11 +115,21 @@ impl Publisher {
         self.note(Heard::Busy);
     }
 
+    /// Its call broke without a goodbye.
+    pub fn gone(&self) {
+        self.note(Heard::Gone);
+    }
+
     pub fn is_replaced(&self) -> bool {
         self.replaced.is_cancelled()
     }
 
-    /// Waits until another connection has taken the place.
+    /// Whether it was replaced by a later call of the same connection.
+    pub fn is_back(&self) -> bool {
+        self.is_replaced() && self.place.held().as_ref().is_some_and(|held| held.id == self.id)
+    }
+
+    /// Waits until another call has taken the place.
     pub async fn replaced(&self) {
         self.replaced.cancelled().await;
     }
@@ -165,8 +183,22 @@ mod tests {
         let first = place.take("1", SILENT).unwrap();
         first.listen();
         tokio::time::advance(SILENT).await;
-        let second = place.take("1", SILENT).unwrap();
+        let second = place.take("2", SILENT).unwrap();
         drop(first);
         assert!(place.is_taken() && !second.is_replaced());
+    }
+
+    #[tokio::test]
+    async fn a_connection_replaces_its_own_earlier_call() {
+        let place = Place::default();
+        let first = place.take("1", SILENT).unwrap();
+        let again = place.take("1", SILENT).unwrap();
+        assert!(first.is_back() && !again.is_replaced());
+        drop(first);
+        assert!(place.is_taken(), "the earlier call takes nothing away");
+        again.gone();
+        assert!(!place.is_taken(), "who is gone is in nobody's way");
+        let _other = place.take("2", SILENT).unwrap();
+        assert!(again.is_replaced() && !again.is_back());
     }
 }

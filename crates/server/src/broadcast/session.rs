@@ -8,6 +8,7 @@ use std::io;
 use std::pin::{Pin, pin};
 
 use headwater_hls::ResumePoint;
+use headwater_registry::Registry;
 use headwater_wire::v1::publish_response::{Accepted, Message as Response};
 use headwater_wire::v1::worker_input::{End, Message as Input, Start};
 use headwater_wire::v1::worker_output::Message as Output;
@@ -16,7 +17,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tonic::Streaming;
 
-use super::{Attachment, OnAir, Publisher, Responses, Settings};
+use super::{Attachment, Home, OnAir, Publisher, Responses, Settings};
 use crate::admission::Reservation;
 use crate::failure;
 use crate::worker::{Worker, WorkerInput};
@@ -26,6 +27,8 @@ pub(super) struct Session<'a> {
     pub on_air: &'a OnAir,
     pub settings: &'a Settings,
     pub reservation: &'a Reservation,
+    pub registry: &'a dyn Registry,
+    pub home: &'a Home,
     /// Cancelled when the server stops.
     pub stop: &'a CancellationToken,
     /// Cancelled when another server owns the stream.
@@ -39,13 +42,21 @@ pub(super) enum SessionEnd {
     Failed(Failure),
 }
 
+impl SessionEnd {
+    /// Whether the publisher's proxy opens another call now.
+    pub(super) fn is_broken_off(&self) -> bool {
+        let Self::Failed(cause) = self else { return false };
+        matches!(cause.code(), Code::WorkerFailed | Code::StreamInUse)
+    }
+}
+
 /// How a session's media ended.
 enum Fed {
     /// There is no more of it: the publisher has left, or has to.
     Ended(Result<(), Failure>),
     /// The worker does not read any more. It may have said why.
     PipeBroke(io::Error),
-    /// Nothing more is to be expected of the worker.
+    /// Nothing more is to be expected of the worker, or wanted.
     WorkerLost(Failure),
 }
 
@@ -106,13 +117,12 @@ impl Session<'_> {
         transcoded
     }
 
-    /// Where the publisher begins. One that was interrupted can only go on where the window has nothing newer.
+    /// Where the publisher begins. One that was interrupted can only go on where nobody else has.
     fn from(&self, resume: Option<ResumePoint>) -> Result<ResumePoint, Failure> {
         let Some(resume) = resume else { return Ok(self.on_air.feed.starting_point()) };
-        match self.on_air.feed.resume_point().next_sequence == resume.next_sequence {
-            true => Ok(resume),
-            false => Err(failure(Code::CannotResume, "the broadcast has gone on meanwhile: publish again")),
-        }
+        let joined = self.on_air.feed.rejoin(&resume);
+        joined
+            .ok_or_else(|| failure(Code::CannotResume, "the broadcast has gone on meanwhile: publish again"))
     }
 
     async fn start_worker(&self, from: &ResumePoint) -> Result<Worker, Failure> {

@@ -122,20 +122,23 @@ impl Broadcasts {
             if epoch < held {
                 return Err(failure(Code::Fenced, format!("epoch {epoch} is older than {held}")));
             }
-            let is_same = resume.is_none_or(|resume| resume.broadcast == on_air.id);
-            if !on_air.is_over() && !is_same {
+            let is_other = resume.is_some_and(|resume| resume.broadcast != on_air.id);
+            if !on_air.is_over() && is_other {
                 return Err(failure(Code::CannotResume, "another broadcast of this stream is on air by now"));
             }
             if !on_air.is_over() {
                 on_air.feed.raise(epoch);
                 return Ok(on_air.clone());
             }
+            if resume.is_some() && !is_other && on_air.feed.ended() {
+                return Err(failure(Code::CannotResume, "the broadcast has ended meanwhile: publish again"));
+            }
             // Its epoch is given up with it, and nobody can hold the stream under it again.
             if epoch == held {
                 return Err(just_ended());
             }
         }
-        let on_air = self.start(stream, self.opening(epoch, resume))?;
+        let on_air = self.start(stream, self.opening(epoch, resume), resume)?;
         table.insert(stream.clone(), on_air.clone());
         Ok(on_air)
     }
@@ -156,14 +159,19 @@ impl Broadcasts {
         }
     }
 
-    fn start(self: &Arc<Self>, stream: &StreamId, opening: Opening) -> Result<OnAir, Failure> {
+    fn start(
+        self: &Arc<Self>,
+        stream: &StreamId,
+        opening: Opening,
+        resume: Option<&ResumePoint>,
+    ) -> Result<OnAir, Failure> {
         let estimate = admission::estimate(&self.settings.ladder);
         let reservation = self
             .admission
             .reserve(estimate)
             .ok_or_else(|| failure(Code::NoCapacity, "this server has no room for another broadcast"))?;
         let (id, epoch) = (opening.broadcast, opening.epoch);
-        let feed = Arc::new(Feed::new(opening));
+        let feed = Arc::new(Feed::new(opening, resume.cloned()));
         // Only one publisher at a time has the place, so a second one waits where the first was replaced.
         let (sessions, queue) = mpsc::channel(1);
         let on_air = OnAir { id, feed, sessions, place: Place::default() };
@@ -177,10 +185,10 @@ impl Broadcasts {
             fenced: CancellationToken::new(),
         };
         let span = tracing::info_span!("broadcast", %stream, %epoch, broadcast = %id);
-        let (broadcasts, stream) = (Arc::clone(self), stream.clone());
+        let (broadcasts, stream, feed) = (Arc::clone(self), stream.clone(), on_air.feed.clone());
         let task = async move {
             life.run(queue, reservation).await;
-            broadcasts.remove(&stream, id);
+            broadcasts.remove(&stream, &feed);
         };
         self.tasks.spawn(task.instrument(span));
         Ok(on_air)
@@ -192,10 +200,10 @@ impl Broadcasts {
         self.tasks.wait().await;
     }
 
-    /// Forgets a broadcast, unless the stream has a newer one by now.
-    fn remove(&self, stream: &StreamId, id: BroadcastId) {
+    /// Forgets a broadcast, unless the stream has a newer one by now, or the same one anew.
+    fn remove(&self, stream: &StreamId, feed: &Arc<Feed>) {
         let mut table = self.table();
-        if table.get(stream).is_some_and(|on_air| on_air.id == id) {
+        if table.get(stream).is_some_and(|on_air| Arc::ptr_eq(&on_air.feed, feed)) {
             table.remove(stream);
         }
     }

@@ -72,7 +72,8 @@ async fn a_server_that_stops_shows_what_it_has_and_ends() {
     let TestServer { registry, record, channel, drain, running } = server;
     drain.cancel();
     let last = source.last_word().await.unwrap();
-    assert_eq!(name(&last), (Code::Draining, "this server is stopping"));
+    let text = "this server is stopping, and there is no other one: publish again";
+    assert_eq!(name(&last), (Code::CannotResume, text), "what has ended here goes on nowhere else");
     watcher.until_it_ends().await.unwrap();
     assert!(watcher.window.ended());
     within("the server ends", running).await.unwrap().unwrap();

@@ -3,6 +3,7 @@
 
 mod ending;
 mod publishing;
+mod resuming;
 mod support;
 mod watching;
 mod workers;

@@ -1,6 +1,7 @@
 //! A publisher's media on its way to the worker.
 
 use headwater_media::{Period, Tag};
+use headwater_registry::ServerRecord;
 use headwater_wire::ConvertError;
 use headwater_wire::v1::publish_request::{End, Message as Request};
 use headwater_wire::v1::worker_input::Message as Input;
@@ -24,11 +25,14 @@ impl Session<'_> {
     ) -> Fed {
         loop {
             let message = match self.next(publisher, requests).await {
-                Ok(Some(message)) => message,
-                Ok(None) => return Fed::Ended(Ok(())),
-                // It goes on elsewhere, from the last commit: what the worker has begun would only be in the way.
-                Err(failure) if failure.code() == Code::Draining => return Fed::WorkerLost(failure),
-                Err(failure) => return Fed::Ended(Err(failure)),
+                Next::Media(message) => message,
+                Next::Goodbye => return Fed::Ended(Ok(())),
+                Next::Broken => return self.after_break(publisher).await,
+                Next::Replaced => return after_replacement(publisher),
+                Next::Stop => return self.stopping().await,
+                Next::Wrong(error) => {
+                    return Fed::Ended(Err(failure(Code::Protocol, error.to_string())));
+                }
             };
             pulse.fed(&message);
             let sent = timeout(self.settings.worker_stall_timeout, worker.send(input(message))).await;
@@ -43,44 +47,87 @@ impl Session<'_> {
         }
     }
 
-    /// What the publisher sends next; `None` when it has left.
-    async fn next(
-        &self,
-        publisher: &Publisher,
-        requests: &mut Streaming<v1::PublishRequest>,
-    ) -> Result<Option<Input>, Failure> {
+    async fn next(&self, publisher: &Publisher, requests: &mut Streaming<v1::PublishRequest>) -> Next {
         loop {
             publisher.listen();
             let request = tokio::select! {
                 request = requests.message() => request,
-                () = publisher.replaced() => return Err(replaced()),
-                () = self.stop.cancelled() => return Err(failure(Code::Draining, "this server is stopping")),
+                () = publisher.replaced() => return Next::Replaced,
+                () = self.stop.cancelled() => return Next::Stop,
             };
             publisher.busy();
             match request {
                 Ok(Some(v1::PublishRequest { message: Some(message) })) => {
-                    return media(message).map_err(|error| failure(Code::Protocol, error.to_string()));
+                    return media(message).unwrap_or_else(Next::Wrong);
                 }
                 // A message of a newer proxy.
                 Ok(Some(_)) => {}
-                Ok(None) => return Ok(None),
+                Ok(None) => return Next::Broken,
                 Err(status) => {
                     tracing::info!(%status, "the publisher's proxy is gone");
-                    return Ok(None);
+                    return Next::Broken;
                 }
             }
         }
     }
+
+    /// Waits whether the proxy opens another call, here or at another server: then the worker must not end the segment
+    /// that it has begun. When nobody does, the publisher has left.
+    async fn after_break(&self, publisher: &Publisher) -> Fed {
+        publisher.gone();
+        tokio::select! {
+            () = publisher.replaced() => after_replacement(publisher),
+            // Another server's claim is noticed within a third of it.
+            () = tokio::time::sleep(self.settings.lease) => Fed::Ended(Ok(())),
+            () = self.stop.cancelled() => self.stopping().await,
+        }
+    }
+
+    async fn stopping(&self) -> Fed {
+        match self.has_others().await {
+            // It goes on elsewhere, from the last commit: what the worker has begun would only be in the way.
+            true => Fed::WorkerLost(failure(Code::Draining, "this server is stopping")),
+            false => {
+                let text = "this server is stopping, and there is no other one: publish again";
+                Fed::Ended(Err(failure(Code::CannotResume, text)))
+            }
+        }
+    }
+
+    /// Whether there is another server that may take the broadcast over.
+    async fn has_others(&self) -> bool {
+        let is_other = |server: &ServerRecord| server.id != self.home.server && !server.draining;
+        self.registry.servers().await.is_ok_and(|servers| servers.iter().any(is_other))
+    }
 }
 
-/// What the worker gets of a publisher's message; `None` at the end.
-fn media(message: Request) -> Result<Option<Input>, ConvertError> {
-    Ok(Some(match message {
+/// What comes of a publisher.
+enum Next {
+    Media(Input),
+    Goodbye,
+    /// The call ended without a goodbye.
+    Broken,
+    Replaced,
+    /// This server stops.
+    Stop,
+    Wrong(ConvertError),
+}
+
+fn after_replacement(publisher: &Publisher) -> Fed {
+    match publisher.is_back() {
+        // It sends again what was not committed.
+        true => Fed::WorkerLost(replaced()),
+        false => Fed::Ended(Err(replaced())),
+    }
+}
+
+fn media(message: Request) -> Result<Next, ConvertError> {
+    Ok(Next::Media(match message {
         Request::Period(period) => Input::Period(Period::try_from(period)?.into()),
         Request::Tag(tag) => Input::Tag(Tag::try_from(tag)?.into()),
         Request::End(End { reason }) => {
             tracing::info!(reason, "the publisher has ended");
-            return Ok(None);
+            return Ok(Next::Goodbye);
         }
         Request::Open(_) => {
             let reason = "a call is opened once".into();

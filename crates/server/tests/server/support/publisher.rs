@@ -89,6 +89,16 @@ impl Source {
         self.last_word().await.unwrap()
     }
 
+    /// Sends the period again that the point is in, which began at 40 ms; the next keyframe is the one at the point.
+    pub async fn go_on(&mut self) {
+        let start = self.accepted.start_ms.unwrap();
+        self.period().await;
+        self.time_ms = start;
+    }
+
+    /// Breaks the call off without a goodbye.
+    pub fn break_off(self) {}
+
     /// Begins a period, the one that the server expects.
     pub async fn period(&mut self) {
         self.time_ms = 40;
@@ -137,7 +147,6 @@ impl Source {
         within("the server takes it", self.call.requests.send(request)).await.is_ok()
     }
 
-    /// The next commit.
     /// Where another server would go on, once one more segment is whole.
     pub async fn committed(&mut self) -> ResumePoint {
         match self.call.hear().await {

@@ -11,7 +11,7 @@ use headwater_media::{MediaSequence, MediaTime, PartIndex, Period, PeriodNumber,
 use headwater_server::WorkerCommand;
 use headwater_wire::frames;
 use headwater_wire::v1::failure::Code;
-use headwater_wire::v1::worker_input::Message as Input;
+use headwater_wire::v1::worker_input::{Message as Input, Start};
 use headwater_wire::v1::worker_output::{Finished, Message as Output, Ready};
 use headwater_wire::v1::{self, Failure};
 
@@ -42,6 +42,8 @@ pub enum Order {
     Freeze,
     /// Makes many segments at once.
     Burst,
+    /// Makes a segment of what it was started with.
+    Tell,
 }
 
 pub fn command() -> WorkerCommand {
@@ -56,13 +58,14 @@ pub fn command() -> WorkerCommand {
 fn is_the_worker() {
     if std::env::var_os(MARK).is_some() {
         let output = File::options().write(true).open("/dev/fd/3").unwrap();
-        Stub { output, next: MediaSequence(0), mute: false }.run();
+        Stub { output, start: Start::default(), next: MediaSequence(0), mute: false }.run();
         std::process::exit(0);
     }
 }
 
 struct Stub {
     output: File,
+    start: Start,
     next: MediaSequence,
     mute: bool,
 }
@@ -74,13 +77,18 @@ impl Stub {
             match message {
                 Input::Start(start) => {
                     self.next = MediaSequence(start.first_sequence);
+                    self.start = start;
                     self.say(Output::Ready(Ready {}));
                 }
-                Input::Period(period) => self.event(period_start(period.try_into().unwrap(), self.next)),
+                Input::Period(period) => {
+                    let before = self.start.resume_ms.map_or(0, |start| (start - period.origin_ms) / 2_000);
+                    let first = MediaSequence(self.next.0 - before);
+                    self.event(period_start(period.try_into().unwrap(), first));
+                }
                 Input::Tag(tag) if tag.kind == i32::from(v1::tag::Kind::Audio) => {
                     self.obey(std::str::from_utf8(&tag.payload).unwrap().parse().unwrap());
                 }
-                Input::Tag(tag) if self.mute => drop(tag),
+                Input::Tag(tag) if self.mute || Some(tag.time_ms) < self.start.resume_ms => drop(tag),
                 Input::Tag(tag) => self.segment(tag.time_ms, &tag.payload),
                 Input::End(_) if self.mute => {}
                 Input::End(_) => return self.say(Output::Finished(Finished {})),
@@ -96,6 +104,10 @@ impl Stub {
             Order::Usurp => self.event(MediaEvent::BroadcastEnd),
             Order::Mute => self.mute = true,
             Order::Freeze => std::thread::park(),
+            Order::Tell => {
+                let told = what_it_was_told(&self.start);
+                self.segment(u64::from(u16::MAX), &told.into());
+            }
             Order::Burst => (0..BURST).for_each(|n| self.segment(n * 100, &Bytes::from(vec![7; BURST_PART]))),
         }
     }
@@ -132,6 +144,12 @@ impl Stub {
     }
 }
 
+/// What [`Order::Tell`] makes a segment of.
+pub fn what_it_was_told(start: &Start) -> String {
+    let kept: Vec<_> = start.kept.iter().map(|rendition| rendition.id.as_str()).collect();
+    format!("{} {:?} {kept:?}", start.first_sequence, start.resume_ms)
+}
+
 fn period_start(period: Period, first_sequence: MediaSequence) -> MediaEvent {
     let video = RenditionKind::Video { width: 1280, height: 720, frame_rate: 30.0 };
     let kinds = [video, RenditionKind::Audio { channels: 2, sample_rate: 48_000 }];
@@ -155,7 +173,7 @@ impl FromStr for Order {
     type Err = ();
     fn from_str(text: &str) -> Result<Self, ()> {
         use Order::*;
-        let orders = [Exit, Fail, Garbage, Usurp, Mute, Freeze, Burst];
+        let orders = [Exit, Fail, Garbage, Usurp, Mute, Freeze, Burst, Tell];
         orders.into_iter().find(|order| format!("{order:?}") == text).ok_or(())
     }
 }

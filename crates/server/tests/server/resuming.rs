@@ -1,0 +1,248 @@
+//! Publishers that were interrupted, and broadcasts that another server has begun or goes on with.
+
+use std::time::Duration;
+
+use headwater_registry::{Claim, Ownership, Registry, ServerRecord};
+use headwater_wire::v1::failure::Code;
+use headwater_wire::v1::{Failure, ResumePoint, SegmentSettings, worker_input::Start};
+
+use crate::support::stub::{Order, RENDITIONS, what_it_was_told};
+use crate::support::{Call, Source, TestServer, Watcher, name, within};
+
+/// A broadcast that some other server has begun.
+fn begun_elsewhere(kept: ResumePoint) -> ResumePoint {
+    ResumePoint {
+        broadcast: vec![7; 16].into(),
+        settings: Some(SegmentSettings { segment_ms: 2_000, part_ms: 334 }),
+        period: 3,
+        start_ms: Some(4_040),
+        next_sequence: 500,
+        discontinuity_sequence: 2,
+        kept: kept.kept,
+    }
+}
+
+/// A point with renditions in it, as a server tells it.
+async fn a_point() -> ResumePoint {
+    let server = TestServer::start().await;
+    let mut source = Source::publish(&server, "demo").await;
+    source.period().await;
+    source.keyframes(1).await;
+    source.committed().await
+}
+
+async fn resume(server: &TestServer, publisher: &str, point: &ResumePoint) -> Result<Source, Failure> {
+    let epoch = match server.owner("demo").await {
+        Some(owner) => owner.epoch,
+        None => server.claim("demo").await,
+    };
+    Call::resume(server, "demo", epoch, publisher, Some(point.clone())).await.accepted().await
+}
+
+/// A publisher that has some segments on air, and where another server would go on.
+async fn on_air(server: &TestServer, publisher: &str, segments: u64) -> (Source, ResumePoint) {
+    let epoch = server.claim("demo").await;
+    let opened = Call::resume(server, "demo", epoch, publisher, None).await;
+    let mut source = opened.accepted().await.unwrap();
+    source.period().await;
+    source.keyframes(segments).await;
+    let mut point = source.accepted.clone();
+    for _ in 0..segments {
+        point = source.committed().await;
+    }
+    (source, point)
+}
+
+fn told(point: &ResumePoint) -> String {
+    let (first_sequence, resume_ms) = (point.next_sequence, point.start_ms);
+    what_it_was_told(&Start { first_sequence, resume_ms, kept: point.kept.clone(), ..Start::default() })
+}
+
+/// What the worker of the newest segment was told.
+async fn tells(source: &mut Source, watcher: &mut Watcher) -> String {
+    let next = watcher.window.next_sequence();
+    source.order(Order::Tell).await;
+    watcher.until("the worker tells", |window| window.committed() == Some(next)).await;
+    let part = watcher.window.part(&RENDITIONS[0].parse().unwrap(), next, Default::default()).unwrap();
+    String::from_utf8(part.bytes.to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn a_server_goes_on_with_what_it_has_never_seen() {
+    let point = begun_elsewhere(a_point().await);
+    let server = TestServer::start().await;
+    let mut source = resume(&server, "p", &point).await.unwrap();
+    assert_eq!(source.accepted, point);
+    let mut watcher = Watcher::join(&server, "demo").await;
+    assert_eq!(headwater_wire::broadcast_bytes(watcher.opening.broadcast), point.broadcast);
+    assert_eq!((watcher.opening.first_sequence.0, watcher.opening.discontinuity_sequence), (500, 2));
+    source.go_on().await;
+    source.keyframes(1).await;
+    let next = source.committed().await;
+    assert_eq!((next.period, next.start_ms, next.next_sequence), (3, Some(6_040), 501));
+    assert_eq!((next.broadcast, next.discontinuity_sequence), (point.broadcast.clone(), 2));
+    watcher.segments(1).await;
+    assert_eq!(tells(&mut source, &mut watcher).await, told(&point));
+}
+
+#[tokio::test]
+async fn whoever_comes_instead_of_the_interrupted_one_begins_a_new_period() {
+    let point = begun_elsewhere(a_point().await);
+    let server = TestServer::start().await;
+    let mut left = resume(&server, "p", &point).await.unwrap();
+    left.end().await;
+    server.unpublished("demo").await;
+    let next = Source::publish(&server, "demo").await;
+    let expected = ResumePoint { period: 4, start_ms: None, ..point };
+    assert_eq!(next.accepted, expected);
+}
+
+#[tokio::test]
+async fn the_server_that_has_the_broadcast_goes_on_in_it() {
+    let server = TestServer::start().await;
+    let (source, point) = on_air(&server, "p", 2).await;
+    let mut watcher = Watcher::join(&server, "demo").await;
+    assert_eq!(source.crash().await.code(), Code::WorkerFailed);
+    let mut source = resume(&server, "p", &point).await.unwrap();
+    assert_eq!(source.accepted, point);
+    source.go_on().await;
+    source.keyframes(1).await;
+    let next = source.committed().await;
+    assert_eq!((next.period, next.start_ms), (0, Some(6_040)));
+    assert_eq!(next.next_sequence, point.next_sequence + 1);
+    watcher.segments(3).await;
+    assert_eq!(tells(&mut source, &mut watcher).await, told(&point));
+}
+
+#[tokio::test]
+async fn a_call_that_breaks_is_taken_up_where_the_worker_had_come_to() {
+    let server = TestServer::start().await;
+    let (mut source, point) = on_air(&server, "p", 2).await;
+    // The proxy never hears of the third.
+    source.keyframes(1).await;
+    let mut watcher = Watcher::join(&server, "demo").await;
+    watcher.segments(3).await;
+    source.break_off();
+    server.unpublished("demo").await;
+    let mut source = resume(&server, "p", &point).await.unwrap();
+    assert_eq!((source.accepted.period, source.accepted.start_ms), (0, Some(6_040)));
+    assert_eq!(source.accepted.next_sequence, point.next_sequence + 1);
+    source.go_on().await;
+    source.keyframes(1).await;
+    watcher.segments(4).await;
+    assert_eq!(watcher.window.resume_point().period.0, 0);
+}
+
+#[tokio::test]
+async fn a_call_is_replaced_by_a_later_one_of_the_same_connection() {
+    let server = TestServer::with(|config| config.server.silent_publisher = Duration::from_secs(3600)).await;
+    let (first, point) = on_air(&server, "p", 1).await;
+    let mut second = resume(&server, "p", &point).await.unwrap();
+    assert_eq!(first.last_word().await.unwrap().code(), Code::StreamInUse);
+    second.go_on().await;
+    second.keyframes(1).await;
+    assert_eq!(second.committed().await.next_sequence, point.next_sequence + 1);
+}
+
+#[tokio::test]
+async fn nobody_goes_on_where_somebody_else_has() {
+    let server = TestServer::start().await;
+    let (mut source, point) = on_air(&server, "p", 2).await;
+    source.end().await;
+    server.unpublished("demo").await;
+    let mut other = Source::publish(&server, "demo").await;
+    other.period().await;
+    other.keyframes(1).await;
+    other.committed().await;
+    other.end().await;
+    server.unpublished("demo").await;
+    let refused = resume(&server, "p", &point).await.err().unwrap();
+    let text = "the broadcast has gone on meanwhile: publish again";
+    assert_eq!(name(&refused), (Code::CannotResume, text));
+}
+
+#[tokio::test]
+async fn nobody_goes_on_where_another_broadcast_is_on_air() {
+    let server = TestServer::start().await;
+    let (_source, point) = on_air(&server, "p", 1).await;
+    let elsewhere = begun_elsewhere(point);
+    let refused = resume(&server, "p", &elsewhere).await.err().unwrap();
+    let text = "another broadcast of this stream is on air by now";
+    assert_eq!(name(&refused), (Code::CannotResume, text));
+}
+
+#[tokio::test]
+async fn nobody_goes_on_with_what_has_ended() {
+    let server = TestServer::with(|config| config.server.reconnect_window = Duration::ZERO).await;
+    let (mut source, point) = on_air(&server, "p", 1).await;
+    let mut watcher = Watcher::join(&server, "demo").await;
+    source.end().await;
+    watcher.until("the end", |window| window.ended()).await;
+    // Claimed anew: under the old epoch it would be refused for that.
+    server.claim("demo").await;
+    let refused = resume(&server, "p", &point).await.err().unwrap();
+    let text = "the broadcast has ended meanwhile: publish again";
+    assert_eq!(name(&refused), (Code::CannotResume, text));
+}
+
+#[tokio::test]
+async fn a_broadcast_that_comes_back_is_not_forgotten_with_its_first_stay() {
+    let server = TestServer::with(|config| config.registry.lease = Duration::from_millis(300)).await;
+    let (source, point) = on_air(&server, "p", 1).await;
+    let theirs = claim_elsewhere(&server).await;
+    assert_eq!(source.last_word().await.unwrap().code(), Code::Fenced);
+    assert_ne!(server.claim("demo").await, theirs.epoch);
+    let mut source = resume(&server, "p", &point).await.unwrap();
+    source.go_on().await;
+    source.keyframes(2).await;
+    source.committed().await;
+    let mut watcher = Watcher::join(&server, "demo").await;
+    watcher.segments(2).await;
+}
+
+#[tokio::test]
+async fn a_server_that_stops_hands_its_broadcast_over() {
+    let server = TestServer::start().await;
+    register_another(&server).await;
+    let (source, _) = on_air(&server, "p", 2).await;
+    let mut watcher = Watcher::join(&server, "demo").await;
+    watcher.segments(2).await;
+    server.drain.cancel();
+    let last = source.last_word().await.unwrap();
+    assert_eq!(name(&last), (Code::Draining, "this server is stopping"));
+    assert!(!server.running.is_finished(), "viewers are served until somebody else does");
+    let theirs = claim_elsewhere(&server).await;
+    watcher.until_it_ends().await.unwrap();
+    assert!(!watcher.window.ended(), "the broadcast goes on elsewhere");
+    assert_eq!(server.owner("demo").await, Some(theirs));
+    drop(server.channel);
+    within("the server ends", server.running).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_stops_while_a_broken_call_is_waited_for_hands_over_too() {
+    let server = TestServer::start().await;
+    register_another(&server).await;
+    let (source, _) = on_air(&server, "p", 2).await;
+    let mut watcher = Watcher::join(&server, "demo").await;
+    source.break_off();
+    server.unpublished("demo").await;
+    server.drain.cancel();
+    claim_elsewhere(&server).await;
+    watcher.until_it_ends().await.unwrap();
+    assert!(!watcher.window.ended(), "the broadcast goes on elsewhere");
+}
+
+async fn register_another(server: &TestServer) {
+    let another = ServerRecord { id: "another".parse().unwrap(), ..server.record.clone() };
+    server.registry.register_server(&another).await.unwrap();
+}
+
+/// Claims the stream for another server, as the proxy does that has lost this one.
+async fn claim_elsewhere(server: &TestServer) -> Ownership {
+    let epoch = server.owner("demo").await.map(|owner| owner.epoch);
+    let (stream, another) = ("demo".parse().unwrap(), "another".parse().unwrap());
+    let claim = server.registry.claim(&stream, &another, "192.0.2.1:7000", epoch).await.unwrap();
+    let Claim::Granted(theirs) = claim else { panic!("{claim:?}") };
+    theirs
+}
