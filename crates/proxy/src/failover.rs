@@ -11,6 +11,10 @@ use crate::refusal;
 use crate::routing::{Found, Lost};
 use crate::uplink::{Order, UplinkError};
 
+/// How many servers in a row may be lost while none of them has finished a segment: by then it is the media that does
+/// it. Failures of workers are counted by their server.
+const MOST_LOSSES: u32 = 10;
+
 impl Publisher<'_> {
     /// Moves to another server after this error, or to the same one where only its worker has failed, and sends what no
     /// server has finished. What the encoder sends meanwhile is kept.
@@ -21,7 +25,9 @@ impl Publisher<'_> {
         let mut cause = error;
         loop {
             tracing::warn!(%cause, server = %self.server, "the server is lost");
-            let Some(lost) = lost(&cause, &self.server, self.epoch) else {
+            let lost = lost(&cause, &self.server, self.epoch);
+            self.losses += u32::from(lost.as_ref().is_some_and(|lost| lost.gone.is_some()));
+            let Some(lost) = lost.filter(|_| self.losses <= MOST_LOSSES) else {
                 return Err(Stop::Lost { reason: "server", rejection: refusal::call_over(&cause) });
             };
             self.find_another(lost).await?;
@@ -68,7 +74,7 @@ impl Publisher<'_> {
 
     /// Sends everything from the point where the new server begins. The inner error says that this one is gone, too.
     async fn replay(&mut self) -> Result<Result<usize, UplinkError>, Stop> {
-        let events = self.replay.from(&self.resume);
+        let events = self.replay.from(&mut self.resume);
         let count = events.len();
         for event in events {
             match timeout(self.edge.stall_timeout, self.uplink.send(event)).await {

@@ -30,9 +30,11 @@ pub struct Publisher<'a> {
     pub(crate) replay: Replay,
     /// Where another server would go on.
     pub(crate) resume: ResumePoint,
+    /// How often it has lost its server since the last commit.
+    pub(crate) losses: u32,
     pub(crate) edge: &'a Edge,
-    /// When the encoder last sent something.
-    heard: Instant,
+    /// When the encoder last sent something; none once it has left, and nothing more is read of it.
+    heard: Option<Instant>,
 }
 
 /// How a publisher left.
@@ -86,18 +88,21 @@ impl<'a> Publisher<'a> {
     pub fn new(link: &'a mut Link, order: Order, found: Found, edge: &'a Edge) -> Self {
         let Found { uplink, server, epoch, resume } = found;
         let timeline = Timeline::new(resume.period, Limits::new(&resume.settings));
-        let (replay, heard) = (Replay::new(edge.replay), Instant::now());
-        Self { link, uplink, server, epoch, order, timeline, replay, resume, edge, heard }
+        let (replay, heard) = (Replay::new(edge.replay), Some(Instant::now()));
+        Self { link, uplink, server, epoch, order, timeline, replay, resume, losses: 0, edge, heard }
     }
 
     pub async fn run(mut self) -> Result<PublisherEnd, LinkError> {
         let on_air = Counted::new("headwater_proxy_publishers");
         let stop = self.publish().await;
         drop(on_air);
-        if !matches!(stop, Stop::Lost { .. }) {
-            // What the timeline still holds goes on air too. When the server does not take it, it is too late to say so.
-            self.timeline.finish();
-            let _ = timeout(self.edge.stall_timeout, self.forward()).await;
+        match stop {
+            Stop::Lost { .. } => {}
+            Stop::Dismiss { .. } => self.give_rest().await,
+            Stop::Unpublished | Stop::Link(_) => {
+                self.heard = None;
+                self.give_rest().await;
+            }
         }
         self.edge.tasks.spawn(self.uplink.end(stop.reason()).in_current_span());
         match stop {
@@ -109,6 +114,23 @@ impl<'a> Publisher<'a> {
                 self.link.fail(&rejection).await?;
                 Ok(PublisherEnd::Dismissed)
             }
+        }
+    }
+
+    /// What the timeline still holds goes on air too, and what a lost server has not finished. When it is not taken, it is
+    /// too late to say so.
+    async fn give_rest(&mut self) {
+        self.timeline.finish();
+        let limit = self.edge.stall_timeout;
+        let given = async {
+            self.forward().await?;
+            match self.uplink.is_over() {
+                true => self.call_over().await,
+                false => Ok(()),
+            }
+        };
+        if let Ok(Err(_)) | Err(_) = timeout(limit, given).await {
+            tracing::warn!("the last of the media could not be given to a server");
         }
     }
 
@@ -148,7 +170,7 @@ impl<'a> Publisher<'a> {
             self.sort(event)?;
         }
         while let Some(event) = self.timeline.poll() {
-            self.replay.push(&event);
+            self.replay.push(event);
         }
         match self.link.close_requested() {
             true => Err(Stop::Link(LinkError::Closed)),
@@ -157,7 +179,7 @@ impl<'a> Publisher<'a> {
     }
 
     pub(crate) async fn take_in(&mut self) -> Result<(), Stop> {
-        self.heard = Instant::now();
+        self.heard = Some(Instant::now());
         Ok(self.link.take_in().await?)
     }
 
@@ -184,53 +206,57 @@ impl<'a> Publisher<'a> {
 
     async fn forward(&mut self) -> Result<(), Stop> {
         while let Some(event) = self.timeline.poll() {
-            self.replay.push(&event);
+            let event = self.replay.push(event);
             match timeout(self.edge.stall_timeout, self.uplink.send(event)).await {
                 Ok(Ok(())) => {}
-                Ok(Err(CallOver)) => {
-                    let cause = self.last_word().await;
-                    self.fail_over(cause).await?;
-                }
+                Ok(Err(CallOver)) => self.call_over().await?,
                 Err(_) => return Err(Stop::Lost { reason: "stalled", rejection: refusal::stalled() }),
             }
         }
         Ok(())
     }
 
-    /// Why the server has ended the call.
+    async fn call_over(&mut self) -> Result<(), Stop> {
+        let cause = self.last_word().await;
+        self.fail_over(cause).await
+    }
+
+    /// Why the server has ended the call. What it has committed before still counts.
     pub(crate) async fn last_word(&mut self) -> UplinkError {
-        let words = async {
-            loop {
-                match self.uplink.next().await {
-                    Ok(Response::Rejected(failure)) => return UplinkError::Rejected(failure),
-                    Ok(Response::Accepted(_) | Response::Committed(_)) => {}
-                    Err(error) => return error,
-                }
+        let until = Instant::now() + self.edge.stall_timeout;
+        loop {
+            let word = timeout_at(until, self.uplink.next()).await.unwrap_or(Err(UplinkError::Timeout));
+            if let Err(cause) = word.and_then(|response| self.note(response)) {
+                return cause;
             }
-        };
-        timeout(self.edge.stall_timeout, words).await.unwrap_or(UplinkError::Timeout)
+        }
     }
 
     async fn answer(&mut self, response: Result<Response, UplinkError>) -> Result<(), Stop> {
-        let cause = match response {
-            Ok(Response::Committed(Committed { resume })) => match resume_point(resume) {
-                Ok(resume) => {
-                    self.replay.commit(&resume);
-                    self.resume = resume;
-                    return Ok(());
-                }
-                Err(error) => error.into(),
-            },
-            Ok(Response::Accepted(_)) => return Ok(()),
-            Ok(Response::Rejected(failure)) => UplinkError::Rejected(failure),
-            Err(error) => error,
-        };
-        self.fail_over(cause).await
+        match response.and_then(|response| self.note(response)) {
+            Ok(()) => Ok(()),
+            Err(cause) => self.fail_over(cause).await,
+        }
+    }
+
+    /// Takes the server's word; an error is its last one.
+    fn note(&mut self, response: Response) -> Result<(), UplinkError> {
+        match response {
+            Response::Committed(Committed { resume }) => {
+                self.resume = resume_point(resume)?;
+                self.replay.commit(&self.resume);
+                self.losses = 0;
+                Ok(())
+            }
+            Response::Accepted(_) => Ok(()),
+            Response::Rejected(failure) => Err(UplinkError::Rejected(failure)),
+        }
     }
 }
 
-/// Waits for bytes of the encoder. Nothing is lost when it is cancelled.
-async fn read(link: &mut Link, edge: &Edge, heard: Instant) -> Result<(), Stop> {
+/// Waits for bytes of the encoder, for ever when it has left. Nothing is lost when it is cancelled.
+async fn read(link: &mut Link, edge: &Edge, heard: Option<Instant>) -> Result<(), Stop> {
+    let Some(heard) = heard else { return std::future::pending().await };
     tokio::select! {
         read = timeout_at(heard + edge.idle_timeout, link.read()) => match read {
             Ok(count) => metrics::counter!("headwater_proxy_received_bytes_total").increment(count? as u64),

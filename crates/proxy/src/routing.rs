@@ -86,7 +86,7 @@ impl Router {
         loop {
             match self.search(order, std::mem::take(&mut tried), lost.gone).await {
                 Ok(found) => return Ok(found),
-                Err(Refusal::Failure(failure)) if !passes(&failure) => return Err(Refusal::Failure(failure)),
+                Err(Refusal::Failure(failure)) => return Err(Refusal::Failure(failure)),
                 Err(refusal) => tracing::warn!(%refusal, "no server yet"),
             }
             backoff.wait().await;
@@ -107,12 +107,6 @@ impl Router {
         }
         Err(Refusal::NoCapacity)
     }
-}
-
-/// Whether another attempt may do better. A server that has not noticed yet that the old call is over takes this
-/// publisher for a second one.
-fn passes(failure: &Failure) -> bool {
-    matches!(failure.code(), Code::StreamInUse)
 }
 
 impl Search<'_> {

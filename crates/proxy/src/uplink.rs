@@ -95,6 +95,11 @@ impl Uplink {
         self.requests.send(PublishRequest { message: Some(event.into()) }).await.map_err(|_| CallOver)
     }
 
+    /// Whether nothing more can be sent.
+    pub fn is_over(&self) -> bool {
+        self.requests.is_closed()
+    }
+
     /// The server's next word; `Err` when the call has ended, with the reason if there was one.
     pub async fn next(&mut self) -> Result<Response, UplinkError> {
         loop {
