@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use encoder::Encoder;
-pub use server::{Call, TestServer, failure};
+pub use server::{Call, TestServer, failure, resume_point};
 
 /// A test that waits longer hangs.
 pub const DEADLINE: Duration = Duration::from_secs(20);

@@ -1,0 +1,299 @@
+//! A publisher whose server is lost goes on with another one, and its encoder is told nothing.
+
+use std::time::Duration;
+
+use headwater_registry::Registry as _;
+use headwater_runtime::config::Size;
+use headwater_wire::v1::ResumePoint;
+use headwater_wire::v1::failure::Code;
+use headwater_wire::v1::publish_request::Message as Request;
+use headwater_wire::v1::tag::Kind;
+
+use crate::support::{Call, Encoder, TestProxy, TestServer, failure, media, resume_point};
+
+/// Pictures are so far apart; every fourth is a keyframe.
+const STEP_MS: u32 = 500;
+
+/// An encoder on the air, with a sound after every picture.
+struct Show {
+    proxy: TestProxy,
+    encoder: Encoder,
+    next_ms: u32,
+}
+
+impl Show {
+    async fn start(proxy: TestProxy, server: &mut TestServer) -> (Self, Call) {
+        let mut encoder = Encoder::request(proxy.address, "demo").await;
+        let call = server.call().await;
+        call.accept(3).await;
+        encoder.accepted().await;
+        encoder.headers().await;
+        (Self { proxy, encoder, next_ms: 0 }, call)
+    }
+
+    /// Sends media up to this time.
+    async fn send_until(&mut self, end_ms: u32) {
+        while self.next_ms < end_ms {
+            let (time, name) = (self.next_ms, format!("{} ms", self.next_ms));
+            let picture = match time % (4 * STEP_MS) {
+                0 => media::keyframe(name.as_bytes()),
+                _ => media::picture(name.as_bytes()),
+            };
+            self.encoder.video(time, picture).await;
+            self.encoder.audio(time + 10, media::sound(name.as_bytes())).await;
+            self.next_ms += STEP_MS;
+        }
+    }
+
+    /// Sends media up to this time, which has to arrive at this call.
+    async fn pass(&mut self, call: &mut Call, end_ms: u32) {
+        self.send_until(end_ms).await;
+        while tag(&call.message().await.unwrap().unwrap()) != Some((Kind::Audio, end_ms - STEP_MS + 10)) {}
+    }
+
+    /// What has to come of a replay: the period, then every tag once and in order, from a keyframe on.
+    async fn expect_replay(&self, call: &mut Call, from_ms: u32) {
+        let Some(Request::Period(period)) = call.message().await.unwrap() else { panic!("no period") };
+        assert_eq!((period.number, period.origin_ms), (3, 0));
+        assert_eq!(period.video_config.as_deref(), Some(media::AVC));
+        for time in (from_ms..self.next_ms).step_by(STEP_MS as usize) {
+            let kind = if time % (4 * STEP_MS) == 0 { Kind::VideoKeyframe } else { Kind::Video };
+            assert_eq!(tag(&call.message().await.unwrap().unwrap()), Some((kind, time)));
+            assert_eq!(tag(&call.message().await.unwrap().unwrap()), Some((Kind::Audio, time + 10)));
+        }
+    }
+
+    /// Nothing was said to the encoder: what it hears next is the refusal that it is given now.
+    async fn told_nothing_until_now(self, call: Call) {
+        call.reject(failure(Code::UnsupportedMedia, "by the last server")).await;
+        assert_eq!(self.encoder.sent_away().await.1, "by the last server");
+    }
+}
+
+fn tag(request: &Request) -> Option<(Kind, u32)> {
+    let Request::Tag(tag) = request else { return None };
+    Some((tag.kind(), tag.time_ms as u32))
+}
+
+/// The point that a server has committed up to.
+fn committed(start_ms: u64) -> ResumePoint {
+    resume_point(3, Some(start_ms), 100 + start_ms / 2_000)
+}
+
+async fn two_servers() -> (TestProxy, TestServer, TestServer) {
+    let proxy = TestProxy::start().await;
+    let first = TestServer::start(&proxy.registry, "first", 0).await;
+    let second = TestServer::start(&proxy.registry, "second", 1_500).await;
+    (proxy, first, second)
+}
+
+#[tokio::test]
+async fn a_broken_call_goes_on_at_another_server_from_the_last_commit() {
+    let (proxy, mut first, mut second) = two_servers().await;
+    let (mut show, mut lost) = Show::start(proxy, &mut first).await;
+    show.pass(&mut lost, 5_000).await;
+    lost.commit(committed(2_000)).await;
+    lost.commit(committed(4_000)).await;
+    show.pass(&mut lost, 7_000).await;
+    drop(lost);
+    let mut call = second.call().await;
+    assert_eq!((call.open.epoch, call.open.resume.clone()), (2, Some(committed(4_000))));
+    assert_eq!(show.proxy.owner("demo").await, Some(("second".into(), 2)));
+    // While nobody has accepted it.
+    show.send_until(9_000).await;
+    call.accept_at(committed(4_000)).await;
+    // The keyframe at 4 s might be too late for sound that is sent early.
+    show.expect_replay(&mut call, 2_000).await;
+    show.pass(&mut call, 10_000).await;
+    show.told_nothing_until_now(call).await;
+}
+
+#[tokio::test]
+async fn without_a_commit_it_goes_on_from_the_beginning() {
+    let (proxy, mut first, mut second) = two_servers().await;
+    let (mut show, mut lost) = Show::start(proxy, &mut first).await;
+    show.pass(&mut lost, 5_000).await;
+    drop(lost);
+    let mut call = second.call().await;
+    let beginning = resume_point(3, None, 100);
+    assert_eq!(call.open.resume, Some(beginning.clone()));
+    call.accept_at(beginning).await;
+    show.expect_replay(&mut call, 0).await;
+}
+
+#[tokio::test]
+async fn what_is_committed_just_before_the_last_word_counts() {
+    let (proxy, mut server, _) = two_servers().await;
+    let (mut show, mut lost) = Show::start(proxy, &mut server).await;
+    show.pass(&mut lost, 5_000).await;
+    let publisher = lost.open.publisher.clone();
+    lost.commit(committed(4_000)).await;
+    lost.reject(failure(Code::WorkerFailed, "x264enc")).await;
+    let call = server.call().await;
+    assert_eq!((call.open.epoch, call.open.publisher), (1, publisher));
+    assert_eq!(call.open.resume, Some(committed(4_000)));
+}
+
+#[tokio::test]
+async fn a_server_that_drains_is_left() {
+    let (proxy, mut first, mut second) = two_servers().await;
+    let (mut show, mut lost) = Show::start(proxy, &mut first).await;
+    show.pass(&mut lost, 3_000).await;
+    lost.reject(failure(Code::Draining, "this server is stopping")).await;
+    let mut call = second.call().await;
+    assert_eq!(call.open.epoch, 2);
+    call.accept_at(resume_point(3, None, 100)).await;
+    show.expect_replay(&mut call, 0).await;
+    assert!(!first.was_called());
+    show.told_nothing_until_now(call).await;
+}
+
+#[tokio::test]
+async fn the_second_server_may_be_lost_too() {
+    let (proxy, mut first, mut second) = two_servers().await;
+    let (mut show, mut lost) = Show::start(proxy, &mut first).await;
+    let mut third = TestServer::start(&show.proxy.registry, "third", 1_900).await;
+    show.pass(&mut lost, 3_000).await;
+    drop(lost);
+    show.proxy.registry.unregister_server(&first.record.id).await.unwrap();
+    let lost = second.call().await;
+    lost.accept_at(resume_point(3, None, 100)).await;
+    drop(lost);
+    let mut call = third.call().await;
+    assert_eq!(call.open.epoch, 3);
+    call.accept_at(resume_point(3, None, 100)).await;
+    show.expect_replay(&mut call, 0).await;
+}
+
+#[tokio::test]
+async fn a_failed_worker_is_left_to_its_server_until_that_gives_up() {
+    let (proxy, mut server, mut other) = two_servers().await;
+    let (mut show, mut lost) = Show::start(proxy, &mut server).await;
+    show.pass(&mut lost, 3_000).await;
+    lost.reject(failure(Code::WorkerFailed, "the transcoder failed: x264enc")).await;
+    let mut call = server.call().await;
+    assert_eq!((call.open.epoch, call.open.resume.clone()), (1, Some(resume_point(3, None, 100))));
+    call.accept_at(resume_point(3, None, 100)).await;
+    show.expect_replay(&mut call, 0).await;
+    call.reject(failure(Code::WorkerFailed, "the transcoder failed: x264enc")).await;
+    let text = "refused for a moment, as its transcoder failed 2 times: x264enc";
+    server.call().await.reject(failure(Code::WorkerFailed, text)).await;
+    let (code, told) = show.encoder.sent_away().await;
+    assert_eq!((code.as_str(), told.as_str()), ("NetStream.Failed", text));
+    assert!(!other.was_called(), "a source that breaks one server does not go on to the next");
+}
+
+#[tokio::test]
+async fn who_can_not_go_on_is_told() {
+    for (refused, code) in [
+        (failure(Code::CannotResume, "the broadcast has gone on"), "NetStream.Failed"),
+        (failure(Code::StreamInUse, "another encoder is publishing"), "NetStream.Publish.BadName"),
+        (failure(Code::UnsupportedMedia, "no picture in it"), "NetStream.Publish.Denied"),
+    ] {
+        let (proxy, mut first, mut second) = two_servers().await;
+        let (show, lost) = Show::start(proxy, &mut first).await;
+        drop(lost);
+        second.call().await.reject(refused.clone()).await;
+        assert_eq!(show.encoder.sent_away().await, (code.to_owned(), refused.message));
+    }
+}
+
+#[tokio::test]
+async fn without_any_server_the_publisher_waits_for_one() {
+    let proxy = TestProxy::start().await;
+    let mut only = TestServer::start(&proxy.registry, "only", 0).await;
+    let (mut show, mut lost) = Show::start(proxy, &mut only).await;
+    show.pass(&mut lost, 3_000).await;
+    show.proxy.registry.unregister_server(&only.record.id).await.unwrap();
+    drop(lost);
+    show.send_until(8_000).await;
+    // Longer than it takes to look twice.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!only.was_called());
+    let mut late = TestServer::start(&show.proxy.registry, "late", 0).await;
+    let mut call = late.call().await;
+    show.send_until(9_000).await;
+    call.accept_at(resume_point(3, None, 100)).await;
+    show.expect_replay(&mut call, 0).await;
+    show.pass(&mut call, 10_000).await;
+    show.told_nothing_until_now(call).await;
+}
+
+#[tokio::test]
+async fn after_more_than_is_kept_it_goes_on_with_a_new_period() {
+    let proxy = TestProxy::with(|config| config.proxy.replay_memory = Size(1 << 20)).await;
+    let mut first = TestServer::start(&proxy.registry, "first", 0).await;
+    let mut second = TestServer::start(&proxy.registry, "second", 1_500).await;
+    let (mut show, mut lost) = Show::start(proxy, &mut first).await;
+    show.pass(&mut lost, 3_000).await;
+    lost.commit(committed(2_000)).await;
+    show.pass(&mut lost, 4_000).await;
+    drop(lost);
+    let mut call = second.call().await;
+    // More than the buffers between the two hold: when it is written, most of it was read.
+    for _ in 0..96 {
+        show.encoder.video(show.next_ms, media::keyframe(&[7; 256 << 10])).await;
+        show.next_ms += STEP_MS;
+    }
+    call.accept_at(committed(2_000)).await;
+    let mut next_period = async || loop {
+        if let Some(Request::Period(period)) = call.message().await.unwrap() {
+            return (period.number, period.origin_ms);
+        }
+    };
+    assert_eq!(next_period().await, (3, 2_000), "the one that the worker was told");
+    let (number, origin) = next_period().await;
+    assert!(number == 4 && origin > 4_000, "{number} from {origin} ms");
+    let first = call.message().await.unwrap().unwrap();
+    assert_eq!(tag(&first), Some((Kind::VideoKeyframe, origin as u32)));
+    show.pass(&mut call, 60_000).await;
+    show.told_nothing_until_now(call).await;
+}
+
+#[tokio::test]
+async fn an_encoder_that_leaves_meanwhile_still_has_its_last_media_given() {
+    let (proxy, mut first, mut second) = two_servers().await;
+    let (mut show, mut lost) = Show::start(proxy, &mut first).await;
+    show.pass(&mut lost, 3_000).await;
+    drop(lost);
+    let unanswered = second.call().await;
+    show.send_until(5_000).await;
+    show.encoder.unpublish().await;
+    let proxy = show.proxy;
+    drop(show.encoder);
+    drop(unanswered);
+    // It is asked again, or another one is.
+    let call = async {
+        tokio::select! {
+            call = first.call() => call,
+            call = second.call() => call,
+        }
+    };
+    let call = call.await;
+    call.accept_at(resume_point(3, None, 100)).await;
+    let (messages, reason) = call.until_it_ends().await;
+    assert_eq!(reason, "the publisher ended its stream");
+    let times: Vec<_> = messages.iter().filter_map(tag).map(|(_, time)| time).collect();
+    let sent: Vec<_> = (0..5_000).step_by(STEP_MS as usize).flat_map(|time| [time, time + 10]).collect();
+    assert_eq!(times, sent);
+    drop(proxy);
+}
+
+#[tokio::test]
+async fn media_that_no_server_survives_ends_the_publisher() {
+    let proxy = TestProxy::start().await;
+    let mut server = TestServer::start(&proxy.registry, "a", 0).await;
+    let (mut show, mut call) = Show::start(proxy, &mut server).await;
+    show.pass(&mut call, 1_000).await;
+    drop(call);
+    let fail = async {
+        loop {
+            server.call().await.accept_at(resume_point(3, None, 100)).await;
+        }
+    };
+    let (_, text) = tokio::select! {
+        told = show.encoder.sent_away() => told,
+        () = fail => unreachable!("it ends with the encoder"),
+    };
+    assert_eq!(text, "the transcode server is gone: reconnect");
+}
