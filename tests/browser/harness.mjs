@@ -11,13 +11,20 @@ import { chromium } from 'playwright-core';
 const BINARY = new URL('../../target/debug/headwater', import.meta.url).pathname;
 const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync);
 
+// Below the range that Linux takes outgoing connections' ports from, so that none of them is in the way.
+let nextPort = 20_000 + (process.pid % 900) * 10;
+
+/** A port that nobody listens on. */
 async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return port;
+  for (;;) {
+    const port = nextPort++;
+    const server = createServer().listen(port, '127.0.0.1');
+    const isFree = await once(server, 'listening').then(() => true, () => false);
+    if (!isFree) continue;
+    server.close();
+    await once(server, 'close');
+    return port;
+  }
 }
 
 /** Looks until `look` gives something true; fails with `what` and what `tell` says when the time is over. */

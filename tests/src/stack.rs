@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::Path;
+use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -190,7 +191,16 @@ impl Stack {
     }
 }
 
-/// A port that nobody listens on. It is asked for again at once, so that another test seldom gets it in between.
+/// Below the range that Linux takes outgoing connections' ports from, so that none of them is in the way.
+const PORTS: std::ops::Range<u16> = 10_000..20_000;
+
+/// A port that nobody listens on, and that no other test of this process is given.
 pub fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Test processes begin at different places.
+    let spread = (std::process::id() % 97) as u16 * 100;
+    let ports =
+        PORTS.map(|_| PORTS.start + (NEXT.fetch_add(1, Relaxed) + spread) % (PORTS.end - PORTS.start));
+    let mut free = ports.filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    free.next().context("there is no free port")
 }
