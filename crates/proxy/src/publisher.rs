@@ -1,12 +1,11 @@
 //! A publisher on the air: RTMP messages in, tags of the timeline out.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use headwater_hls::ResumePoint;
 use headwater_media::timeline::{Announced, Limits, Timeline};
-use headwater_media::{Epoch, MediaError, UnixMillis};
+use headwater_media::{Epoch, MediaError};
 use headwater_registry::ServerId;
 use headwater_rtmp::{Event, Rejection};
+use headwater_runtime::clock;
 use headwater_wire::v1::publish_response::{Committed, Message as Response};
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument;
@@ -193,8 +192,12 @@ impl<'a> Publisher<'a> {
             Event::Metadata(metadata) => {
                 self.timeline.push_metadata(Announced::new(metadata.video, metadata.audio))
             }
-            Event::Video { timestamp, payload } => self.timeline.push_video(now(), timestamp, payload)?,
-            Event::Audio { timestamp, payload } => self.timeline.push_audio(now(), timestamp, payload)?,
+            Event::Video { timestamp, payload } => {
+                self.timeline.push_video(clock::now(), timestamp, payload)?
+            }
+            Event::Audio { timestamp, payload } => {
+                self.timeline.push_audio(clock::now(), timestamp, payload)?
+            }
             Event::Unpublish => return Err(Stop::Unpublished),
             Event::Publish(request) => {
                 tracing::debug!(?request, "a second publish on one connection is ignored");
@@ -267,9 +270,4 @@ async fn read(link: &mut Link, edge: &Edge, heard: Option<Instant>) -> Result<()
         }
     }
     Ok(())
-}
-
-fn now() -> UnixMillis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    UnixMillis(since.as_millis() as u64)
 }

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use headwater_hls::{Opening, ResumePoint};
-use headwater_media::{BroadcastId, Epoch, Ladder, SegmentSettings, StreamId, UnixMillis};
+use headwater_media::{BroadcastId, Epoch, Ladder, SegmentSettings, StreamId};
 use headwater_registry::{Registry, ServerId};
+use headwater_runtime::clock;
 use headwater_wire::v1::{Failure, failure::Code};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -145,7 +146,7 @@ impl Broadcasts {
 
     /// What a broadcast starts with here: from nothing, or where another server had to leave it.
     fn opening(&self, epoch: Epoch, resume: Option<&ResumePoint>) -> Opening {
-        let new = || BroadcastId::new(now(), &rand::random());
+        let new = || BroadcastId::new(clock::now(), &rand::random());
         let broadcast = resume.map_or_else(new, |resume| resume.broadcast);
         let settings = resume.map_or(self.settings.segments, |resume| resume.settings);
         Opening {
@@ -228,9 +229,4 @@ impl OnAir {
 /// Under the epoch of a broadcast that is over nobody can publish any more.
 pub(super) fn just_ended() -> Failure {
     failure(Code::Fenced, "the broadcast has just ended: claim the stream anew")
-}
-
-fn now() -> UnixMillis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    UnixMillis(since.as_millis() as u64)
 }
