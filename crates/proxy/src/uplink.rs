@@ -74,6 +74,7 @@ impl Uplink {
             epoch: epoch.0,
             publisher: publisher.clone(),
             resume: resume.clone().map(Into::into),
+            failures: 0,
         };
         // The channel is new and has room.
         let _ = requests.try_send(PublishRequest { message: Some(Request::Open(open)) });

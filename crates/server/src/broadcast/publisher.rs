@@ -59,6 +59,8 @@ enum Heard {
     Listening(Instant),
     /// Its call broke. It may come back, here or at another server, and is in nobody's way meanwhile.
     Gone,
+    /// It was asked to connect again. It is heard until it does, and in nobody's way either.
+    Leaving,
 }
 
 /// The publisher that has the place, until it is dropped or replaced.
@@ -80,7 +82,7 @@ impl Place {
         if let Some(other) = held.as_ref() {
             let is_out = match other.heard {
                 _ if *other.id == *id => true,
-                Heard::Gone => true,
+                Heard::Gone | Heard::Leaving => true,
                 Heard::Listening(since) => since.elapsed() >= silent,
                 Heard::Busy => false,
             };
@@ -120,6 +122,11 @@ impl Publisher {
         self.note(Heard::Gone);
     }
 
+    /// Its proxy has asked it to connect again.
+    pub fn leaving(&self) {
+        self.note(Heard::Leaving);
+    }
+
     pub fn is_replaced(&self) -> bool {
         self.replaced.is_cancelled()
     }
@@ -135,7 +142,10 @@ impl Publisher {
     }
 
     fn note(&self, heard: Heard) {
-        if let Some(presence) = self.place.held().as_mut().filter(|held| self.is(held)) {
+        let mut held = self.place.held();
+        let Some(presence) = held.as_mut().filter(|held| self.is(held)) else { return };
+        // Who leaves may still be heard, but does not change its mind.
+        if !(matches!(presence.heard, Heard::Leaving) && matches!(heard, Heard::Busy | Heard::Listening(_))) {
             presence.heard = heard;
         }
     }

@@ -201,6 +201,11 @@ impl Broadcasts {
         self.tasks.wait().await;
     }
 
+    /// Stops taking broadcasts, and has those that are there moved to other servers; the server ends with the last one.
+    pub fn drain(&self) {
+        self.stop.cancel();
+    }
+
     /// Forgets a broadcast, unless the stream has a newer one by now, or the same one anew.
     fn remove(&self, stream: &StreamId, feed: &Arc<Feed>) {
         let mut table = self.table();

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use headwater_media::StreamId;
 use headwater_wire::v1::control_server::Control;
 use headwater_wire::v1::{
-    Broadcast, ListBroadcastsRequest, ListBroadcastsResponse, Load, StatusRequest, StatusResponse,
+    Broadcast, DrainRequest, DrainResponse, ListBroadcastsRequest, ListBroadcastsResponse, Load,
+    StatusRequest, StatusResponse,
 };
 use tonic::{Request, Response, Status};
 
@@ -30,9 +31,20 @@ impl Control for ControlService {
         &self,
         _: Request<ListBroadcastsRequest>,
     ) -> Result<Response<ListBroadcastsResponse>, Status> {
-        let broadcasts =
-            self.0.list().into_iter().map(|(stream, on_air)| describe(&stream, &on_air)).collect();
-        Ok(Response::new(ListBroadcastsResponse { broadcasts }))
+        Ok(Response::new(ListBroadcastsResponse { broadcasts: self.broadcasts() }))
+    }
+
+    async fn drain(&self, call: Request<DrainRequest>) -> Result<Response<DrainResponse>, Status> {
+        let broadcasts = self.broadcasts();
+        tracing::info!(by = ?call.remote_addr(), broadcasts = broadcasts.len(), "asked to drain");
+        self.0.drain();
+        Ok(Response::new(DrainResponse { broadcasts }))
+    }
+}
+
+impl ControlService {
+    fn broadcasts(&self) -> Vec<Broadcast> {
+        self.0.list().into_iter().map(|(stream, on_air)| describe(&stream, &on_air)).collect()
     }
 }
 

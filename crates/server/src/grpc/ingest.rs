@@ -72,7 +72,7 @@ impl IngestService {
 async fn open(requests: &mut Streaming<PublishRequest>) -> Result<Opening, Status> {
     match requests.message().await? {
         Some(PublishRequest { message: Some(Request::Open(open)) }) => {
-            let Open { stream, epoch, publisher, resume } = open;
+            let Open { stream, epoch, publisher, resume, .. } = open;
             let resume = resume.map(ResumePoint::try_from).transpose()?;
             Ok(Opening { stream: stream_id(&stream)?, epoch: Epoch(epoch), publisher, resume })
         }

@@ -146,7 +146,8 @@ async fn a_call_that_makes_no_sense_is_refused() {
     let end = Request::End(End { reason: String::new() });
     let refused = Call::begin(&server, end).await.err().unwrap();
     assert_eq!(refused.code(), tonic::Code::InvalidArgument);
-    let nameless = Open { stream: "../demo".into(), epoch: 1, publisher: "test".into(), resume: None };
+    let nameless =
+        Open { stream: "../demo".into(), epoch: 1, publisher: "test".into(), resume: None, failures: 0 };
     let refused = Call::begin(&server, Request::Open(nameless)).await.err().unwrap();
     assert_eq!(refused.code(), tonic::Code::InvalidArgument);
     assert!(refused.message().contains("stream"), "{refused}");

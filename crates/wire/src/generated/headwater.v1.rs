@@ -300,7 +300,7 @@ pub mod media_event {
 #[allow(clippy::all)]
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PublishRequest {
-    #[prost(oneof = "publish_request::Message", tags = "1, 2, 3, 4")]
+    #[prost(oneof = "publish_request::Message", tags = "1, 2, 3, 4, 5")]
     pub message: ::core::option::Option<publish_request::Message>,
 }
 /// Nested message and enum types in `PublishRequest`.
@@ -320,6 +320,9 @@ pub mod publish_request {
         /// media that follows starts at or before it.
         #[prost(message, optional, tag = "4")]
         pub resume: ::core::option::Option<super::ResumePoint>,
+        /// How many workers this publisher's media has cost lately on other servers. The server counts on from there.
+        #[prost(uint32, tag = "5")]
+        pub failures: u32,
     }
     #[allow(clippy::all)]
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -327,6 +330,11 @@ pub mod publish_request {
         #[prost(string, tag = "1")]
         pub reason: ::prost::alloc::string::String,
     }
+    /// The publisher was asked to connect again, as its proxy stops: its media goes on until it does, and whoever comes
+    /// next with its key replaces it at once.
+    #[allow(clippy::all)]
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Leaving {}
     #[allow(clippy::all)]
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Message {
@@ -338,6 +346,8 @@ pub mod publish_request {
         Tag(super::Tag),
         #[prost(message, tag = "4")]
         End(End),
+        #[prost(message, tag = "5")]
+        Leaving(Leaving),
     }
 }
 #[allow(clippy::all)]
@@ -397,6 +407,16 @@ pub struct ResumePoint {
     /// What viewers know.
     #[prost(message, repeated, tag = "7")]
     pub kept: ::prost::alloc::vec::Vec<Rendition>,
+}
+#[allow(clippy::all)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DrainRequest {}
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct DrainResponse {
+    /// What was on air when the drain began (or, in a later call, still is).
+    #[prost(message, repeated, tag = "1")]
+    pub broadcasts: ::prost::alloc::vec::Vec<Broadcast>,
 }
 #[allow(clippy::all)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1287,6 +1307,29 @@ pub mod control_client {
                 .insert(GrpcMethod::new("headwater.v1.Control", "ListBroadcasts"));
             self.inner.unary(req, path, codec).await
         }
+        /// The same as SIGTERM: no new broadcast, each one moves to another server when the segment in the making is whole, and
+        /// the server stops when the last one has moved. Answered when the drain has begun; calling it again is harmless.
+        pub async fn drain(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DrainRequest>,
+        ) -> std::result::Result<tonic::Response<super::DrainResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/headwater.v1.Control/Drain",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("headwater.v1.Control", "Drain"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -1313,6 +1356,12 @@ pub mod control_server {
             tonic::Response<super::ListBroadcastsResponse>,
             tonic::Status,
         >;
+        /// The same as SIGTERM: no new broadcast, each one moves to another server when the segment in the making is whole, and
+        /// the server stops when the last one has moved. Answered when the drain has begun; calling it again is harmless.
+        async fn drain(
+            &self,
+            request: tonic::Request<super::DrainRequest>,
+        ) -> std::result::Result<tonic::Response<super::DrainResponse>, tonic::Status>;
     }
     /// operators → server.
     #[derive(Debug)]
@@ -1464,6 +1513,49 @@ pub mod control_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListBroadcastsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/headwater.v1.Control/Drain" => {
+                    #[allow(non_camel_case_types)]
+                    struct DrainSvc<T: Control>(pub Arc<T>);
+                    impl<T: Control> tonic::server::UnaryService<super::DrainRequest>
+                    for DrainSvc<T> {
+                        type Response = super::DrainResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DrainRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Control>::drain(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DrainSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

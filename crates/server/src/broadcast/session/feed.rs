@@ -57,6 +57,10 @@ impl Session<'_> {
             };
             publisher.busy();
             match request {
+                Ok(Some(v1::PublishRequest { message: Some(Request::Leaving(_)) })) => {
+                    tracing::info!("the publisher was asked to connect again");
+                    publisher.leaving();
+                }
                 Ok(Some(v1::PublishRequest { message: Some(message) })) => {
                     return media(message).unwrap_or_else(Next::Wrong);
                 }
@@ -129,7 +133,7 @@ fn media(message: Request) -> Result<Next, ConvertError> {
             tracing::info!(reason, "the publisher has ended");
             return Ok(Next::Goodbye);
         }
-        Request::Open(_) => {
+        Request::Open(_) | Request::Leaving(_) => {
             let reason = "a call is opened once".into();
             return Err(ConvertError::Invalid { field: "open", reason });
         }

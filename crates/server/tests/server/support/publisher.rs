@@ -52,7 +52,9 @@ impl Call {
         resume: Option<ResumePoint>,
     ) -> Self {
         let (stream, publisher) = (stream.into(), publisher.into());
-        Self::begin(server, Request::Open(Open { stream, epoch: epoch.0, publisher, resume })).await.unwrap()
+        Self::begin(server, Request::Open(Open { stream, epoch: epoch.0, publisher, resume, failures: 0 }))
+            .await
+            .unwrap()
     }
 
     /// Whether the server takes the media now.
