@@ -160,7 +160,7 @@ impl Publisher {
         self.session.handle_input(bytes::Bytes::copy_from_slice(&self.buffer[..count]))?;
         while let Some(event) = self.session.poll_event() {
             match event {
-                ClientEvent::Connected | ClientEvent::Accepted => {}
+                ClientEvent::Connected | ClientEvent::Accepted | ClientEvent::ReconnectRequested { .. } => {}
                 ClientEvent::Rejected { code, description } => {
                     bail!("the server refused: {description} ({code})")
                 }

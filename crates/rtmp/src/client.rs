@@ -18,6 +18,8 @@ use crate::handshake::{Handshake, Outcome};
 use crate::message::{Message, kind};
 use crate::metadata::Metadata;
 use crate::outbox::Outbox;
+use crate::server::CAPS_EX_RECONNECT;
+use crate::status::RECONNECT_REQUEST;
 
 /// Numbers of the calls that are answered by `_result` or `_error`.
 mod transaction {
@@ -42,6 +44,8 @@ pub struct ClientConfig {
     pub encoder: String,
     /// Chunk size of what we send.
     pub chunk_size: u32,
+    /// Whether the server is told that we follow a request to connect again (Enhanced RTMP v2, `capsEx`).
+    pub reconnects: bool,
     pub limits: Limits,
 }
 
@@ -54,6 +58,7 @@ impl ClientConfig {
             encoder: "FMLE/3.0 (compatible; headwater)".into(),
             // Fewer chunks and the same delay: audio and video leave in the order they come.
             chunk_size: 65_536,
+            reconnects: false,
             limits: Limits::default(),
         }
     }
@@ -73,6 +78,13 @@ pub enum ClientEvent {
     Accepted,
     /// The server refused the connection or the stream.
     Rejected { code: String, description: String },
+    /// The server wants us to publish on a new connection, and takes what is sent on this one until then (Enhanced RTMP
+    /// v2, § "Reconnect Request").
+    ReconnectRequested {
+        /// Where, if not by the URL of this connection; may be relative to that.
+        tc_url: Option<String>,
+        description: String,
+    },
     /// The server ended the stream that it had accepted.
     Closed { code: String, description: String },
 }
@@ -217,6 +229,10 @@ impl ClientSession {
             .with("type", "nonprivate")
             .with("flashVer", self.config.encoder.as_str())
             .with("tcUrl", self.config.tc_url.as_str());
+        let object = match self.config.reconnects {
+            true => object.with("capsEx", f64::from(CAPS_EX_RECONNECT)),
+            false => object,
+        };
         self.outbox.command(0, "connect", transaction::CONNECT, [object.into()])
     }
 
@@ -278,6 +294,11 @@ impl ClientSession {
             (_, "NetStream.Publish.Start", State::Requested { stream }) => {
                 self.state = State::Publishing { stream: *stream };
                 self.events.push_back(ClientEvent::Accepted);
+            }
+            ("status", RECONNECT_REQUEST, _) => {
+                let tc_url = command.info().and_then(|info| info.string("tcUrl")).map(str::to_owned);
+                let description = text("description").to_owned();
+                self.events.push_back(ClientEvent::ReconnectRequested { tc_url, description });
             }
             ("error", ..) | (_, "NetStream.Unpublish.Success" | "NetConnection.Connect.Closed", _) => {
                 self.ended(command);

@@ -45,6 +45,9 @@ impl Rejection {
     }
 }
 
+/// Asks a client to connect again (Enhanced RTMP v2, § "Reconnect Request").
+pub(crate) const RECONNECT_REQUEST: &str = "NetConnection.Connect.ReconnectRequest";
+
 /// An information object.
 pub(crate) fn info(level: &str, code: &str, description: &str) -> Object {
     Object::default().with("level", level).with("code", code).with("description", description)

@@ -17,7 +17,10 @@ struct Pair {
 
 impl Pair {
     fn new(app: &str, piece: usize) -> Self {
-        let config = ClientConfig::new(app, format!("rtmp://localhost/{app}"), "key?youtube=x");
+        Self::with(ClientConfig::new(app, format!("rtmp://localhost/{app}"), "key?youtube=x"), piece)
+    }
+
+    fn with(config: ClientConfig, piece: usize) -> Self {
         let server = ServerSession::new(ServerConfig::default());
         Self { client: ClientSession::new(config).unwrap(), server, piece }
     }
@@ -39,7 +42,11 @@ impl Pair {
     }
 
     fn on_air(piece: usize) -> Self {
-        let mut pair = Self::new("live", piece);
+        Self::new("live", piece).accepted()
+    }
+
+    fn accepted(self) -> Self {
+        let mut pair = self;
         pair.settle();
         let Some(Event::Publish(request)) = pair.server.poll_event() else { panic!("no request") };
         assert_eq!(request.key.expose(), "key");
@@ -120,6 +127,20 @@ fn a_failure_on_air_reaches_the_client_with_its_reason() {
     pair.settle();
     let closed = ClientEvent::Closed { code: "NetStream.Failed".into(), description: "no capacity".into() };
     assert_eq!(pair.client_events(), [closed]);
+}
+
+#[test]
+fn a_client_that_can_reconnect_is_asked_to_and_goes_on_meanwhile() {
+    let config = ClientConfig::new("live", "rtmp://localhost/live", "key");
+    let mut pair = Pair::with(ClientConfig { reconnects: true, ..config }, 4_096).accepted();
+    assert!(pair.server.request_reconnect("being restarted").unwrap());
+    pair.settle();
+    let asked = ClientEvent::ReconnectRequested { tc_url: None, description: "being restarted".into() };
+    assert_eq!(pair.client_events(), [asked]);
+    pair.client.video(0, Bytes::from_static(&[0x17, 1])).unwrap();
+    pair.settle();
+    assert!(matches!(pair.server.poll_event(), Some(Event::Video { .. })));
+    assert!(!Pair::on_air(4_096).server.request_reconnect("being restarted").unwrap());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::{Event, ServerSession, State};
 use crate::amf::{Object, Value};
 use crate::command::Command;
 use crate::error::RtmpError;
-use crate::server::request::{Client, PublishRequest};
+use crate::server::request::{CAPS_EX_RECONNECT, Client, PublishRequest};
 use crate::status::{Rejection, StatusCode, info, on_status};
 
 /// Some encoders ask for the version before they use anything newer than AMF0.
@@ -40,11 +40,15 @@ impl ServerSession {
         if !self.config.apps.iter().any(|app| app == client.app()) {
             return self.refuse_connection(command);
         }
+        let mut server = Object::default().with("fmsVer", SERVER_VERSION).with("capabilities", CAPABILITIES);
+        if client.is_enhanced() {
+            // Clients that know it follow a request to connect again only where the server has announced that.
+            server = server.with("capsEx", f64::from(CAPS_EX_RECONNECT));
+        }
         self.state = State::Connected(client);
         self.outbox.window(self.config.window)?;
         self.outbox.peer_bandwidth(self.config.window)?;
         self.outbox.set_chunk_size(self.config.chunk_size)?;
-        let server = Object::default().with("fmsVer", SERVER_VERSION).with("capabilities", CAPABILITIES);
         let status = info("status", "NetConnection.Connect.Success", "connected").with("objectEncoding", 0.0);
         self.outbox.command(0, "_result", command.transaction, [server.into(), status.into()])
     }

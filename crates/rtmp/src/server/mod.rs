@@ -11,6 +11,7 @@ use std::mem;
 
 use bytes::{Bytes, BytesMut};
 
+pub(crate) use request::CAPS_EX_RECONNECT;
 pub use request::{PublishRequest, PublishType};
 
 use crate::amf;
@@ -23,7 +24,7 @@ use crate::handshake::{Handshake, Outcome};
 use crate::message::{Message, kind};
 use crate::metadata::Metadata;
 use crate::outbox::Outbox;
-use crate::status::{Rejection, on_status};
+use crate::status::{RECONNECT_REQUEST, Rejection, on_status};
 use request::Client;
 
 /// What a publisher did.
@@ -148,6 +149,21 @@ impl ServerSession {
             State::Handshake(_) | State::Greeted | State::Connected(_) | State::Closing => 0,
         };
         self.refuse(stream, rejection)
+    }
+
+    /// Asks the publisher to connect again by the same URL, where it said that it can. It goes on sending until it does
+    /// (Enhanced RTMP v2, § "Reconnect Request"). Gives whether it was asked.
+    ///
+    /// # Errors
+    /// When the message can't be written.
+    pub fn request_reconnect(&mut self, description: &str) -> Result<bool, RtmpError> {
+        let State::Publishing { client, .. } = &self.state else { return Ok(false) };
+        if !client.can_reconnect() {
+            return Ok(false);
+        }
+        // It concerns the connection, and so it goes on message stream 0.
+        self.outbox.command(0, "onStatus", 0.0, on_status("status", RECONNECT_REQUEST, description))?;
+        Ok(true)
     }
 
     /// Always by `onStatus`: OBS waits for ever on an `_error` (it never asks for an answer to `publish`).

@@ -8,6 +8,10 @@ use headwater_media::ids::NameError;
 use crate::amf::Object;
 use crate::command::Command;
 
+/// `CapsExMask.Reconnect`: the client follows a request to connect again (Enhanced RTMP v2, § "Enhancing NetConnection
+/// connect Command").
+pub(crate) const CAPS_EX_RECONNECT: u32 = 0x01;
+
 /// No URL or encoder name that anybody means to send is longer.
 const TEXT_LIMIT: usize = 2_048;
 /// Restream targets and their options; one each is usual.
@@ -59,6 +63,11 @@ impl PublishRequest {
         })
     }
 
+    /// Whether the encoder follows [`ServerSession::request_reconnect`](super::ServerSession::request_reconnect).
+    pub fn can_reconnect(&self) -> bool {
+        can_reconnect(self.caps_ex)
+    }
+
     pub(super) fn message_stream(&self) -> u32 {
         self.message_stream
     }
@@ -104,9 +113,18 @@ impl Client {
             app: text("app").unwrap_or_default(),
             tc_url: text("tcUrl").unwrap_or_default(),
             encoder: text("flashVer"),
-            caps_ex: object.number("capsEx").map(|caps| caps as u32),
+            caps_ex: object.number("capsEx").and_then(flags),
             expects_fc_publish: false,
         }
+    }
+
+    /// Whether it knows Enhanced RTMP v2.
+    pub(super) fn is_enhanced(&self) -> bool {
+        self.caps_ex.is_some()
+    }
+
+    pub(super) fn can_reconnect(&self) -> bool {
+        can_reconnect(self.caps_ex)
     }
 
     /// The application's name, without the query and the slashes that come with some encoders' URLs.
@@ -120,6 +138,16 @@ impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").field("encoder", &self.encoder).finish_non_exhaustive()
     }
+}
+
+fn can_reconnect(caps_ex: Option<u32>) -> bool {
+    caps_ex.is_some_and(|caps| caps & CAPS_EX_RECONNECT != 0)
+}
+
+/// A bit mask that came as a number; none where it can't be one. (A cast would make every flag of infinity.)
+fn flags(number: f64) -> Option<u32> {
+    let is_mask = (0.0..=f64::from(u32::MAX)).contains(&number) && number.fract() == 0.0;
+    is_mask.then_some(number as u32)
 }
 
 fn parameters(query: &str) -> Vec<(String, String)> {
@@ -151,6 +179,15 @@ fn hex(digits: &[u8; 2]) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn capabilities_are_whole_numbers() {
+        let wrong = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1.0, 0.5, 1e10];
+        assert!(wrong.into_iter().all(|number| flags(number).is_none()));
+        assert_eq!([flags(0.0), flags(-0.0), flags(15.0)], [Some(0), Some(0), Some(15)]);
+        assert_eq!(flags(f64::from(u32::MAX)), Some(u32::MAX));
+        assert_eq!([None, Some(0), Some(6), Some(7)].map(can_reconnect), [false, false, false, true]);
+    }
 
     #[test]
     fn restream_targets_are_decoded() {

@@ -8,6 +8,7 @@ use crate::testing::{command, message, wire};
 
 mod hostile;
 mod publishing;
+mod reconnect;
 
 /// C0, C1 and C2 of the plain handshake.
 fn hello() -> Vec<u8> {
