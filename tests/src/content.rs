@@ -47,6 +47,16 @@ pub fn write(directory: &Path, name: &str, segments: &[&ShownSegment]) -> Result
     Ok(path)
 }
 
+/// The numbers of the pictures of each timeline, as they are shown.
+pub async fn numbers(directory: &Path, name: &str, rendition: &ShownRendition) -> Result<Vec<Vec<u32>>> {
+    let mut all = Vec::new();
+    for (index, timeline) in timelines(rendition).iter().enumerate() {
+        let file = write(directory, &format!("{name}-{index}"), timeline)?;
+        all.push(pictures(&file).await?.iter().map(|picture| picture.number).collect());
+    }
+    Ok(all)
+}
+
 /// Decodes every picture; an error or a warning of the decoder is a failure.
 pub async fn pictures(file: &Path) -> Result<Vec<Picture>> {
     let file = file.to_string_lossy();

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::process::{self, Process};
 
@@ -99,10 +99,26 @@ impl Source {
 
 /// ffmpeg, sending a file at its own pace.
 pub fn ffmpeg(directory: &Path, file: &Path, url: &str) -> Result<Process> {
-    let file = file.to_string_lossy();
-    let arguments =
-        ["-hide_banner", "-loglevel", "warning", "-re", "-i", &file, "-c", "copy", "-f", "flv", url];
-    Process::start(directory, "ffmpeg", Path::new("ffmpeg"), arguments, &[])
+    ffmpeg_named(directory, "ffmpeg", file, url)
+}
+
+/// One of several. It keeps `<directory>/<name>.progress`, see [`sent`].
+pub fn ffmpeg_named(directory: &Path, name: &str, file: &Path, url: &str) -> Result<Process> {
+    let (file, progress) = (file.to_string_lossy(), progress(directory, name));
+    let told = ["-hide_banner", "-loglevel", "warning", "-stats_period", "0.1", "-progress", &progress];
+    let sent = ["-re", "-i", &file, "-c", "copy", "-f", "flv", url];
+    Process::start(directory, name, Path::new("ffmpeg"), told.into_iter().chain(sent), &[])
+}
+
+/// How many pictures an ffmpeg had sent when it last told, which it does ten times a second.
+pub fn sent(directory: &Path, name: &str) -> Result<usize> {
+    let told = std::fs::read_to_string(progress(directory, name))?;
+    let frames = told.lines().filter_map(|line| line.strip_prefix("frame="));
+    Ok(frames.last().context("the encoder has told nothing yet")?.trim().parse()?)
+}
+
+fn progress(directory: &Path, name: &str) -> String {
+    directory.join(format!("{name}.progress")).to_string_lossy().into_owned()
 }
 
 /// GStreamer's `rtmp2sink`, sending a file with video and audio at its own pace.

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use headwater_registry::testing::RedisServer;
+use headwater_registry::{LEASE_TTL, Registry};
 use tempfile::TempDir;
 
 use crate::http;
@@ -21,6 +23,7 @@ const STOP: Duration = Duration::from_secs(30);
 
 /// What a stack is made of.
 pub struct Plan {
+    proxies: usize,
     servers: usize,
     origins: usize,
     environment: BTreeMap<String, String>,
@@ -29,7 +32,7 @@ pub struct Plan {
 impl Default for Plan {
     /// A proxy, a server and an origin, with a small ladder, which two cores encode twice over in a debug build.
     fn default() -> Self {
-        let plan = Self { servers: 1, origins: 1, environment: BTreeMap::new() };
+        let plan = Self { proxies: 1, servers: 1, origins: 1, environment: BTreeMap::new() };
         plan.set("LADDER_RUNGS", "640x360@800k,480x270@500k,320x180@300k")
             .set("LADDER_PRESET", "ultrafast")
             .set("SERVER_RECONNECT_WINDOW", "2s")
@@ -38,6 +41,16 @@ impl Default for Plan {
 }
 
 impl Plan {
+    /// As the default, with two rungs so small that two cores encode three broadcasts of them twice over.
+    pub fn tiny() -> Self {
+        Self::default().set("LADDER_RUNGS", "320x180@300k,160x90@150k")
+    }
+
+    pub fn proxies(mut self, proxies: usize) -> Self {
+        self.proxies = proxies;
+        self
+    }
+
     pub fn servers(mut self, servers: usize) -> Self {
         self.servers = servers;
         self
@@ -58,22 +71,24 @@ impl Plan {
         let directory = tempfile::tempdir()?;
         let redis = RedisServer::start();
         let mut stack = Stack {
-            rtmp_port: free_port()?,
-            proxy: None,
+            proxies: Vec::new(),
             servers: Vec::new(),
             origins: Vec::new(),
+            servers_started: 0,
             environment: self.environment,
             redis,
             directory,
         };
         stack.environment.insert("HEADWATER_REGISTRY_URL".into(), stack.redis.url_text());
-        for number in 0..self.servers {
-            stack.start_server(number)?;
+        for _ in 0..self.servers {
+            stack.start_server()?;
         }
         for number in 0..self.origins {
             stack.start_origin(number)?;
         }
-        stack.start_proxy()?;
+        for number in 0..self.proxies {
+            stack.start_proxy(number)?;
+        }
         stack.ready().await?;
         Ok(stack)
     }
@@ -94,6 +109,11 @@ impl Service {
         wait::until("a service to be ready", READY, ready).await.with_context(|| self.process.output())
     }
 
+    /// Host and port of where it serves.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
     pub async fn metrics(&self) -> Result<String> {
         let answer = http::get(&format!("http://127.0.0.1:{}/metrics", self.metrics_port)).await?;
         Ok(answer.text().into())
@@ -110,10 +130,10 @@ impl Service {
 
 pub struct Stack {
     pub redis: RedisServer,
+    pub proxies: Vec<Service>,
     pub servers: Vec<Service>,
     pub origins: Vec<Service>,
-    proxy: Option<Service>,
-    rtmp_port: u16,
+    servers_started: usize,
     environment: BTreeMap<String, String>,
     /// Where logs and media of the test go. Last, so that it outlives the processes.
     pub directory: TempDir,
@@ -124,8 +144,18 @@ impl Stack {
         self.directory.path()
     }
 
+    /// Where to publish on the first proxy.
     pub fn publish_url(&self, key: &str) -> String {
-        format!("rtmp://127.0.0.1:{}/live/{key}", self.rtmp_port)
+        self.publish_url_at(0, key)
+    }
+
+    pub fn publish_url_at(&self, proxy: usize, key: &str) -> String {
+        format!("rtmp://127.0.0.1:{}/live/{key}", self.proxies[proxy].port)
+    }
+
+    /// What the services share, as they see it.
+    pub fn registry(&self) -> Result<Arc<dyn Registry>> {
+        Ok(headwater_registry::open(Some(&self.redis.url_text()), "headwater", LEASE_TTL)?)
     }
 
     /// `http://host:port` of an origin.
@@ -133,24 +163,34 @@ impl Stack {
         format!("http://127.0.0.1:{}", self.origins[number].port)
     }
 
+    /// The first proxy.
     pub fn proxy(&mut self) -> &mut Service {
-        self.proxy.as_mut().expect("every stack has a proxy")
+        &mut self.proxies[0]
     }
 
-    fn start_proxy(&mut self) -> Result<()> {
-        let listen = ("HEADWATER_PROXY_RTMP_LISTEN", self.rtmp_port);
-        self.proxy = Some(self.service("proxy", 0, "PROXY", listen)?);
+    /// Takes the server that is reached at this address out of the stack.
+    pub fn take_server(&mut self, address: &str) -> Result<Service> {
+        let number = self.servers.iter().position(|server| server.address() == address);
+        let number = number.with_context(|| format!("no server of the stack is at {address}"))?;
+        Ok(self.servers.remove(number))
+    }
+
+    fn start_proxy(&mut self, number: usize) -> Result<()> {
+        let listen = ("HEADWATER_PROXY_RTMP_LISTEN", free_port()?);
+        let service = self.service("proxy", number, "PROXY", listen)?;
+        self.proxies.push(service);
         Ok(())
     }
 
     /// One more server, for tests in which one comes later.
     pub async fn add_server(&mut self) -> Result<()> {
-        self.start_server(self.servers.len() + 10)?;
+        self.start_server()?;
         self.servers.last().expect("it was just started").ready().await
     }
 
-    fn start_server(&mut self, number: usize) -> Result<()> {
-        let port = free_port()?;
+    fn start_server(&mut self) -> Result<()> {
+        let (number, port) = (self.servers_started, free_port()?);
+        self.servers_started += 1;
         self.environment.insert("HEADWATER_SERVER_ADVERTISE".into(), format!("127.0.0.1:{port}"));
         let service = self.service("server", number, "SERVER", ("HEADWATER_SERVER_GRPC_LISTEN", port))?;
         self.servers.push(service);
@@ -184,7 +224,7 @@ impl Stack {
     }
 
     async fn ready(&self) -> Result<()> {
-        for service in self.servers.iter().chain(&self.origins).chain(&self.proxy) {
+        for service in self.servers.iter().chain(&self.origins).chain(&self.proxies) {
             service.ready().await?;
         }
         Ok(())

@@ -19,7 +19,7 @@ const MAY_KNOW: [(&str, &[&str]); 13] = [
     ("server", &["media", "hls", "wire", "registry", "platform", "runtime", "transcode"]),
     ("origin", &["media", "hls", "wire", "registry", "platform", "runtime"]),
     ("headwater", &["rtmp", "registry", "runtime", "transcode", "proxy", "server", "origin"]),
-    ("tests", &["registry"]),
+    ("tests", &["registry", "wire"]),
 ];
 
 /// Dependencies that live in one crate only.

@@ -9,13 +9,13 @@ use tokio::task::JoinSet;
 
 use super::playlist::{Media, Multivariant, Segment};
 use super::rules;
-use crate::http;
+use crate::http::{self, Answer};
 use crate::wait;
 
-/// A player on one origin.
+/// A player on one origin, or on several that a load balancer sends it to.
 pub struct Player {
-    /// `http://host:port/stream`, without a slash at the end.
-    base: String,
+    /// `http://host:port/stream`, without a slash at the end. The first one that answers is used.
+    bases: Vec<String>,
 }
 
 /// Everything that a viewer was shown.
@@ -31,6 +31,8 @@ pub struct ShownRendition {
     pub segments: BTreeMap<u64, ShownSegment>,
     /// The last playlist.
     pub playlist: Media,
+    /// How often it had to go on at another origin.
+    pub moves: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -43,12 +45,17 @@ pub struct ShownSegment {
 
 impl Player {
     pub fn new(origin: &str, stream: &str) -> Self {
-        Self { base: format!("{origin}/{stream}") }
+        Self { bases: vec![format!("{origin}/{stream}")] }
+    }
+
+    /// A player that goes on at the next of these origins when one does not answer, as behind a load balancer.
+    pub fn balanced(origins: &[String], stream: &str) -> Self {
+        Self { bases: origins.iter().map(|origin| format!("{origin}/{stream}")).collect() }
     }
 
     /// Waits until the stream is live and gives its multivariant playlist.
     pub async fn wait_live(&self, limit: Duration) -> Result<Multivariant> {
-        let url = format!("{}/live.m3u8", self.base);
+        let url = format!("{}/live.m3u8", self.bases[0]);
         wait::until(&format!("{url} to be live"), limit, || async {
             let answer = http::get(&url).await.ok()?;
             (answer.status == 200).then(|| Multivariant::parse(answer.text()))
@@ -58,7 +65,7 @@ impl Player {
 
     /// Waits until a rendition's playlist lists so many whole segments.
     pub async fn wait_segments(&self, rendition: &str, count: usize, limit: Duration) -> Result<()> {
-        let url = format!("{}/{rendition}/index.m3u8", self.base);
+        let url = format!("{}/{rendition}/index.m3u8", self.bases[0]);
         wait::until(&format!("{count} segments in {url}"), limit, || async {
             let answer = http::get(&url).await.ok().filter(|answer| answer.status == 200)?;
             let media = Media::parse(answer.text()).ok()?;
@@ -70,13 +77,14 @@ impl Player {
     /// Plays every rendition from the first segment in the playlist to `EXT-X-ENDLIST`.
     pub async fn watch(&self) -> Result<Shown> {
         self.wait_live(Duration::from_secs(20)).await?;
-        let first = http::get(&format!("{}/live.m3u8", self.base)).await?;
+        let mut route = Route { bases: self.bases.clone(), moves: 0 };
         let mut tasks = JoinSet::new();
-        for uri in Multivariant::parse(first.text())?.playlists() {
-            let (name, _) = uri.split_once('/').with_context(|| format!("{uri} has no rendition"))?;
-            let (name, url) = (name.to_owned(), format!("{}/{}", self.base, uri));
+        for uri in route.multivariant().await?.playlists() {
+            let (name, playlist) = uri.split_once('/').with_context(|| format!("{uri} has no rendition"))?;
+            let (name, playlist) = (name.to_owned(), playlist.to_owned());
+            let following = Following { route: route.below(&name), ..Default::default() };
             tasks.spawn(async move {
-                let shown = follow(&url).await.with_context(|| format!("rendition {name}"))?;
+                let shown = following.follow(&playlist).await.with_context(|| format!("rendition {name}"))?;
                 anyhow::Ok((name, shown))
             });
         }
@@ -84,40 +92,41 @@ impl Player {
         while let Some(done) = tasks.join_next().await {
             renditions.extend([done??]);
         }
-        let last = http::get(&format!("{}/live.m3u8", self.base)).await?;
-        Ok(Shown { multivariant: Multivariant::parse(last.text())?, renditions })
-    }
-}
-
-async fn follow(url: &str) -> Result<ShownRendition> {
-    let mut rendition =
-        Following { base: url.rsplit_once('/').context("a URL")?.0.into(), ..Default::default() };
-    let mut url_now = url.to_owned();
-    loop {
-        let answer = http::get(&url_now).await?.ok(&url_now)?;
-        let media = Media::parse(answer.text()).with_context(|| answer.text().to_owned())?;
-        rendition.take(&media).await.with_context(|| answer.text().to_owned())?;
-        if media.ended {
-            return Ok(ShownRendition { segments: rendition.segments, playlist: media });
-        }
-        let (sequence, part) = media.next();
-        url_now = format!("{url}?_HLS_msn={sequence}&_HLS_part={part}");
-        rendition.last = Some(media);
+        Ok(Shown { multivariant: route.multivariant().await?, renditions })
     }
 }
 
 #[derive(Default)]
 struct Following {
-    base: String,
+    route: Route,
     last: Option<Media>,
     inits: BTreeMap<String, Bytes>,
     parts: BTreeMap<(u64, usize), Bytes>,
     segments: BTreeMap<u64, ShownSegment>,
+    /// How many of the route's moves were looked into.
+    compared: usize,
 }
 
 impl Following {
+    async fn follow(mut self, playlist: &str) -> Result<ShownRendition> {
+        let mut uri = playlist.to_owned();
+        loop {
+            let answer = self.route.get(&uri).await?.ok(&uri)?;
+            let media = Media::parse(answer.text()).with_context(|| answer.text().to_owned())?;
+            self.take(&media).await.with_context(|| answer.text().to_owned())?;
+            if media.ended {
+                let (segments, moves) = (self.segments, self.route.moves);
+                return Ok(ShownRendition { segments, playlist: media, moves });
+            }
+            let (sequence, part) = media.next();
+            uri = format!("{playlist}?_HLS_msn={sequence}&_HLS_part={part}");
+            self.last = Some(media);
+        }
+    }
+
     async fn take(&mut self, media: &Media) -> Result<()> {
         rules::check(media)?;
+        self.compare().await?;
         if let Some(last) = &self.last {
             rules::check_update(last, media)?;
             ensure!(
@@ -181,13 +190,64 @@ impl Following {
         Ok(())
     }
 
+    /// After a move: what the last origin has advertised is there, too, and has the same bytes.
+    async fn compare(&mut self) -> Result<()> {
+        if self.compared == self.route.moves {
+            return Ok(());
+        }
+        self.compared = self.route.moves;
+        for segment in self.last.as_ref().map_or_else(Vec::new, |last| last.segments.clone()) {
+            ensure!(self.fetch(&segment.map).await? == self.inits[&segment.map], "{} differs", segment.map);
+            for (index, part) in segment.parts.iter().enumerate() {
+                let same = self.fetch(&part.uri).await? == self.parts[&(segment.sequence, index)];
+                ensure!(same, "{} differs between the origins", part.uri);
+            }
+            if let Some(uri) = &segment.uri {
+                let same = self.fetch(uri).await? == self.segments[&segment.sequence].bytes;
+                ensure!(same, "{uri} differs between the origins");
+            }
+        }
+        Ok(())
+    }
+
     /// Everything that a playlist names is there.
-    async fn fetch(&self, uri: &str) -> Result<Bytes> {
-        let url = format!("{}/{uri}", self.base);
-        let answer = http::get(&url).await?;
+    async fn fetch(&mut self, uri: &str) -> Result<Bytes> {
+        let answer = self.route.get(uri).await?;
         if answer.status != 200 {
-            bail!("{url} was advertised and answers {}: {}", answer.status, answer.text());
+            bail!("{uri} was advertised and answers {}: {}", answer.status, answer.text());
         }
         Ok(answer.body)
+    }
+}
+
+/// Where something is fetched: the origin that is used, and those after it.
+#[derive(Clone, Default)]
+struct Route {
+    bases: Vec<String>,
+    moves: usize,
+}
+
+impl Route {
+    fn below(&self, directory: &str) -> Self {
+        let bases = self.bases.iter().map(|base| format!("{base}/{directory}")).collect();
+        Self { bases, moves: self.moves }
+    }
+
+    /// An answer, whichever it is: an origin that does not answer is left for the next one.
+    async fn get(&mut self, uri: &str) -> Result<Answer> {
+        loop {
+            match http::get(&format!("{}/{uri}", self.bases[0])).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) if self.bases.len() == 1 => return Err(error),
+                Err(_) => {
+                    self.bases.remove(0);
+                    self.moves += 1;
+                }
+            }
+        }
+    }
+
+    async fn multivariant(&mut self) -> Result<Multivariant> {
+        Multivariant::parse(self.get("live.m3u8").await?.ok("live.m3u8")?.text())
     }
 }
