@@ -7,6 +7,7 @@
 //! What viewers were given keeps its bytes: when a stream moves to another server, its window goes on, and a server
 //! with a lower epoch than one that was heard is refused.
 
+mod core;
 mod http;
 mod metrics;
 mod mirror;
@@ -16,26 +17,17 @@ mod viewers;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use headwater_registry::Registry;
 use headwater_runtime::config::Config;
 use headwater_runtime::listener::{BindError, Limits, Listener};
 use headwater_runtime::process::Process;
 use headwater_runtime::readiness::Readiness;
-use tokio_util::sync::{CancellationToken, DropGuard};
-use tokio_util::task::TaskTracker;
+use headwater_wire::Channels;
+use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::http::Service;
-use crate::metrics::Metrics;
-use crate::mirror::{Mirrors, Settings};
-use crate::upstream::Upstream;
-
-/// How long, beyond the lease of its owner, a stream that was on air is shown though nobody can be found who has it.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How often viewers are counted.
-const COUNT_INTERVAL: Duration = Duration::from_secs(5);
+pub use crate::core::Core;
 
 #[derive(Debug, thiserror::Error)]
 pub enum OriginError {
@@ -57,10 +49,7 @@ pub async fn run(process: Process, registry: Arc<dyn Registry>) -> Result<(), Or
 /// An origin that listens.
 pub struct Origin {
     listener: Listener,
-    service: Arc<Service>,
-    tasks: TaskTracker,
-    /// Ends the tasks; also when an origin is dropped in the middle of something.
-    stop: DropGuard,
+    core: Core,
 }
 
 impl Origin {
@@ -76,15 +65,8 @@ impl Origin {
     ) -> Result<Self, BindError> {
         let limits = Limits::total(config.origin.max_connections);
         let listener = Listener::bind(config.origin.http_listen, "origin.http_listen", limits).await?;
-        let (tasks, stop, metrics) = (TaskTracker::new(), CancellationToken::new(), Arc::new(Metrics::new()));
-        let upstream =
-            Arc::new(Upstream::new(registry, readiness.latch("origin: registry"), metrics.clone()));
-        let settings =
-            Settings { linger: config.origin.mirror_linger, patience: config.registry.lease + PATIENCE };
-        let mirrors = Mirrors::start(upstream, settings, metrics.clone(), tasks.clone(), stop.clone());
-        let service = Arc::new(Service { mirrors, viewers: Default::default(), metrics });
-        tasks.spawn(stop.clone().run_until_cancelled_owned(count_viewers(service.clone())));
-        Ok(Self { listener, service, tasks, stop: stop.drop_guard() })
+        let core = Core::start(config, registry, Channels::default(), readiness);
+        Ok(Self { listener, core })
     }
 
     /// The address that is really listened on.
@@ -99,18 +81,8 @@ impl Origin {
     /// When the listener is broken.
     pub async fn serve(self, drain: CancellationToken) -> io::Result<()> {
         info!(address = %self.address(), "the origin listens");
-        let served = http::serve(self.service, self.listener, drain).await;
-        drop(self.stop);
-        self.tasks.close();
-        self.tasks.wait().await;
+        let served = http::serve(self.core.service.clone(), self.listener, drain).await;
+        self.core.stop().await;
         served
-    }
-}
-
-async fn count_viewers(service: Arc<Service>) {
-    let mut interval = tokio::time::interval(COUNT_INTERVAL);
-    loop {
-        interval.tick().await;
-        service.metrics.viewers.set(service.viewers.count() as f64);
     }
 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use headwater_media::{ReplayLimits, StreamId};
 use headwater_rtmp::{Event, PublishRequest, Rejection, ServerConfig, ServerSession};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -15,7 +14,7 @@ use tracing::field::{Empty, display};
 use uuid::Uuid;
 
 use crate::inputs::Inputs;
-use crate::link::{Link, LinkError};
+use crate::link::{Link, LinkError, Socket};
 use crate::publisher::{Publisher, PublisherEnd};
 use crate::refusal;
 use crate::routing::{Found, Refusal, Router};
@@ -44,10 +43,7 @@ pub struct Edge {
     pub tasks: TaskTracker,
 }
 
-pub async fn serve(socket: TcpStream, edge: Arc<Edge>) {
-    if let Err(error) = socket.set_nodelay(true) {
-        tracing::debug!(%error, "TCP_NODELAY was refused");
-    }
+pub async fn serve(socket: Box<dyn Socket>, edge: Arc<Edge>) {
     let session = ServerSession::new(edge.rtmp.clone());
     let mut connection = Connection { link: Link::new(socket, session), edge };
     match connection.run().await {

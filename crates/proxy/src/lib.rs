@@ -14,4 +14,5 @@ mod routing;
 mod start;
 mod uplink;
 
-pub use start::{Proxy, ProxyError, run};
+pub use link::Socket;
+pub use start::{Front, Proxy, ProxyError, run};

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use headwater_rtmp::{Event, PublishRequest, Rejection, RtmpError, ServerSession};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
 /// Memory that is read into: a tenth of a second at 5 Mb/s, so that a busy connection costs few system calls.
@@ -31,14 +30,19 @@ pub enum LinkError {
     Rtmp(#[from] RtmpError),
 }
 
+/// What an encoder is connected by: TCP, unless the network is simulated.
+pub trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Socket for S {}
+
 pub struct Link {
-    socket: TcpStream,
+    socket: Box<dyn Socket>,
     session: ServerSession,
     buffer: BytesMut,
 }
 
 impl Link {
-    pub fn new(socket: TcpStream, session: ServerSession) -> Self {
+    pub fn new(socket: Box<dyn Socket>, session: ServerSession) -> Self {
         Self { socket, session, buffer: BytesMut::new() }
     }
 

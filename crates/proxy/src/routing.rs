@@ -69,8 +69,8 @@ struct Search<'a> {
 }
 
 impl Router {
-    pub fn new(registry: Arc<dyn Registry>) -> Self {
-        Self { registry, channels: Channels::default(), memory: Memory::default() }
+    pub fn new(registry: Arc<dyn Registry>, channels: Channels) -> Self {
+        Self { registry, channels, memory: Memory::default() }
     }
 
     /// Finds a server for the stream: its owner if there is one, else one with room.

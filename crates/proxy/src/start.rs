@@ -10,12 +10,14 @@ use headwater_rtmp::ServerConfig;
 use headwater_runtime::listener::{Accepted, BindError, Limits, Listener};
 use headwater_runtime::process::Process;
 use headwater_runtime::readiness::Latch;
+use headwater_wire::Channels;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::connection::{Edge, serve};
 use crate::counted::Counted;
 use crate::inputs::Inputs;
+use crate::link::Socket;
 use crate::routing::Router;
 
 #[derive(Debug, thiserror::Error)]
@@ -34,10 +36,26 @@ pub async fn run(process: Process, registry: Arc<dyn Registry>) -> Result<(), Pr
     Proxy::start(process, registry).await?.serve().await
 }
 
+/// What serves the encoders that have connected.
+#[derive(Clone)]
+pub struct Front(Arc<Edge>);
+
+impl Front {
+    /// `channels` lead to the servers.
+    pub fn new(process: &Process, registry: Arc<dyn Registry>, channels: Channels) -> Self {
+        Self(Arc::new(edge(process, registry, channels)))
+    }
+
+    /// Serves one encoder to its end.
+    pub async fn serve(self, socket: impl Socket + 'static) {
+        serve(Box::new(socket), self.0).await;
+    }
+}
+
 /// A proxy that listens.
 pub struct Proxy {
     listener: Listener,
-    edge: Arc<Edge>,
+    front: Front,
     process: Process,
 }
 
@@ -49,10 +67,10 @@ impl Proxy {
         let limits = Limits::new(config.max_connections, config.max_connections_per_address);
         let listener = Listener::bind(config.rtmp_listen, "proxy.rtmp_listen", limits).await?;
         tracing::info!(listen = %listener.local_addr(), inputs = process.config.inputs.len(), "proxy starts");
-        let edge = Arc::new(edge(&process, registry.clone()));
+        let front = Front::new(&process, registry.clone(), Channels::default());
         let latch = process.readiness.latch("registry");
         process.tasks.spawn(wait_for(registry, latch, process.drain.clone()));
-        Ok(Self { listener, edge, process })
+        Ok(Self { listener, front, process })
     }
 
     /// Where encoders connect.
@@ -67,7 +85,10 @@ impl Proxy {
     pub async fn serve(mut self) -> Result<(), ProxyError> {
         while let Some(accepted) = self.process.drain.run_until_cancelled(self.listener.accept()).await {
             let Accepted { stream, peer, guard } = accepted?;
-            let connection = serve(stream, self.edge.clone());
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "TCP_NODELAY was refused");
+            }
+            let connection = self.front.clone().serve(stream);
             let counted = async move {
                 let _counted = (Counted::new("headwater_proxy_connections"), guard);
                 connection.await;
@@ -78,14 +99,14 @@ impl Proxy {
     }
 }
 
-fn edge(process: &Process, registry: Arc<dyn Registry>) -> Edge {
+fn edge(process: &Process, registry: Arc<dyn Registry>, channels: Channels) -> Edge {
     let config = &process.config;
     let proxy = &config.proxy;
     let apps = proxy.apps.iter().map(|app| app.as_str().to_owned()).collect();
     let inputs = config.inputs.iter().map(|input| (input.stream.clone(), input.key.clone()));
     Edge {
         inputs: Inputs::new(inputs),
-        router: Router::new(registry),
+        router: Router::new(registry, channels),
         rtmp: ServerConfig { apps, ..ServerConfig::default() },
         replay: ReplayLimits {
             bytes: usize::try_from(proxy.replay_memory.0).unwrap_or(usize::MAX),

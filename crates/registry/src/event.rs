@@ -32,6 +32,12 @@ pub struct Watch {
     events: broadcast::Receiver<RegistryEvent>,
 }
 
+impl From<broadcast::Receiver<RegistryEvent>> for Watch {
+    fn from(events: broadcast::Receiver<RegistryEvent>) -> Self {
+        Self { events }
+    }
+}
+
 impl Watch {
     pub(crate) fn new(events: &EventSender) -> Self {
         Self { events: events.subscribe() }

@@ -43,6 +43,13 @@ impl MemoryRegistry {
         Self { state: Arc::default(), events: event_channel(), ttls }
     }
 
+    /// One that has lost everything, and gives out epochs above this one; Redis does so by its clock.
+    pub fn above(ttls: Ttls, epoch: Epoch) -> Self {
+        let registry = Self::new(ttls);
+        registry.state().highest = epoch;
+        registry
+    }
+
     /// The same registry with other lifetimes.
     #[must_use]
     pub fn with_ttls(&self, ttls: Ttls) -> Self {

@@ -8,8 +8,9 @@ mod heartbeat;
 mod start;
 mod worker;
 
-pub use start::{ServerError, run};
-pub use worker::WorkerCommand;
+pub use broadcast::Home;
+pub use start::{ServerError, run, run_at};
+pub use worker::{Worker, WorkerCommand, Workers};
 
 use headwater_wire::v1::{Failure, failure::Code};
 

@@ -1,5 +1,6 @@
 //! A server from its start to its end.
 
+use std::io;
 use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -15,15 +16,16 @@ use headwater_wire::frames::MESSAGE_LIMIT;
 use headwater_wire::v1::control_server::ControlServer;
 use headwater_wire::v1::delivery_server::DeliveryServer;
 use headwater_wire::v1::ingest_server::IngestServer;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
-use tonic::transport::server::Router;
+use tonic::transport::server::{Connected, Router};
 use uuid::Uuid;
 
 use crate::admission::Admission;
 use crate::broadcast::{Broadcasts, Home, Settings};
 use crate::grpc::{ControlService, DeliveryService, IngestService};
 use crate::heartbeat::Heartbeat;
-use crate::worker::WorkerCommand;
+use crate::worker::{WorkerCommand, Workers};
 
 /// Peers ping every second; this is for those that don't.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
@@ -60,14 +62,38 @@ pub async fn run(
     let listener = Listener::bind(config.server.grpc_listen, "server.grpc_listen", limits).await?;
     let home = home(config, listener.local_addr()).await?;
     tracing::info!(listen = %listener.local_addr(), advertised = home.address, id = %home.server, "server starts");
-    let (settings, admission) = (settings(config, worker), admission(config));
+    run_at(home, process, registry, Arc::new(worker), incoming(listener)).await
+}
+
+/// Runs a server that is reached at `home` until the process is told to stop and every broadcast has come to its end:
+/// `incoming` are the connections to it.
+///
+/// # Errors
+/// When its listener breaks.
+pub async fn run_at<C>(
+    home: Home,
+    process: Process,
+    registry: Arc<dyn Registry>,
+    workers: Arc<dyn Workers>,
+    incoming: impl stream::Stream<Item = io::Result<C>>,
+) -> Result<(), ServerError>
+where
+    C: AsyncRead
+        + AsyncWrite
+        + Connected<ConnectInfo: Clone + Send + Sync + 'static>
+        + Unpin
+        + Send
+        + 'static,
+{
+    let config = &process.config;
+    let (settings, admission) = (settings(config, workers), admission(config));
     let stop = process.drain.clone();
     let broadcasts = Broadcasts::new(settings, admission, registry.clone(), home.clone(), stop.clone());
     let heartbeat = Heartbeat { registry, home, broadcasts: broadcasts.clone() };
     // The listener outlives the drain: the last viewers get the last seconds.
     let closed = CancellationToken::new();
-    let served = services(&broadcasts)
-        .serve_with_incoming_shutdown(incoming(listener), closed.clone().cancelled_owned());
+    let served =
+        services(&broadcasts).serve_with_incoming_shutdown(incoming, closed.clone().cancelled_owned());
     let lived = async {
         heartbeat.beat_until(&stop, process.readiness.latch("registry")).await;
         broadcasts.finished().await;
@@ -99,7 +125,7 @@ fn short(id: Uuid) -> String {
     id.simple().to_string()[20..].to_owned()
 }
 
-fn settings(config: &Config, worker: WorkerCommand) -> Settings {
+fn settings(config: &Config, worker: Arc<dyn Workers>) -> Settings {
     let server = &config.server;
     Settings {
         segments: config.hls.segments(),

@@ -1,6 +1,8 @@
 //! The worker as a child process: started, spoken to, stopped, each within a bound.
 
+use std::fmt::Debug;
 use std::io;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -10,8 +12,9 @@ use futures::{SinkExt, StreamExt};
 use headwater_wire::frames::{self, MESSAGE_LIMIT};
 use headwater_wire::v1;
 use prost::Message;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, BufReader};
+use tokio::process::{Child, ChildStderr, Command};
+use tokio::task::AbortHandle;
 use tokio_util::codec::{FramedRead, FramedWrite, LengthDelimitedCodec};
 use tracing::Instrument;
 
@@ -29,15 +32,40 @@ impl WorkerCommand {
     }
 }
 
+/// Where workers come from: child processes, unless the network and the machines are simulated.
+pub trait Workers: Debug + Send + Sync + 'static {
+    fn start(&self) -> io::Result<Worker>;
+}
+
+impl Workers for WorkerCommand {
+    fn start(&self) -> io::Result<Worker> {
+        Worker::spawn(self)
+    }
+}
+
 /// A running worker. It is killed when this is dropped.
 pub struct Worker {
-    child: Child,
+    body: Body,
     pub input: WorkerInput,
     pub output: WorkerOutput,
 }
 
-pub struct WorkerInput(FramedWrite<ChildStdin, LengthDelimitedCodec>);
-pub struct WorkerOutput(FramedRead<ChildStdout, LengthDelimitedCodec>);
+enum Body {
+    Process(Child),
+    Task(Task),
+}
+
+/// A task that stands for a process; it is ended with its worker.
+struct Task(AbortHandle);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+pub struct WorkerInput(FramedWrite<Box<dyn AsyncWrite + Send + Unpin>, LengthDelimitedCodec>);
+pub struct WorkerOutput(FramedRead<Box<dyn AsyncRead + Send + Unpin>, LengthDelimitedCodec>);
 
 impl Worker {
     pub fn spawn(command: &WorkerCommand) -> io::Result<Self> {
@@ -53,24 +81,48 @@ impl Worker {
         let stderr = child.stderr.take().expect(pipes);
         // Ends by itself with the pipe, which ends with the child.
         tokio::spawn(log_lines(stderr).in_current_span());
+        Ok(Self::new(Body::Process(child), Box::new(input), Box::new(output)))
+    }
+
+    /// A task of this process that speaks the worker's protocol on these pipes.
+    pub fn simulated(
+        task: AbortHandle,
+        input: Box<dyn AsyncWrite + Send + Unpin>,
+        output: Box<dyn AsyncRead + Send + Unpin>,
+    ) -> Self {
+        Self::new(Body::Task(Task(task)), input, output)
+    }
+
+    fn new(
+        body: Body,
+        input: Box<dyn AsyncWrite + Send + Unpin>,
+        output: Box<dyn AsyncRead + Send + Unpin>,
+    ) -> Self {
         let codec = || LengthDelimitedCodec::builder().max_frame_length(MESSAGE_LIMIT).new_codec();
-        Ok(Self {
-            child,
+        Self {
+            body,
             input: WorkerInput(FramedWrite::new(input, codec())),
             output: WorkerOutput(FramedRead::new(output, codec())),
-        })
+        }
     }
 
     /// Closes the worker's pipes and waits for its end; after `limit` it is killed.
-    pub async fn stop(mut self, limit: Duration) -> io::Result<ExitStatus> {
+    pub async fn stop(self, limit: Duration) -> io::Result<ExitStatus> {
         // What it still writes must not keep it: nobody reads that any more.
         drop((self.input, self.output));
-        if let Ok(status) = tokio::time::timeout(limit, self.child.wait()).await {
+        let mut child = match self.body {
+            Body::Process(child) => child,
+            Body::Task(task) => {
+                drop(task);
+                return Ok(ExitStatus::from_raw(0));
+            }
+        };
+        if let Ok(status) = tokio::time::timeout(limit, child.wait()).await {
             return status;
         }
         tracing::warn!(?limit, "the worker did not stop in time and is killed");
-        self.child.kill().await?;
-        self.child.wait().await
+        child.kill().await?;
+        child.wait().await
     }
 }
 

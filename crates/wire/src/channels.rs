@@ -1,6 +1,7 @@
 //! gRPC connections from one service to others.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,16 +20,39 @@ const CONNECTION_WINDOW: u32 = 16 << 20;
 const MOST_CHANNELS: usize = 1_024;
 
 /// One connection to each address, shared by all calls.
-#[derive(Debug, Default)]
-pub struct Channels(Mutex<HashMap<String, Channel>>);
+pub struct Channels {
+    channels: Mutex<HashMap<String, Channel>>,
+    connect: Connect,
+}
+
+/// Makes a channel of an endpoint; it connects when it is used.
+type Connect = Box<dyn Fn(Endpoint) -> Channel + Send + Sync>;
+
+impl Default for Channels {
+    /// By TCP.
+    fn default() -> Self {
+        Self::new(|endpoint| endpoint.connect_lazy())
+    }
+}
+
+impl fmt::Debug for Channels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channels").finish_non_exhaustive()
+    }
+}
 
 impl Channels {
+    /// On another network than TCP: a simulated one.
+    pub fn new(connect: impl Fn(Endpoint) -> Channel + Send + Sync + 'static) -> Self {
+        Self { channels: Mutex::default(), connect: Box::new(connect) }
+    }
+
     /// A channel to `address` (host and port). It connects when it is used, and again after it broke.
     ///
     /// # Errors
     /// When the address is none.
     pub fn to(&self, address: &str) -> Result<Channel, Error> {
-        let mut channels = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(channel) = channels.get(address) {
             return Ok(channel.clone());
         }
@@ -36,7 +60,7 @@ impl Channels {
             // Calls that are under way keep theirs.
             channels.clear();
         }
-        let channel = endpoint(address)?.connect_lazy();
+        let channel = (self.connect)(endpoint(address)?);
         channels.insert(address.into(), channel.clone());
         Ok(channel)
     }

@@ -27,7 +27,7 @@ use crate::metrics::Metrics;
 use crate::mirror::{Mirror, Mirrors};
 use crate::viewers::Viewers;
 use answer::{Answer, text};
-use body::Body;
+pub(crate) use body::Body;
 use problem::Problem;
 use route::{Resource, Route};
 
@@ -40,7 +40,7 @@ pub(crate) struct Service {
 
 impl Service {
     /// The response to a request from this address. A request's body is never read.
-    async fn respond<B>(&self, from: IpAddr, request: Request<B>) -> Response<Body> {
+    pub(crate) async fn respond<B>(&self, from: IpAddr, request: Request<B>) -> Response<Body> {
         let route = Route::parse(request.uri().path());
         let kind = route.as_ref().map_or("other", Route::kind);
         let answer = match *request.method() {

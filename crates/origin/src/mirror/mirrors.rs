@@ -164,7 +164,12 @@ mod tests {
     async fn a_stream_that_nobody_asks_for_is_forgotten() {
         let (metrics, readiness) = (Arc::new(Metrics::new()), Readiness::default());
         let registry = Arc::new(MemoryRegistry::new(Ttls::default()));
-        let upstream = Arc::new(Upstream::new(registry, readiness.latch("registry"), metrics.clone()));
+        let upstream = Arc::new(Upstream::new(
+            registry,
+            Default::default(),
+            readiness.latch("registry"),
+            metrics.clone(),
+        ));
         let settings = Settings { linger: Duration::ZERO, patience: Duration::from_secs(20) };
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let mirrors = Mirrors::start(upstream, settings, metrics, tasks, stop);

@@ -51,8 +51,13 @@ pub(crate) enum Located {
 }
 
 impl Upstream {
-    pub(crate) fn new(registry: Arc<dyn Registry>, registered: Latch, metrics: Arc<Metrics>) -> Self {
-        Self { registry, channels: Channels::default(), servers: Mutex::default(), registered, metrics }
+    pub(crate) fn new(
+        registry: Arc<dyn Registry>,
+        channels: Channels,
+        registered: Latch,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { registry, channels, servers: Mutex::default(), registered, metrics }
     }
 
     pub(crate) fn events(&self) -> Watch {

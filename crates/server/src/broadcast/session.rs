@@ -126,7 +126,10 @@ impl Session<'_> {
     }
 
     async fn start_worker(&self, from: &ResumePoint) -> Result<Worker, Failure> {
-        let mut worker = Worker::spawn(&self.settings.worker)
+        let mut worker = self
+            .settings
+            .worker
+            .start()
             .map_err(|error| worker_failed(&format!("it could not be started: {error}")))?;
         let start = Start {
             settings: Some(from.settings.into()),

@@ -18,7 +18,7 @@ use super::life::Life;
 use super::{Attachment, Feed, Place, Publisher};
 use crate::admission::{self, Admission};
 use crate::failure;
-use crate::worker::WorkerCommand;
+use crate::worker::Workers;
 
 /// What holds for every broadcast of this server.
 #[derive(Clone, Debug)]
@@ -26,7 +26,7 @@ pub struct Settings {
     pub segments: SegmentSettings,
     pub window_segments: u32,
     pub ladder: Ladder,
-    pub worker: WorkerCommand,
+    pub worker: Arc<dyn Workers>,
     /// How long a worker may take until it can be spoken to.
     pub worker_start_timeout: Duration,
     /// How long a worker may take media without giving any.

@@ -1,0 +1,87 @@
+//! An origin behind its listener.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use headwater_hls::LiveWindow;
+use headwater_media::StreamId;
+use headwater_registry::Registry;
+use headwater_runtime::config::Config;
+use headwater_runtime::readiness::Readiness;
+use headwater_wire::Channels;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+use crate::http::{Body, Service};
+use crate::metrics::Metrics;
+use crate::mirror::{Mirrors, Settings, View};
+use crate::upstream::Upstream;
+
+/// How long, beyond the lease of its owner, a stream that was on air is shown though nobody can be found who has it.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often viewers are counted.
+const COUNT_INTERVAL: Duration = Duration::from_secs(5);
+
+/// What follows streams and answers requests.
+pub struct Core {
+    pub(crate) service: Arc<Service>,
+    tasks: TaskTracker,
+    /// Ends the tasks; also when an origin is dropped in the middle of something.
+    stop: DropGuard,
+}
+
+impl Core {
+    /// Begins to learn what the registry knows; `channels` lead to the servers. Uses of `config`: its sections `origin`
+    /// and `registry`. Readiness waits for the registry's first answer.
+    pub fn start(
+        config: &Config,
+        registry: Arc<dyn Registry>,
+        channels: Channels,
+        readiness: &Readiness,
+    ) -> Self {
+        let (tasks, stop, metrics) = (TaskTracker::new(), CancellationToken::new(), Arc::new(Metrics::new()));
+        let latch = readiness.latch("origin: registry");
+        let upstream = Arc::new(Upstream::new(registry, channels, latch, metrics.clone()));
+        let settings =
+            Settings { linger: config.origin.mirror_linger, patience: config.registry.lease + PATIENCE };
+        let mirrors = Mirrors::start(upstream, settings, metrics.clone(), tasks.clone(), stop.clone());
+        let service = Arc::new(Service { mirrors, viewers: Default::default(), metrics });
+        tasks.spawn(stop.clone().run_until_cancelled_owned(count_viewers(service.clone())));
+        Self { service, tasks, stop: stop.drop_guard() }
+    }
+
+    /// Answers one request from this address. A request's body is never read.
+    pub async fn respond<B>(
+        &self,
+        from: IpAddr,
+        request: http::Request<B>,
+    ) -> http::Response<impl http_body::Body<Data = bytes::Bytes, Error = std::convert::Infallible> + use<B>>
+    {
+        let response: http::Response<Body> = self.service.respond(from, request).await;
+        response
+    }
+
+    /// Looks at what is shown of a stream, which counts as asking for it; none where nothing is.
+    pub fn look<T>(&self, stream: &StreamId, at: impl FnOnce(Option<&LiveWindow>) -> T) -> T {
+        match self.service.mirrors.get(stream) {
+            Some(mirror) => mirror.look(|view: &View| at(view.window())),
+            None => at(None),
+        }
+    }
+
+    /// Stops to follow streams.
+    pub async fn stop(self) {
+        drop(self.stop);
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+async fn count_viewers(service: Arc<Service>) {
+    let mut interval = tokio::time::interval(COUNT_INTERVAL);
+    loop {
+        interval.tick().await;
+        service.metrics.viewers.set(service.viewers.count() as f64);
+    }
+}
