@@ -7,5 +7,6 @@ pub mod http;
 pub mod player;
 pub mod process;
 pub mod publish;
+pub mod shows;
 pub mod stack;
 pub mod wait;

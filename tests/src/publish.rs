@@ -113,8 +113,8 @@ pub fn ffmpeg_named(directory: &Path, name: &str, file: &Path, url: &str) -> Res
 /// How many pictures an ffmpeg had sent when it last told, which it does ten times a second.
 pub fn sent(directory: &Path, name: &str) -> Result<usize> {
     let told = std::fs::read_to_string(progress(directory, name))?;
-    let frames = told.lines().filter_map(|line| line.strip_prefix("frame="));
-    Ok(frames.last().context("the encoder has told nothing yet")?.trim().parse()?)
+    let mut frames = told.lines().filter_map(|line| line.strip_prefix("frame="));
+    Ok(frames.next_back().context("the encoder has told nothing yet")?.trim().parse()?)
 }
 
 fn progress(directory: &Path, name: &str) -> String {
