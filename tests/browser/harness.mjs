@@ -15,7 +15,7 @@ const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/go
 let nextPort = 20_000 + (process.pid % 900) * 10;
 
 /** A port that nobody listens on. */
-async function freePort() {
+export async function freePort() {
   for (;;) {
     const port = nextPort++;
     const server = createServer().listen(port, '127.0.0.1');
@@ -75,7 +75,8 @@ export function publish(url, seconds) {
   return { stop: () => stopped(child) };
 }
 
-async function stopped(child) {
+/** SIGTERM, and waits for the end. */
+export async function stopped(child) {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const gone = once(child, 'exit');
   child.kill('SIGTERM');
