@@ -5,7 +5,6 @@ use std::str::FromStr;
 
 use uuid::Uuid;
 
-use crate::segmentation::SegmentSettings;
 use crate::time::UnixMillis;
 
 /// Why a name was refused.
@@ -137,14 +136,14 @@ impl BroadcastId {
         UnixMillis(seconds * 1_000 + u64::from(nanos) / 1_000_000)
     }
 
-    /// The first media sequence number of this broadcast: how many segments of this length fit between the Unix
-    /// epoch and the broadcast's start.
+    /// The first media sequence number of this broadcast: the seconds from the Unix epoch to its start.
     ///
-    /// It is chosen once, when the broadcast is made. A broadcast makes at most one segment per segment length, so
-    /// every broadcast of a stream starts above all numbers of the ones before it, even when nothing else remembers
-    /// them: no URL is ever used twice and no cache can mix two broadcasts up.
-    pub fn first_sequence(&self, settings: &SegmentSettings) -> MediaSequence {
-        MediaSequence(self.made_at().0 / u64::from(settings.segment_ms))
+    /// It is chosen once, when the broadcast is made. A broadcast makes less than one segment a second (segments last a
+    /// second at least, and a period's first one is followed by silence or by longer ones), so every broadcast of a
+    /// stream starts above all numbers of the ones before it, even when nothing else remembers them: no URL is ever used
+    /// twice and no cache can mix two broadcasts up.
+    pub fn first_sequence(&self) -> MediaSequence {
+        MediaSequence(self.made_at().0 / 1_000)
     }
 }
 
@@ -228,14 +227,9 @@ mod tests {
 
     #[test]
     fn a_later_broadcast_starts_above_everything_an_earlier_one_can_reach() {
-        let settings = SegmentSettings::default();
         let first = BroadcastId::new(UnixMillis(1_800_000_000_000), &[7; 10]);
         let second = BroadcastId::new(UnixMillis(1_800_000_060_000), &[9; 10]);
         assert_eq!(first.made_at(), UnixMillis(1_800_000_000_000));
-        let segments_of_a_minute = 30;
-        assert_eq!(
-            second.first_sequence(&settings).0,
-            first.first_sequence(&settings).0 + segments_of_a_minute
-        );
+        assert_eq!(second.first_sequence().0, first.first_sequence().0 + 60);
     }
 }

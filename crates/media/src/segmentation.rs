@@ -1,8 +1,9 @@
 //! Where segments and parts are cut: a function of source timestamps and settings, of nothing else.
 //!
-//! The grid of a period starts at its origin; segment `k` holds the frames presented in
-//! `[origin + k·segment, origin + (k+1)·segment)`. Whoever starts in the middle of a period (another server, after
-//! the first one died) needs only to know which sequence number one boundary has.
+//! The grid of a period starts at its origin. Its first cell is about one part long, as most players show nothing until
+//! a segment is whole; every other one has the nominal length. A segment holds the frames presented in its cell. Whoever
+//! starts in the middle of a period (another server, after the first one died) needs only to know which sequence number
+//! one boundary has.
 
 use crate::ids::{MediaSequence, PartIndex};
 use crate::time::{MediaTime, SourceTime};
@@ -33,6 +34,32 @@ impl SegmentSettings {
     /// rates (RFC 8216bis §4.4.4.9). The margin takes in audio frames of 21 ms and timestamps of whole milliseconds.
     pub fn part_target(&self) -> MediaTime {
         MediaTime::from_millis(u64::from(self.part_ms) * 105 / 100)
+    }
+
+    /// The cell of a period's grid that a time lies in, counted from the period's origin.
+    pub fn cell(&self, since_origin: MediaTime) -> u64 {
+        match since_origin.0.checked_sub(self.lead().0) {
+            None => 0,
+            Some(rest) => 1 + rest / self.segment().0,
+        }
+    }
+
+    /// Where a cell begins, counted from the period's origin.
+    pub fn cell_start(&self, cell: u64) -> MediaTime {
+        match cell.checked_sub(1) {
+            None => MediaTime::ZERO,
+            Some(whole) => self.lead() + MediaTime(whole * self.segment().0),
+        }
+    }
+
+    /// Length of a period's first cell: as many frames as fit into one part at the usual frame rates end within the last
+    /// twenty-fifth of its nominal length.
+    fn lead(&self) -> MediaTime {
+        MediaTime::from_millis(u64::from(self.part_ms) * 24 / 25)
+    }
+
+    fn segment(&self) -> MediaTime {
+        MediaTime::from_millis(u64::from(self.segment_ms.max(1)))
     }
 
     /// The longest time that one picture is shown before it is repeated, so that no part is ever empty.
@@ -83,15 +110,22 @@ impl Grid {
     /// Where the segment with this number begins on the grid.
     pub fn boundary(&self, sequence: MediaSequence) -> MediaTime {
         let cell = self.cell(self.start.into()) + (sequence.0 - self.first.0);
-        MediaTime::from(self.origin) + MediaTime(cell * self.segment().0)
+        MediaTime::from(self.origin) + self.settings.cell_start(cell)
     }
 
-    fn cell(&self, time: MediaTime) -> u64 {
-        time.saturating_sub(self.origin.into()).0 / self.segment().0
+    /// The first boundary after `time`.
+    pub fn next_boundary(&self, time: MediaTime) -> MediaTime {
+        MediaTime::from(self.origin) + self.settings.cell_start(self.cell(time) + 1)
     }
 
-    fn segment(&self) -> MediaTime {
-        MediaTime::from_millis(u64::from(self.settings.segment_ms))
+    /// Whether a segment may begin at `time`.
+    pub fn is_boundary(&self, time: MediaTime) -> bool {
+        time == MediaTime::from(self.origin) + self.settings.cell_start(self.cell(time))
+    }
+
+    /// The cell of the period's grid that `time` lies in.
+    pub fn cell(&self, time: MediaTime) -> u64 {
+        self.settings.cell(time.saturating_sub(self.origin.into()))
     }
 }
 

@@ -175,12 +175,11 @@ impl Pacer {
     /// was meant for when the source's frame rate is the cap itself. A new segment is a new cell.
     fn cell(&self, time: SourceTime) -> (u64, u64) {
         let since = time.since(self.origin);
-        (since / self.segment_ms(), (since + 1) * u64::from(self.max_frame_rate) / 1_000)
+        (self.cutter.grid().cell(time.into()), (since + 1) * u64::from(self.max_frame_rate) / 1_000)
     }
 
     fn segment_after(&self, time: SourceTime) -> SourceTime {
-        let segment_ms = self.segment_ms();
-        SourceTime(self.origin.0 + (time.since(self.origin) / segment_ms + 1) * segment_ms)
+        SourceTime(self.cutter.grid().next_boundary(time.into()).as_millis())
     }
 
     fn part_end(&self, shown: Shown) -> SourceTime {
@@ -189,10 +188,6 @@ impl Pacer {
 
     fn part_limit(&self, shown: Shown) -> SourceTime {
         SourceTime(shown.part_start.0 + self.cutter.grid().settings().part_target().as_millis())
-    }
-
-    fn segment_ms(&self) -> u64 {
-        u64::from(self.cutter.grid().settings().segment_ms)
     }
 }
 
@@ -252,17 +247,17 @@ mod tests {
     #[test]
     fn a_slow_source_is_repeated_so_that_no_part_is_empty() {
         let slots = all(&mut pacer(ORIGIN, 0, 60), [40, 540, 1_040]);
-        assert_eq!(times(&slots), [40, 374, 540, 708, 1_040]);
+        assert_eq!(times(&slots), [40, 360, 540, 874, 1_040]);
     }
 
     #[test]
     fn a_stall_repeats_the_last_picture_and_late_frames_are_forgotten() {
         let mut pacer = pacer(ORIGIN, 0, 60);
         all(&mut pacer, [40]);
-        assert_eq!(times(&pacer.stalled(SourceTime(1_042))), [374, 708, 1_042]);
+        assert_eq!(times(&pacer.stalled(SourceTime(1_042))), [360, 694, 1_028]);
         assert!(pacer.frame(SourceTime(1_000)).late);
         assert_eq!(times(&all(&mut pacer, [1_100])), [1_100]);
-        assert_eq!(pacer.end(), Some(MediaTime::from_millis(1_158)));
+        assert_eq!(pacer.end(), Some(MediaTime::from_millis(1_172)));
     }
 
     #[test]
@@ -275,7 +270,7 @@ mod tests {
             .map(|s| s.placement.sequence.0)
             .collect();
         assert_eq!((pace.new[0].time.0, pace.held.len()), (ORIGIN, 0));
-        assert_eq!(numbers, [7, 8, 9]);
+        assert_eq!(numbers, [7, 8, 9, 10]);
     }
 
     #[test]
@@ -297,7 +292,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_later_start_agrees(source in any_source(), cap in 20u32..120, before in 2usize..40, segment in 1u64..4) {
-            let start = ORIGIN + segment * 2_000;
+            let start = ORIGIN + SegmentSettings::default().cell_start(segment).as_millis();
             let first = source.iter().position(|time| *time >= start).unwrap_or(source.len());
             let from = first.saturating_sub(before);
             let whole = all(&mut pacer(ORIGIN, 50, cap), source.iter().copied());

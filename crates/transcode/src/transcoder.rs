@@ -126,14 +126,14 @@ impl Transcoder {
     fn grid(&mut self, origin: SourceTime) -> Result<Grid> {
         let first = self.next_sequence;
         let Some(start) = self.resume.take() else { return Ok(Grid::new(origin, first, self.settings)) };
-        let (before, rest) = (start.since(origin) / u64::from(self.settings.segment_ms), start.since(origin));
-        if start < origin || rest % u64::from(self.settings.segment_ms) != 0 || before > first.0 {
+        let grid = Grid::resumed(origin, start, first, self.settings);
+        if start < origin || !grid.is_boundary(start.into()) || grid.cell(start.into()) > first.0 {
             let (start, origin) = (start.0, origin.0);
             return Err(Error::Protocol(format!(
                 "{start} ms is no segment boundary of a period from {origin} ms"
             )));
         }
-        Ok(Grid::resumed(origin, start, first, self.settings))
+        Ok(grid)
     }
 
     fn report(&mut self, now: SourceTime) -> Result<()> {

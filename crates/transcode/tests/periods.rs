@@ -19,7 +19,7 @@ fn after(first: &Source, second: &Source) -> support::Output {
 fn a_new_period_goes_on_with_the_next_number() {
     let output = after(&Source::usual("320x180", 30, 3), &Source::usual("160x90", 25, 3).later(60_000));
     output.check();
-    assert_eq!(output.periods[1].first_sequence.0, 1_002);
+    assert_eq!(output.periods[1].first_sequence.0, 1_003);
     assert_eq!(output.decoded_times(0, "180p").len(), 90);
     assert_eq!(output.decoded_times(1, "180p").len(), 75);
 }
@@ -99,7 +99,7 @@ fn garbage_between_frames_is_survived() {
     }
     let output = transcode(start(), source.events(0));
     output.check();
-    assert_eq!(output.parts_of(0, "180p").last().unwrap().sequence, 1_002);
+    assert_eq!(output.parts_of(0, "180p").last().unwrap().sequence, 1_003);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod support;
 
 use headwater_hls::RenditionKind;
+use headwater_media::SegmentSettings;
 use support::source::{self, picture, tone};
 use support::{Source, start, transcode};
 
@@ -74,7 +75,8 @@ fn a_slow_source_fills_every_part() {
     let output = transcode(start(), source.events(0));
     output.check();
     let times = millis(&output.decoded_times(0, "180p"));
-    assert!(times.windows(2).all(|pair| pair[1] - pair[0] <= 334));
+    let longest = SegmentSettings::default().part_target().as_millis();
+    assert!(times.windows(2).all(|pair| pair[1] - pair[0] <= longest));
     for tag in source.tags.iter().filter(|tag| tag.is_video()) {
         assert!(times.contains(&tag.presentation_time().0));
     }
@@ -98,7 +100,8 @@ fn frames_that_were_lost_are_replaced_by_the_last_one() {
     let output = transcode(start(), lost.events(0));
     output.check();
     let times = millis(&output.decoded_times(0, "180p"));
-    assert!(times.windows(2).all(|pair| pair[1] - pair[0] <= 334));
+    let longest = SegmentSettings::default().part_target().as_millis();
+    assert!(times.windows(2).all(|pair| pair[1] - pair[0] <= longest));
     assert!(times.len() < source.pictures() && output.stats.last().unwrap().frames_repeated >= 4);
 }
 

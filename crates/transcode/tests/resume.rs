@@ -4,13 +4,14 @@
 
 mod support;
 
-use headwater_media::{MediaSequence, SourceTime};
+use headwater_media::{MediaSequence, SegmentSettings, SourceTime};
 use support::source::{self, picture, tone};
 use support::{Output, Source, attempt, resume, start, transcode};
 
 /// From the boundary on, the producer that starts later makes the same as the one that saw everything.
 fn check(source: &Source, segments: u64) {
-    let boundary = SourceTime(source.origin().0 + segments * 2_000);
+    let boundary =
+        SourceTime(source.origin().0 + SegmentSettings::default().cell_start(segments).as_millis());
     let sequence = 1_000 + segments;
     let whole = transcode(start(), source.events(0));
     let late = transcode(resume(boundary, MediaSequence(sequence)), source.replay(0, boundary));
@@ -33,7 +34,9 @@ fn times_from(output: &Output, name: &str, boundary: SourceTime) -> Vec<f64> {
 
 #[test]
 fn a_producer_that_starts_at_a_keyframe_on_the_boundary() {
-    check(&Source::usual("320x180", 30, 7).later(90_000), 2);
+    let h264 = "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -force_key_frames 0.333,2.333,4.333";
+    let source = format!("{} {} {h264} {}", picture("320x180", 30, 7), tone(7), source::AAC);
+    check(&Source::ffmpeg(&source).later(90_000), 2);
 }
 
 #[test]

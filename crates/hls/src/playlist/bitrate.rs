@@ -19,8 +19,8 @@ impl Bitrate {
     pub(super) fn of(window: &LiveWindow, rendition: &Rendition) -> Self {
         let declared = u64::from(rendition.declared_bitrate);
         let segments = measured(window, &rendition.id);
-        let average = rate(&segments).unwrap_or(declared);
         let target = u64::from(window.opening().settings.target_duration()) * 1_000_000;
+        let average = average(&segments, target).unwrap_or(declared);
         Self { peak: declared.max(average).max(peak(&segments, target)), average }
     }
 
@@ -51,6 +51,12 @@ fn peak(segments: &[Size], target: u64) -> u64 {
     runs.filter(counts).filter_map(rate).max().unwrap_or(0)
 }
 
+/// The rate of everything; none where that is only the short segment that a broadcast begins with, half of it a keyframe.
+fn average(segments: &[Size], target: u64) -> Option<u64> {
+    let duration: u64 = segments.iter().map(|(_, duration)| duration.0).sum();
+    rate(segments).filter(|_| duration >= target / 2)
+}
+
 /// Rounded up; none for no time at all.
 fn rate(segments: &[Size]) -> Option<u64> {
     let bits: u64 = segments.iter().map(|(bytes, _)| *bytes as u64 * 8).sum();
@@ -75,6 +81,13 @@ mod tests {
     fn a_short_segment_counts_together_with_its_neighbour() {
         let segments = [(1_000, MediaTime(2 * SECOND)), (1_000, MediaTime(SECOND / 10))];
         assert_eq!(peak(&segments, 2 * SECOND), 16_000u64 * 10 / 21 + 1);
+    }
+
+    #[test]
+    fn the_first_short_segment_is_no_average() {
+        let short = (1_000, MediaTime(SECOND / 4));
+        assert_eq!(average(&[short], 2 * SECOND), None);
+        assert_eq!(average(&[short, (1_000, MediaTime(SECOND * 3 / 4))], 2 * SECOND), Some(16_000));
     }
 
     #[test]

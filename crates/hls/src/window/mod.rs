@@ -245,9 +245,9 @@ impl LiveWindow {
     /// is only not said yet.
     fn is_full(&self, sequence: MediaSequence, segment: &Segment) -> bool {
         let Some(period) = self.period_of(sequence) else { return false };
-        let length = u64::from(self.opening.settings.segment_ms.max(1)) * 1_000;
-        let cell = segment.start().saturating_sub(period.origin).0 / length;
-        segment.end() >= period.origin + MediaTime((cell + 1) * length)
+        let settings = self.opening.settings;
+        let cell = settings.cell(segment.start().saturating_sub(period.origin));
+        segment.end() >= period.origin + settings.cell_start(cell + 1)
     }
 
     /// The segment that a rendition of the newest period begins next.

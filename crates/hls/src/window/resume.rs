@@ -58,7 +58,7 @@ impl LiveWindow {
 
     /// Where a segment begins on its period's grid.
     fn boundary(&self, period: &PeriodStart, sequence: MediaSequence) -> SourceTime {
-        let segments = sequence.0 - period.first_sequence.0;
-        SourceTime(period.origin.as_millis() + segments * u64::from(self.opening.settings.segment_ms))
+        let cell = sequence.0 - period.first_sequence.0;
+        SourceTime((period.origin + self.opening.settings.cell_start(cell)).as_millis())
     }
 }

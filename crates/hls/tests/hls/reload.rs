@@ -22,11 +22,11 @@ fn directives_are_read_and_wrong_ones_refused() {
     assert_eq!(parse("_HLS_msn=1&_HLS_part=4294967296"), Err(DirectivesError::Number));
 }
 
-/// Segment 100 whole with seven parts (0 to 6), segment 101 open with parts 0 and 1.
+/// Segment 100 whole with one part, segment 101 whole with seven (0 to 6), segment 102 open with parts 0 and 1.
 fn window() -> LiveWindow {
-    let plan = Plan { renditions: vec![ladder().remove(0)], ..Plan::steady(0, 3_000) };
+    let plan = Plan { renditions: vec![ladder().remove(0)], ..Plan::steady(0, 3_320) };
     let all = events(MediaSequence(100), &[plan]);
-    let is_last = |event: &MediaEvent| matches!(event, MediaEvent::Part { sequence, index, .. } if (sequence.0, index.0) == (101, 1));
+    let is_last = |event: &MediaEvent| matches!(event, MediaEvent::Part { sequence, index, .. } if (sequence.0, index.0) == (102, 1));
     let last = all.iter().position(is_last).unwrap();
     window_of(opening(10), &all[..=last])
 }
@@ -43,17 +43,17 @@ fn a_request_waits_for_what_comes_next_and_for_no_more_than_that() {
     assert_eq!(window.readiness(&id("720p"), &Directives::default()), Ready);
     let cases = [
         (3, None, Ready),
-        (100, None, Ready),
-        (100, Some(6), Ready),
-        (100, Some(99), Ready), // the first part of 101
-        (101, Some(1), Ready),
-        (101, Some(2), Wait),
-        (101, None, Wait),
-        (101, Some(10), Wait),
-        (101, Some(11), TooFarAhead), // nine parts of a third of a second are three seconds
-        (102, Some(0), Wait),
-        (103, None, Wait),
-        (104, None, TooFarAhead),
+        (101, None, Ready),
+        (101, Some(6), Ready),
+        (101, Some(99), Ready), // the first part of 102
+        (102, Some(1), Ready),
+        (102, Some(2), Wait),
+        (102, None, Wait),
+        (102, Some(10), Wait),
+        (102, Some(11), TooFarAhead), // nine parts of a third of a second are three seconds
+        (103, Some(0), Wait),
+        (104, None, Wait),
+        (105, None, TooFarAhead),
         (u64::MAX, Some(0), TooFarAhead),
     ];
     for (sequence, part, expected) in cases {
@@ -63,12 +63,12 @@ fn a_request_waits_for_what_comes_next_and_for_no_more_than_that() {
 
 #[test]
 fn a_part_beyond_the_end_of_a_segment_is_the_first_of_the_next() {
-    let plan = Plan { renditions: vec![ladder().remove(0)], ..Plan::steady(0, 2_000) };
+    let plan = Plan { renditions: vec![ladder().remove(0)], ..Plan::steady(0, 2_320) };
     let mut window = window_of(opening(10), &events(MediaSequence(100), &[plan]));
-    assert_eq!(readiness(&window, 100, Some(6)), Ready);
-    assert_eq!(readiness(&window, 100, Some(7)), Wait);
-    assert_eq!(readiness(&window, 101, Some(0)), Wait);
+    assert_eq!(readiness(&window, 101, Some(6)), Ready);
+    assert_eq!(readiness(&window, 101, Some(7)), Wait);
+    assert_eq!(readiness(&window, 102, Some(0)), Wait);
     window.apply(&MediaEvent::BroadcastEnd).unwrap();
-    assert_eq!(readiness(&window, 101, Some(0)), Ready);
+    assert_eq!(readiness(&window, 102, Some(0)), Ready);
     assert_eq!(readiness(&window, 900, None), Ready);
 }

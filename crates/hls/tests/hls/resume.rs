@@ -49,7 +49,7 @@ fn with_nothing_whole_it_is_the_period() {
 #[test]
 fn within_a_period_it_is_the_boundary_after_what_every_rendition_has() {
     let mut window = going_on(&[Plan::steady(40, 9_000)], 102);
-    assert_eq!(place(&window.resume_point()), (0, Some(4_040), 102, 0, 3));
+    assert_eq!(place(&window.resume_point()), (0, Some(2_360), 102, 0, 3));
     let others = |event: &MediaEvent| {
         matches!(event, MediaEvent::Part { rendition, sequence, .. } | MediaEvent::SegmentEnd { rendition, sequence }
             if sequence.0 == 102 && rendition.as_str() != "360p")
@@ -57,24 +57,24 @@ fn within_a_period_it_is_the_boundary_after_what_every_rendition_has() {
     for event in events(MediaSequence(100), &[Plan::steady(40, 9_000)]).iter().filter(|event| others(event)) {
         window.apply(event).unwrap();
     }
-    assert_eq!(place(&window.resume_point()), (0, Some(4_040), 102, 0, 3), "one rendition lacks it");
+    assert_eq!(place(&window.resume_point()), (0, Some(2_360), 102, 0, 3), "one rendition lacks it");
     assert_eq!(place(&window.starting_point()), (1, None, 103, 0, 3), "others have begun it");
 }
 
 #[test]
 fn where_a_period_has_just_started_it_is_that_period() {
     let plans = [Plan::steady(40, 5_000), Plan::steady(90_000, 5_000)];
-    let window = going_on(&plans, 103);
-    assert_eq!(place(&window.resume_point()), (1, None, 103, 0, 3));
     let window = going_on(&plans, 104);
-    assert_eq!(place(&window.resume_point()), (1, Some(92_000), 104, 1, 3));
+    assert_eq!(place(&window.resume_point()), (1, None, 104, 0, 3));
+    let window = going_on(&plans, 105);
+    assert_eq!(place(&window.resume_point()), (1, Some(90_320), 105, 1, 3));
 }
 
 #[test]
 fn after_a_short_last_segment_it_is_the_boundary_that_the_segment_did_not_reach() {
     let window = ended(&[Plan::steady(40, 5_000)]);
-    assert_eq!(place(&window.resume_point()), (0, Some(6_040), 103, 0, 3));
-    assert_eq!(place(&window.starting_point()), (1, None, 103, 0, 3));
+    assert_eq!(place(&window.resume_point()), (0, Some(6_360), 104, 0, 3));
+    assert_eq!(place(&window.starting_point()), (1, None, 104, 0, 3));
 }
 
 #[test]
