@@ -50,8 +50,8 @@ async fn a_publisher_that_was_there_before_is_admitted_without_redis() -> Result
     ensure!(encoder.wait(LIVE).await?.success());
     stack.redis.kill();
     let mut again = publish::ffmpeg(stack.path(), &file, &stack.publish_url("demo"))?;
-    // Five seconds are three segments: the fourth one is of the second time.
-    player.wait_segments("180p", 4, LIVE).await?;
+    // Five seconds are a short segment and three others: the fifth one is of the second time.
+    player.wait_segments("180p", 5, LIVE).await?;
     ensure!(again.wait(LIVE).await?.success(), "{}", again.output());
     let stranger = publish::ffmpeg(stack.path(), &file, &stack.publish_url("stranger"))?.wait(LIVE).await?;
     ensure!(!stranger.success(), "nobody knows where a new stream belongs");
