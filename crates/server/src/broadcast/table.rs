@@ -154,8 +154,7 @@ impl Broadcasts {
             epoch,
             settings,
             window_segments: self.settings.window_segments,
-            first_sequence: resume
-                .map_or_else(|| broadcast.first_sequence(), |resume| resume.next_sequence),
+            first_sequence: resume.map_or_else(|| broadcast.first_sequence(), |resume| resume.next_sequence),
             discontinuity_sequence: resume.map_or(0, |resume| resume.discontinuity_sequence),
         }
     }
