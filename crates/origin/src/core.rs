@@ -41,7 +41,7 @@ impl Core {
         readiness: &Readiness,
     ) -> Self {
         let (tasks, stop, metrics) = (TaskTracker::new(), CancellationToken::new(), Arc::new(Metrics::new()));
-        let latch = readiness.latch("origin: registry");
+        let latch = readiness.latch("origin: the registry (Redis) does not answer");
         let upstream = Arc::new(Upstream::new(registry, channels, latch, metrics.clone()));
         let settings =
             Settings { linger: config.origin.mirror_linger, patience: config.registry.lease + PATIENCE };

@@ -8,6 +8,7 @@ use headwater_media::ReplayLimits;
 use headwater_registry::Registry;
 use headwater_rtmp::ServerConfig;
 use headwater_runtime::listener::{Accepted, BindError, Limits, Listener};
+use headwater_runtime::outage::Outage;
 use headwater_runtime::process::Process;
 use headwater_runtime::readiness::Latch;
 use headwater_wire::Channels;
@@ -68,7 +69,7 @@ impl Proxy {
         let listener = Listener::bind(config.rtmp_listen, "proxy.rtmp_listen", limits).await?;
         tracing::info!(listen = %listener.local_addr(), inputs = process.config.inputs.len(), "proxy starts");
         let front = Front::new(&process, registry.clone(), Channels::default());
-        let latch = process.readiness.latch("registry");
+        let latch = process.readiness.latch("proxy: the registry (Redis) does not answer");
         process.tasks.spawn(wait_for(registry, latch, process.drain.clone()));
         Ok(Self { listener, front, process })
     }
@@ -123,10 +124,12 @@ fn edge(process: &Process, registry: Arc<dyn Registry>, channels: Channels) -> E
 /// Sets the latch when the registry answers for the first time: before, no publisher could be given a server.
 async fn wait_for(registry: Arc<dyn Registry>, latch: Latch, stop: CancellationToken) {
     let mut look = tokio::time::interval(headwater_registry::HEARTBEAT_INTERVAL);
+    let mut outage = Outage::default();
     while stop.run_until_cancelled(look.tick()).await.is_some() {
         match registry.ready().await {
             Ok(()) => return latch.set(),
-            Err(error) => tracing::warn!(%error, "waiting for the registry"),
+            Err(error) if outage.begins() => tracing::warn!(%error, "waiting for the registry"),
+            Err(_) => {}
         }
     }
 }

@@ -6,6 +6,7 @@ pub mod clock;
 pub mod config;
 pub mod listener;
 pub mod operations;
+pub mod outage;
 pub mod process;
 pub mod readiness;
 pub mod shutdown;

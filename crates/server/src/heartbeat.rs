@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use headwater_registry::{HEARTBEAT_INTERVAL, Registry, ServerRecord};
+use headwater_runtime::outage::Outage;
 use headwater_runtime::readiness::Latch;
 use tokio_util::sync::CancellationToken;
 
@@ -19,12 +20,21 @@ impl Heartbeat {
     /// then on the server works without the registry too.
     pub async fn beat_until(&self, stop: &CancellationToken, registered: Latch) {
         let mut tick = tokio::time::interval(HEARTBEAT_INTERVAL);
+        let mut outage = Outage::default();
         while stop.run_until_cancelled(tick.tick()).await.is_some() {
             let record = self.record();
             self.measure(&record);
             match self.registry.register_server(&record).await {
-                Ok(()) => registered.set(),
-                Err(error) => tracing::warn!(%error, "the server could not be registered"),
+                Ok(()) => {
+                    registered.set();
+                    if outage.ends() {
+                        tracing::info!("the server is registered again");
+                    }
+                }
+                Err(error) if outage.begins() => {
+                    tracing::warn!(%error, "the server can't be registered; trying until it can");
+                }
+                Err(_) => {}
             }
         }
         if let Err(error) = self.registry.unregister_server(&self.home.server).await {

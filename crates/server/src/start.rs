@@ -95,7 +95,9 @@ where
     let served =
         services(&broadcasts).serve_with_incoming_shutdown(incoming, closed.clone().cancelled_owned());
     let lived = async {
-        heartbeat.beat_until(&stop, process.readiness.latch("registry")).await;
+        heartbeat
+            .beat_until(&stop, process.readiness.latch("server: the registry (Redis) does not answer"))
+            .await;
         broadcasts.finished().await;
         closed.cancel();
         tokio::time::sleep(LAST_WORDS).await;

@@ -132,7 +132,8 @@ impl Mirrors {
                 Some(RegistryEvent::OwnerChanged(stream)) => self.poke(&stream),
                 Some(RegistryEvent::ServersChanged) => self.upstream.learn_servers().await,
                 Some(RegistryEvent::Missed) => {
-                    self.lock().values().for_each(|mirror| mirror.poke.notify_one())
+                    self.lock().values().for_each(|mirror| mirror.poke.notify_one());
+                    self.upstream.learn_servers().await;
                 }
                 None => return,
             }

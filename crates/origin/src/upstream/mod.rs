@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use headwater_media::{BroadcastId, Epoch, StreamId};
 use headwater_registry::{Registry, Watch};
+use headwater_runtime::outage::Outage;
 use headwater_runtime::readiness::Latch;
 use headwater_wire::frames::MESSAGE_LIMIT;
 use headwater_wire::v1::delivery_client::DeliveryClient;
@@ -15,7 +16,7 @@ use headwater_wire::{Channels, v1};
 use tokio::time::timeout;
 use tonic::Code;
 use tonic::transport::Channel;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 pub(crate) use feed::{Feed, WatchError};
 
@@ -31,6 +32,7 @@ pub(crate) struct Upstream {
     servers: Mutex<Vec<String>>,
     /// Set once the registry has answered; what is mirrored stays mirrored without it.
     registered: Latch,
+    outage: Mutex<Outage>,
     metrics: Arc<Metrics>,
 }
 
@@ -57,7 +59,8 @@ impl Upstream {
         registered: Latch,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { registry, channels, servers: Mutex::default(), registered, metrics }
+        let (servers, outage) = (Mutex::default(), Mutex::default());
+        Self { registry, channels, servers, registered, outage, metrics }
     }
 
     pub(crate) fn events(&self) -> Watch {
@@ -66,15 +69,21 @@ impl Upstream {
 
     /// Remembers the servers that are there now. None at all is taken for a registry that has lost its memory.
     pub(crate) async fn learn_servers(&self) {
-        match self.registry.servers().await {
+        let servers = self.registry.servers().await;
+        let mut outage = self.outage.lock().unwrap_or_else(PoisonError::into_inner);
+        match servers {
             Ok(servers) => {
                 self.registered.set();
+                if outage.ends() {
+                    info!("the registry answers again");
+                }
                 if !servers.is_empty() {
                     *self.servers.lock().unwrap_or_else(PoisonError::into_inner) =
                         servers.into_iter().map(|server| server.address).collect();
                 }
             }
-            Err(error) => warn!(%error, "going on with the servers that are known"),
+            Err(error) if outage.begins() => warn!(%error, "going on with the servers that are known"),
+            Err(_) => {}
         }
     }
 

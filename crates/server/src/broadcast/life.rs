@@ -6,6 +6,7 @@ use std::time::Duration;
 use headwater_hls::MediaEvent;
 use headwater_media::StreamId;
 use headwater_registry::{Ownership, Registry, RegistryError};
+use headwater_runtime::outage::Outage;
 use headwater_wire::v1::{Failure, failure::Code};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, timeout};
@@ -143,6 +144,7 @@ impl Life {
     async fn keep_lease(&self) {
         let mut tick = tokio::time::interval(self.settings.lease / 3);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut outage = Outage::default();
         loop {
             tick.tick().await;
             let epoch = self.on_air.feed.epoch();
@@ -153,6 +155,7 @@ impl Life {
                 broadcast: Some(self.on_air.id),
             };
             match self.registry.renew(&self.stream, &ownership).await {
+                Ok(()) if outage.ends() => tracing::info!("the lease is renewed again"),
                 Ok(()) => {}
                 // A proxy has claimed it anew for this very server, and was here before the answer.
                 Err(RegistryError::Fenced { .. }) if self.on_air.feed.epoch() > epoch => {
@@ -160,7 +163,10 @@ impl Life {
                 }
                 Err(RegistryError::Fenced { .. }) => return,
                 // What is live stays live without the registry.
-                Err(error) => tracing::warn!(%error, "the lease could not be renewed"),
+                Err(error) if outage.begins() => {
+                    tracing::warn!(%error, "the lease can't be renewed; trying until it can");
+                }
+                Err(_) => {}
             }
         }
     }
