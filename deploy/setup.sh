@@ -9,7 +9,7 @@ build=(build-essential pkg-config libgstreamer1.0-dev libgstreamer-plugins-base1
 run=(gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
   gstreamer1.0-libav)
 demo=(gstreamer1.0-x fonts-dejavu-core)
-test=(redis-server ffmpeg chromium gstreamer1.0-tools procps)
+test=(redis-server ffmpeg chromium gstreamer1.0-tools procps iproute2 util-linux)
 node=(nodejs npm)
 
 # Node from anywhere will do; Debian's is only taken where there is none.

@@ -4,9 +4,12 @@
 pub mod content;
 pub mod feed;
 pub mod http;
+pub mod network;
 pub mod player;
 pub mod process;
 pub mod publish;
+pub mod relay;
 pub mod shows;
 pub mod stack;
 pub mod wait;
+pub mod workers;

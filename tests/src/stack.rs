@@ -1,7 +1,7 @@
 //! The services as separate processes with a real Redis between them, as an operator would run them.
 
 use std::collections::BTreeMap;
-use std::net::TcpListener;
+use std::net::{IpAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
@@ -13,6 +13,7 @@ use headwater_registry::{LEASE_TTL, Registry};
 use tempfile::TempDir;
 
 use crate::http;
+use crate::network::Place;
 use crate::process::{Process, binary};
 use crate::wait;
 
@@ -68,8 +69,18 @@ impl Plan {
     }
 
     pub async fn start(self) -> Result<Stack> {
+        let stack = self.launch(RedisServer::start())?;
+        stack.ready().await?;
+        Ok(stack)
+    }
+
+    /// Starts all but Redis, which `stack.redis.restart()` does, and waits for nothing.
+    pub fn start_without_redis(self) -> Result<Stack> {
+        self.launch(RedisServer::reserve())
+    }
+
+    fn launch(self, redis: RedisServer) -> Result<Stack> {
         let directory = tempfile::tempdir()?;
-        let redis = RedisServer::start();
         let mut stack = Stack {
             proxies: Vec::new(),
             servers: Vec::new(),
@@ -81,7 +92,7 @@ impl Plan {
         };
         stack.environment.insert("HEADWATER_REGISTRY_URL".into(), stack.redis.url_text());
         for _ in 0..self.servers {
-            stack.start_server()?;
+            stack.start_server(&Place::default())?;
         }
         for number in 0..self.origins {
             stack.start_origin(number)?;
@@ -89,7 +100,6 @@ impl Plan {
         for number in 0..self.proxies {
             stack.start_proxy(number)?;
         }
-        stack.ready().await?;
         Ok(stack)
     }
 }
@@ -97,26 +107,31 @@ impl Plan {
 /// A running service.
 pub struct Service {
     pub process: Process,
+    host: IpAddr,
     /// Where it serves: gRPC, HTTP or RTMP.
     pub port: u16,
     pub metrics_port: u16,
 }
 
 impl Service {
-    async fn ready(&self) -> Result<()> {
-        let url = format!("http://127.0.0.1:{}/readyz", self.metrics_port);
+    /// The URL of what operators ask: `readyz`, for example.
+    pub fn operations(&self, path: &str) -> String {
+        format!("http://{}:{}/{path}", self.host, self.metrics_port)
+    }
+
+    pub async fn ready(&self) -> Result<()> {
+        let url = self.operations("readyz");
         let ready = || async { http::get(&url).await.ok().filter(|answer| answer.status == 200).map(drop) };
         wait::until("a service to be ready", READY, ready).await.with_context(|| self.process.output())
     }
 
     /// Host and port of where it serves.
     pub fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        format!("{}:{}", self.host, self.port)
     }
 
     pub async fn metrics(&self) -> Result<String> {
-        let answer = http::get(&format!("http://127.0.0.1:{}/metrics", self.metrics_port)).await?;
-        Ok(answer.text().into())
+        Ok(http::get(&self.operations("metrics")).await?.text().into())
     }
 
     /// Asks it to stop and checks that it does so by itself, with success.
@@ -177,54 +192,67 @@ impl Stack {
 
     fn start_proxy(&mut self, number: usize) -> Result<()> {
         let listen = ("HEADWATER_PROXY_RTMP_LISTEN", free_port()?);
-        let service = self.service("proxy", number, "PROXY", listen)?;
+        let service = self.service("proxy", number, "PROXY", listen, &Place::default())?;
         self.proxies.push(service);
         Ok(())
     }
 
     /// One more server, for tests in which one comes later.
     pub async fn add_server(&mut self) -> Result<()> {
-        self.start_server()?;
+        self.add_server_at(&Place::default()).await
+    }
+
+    pub async fn add_server_at(&mut self, place: &Place) -> Result<()> {
+        self.start_server(place)?;
         self.servers.last().expect("it was just started").ready().await
     }
 
-    fn start_server(&mut self) -> Result<()> {
+    fn start_server(&mut self, place: &Place) -> Result<()> {
         let (number, port) = (self.servers_started, free_port()?);
         self.servers_started += 1;
-        self.environment.insert("HEADWATER_SERVER_ADVERTISE".into(), format!("127.0.0.1:{port}"));
-        let service = self.service("server", number, "SERVER", ("HEADWATER_SERVER_GRPC_LISTEN", port))?;
+        self.environment.insert("HEADWATER_SERVER_ADVERTISE".into(), format!("{}:{port}", place.host));
+        let listen = ("HEADWATER_SERVER_GRPC_LISTEN", port);
+        let service = self.service("server", number, "SERVER", listen, place)?;
         self.servers.push(service);
         Ok(())
     }
 
     fn start_origin(&mut self, number: usize) -> Result<()> {
         let listen = ("HEADWATER_ORIGIN_HTTP_LISTEN", free_port()?);
-        let service = self.service("origin", number, "ORIGIN", listen)?;
+        let service = self.service("origin", number, "ORIGIN", listen, &Place::default())?;
         self.origins.push(service);
         Ok(())
     }
 
-    fn service(&self, kind: &str, number: usize, section: &str, listen: (&str, u16)) -> Result<Service> {
-        let (listen, port) = listen;
-        let metrics_port = free_port()?;
+    fn service(
+        &self,
+        kind: &str,
+        number: usize,
+        section: &str,
+        (listen, port): (&str, u16),
+        place: &Place,
+    ) -> Result<Service> {
+        let (metrics_port, host) = (free_port()?, place.host);
         let mut environment = self.environment.clone();
-        environment.insert(listen.into(), format!("127.0.0.1:{port}"));
-        environment
-            .insert(format!("HEADWATER_{section}_METRICS_LISTEN"), format!("127.0.0.1:{metrics_port}"));
+        environment.insert(listen.into(), format!("{host}:{port}"));
+        environment.insert(format!("HEADWATER_{section}_METRICS_LISTEN"), format!("{host}:{metrics_port}"));
+        environment.extend(place.registry.iter().map(|url| ("HEADWATER_REGISTRY_URL".into(), url.clone())));
         let environment: Vec<_> = environment.into_iter().collect();
-        let program = binary(&format!("headwater-{kind}"))?;
-        let process = Process::start(
-            self.path(),
-            &format!("{kind}-{number}"),
-            &program,
-            [] as [&str; 0],
-            &environment,
-        )?;
-        Ok(Service { process, port, metrics_port })
+        let program = binary(&format!("headwater-{kind}"))?.to_string_lossy().into_owned();
+        let command: Vec<_> = place.within.iter().cloned().chain([program]).collect();
+        let (program, arguments) = command.split_first().context("a command is not empty")?;
+        let name = format!("{kind}-{number}");
+        let process = Process::start(self.path(), &name, Path::new(program), arguments, &environment)?;
+        Ok(Service { process, host, port, metrics_port })
     }
 
-    async fn ready(&self) -> Result<()> {
-        for service in self.servers.iter().chain(&self.origins).chain(&self.proxies) {
+    /// All that run.
+    pub fn services(&self) -> impl Iterator<Item = &Service> {
+        self.servers.iter().chain(&self.origins).chain(&self.proxies)
+    }
+
+    pub async fn ready(&self) -> Result<()> {
+        for service in self.services() {
             service.ready().await?;
         }
         Ok(())
