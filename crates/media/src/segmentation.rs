@@ -102,6 +102,12 @@ impl Grid {
         self.settings
     }
 
+    /// Whether viewers may have the beginning of this segment from another producer. They go on with a later part of it
+    /// then, which can't refer to pictures that they have not got.
+    pub fn may_be_begun(&self, sequence: MediaSequence) -> bool {
+        self.start > self.origin && sequence == self.first
+    }
+
     /// The number of the segment that holds a frame presented at `time`.
     pub fn sequence(&self, time: MediaTime) -> MediaSequence {
         MediaSequence(self.first.0 + self.cell(time) - self.cell(self.start.into()))

@@ -97,6 +97,15 @@ impl Pacer {
         self.repeat(Until::Stalled(until))
     }
 
+    /// Whether a player may begin to decode with this picture.
+    pub(crate) fn is_entry(&self, placement: Placement) -> bool {
+        match placement.cut {
+            Cut::Segment => true,
+            Cut::Part => self.cutter.grid().may_be_begun(placement.sequence),
+            Cut::None => false,
+        }
+    }
+
     /// Where the last picture of the period ends.
     pub(crate) fn end(&self) -> Option<MediaTime> {
         self.shown.map(|shown| {

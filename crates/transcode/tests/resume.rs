@@ -27,6 +27,25 @@ fn check(source: &Source, segments: u64) {
     }
 }
 
+/// Viewers have some parts of the interrupted segment from the producer before, and go on with any of the others.
+#[test]
+fn every_part_of_the_interrupted_segment_can_be_joined() {
+    let source = Source::usual("320x180", 30, 7);
+    let boundary = SourceTime(source.origin().0 + SegmentSettings::default().cell_start(1).as_millis());
+    let mut late = transcode(resume(boundary, MediaSequence(1_001)), source.replay(0, boundary));
+    for part in late.parts_of(0, "180p") {
+        let is_entry = part.sequence == 1_001 || part.index == 0;
+        assert_eq!(part.independent, is_entry, "{}.{}", part.sequence, part.index);
+    }
+    let all = late.decoded_times(0, "180p").len();
+    late.parts.retain(|part| (part.sequence, part.index) >= (1_001, 3));
+    assert_eq!(
+        late.decoded_times(0, "180p").len(),
+        all - 30,
+        "three parts are missing, and no picture but theirs"
+    );
+}
+
 fn times_from(output: &Output, name: &str, boundary: SourceTime) -> Vec<f64> {
     let times = output.stored_times(0, name);
     times.into_iter().filter(|time| time * 1_000.0 >= boundary.0 as f64 - 0.01).collect()

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use headwater_media::{Cut, MediaSequence, MediaTime, SourceTime};
+use headwater_media::{MediaSequence, MediaTime, SourceTime};
 
 use super::track::Track;
 use super::{FrameRate, encoder_time};
@@ -96,7 +96,8 @@ impl Fan {
             unit.set_pts(encoder_time(slot.time));
             unit.set_dts(gst::ClockTime::NONE);
             unit.set_duration(gst::ClockTime::NONE);
-            self.branches.iter().try_for_each(|branch| branch.show(*slot, frame.clone()))?;
+            let is_entry = state.pacer.is_entry(slot.placement);
+            self.branches.iter().try_for_each(|branch| branch.show(*slot, is_entry, frame.clone()))?;
             if let Some(follower) = &self.follower {
                 follower.reached(slot.placement.sequence)?;
             }
@@ -180,16 +181,16 @@ impl Stallable for Fan {
 }
 
 impl Branch {
-    fn show(&self, slot: Slot, frame: gst::Buffer) -> Flow {
+    fn show(&self, slot: Slot, is_entry: bool, frame: gst::Buffer) -> Flow {
         self.track.expect(slot);
-        if slot.placement.cut == Cut::Segment {
+        if is_entry {
             self.feed.send(keyframe_request(slot.time));
         }
         self.feed.push(frame)
     }
 }
 
-/// The frame of this time begins a segment.
+/// The frame of this time is to be a keyframe.
 fn keyframe_request(time: SourceTime) -> gst::Event {
     let time = encoder_time(time);
     gst_video::DownstreamForceKeyUnitEvent::builder()
