@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use headwater_runtime::cli::Options;
 use headwater_runtime::config::{Config, Service};
@@ -15,7 +16,7 @@ pub fn run(options: &Options) -> ExitCode {
 async fn serve(process: Process) -> anyhow::Result<()> {
     let config = &process.config.registry;
     let registry = headwater_registry::open(config.redis_url(), config.prefix.as_str(), config.lease)?;
-    let proxy = headwater_proxy::run(process.clone(), registry.clone());
+    let proxy = headwater_proxy::run(alone(process.clone()), registry.clone());
     let server = headwater_server::run(process.clone(), registry.clone(), WorkerCommand::own()?);
     let origin = headwater_origin::run(process.clone(), registry);
     let services = async {
@@ -32,6 +33,12 @@ async fn serve(process: Process) -> anyhow::Result<()> {
         ended = services => ended.map(drop),
         () = greeting => Ok(()),
     }
+}
+
+/// There is no other proxy that publishers could go to: waiting for them to leave would lead nowhere.
+fn alone(mut process: Process) -> Process {
+    process.config.proxy.drain_timeout = Duration::ZERO;
+    process
 }
 
 /// The two addresses that a newcomer needs.

@@ -7,12 +7,12 @@ use std::time::Duration;
 use headwater_media::{ReplayLimits, StreamId};
 use headwater_rtmp::{Event, PublishRequest, Rejection, ServerConfig, ServerSession};
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 use tracing::field::{Empty, display};
 use uuid::Uuid;
 
+use crate::drain::Drain;
 use crate::inputs::Inputs;
 use crate::link::{Link, LinkError, Socket};
 use crate::publisher::{Publisher, PublisherEnd};
@@ -37,8 +37,8 @@ pub struct Edge {
     pub stall_timeout: Duration,
     /// What is kept of each publisher for a server that takes over.
     pub replay: ReplayLimits,
-    /// Cancelled when the proxy stops.
-    pub stop: CancellationToken,
+    /// The proxy's end.
+    pub drain: Drain,
     /// What is still to be done for publishers who have gone.
     pub tasks: TaskTracker,
 }
@@ -68,10 +68,10 @@ impl Connection {
     /// there is to say.
     async fn run(&mut self) -> Result<(), LinkError> {
         loop {
-            let stop = self.edge.stop.clone();
+            let edge = self.edge.clone();
             let greeted = tokio::select! {
-                greeted = timeout(self.edge.publish_deadline, self.greet()) => greeted,
-                () = stop.cancelled() => return Ok(()),
+                greeted = timeout(edge.publish_deadline, self.greet()) => greeted,
+                () = edge.drain.over() => return Ok(()),
             };
             let Ok(request) = greeted else {
                 metrics::counter!("headwater_proxy_refused_total", "reason" => "deadline").increment(1);
@@ -104,6 +104,9 @@ impl Connection {
 
     async fn admit(&mut self, request: PublishRequest) -> Result<PublisherEnd, LinkError> {
         tracing::info!(app = request.app, encoder = request.encoder.as_deref(), "publish requested");
+        if self.edge.drain.has_begun() {
+            return self.refuse(request, "stopping", refusal::stopping()).await;
+        }
         match self.edge.inputs.stream(&request.key) {
             Ok(stream) => {
                 let span = tracing::info_span!("publisher", %stream, epoch = Empty);
@@ -118,13 +121,15 @@ impl Connection {
         request: PublishRequest,
         stream: &StreamId,
     ) -> Result<PublisherEnd, LinkError> {
+        let edge = self.edge.clone();
+        let _publisher = edge.drain.publisher();
         let order = Order { stream: stream.clone(), publisher: Uuid::now_v7().to_string(), resume: None };
         match self.find_server(&order).await? {
             Ok(found) => {
                 tracing::Span::current().record("epoch", display(found.epoch));
                 self.link.accept(request).await?;
                 tracing::info!(server = %found.server, "publishing");
-                Publisher::new(&mut self.link, order, found, &self.edge).run().await
+                Publisher::new(&mut self.link, order, found, &edge).run().await
             }
             Err(error) => {
                 tracing::warn!(%error, "no server takes the publisher");
@@ -145,7 +150,7 @@ impl Connection {
                     ahead += read?;
                     self.link.take_in().await?;
                 }
-                () = edge.stop.cancelled() => return Ok(Err(Refusal::Stopping)),
+                () = edge.drain.begun() => return Ok(Err(Refusal::Stopping)),
             }
         }
     }

@@ -6,9 +6,9 @@ use headwater_registry::ServerId;
 use headwater_wire::v1::{Failure, failure::Code};
 use tokio::time::{Instant, timeout};
 
-use crate::publisher::{Publisher, Stop};
+use crate::publisher::{Publisher, Stop, stalled};
 use crate::refusal;
-use crate::routing::{Found, Lost};
+use crate::routing::{Found, Lost, Refusal};
 use crate::uplink::{Order, UplinkError};
 
 /// How many servers in a row may be lost while none of them has finished a segment: by then it is the media that does
@@ -28,7 +28,7 @@ impl Publisher<'_> {
             let lost = lost(&cause, &self.server, self.epoch);
             self.losses += u32::from(lost.as_ref().is_some_and(|lost| lost.gone.is_some()));
             let Some(lost) = lost.filter(|_| self.losses <= MOST_LOSSES) else {
-                return Err(Stop::Lost { reason: "server", rejection: refusal::call_over(&cause) });
+                return Err(self.end_of_the_road(&cause));
             };
             self.find_another(lost).await?;
             match self.replay().await? {
@@ -57,9 +57,9 @@ impl Publisher<'_> {
             self.take_in().await?;
             self.keep()?;
         };
-        let Found { uplink, server, epoch, resume } = found.map_err(|refusal| Stop::Lost {
-            reason: refusal::label(&refusal),
-            rejection: refusal::refused(&refusal),
+        let Found { uplink, server, epoch, resume } = found.map_err(|refusal| match &refusal {
+            Refusal::Failure(failure) if self.is_leaving() && has_successor(failure) => Stop::Succeeded,
+            _ => Stop::Lost { reason: refusal::label(&refusal), rejection: refusal::refused(&refusal) },
         })?;
         (self.uplink, self.server, self.epoch, self.resume) = (uplink, server, epoch, resume);
         let tags = self.replay.lost() - lost_before;
@@ -72,19 +72,36 @@ impl Publisher<'_> {
         Ok(())
     }
 
+    /// No other server would fare better.
+    fn end_of_the_road(&self, cause: &UplinkError) -> Stop {
+        match cause {
+            UplinkError::Rejected(failure) if self.is_leaving() && has_successor(failure) => Stop::Succeeded,
+            _ => Stop::Lost { reason: "server", rejection: refusal::call_over(cause) },
+        }
+    }
+
     /// Sends everything from the point where the new server begins. The inner error says that this one is gone, too.
     async fn replay(&mut self) -> Result<Result<usize, UplinkError>, Stop> {
         let events = self.replay.from(&mut self.resume);
         let count = events.len();
+        if self.is_leaving() {
+            // Its successor may come at any time.
+            let _ = timeout(self.edge.stall_timeout, self.uplink.leaving()).await;
+        }
         for event in events {
             match timeout(self.edge.stall_timeout, self.uplink.send(event)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) => return Ok(Err(self.last_word().await)),
-                Err(_) => return Err(Stop::Lost { reason: "stalled", rejection: refusal::stalled() }),
+                Err(_) => return Err(stalled()),
             }
         }
         Ok(Ok(count))
     }
+}
+
+/// Whether somebody else has the stream: for a publisher that was asked to connect again, that is its new connection.
+fn has_successor(failure: &Failure) -> bool {
+    failure.code() == Code::StreamInUse
 }
 
 /// What to do about a call that is over; none where no other server would fare better.

@@ -3,8 +3,10 @@
 
 mod connection;
 mod counted;
+mod drain;
 mod failover;
 mod inputs;
+mod leaving;
 mod link;
 mod memory;
 mod publisher;

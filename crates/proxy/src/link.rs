@@ -93,6 +93,13 @@ impl Link {
         self.flush().await
     }
 
+    /// Asks an accepted publisher to connect again, where it said that it can. Gives whether it was asked.
+    pub async fn request_reconnect(&mut self, description: &str) -> Result<bool, LinkError> {
+        let asked = self.session.request_reconnect(description)?;
+        self.flush().await?;
+        Ok(asked)
+    }
+
     /// Reads until the encoder closes as well: closing over unread bytes would reset the connection, and the encoder
     /// might never see what it was told last.
     pub async fn close(mut self) {

@@ -12,6 +12,7 @@ use tracing::Instrument;
 
 use crate::connection::Edge;
 use crate::counted::Counted;
+use crate::leaving::Notice;
 use crate::link::{Link, LinkError};
 use crate::refusal;
 use crate::replay::Replay;
@@ -19,7 +20,7 @@ use crate::routing::Found;
 use crate::uplink::{CallOver, Order, Uplink, UplinkError, resume_point};
 
 pub struct Publisher<'a> {
-    link: &'a mut Link,
+    pub(crate) link: &'a mut Link,
     pub(crate) uplink: Uplink,
     /// The server that has the stream, and under which epoch.
     pub(crate) server: ServerId,
@@ -32,6 +33,7 @@ pub struct Publisher<'a> {
     /// How often it has lost its server since the last commit.
     pub(crate) losses: u32,
     pub(crate) edge: &'a Edge,
+    pub(crate) notice: Notice,
     /// When the encoder last sent something; none once it has left, and nothing more is read of it.
     heard: Option<Instant>,
 }
@@ -53,6 +55,8 @@ pub(crate) enum Stop {
         reason: &'static str,
         rejection: Rejection,
     },
+    /// The publisher has connected again, as it was asked to, and its successor has the stream.
+    Succeeded,
     /// The server takes nothing more, and so the publisher has to leave.
     Lost {
         reason: &'static str,
@@ -66,6 +70,7 @@ impl Stop {
         match self {
             Self::Unpublished => "the publisher ended its stream",
             Self::Link(_) => "the publisher's connection ended",
+            Self::Succeeded => "the publisher has connected again",
             Self::Dismiss { reason, .. } | Self::Lost { reason, .. } => reason,
         }
     }
@@ -88,15 +93,17 @@ impl<'a> Publisher<'a> {
         let Found { uplink, server, epoch, resume } = found;
         let timeline = Timeline::new(resume.period, Limits::new(&resume.settings));
         let (replay, heard) = (Replay::new(edge.replay), Some(Instant::now()));
-        Self { link, uplink, server, epoch, order, timeline, replay, resume, losses: 0, edge, heard }
+        let (losses, notice) = (0, Notice::None);
+        Self { link, uplink, server, epoch, order, timeline, replay, resume, losses, edge, notice, heard }
     }
 
     pub async fn run(mut self) -> Result<PublisherEnd, LinkError> {
         let on_air = Counted::new("headwater_proxy_publishers");
-        let stop = self.publish().await;
+        let mut stop = self.publish().await;
         drop(on_air);
         match stop {
             Stop::Lost { .. } => {}
+            Stop::Succeeded => stop = self.see_off().await,
             Stop::Dismiss { .. } => self.give_rest().await,
             Stop::Unpublished | Stop::Link(_) => {
                 self.heard = None;
@@ -105,7 +112,7 @@ impl<'a> Publisher<'a> {
         }
         self.edge.tasks.spawn(self.uplink.end(stop.reason()).in_current_span());
         match stop {
-            Stop::Unpublished => Ok(PublisherEnd::Unpublished),
+            Stop::Unpublished | Stop::Succeeded => Ok(PublisherEnd::Unpublished),
             Stop::Link(error) => Err(error),
             Stop::Dismiss { reason, rejection } | Stop::Lost { reason, rejection } => {
                 metrics::counter!("headwater_proxy_failed_total", "reason" => reason).increment(1);
@@ -149,10 +156,13 @@ impl<'a> Publisher<'a> {
         if self.link.close_requested() {
             return Err(Stop::Link(LinkError::Closed));
         }
-        let Self { link, uplink, edge, heard, .. } = self;
+        let Self { link, uplink, edge, heard, notice, .. } = self;
         tokio::select! {
             read = read(link, edge, *heard) => read?,
             response = uplink.next() => return self.answer(response).await,
+            () = edge.drain.begun(), if *notice == Notice::None && edge.drain.lasts() => {
+                return self.give_notice().await;
+            }
         }
         self.take_in().await
     }
@@ -213,13 +223,13 @@ impl<'a> Publisher<'a> {
             match timeout(self.edge.stall_timeout, self.uplink.send(event)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(CallOver)) => self.call_over().await?,
-                Err(_) => return Err(Stop::Lost { reason: "stalled", rejection: refusal::stalled() }),
+                Err(_) => return Err(stalled()),
             }
         }
         Ok(())
     }
 
-    async fn call_over(&mut self) -> Result<(), Stop> {
+    pub(crate) async fn call_over(&mut self) -> Result<(), Stop> {
         let cause = self.last_word().await;
         self.fail_over(cause).await
     }
@@ -257,6 +267,11 @@ impl<'a> Publisher<'a> {
     }
 }
 
+/// The server takes nothing.
+pub(crate) fn stalled() -> Stop {
+    Stop::Lost { reason: "stalled", rejection: refusal::stalled() }
+}
+
 /// Waits for bytes of the encoder, for ever when it has left. Nothing is lost when it is cancelled.
 async fn read(link: &mut Link, edge: &Edge, heard: Option<Instant>) -> Result<(), Stop> {
     let Some(heard) = heard else { return std::future::pending().await };
@@ -265,7 +280,7 @@ async fn read(link: &mut Link, edge: &Edge, heard: Option<Instant>) -> Result<()
             Ok(count) => metrics::counter!("headwater_proxy_received_bytes_total").increment(count? as u64),
             Err(_) => return Err(Stop::Dismiss { reason: "idle", rejection: refusal::idle() }),
         },
-        () = edge.stop.cancelled() => {
+        () = edge.drain.over() => {
             return Err(Stop::Dismiss { reason: "stopping", rejection: refusal::stopping() });
         }
     }

@@ -17,6 +17,7 @@ use tracing::Instrument;
 
 use crate::connection::{Edge, serve};
 use crate::counted::Counted;
+use crate::drain::Drain;
 use crate::inputs::Inputs;
 use crate::link::Socket;
 use crate::routing::Router;
@@ -51,6 +52,12 @@ impl Front {
     pub async fn serve(self, socket: impl Socket + 'static) {
         serve(Box::new(socket), self.0).await;
     }
+
+    /// To be called when the process was told to stop: waits for the publishers, as long as they may stay, and then closes
+    /// every connection.
+    pub async fn see_out(&self) {
+        self.0.drain.see_out().await;
+    }
 }
 
 /// A proxy that listens.
@@ -79,23 +86,28 @@ impl Proxy {
         self.listener.local_addr()
     }
 
-    /// Takes connections until the process is told to stop.
+    /// Takes connections until the process is told to stop; then waits for the publishers, as long as they may stay.
     ///
     /// # Errors
     /// When the listener breaks.
-    pub async fn serve(mut self) -> Result<(), ProxyError> {
-        while let Some(accepted) = self.process.drain.run_until_cancelled(self.listener.accept()).await {
+    pub async fn serve(self) -> Result<(), ProxyError> {
+        let Self { mut listener, front, process } = self;
+        let _over = front.0.drain.guard();
+        while let Some(accepted) = process.drain.run_until_cancelled(listener.accept()).await {
             let Accepted { stream, peer, guard } = accepted?;
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "TCP_NODELAY was refused");
             }
-            let connection = self.front.clone().serve(stream);
+            let connection = front.clone().serve(stream);
             let counted = async move {
                 let _counted = (Counted::new("headwater_proxy_connections"), guard);
                 connection.await;
             };
-            self.process.tasks.spawn(counted.instrument(tracing::info_span!("connection", %peer)));
+            process.tasks.spawn(counted.instrument(tracing::info_span!("connection", %peer)));
         }
+        // Who connects from now on is refused by the system, and goes to another proxy.
+        drop(listener);
+        front.see_out().await;
         Ok(())
     }
 }
@@ -116,7 +128,7 @@ fn edge(process: &Process, registry: Arc<dyn Registry>, channels: Channels) -> E
         publish_deadline: proxy.publish_deadline,
         idle_timeout: proxy.idle_timeout,
         stall_timeout: proxy.stall_timeout,
-        stop: process.drain.clone(),
+        drain: Drain::new(process.drain.clone(), proxy.drain_timeout),
         tasks: process.tasks.clone(),
     }
 }

@@ -6,7 +6,7 @@ use headwater_hls::ResumePoint;
 use headwater_media::{Epoch, StreamId, TimelineEvent};
 use headwater_wire::ConvertError;
 use headwater_wire::v1::ingest_client::IngestClient;
-use headwater_wire::v1::publish_request::{End, Message as Request, Open};
+use headwater_wire::v1::publish_request::{End, Leaving, Message as Request, Open};
 use headwater_wire::v1::publish_response::Message as Response;
 use headwater_wire::v1::{self, Failure, PublishRequest, PublishResponse};
 use tokio::sync::mpsc;
@@ -94,6 +94,12 @@ impl Uplink {
     /// Waits while the server is slower than the publisher. An error says that the call is over.
     pub async fn send(&self, event: TimelineEvent) -> Result<(), CallOver> {
         self.requests.send(PublishRequest { message: Some(event.into()) }).await.map_err(|_| CallOver)
+    }
+
+    /// Says that the publisher was asked to connect again: whoever comes next takes its place.
+    pub async fn leaving(&self) -> Result<(), CallOver> {
+        let leaving = PublishRequest { message: Some(Request::Leaving(Leaving {})) };
+        self.requests.send(leaving).await.map_err(|_| CallOver)
     }
 
     /// Whether nothing more can be sent.

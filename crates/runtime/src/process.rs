@@ -24,6 +24,7 @@ use std::error::Error;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::task::JoinSet;
@@ -52,8 +53,9 @@ pub struct Process {
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-/// Runs a service until it returns, or until [`Config::drain_timeout`] has passed since it was told to stop. Returns the
-/// code to exit with: 0, 1 after a failure or an unfinished drain, 2 for mistakes in the configuration.
+/// Runs a service until it returns, or until [`Config::drain_timeout`] has passed since it was told to stop (since its
+/// publishers had to leave, where it is a proxy). Returns the code to exit with: 0, 1 after a failure or an unfinished
+/// drain, 2 for mistakes in the configuration.
 pub fn run<W, F, E>(service: Service, options: &Options, work: W) -> ExitCode
 where
     W: FnOnce(Process) -> F,
@@ -103,7 +105,7 @@ async fn live(
     companions.spawn(Signals::listen()?.drain_then_exit(told.clone()));
     companions.spawn(serve_operations(service, &config, readiness.clone(), metrics).await?);
     companions.spawn(not_ready_while_draining(readiness.latch("draining"), told.clone()));
-    let (grace, tasks) = (config.drain_timeout, TaskTracker::new());
+    let (grace, tasks) = (grace(service, &config), TaskTracker::new());
     let process = Process { config, readiness, drain: told.clone(), tasks: tasks.clone() };
     let whole = async {
         let result = work(process).await;
@@ -115,6 +117,14 @@ async fn live(
     match finished {
         Some((result, drained)) => result.map(|()| drained),
         None => Ok(Drained::Abandoned { tasks: tasks.len() }),
+    }
+}
+
+/// How long the process may take from being told to stop. A proxy's publishers may stay first.
+fn grace(service: Service, config: &Config) -> Duration {
+    match service {
+        Service::Proxy => config.drain_timeout + config.proxy.drain_timeout,
+        Service::Server | Service::Origin | Service::AllInOne => config.drain_timeout,
     }
 }
 
@@ -161,8 +171,6 @@ fn chain(error: &(dyn Error + 'static)) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     async fn live_with(work: impl AsyncFnOnce(Process) -> Result<(), Failure>) -> Result<Drained, Failure> {
@@ -196,6 +204,14 @@ mod tests {
             Ok(())
         });
         assert_eq!(drained.await.unwrap(), Drained::Abandoned { tasks: 1 });
+    }
+
+    #[test]
+    fn publishers_have_their_time_before_the_proxy_has_its_own() {
+        let config = Config::defaults();
+        assert_eq!(grace(Service::Proxy, &config), Duration::from_secs(90 + 30));
+        assert_eq!(grace(Service::Server, &config), Duration::from_secs(30));
+        assert_eq!(grace(Service::AllInOne, &config), Duration::from_secs(30));
     }
 
     #[tokio::test]

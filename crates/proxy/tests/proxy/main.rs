@@ -1,6 +1,7 @@
 //! A proxy as encoders and servers meet it: RTMP on one side, gRPC on the other.
 #![allow(clippy::unwrap_used, reason = "only tests are in here")]
 
+mod drain;
 mod failover;
 mod limits;
 mod publishing;

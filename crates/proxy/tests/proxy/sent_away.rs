@@ -75,8 +75,8 @@ async fn when_the_server_takes_nothing() {
 }
 
 #[tokio::test]
-async fn when_the_proxy_stops() {
-    let proxy = TestProxy::start().await;
+async fn when_the_proxy_stops_and_waits_for_nobody() {
+    let proxy = TestProxy::with(|config| config.proxy.drain_timeout = Duration::ZERO).await;
     let (encoder, call, mut server) = on_air(&proxy).await;
     let waiting = Encoder::request(proxy.address, "other").await;
     let _unanswered = server.call().await;
@@ -85,9 +85,7 @@ async fn when_the_proxy_stops() {
     is(encoder.sent_away().await, "NetStream.Failed", text);
     is(waiting.refused().await, "NetStream.Failed", text);
     assert_eq!(call.until_it_ends().await.1, "stopping");
-    within("the proxy ends", proxy.serving).await.unwrap().unwrap();
-    proxy.tasks.close();
-    within("its tasks end", proxy.tasks.wait()).await;
+    proxy.ended().await;
 }
 
 #[tokio::test]

@@ -52,7 +52,8 @@ const MOST_CONNECTIONS: usize = 1_000_000;
 section! {
     /// What holds for every process.
     pub(super) struct ProcessConfig = "" {
-        /// How long a process that was told to stop (SIGTERM) may take to finish what it does.
+        /// How long a process that was told to stop (SIGTERM) may take to finish what it does; a proxy, once its publishers
+        /// have left (`proxy.drain_timeout`).
         drain_timeout: Duration = "30s" in secs(0)..=secs(3600);
     }
 }
@@ -90,6 +91,9 @@ section! {
         replay_duration: Duration = "30s" in secs(5)..=secs(600);
         /// How long a server may leave media untaken before the publisher's connection is closed.
         stall_timeout: Duration = "10s" in secs(1)..=secs(300);
+        /// How long publishers may stay when the proxy was told to stop. Those that can (Enhanced RTMP) are asked to connect
+        /// again at once, the others are sent away when the time is over. `headwater up` waits for nobody.
+        drain_timeout: Duration = "90s" in secs(0)..=secs(86_400);
         /// Where `/livez`, `/readyz` and `/metrics` are answered.
         metrics_listen: SocketAddr = "0.0.0.0:9101";
     }

@@ -17,18 +17,34 @@ pub struct Encoder {
 impl Encoder {
     /// Connects, and asks to publish.
     pub async fn request(proxy: SocketAddr, key: &str) -> Self {
-        let config = ClientConfig::new("live", format!("rtmp://{proxy}/live"), key);
+        let mut encoder = Self::connect(proxy, Self::config(proxy, key)).await;
+        encoder.ask().await;
+        encoder
+    }
+
+    /// The same as one that says that it can connect again when it is asked to.
+    pub async fn request_movable(proxy: SocketAddr, key: &str) -> Self {
+        let config = ClientConfig { reconnects: true, ..Self::config(proxy, key) };
+        let mut encoder = Self::connect(proxy, config).await;
+        encoder.ask().await;
+        encoder
+    }
+
+    pub fn config(proxy: SocketAddr, key: &str) -> ClientConfig {
+        ClientConfig::new("live", format!("rtmp://{proxy}/live"), key)
+    }
+
+    pub async fn connect(proxy: SocketAddr, config: ClientConfig) -> Self {
         let (socket, session) =
             (TcpStream::connect(proxy).await.unwrap(), ClientSession::new(config).unwrap());
         let mut encoder = Self { socket, session };
         encoder.flush().await;
         assert_eq!(encoder.event().await, Some(ClientEvent::Connected));
-        encoder.ask().await;
         encoder
     }
 
     /// Waits for the message stream; the publish request is what the session says next.
-    async fn ask(&mut self) {
+    pub async fn ask(&mut self) {
         loop {
             if let Some(publish) = self.session.poll_output() {
                 return self.socket.write_all(&publish).await.unwrap();

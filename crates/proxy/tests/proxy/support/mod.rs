@@ -53,6 +53,13 @@ impl TestProxy {
         Self { registry, address, drain, tasks, serving }
     }
 
+    /// Waits until everybody has left and the process could end.
+    pub async fn ended(self) {
+        within("the proxy ends", self.serving).await.unwrap().unwrap();
+        self.tasks.close();
+        within("its tasks end", self.tasks.wait()).await;
+    }
+
     /// Whom the registry gives a stream to, and under which epoch.
     pub async fn owner(&self, stream: &str) -> Option<(String, u64)> {
         let owner = self.registry.owner(&stream.parse().unwrap()).await.unwrap()?;

@@ -1,0 +1,109 @@
+//! How a proxy stops: it takes nobody new, and lets those who are there leave by themselves for a while.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+/// The end of a proxy in two steps: it is told to stop, and later its publishers have to go.
+pub struct Drain {
+    told: CancellationToken,
+    over: CancellationToken,
+    /// How long publishers may stay.
+    limit: Duration,
+    publishers: TaskTracker,
+}
+
+impl Drain {
+    /// Begins when `told` is cancelled, and lasts for `limit` at most. With a limit of zero the two steps are one.
+    pub fn new(told: CancellationToken, limit: Duration) -> Self {
+        let over = if limit.is_zero() { told.clone() } else { CancellationToken::new() };
+        Self { told, over, limit, publishers: TaskTracker::new() }
+    }
+
+    /// Whether publishers may stay for a while, and so can be asked to leave by themselves.
+    pub fn lasts(&self) -> bool {
+        !self.limit.is_zero()
+    }
+
+    /// Whether no new publisher is taken any more.
+    pub fn has_begun(&self) -> bool {
+        self.told.is_cancelled()
+    }
+
+    pub async fn begun(&self) {
+        self.told.cancelled().await;
+    }
+
+    /// Waits until every connection has to be closed.
+    pub async fn over(&self) {
+        self.over.cancelled().await;
+    }
+
+    /// Somebody who publishes, or is about to, until this is dropped.
+    pub fn publisher(&self) -> TaskTrackerToken {
+        self.publishers.token()
+    }
+
+    /// Waits until the last publisher has left or the time is over, and then closes every connection.
+    pub async fn see_out(&self) {
+        self.publishers.close();
+        if !self.publishers.is_empty() && self.lasts() {
+            tracing::info!(publishers = self.publishers.len(), "publishers may stay for {:?}", self.limit);
+        }
+        if timeout(self.limit, self.publishers.wait()).await.is_err() && self.lasts() {
+            tracing::warn!(publishers = self.publishers.len(), "the time is over: publishers are sent away");
+        }
+        self.over.cancel();
+    }
+
+    /// Closes every connection when it is dropped, in case that [`see_out`](Self::see_out) does not come to it.
+    pub fn guard(&self) -> DropGuard {
+        self.over.clone().drop_guard()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(90);
+
+    #[tokio::test(start_paused = true)]
+    async fn it_lasts_until_the_last_publisher_has_left() {
+        let drain = Drain::new(CancellationToken::new(), LIMIT);
+        let (publisher, began) = (drain.publisher(), Instant::now());
+        let leaving = async {
+            tokio::time::sleep(LIMIT / 3).await;
+            assert!(!drain.over.is_cancelled());
+            drop(publisher);
+        };
+        tokio::join!(drain.see_out(), leaving);
+        assert_eq!(began.elapsed(), LIMIT / 3);
+        assert!(drain.over.is_cancelled());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_stays_for_longer_than_the_limit() {
+        let drain = Drain::new(CancellationToken::new(), LIMIT);
+        let (_publisher, began) = (drain.publisher(), Instant::now());
+        drain.see_out().await;
+        assert!(drain.over.is_cancelled());
+        assert_eq!(began.elapsed(), LIMIT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_limit_it_is_over_when_it_begins() {
+        let told = CancellationToken::new();
+        let drain = Drain::new(told.clone(), Duration::ZERO);
+        let _publisher = drain.publisher();
+        told.cancel();
+        drain.over().await;
+        drain.see_out().await;
+        assert!(drain.has_begun() && !drain.lasts());
+    }
+}

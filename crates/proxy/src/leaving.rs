@@ -1,0 +1,69 @@
+//! A publisher whose proxy stops: it is asked to connect again, and may come back elsewhere before it leaves here.
+//!
+//! Enhanced RTMP v2, § "Reconnect Request": the client sends on up to the next keyframe, connects anew and closes the old
+//! connection; it may well do the second before the first. The old server goes on with what it is sent until then.
+
+use headwater_rtmp::Event;
+use tokio::time::timeout;
+
+use crate::link::LinkError;
+use crate::publisher::{Publisher, Stop, stalled};
+use crate::refusal;
+use crate::uplink::CallOver;
+
+/// What the publisher was told of the proxy's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Notice {
+    /// There is nothing to tell yet.
+    None,
+    /// It was asked to connect again, and will do so when it suits it. Its successor may come before it leaves.
+    Asked,
+    /// It can't be asked.
+    Unable,
+}
+
+impl Publisher<'_> {
+    /// The proxy stops: a publisher that can is asked to go to another one.
+    pub(crate) async fn give_notice(&mut self) -> Result<(), Stop> {
+        if !self.link.request_reconnect(&refusal::stopping().description).await? {
+            self.notice = Notice::Unable;
+            return Ok(());
+        }
+        self.notice = Notice::Asked;
+        metrics::counter!("headwater_proxy_reconnects_requested_total").increment(1);
+        tracing::info!("the publisher was asked to connect again");
+        match timeout(self.edge.stall_timeout, self.uplink.leaving()).await {
+            Ok(Ok(())) => Ok(()),
+            // The next server is told by the replay.
+            Ok(Err(CallOver)) => self.call_over().await,
+            Err(_) => Err(stalled()),
+        }
+    }
+
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.notice == Notice::Asked
+    }
+
+    /// Waits until a publisher whose successor has the stream closes its connection. What it still sends is for nobody;
+    /// an error would only make it think that connecting again has failed.
+    pub(crate) async fn see_off(&mut self) -> Stop {
+        tracing::info!("the publisher has connected again");
+        loop {
+            while let Some(event) = self.link.next_event() {
+                if let Event::Unpublish = event {
+                    return Stop::Unpublished;
+                }
+            }
+            if self.link.close_requested() {
+                return Stop::Link(LinkError::Closed);
+            }
+            let read = async {
+                self.read().await?;
+                self.take_in().await
+            };
+            if let Err(stop) = read.await {
+                return stop;
+            }
+        }
+    }
+}
