@@ -18,7 +18,7 @@ const MAY_KNOW: [(&str, &[&str]); 13] = [
     ("proxy", &["media", "rtmp", "hls", "wire", "registry", "platform", "runtime"]),
     ("server", &["media", "hls", "wire", "registry", "platform", "runtime", "transcode"]),
     ("origin", &["media", "hls", "wire", "registry", "platform", "runtime"]),
-    ("headwater", &["rtmp", "registry", "runtime", "transcode", "proxy", "server", "origin"]),
+    ("headwater", &["media", "rtmp", "registry", "runtime", "transcode", "proxy", "server", "origin"]),
     ("tests", &["registry", "wire"]),
 ];
 

@@ -4,20 +4,19 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use headwater_rtmp::{ClientConfig, ClientEvent, ClientSession, Metadata};
+use headwater_rtmp::{ClientEvent, ClientSession, Metadata};
 use headwater_runtime::shutdown::Signals;
 use headwater_transcode::demo::{Picture, Tag, TagKind};
-use http::Uri;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
+
+use crate::target::Target;
 
 /// How long the other side may take to answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Tags that may wait for the network: about two seconds.
 const BACKLOG: usize = 150;
-/// RTMP's own port.
-const RTMP_PORT: u16 = 1935;
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -33,37 +32,6 @@ pub struct Arguments {
     /// Stop after so many seconds
     #[arg(long)]
     seconds: Option<u64>,
-}
-
-/// A place to publish to. No `Debug`: the key is a secret.
-#[derive(Clone)]
-struct Target {
-    host: String,
-    port: u16,
-    app: String,
-    key: String,
-}
-
-impl Target {
-    fn parse(text: &str) -> Result<Self, String> {
-        let wanted = "it looks like rtmp://host[:port]/app/key";
-        let uri: Uri = text.parse().map_err(|_| wanted.to_owned())?;
-        if uri.scheme_str() != Some("rtmp") {
-            return Err(wanted.into());
-        }
-        let host = uri.host().filter(|host| !host.is_empty()).ok_or(wanted)?;
-        let path = uri.path_and_query().map_or("", |path| path.as_str()).trim_start_matches('/');
-        let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
-        let (app, key) =
-            path.rsplit_once('/').filter(|(app, key)| !app.is_empty() && !key.is_empty()).ok_or(wanted)?;
-        let key = query.map_or_else(|| key.to_owned(), |query| format!("{key}?{query}"));
-        Ok(Self { host: host.into(), port: uri.port_u16().unwrap_or(RTMP_PORT), app: app.into(), key })
-    }
-
-    fn session(&self) -> ClientConfig {
-        let Self { host, port, app, key } = self;
-        ClientConfig::new(app, format!("rtmp://{host}:{port}/{app}"), key)
-    }
 }
 
 fn size(text: &str) -> Result<(u32, u32), String> {
@@ -210,16 +178,6 @@ impl Publisher {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_target_has_a_host_an_app_and_a_key() {
-        let target = Target::parse("rtmp://media.example/app/inst/key?youtube=a").ok().unwrap();
-        assert_eq!((target.host.as_str(), target.port), ("media.example", 1935));
-        assert_eq!((target.app.as_str(), target.key.as_str()), ("app/inst", "key?youtube=a"));
-        for bad in ["", "http://h/a/k", "rtmp://h/a", "rtmp://h", "rtmp:///a/k"] {
-            assert!(Target::parse(bad).is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn sizes_are_even_and_not_absurd() {

@@ -1,6 +1,8 @@
 //! `headwater`: live streaming on one machine.
 
+mod bench;
 mod demo;
+mod target;
 mod up;
 
 use std::process::ExitCode;
@@ -25,6 +27,9 @@ enum Command {
     },
     /// Publishes a moving test picture with a clock and a beep until it is stopped
     Demo(demo::Arguments),
+    /// Puts load on an installation and tells how it did
+    #[command(subcommand)]
+    Bench(bench::Tool),
     /// Transcodes one broadcast between standard input and output; started by `up` itself
     #[command(hide = true)]
     Worker,
@@ -33,6 +38,7 @@ enum Command {
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Up { options } => up::run(&options),
+        Command::Bench(tool) => tool.run(),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Worker => headwater_transcode::worker::main(),
     }

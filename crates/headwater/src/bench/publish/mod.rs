@@ -1,0 +1,126 @@
+//! `headwater bench publish`: many publishers of one recording.
+
+mod connection;
+mod counts;
+mod publisher;
+mod schedule;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::recording::Recording;
+use super::run::{self, misused};
+use crate::target::Target;
+use counts::PublishCounts;
+use publisher::Publisher;
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// How many publishers
+    #[arg(short = 'n', long = "publishers", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=50_000))]
+    publishers: u32,
+    /// Where to publish: rtmp://host[:port]/app/key. More than one publisher use key-1, key-2, …
+    #[arg(long, default_value = "rtmp://127.0.0.1:1935/live/demo", value_parser = Target::parse)]
+    url: Target,
+    /// What to publish: an FLV file with H.264 and AAC. It is held in memory once
+    #[arg(long, value_name = "FILE")]
+    source: PathBuf,
+    /// Begin again at the end of the file, with timestamps that go on
+    #[arg(long = "loop")]
+    looped: bool,
+    #[command(flatten)]
+    options: run::Options,
+}
+
+/// What all publishers share.
+struct Load {
+    recording: Recording,
+    looped: bool,
+    counts: PublishCounts,
+    stop: CancellationToken,
+}
+
+pub fn run(arguments: &Arguments) -> ExitCode {
+    let Arguments { publishers, url, source, looped, options } = arguments;
+    let recording = match Recording::read(source) {
+        Ok(recording) => recording,
+        Err(error) => return misused(&error),
+    };
+    let counts = PublishCounts::new(*publishers);
+    let load = Load { recording, looped: *looped, counts: counts.clone(), stop: CancellationToken::new() };
+    run::run(options, &counts, |tasks, stop| start(tasks, Load { stop, ..load }, arguments, url))
+}
+
+fn start(tasks: &TaskTracker, load: Load, arguments: &Arguments, url: &Target) {
+    let (load, began) = (Arc::new(load), Instant::now());
+    for number in 1..=arguments.publishers {
+        let target = if arguments.publishers == 1 { url.clone() } else { numbered(url, number) };
+        let publisher = Publisher::new(target, load.clone());
+        let at = began + arguments.options.ramp.saturating_mul(number - 1);
+        tasks.spawn(async move {
+            let stop = publisher.stop();
+            if stop.run_until_cancelled(tokio::time::sleep_until(at)).await.is_some() {
+                publisher.run().await;
+            }
+        });
+    }
+}
+
+/// `key-3?query`
+fn numbered(target: &Target, number: u32) -> Target {
+    let key = match target.key.split_once('?') {
+        Some((key, query)) => format!("{key}-{number}?{query}"),
+        None => format!("{}-{number}", target.key),
+    };
+    Target { key, ..target.clone() }
+}
+
+/// OBS' rule for connections that are lost or refused: 2 s, and half as long again after each failure, 25 times.
+struct Retries {
+    left: u32,
+    next: Duration,
+}
+
+impl Retries {
+    const FIRST: Duration = Duration::from_secs(2);
+    const MOST: u32 = 25;
+    /// OBS' own limit of a delay that grows.
+    const LONGEST: Duration = Duration::from_secs(15 * 60);
+
+    fn new() -> Self {
+        Self { left: Self::MOST, next: Self::FIRST }
+    }
+
+    /// How long to wait before the next try; none after the last one.
+    fn next(&mut self) -> Option<Duration> {
+        self.left = self.left.checked_sub(1)?;
+        let delay = self.next;
+        self.next = delay.mul_f64(1.5).min(Self::LONGEST);
+        Some(delay)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_numbered_before_their_query() {
+        let target = Target::parse("rtmp://h/live/key?youtube=a").ok().unwrap();
+        assert_eq!(numbered(&target, 3).key, "key-3?youtube=a");
+    }
+
+    #[test]
+    fn retries_come_at_the_times_of_obs() {
+        let mut retries = Retries::new();
+        let delays: Vec<_> = std::iter::from_fn(|| retries.next()).map(|delay| delay.as_secs_f64()).collect();
+        assert_eq!((delays[0], delays[1], delays[2], delays.len()), (2.0, 3.0, 4.5, 25));
+        assert_eq!(delays[24], 900.0);
+    }
+}

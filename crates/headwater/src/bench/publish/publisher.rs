@@ -1,0 +1,76 @@
+//! One publisher from its start to its end, over all its connections.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::connection::{Connection, Failed};
+use super::{Load, Retries};
+use crate::target::Target;
+
+/// On a first connection OBS takes this for final.
+const BAD_NAME: &str = "NetStream.Publish.BadName";
+
+pub struct Publisher {
+    target: Target,
+    load: Arc<Load>,
+    /// Whether a server has accepted it before.
+    known: bool,
+}
+
+impl Publisher {
+    pub fn new(target: Target, load: Arc<Load>) -> Self {
+        Self { target, load, known: false }
+    }
+
+    pub fn stop(&self) -> CancellationToken {
+        self.load.stop.clone()
+    }
+
+    pub async fn run(mut self) {
+        let stop = self.stop();
+        let mut retries = Retries::new();
+        loop {
+            match stop.run_until_cancelled(Connection::open(&self.target)).await {
+                None => return,
+                Some(Err(failed)) if self.refused(&failed) => return,
+                Some(Err(_)) => {}
+                Some(Ok(connection)) => match self.publish(connection).await {
+                    Ok(()) => return,
+                    Err(failed) => {
+                        self.load.counts.lost(&self.reason(&failed));
+                        retries = Retries::new();
+                    }
+                },
+            }
+            let Some(delay) = retries.next() else { return };
+            if stop.run_until_cancelled(tokio::time::sleep(delay)).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    async fn publish(&mut self, mut connection: Connection) -> Result<(), Failed> {
+        let _on_air = self.load.counts.accepted(std::mem::replace(&mut self.known, true));
+        connection.publish(&self.load).await?;
+        connection.finish().await
+    }
+
+    /// Counts a refusal, and says whether it is final.
+    fn refused(&self, failed: &Failed) -> bool {
+        let last = !self.known && matches!(failed, Failed::Rejected { code, .. } if code == BAD_NAME);
+        self.load.counts.refused(&self.reason(failed));
+        last
+    }
+
+    /// In words, without the key if the server repeats it.
+    fn reason(&self, failed: &Failed) -> String {
+        let text = match failed {
+            Failed::Rejected { code, description } | Failed::Closed { code, description } => {
+                format!("{description} ({code})")
+            }
+            Failed::Broken(text) => text.clone(),
+        };
+        text.replace(&self.target.key, "…")
+    }
+}

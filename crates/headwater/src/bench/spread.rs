@@ -1,0 +1,65 @@
+//! How durations are spread, in a fixed amount of memory.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+/// Microseconds that are told apart at most: an hour. What is longer counts as that.
+const LONGEST: u64 = 3_600_000_000;
+/// Significant digits: values are right to one per cent, and it takes 23 KB.
+const DIGITS: u8 = 2;
+
+/// Durations of which only their spread is kept.
+pub struct Spread(Mutex<Histogram<u64>>);
+
+/// The middle and the end of a spread, in milliseconds. All zero where nothing was measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Quantiles {
+    pub p50: f64,
+    pub p95: f64,
+    pub p99: f64,
+    pub max: f64,
+}
+
+impl Default for Spread {
+    fn default() -> Self {
+        let empty = Histogram::new_with_bounds(1, LONGEST, DIGITS);
+        Self(Mutex::new(empty.expect("the bounds are fixed, and fit each other")))
+    }
+}
+
+impl Spread {
+    pub fn record(&self, duration: Duration) {
+        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).saturating_record(micros);
+    }
+
+    pub fn quantiles(&self) -> Quantiles {
+        let spread = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = |quantile| spread.value_at_quantile(quantile) as f64 / 1_000.0;
+        match spread.is_empty() {
+            true => Quantiles::default(),
+            false => Quantiles { p50: at(0.5), p95: at(0.95), p99: at(0.99), max: at(1.0) },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_right_to_one_per_cent() {
+        let spread = Spread::default();
+        assert_eq!(spread.quantiles(), Quantiles::default());
+        (1..=1_000).for_each(|ms| spread.record(Duration::from_millis(ms)));
+        let Quantiles { p50, p95, p99, max } = spread.quantiles();
+        for (measured, true_value) in [(p50, 500.0), (p95, 950.0), (p99, 990.0), (max, 1_000.0)] {
+            assert!((measured - true_value).abs() <= true_value / 100.0, "{measured} for {true_value}");
+        }
+        spread.record(Duration::MAX);
+        assert!(spread.quantiles().max >= 3_600_000.0);
+    }
+}
