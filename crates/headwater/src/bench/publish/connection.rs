@@ -62,11 +62,13 @@ impl Connection {
         socket.set_nodelay(true)?;
         let session = ClientSession::new(target.session())?;
         let mut connection = Self { socket, session, heard: [0; 1024] };
-        connection.flush().await?;
-        while !connection.session.is_publishing() {
+        loop {
+            connection.flush().await?;
+            if connection.session.is_publishing() {
+                return Ok(connection);
+            }
             connection.listen().await?;
         }
-        Ok(connection)
     }
 
     /// Sends the recording until its end, or until all stop.
@@ -77,7 +79,11 @@ impl Connection {
         while let Some(due) = schedule.due() {
             tokio::select! {
                 () = sleep_until(began + due) => {}
-                heard = self.listen() => { heard?; continue }
+                heard = self.listen() => {
+                    heard?;
+                    self.flush().await?;
+                    continue;
+                }
                 () = load.stop.cancelled() => break,
             }
             let mut tags = 0;
@@ -121,8 +127,8 @@ impl Connection {
         Ok(sent?)
     }
 
-    /// Waits for a word from the server, and fails when it was the last one. Nothing is lost when it is cancelled before
-    /// there was one.
+    /// Waits for a word from the server, and fails when it was the last one. Nothing is lost when it is cancelled;
+    /// [`flush`](Self::flush) comes after it.
     async fn listen(&mut self) -> Result<(), Failed> {
         let count = self.socket.read(&mut self.heard).await?;
         if count == 0 {
@@ -131,7 +137,8 @@ impl Connection {
         self.session.handle_input(Bytes::copy_from_slice(&self.heard[..count]))?;
         while let Some(event) = self.session.poll_event() {
             match event {
-                ClientEvent::Connected | ClientEvent::Accepted => {}
+                // One that is to move away may stay until it is sent away: that is counted as what it is, a loss.
+                ClientEvent::Connected | ClientEvent::Accepted | ClientEvent::ReconnectRequested { .. } => {}
                 ClientEvent::Rejected { code, description } => {
                     return Err(Failed::Rejected { code, description });
                 }

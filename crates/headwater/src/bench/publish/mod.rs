@@ -4,6 +4,8 @@ mod connection;
 mod counts;
 mod publisher;
 mod schedule;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -103,24 +105,5 @@ impl Retries {
         let delay = self.next;
         self.next = delay.mul_f64(1.5).min(Self::LONGEST);
         Some(delay)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_are_numbered_before_their_query() {
-        let target = Target::parse("rtmp://h/live/key?youtube=a").ok().unwrap();
-        assert_eq!(numbered(&target, 3).key, "key-3?youtube=a");
-    }
-
-    #[test]
-    fn retries_come_at_the_times_of_obs() {
-        let mut retries = Retries::new();
-        let delays: Vec<_> = std::iter::from_fn(|| retries.next()).map(|delay| delay.as_secs_f64()).collect();
-        assert_eq!((delays[0], delays[1], delays[2], delays.len()), (2.0, 3.0, 4.5, 25));
-        assert_eq!(delays[24], 900.0);
     }
 }
