@@ -13,6 +13,7 @@ use tracing::field::{Empty, display};
 use uuid::Uuid;
 
 use crate::drain::Drain;
+use crate::failures::Failures;
 use crate::inputs::Inputs;
 use crate::link::{Link, LinkError, Socket};
 use crate::publisher::{Publisher, PublisherEnd};
@@ -123,7 +124,12 @@ impl Connection {
     ) -> Result<PublisherEnd, LinkError> {
         let edge = self.edge.clone();
         let _publisher = edge.drain.publisher();
-        let order = Order { stream: stream.clone(), publisher: Uuid::now_v7().to_string(), resume: None };
+        let order = Order {
+            stream: stream.clone(),
+            publisher: Uuid::now_v7().to_string(),
+            resume: None,
+            failures: Failures::default(),
+        };
         match self.find_server(&order).await? {
             Ok(found) => {
                 tracing::Span::current().record("epoch", display(found.epoch));

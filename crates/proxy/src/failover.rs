@@ -25,6 +25,9 @@ impl Publisher<'_> {
         let mut cause = error;
         loop {
             tracing::warn!(%cause, server = %self.server, "the server is lost");
+            if matches!(&cause, UplinkError::Rejected(failure) if failure.code() == Code::WorkerFailed) {
+                self.order.failures.note(&self.server);
+            }
             let lost = lost(&cause, &self.server, self.epoch);
             self.losses += u32::from(lost.as_ref().is_some_and(|lost| lost.gone.is_some()));
             let Some(lost) = lost.filter(|_| self.losses <= MOST_LOSSES) else {

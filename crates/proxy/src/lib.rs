@@ -5,6 +5,7 @@ mod connection;
 mod counted;
 mod drain;
 mod failover;
+mod failures;
 mod inputs;
 mod leaving;
 mod link;

@@ -2,16 +2,22 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use headwater_media::{Epoch, StreamId};
 use headwater_registry::ServerId;
+use tokio::time::Instant;
 
 /// Streams that are remembered. A proxy has some hundreds of publishers; the rest are names that came and went.
 const LIMIT: usize = 10_000;
 
-/// The last server of each stream that was published through this proxy.
+/// How long after its publisher has left a broadcast may still be on air at a server that nobody else knows. By default a
+/// broadcast ends after a minute (`server.reconnect_window`).
+const LATELY: Duration = Duration::from_secs(300);
+
+/// The last server of each stream that was published through this proxy, and since when it is the last one.
 #[derive(Default)]
-pub struct Memory(Mutex<HashMap<StreamId, LastServer>>);
+pub struct Memory(Mutex<HashMap<StreamId, (LastServer, Instant)>>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastServer {
@@ -28,14 +34,26 @@ impl Memory {
             let forgotten = streams.keys().next().cloned();
             forgotten.and_then(|stream| streams.remove(&stream));
         }
-        streams.insert(stream.clone(), last);
+        streams.insert(stream.clone(), (last, Instant::now()));
+    }
+
+    /// The publisher was there until now.
+    pub fn left(&self, stream: &StreamId) {
+        if let Some((_, since)) = self.streams().get_mut(stream) {
+            *since = Instant::now();
+        }
     }
 
     pub fn recall(&self, stream: &StreamId) -> Option<LastServer> {
-        self.streams().get(stream).cloned()
+        self.streams().get(stream).map(|(last, _)| last.clone())
     }
 
-    fn streams(&self) -> MutexGuard<'_, HashMap<StreamId, LastServer>> {
+    /// The same if a broadcast may still be on air there.
+    pub fn recall_lately(&self, stream: &StreamId) -> Option<LastServer> {
+        self.streams().get(stream).filter(|(_, since)| since.elapsed() < LATELY).map(|(last, _)| last.clone())
+    }
+
+    fn streams(&self) -> MutexGuard<'_, HashMap<StreamId, (LastServer, Instant)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -46,6 +64,20 @@ mod tests {
 
     fn last(epoch: u64) -> LastServer {
         LastServer { server: "s".parse().unwrap(), address: "s:7000".into(), epoch: Epoch(epoch) }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_long_ago_is_not_lately() {
+        let (memory, stream) = (Memory::default(), "stream".parse().unwrap());
+        memory.left(&stream);
+        assert_eq!(memory.recall(&stream), None);
+        memory.note(&stream, last(1));
+        tokio::time::advance(2 * LATELY).await;
+        assert_eq!((memory.recall(&stream), memory.recall_lately(&stream)), (Some(last(1)), None));
+        memory.left(&stream);
+        assert_eq!(memory.recall_lately(&stream), Some(last(1)));
+        tokio::time::advance(LATELY).await;
+        assert_eq!(memory.recall_lately(&stream), None);
     }
 
     #[test]

@@ -110,6 +110,7 @@ impl<'a> Publisher<'a> {
                 self.give_rest().await;
             }
         }
+        self.edge.router.left(&self.order.stream);
         self.edge.tasks.spawn(self.uplink.end(stop.reason()).in_current_span());
         match stop {
             Stop::Unpublished | Stop::Succeeded => Ok(PublisherEnd::Unpublished),

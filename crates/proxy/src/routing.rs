@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_hls::ResumePoint;
-use headwater_media::Epoch;
+use headwater_media::{Epoch, StreamId};
 use headwater_registry::{Claim, Ownership, Registry, RegistryError, ServerId, ServerRecord};
 use headwater_runtime::backoff::Backoff;
 use headwater_wire::Channels;
@@ -93,6 +93,11 @@ impl Router {
         }
     }
 
+    /// The publisher of this stream leaves the server that took it last.
+    pub fn left(&self, stream: &StreamId) {
+        self.memory.left(stream);
+    }
+
     async fn search(
         &self,
         order: &Order,
@@ -117,7 +122,13 @@ impl Search<'_> {
         };
         match owner.filter(|owner| Some(owner.epoch) != self.gone) {
             Some(owner) => self.join(owner).await,
-            None => self.claim().await,
+            None => {
+                let servers = self.router.registry.servers().await?;
+                match self.ask_absent(&servers).await? {
+                    Some(found) => Ok(Some(found)),
+                    None => self.claim(servers).await,
+                }
+            }
         }
     }
 
@@ -144,10 +155,22 @@ impl Search<'_> {
         Err(error.into())
     }
 
+    /// A server that lives can be missing in the registry, with all its streams: it alone may be cut off from Redis. The
+    /// broadcast of a publisher that comes back goes on there, if it is on air; else the stream goes to a server that can
+    /// be found. One that is lost from where a publisher still was is not asked: its call has just broken.
+    async fn ask_absent(&mut self, servers: &[ServerRecord]) -> Result<Option<Found>, Refusal> {
+        let Some(last) = self.router.memory.recall_lately(&self.order.stream) else { return Ok(None) };
+        let is_absent = servers.iter().all(|server| server.id != last.server);
+        if !is_absent || self.order.resume.is_some() || !self.tried.insert(last.server.clone()) {
+            return Ok(None);
+        }
+        tracing::warn!(server = %last.server, "the stream's last server is not in the registry: asking it");
+        self.open(&last.server, &last.address, last.epoch).await
+    }
+
     /// Claims the stream for a server with room, and publishes there.
-    async fn claim(&mut self) -> Result<Option<Found>, Refusal> {
+    async fn claim(&mut self, servers: Vec<ServerRecord>) -> Result<Option<Found>, Refusal> {
         let registry = &self.router.registry;
-        let servers = registry.servers().await?;
         let server = self.choose(servers).ok_or(Refusal::NoCapacity)?;
         let stream = &self.order.stream;
         let claim = registry.claim(stream, &server.id, &server.address, self.gone).await?;
@@ -194,7 +217,7 @@ impl Search<'_> {
                 return Ok(None);
             }
         };
-        let error = match Uplink::open(channel, epoch, self.order).await {
+        let error = match Uplink::open(channel, server, epoch, self.order).await {
             Ok((uplink, resume)) => {
                 let last = LastServer { server: server.clone(), address: address.into(), epoch };
                 self.router.memory.note(&self.order.stream, last);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use headwater_hls::ResumePoint;
 use headwater_media::{Epoch, StreamId, TimelineEvent};
+use headwater_registry::ServerId;
 use headwater_wire::ConvertError;
 use headwater_wire::v1::ingest_client::IngestClient;
 use headwater_wire::v1::publish_request::{End, Leaving, Message as Request, Open};
@@ -14,6 +15,8 @@ use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use tonic::{Status, Streaming};
+
+use crate::failures::Failures;
 
 /// Messages on their way into the gRPC call: about a second of media. More would only hide that the server is slow.
 const IN_FLIGHT: usize = 128;
@@ -51,22 +54,28 @@ pub struct Order {
     pub publisher: String,
     /// None for a publisher that begins.
     pub resume: Option<ResumePoint>,
+    /// The workers that it has lately cost.
+    pub failures: Failures,
 }
 
 impl Uplink {
     /// Publishes under this epoch. Gives where the publisher begins, too.
     pub async fn open(
         channel: Channel,
+        server: &ServerId,
         epoch: Epoch,
         order: &Order,
     ) -> Result<(Self, ResumePoint), UplinkError> {
-        timeout(ACCEPT_TIMEOUT, Self::call(channel, epoch, order)).await.map_err(|_| UplinkError::Timeout)?
+        timeout(ACCEPT_TIMEOUT, Self::call(channel, server, epoch, order))
+            .await
+            .map_err(|_| UplinkError::Timeout)?
     }
 
     async fn call(
         channel: Channel,
+        server: &ServerId,
         epoch: Epoch,
-        Order { stream, publisher, resume }: &Order,
+        Order { stream, publisher, resume, failures }: &Order,
     ) -> Result<(Self, ResumePoint), UplinkError> {
         let (requests, media) = mpsc::channel(IN_FLIGHT);
         let open = Open {
@@ -74,7 +83,7 @@ impl Uplink {
             epoch: epoch.0,
             publisher: publisher.clone(),
             resume: resume.clone().map(Into::into),
-            failures: 0,
+            failures: failures.elsewhere(server),
         };
         // The channel is new and has room.
         let _ = requests.try_send(PublishRequest { message: Some(Request::Open(open)) });

@@ -184,6 +184,22 @@ async fn a_failed_worker_is_left_to_its_server_until_that_gives_up() {
 }
 
 #[tokio::test]
+async fn a_server_is_told_what_the_publisher_has_cost_others() {
+    let (proxy, mut server, mut other) = two_servers().await;
+    let (mut show, mut lost) = Show::start(proxy, &mut server).await;
+    show.pass(&mut lost, 3_000).await;
+    lost.reject(failure(Code::WorkerFailed, "the transcoder failed: x264enc")).await;
+    let again = server.call().await;
+    assert_eq!(again.open.failures, 0, "it knows its own");
+    again.accept_at(resume_point(3, None, 100)).await;
+    again.reject(failure(Code::WorkerFailed, "the transcoder failed: x264enc")).await;
+    let again = server.call().await;
+    again.accept_at(resume_point(3, None, 100)).await;
+    again.reject(failure(Code::Draining, "this server is stopping")).await;
+    assert_eq!(other.call().await.open.failures, 2);
+}
+
+#[tokio::test]
 async fn who_can_not_go_on_is_told() {
     for (refused, code) in [
         (failure(Code::CannotResume, "the broadcast has gone on"), "NetStream.Failed"),

@@ -108,6 +108,66 @@ async fn a_server_that_has_the_stream_keeps_it_when_it_sends_the_publisher_away(
     assert!(!other.was_called(), "a source that breaks one server does not go on to the next");
 }
 
+/// It alone is cut off from Redis, and its publisher comes back.
+#[tokio::test]
+async fn a_broadcast_goes_on_at_a_server_that_is_missing_in_the_registry() {
+    let (proxy, mut absent, mut other) = left_at_an_absent_server().await;
+    let mut encoder = Encoder::request(proxy.address, "demo").await;
+    let call = absent.call().await;
+    assert_eq!((call.open.epoch, call.open.resume.clone()), (1, None));
+    call.accept(0).await;
+    encoder.accepted().await;
+    assert!(!other.was_called());
+}
+
+#[tokio::test]
+async fn a_server_that_is_missing_in_the_registry_decides_about_its_publishers() {
+    let (proxy, mut absent, mut other) = left_at_an_absent_server().await;
+    let encoder = Encoder::request(proxy.address, "demo").await;
+    absent.call().await.reject(failure(Code::StreamInUse, "another encoder is publishing")).await;
+    assert_eq!(encoder.refused().await.1, "another encoder is publishing");
+    assert!(!other.was_called());
+}
+
+#[tokio::test]
+async fn a_stream_leaves_a_missing_server_that_does_not_take_it() {
+    for code in [Code::Fenced, Code::Draining, Code::NoCapacity] {
+        let (proxy, mut absent, mut other) = left_at_an_absent_server().await;
+        let mut encoder = Encoder::request(proxy.address, "demo").await;
+        absent.call().await.reject(failure(code, "not here")).await;
+        other.call().await.accept(0).await;
+        encoder.accepted().await;
+        assert_eq!(proxy.owner("demo").await.unwrap().0, "other");
+        assert!(!absent.was_called(), "once is enough");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_leaves_a_missing_server_that_is_dead() {
+    let (proxy, absent, mut other) = left_at_an_absent_server().await;
+    absent.stop().await;
+    let mut encoder = Encoder::request(proxy.address, "demo").await;
+    other.call().await.accept(0).await;
+    encoder.accepted().await;
+}
+
+/// A publisher was at a server that is not in the registry any more, and neither is the stream; another server is.
+async fn left_at_an_absent_server() -> (TestProxy, TestServer, TestServer) {
+    let proxy = TestProxy::start().await;
+    let mut absent = TestServer::start(&proxy.registry, "absent", 0).await;
+    let mut encoder = Encoder::request(proxy.address, "demo").await;
+    let call = absent.call().await;
+    call.accept(0).await;
+    encoder.accepted().await;
+    encoder.unpublish().await;
+    call.until_it_ends().await;
+    proxy.registry.unregister_server(&absent.record.id).await.unwrap();
+    let epoch = headwater_media::Epoch(proxy.owner("demo").await.unwrap().1);
+    proxy.registry.release(&"demo".parse().unwrap(), epoch).await.unwrap();
+    let other = TestServer::start(&proxy.registry, "other", 0).await;
+    (proxy, absent, other)
+}
+
 async fn claim(proxy: &TestProxy, server: &TestServer) -> u64 {
     let stream = "demo".parse().unwrap();
     let claim = proxy.registry.claim(&stream, &server.record.id, &server.record.address, None).await.unwrap();

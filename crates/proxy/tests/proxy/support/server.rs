@@ -11,6 +11,7 @@ use headwater_wire::v1::{
 };
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::{Response as Answer, Status, Streaming};
 
@@ -18,6 +19,7 @@ use super::within;
 
 pub struct TestServer {
     pub record: ServerRecord,
+    served: JoinHandle<()>,
     calls: mpsc::Receiver<Call>,
 }
 
@@ -38,8 +40,15 @@ impl TestServer {
         let (sender, calls) = mpsc::channel(16);
         let service = IngestServer::new(Service(sender)).max_decoding_message_size(16 << 20);
         let served = tonic::transport::Server::builder().add_service(service);
-        tokio::spawn(served.serve_with_incoming(TcpListenerStream::new(listener)));
-        Self { record, calls }
+        let served = served.serve_with_incoming(TcpListenerStream::new(listener));
+        let served = tokio::spawn(async { served.await.unwrap() });
+        Self { record, served, calls }
+    }
+
+    /// Closes its listener; connections that are open stay.
+    pub async fn stop(self) {
+        self.served.abort();
+        let _ = self.served.await;
     }
 
     /// Registers one that nobody can connect to.

@@ -1,0 +1,66 @@
+//! What a publisher's media has cost: workers that failed on it, and where.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use headwater_registry::ServerId;
+use tokio::time::Instant;
+
+/// How long a failure counts: as long as servers count theirs.
+const WINDOW: Duration = Duration::from_secs(60);
+/// Failures that are remembered. A server that allows as many as it can be told to (`server.worker_restarts`) gives up
+/// sooner.
+const MOST: usize = 128;
+
+/// The workers that one publisher's media has lately cost.
+#[derive(Clone, Debug, Default)]
+pub struct Failures(VecDeque<(Instant, ServerId)>);
+
+impl Failures {
+    /// A worker of this server has failed.
+    pub fn note(&mut self, server: &ServerId) {
+        let now = Instant::now();
+        self.0.retain(|(then, _)| now.duration_since(*then) < WINDOW);
+        if self.0.len() == MOST {
+            self.0.pop_front();
+        }
+        self.0.push_back((now, server.clone()));
+    }
+
+    /// How many failed lately on other servers than this one, which counts its own.
+    pub fn elsewhere(&self, server: &ServerId) -> u32 {
+        let counts = |(then, at): &&(Instant, ServerId)| then.elapsed() < WINDOW && at != server;
+        self.0.iter().filter(counts).count() as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(name: &str) -> ServerId {
+        name.parse().unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_server_is_told_what_the_others_had_to_bear_lately() {
+        let mut failures = Failures::default();
+        failures.note(&server("a"));
+        tokio::time::advance(WINDOW / 2).await;
+        failures.note(&server("a"));
+        failures.note(&server("b"));
+        let told = |failures: &Failures| ["a", "b", "c"].map(|name| failures.elsewhere(&server(name)));
+        assert_eq!(told(&failures), [1, 2, 3]);
+        tokio::time::advance(WINDOW / 2).await;
+        assert_eq!(told(&failures), [1, 1, 2], "the first is forgotten");
+        tokio::time::advance(WINDOW).await;
+        assert_eq!(told(&failures), [0, 0, 0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn their_number_is_bounded() {
+        let mut failures = Failures::default();
+        (0..3 * MOST).for_each(|_| failures.note(&server("a")));
+        assert_eq!(failures.elsewhere(&server("b")), MOST as u32);
+    }
+}
