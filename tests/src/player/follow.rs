@@ -63,13 +63,27 @@ impl Player {
         .await?
     }
 
+    /// A rendition's playlist as it is now.
+    pub async fn playlist(&self, rendition: &str) -> Result<Media> {
+        let url = format!("{}/{rendition}/index.m3u8", self.bases[0]);
+        Media::parse(http::get(&url).await?.ok(&url)?.text())
+    }
+
     /// Waits until a rendition's playlist lists so many whole segments.
     pub async fn wait_segments(&self, rendition: &str, count: usize, limit: Duration) -> Result<()> {
-        let url = format!("{}/{rendition}/index.m3u8", self.bases[0]);
-        wait::until(&format!("{count} segments in {url}"), limit, || async {
-            let answer = http::get(&url).await.ok().filter(|answer| answer.status == 200)?;
-            let media = Media::parse(answer.text()).ok()?;
-            (media.segments.iter().filter(|segment| segment.uri.is_some()).count() >= count).then_some(())
+        let is_whole = |segment: &&Segment| segment.uri.is_some();
+        wait::until(&format!("{count} segments of {rendition}"), limit, || async {
+            let media = self.playlist(rendition).await.ok()?;
+            (media.segments.iter().filter(is_whole).count() >= count).then_some(())
+        })
+        .await
+    }
+
+    /// Waits until a rendition's playlist has come to this segment.
+    pub async fn wait_sequence(&self, rendition: &str, sequence: u64, limit: Duration) -> Result<()> {
+        wait::until(&format!("segment {sequence} of {rendition}"), limit, || async {
+            let media = self.playlist(rendition).await.ok()?;
+            (media.next().0 >= sequence).then_some(())
         })
         .await
     }
