@@ -1,49 +1,92 @@
-//! The registry goes away in the middle of a broadcast: it is an index, and the servers hold the truth.
+//! The registry goes away, for all or for one: it is an index, and the servers hold the truth.
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
-use headwater_registry::{Registry, RegistryError, open};
-use headwater_tests::content;
+use anyhow::{Context, Result, ensure};
+use headwater_registry::{Registry, RegistryError};
 use headwater_tests::player::Player;
-use headwater_tests::publish::{self, Source};
-use headwater_tests::stack::Plan;
-use headwater_tests::wait;
+use headwater_tests::publish;
+use headwater_tests::stack::{Plan, Service};
+use headwater_tests::{http, shows, wait};
 
 const LIVE: Duration = Duration::from_secs(20);
 /// How long a registry that comes back empty may take to be whole again.
 const WHOLE: Duration = Duration::from_secs(5);
+/// The shortest lease that can be set, so that it runs out soon. A server's record lives for 5 s.
+const LEASE: &str = "2s";
 
 #[tokio::test]
+async fn services_that_start_before_redis_wait_for_it() -> Result<()> {
+    let mut stack = Plan::tiny().start_without_redis()?;
+    for service in stack.services() {
+        waits(service).await.with_context(|| service.process.output())?;
+    }
+    // Not waited for anything: so long it is away, for several tries of all who try once a second.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    for service in stack.services() {
+        waits(service).await.context("it has given up")?;
+    }
+    stack.redis.restart();
+    stack.ready().await?;
+    for service in stack.services() {
+        let said = service.process.output();
+        let told = said.lines().filter(|line| line.contains("WARN") || line.contains("ERROR")).count();
+        ensure!((1..=2).contains(&told), "it said {told} times that there is no Redis: {said}");
+    }
+    let source = shows::tiny(5);
+    let file = source.make(stack.path(), "source").await?;
+    let mut encoder = publish::ffmpeg(stack.path(), &file, &stack.publish_url("demo"))?;
+    let shown = Player::new(&stack.origin(0), "demo").watch().await?;
+    ensure!(encoder.wait(LIVE).await?.success(), "{}", encoder.output());
+    shows::shown_in_one_go(&stack, &shown, source.frames()).await
+}
+
+/// It lives, takes no work, and says what is missing.
+async fn waits(service: &Service) -> Result<()> {
+    let lives = || async { http::get(&service.operations("livez")).await.ok().filter(|it| it.status == 200) };
+    wait::until("a service to live", LIVE, lives).await?;
+    let ready = http::get(&service.operations("readyz")).await?;
+    ensure!(ready.status == 503, "it is ready: {}", ready.text());
+    ensure!(ready.text().contains("the registry (Redis) does not answer"), "{}", ready.text());
+    Ok(())
+}
+
+/// Redis is killed for longer than a lease and a server's record live, and comes back empty.
+#[tokio::test]
 async fn what_is_live_stays_live_without_redis_and_is_registered_again_after() -> Result<()> {
-    let mut stack = Plan::default().origins(2).set("HLS_WINDOW_SEGMENTS", "20").start().await?;
-    let source = Source { seconds: 16, ..Source::default() };
+    let plan = Plan::tiny().origins(2).set("HLS_WINDOW_SEGMENTS", "20").set("REGISTRY_LEASE", LEASE);
+    let mut stack = plan.start().await?;
+    let source = shows::tiny(24);
     let file = source.make(stack.path(), "source").await?;
     let mut encoder = publish::ffmpeg(stack.path(), &file, &stack.publish_url("demo"))?;
     let (seen, late) = (Player::new(&stack.origin(0), "demo"), Player::new(&stack.origin(1), "demo"));
     let outage = async {
         seen.wait_segments("180p", 2, LIVE).await?;
         stack.redis.kill();
+        let outage = async {
+            // Five segments are ten seconds.
+            late.wait_segments("180p", 7, LIVE).await?;
+            stack.redis.restart();
+            let registry = stack.registry()?;
+            let is_whole =
+                || async { is_whole(registry.as_ref(), 1).await.ok().filter(|whole| *whole).map(drop) };
+            wait::until("the registry to be whole", WHOLE, is_whole).await
+        };
         // A viewer of an origin that has not shown the stream before.
-        late.wait_segments("180p", 4, LIVE).await?;
-        stack.redis.restart();
-        let registry = open(Some(&stack.redis.url_text()), "headwater", Duration::from_secs(10))?;
-        let is_whole = || async { is_whole(registry.as_ref()).await.ok().filter(|whole| *whole).map(drop) };
-        wait::until("the registry to be whole", WHOLE, is_whole).await
+        tokio::try_join!(late.watch(), outage)
     };
-    let (shown, ()) = tokio::try_join!(seen.watch(), outage)?;
+    let (first, (second, ())) = tokio::try_join!(seen.watch(), outage)?;
     ensure!(encoder.wait(LIVE).await?.success(), "the encoder noticed: {}", encoder.output());
-    let segments: Vec<_> = shown.renditions["180p"].segments.values().collect();
-    let file = content::write(stack.path(), "180p", &segments)?;
-    let numbers: Vec<_> = content::pictures(&file).await?.iter().map(|picture| picture.number).collect();
-    ensure!(numbers == (0..source.frames() as u32).collect::<Vec<_>>(), "it shows {numbers:?}");
+    for shown in [&first, &second] {
+        shows::shown_in_one_go(&stack, shown, source.frames()).await?;
+    }
     Ok(())
 }
 
 #[tokio::test]
 async fn a_publisher_that_was_there_before_is_admitted_without_redis() -> Result<()> {
-    let mut stack = Plan::default().set("SERVER_RECONNECT_WINDOW", "10s").start().await?;
-    let file = Source { seconds: 5, ..Source::default() }.make(stack.path(), "source").await?;
+    let mut stack = Plan::tiny().set("SERVER_RECONNECT_WINDOW", "10s").start().await?;
+    let file = shows::tiny(5).make(stack.path(), "source").await?;
     let player = Player::new(&stack.origin(0), "demo");
     let mut encoder = publish::ffmpeg(stack.path(), &file, &stack.publish_url("demo"))?;
     player.wait_live(LIVE).await?;
@@ -58,9 +101,10 @@ async fn a_publisher_that_was_there_before_is_admitted_without_redis() -> Result
     Ok(())
 }
 
-/// Whether the stream's owner and the server are there.
-async fn is_whole(registry: &dyn Registry) -> Result<bool, RegistryError> {
+/// Whether the stream's owner and all servers are there.
+async fn is_whole(registry: &dyn Registry, servers: usize) -> Result<bool, RegistryError> {
     let stream = "demo".parse().expect("a name");
     let owner = registry.owner(&stream).await?;
-    Ok(owner.is_some_and(|owner| owner.broadcast.is_some()) && registry.servers().await?.len() == 1)
+    let has_owner = owner.is_some_and(|owner| owner.broadcast.is_some());
+    Ok(has_owner && registry.servers().await?.len() == servers)
 }
