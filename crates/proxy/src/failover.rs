@@ -19,7 +19,7 @@ impl Publisher<'_> {
     /// Moves to another server after this error, or to the same one where only its worker has failed, and sends what no
     /// server has finished. What the encoder sends meanwhile is kept.
     ///
-    /// An error says that no server can go on with this publisher.
+    /// An error says that no server can go on with this publisher, or that nothing was kept for one.
     pub(crate) async fn fail_over(&mut self, error: UplinkError) -> Result<(), Stop> {
         let began = Instant::now();
         let mut cause = error;
@@ -30,7 +30,7 @@ impl Publisher<'_> {
             }
             let lost = lost(&cause, &self.server, self.epoch);
             self.losses += u32::from(lost.as_ref().is_some_and(|lost| lost.gone.is_some()));
-            let Some(lost) = lost.filter(|_| self.losses <= MOST_LOSSES) else {
+            let Some(lost) = lost.filter(|_| self.losses <= MOST_LOSSES && self.replay.is_on()) else {
                 return Err(self.end_of_the_road(&cause));
             };
             self.find_another(lost).await?;

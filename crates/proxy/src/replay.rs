@@ -20,8 +20,16 @@ impl Replay {
         Self { limits, buffer, inserted: 0, counted_bytes: 0, counted_lost: 0 }
     }
 
+    /// Whether anything is kept, so that another server can take over.
+    pub fn is_on(&self) -> bool {
+        self.limits.duration_ms > 0
+    }
+
     /// Keeps an event of the timeline, and gives it as servers are to know it.
     pub fn push(&mut self, event: TimelineEvent) -> TimelineEvent {
+        if !self.is_on() {
+            return event;
+        }
         let event = later(event, self.inserted);
         self.buffer.push(&event);
         self.count();
@@ -30,6 +38,9 @@ impl Replay {
 
     /// A server says that another one would go on here: what is not needed for that can go.
     pub fn commit(&mut self, point: &ResumePoint) {
+        if !self.is_on() {
+            return;
+        }
         self.buffer.commit(point.period, point.start.map_or(MediaTime::ZERO, Into::into));
         self.count();
     }
@@ -160,6 +171,15 @@ mod tests {
             TimelineEvent::Tag(_) => None,
         });
         described.collect()
+    }
+
+    #[test]
+    fn without_a_duration_nothing_is_kept() {
+        let mut replay = Replay::new(ReplayLimits { duration_ms: 0, ..LIMITS });
+        replay.push(period(3, 0));
+        pictures(&mut replay, 0..4_000);
+        assert!(!replay.is_on() && replay.from(&mut point(3, None)).is_empty());
+        assert_eq!((replay.buffer.bytes(), replay.lost()), (0, 0), "what was never kept is not lost");
     }
 
     #[test]

@@ -122,6 +122,23 @@ async fn without_a_commit_it_goes_on_from_the_beginning() {
 }
 
 #[tokio::test]
+async fn where_nothing_is_kept_the_encoder_is_told_to_connect_again() {
+    let proxy = TestProxy::with(|config| config.proxy.replay_duration = Duration::ZERO).await;
+    let mut first = TestServer::start(&proxy.registry, "first", 0).await;
+    let mut second = TestServer::start(&proxy.registry, "second", 1_500).await;
+    let (mut show, mut lost) = Show::start(proxy, &mut first).await;
+    show.pass(&mut lost, 5_000).await;
+    lost.commit(committed(2_000)).await;
+    drop(lost);
+    let (code, told) = show.encoder.sent_away().await;
+    assert_eq!(
+        (code.as_str(), told.as_str()),
+        ("NetStream.Failed", "the transcode server is gone: reconnect")
+    );
+    assert!(!second.was_called(), "there is nothing to go on with");
+}
+
+#[tokio::test]
 async fn what_is_committed_just_before_the_last_word_counts() {
     let (proxy, mut server, _) = two_servers().await;
     let (mut show, mut lost) = Show::start(proxy, &mut server).await;

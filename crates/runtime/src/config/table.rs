@@ -87,8 +87,9 @@ section! {
         idle_timeout: Duration = "15s" in secs(1)..=secs(3600);
         /// Memory for what a publisher sent and no server has finished, which another server needs to take over.
         replay_memory: Size = "32MiB" in Size(1 << 20)..=Size(4 << 30);
-        /// The same in time: as long as there may be no server at all without anything being lost.
-        replay_duration: Duration = "30s" in secs(5)..=secs(600);
+        /// The same in time: as long as there may be no server at all without anything being lost. `0s` keeps nothing: an
+        /// encoder whose server is lost has to connect again.
+        replay_duration: Duration = "30s" in secs(0)..=secs(600);
         /// How long a server may leave media untaken before the publisher's connection is closed.
         stall_timeout: Duration = "10s" in secs(1)..=secs(300);
         /// How long publishers may stay when the proxy was told to stop. Those that can (Enhanced RTMP) are asked to connect
