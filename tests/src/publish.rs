@@ -110,6 +110,10 @@ pub fn ffmpeg_named(directory: &Path, name: &str, file: &Path, url: &str) -> Res
     Process::start(directory, name, Path::new("ffmpeg"), told.into_iter().chain(sent), &[])
 }
 
+/// Pictures that an encoder has counted as sent and still has in its own hands when its connection ends: those that its
+/// muxer holds back for the sound beside them, and one on its way.
+pub const IN_HAND: usize = 4;
+
 /// How many pictures an ffmpeg had sent when it last told, which it does ten times a second.
 pub fn sent(directory: &Path, name: &str) -> Result<usize> {
     let told = std::fs::read_to_string(progress(directory, name))?;

@@ -13,9 +13,6 @@ use headwater_tests::wait;
 const LIVE: Duration = Duration::from_secs(20);
 /// How long an encoder may need to be refused, or sent away.
 const REFUSED: Duration = Duration::from_secs(15);
-/// Pictures that an encoder has counted as sent, and still had in its own hands when it was killed: those that its
-/// muxer held back for the sound beside them, and one on its way.
-const IN_HAND: usize = 4;
 /// What comes after the return: long enough for the discontinuity to leave a window of three segments.
 const SECOND: u32 = 9;
 
@@ -56,7 +53,7 @@ impl Return {
 
     /// How many pictures the first encoder has sent for certain.
     fn sent(&self) -> Result<usize> {
-        Ok(publish::sent(self.stack.path(), "first")?.saturating_sub(IN_HAND))
+        Ok(publish::sent(self.stack.path(), "first")?.saturating_sub(publish::IN_HAND))
     }
 
     /// What `happens` does to the first encoder, and how it comes back, is shown to a viewer as one broadcast of two
