@@ -1,0 +1,78 @@
+//! What must hold, whatever happens: each invariant by its name, with its section of the design.
+
+mod shown;
+mod verdict;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use headwater_hls::LiveWindow;
+
+pub use shown::Shown;
+pub use verdict::{Facts, judge};
+
+use crate::kernel::log::event;
+use crate::kernel::net::Host;
+use crate::kernel::system;
+
+/// One run of an origin, and a stream that is watched there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Seat {
+    pub stream: &'static str,
+    pub origin: Host,
+    pub run: u32,
+}
+
+#[derive(Clone, Default)]
+pub struct Checker(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    failures: Vec<String>,
+    seats: BTreeMap<Seat, Shown>,
+}
+
+impl Checker {
+    pub fn fail(&self, invariant: &str, detail: &str) {
+        let failure = format!("{invariant}: {detail}");
+        event!("FAILED    {failure}");
+        self.state().failures.push(failure);
+    }
+
+    /// What is shown there by now; none where nothing is.
+    pub fn see(&self, seat: Seat, window: Option<&LiveWindow>) {
+        let mut failures = Vec::new();
+        let mut state = self.state();
+        let shown = state.seats.entry(seat).or_default();
+        match window {
+            Some(window) => shown.see(seat, window, &mut failures),
+            None => shown.dark(seat),
+        }
+        drop(state);
+        failures.iter().for_each(|(invariant, detail)| {
+            self.fail(invariant, &format!("{} (run {}) shows {detail}", seat.origin, seat.run));
+        });
+    }
+
+    pub fn seats(&self) -> BTreeMap<Seat, Shown> {
+        self.state().seats.clone()
+    }
+
+    pub fn failures(&self) -> Vec<String> {
+        self.state().failures.clone()
+    }
+
+    /// The newest tag of the first rendition that is shown at a seat.
+    pub fn newest(&self, seat: Seat) -> Option<crate::world::tag::Number> {
+        self.state().seats.get(&seat)?.newest()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Now, for messages.
+fn now() -> u64 {
+    system::now()
+}

@@ -1,0 +1,194 @@
+//! Everything that one origin has ever shown of a stream.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use headwater_hls::{LiveWindow, MediaEvent, Opening};
+use headwater_media::{BroadcastId, Epoch, MediaTime, SegmentSettings};
+
+use super::{Seat, now};
+use crate::kernel::log::event;
+use crate::world::ladder::RENDITIONS;
+use crate::world::tag::{Number, numbers};
+
+#[derive(Clone, Default)]
+pub struct Shown {
+    epoch: Epoch,
+    pub broadcasts: Vec<Broadcast>,
+    is_dark: bool,
+}
+
+#[derive(Clone)]
+pub struct Broadcast {
+    pub id: BroadcastId,
+    settings: SegmentSettings,
+    /// By rendition, segment and part.
+    parts: BTreeMap<Place, Part>,
+    /// First segments by the period's number.
+    pub periods: BTreeMap<u32, u64>,
+    /// Oldest segment held, and the discontinuities before it.
+    first: (u64, u64),
+    next: u64,
+    pub ended: bool,
+}
+
+type Place = (usize, u64, u32);
+
+#[derive(Clone, PartialEq)]
+struct Part {
+    start: MediaTime,
+    duration: MediaTime,
+    bytes: Bytes,
+}
+
+pub type Failures = Vec<(&'static str, String)>;
+
+pub const EPOCHS: &str = "epochs never fall at an origin (5.4)";
+pub const BYTES: &str = "what was shown keeps its bytes (5.4)";
+pub const VANISHED: &str = "nothing that the window holds vanishes (5.4)";
+pub const NUMBERS: &str = "media sequence numbers never go back and never skip (4)";
+pub const DISCONTINUITY: &str = "the discontinuity sequence grows with periods only (4)";
+pub const TARGET: &str = "the target duration never changes (4)";
+pub const AFTER_END: &str = "nothing comes after the end of a broadcast (5)";
+
+pub const BOUNDED: &str = "the window is bounded (8)";
+
+/// Segments that a window of the default length may hold, however short they are (see `LiveWindow`).
+const MOST_SEGMENTS: usize = 70;
+
+impl Shown {
+    pub fn dark(&mut self, seat: Seat) {
+        self.is_dark = true;
+        event!("{:<9} shows nothing of {}", seat.origin, seat.stream);
+    }
+
+    pub fn see(&mut self, seat: Seat, window: &LiveWindow, failures: &mut Failures) {
+        let opening = window.opening();
+        if opening.epoch < self.epoch {
+            failures.push((EPOCHS, format!("epoch {} after {}", opening.epoch, self.epoch)));
+        }
+        if opening.epoch != self.epoch || std::mem::take(&mut self.is_dark) {
+            event!("{:<9} shows {} of epoch {}", seat.origin, seat.stream, opening.epoch);
+        }
+        self.epoch = opening.epoch;
+        if self.broadcasts.last().is_none_or(|last| last.id != opening.broadcast) {
+            event!("{:<9} shows broadcast {} of {}", seat.origin, opening.broadcast, seat.stream);
+            if self.broadcasts.iter().any(|before| before.id == opening.broadcast) {
+                failures.push((NUMBERS, format!("broadcast {} again", opening.broadcast)));
+            }
+            self.broadcasts.push(Broadcast::new(opening));
+        }
+        if let Some(last) = self.broadcasts.last_mut() {
+            last.see(seat, window, failures);
+        }
+    }
+
+    /// The tags of a rendition, in the order in which they are played.
+    pub fn numbers(&self, rendition: usize) -> impl Iterator<Item = (u64, Number)> {
+        self.broadcasts.iter().flat_map(move |broadcast| broadcast.numbers(rendition))
+    }
+
+    pub fn newest(&self) -> Option<Number> {
+        self.broadcasts.last()?.numbers(0).last().map(|(_, number)| number)
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.broadcasts.last().is_some_and(|broadcast| broadcast.ended)
+    }
+}
+
+impl Broadcast {
+    fn new(opening: &Opening) -> Self {
+        Self {
+            id: opening.broadcast,
+            settings: opening.settings,
+            parts: BTreeMap::new(),
+            periods: BTreeMap::new(),
+            first: (opening.first_sequence.0, opening.discontinuity_sequence),
+            next: opening.first_sequence.0,
+            ended: false,
+        }
+    }
+
+    fn see(&mut self, seat: Seat, window: &LiveWindow, failures: &mut Failures) {
+        let opening = window.opening();
+        if opening.settings != self.settings {
+            failures.push((TARGET, format!("{:?} after {:?}", opening.settings, self.settings)));
+        }
+        let next = window.next_sequence().0;
+        if next < self.next || opening.first_sequence.0 < self.first.0 || opening.first_sequence.0 > self.next
+        {
+            let to = opening.first_sequence;
+            failures.push((NUMBERS, format!("{to} to {next} after {} to {}", self.first.0, self.next)));
+        }
+        let mut held = BTreeMap::new();
+        for event in window.events() {
+            match event {
+                MediaEvent::PeriodStart(period) => {
+                    let (number, first) = (period.number.0, period.first_sequence.0);
+                    if self.periods.insert(number, first).is_none() {
+                        event!("{:<9} shows period {number} of {} from {first}", seat.origin, seat.stream);
+                    }
+                }
+                MediaEvent::Part { rendition, sequence, index, start, duration, bytes, .. } => {
+                    let rendition = RENDITIONS.iter().position(|id| *id == rendition.as_str()).unwrap_or(9);
+                    held.insert((rendition, sequence.0, index.0), Part { start, duration, bytes });
+                }
+                MediaEvent::SegmentEnd { .. } | MediaEvent::BroadcastEnd => {}
+            }
+        }
+        self.compare(&held, opening.first_sequence.0, failures);
+        self.count_discontinuities(opening, failures);
+        if self.ended && held.len() > self.parts.len() {
+            failures.push((AFTER_END, format!("parts of {}", self.id)));
+        }
+        self.parts.extend(held);
+        (self.next, self.ended) = (next, window.ended());
+        self.check_holes(opening.first_sequence.0, failures);
+    }
+
+    fn compare(&self, held: &BTreeMap<Place, Part>, from: u64, failures: &mut Failures) {
+        for (place, part) in self.parts.iter().filter(|((_, sequence, _), _)| *sequence >= from) {
+            match held.get(place) {
+                None => failures.push((VANISHED, format!("no part {place:?} any more, which it had"))),
+                Some(other) if other != part => {
+                    failures.push((BYTES, format!("another part {place:?} at {}", now())))
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    fn count_discontinuities(&mut self, opening: &Opening, failures: &mut Failures) {
+        let (first, before) = self.first;
+        let to = opening.first_sequence.0;
+        let passed = self.periods.iter().filter(|(number, at)| **number > 0 && **at >= first && **at < to);
+        // A period that nobody has seen a part of is replaced by the next one, at the same place.
+        let places: std::collections::BTreeSet<_> = passed.map(|(_, at)| *at).collect();
+        let expected = before + places.len() as u64;
+        if opening.discontinuity_sequence != expected {
+            let got = opening.discontinuity_sequence;
+            failures.push((DISCONTINUITY, format!("{got} before {to} where it should be {expected}")));
+        }
+        self.first = (to, opening.discontinuity_sequence);
+    }
+
+    /// Every segment up to the newest is there in some rendition.
+    fn check_holes(&self, from: u64, failures: &mut Failures) {
+        let mut seen: Vec<u64> =
+            self.parts.keys().map(|(_, sequence, _)| *sequence).filter(|s| *s >= from).collect();
+        seen.sort_unstable();
+        seen.dedup();
+        if seen.len() > MOST_SEGMENTS {
+            failures.push((BOUNDED, format!("{} segments", seen.len())));
+        }
+        if let Some(hole) = seen.windows(2).find(|pair| pair[1] != pair[0] + 1) {
+            failures.push((NUMBERS, format!("{} right after {}", hole[1], hole[0])));
+        }
+    }
+
+    fn numbers(&self, of: usize) -> impl Iterator<Item = (u64, Number)> {
+        let parts = self.parts.iter().filter(move |((rendition, _, _), _)| *rendition == of);
+        parts.flat_map(|((_, sequence, _), part)| numbers(&part.bytes).map(|number| (*sequence, number)))
+    }
+}

@@ -1,0 +1,172 @@
+//! The renditions of the simulated worker: the numbers of the tags, cut where the real ones cut.
+
+use bytes::{Bytes, BytesMut};
+use headwater_hls::{MediaEvent, PeriodStart, Rendition, RenditionKind};
+use headwater_media::{
+    Cutter, Grid, MediaSequence, MediaTime, PeriodNumber, Placement, RenditionId, SourceTime, UnixMillis,
+};
+use headwater_wire::v1::worker_input::Start;
+use headwater_wire::v1::{Period, tag::Kind};
+
+use super::tag::{self, FRAME_MS};
+
+pub const RENDITIONS: [&str; 2] = ["720p", "audio"];
+
+/// Something that a rendition has made.
+pub struct Made {
+    pub track: usize,
+    pub event: MediaEvent,
+}
+
+/// Where the output stands.
+#[derive(Default)]
+pub struct Packaging {
+    start: Start,
+    next: MediaSequence,
+    tracks: Vec<Track>,
+}
+
+struct Track {
+    rendition: RenditionId,
+    cutter: Cutter,
+    open: Option<Open>,
+    /// When the newest frame begins.
+    newest: SourceTime,
+}
+
+/// A part that is being made.
+struct Open {
+    placement: Placement,
+    start: SourceTime,
+    independent: bool,
+    numbers: BytesMut,
+}
+
+impl Packaging {
+    pub fn start(&mut self, start: Start) {
+        self.next = MediaSequence(start.first_sequence);
+        self.start = start;
+    }
+
+    pub fn begin(&mut self, period: Period) -> MediaEvent {
+        let settings = self.start.settings.expect("a server says its settings").try_into();
+        let settings = settings.expect("they are valid");
+        let origin = SourceTime(period.origin_ms);
+        let (grid, first) = match self.start.resume_ms.take().map(SourceTime) {
+            Some(start) => {
+                let grid = Grid::resumed(origin, start, self.next, settings);
+                (grid, MediaSequence(self.next.0 - start.since(origin) / u64::from(settings.segment_ms)))
+            }
+            None => (Grid::new(origin, self.next, settings), self.next),
+        };
+        self.tracks = RENDITIONS.map(|name| Track::new(name, grid)).into();
+        MediaEvent::PeriodStart(PeriodStart {
+            number: PeriodNumber(period.number),
+            first_sequence: first,
+            origin: origin.into(),
+            wall_clock: UnixMillis(period.wall_clock_unix_ms),
+            renditions: renditions().map(|rendition| (rendition, Bytes::from_static(b"init"))).into(),
+        })
+    }
+
+    pub fn push(&mut self, time: SourceTime, kind: i32, payload: Bytes) -> Vec<Made> {
+        let track = usize::from(kind == i32::from(Kind::Audio));
+        let is_key = kind != i32::from(Kind::Video);
+        let mut made = Vec::new();
+        if let Some(of) = self.tracks.get_mut(track) {
+            of.push(time, is_key, &payload, |event| made.push(Made { track, event }));
+            self.note_next();
+        }
+        made
+    }
+
+    pub fn finish(&mut self) -> Vec<Made> {
+        let mut made = Vec::new();
+        for (track, of) in self.tracks.iter_mut().enumerate() {
+            of.finish(|event| made.push(Made { track, event }));
+        }
+        self.tracks.clear();
+        made
+    }
+
+    fn note_next(&mut self) {
+        let open =
+            self.tracks.iter().filter_map(|track| Some(track.open.as_ref()?.placement.sequence.next()));
+        self.next = open.max().unwrap_or_default().max(self.next);
+    }
+}
+
+impl Track {
+    fn new(name: &str, grid: Grid) -> Self {
+        let rendition = name.parse().expect("a rendition's name");
+        Self { rendition, cutter: Cutter::video(grid), open: None, newest: grid.start() }
+    }
+
+    fn push(&mut self, time: SourceTime, is_key: bool, payload: &[u8], mut give: impl FnMut(MediaEvent)) {
+        if time < self.cutter.grid().start() {
+            return;
+        }
+        let placement = self.cutter.place(time.into());
+        let is_other = |open: &Open| {
+            (open.placement.sequence, open.placement.part) != (placement.sequence, placement.part)
+        };
+        if self.open.as_ref().is_some_and(is_other) {
+            self.end_part(time, &mut give);
+        }
+        if let Some(before) = self.open.as_ref().map(|open| open.placement.sequence)
+            && before != placement.sequence
+        {
+            self.end_segment(before, &mut give);
+        }
+        self.newest = time;
+        let new = || Open { placement, start: time, independent: is_key, numbers: BytesMut::new() };
+        self.open.get_or_insert_with(new).add(placement, time, is_key, payload);
+    }
+
+    /// Its last frame lasts up to this time.
+    fn end_part(&mut self, end: SourceTime, give: &mut impl FnMut(MediaEvent)) {
+        let Some(open) = self.open.as_mut().filter(|open| !open.numbers.is_empty()) else { return };
+        give(MediaEvent::Part {
+            rendition: self.rendition.clone(),
+            sequence: open.placement.sequence,
+            index: open.placement.part,
+            start: open.start.into(),
+            duration: MediaTime::from(end).saturating_sub(open.start.into()),
+            independent: open.independent,
+            bytes: open.numbers.split().freeze(),
+        });
+    }
+
+    fn end_segment(&mut self, sequence: MediaSequence, give: &mut impl FnMut(MediaEvent)) {
+        give(MediaEvent::SegmentEnd { rendition: self.rendition.clone(), sequence });
+        self.open = None;
+    }
+
+    fn finish(&mut self, mut give: impl FnMut(MediaEvent)) {
+        self.end_part(self.newest.offset(FRAME_MS as i64), &mut give);
+        if let Some(open) = self.open.take() {
+            self.end_segment(open.placement.sequence, &mut give);
+        }
+    }
+}
+
+impl Open {
+    fn add(&mut self, placement: Placement, time: SourceTime, is_key: bool, payload: &[u8]) {
+        if self.numbers.is_empty() {
+            (self.placement, self.start, self.independent) = (placement, time, is_key);
+        }
+        self.numbers.extend_from_slice(&payload[..tag::LENGTH.min(payload.len())]);
+    }
+}
+
+fn renditions() -> [Rendition; 2] {
+    let video = RenditionKind::Video { width: 1280, height: 720, frame_rate: 10.0 };
+    let audio = RenditionKind::Audio { channels: 2, sample_rate: 48_000 };
+    let rendition = |id: &str, kind, codecs: &str| Rendition {
+        id: id.parse().expect("a rendition's name"),
+        kind,
+        codecs: codecs.into(),
+        declared_bitrate: 1_000_000,
+    };
+    [rendition(RENDITIONS[0], video, "avc1.64001f"), rendition(RENDITIONS[1], audio, "mp4a.40.2")]
+}

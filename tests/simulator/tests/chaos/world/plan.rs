@@ -1,0 +1,142 @@
+//! What happens when: drawn from the seed before anything happens.
+
+use crate::kernel::chance::Chance;
+use crate::kernel::net::Host;
+use crate::kernel::registry;
+
+/// The first fault comes when the broadcasts are on air, in milliseconds.
+const FIRST: u64 = 7_000;
+/// After the last one has begun, the longest outage may follow.
+const LAST: u64 = 45_000;
+/// When everything that is broken is mended.
+pub const HEALED: u64 = 62_000;
+/// When the encoders end their streams.
+pub const STOPPED: u64 = 80_000;
+/// When everything is over: after the reconnect window and the last media.
+pub const OVER: u64 = STOPPED + 40_000;
+
+pub const SERVERS: [Host; 3] = ["server-1", "server-2", "server-3"];
+pub const PROXIES: [Host; 2] = ["proxy-1", "proxy-2"];
+pub const ORIGINS: [Host; 2] = ["origin-1", "origin-2"];
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    Kill(Host),
+    Start(Host),
+    /// The machine goes, and nobody is told.
+    Vanish(Host),
+    /// A vanished one is back, with a new process.
+    Return(Host),
+    Freeze(Host),
+    Thaw(Host),
+    /// SIGTERM; it is started again when it has exited.
+    Drain(Host),
+    CrashWorker(Host),
+    HangWorker(Host),
+    Cut(Host, Host),
+    Mend(Host, Host),
+    /// Milliseconds of delay, bytes a millisecond.
+    Slow(Host, Host, u64, u64),
+    Fast(Host, Host),
+    Unplug(Host),
+    PlugIn(Host),
+    EmptyRegistry,
+    /// The encoder of this stream loses its connection, and is there again.
+    Drop(usize),
+    /// It loses its network, and comes back by another: the proxy knows nothing of it.
+    HalfOpen(usize),
+    /// Somebody else publishes the same stream.
+    Intrude(usize),
+}
+
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub streams: Vec<&'static str>,
+    /// Whether nothing happens to proxies, encoders and their connections.
+    pub is_strict: bool,
+    pub actions: Vec<(u64, Action)>,
+    /// Bytes of a picture besides its number.
+    pub padding: usize,
+}
+
+impl Plan {
+    pub fn draw(mut chance: Chance) -> Self {
+        let streams = if chance.percent(40) { vec!["alpha", "beta"] } else { vec!["alpha"] };
+        let is_strict = chance.percent(60);
+        let padding = chance.between(0, 2_000) as usize;
+        let mut plan = Self { streams, is_strict, actions: Vec::new(), padding };
+        for _ in 0..chance.between(1, 7) {
+            plan.fault(&mut chance);
+        }
+        plan.actions.sort_by_key(|(at, _)| *at);
+        plan
+    }
+
+    fn fault(&mut self, chance: &mut Chance) {
+        let at = chance.between(FIRST, LAST);
+        let server = *chance.pick(&SERVERS);
+        match chance.below(if self.is_strict { 13 } else { 19 }) {
+            0 | 1 => self.pair(at, chance.between(100, 12_000), Action::Kill(server), Action::Start(server)),
+            2 => self.pair(at, chance.between(1_000, 12_000), Action::Vanish(server), Action::Return(server)),
+            3 => self.pair(at, chance.between(100, 16_000), Action::Freeze(server), Action::Thaw(server)),
+            4 => self.actions.push((at, Action::Drain(server))),
+            5 => self.actions.push((at, Action::CrashWorker(server))),
+            6 => self.actions.push((at, Action::HangWorker(server))),
+            7 => self.cut(at, chance.between(200, 10_000), chance.pick(&PROXIES), server),
+            8 => self.cut(at, chance.between(200, 12_000), server, chance.pick(&ORIGINS)),
+            9 => self.cut_registry(at, chance),
+            10 => self.actions.push((at, Action::EmptyRegistry)),
+            11 => self.origin(at, chance),
+            12 => self.slow(at, chance),
+            13 => {
+                let proxy = *chance.pick(&PROXIES);
+                self.pair(at, chance.between(500, 10_000), Action::Kill(proxy), Action::Start(proxy));
+            }
+            14 => self.actions.push((at, Action::Drain(chance.pick(&PROXIES)))),
+            15 => {
+                let proxy = *chance.pick(&PROXIES);
+                self.pair(at, chance.between(500, 10_000), Action::Freeze(proxy), Action::Thaw(proxy));
+            }
+            16 => self.actions.push((at, Action::Drop(self.stream(chance)))),
+            17 => self.actions.push((at, Action::HalfOpen(self.stream(chance)))),
+            _ => self.actions.push((at, Action::Intrude(self.stream(chance)))),
+        }
+    }
+
+    fn stream(&self, chance: &mut Chance) -> usize {
+        chance.below(self.streams.len() as u64) as usize
+    }
+
+    fn pair(&mut self, at: u64, lasts: u64, begin: Action, end: Action) {
+        self.actions.extend([(at, begin), (at + lasts, end)]);
+    }
+
+    fn cut(&mut self, at: u64, lasts: u64, one: Host, other: Host) {
+        self.pair(at, lasts, Action::Cut(one, other), Action::Mend(one, other));
+    }
+
+    fn cut_registry(&mut self, at: u64, chance: &mut Chance) {
+        let lasts = chance.between(200, 16_000);
+        if chance.percent(40) {
+            return self.pair(at, lasts, Action::Unplug(registry::HOST), Action::PlugIn(registry::HOST));
+        }
+        let hosts = [&SERVERS[..], &PROXIES, &ORIGINS].concat();
+        self.cut(at, lasts, chance.pick(&hosts), registry::HOST);
+    }
+
+    fn origin(&mut self, at: u64, chance: &mut Chance) {
+        let origin = *chance.pick(&ORIGINS);
+        match chance.percent(50) {
+            true => self.pair(at, chance.between(100, 8_000), Action::Kill(origin), Action::Start(origin)),
+            false => self.pair(at, chance.between(100, 8_000), Action::Freeze(origin), Action::Thaw(origin)),
+        }
+    }
+
+    fn slow(&mut self, at: u64, chance: &mut Chance) {
+        let server = *chance.pick(&SERVERS);
+        let other = *chance.pick(&[&PROXIES[..], &ORIGINS].concat());
+        let (delay, speed) = (chance.between(20, 300), chance.between(60, 1_000));
+        let lasts = chance.between(1_000, 15_000);
+        self.pair(at, lasts, Action::Slow(server, other, delay, speed), Action::Fast(server, other));
+    }
+}

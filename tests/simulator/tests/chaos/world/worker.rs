@@ -1,0 +1,193 @@
+//! A worker without GStreamer: what it makes is a function of what it is given and told at its start, as with the real
+//! one. The bytes of its parts are the numbers of the tags that they are made of. When it gives them is up to chance, and
+//! each rendition takes its own time.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use headwater_hls::MediaEvent;
+use headwater_media::SourceTime;
+use headwater_server::{Worker, Workers};
+use headwater_wire::frames::{self, MESSAGE_LIMIT};
+use headwater_wire::v1::worker_input::Message as Input;
+use headwater_wire::v1::worker_output::{Finished, Message as Output, Ready};
+use headwater_wire::v1::{WorkerInput, WorkerOutput};
+use tokio::io::{AsyncWriteExt as _, DuplexStream};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::codec::{FramedRead, LengthDelimitedCodec};
+
+use super::ladder::{Made, Packaging};
+use crate::kernel::chance::Chance;
+
+/// What the system's pipes hold, in bytes.
+const PIPE_BYTES: usize = 64 << 10;
+
+/// What the workers of a server do.
+#[derive(Clone, Debug)]
+pub struct Crew {
+    chance: Arc<Mutex<Chance>>,
+    fault: Arc<AtomicU8>,
+}
+
+const WELL: u8 = 0;
+const CRASH: u8 = 1;
+const HANG: u8 = 2;
+
+impl Crew {
+    pub fn new(chance: Chance) -> Self {
+        Self { chance: Arc::new(Mutex::new(chance)), fault: Arc::default() }
+    }
+
+    /// The next worker that is given something crashes.
+    pub fn crash(&self) {
+        self.fault.store(CRASH, Ordering::Relaxed);
+    }
+
+    /// The next worker that is given something does nothing any more.
+    pub fn hang(&self) {
+        self.fault.store(HANG, Ordering::Relaxed);
+    }
+
+    pub fn heal(&self) {
+        self.fault.store(WELL, Ordering::Relaxed);
+    }
+
+    fn delays(&self) -> [u64; 2] {
+        let mut chance = self.chance.lock().unwrap_or_else(PoisonError::into_inner);
+        [chance.between(5, 400), chance.between(5, 200)]
+    }
+}
+
+impl Workers for Crew {
+    fn start(&self) -> io::Result<Worker> {
+        let (input, theirs) = tokio::io::duplex(PIPE_BYTES);
+        let (ours, output) = tokio::io::duplex(PIPE_BYTES);
+        let process = Process {
+            input: FramedRead::new(
+                theirs,
+                LengthDelimitedCodec::builder().max_frame_length(MESSAGE_LIMIT).new_codec(),
+            ),
+            output: ours,
+            fault: self.fault.clone(),
+            delays: self.delays(),
+            packaging: Packaging::default(),
+            waiting: [VecDeque::new(), VecDeque::new()],
+        };
+        let task = tokio::spawn(async move { drop(process.run().await) });
+        Ok(Worker::simulated(task.abort_handle(), Box::new(input), Box::new(output)))
+    }
+}
+
+type Pipe = FramedRead<DuplexStream, LengthDelimitedCodec>;
+
+struct Process {
+    input: Pipe,
+    output: DuplexStream,
+    fault: Arc<AtomicU8>,
+    /// How long each rendition takes, in milliseconds.
+    delays: [u64; 2],
+    packaging: Packaging,
+    /// What each rendition has made and not yet given.
+    waiting: [VecDeque<(Instant, MediaEvent)>; 2],
+}
+
+impl Process {
+    async fn run(mut self) -> io::Result<()> {
+        loop {
+            let due = self.waiting.iter().filter_map(|made| Some(made.front()?.0)).min();
+            tokio::select! {
+                biased;
+                () = until(due) => self.give_due().await?,
+                message = read(&mut self.input) => {
+                    let Some(message) = message? else { return Ok(()) };
+                    if !self.take(message).await? {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// False when it is done.
+    async fn take(&mut self, message: Input) -> io::Result<bool> {
+        if !matches!(message, Input::Start(_)) {
+            match self.fault.swap(WELL, Ordering::Relaxed) {
+                CRASH => return Ok(false),
+                HANG => std::future::pending::<()>().await,
+                _ => {}
+            }
+        }
+        match message {
+            Input::Start(start) => {
+                self.packaging.start(start);
+                self.say(Output::Ready(Ready {})).await?;
+            }
+            Input::Period(period) => {
+                let ends = self.packaging.finish();
+                self.wait_for(ends);
+                self.give_all().await?;
+                let begins = self.packaging.begin(period);
+                self.say(Output::Event(begins.into())).await?;
+            }
+            Input::Tag(tag) => {
+                let made = self.packaging.push(SourceTime(tag.time_ms), tag.kind, tag.payload);
+                self.wait_for(made);
+            }
+            Input::End(_) => {
+                let ends = self.packaging.finish();
+                self.wait_for(ends);
+                self.give_all().await?;
+                self.say(Output::Finished(Finished {})).await?;
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn wait_for(&mut self, made: Vec<Made>) {
+        for Made { track, event } in made {
+            let due = Instant::now() + Duration::from_millis(self.delays[track]);
+            self.waiting[track].push_back((due, event));
+        }
+    }
+
+    async fn give_due(&mut self) -> io::Result<()> {
+        for track in 0..self.waiting.len() {
+            while self.waiting[track].front().is_some_and(|(due, _)| *due <= Instant::now()) {
+                if let Some((_, event)) = self.waiting[track].pop_front() {
+                    self.say(Output::Event(event.into())).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Before something that holds for all renditions.
+    async fn give_all(&mut self) -> io::Result<()> {
+        while let Some(due) = self.waiting.iter().filter_map(|made| Some(made.front()?.0)).min() {
+            sleep_until(due).await;
+            self.give_due().await?;
+        }
+        Ok(())
+    }
+
+    async fn say(&mut self, message: Output) -> io::Result<()> {
+        self.output.write_all(&frames::encode(&WorkerOutput { message: Some(message) })).await
+    }
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn read(input: &mut Pipe) -> io::Result<Option<Input>> {
+    let Some(frame) = input.next().await.transpose()? else { return Ok(None) };
+    Ok(frames::decode::<WorkerInput>(frame.freeze())?.message)
+}
