@@ -79,7 +79,6 @@ fn judge_strictly(checker: &Checker, facts: &Facts, seat: Seat, shown: &Shown) {
             let misses_start = is_first && first.is_none_or(|first| first.index > 0);
             let misses_end = is_last && last.is_none_or(|last| last.index + 1 < sent);
             if misses_start || misses_end {
-                let name = RENDITIONS[rendition];
                 checker
                     .fail(WHOLE, &format!("{seat:?} {name}: {first:?} to {last:?} of {sent} of take {take}"));
             }

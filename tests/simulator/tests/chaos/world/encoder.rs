@@ -36,6 +36,8 @@ pub struct Take {
 pub enum End {
     /// The encoder ended its stream.
     Finished,
+    /// It was asked to publish on another connection.
+    CalledAway,
     /// The connection broke.
     Broken,
     Refused(String),
@@ -76,6 +78,8 @@ pub struct Encoder {
     /// Whether it goes away when it is refused.
     pub is_intruder: bool,
     pub padding: usize,
+    /// Whether it connects again when it is asked to (Enhanced RTMP v2).
+    pub reconnects: bool,
 }
 
 impl Encoder {
@@ -98,9 +102,10 @@ impl Encoder {
 
     async fn publish(&self, take: u32, proxy: &str) -> io::Result<End> {
         let socket = timeout(CONNECT_LIMIT, self.net.connect(self.host, proxy)).await??;
-        let config = ClientConfig::new("live", format!("rtmp://{proxy}/live"), self.stream);
+        let mut config = ClientConfig::new("live", format!("rtmp://{proxy}/live"), self.stream);
+        config.reconnects = self.reconnects;
         let session = ClientSession::new(config).map_err(io::Error::other)?;
-        Publishing { encoder: self, take, socket, session, next: 0 }.run().await
+        Publishing { encoder: self, take, socket, session, next: 0, is_called_away: false }.run().await
     }
 }
 
@@ -110,6 +115,8 @@ struct Publishing<'a> {
     socket: Socket,
     session: ClientSession,
     next: u32,
+    /// Asked to connect again.
+    is_called_away: bool,
 }
 
 impl Publishing<'_> {
@@ -121,6 +128,12 @@ impl Publishing<'_> {
             self.flush().await?;
             if let Some(end) = self.heed()? {
                 return Ok(end);
+            }
+            if self.is_called_away {
+                return Ok(match self.finish().await? {
+                    End::Finished => End::CalledAway,
+                    end => end,
+                });
             }
             self.flush().await?;
             tokio::select! {
@@ -150,6 +163,7 @@ impl Publishing<'_> {
                     self.session.video(0, tag::video_header()).map_err(io::Error::other)?;
                     self.session.audio(0, tag::audio_header()).map_err(io::Error::other)?;
                 }
+                ClientEvent::ReconnectRequested { .. } => self.is_called_away = true,
                 ClientEvent::Rejected { code, description } => {
                     return Ok(Some(End::Refused(format!("{code}: {description}"))));
                 }

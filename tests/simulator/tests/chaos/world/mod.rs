@@ -193,6 +193,7 @@ impl World {
             stop: stop.clone(),
             is_intruder,
             padding: self.plan.padding,
+            reconnects: self.chance.percent(50),
         };
         self.encoders.push(Publisher { stream, machine: Machine::start(host, encoder.run()), stop });
     }

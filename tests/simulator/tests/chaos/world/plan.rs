@@ -74,7 +74,7 @@ impl Plan {
 
     fn fault(&mut self, chance: &mut Chance) {
         let at = chance.between(FIRST, LAST);
-        let server = *chance.pick(&SERVERS);
+        let server = chance.pick(&SERVERS);
         match chance.below(if self.is_strict { 13 } else { 19 }) {
             0 | 1 => self.pair(at, chance.between(100, 12_000), Action::Kill(server), Action::Start(server)),
             2 => self.pair(at, chance.between(1_000, 12_000), Action::Vanish(server), Action::Return(server)),
@@ -89,12 +89,12 @@ impl Plan {
             11 => self.origin(at, chance),
             12 => self.slow(at, chance),
             13 => {
-                let proxy = *chance.pick(&PROXIES);
+                let proxy = chance.pick(&PROXIES);
                 self.pair(at, chance.between(500, 10_000), Action::Kill(proxy), Action::Start(proxy));
             }
             14 => self.actions.push((at, Action::Drain(chance.pick(&PROXIES)))),
             15 => {
-                let proxy = *chance.pick(&PROXIES);
+                let proxy = chance.pick(&PROXIES);
                 self.pair(at, chance.between(500, 10_000), Action::Freeze(proxy), Action::Thaw(proxy));
             }
             16 => self.actions.push((at, Action::Drop(self.stream(chance)))),
@@ -125,7 +125,7 @@ impl Plan {
     }
 
     fn origin(&mut self, at: u64, chance: &mut Chance) {
-        let origin = *chance.pick(&ORIGINS);
+        let origin = chance.pick(&ORIGINS);
         match chance.percent(50) {
             true => self.pair(at, chance.between(100, 8_000), Action::Kill(origin), Action::Start(origin)),
             false => self.pair(at, chance.between(100, 8_000), Action::Freeze(origin), Action::Thaw(origin)),
@@ -133,8 +133,8 @@ impl Plan {
     }
 
     fn slow(&mut self, at: u64, chance: &mut Chance) {
-        let server = *chance.pick(&SERVERS);
-        let other = *chance.pick(&[&PROXIES[..], &ORIGINS].concat());
+        let server = chance.pick(&SERVERS);
+        let other = chance.pick(&[&PROXIES[..], &ORIGINS].concat());
         let (delay, speed) = (chance.between(20, 300), chance.between(60, 1_000));
         let lasts = chance.between(1_000, 15_000);
         self.pair(at, lasts, Action::Slow(server, other, delay, speed), Action::Fast(server, other));

@@ -33,6 +33,9 @@ const REPLAY: Duration = Duration::from_secs(120);
 /// Shorter than by default, so that a schedule has its end sooner.
 pub const RECONNECT_WINDOW: Duration = Duration::from_secs(20);
 
+/// How long publishers may stay at a proxy that stops.
+const LAST_PUBLISHERS: Duration = Duration::from_secs(8);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Server,
@@ -129,6 +132,7 @@ fn config() -> Config {
     let mut config = Config::defaults();
     config.proxy.replay_duration = REPLAY;
     config.server.reconnect_window = RECONNECT_WINDOW;
+    config.proxy.drain_timeout = LAST_PUBLISHERS;
     config.server.capacity = Capacity::Cores(8.0);
     config
 }
@@ -165,6 +169,8 @@ async fn proxy(host: Host, around: Surroundings, process: Process) {
     while let Some(Some(socket)) = process.drain.run_until_cancelled(incoming.recv()).await {
         process.tasks.spawn(front.clone().serve(socket));
     }
+    drop(incoming);
+    front.see_out().await;
 }
 
 async fn origin(host: Host, run: u32, around: Surroundings, process: Process) {
