@@ -211,6 +211,10 @@ impl Registry for Outage {
     fn watch(&self) -> Watch {
         self.memory.watch()
     }
+    fn is_shared(&self) -> bool {
+        self.memory.is_shared()
+    }
+
     async fn ready(&self) -> Result<(), RegistryError> {
         self.check()?.ready().await
     }

@@ -114,6 +114,10 @@ pub trait Registry: Send + Sync + 'static {
     /// Changes from now on. Look at the registry after calling this, not before, to miss nothing.
     fn watch(&self) -> Watch;
 
+    /// Whether servers of other processes use this registry too, so that one may take over later what nobody takes over
+    /// now.
+    fn is_shared(&self) -> bool;
+
     /// Succeeds when the backend answers.
     async fn ready(&self) -> Result<(), RegistryError>;
 }

@@ -19,6 +19,7 @@ pub struct MemoryRegistry {
     state: Arc<Mutex<State>>,
     events: EventSender,
     ttls: Ttls,
+    shared: bool,
 }
 
 #[derive(Debug, Default)]
@@ -40,7 +41,13 @@ struct Stream {
 
 impl MemoryRegistry {
     pub fn new(ttls: Ttls) -> Self {
-        Self { state: Arc::default(), events: event_channel(), ttls }
+        Self { state: Arc::default(), events: event_channel(), ttls, shared: false }
+    }
+
+    /// The same registry for several servers of one process, each of which takes the others for other processes: for tests.
+    #[must_use]
+    pub fn shared(self) -> Self {
+        Self { shared: true, ..self }
     }
 
     /// One that has lost everything, and gives out epochs above this one; Redis does so by its clock.
@@ -177,6 +184,10 @@ impl Registry for MemoryRegistry {
 
     fn watch(&self) -> Watch {
         Watch::new(&self.events)
+    }
+
+    fn is_shared(&self) -> bool {
+        self.shared
     }
 
     async fn ready(&self) -> Result<(), RegistryError> {

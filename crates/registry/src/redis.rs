@@ -205,6 +205,10 @@ impl Registry for RedisRegistry {
         Watch::new(&self.events)
     }
 
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     async fn ready(&self) -> Result<(), RegistryError> {
         self.connection.answered(self.connection.client.ping::<Value>(None).await).map(drop)
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use headwater_registry::{HEARTBEAT_INTERVAL, Registry, ServerRecord};
 use headwater_runtime::outage::Outage;
 use headwater_runtime::readiness::Latch;
+use tokio::time::Interval;
 use tokio_util::sync::CancellationToken;
 
 use crate::broadcast::{Broadcasts, Home};
@@ -13,15 +14,17 @@ pub(crate) struct Heartbeat {
     pub registry: Arc<dyn Registry>,
     pub home: Home,
     pub broadcasts: Arc<Broadcasts>,
+    /// Cancelled when the server drains: then its record says so at once.
+    pub stop: CancellationToken,
 }
 
 impl Heartbeat {
-    /// Beats until the server stops, then takes it out. The latch is set with the first beat that was heard: from
-    /// then on the server works without the registry too.
-    pub async fn beat_until(&self, stop: &CancellationToken, registered: Latch) {
+    /// Beats until the server has nothing more to do, then takes it out. The latch is set with the first beat that was
+    /// heard: from then on the server works without the registry too.
+    pub async fn beat_until(&self, finished: &CancellationToken, registered: Latch) {
         let mut tick = tokio::time::interval(HEARTBEAT_INTERVAL);
         let mut outage = Outage::default();
-        while stop.run_until_cancelled(tick.tick()).await.is_some() {
+        while finished.run_until_cancelled(self.next(&mut tick)).await.is_some() {
             let record = self.record();
             self.measure(&record);
             match self.registry.register_server(&record).await {
@@ -39,6 +42,15 @@ impl Heartbeat {
         }
         if let Err(error) = self.registry.unregister_server(&self.home.server).await {
             tracing::warn!(%error, "the server could not be taken out of the registry; it expires by itself");
+        }
+    }
+
+    /// Waits until it is time for a beat.
+    async fn next(&self, tick: &mut Interval) {
+        let drains = self.stop.is_cancelled();
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = self.stop.cancelled(), if !drains => {}
         }
     }
 
@@ -62,7 +74,7 @@ impl Heartbeat {
             capacity_millicores: load.capacity_millicores,
             used_millicores: load.used_millicores,
             broadcasts: load.broadcasts,
-            draining: false,
+            draining: self.stop.is_cancelled(),
             version: env!("CARGO_PKG_VERSION").into(),
         }
     }

@@ -89,16 +89,20 @@ where
     let (settings, admission) = (settings(config, workers), admission(config));
     let stop = process.drain.clone();
     let broadcasts = Broadcasts::new(settings, admission, registry.clone(), home.clone(), stop.clone());
-    let heartbeat = Heartbeat { registry, home, broadcasts: broadcasts.clone() };
+    let heartbeat = Heartbeat { registry, home, broadcasts: broadcasts.clone(), stop: stop.clone() };
     // The listener outlives the drain: the last viewers get the last seconds.
     let closed = CancellationToken::new();
     let served =
         services(&broadcasts).serve_with_incoming_shutdown(incoming, closed.clone().cancelled_owned());
     let lived = async {
-        heartbeat
-            .beat_until(&stop, process.readiness.latch("server: the registry (Redis) does not answer"))
-            .await;
-        broadcasts.finished().await;
+        let finished = CancellationToken::new();
+        let end = async {
+            stop.cancelled().await;
+            broadcasts.finished().await;
+            finished.cancel();
+        };
+        let latch = process.readiness.latch("server: the registry (Redis) does not answer");
+        tokio::join!(heartbeat.beat_until(&finished, latch), end);
         closed.cancel();
         tokio::time::sleep(LAST_WORDS).await;
     };
@@ -140,6 +144,7 @@ fn settings(config: &Config, worker: Arc<dyn Workers>) -> Settings {
         worker_restarts: server.worker_restarts,
         reconnect_window: server.reconnect_window,
         silent_publisher: server.silent_publisher,
+        grace: config.drain_timeout,
         lease: config.registry.lease,
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use headwater_hls::{LiveWindow, MediaEvent, Opening, ResumePoint, WindowError};
-use headwater_media::{Epoch, MediaSequence};
+use headwater_media::{Epoch, MediaSequence, SegmentSettings};
 use tokio::sync::broadcast;
 
 /// Events that a follower may be behind before it must start again from the window. About 40 s of a ladder of four
@@ -70,6 +70,15 @@ impl Feed {
     /// The number that the next period's first segment gets.
     pub fn next_sequence(&self) -> MediaSequence {
         self.window().next_sequence()
+    }
+
+    /// Where another server would go on.
+    pub fn resume_point(&self) -> ResumePoint {
+        self.window().resume_point()
+    }
+
+    pub fn settings(&self) -> SegmentSettings {
+        self.window().opening().settings
     }
 
     /// Where a publisher begins who comes now.

@@ -1,6 +1,7 @@
 //! The life of a broadcast: sessions one after the other, until no publisher has come for the reconnect window.
 
-use std::sync::Arc;
+use std::convert::Infallible;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use headwater_hls::MediaEvent;
@@ -9,9 +10,10 @@ use headwater_registry::{Ownership, Registry, RegistryError};
 use headwater_runtime::outage::Outage;
 use headwater_wire::v1::{Failure, failure::Code};
 use tokio::sync::mpsc;
-use tokio::time::{MissedTickBehavior, timeout};
+use tokio::time::{Instant, MissedTickBehavior, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use super::handover::Awaited;
 use super::session::{Session, SessionEnd};
 use super::table::just_ended;
 use super::{Attachment, Home, OnAir, Settings};
@@ -23,9 +25,9 @@ const ENDED_LINGER: Duration = Duration::from_secs(10);
 /// How long a stream whose workers failed too often is refused. It stays this server's for so long: another one would
 /// fare no better with it.
 const REFUSAL: Duration = Duration::from_secs(30);
-/// How long a proxy may take to move a broadcast to another server. It does so as soon as it is told.
-const HAND_OVER: Duration = Duration::from_secs(10);
-const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// What is left of the grace when a broadcast that nobody has taken is ended: viewers are told so, and the listener
+/// closes.
+const GOODBYE: Duration = Duration::from_secs(8);
 /// How long the publisher that a broadcast was made for may take to be handed over: it is done at once.
 const FIRST_PUBLISHER: Duration = Duration::from_secs(5);
 
@@ -42,15 +44,18 @@ pub(super) struct Life {
 }
 
 /// Why a broadcast ends.
-enum Ending {
+pub(super) enum Ending {
     /// The publisher stayed away, or the server stops and there is no other.
     Over,
     /// The workers failed too often.
     Failed(Failure),
     /// Another server owns the stream now: it goes on there, and viewers are told nothing.
     Fenced,
-    /// This server stops while somebody publishes: the proxy moves the broadcast to another one.
-    Moving,
+    /// This server stops, and another one has taken the broadcast.
+    Moved,
+    /// This server stops, and there is no other yet. Viewers are not told that it has ended, as a proxy searches on, and
+    /// what was ended can't be gone on with.
+    Left,
 }
 
 impl Life {
@@ -75,43 +80,55 @@ impl Life {
                 tracing::warn!("fenced: another server owns this stream now");
                 close(&mut queue).await;
             }
-            Ending::Moving => {
+            Ending::Moved => {
+                tracing::info!("moved to another server");
                 close(&mut queue).await;
-                self.hand_over().await;
+            }
+            Ending::Left => {
+                tracing::warn!("no other server has taken the broadcast yet");
+                close(&mut queue).await;
+                self.release().await;
             }
         }
     }
 
     async fn be_on_air(&self, queue: &mut mpsc::Receiver<Attachment>, reservation: &Reservation) -> Ending {
-        let mut sessions = std::pin::pin!(self.sessions(queue, reservation));
+        let grace = Grace::default();
+        let mut sessions = std::pin::pin!(self.sessions(queue, reservation, &grace));
         tokio::select! {
             ending = &mut sessions => ending,
             () = self.keep_lease() => {
                 self.fenced.cancel();
                 sessions.await
             }
+            never = grace.begins_with(&self.stop) => match never {},
         }
     }
 
-    async fn sessions(&self, queue: &mut mpsc::Receiver<Attachment>, reservation: &Reservation) -> Ending {
+    async fn sessions(
+        &self,
+        queue: &mut mpsc::Receiver<Attachment>,
+        reservation: &Reservation,
+        grace: &Grace,
+    ) -> Ending {
         let session = Session {
             on_air: &self.on_air,
             settings: &self.settings,
             reservation,
-            registry: &*self.registry,
-            home: &self.home,
+            others_may_come: self.registry.is_shared(),
             stop: &self.stop,
             fenced: &self.fenced,
         };
         let (mut failures, mut is_broken_off) = (0, false);
-        let mut patience = self.settings.reconnect_window.max(FIRST_PUBLISHER);
-        while let Some(attachment) = self.next_publisher(queue, patience).await {
-            patience = self.settings.reconnect_window;
+        let mut until = Instant::now() + self.settings.reconnect_window.max(FIRST_PUBLISHER);
+        while let Some(attachment) = self.next_publisher(queue, until).await {
             let end = session.run(attachment).await;
+            until = Instant::now() + self.settings.reconnect_window;
             is_broken_off = end.is_broken_off();
             let SessionEnd::Failed(cause) = end else { continue };
             if cause.code() == Code::Draining {
-                return Ending::Moving;
+                let awaited = Awaited::Proxy { told: Instant::now() };
+                return self.hand_on(queue, awaited, grace.end(self.settings.grace)).await;
             }
             failures += u32::from(cause.code() == Code::WorkerFailed);
             if failures > self.settings.worker_restarts {
@@ -121,8 +138,12 @@ impl Life {
         }
         match self.fenced.is_cancelled() {
             true => Ending::Fenced,
-            // Its proxy finds it another server.
-            false if is_broken_off && self.stop.is_cancelled() => Ending::Moving,
+            false if self.stop.is_cancelled() && self.registry.is_shared() => {
+                let told = Instant::now();
+                let awaited =
+                    if is_broken_off { Awaited::Proxy { told } } else { Awaited::Publisher { until } };
+                self.hand_on(queue, awaited, grace.end(self.settings.grace)).await
+            }
             false => Ending::Over,
         }
     }
@@ -130,13 +151,13 @@ impl Life {
     async fn next_publisher(
         &self,
         queue: &mut mpsc::Receiver<Attachment>,
-        patience: Duration,
+        until: Instant,
     ) -> Option<Attachment> {
         tokio::select! {
             biased;
             () = self.stop.cancelled() => None,
             () = self.fenced.cancelled() => None,
-            next = timeout(patience, queue.recv()) => next.ok().flatten(),
+            next = timeout_at(until, queue.recv()) => next.ok().flatten(),
         }
     }
 
@@ -186,31 +207,6 @@ impl Life {
         }
     }
 
-    /// Stays until the proxy has found another server for the broadcast: viewers are served from here until then. They
-    /// are never told that it has ended, as the proxy searches on, and what was ended can't be gone on with.
-    async fn hand_over(&self) {
-        match timeout(HAND_OVER, self.taken_over()).await {
-            Ok(()) => tracing::info!("moved to another server"),
-            Err(_) => {
-                tracing::warn!("no other server has taken the broadcast yet");
-                self.release().await;
-            }
-        }
-    }
-
-    /// Waits until another server has claimed the stream.
-    async fn taken_over(&self) {
-        let mut watch = self.registry.watch();
-        loop {
-            let owner = self.registry.owner(&self.stream).await;
-            if owner.is_ok_and(|owner| owner.is_some_and(|owner| owner.server != self.home.server)) {
-                return;
-            }
-            // Looked at anew with every change, and now and then in case one was missed.
-            let _ = timeout(LOOK_AGAIN, watch.next()).await;
-        }
-    }
-
     async fn end(&self) {
         self.show_end();
         self.release().await;
@@ -234,6 +230,23 @@ impl Life {
             () = tokio::time::sleep(ENDED_LINGER) => {}
             () = self.stop.cancelled() => {}
         }
+    }
+}
+
+/// When the time to end begins.
+#[derive(Default)]
+struct Grace(OnceLock<Instant>);
+
+impl Grace {
+    async fn begins_with(&self, stop: &CancellationToken) -> Infallible {
+        stop.cancelled().await;
+        self.0.get_or_init(Instant::now);
+        std::future::pending().await
+    }
+
+    /// When there is just the time left to say goodbye.
+    fn end(&self, grace: Duration) -> Instant {
+        *self.0.get_or_init(Instant::now) + grace.saturating_sub(GOODBYE)
     }
 }
 

@@ -1,6 +1,7 @@
 //! One publisher on a broadcast: one worker, from the first tag to the last part.
 
 mod feed;
+mod last;
 mod pulse;
 mod show;
 
@@ -8,7 +9,6 @@ use std::io;
 use std::pin::{Pin, pin};
 
 use headwater_hls::ResumePoint;
-use headwater_registry::Registry;
 use headwater_wire::v1::publish_response::{Accepted, Message as Response};
 use headwater_wire::v1::worker_input::{End, Message as Input, Start};
 use headwater_wire::v1::worker_output::Message as Output;
@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tonic::Streaming;
 
-use super::{Attachment, Home, OnAir, Publisher, Responses, Settings};
+use super::{Attachment, OnAir, Publisher, Responses, Settings};
 use crate::admission::Reservation;
 use crate::failure;
 use crate::worker::{Worker, WorkerInput};
@@ -27,8 +27,8 @@ pub(super) struct Session<'a> {
     pub on_air: &'a OnAir,
     pub settings: &'a Settings,
     pub reservation: &'a Reservation,
-    pub registry: &'a dyn Registry,
-    pub home: &'a Home,
+    /// Whether another server may go on with the broadcast when this one stops.
+    pub others_may_come: bool,
     /// Cancelled when the server stops.
     pub stop: &'a CancellationToken,
     /// Cancelled when another server owns the stream.
@@ -96,10 +96,10 @@ impl Session<'_> {
         let from = self.from(resume)?;
         let mut worker = self.start_worker(&from).await?;
         responses.say(Response::Accepted(Accepted { resume: Some(from.into()) }));
-        let pulse = Pulse::default();
+        let (pulse, left) = (Pulse::default(), CancellationToken::new());
         let transcoded = {
             let Worker { input, output, .. } = &mut worker;
-            let mut shown = pin!(self.show(output, responses, &pulse));
+            let mut shown = pin!(self.show(output, responses, &pulse, &left));
             let fed = tokio::select! {
                 biased;
                 early = &mut shown => Fed::WorkerLost(early.err().unwrap_or_else(stopped_by_itself)),
@@ -107,8 +107,16 @@ impl Session<'_> {
             };
             // The next publisher may come while the last media of this one is worked on.
             drop(publisher);
+            if let Fed::Ended(_) = fed {
+                left.cancel();
+            }
             self.flush(fed, input, shown).await
         };
+        if transcoded.as_ref().is_err_and(|failure| failure.code() == Code::Draining) {
+            // Killed at once: the next server waits for nothing but the word, and what is left in there is in the way.
+            drop(worker);
+            return transcoded;
+        }
         match worker.stop(self.settings.worker_stop_timeout).await {
             Ok(status) if status.success() => tracing::debug!("worker exited"),
             Ok(status) => tracing::warn!(%status, "worker exited"),

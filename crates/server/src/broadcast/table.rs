@@ -39,6 +39,8 @@ pub struct Settings {
     pub reconnect_window: Duration,
     /// After how long without a byte a publisher may be replaced by another one.
     pub silent_publisher: Duration,
+    /// How long the process may take to end once it was told to.
+    pub grace: Duration,
     /// How long a lease of the registry holds.
     pub lease: Duration,
 }
@@ -100,14 +102,26 @@ impl Broadcasts {
         publisher: &str,
         resume: Option<&ResumePoint>,
     ) -> Result<(OnAir, Publisher), Failure> {
-        if self.stop.is_cancelled() {
-            return Err(failure(Code::Draining, "this server is stopping"));
-        }
-        let on_air = self.on_air(stream, epoch, resume)?;
+        let on_air = match self.stop.is_cancelled() {
+            true => self.waiting(stream, epoch, resume)?,
+            false => self.on_air(stream, epoch, resume)?,
+        };
         let taken = on_air.place.take(publisher, self.settings.silent_publisher);
         let publisher =
             taken.ok_or_else(|| failure(Code::StreamInUse, "another encoder is publishing this stream"))?;
         Ok((on_air, publisher))
+    }
+
+    /// While the server stops: the broadcast of somebody who comes back. It is told where another server goes on.
+    fn waiting(
+        &self,
+        stream: &StreamId,
+        epoch: Epoch,
+        resume: Option<&ResumePoint>,
+    ) -> Result<OnAir, Failure> {
+        let is_its_own =
+            |on_air: &OnAir| !on_air.is_over() && epoch >= on_air.feed.epoch() && resume.is_none();
+        self.get(stream).filter(is_its_own).ok_or_else(draining)
     }
 
     /// The broadcast that somebody who claimed the stream under this epoch may publish.
@@ -228,6 +242,10 @@ impl OnAir {
     pub async fn attach(&self, attachment: Attachment) -> Result<(), Failure> {
         self.sessions.send(attachment).await.map_err(|_| just_ended())
     }
+}
+
+pub(super) fn draining() -> Failure {
+    failure(Code::Draining, "this server is stopping")
 }
 
 /// Under the epoch of a broadcast that is over nobody can publish any more.

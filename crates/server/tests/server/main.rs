@@ -1,6 +1,7 @@
 //! A server as proxies and origins meet it: over gRPC, with a real worker process that only lacks GStreamer.
 #![allow(clippy::unwrap_used, reason = "only tests are in here")]
 
+mod draining;
 mod ending;
 mod publishing;
 mod resuming;

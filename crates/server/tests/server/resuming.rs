@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use headwater_registry::{Claim, Ownership, Registry, ServerRecord};
+use headwater_registry::{Claim, Ownership, Registry};
 use headwater_wire::v1::failure::Code;
 use headwater_wire::v1::{Failure, ResumePoint, SegmentSettings, worker_input::Start};
 
 use crate::support::stub::{Order, RENDITIONS, what_it_was_told};
-use crate::support::{Call, Source, TestServer, Watcher, name, within};
+use crate::support::{Call, Source, TestServer, Watcher, name};
 
 /// A broadcast that some other server has begun.
 fn begun_elsewhere(kept: ResumePoint) -> ResumePoint {
@@ -40,7 +40,7 @@ async fn resume(server: &TestServer, publisher: &str, point: &ResumePoint) -> Re
 }
 
 /// A publisher that has some segments on air, and where another server would go on.
-async fn on_air(server: &TestServer, publisher: &str, segments: u64) -> (Source, ResumePoint) {
+pub async fn on_air(server: &TestServer, publisher: &str, segments: u64) -> (Source, ResumePoint) {
     let epoch = server.claim("demo").await;
     let opened = Call::resume(server, "demo", epoch, publisher, None).await;
     let mut source = opened.accepted().await.unwrap();
@@ -200,46 +200,8 @@ async fn a_broadcast_that_comes_back_is_not_forgotten_with_its_first_stay() {
     watcher.segments(2).await;
 }
 
-#[tokio::test]
-async fn a_server_that_stops_hands_its_broadcast_over() {
-    let server = TestServer::start().await;
-    register_another(&server).await;
-    let (source, _) = on_air(&server, "p", 2).await;
-    let mut watcher = Watcher::join(&server, "demo").await;
-    watcher.segments(2).await;
-    server.drain.cancel();
-    let last = source.last_word().await.unwrap();
-    assert_eq!(name(&last), (Code::Draining, "this server is stopping"));
-    assert!(!server.running.is_finished(), "viewers are served until somebody else does");
-    let theirs = claim_elsewhere(&server).await;
-    watcher.until_it_ends().await.unwrap();
-    assert!(!watcher.window.ended(), "the broadcast goes on elsewhere");
-    assert_eq!(server.owner("demo").await, Some(theirs));
-    drop(server.channel);
-    within("the server ends", server.running).await.unwrap().unwrap();
-}
-
-#[tokio::test]
-async fn a_server_that_stops_while_a_broken_call_is_waited_for_hands_over_too() {
-    let server = TestServer::start().await;
-    register_another(&server).await;
-    let (source, _) = on_air(&server, "p", 2).await;
-    let mut watcher = Watcher::join(&server, "demo").await;
-    source.break_off();
-    server.unpublished("demo").await;
-    server.drain.cancel();
-    claim_elsewhere(&server).await;
-    watcher.until_it_ends().await.unwrap();
-    assert!(!watcher.window.ended(), "the broadcast goes on elsewhere");
-}
-
-async fn register_another(server: &TestServer) {
-    let another = ServerRecord { id: "another".parse().unwrap(), ..server.record.clone() };
-    server.registry.register_server(&another).await.unwrap();
-}
-
 /// Claims the stream for another server, as the proxy does that has lost this one.
-async fn claim_elsewhere(server: &TestServer) -> Ownership {
+pub async fn claim_elsewhere(server: &TestServer) -> Ownership {
     let epoch = server.owner("demo").await.map(|owner| owner.epoch);
     let (stream, another) = ("demo".parse().unwrap(), "another".parse().unwrap());
     let claim = server.registry.claim(&stream, &another, "192.0.2.1:7000", epoch).await.unwrap();

@@ -1,7 +1,6 @@
 //! A publisher's media on its way to the worker.
 
 use headwater_media::{Period, Tag};
-use headwater_registry::ServerRecord;
 use headwater_wire::ConvertError;
 use headwater_wire::v1::publish_request::{End, Message as Request};
 use headwater_wire::v1::worker_input::Message as Input;
@@ -29,7 +28,7 @@ impl Session<'_> {
                 Next::Goodbye => return Fed::Ended(Ok(())),
                 Next::Broken => return self.after_break(publisher).await,
                 Next::Replaced => return after_replacement(publisher),
-                Next::Stop => return self.stopping().await,
+                Next::Stop => return Fed::Ended(Err(ends_here())),
                 Next::Wrong(error) => {
                     return Fed::Ended(Err(failure(Code::Protocol, error.to_string())));
                 }
@@ -53,7 +52,7 @@ impl Session<'_> {
             let request = tokio::select! {
                 request = requests.message() => request,
                 () = publisher.replaced() => return Next::Replaced,
-                () = self.stop.cancelled() => return Next::Stop,
+                () = self.stops_alone() => return Next::Stop,
             };
             publisher.busy();
             match request {
@@ -83,26 +82,22 @@ impl Session<'_> {
             () = publisher.replaced() => after_replacement(publisher),
             // Another server's claim is noticed within a third of it.
             () = tokio::time::sleep(self.settings.lease) => Fed::Ended(Ok(())),
-            () = self.stop.cancelled() => self.stopping().await,
+            () = self.stops_alone() => Fed::Ended(Err(ends_here())),
         }
     }
 
-    async fn stopping(&self) -> Fed {
-        match self.has_others().await {
-            // It goes on elsewhere, from the last commit: what the worker has begun would only be in the way.
-            true => Fed::WorkerLost(failure(Code::Draining, "this server is stopping")),
-            false => {
-                let text = "this server is stopping, and there is no other one: publish again";
-                Fed::Ended(Err(failure(Code::CannotResume, text)))
-            }
+    /// Waits until this server stops, where the broadcast can't go on elsewhere. Where it can, media is taken until
+    /// [`Session::show`] has come to a place where another server begins.
+    async fn stops_alone(&self) {
+        match self.others_may_come {
+            true => std::future::pending().await,
+            false => self.stop.cancelled().await,
         }
     }
+}
 
-    /// Whether there is another server that may take the broadcast over.
-    async fn has_others(&self) -> bool {
-        let is_other = |server: &ServerRecord| server.id != self.home.server && !server.draining;
-        self.registry.servers().await.is_ok_and(|servers| servers.iter().any(is_other))
-    }
+fn ends_here() -> Failure {
+    failure(Code::CannotResume, "this server is stopping, and there is no other one: publish again")
 }
 
 /// What comes of a publisher.
@@ -112,7 +107,7 @@ enum Next {
     /// The call ended without a goodbye.
     Broken,
     Replaced,
-    /// This server stops.
+    /// This server stops, and there is no other.
     Stop,
     Wrong(ConvertError),
 }

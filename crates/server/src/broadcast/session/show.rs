@@ -6,9 +6,11 @@ use headwater_wire::v1::publish_response::{Committed, Message as Response};
 use headwater_wire::v1::worker_output::{Message as Output, Stats};
 use headwater_wire::v1::{self, Failure};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
+use super::last::{Leave, Step};
 use super::{Pulse, Session, pipe_broke, worker_failed};
-use crate::broadcast::Responses;
+use crate::broadcast::{Responses, draining};
 use crate::worker::WorkerOutput;
 
 impl Session<'_> {
@@ -19,11 +21,28 @@ impl Session<'_> {
         worker: &mut WorkerOutput,
         responses: &Responses,
         pulse: &Pulse,
+        left: &CancellationToken,
     ) -> Result<(), Failure> {
         let mut last = (Stats::default(), Instant::now());
+        let mut leave = Leave::new(self, left);
         loop {
-            match worker.next().await.map_err(|error| pipe_broke(&error))? {
-                Some(Output::Event(event)) => self.publish(event, responses, pulse)?,
+            let output = tokio::select! {
+                biased;
+                event = leave.step() => match event {
+                    Step::Show(event) => {
+                        self.show_event(event, responses, pulse)?;
+                        continue;
+                    }
+                    Step::Leave => return Err(draining()),
+                },
+                output = worker.next() => output.map_err(|error| pipe_broke(&error))?,
+            };
+            match output {
+                Some(Output::Event(event)) => {
+                    if let Some(event) = leave.pass(checked(event)?) {
+                        self.show_event(event, responses, pulse)?;
+                    }
+                }
                 Some(Output::Stats(stats)) => {
                     let now = Instant::now();
                     self.measure(&stats, &last.0, (now - last.1).as_secs_f64());
@@ -37,14 +56,7 @@ impl Session<'_> {
         }
     }
 
-    fn publish(&self, event: v1::MediaEvent, responses: &Responses, pulse: &Pulse) -> Result<(), Failure> {
-        let event = match WatchMessage::try_from(event) {
-            Ok(WatchMessage::Event(MediaEvent::BroadcastEnd) | WatchMessage::Opening(_)) => {
-                return Err(worker_failed("it spoke for its server"));
-            }
-            Ok(WatchMessage::Event(event)) => event,
-            Err(error) => return Err(worker_failed(&error.to_string())),
-        };
+    fn show_event(&self, event: MediaEvent, responses: &Responses, pulse: &Pulse) -> Result<(), Failure> {
         pulse.gave();
         count(&event, pulse);
         let committed = self.on_air.feed.publish(event).map_err(|error| worker_failed(&error.to_string()))?;
@@ -71,6 +83,17 @@ impl Session<'_> {
             let behind_ms = stats.newest_in_ms.saturating_sub(stats.newest_out_ms);
             metrics::histogram!("headwater_server_encode_delay_seconds").record(behind_ms as f64 / 1e3);
         }
+    }
+}
+
+/// What a worker may say to viewers.
+fn checked(event: v1::MediaEvent) -> Result<MediaEvent, Failure> {
+    match WatchMessage::try_from(event) {
+        Ok(WatchMessage::Event(MediaEvent::BroadcastEnd) | WatchMessage::Opening(_)) => {
+            Err(worker_failed("it spoke for its server"))
+        }
+        Ok(WatchMessage::Event(event)) => Ok(event),
+        Err(error) => Err(worker_failed(&error.to_string())),
     }
 }
 

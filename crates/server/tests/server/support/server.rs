@@ -34,11 +34,26 @@ impl TestServer {
         Self::with_worker(stub::command(), change).await
     }
 
+    /// One whose registry other servers use too.
+    pub async fn shared(change: impl FnOnce(&mut Config)) -> Self {
+        let registry = MemoryRegistry::new(Ttls::default()).shared();
+        Self::run(registry, stub::command(), change).await
+    }
+
+    /// Another one with the same registry.
+    pub async fn another(&self) -> Self {
+        Self::run(self.registry.clone(), stub::command(), |_| {}).await
+    }
+
     pub async fn with_worker(worker: WorkerCommand, change: impl FnOnce(&mut Config)) -> Self {
+        Self::run(MemoryRegistry::new(Ttls::default()), worker, change).await
+    }
+
+    async fn run(registry: MemoryRegistry, worker: WorkerCommand, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::defaults();
         config.server.grpc_listen = "127.0.0.1:0".parse().unwrap();
         change(&mut config);
-        let registry = MemoryRegistry::new(Ttls::default());
+        let known = registry.servers().await.unwrap();
         let drain = CancellationToken::new();
         let process = Process {
             config,
@@ -48,7 +63,8 @@ impl TestServer {
         };
         let running = tokio::spawn(headwater_server::run(process, Arc::new(registry.clone()), worker));
         let record = eventually("the server is registered", async || {
-            registry.servers().await.unwrap().into_iter().next()
+            let servers = registry.servers().await.unwrap();
+            servers.into_iter().find(|server| known.iter().all(|known| known.id != server.id))
         });
         let record = record.await;
         let channel = Endpoint::from_shared(format!("http://{}", record.address)).unwrap().connect_lazy();

@@ -44,6 +44,12 @@ pub enum Order {
     Burst,
     /// Makes a segment of what it was started with.
     Tell,
+    /// Begins the next segment in the first rendition.
+    Half,
+    /// Makes the next segment in the second rendition, and begins the one after it there.
+    Ahead,
+    /// Finishes what was begun, and the segment after it.
+    Rest,
 }
 
 pub fn command() -> WorkerCommand {
@@ -58,7 +64,7 @@ pub fn command() -> WorkerCommand {
 fn is_the_worker() {
     if std::env::var_os(MARK).is_some() {
         let output = File::options().write(true).open("/dev/fd/3").unwrap();
-        Stub { output, start: Start::default(), next: MediaSequence(0), mute: false }.run();
+        Stub { output, start: Start::default(), next: MediaSequence(0), mute: false, ahead: false }.run();
         std::process::exit(0);
     }
 }
@@ -68,6 +74,7 @@ struct Stub {
     start: Start,
     next: MediaSequence,
     mute: bool,
+    ahead: bool,
 }
 
 impl Stub {
@@ -81,6 +88,9 @@ impl Stub {
                     self.say(Output::Ready(Ready {}));
                 }
                 Input::Period(period) => {
+                    if std::mem::take(&mut self.ahead) {
+                        self.next = self.next.next().next();
+                    }
                     let before = self.start.resume_ms.map_or(0, |start| (start - period.origin_ms) / 2_000);
                     let first = MediaSequence(self.next.0 - before);
                     self.event(period_start(period.try_into().unwrap(), first));
@@ -108,6 +118,14 @@ impl Stub {
                 let told = what_it_was_told(&self.start);
                 self.segment(u64::from(u16::MAX), &told.into());
             }
+            Order::Half => self.part(0, self.next, 0),
+            Order::Ahead => {
+                self.part(1, self.next, 0);
+                self.end(1, self.next);
+                self.part(1, self.next.next(), 0);
+                self.ahead = true;
+            }
+            Order::Rest => self.rest(),
             Order::Burst => (0..BURST).for_each(|n| self.segment(n * 100, &Bytes::from(vec![7; BURST_PART]))),
         }
     }
@@ -133,6 +151,40 @@ impl Stub {
             self.event(MediaEvent::SegmentEnd { rendition, sequence });
         }
         self.next = sequence.next();
+    }
+
+    fn rest(&mut self) {
+        let (this, next, ahead) = (self.next, self.next.next(), std::mem::take(&mut self.ahead));
+        self.part(0, this, 1);
+        self.end(0, this);
+        if !ahead {
+            self.part(1, this, 0);
+            self.end(1, this);
+        }
+        self.part(0, next, 0);
+        self.end(0, next);
+        self.part(1, next, u16::from(ahead));
+        self.end(1, next);
+        self.next = next.next();
+    }
+
+    fn part(&mut self, rendition: usize, sequence: MediaSequence, index: u16) {
+        let start = MediaTime::from_millis(
+            2_000 * (sequence.0 - self.start.first_sequence) + 1_000 * u64::from(index),
+        );
+        self.event(MediaEvent::Part {
+            rendition: RENDITIONS[rendition].parse().unwrap(),
+            sequence,
+            index: PartIndex(index.into()),
+            start,
+            duration: MediaTime::from_millis(1_000),
+            independent: index == 0,
+            bytes: Bytes::from_static(b"part"),
+        });
+    }
+
+    fn end(&mut self, rendition: usize, sequence: MediaSequence) {
+        self.event(MediaEvent::SegmentEnd { rendition: RENDITIONS[rendition].parse().unwrap(), sequence });
     }
 
     fn event(&mut self, event: MediaEvent) {
@@ -173,7 +225,7 @@ impl FromStr for Order {
     type Err = ();
     fn from_str(text: &str) -> Result<Self, ()> {
         use Order::*;
-        let orders = [Exit, Fail, Garbage, Usurp, Mute, Freeze, Burst, Tell];
+        let orders = [Exit, Fail, Garbage, Usurp, Mute, Freeze, Burst, Tell, Half, Ahead, Rest];
         orders.into_iter().find(|order| format!("{order:?}") == text).ok_or(())
     }
 }

@@ -1,0 +1,218 @@
+//! A broadcast whose server stops, until another server has it. Where a publisher has one, its proxy finds a server. Where
+//! it waits for its publisher, another server is asked to wait in its stead: where the publisher goes on is known here only.
+
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use headwater_media::Epoch;
+use headwater_registry::{Claim, RegistryError, ServerRecord};
+use headwater_wire::Channels;
+use headwater_wire::v1::ingest_client::IngestClient;
+use headwater_wire::v1::publish_request::{End, Message as Request, Open};
+use headwater_wire::v1::publish_response::{Accepted, Message as Response};
+use headwater_wire::v1::{Failure, PublishRequest, PublishResponse};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Status, Streaming};
+
+use super::Attachment;
+use super::life::{Ending, Life};
+use super::table::draining;
+
+/// How long a proxy may take to move a broadcast to another server, or to come back after its call broke. It does so as
+/// soon as it can; one that has not is gone.
+const PROXY_LIMIT: Duration = Duration::from_secs(10);
+/// A server that takes the broadcast starts a worker first, which is done in a second even on a busy machine.
+const TAKE_LIMIT: Duration = Duration::from_secs(5);
+/// How soon the servers are looked at again when none has taken it.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// Who brings the broadcast to another server.
+#[derive(Clone, Copy)]
+pub(super) enum Awaited {
+    /// The proxy of its publisher, which was told to at this time.
+    Proxy { told: Instant },
+    /// This server itself, as its publisher is away, and may be until then.
+    Publisher { until: Instant },
+}
+
+impl Life {
+    /// Stays until another server has the broadcast: viewers are served from here until then. Who comes to publish is told
+    /// where to go on. `end` is when this server has to have ended.
+    pub(super) async fn hand_on(
+        &self,
+        queue: &mut mpsc::Receiver<Attachment>,
+        mut awaited: Awaited,
+        end: Instant,
+    ) -> Ending {
+        let hand_over = HandOver::new(self);
+        let patience = if let Awaited::Proxy { .. } = awaited { PROXY_LIMIT } else { Duration::ZERO };
+        let mut given = pin!(async {
+            tokio::time::sleep(patience).await;
+            hand_over.run().await;
+        });
+        let mut taken = pin!(async {
+            self.taken_over().await;
+            hand_over.has_not_claimed().await;
+        });
+        loop {
+            let until = end.min(match awaited {
+                Awaited::Proxy { told } => told + PROXY_LIMIT + TAKE_LIMIT,
+                Awaited::Publisher { until } => until,
+            });
+            tokio::select! {
+                () = &mut given => return Ending::Moved,
+                () = &mut taken => return Ending::Moved,
+                Some(attachment) = queue.recv() => {
+                    self.send_on(attachment).await;
+                    awaited = Awaited::Proxy { told: Instant::now() };
+                }
+                () = sleep_until(until) => return match awaited {
+                    Awaited::Proxy { .. } => Ending::Left,
+                    Awaited::Publisher { .. } => Ending::Over,
+                },
+            }
+        }
+    }
+
+    /// Tells a publisher where it goes on, elsewhere. One that was interrupted knows.
+    async fn send_on(&self, Attachment { resume, responses, .. }: Attachment) {
+        if resume.is_none() {
+            let resume = Some(self.on_air.feed.starting_point().into());
+            responses.say(Response::Accepted(Accepted { resume }));
+        }
+        responses.reject(draining()).await;
+    }
+
+    /// Waits until another server has claimed the stream.
+    async fn taken_over(&self) {
+        let mut watch = self.registry.watch();
+        loop {
+            let owner = self.registry.owner(&self.stream).await;
+            if self.fenced.is_cancelled()
+                || owner.is_ok_and(|owner| owner.is_some_and(|owner| owner.server != self.home.server))
+            {
+                return;
+            }
+            // Looked at anew with every change, and now and then in case one was missed.
+            let _ = timeout(LOOK_AGAIN, watch.next()).await;
+        }
+    }
+}
+
+struct HandOver<'a> {
+    life: &'a Life,
+    channels: Channels,
+    /// Whether the stream was taken from this server, by itself.
+    claimed: AtomicBool,
+}
+
+/// Why a server has not taken the broadcast.
+#[derive(Debug, thiserror::Error)]
+enum NotTaken {
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    #[error("its address is none: {0}")]
+    Address(#[from] tonic::transport::Error),
+    #[error("it answers {0}")]
+    Status(#[from] Status),
+    #[error("{}", .0.message)]
+    Refused(Failure),
+    #[error("the stream was claimed anew")]
+    Contended,
+    #[error("it does not answer")]
+    Silent,
+}
+
+impl<'a> HandOver<'a> {
+    fn new(life: &'a Life) -> Self {
+        Self { life, channels: Channels::default(), claimed: AtomicBool::new(false) }
+    }
+
+    /// Never returns when this server has given the stream up by itself: the new owner is still to be told then.
+    async fn has_not_claimed(&self) {
+        if self.claimed.load(Ordering::Relaxed) {
+            std::future::pending().await
+        }
+    }
+
+    /// Goes on until another server has the broadcast.
+    async fn run(&self) {
+        let mut epoch = self.life.on_air.feed.epoch();
+        loop {
+            for server in self.others().await {
+                match self.give(&server, &mut epoch).await {
+                    Ok(()) => {
+                        return tracing::info!(server = %server.id, "another server waits for the publisher");
+                    }
+                    Err(error) => tracing::warn!(server = %server.id, %error, "the broadcast is not taken"),
+                }
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// The servers that may take it, the freest first.
+    async fn others(&self) -> Vec<ServerRecord> {
+        let mut servers = self.life.registry.servers().await.unwrap_or_default();
+        servers.retain(|server| server.id != self.life.home.server && !server.draining);
+        servers
+            .sort_by_key(|server| i64::from(server.used_millicores) - i64::from(server.capacity_millicores));
+        servers
+    }
+
+    /// Gives it to this server, as a proxy would whose publisher leaves at once. `epoch` is the one to take over from.
+    async fn give(&self, server: &ServerRecord, epoch: &mut Epoch) -> Result<(), NotTaken> {
+        *epoch = match self.claim(server, *epoch).await? {
+            Claim::Granted(ownership) => ownership.epoch,
+            // The publisher is back, and was brought here: it is told where to go.
+            Claim::Held(ownership) if ownership.server == self.life.home.server => {
+                *epoch = ownership.epoch;
+                return Err(NotTaken::Contended);
+            }
+            // A proxy was quicker: the publisher is back elsewhere.
+            Claim::Held(_) => return Ok(()),
+        };
+        let opened = timeout(TAKE_LIMIT, self.open(server, *epoch)).await;
+        let (requests, mut responses) = opened.unwrap_or(Err(NotTaken::Silent))?;
+        let reason = "waits for its publisher: its server is stopping".into();
+        let _ = requests.try_send(PublishRequest { message: Some(Request::End(End { reason })) });
+        // Until it has heard that; it has the broadcast in any case.
+        let _ = timeout(TAKE_LIMIT, async { while let Ok(Some(_)) = responses.message().await {} }).await;
+        Ok(())
+    }
+
+    async fn claim(&self, server: &ServerRecord, epoch: Epoch) -> Result<Claim, RegistryError> {
+        self.claimed.store(true, Ordering::Relaxed);
+        self.life.registry.claim(&self.life.stream, &server.id, &server.address, Some(epoch)).await
+    }
+
+    /// Opens a call at the point where the next publisher begins.
+    async fn open(
+        &self,
+        server: &ServerRecord,
+        epoch: Epoch,
+    ) -> Result<(mpsc::Sender<PublishRequest>, Streaming<PublishResponse>), NotTaken> {
+        let open = Open {
+            stream: self.life.stream.to_string(),
+            epoch: epoch.0,
+            publisher: self.life.home.server.to_string(),
+            resume: Some(self.life.on_air.feed.starting_point().into()),
+            failures: 0,
+        };
+        let (requests, sent) = mpsc::channel(2);
+        // The channel is new and has room.
+        let _ = requests.try_send(PublishRequest { message: Some(Request::Open(open)) });
+        let mut client = IngestClient::new(self.channels.to(&server.address)?);
+        let mut responses = client.publish(ReceiverStream::new(sent)).await?.into_inner();
+        match responses.message().await? {
+            Some(PublishResponse { message: Some(Response::Accepted(_)) }) => Ok((requests, responses)),
+            Some(PublishResponse { message: Some(Response::Rejected(failure)) }) => {
+                Err(NotTaken::Refused(failure))
+            }
+            _ => Err(NotTaken::Silent),
+        }
+    }
+}

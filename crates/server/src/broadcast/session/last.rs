@@ -1,0 +1,138 @@
+//! Where a server that stops leaves a broadcast that goes on elsewhere: after the segment that is in the making, so that
+//! no segment holds the pictures of two encoders.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use headwater_hls::MediaEvent;
+use headwater_media::MediaSequence;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::Session;
+
+/// What the last segment may take beyond its own duration: encoders are up to 1.5 s behind, and the network of a
+/// publisher may hiccup. Past it the publisher is silent or the worker stuck, and the segment is broken off: the next
+/// server makes it anew, from its start. With the longest segment (10 s) a drain still fits into its usual grace of 30 s.
+const SLACK: Duration = Duration::from_secs(4);
+
+/// The last segment of a session on a server that stops.
+pub(super) struct Leave<'a> {
+    session: &'a Session<'a>,
+    /// Cancelled when the publisher has left: then nobody goes on elsewhere with what is left here, and all of it is
+    /// shown.
+    left: &'a CancellationToken,
+    state: State,
+}
+
+enum State {
+    /// The server does not stop.
+    OnAir,
+    /// What comes from this sequence on is another server's to make. It is held back for the case that the publisher
+    /// leaves first; that is the media of some seconds at most.
+    Leaving { next: MediaSequence, until: Instant, held: VecDeque<MediaEvent> },
+    /// A period has ended, and with it all of its segments: that is shown, and the next one is another server's.
+    Last(VecDeque<MediaEvent>),
+    /// The publisher has left: what was held back is shown, and all that comes.
+    Left(VecDeque<MediaEvent>),
+}
+
+pub(super) enum Step {
+    Show(MediaEvent),
+    Leave,
+}
+
+impl<'a> Leave<'a> {
+    pub(super) fn new(session: &'a Session<'a>, left: &'a CancellationToken) -> Self {
+        Self { session, left, state: State::OnAir }
+    }
+
+    /// Waits until there is something to do beside what the worker says. Nothing is lost when it is cancelled.
+    pub(super) async fn step(&mut self) -> Step {
+        loop {
+            if let State::Left(held) | State::Last(held) = &mut self.state
+                && let Some(event) = held.pop_front()
+            {
+                return Step::Show(event);
+            }
+            if self.is_done() {
+                return Step::Leave;
+            }
+            self.change().await;
+        }
+    }
+
+    /// What is to be shown of what the worker has made.
+    pub(super) fn pass(&mut self, event: MediaEvent) -> Option<MediaEvent> {
+        let (next, held) = match &mut self.state {
+            State::OnAir | State::Left(_) => return Some(event),
+            State::Last(_) => return None,
+            State::Leaving { next, held, .. } => (next, held),
+        };
+        match &event {
+            MediaEvent::Part { sequence, .. } | MediaEvent::SegmentEnd { sequence, .. }
+                if sequence < next =>
+            {
+                Some(event)
+            }
+            MediaEvent::PeriodStart(_) => {
+                held.push_back(event);
+                self.state = State::Last(std::mem::take(held));
+                None
+            }
+            _ => {
+                held.push_back(event);
+                None
+            }
+        }
+    }
+
+    /// Whether another server can begin.
+    fn is_done(&self) -> bool {
+        let (next, until) = match &self.state {
+            State::OnAir | State::Left(_) => return false,
+            State::Last(_) => return true,
+            State::Leaving { next, until, .. } => (next, until),
+        };
+        let is_late = *until <= Instant::now();
+        if is_late {
+            tracing::warn!(segment = %next, "the last segment takes too long: it is broken off");
+        }
+        is_late || self.session.on_air.feed.resume_point().next_sequence >= *next
+    }
+
+    /// Waits until the state is another one.
+    async fn change(&mut self) {
+        match &mut self.state {
+            State::OnAir => {
+                self.session.stops_together().await;
+                if self.left.is_cancelled() {
+                    self.state = State::Left(VecDeque::new());
+                    return;
+                }
+                let (feed, limit) = (&self.session.on_air.feed, self.session.last_segment_limit());
+                let next = feed.next_sequence();
+                self.state = State::Leaving { next, until: Instant::now() + limit, held: VecDeque::new() };
+            }
+            State::Leaving { until, held, .. } => tokio::select! {
+                () = sleep_until(*until) => {}
+                () = self.left.cancelled() => self.state = State::Left(std::mem::take(held)),
+            },
+            State::Last(_) | State::Left(_) => std::future::pending().await,
+        }
+    }
+}
+
+impl Session<'_> {
+    /// Waits until this server stops, where another one can go on with the broadcast.
+    async fn stops_together(&self) {
+        match self.others_may_come {
+            true => self.stop.cancelled().await,
+            false => std::future::pending().await,
+        }
+    }
+
+    fn last_segment_limit(&self) -> Duration {
+        SLACK + Duration::from_millis(u64::from(self.on_air.feed.settings().segment_ms))
+    }
+}
