@@ -15,7 +15,7 @@ fn begun_elsewhere(kept: ResumePoint) -> ResumePoint {
         broadcast: vec![7; 16].into(),
         settings: Some(SegmentSettings { segment_ms: 2_000, part_ms: 334 }),
         period: 3,
-        start_ms: Some(4_040),
+        start_ms: Some(4_360),
         next_sequence: 500,
         discontinuity_sequence: 2,
         kept: kept.kept,
@@ -79,7 +79,7 @@ async fn a_server_goes_on_with_what_it_has_never_seen() {
     source.go_on().await;
     source.keyframes(1).await;
     let next = source.committed().await;
-    assert_eq!((next.period, next.start_ms, next.next_sequence), (3, Some(6_040), 501));
+    assert_eq!((next.period, next.start_ms, next.next_sequence), (3, Some(6_360), 501));
     assert_eq!((next.broadcast, next.discontinuity_sequence), (point.broadcast.clone(), 2));
     watcher.segments(1).await;
     assert_eq!(tells(&mut source, &mut watcher).await, told(&point));
@@ -108,7 +108,7 @@ async fn the_server_that_has_the_broadcast_goes_on_in_it() {
     source.go_on().await;
     source.keyframes(1).await;
     let next = source.committed().await;
-    assert_eq!((next.period, next.start_ms), (0, Some(6_040)));
+    assert_eq!((next.period, next.start_ms), (0, Some(4_360)));
     assert_eq!(next.next_sequence, point.next_sequence + 1);
     watcher.segments(3).await;
     assert_eq!(tells(&mut source, &mut watcher).await, told(&point));
@@ -125,7 +125,7 @@ async fn a_call_that_breaks_is_taken_up_where_the_worker_had_come_to() {
     source.break_off();
     server.unpublished("demo").await;
     let mut source = resume(&server, "p", &point).await.unwrap();
-    assert_eq!((source.accepted.period, source.accepted.start_ms), (0, Some(6_040)));
+    assert_eq!((source.accepted.period, source.accepted.start_ms), (0, Some(4_360)));
     assert_eq!(source.accepted.next_sequence, point.next_sequence + 1);
     source.go_on().await;
     source.keyframes(1).await;

@@ -7,7 +7,9 @@ use std::str::FromStr;
 
 use bytes::Bytes;
 use headwater_hls::{MediaEvent, PeriodStart, Rendition, RenditionKind};
-use headwater_media::{MediaSequence, MediaTime, PartIndex, Period, PeriodNumber, UnixMillis};
+use headwater_media::{
+    MediaSequence, MediaTime, PartIndex, Period, PeriodNumber, SegmentSettings, UnixMillis,
+};
 use headwater_server::WorkerCommand;
 use headwater_wire::frames;
 use headwater_wire::v1::failure::Code;
@@ -91,7 +93,10 @@ impl Stub {
                     if std::mem::take(&mut self.ahead) {
                         self.next = self.next.next().next();
                     }
-                    let before = self.start.resume_ms.map_or(0, |start| (start - period.origin_ms) / 2_000);
+                    let before = self.start.resume_ms.map_or(0, |start| {
+                        let settings = SegmentSettings::try_from(self.start.settings.unwrap()).unwrap();
+                        settings.cell(MediaTime::from_millis(start - period.origin_ms))
+                    });
                     let first = MediaSequence(self.next.0 - before);
                     self.event(period_start(period.try_into().unwrap(), first));
                 }
