@@ -16,6 +16,10 @@ pub enum Error {
     Unsupported(String),
     #[error("{element}: {message}")]
     Element { element: String, message: String, of_source: bool },
+    #[error("this server can't confine its workers: {0}")]
+    Unconfined(String),
+    #[error("this source needs more memory than server.worker_memory allows ({} MiB)", limit >> 20)]
+    Memory { limit: u64 },
     #[error("{element} did not move for {} s", limit.as_secs())]
     Frozen { element: String, limit: Duration },
     #[error("nobody took the worker's output for {} s", limit.as_secs())]

@@ -15,7 +15,10 @@ use headwater_wire::{ConvertError, frames};
 
 use crate::cpu::Cpu;
 use crate::error::{Error, Result};
+use crate::memory::Memory;
+use crate::preload::preload;
 use crate::progress::Stats;
+use crate::sandbox::{self, Gap, MEMORY_VARIABLE, MODE_VARIABLE, Mode};
 use crate::transcoder::{Report, Sink, Start, Transcoder};
 
 /// Messages that were read and wait; the rest waits in the pipe, and so with the publisher.
@@ -28,9 +31,10 @@ type Message = io::Result<Option<v1::WorkerInput>>;
 /// The whole life of a worker process: standard input in, standard output out. The exit code is 0 when the server ended
 /// it.
 pub fn main() -> ExitCode {
+    let gaps = sandbox::harden();
     // Not `Stdout` itself, which looks for line ends in everything.
     let output = io::stdout().as_fd().try_clone_to_owned().map(File::from).map_err(Error::Output);
-    match output.and_then(|output| run(io::stdin(), output)) {
+    match output.and_then(|output| live(output, gaps)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // The server logs what comes on standard error.
@@ -41,6 +45,68 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Shuts itself in, then works.
+fn live(mut output: File, mut gaps: Vec<Gap>) -> Result<()> {
+    let orders = Orders::read(|name| std::env::var(name).ok())?;
+    gaps.extend(sandbox::lower_priority());
+    let prepared = prepare(&orders, gaps);
+    if orders.mode == Mode::Check {
+        let gaps = prepared?.1;
+        return gaps.iter().try_for_each(|gap| writeln!(output, "{gap}")).map_err(Error::Output);
+    }
+    let output = Output::new(output);
+    let result = prepared.and_then(|(memory, _)| {
+        memory.iter().for_each(|memory| watch(memory, output.clone()));
+        let result = begin(io::stdin(), &output);
+        match memory {
+            Some(memory) => memory.explain(result),
+            None => result,
+        }
+    });
+    output.end(result)
+}
+
+/// Nothing of the publisher was read yet.
+fn prepare(orders: &Orders, mut gaps: Vec<Gap>) -> Result<(Option<Arc<Memory>>, Vec<Gap>)> {
+    preload()?;
+    let memory = Memory::open(orders.memory).map(Arc::new);
+    gaps.extend(match orders.mode {
+        Mode::Off => sandbox::bound(orders.memory),
+        Mode::Required | Mode::Preferred | Mode::Check => sandbox::confine(orders.memory),
+    });
+    if orders.mode == Mode::Required && !gaps.is_empty() {
+        let gaps: Vec<_> = gaps.iter().map(ToString::to_string).collect();
+        return Err(Error::Unconfined(gaps.join("; ")));
+    }
+    Ok((memory, gaps))
+}
+
+/// Ends the process, with a word to the server, before its memory does.
+fn watch(memory: &Arc<Memory>, output: Output<File>) {
+    memory.watch(move |error| {
+        let _ = output.end(Err(error));
+        std::process::exit(1)
+    });
+}
+
+/// What the server says in the worker's environment.
+struct Orders {
+    mode: Mode,
+    /// Bytes.
+    memory: u64,
+}
+
+impl Orders {
+    fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
+        let wrong =
+            |name: &str| Error::Protocol(format!("{name} is not set: workers are started by their server"));
+        let text = |name: &str| variable(name).ok_or_else(|| wrong(name));
+        let mode = text(MODE_VARIABLE)?.parse().map_err(Error::Protocol)?;
+        let memory = text(MEMORY_VARIABLE)?.parse().map_err(|_| wrong(MEMORY_VARIABLE))?;
+        Ok(Self { mode, memory })
+    }
+}
+
 /// Works until the server says that there is no more, or until something fails; says so before it returns.
 ///
 /// The caller exits with a code other than 0 after an error: threads may be left that can't be stopped.
@@ -48,17 +114,15 @@ pub fn main() -> ExitCode {
 /// # Errors
 /// What ended the work. The server was told, unless its end of a pipe is what is missing.
 pub fn run(input: impl Read + Send + 'static, output: impl Write + Send + 'static) -> Result<()> {
-    let output = Output { writer: Arc::new(Mutex::new(output)), cpu: Arc::new(Mutex::new(Cpu::new())) };
+    let output = Output::new(output);
+    let result = begin(input, &output);
+    output.end(result)
+}
+
+fn begin<W: Write + Send + 'static>(input: impl Read + Send + 'static, output: &Output<W>) -> Result<()> {
     let (sender, messages) = sync_channel(ROOM);
     std::thread::spawn(move || read(input, &sender));
-    let result = work(&messages, &output);
-    match &result {
-        Ok(()) => output.send(output::Message::Finished(output::Finished {}))?,
-        // Nobody listens any more.
-        Err(Error::InputEnded | Error::Output(_) | Error::Unheard { .. }) => {}
-        Err(error) => output.send(output::Message::Failed(failure(error)))?,
-    }
-    result
+    work(&messages, output)
 }
 
 fn work<W: Write + Send + 'static>(messages: &Receiver<Message>, output: &Output<W>) -> Result<()> {
@@ -139,6 +203,21 @@ impl<W> Clone for Output<W> {
 }
 
 impl<W: Write> Output<W> {
+    fn new(writer: W) -> Self {
+        Self { writer: Arc::new(Mutex::new(writer)), cpu: Arc::new(Mutex::new(Cpu::new())) }
+    }
+
+    /// The last word.
+    fn end(&self, result: Result<()>) -> Result<()> {
+        match &result {
+            Ok(()) => self.send(output::Message::Finished(output::Finished {}))?,
+            // Nobody listens any more.
+            Err(Error::InputEnded | Error::Output(_) | Error::Unheard { .. }) => {}
+            Err(error) => self.send(output::Message::Failed(failure(error)))?,
+        }
+        result
+    }
+
     fn send(&self, message: output::Message) -> Result<()> {
         let message = v1::WorkerOutput { message: Some(message) };
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);

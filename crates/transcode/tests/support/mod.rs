@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "every test binary uses another part")]
 
 pub mod output;
+pub mod probe;
 pub mod source;
 
 use std::sync::{Arc, Mutex};

@@ -1,0 +1,28 @@
+//! Everything that a worker may need of GStreamer, loaded before it is shut in.
+
+use crate::error::{Error, Result};
+
+/// Every kind of element that pipelines are made of. Their plugins bring libav and x264 with them.
+pub(crate) const ELEMENTS: [&str; 10] = [
+    "appsrc",
+    "appsink",
+    "audioconvert",
+    "audioresample",
+    "avdec_aac",
+    "avdec_h264",
+    "avenc_aac",
+    "capsfilter",
+    "identity",
+    "x264enc",
+];
+/// Starts GStreamer and loads the plugins; no thread is started by it.
+///
+/// # Errors
+/// A GStreamer that does not start, a plugin that is missing.
+pub fn preload() -> Result<()> {
+    gst::init().map_err(Error::Init)?;
+    for name in ELEMENTS {
+        gst::ElementFactory::make(name).build().map_err(|source| Error::Missing { name, source })?;
+    }
+    Ok(())
+}
