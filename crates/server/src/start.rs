@@ -25,7 +25,7 @@ use crate::admission::Admission;
 use crate::broadcast::{Broadcasts, Home, Settings};
 use crate::grpc::{ControlService, DeliveryService, IngestService};
 use crate::heartbeat::Heartbeat;
-use crate::worker::{WorkerCommand, Workers};
+use crate::worker::{Processes, WorkerCommand, Workers};
 
 /// Peers ping every second; this is for those that don't.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
@@ -62,7 +62,16 @@ pub async fn run(
     let listener = Listener::bind(config.server.grpc_listen, "server.grpc_listen", limits).await?;
     let home = home(config, listener.local_addr()).await?;
     tracing::info!(listen = %listener.local_addr(), advertised = home.address, id = %home.server, "server starts");
-    run_at(home, process, registry, Arc::new(worker), incoming(listener)).await
+    let workers = Processes::new(worker, config);
+    let confined = process.readiness.latch("worker sandbox");
+    if let Err(error) = workers.check().await {
+        // It stays up to say why it takes nothing: restarting it would not help.
+        tracing::error!("{error}");
+        process.drain.cancelled().await;
+        return Ok(());
+    }
+    confined.set();
+    run_at(home, process, registry, Arc::new(workers), incoming(listener)).await
 }
 
 /// Runs a server that is reached at `home` until the process is told to stop and every broadcast has come to its end:

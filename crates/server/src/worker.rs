@@ -1,10 +1,13 @@
 //! The worker as a child process: started, spoken to, stopped, each within a bound.
 
+mod allowance;
+mod log;
+mod process;
+
 use std::fmt::Debug;
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,35 +15,17 @@ use futures::{SinkExt, StreamExt};
 use headwater_wire::frames::{self, MESSAGE_LIMIT};
 use headwater_wire::v1;
 use prost::Message;
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, BufReader};
-use tokio::process::{Child, ChildStderr, Command};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::process::Child;
 use tokio::task::AbortHandle;
 use tokio_util::codec::{FramedRead, FramedWrite, LengthDelimitedCodec};
-use tracing::Instrument;
 
-/// How a worker is started: the running executable with one argument, unless a test says otherwise.
-#[derive(Clone, Debug)]
-pub struct WorkerCommand {
-    pub program: PathBuf,
-    pub arguments: Vec<String>,
-}
-
-impl WorkerCommand {
-    /// This executable, which runs the worker when its first argument is `worker`.
-    pub fn own() -> io::Result<Self> {
-        Ok(Self { program: std::env::current_exe()?, arguments: vec!["worker".into()] })
-    }
-}
+use allowance::Allowance;
+pub use process::{Processes, WorkerCommand};
 
 /// Where workers come from: child processes, unless the network and the machines are simulated.
 pub trait Workers: Debug + Send + Sync + 'static {
     fn start(&self) -> io::Result<Worker>;
-}
-
-impl Workers for WorkerCommand {
-    fn start(&self) -> io::Result<Worker> {
-        Worker::spawn(self)
-    }
 }
 
 /// A running worker. It is killed when this is dropped.
@@ -51,7 +36,7 @@ pub struct Worker {
 }
 
 enum Body {
-    Process(Child),
+    Process(Child, Allowance),
     Task(Task),
 }
 
@@ -68,22 +53,6 @@ pub struct WorkerInput(FramedWrite<Box<dyn AsyncWrite + Send + Unpin>, LengthDel
 pub struct WorkerOutput(FramedRead<Box<dyn AsyncRead + Send + Unpin>, LengthDelimitedCodec>);
 
 impl Worker {
-    pub fn spawn(command: &WorkerCommand) -> io::Result<Self> {
-        let mut child = Command::new(&command.program)
-            .args(&command.arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
-        let pipes = "every stream was asked to be a pipe";
-        let (input, output) = (child.stdin.take().expect(pipes), child.stdout.take().expect(pipes));
-        let stderr = child.stderr.take().expect(pipes);
-        // Ends by itself with the pipe, which ends with the child.
-        tokio::spawn(log_lines(stderr).in_current_span());
-        Ok(Self::new(Body::Process(child), Box::new(input), Box::new(output)))
-    }
-
     /// A task of this process that speaks the worker's protocol on these pipes.
     pub fn simulated(
         task: AbortHandle,
@@ -111,7 +80,7 @@ impl Worker {
         // What it still writes must not keep it: nobody reads that any more.
         drop((self.input, self.output));
         let mut child = match self.body {
-            Body::Process(child) => child,
+            Body::Process(child, _allowance) => child,
             Body::Task(task) => {
                 drop(task);
                 return Ok(ExitStatus::from_raw(0));
@@ -143,12 +112,5 @@ impl WorkerOutput {
                 return Ok(message.message);
             }
         }
-    }
-}
-
-async fn log_lines(stderr: ChildStderr) {
-    let mut lines = BufReader::new(stderr).lines();
-    while let Ok(Some(line)) = lines.next_line().await {
-        tracing::warn!(target: "headwater::worker", "{line}");
     }
 }

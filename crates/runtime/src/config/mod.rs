@@ -28,7 +28,7 @@ pub use mistake::{Mistake, Mistakes, Origin};
 pub use print::reference;
 pub use source::{VARIABLE_PREFIX, variable};
 pub use table::{HlsConfig, LogConfig, OriginConfig, ProxyConfig, RegistryConfig, ServerConfig, UpConfig};
-pub use types::{Advertise, AppName, Bitrate, Capacity, LogFilter, LogFormat, Preset, Size};
+pub use types::{Advertise, AppName, Bitrate, Capacity, LogFilter, LogFormat, Preset, Size, WorkerSandbox};
 pub use url::{PublicUrl, RegistryUrl};
 
 use reader::Reader;

@@ -7,7 +7,9 @@ use std::time::Duration;
 use headwater_media::ladder::Rung;
 
 use super::reader::{Reader, Setting};
-use super::types::{Advertise, AppName, Bitrate, Capacity, LogFilter, LogFormat, Preset, Size};
+use super::types::{
+    Advertise, AppName, Bitrate, Capacity, LogFilter, LogFormat, Preset, Size, WorkerSandbox,
+};
 use super::url::{PublicUrl, RegistryUrl};
 use super::value::limits;
 
@@ -120,6 +122,12 @@ section! {
         worker_stop_timeout: Duration = "5s" in millis(100)..=secs(120);
         /// How often the worker of one broadcast is restarted before the broadcast is refused.
         worker_restarts: u32 = "3" in 0..=100;
+        /// Memory that a worker may take; one that needs more is ended. Measured: 300 MiB for 1080p60 and three rungs,
+        /// 400 for 4K, 1,500 for 4K and six rungs up to 4K.
+        worker_memory: Size = "2GiB" in Size(128 << 20)..=Size(1 << 40);
+        /// Whether workers must be shut in, without files, network and other processes: `required` takes no broadcasts
+        /// where the kernel can't do it, `preferred` says so and goes on, `off` does without.
+        worker_sandbox: WorkerSandbox = "preferred";
         /// How long a publisher may be away before its broadcast ends.
         reconnect_window: Duration = "60s" in secs(0)..=secs(86_400);
         /// How long a publisher must have been silent for a second one with the same key to replace it.

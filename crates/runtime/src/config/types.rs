@@ -193,6 +193,33 @@ impl ListMember for Rung {
     const LIST_KIND: &'static str = "a list of rungs, such as [\"1280x720@2800k\", \"640x360@800k\"]";
 }
 
+/// Whether workers must be shut in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WorkerSandbox {
+    Required,
+    Preferred,
+    Off,
+}
+
+impl Value for WorkerSandbox {
+    const KIND: &'static str = "\"required\", \"preferred\" or \"off\"";
+    fn parse(raw: &Raw) -> Result<Self, String> {
+        match raw.text() {
+            Some("required") => Ok(Self::Required),
+            Some("preferred") => Ok(Self::Preferred),
+            Some("off") => Ok(Self::Off),
+            _ => Err(expected::<Self>()),
+        }
+    }
+    fn show(&self) -> Option<String> {
+        quote(match self {
+            Self::Required => "required",
+            Self::Preferred => "preferred",
+            Self::Off => "off",
+        })
+    }
+}
+
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
