@@ -2,21 +2,148 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use headwater_tests::content;
-use headwater_tests::player::Player;
+use headwater_tests::feed::Feed;
+use headwater_tests::player::{Player, Shown};
+use headwater_tests::process::Process;
 use headwater_tests::publish;
 use headwater_tests::shows::{self, tiny};
-use headwater_tests::stack::{Plan, Stack};
+use headwater_tests::stack::{Plan, Service, Stack};
 use headwater_tests::wait;
+use headwater_wire::v1::DrainRequest;
+use headwater_wire::v1::control_client::ControlClient;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 const LIVE: Duration = Duration::from_secs(20);
+/// How long a server may take to stop that has three broadcasts. Fargate kills after 120 s.
+const DRAINED: Duration = Duration::from_secs(30);
+const STREAMS: [&str; 3] = ["one", "two", "three"];
 /// How long a proxy lets its encoders stay. Longer than two segments take.
 const DEADLINE: Duration = Duration::from_secs(6);
 /// What needs no waiting for anybody, on a slow machine.
 const AT_ONCE: Duration = Duration::from_secs(3);
+/// Long enough for all three to be on the air, and for two segments after they have moved.
+const SECONDS: u32 = 16;
+
+/// Three broadcasts on one server, and another server that is there since.
+struct Evening {
+    stack: Stack,
+    full: Service,
+    encoders: Vec<Process>,
+}
+
+impl Evening {
+    async fn start() -> Result<Self> {
+        let mut stack = Plan::tiny().origins(2).set("HLS_WINDOW_SEGMENTS", "20").start().await?;
+        let file = tiny(SECONDS).make(stack.path(), "source").await?;
+        let mut encoders = Vec::new();
+        for stream in STREAMS {
+            encoders.push(publish::ffmpeg_named(stack.path(), stream, &file, &stack.publish_url(stream))?);
+            // One after the other, so that their segments end at different times.
+            Player::new(&stack.origin(0), stream).wait_live(LIVE).await?;
+        }
+        stack.add_server().await?;
+        let full = stack.servers.remove(0);
+        Ok(Self { stack, full, encoders })
+    }
+
+    /// Has the full server stop by `how`, and checks everything that anybody can see of it.
+    async fn drain_by(mut self, how: impl AsyncFnOnce(&Service) -> Result<()>) -> Result<()> {
+        let players: Vec<_> = STREAMS
+            .iter()
+            .flat_map(|stream| {
+                [0, 1].map(|origin| (*stream, Player::new(&self.stack.origin(origin), stream)))
+            })
+            .collect();
+        let drained = async {
+            for (_, player) in &players {
+                player.wait_segments("90p", 2, LIVE).await?;
+            }
+            let feeds = follow_all(&self.full.address()).await?;
+            how(&self.full).await?;
+            let status = self.full.process.wait(DRAINED).await?;
+            ensure!(status.success(), "{status}: {}", self.full.process.output());
+            check_feeds(feeds, &self.stack.servers[0].address()).await
+        };
+        let watched = watch_all(&players);
+        let (shown, ()) = tokio::try_join!(watched, drained)?;
+        self.check(shown).await
+    }
+
+    async fn check(mut self, shown: Vec<(&str, Shown)>) -> Result<()> {
+        for encoder in &mut self.encoders {
+            ensure!(encoder.wait(LIVE).await?.success(), "an encoder noticed: {}", encoder.output());
+        }
+        let metrics = self.stack.proxy().metrics().await?;
+        ensure!(metrics.contains("headwater_proxy_failovers_total 3\n"), "{metrics}");
+        for (stream, shown) in &shown {
+            let whole = shows::shown_in_one_go(&self.stack, shown, tiny(SECONDS).frames()).await;
+            whole.with_context(|| format!("stream {stream}"))?;
+        }
+        for pair in shown.chunks(2) {
+            shows::same_bytes(&pair[0].1, &pair[1].1).with_context(|| format!("stream {}", pair[0].0))?;
+        }
+        Ok(())
+    }
+}
+
+async fn watch_all<'a>(players: &[(&'a str, Player)]) -> Result<Vec<(&'a str, Shown)>> {
+    let watches = players.iter().map(|(stream, player)| async move {
+        anyhow::Ok((*stream, player.watch().await.with_context(|| format!("stream {stream}"))?))
+    });
+    futures::future::try_join_all(watches).await
+}
+
+type Following = (&'static str, tokio::task::JoinHandle<Result<Feed>>);
+
+/// Follows what a server itself shows of each stream, to its end.
+async fn follow_all(server: &str) -> Result<Vec<Following>> {
+    let mut feeds = Vec::new();
+    for stream in STREAMS {
+        feeds.push((stream, tokio::spawn(Feed::open(server, stream).await?.follow())));
+    }
+    Ok(feeds)
+}
+
+/// Each stream was handed over between two segments: the old server has begun none that it has not ended, in any
+/// rendition, and the new one begins with the next.
+async fn check_feeds(feeds: Vec<Following>, new: &str) -> Result<()> {
+    for (stream, feed) in feeds {
+        let old = feed.await??;
+        let last = old.last_whole().with_context(|| format!("stream {stream} at the old server"))?;
+        ensure!(!old.ended, "the old server has ended {stream}");
+        let new =
+            Feed::open(new, stream).await.with_context(|| format!("stream {stream} at the new server"))?;
+        let first = new.opening.first_sequence;
+        ensure!(
+            first == last + 1,
+            "{stream}: the old server's last segment is {last}, the new one's first {first}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_that_is_told_to_stop_hands_each_broadcast_over_between_two_segments() -> Result<()> {
+    Evening::start().await?.drain_by(async |server| server.process.signal("TERM").await).await
+}
+
+#[tokio::test]
+async fn a_server_is_drained_by_a_call() -> Result<()> {
+    let drain = async |server: &Service| {
+        let mut control = ControlClient::connect(format!("http://{}", server.address())).await?;
+        let answer = control.drain(DrainRequest {}).await?.into_inner();
+        let mut streams: Vec<_> =
+            answer.broadcasts.iter().map(|broadcast| broadcast.stream.as_str()).collect();
+        streams.sort_unstable();
+        ensure!(streams == ["one", "three", "two"], "it says that it drains {streams:?}");
+        Ok(())
+    };
+    Evening::start().await?.drain_by(drain).await
+}
+
 /// Every server is replaced, one after the other, while somebody broadcasts.
 #[tokio::test]
 async fn a_rolling_restart_is_seen_by_nobody() -> Result<()> {
