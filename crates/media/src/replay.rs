@@ -31,6 +31,8 @@ pub struct ReplayBuffer {
     groups: VecDeque<Group>,
     bytes: usize,
     lost: u64,
+    /// What the last commit covers: everything before this time of this period.
+    finished: (PeriodNumber, MediaTime),
 }
 
 /// Tags from one point where decoding can start to the next.
@@ -45,7 +47,8 @@ struct Group {
 
 impl ReplayBuffer {
     pub fn new(limits: ReplayLimits) -> Self {
-        Self { limits, groups: VecDeque::new(), bytes: 0, lost: 0 }
+        let finished = (PeriodNumber(0), MediaTime::ZERO);
+        Self { limits, groups: VecDeque::new(), bytes: 0, lost: 0, finished }
     }
 
     /// Takes what is sent to the server.
@@ -61,6 +64,7 @@ impl ReplayBuffer {
 
     /// Everything before `end` of this period is whole in every rendition: what only led up to it can go.
     pub fn commit(&mut self, period: PeriodNumber, end: MediaTime) {
+        self.finished = self.finished.max((period, end));
         while self.is_oldest_covered(period, end) {
             self.drop_oldest();
         }
@@ -130,13 +134,15 @@ impl ReplayBuffer {
     }
 
     fn lose_oldest(&mut self) {
-        self.lost += self.drop_oldest();
+        let Some(group) = self.drop_oldest() else { return };
+        let is_lost = |tag: &&Tag| self.finished <= (group.period.number, tag.presentation_time().into());
+        self.lost += group.tags.iter().filter(is_lost).count() as u64;
     }
 
-    fn drop_oldest(&mut self) -> u64 {
-        let Some(group) = self.groups.pop_front() else { return 0 };
+    fn drop_oldest(&mut self) -> Option<Group> {
+        let group = self.groups.pop_front()?;
         self.bytes -= group.bytes;
-        group.tags.len() as u64
+        Some(group)
     }
 }
 
@@ -229,6 +235,18 @@ mod tests {
             assert_eq!(times(&buffer)[0] % 1_000, 0, "it starts with a keyframe");
             assert_eq!(buffer.lost() as usize, 120 - buffer.events(PeriodNumber(0)).count() + 1);
         }
+    }
+
+    #[test]
+    fn what_a_commit_covers_is_not_lost() {
+        let mut buffer = ReplayBuffer::new(ReplayLimits { duration_ms: 2_500, ..LIMITS });
+        buffer.push(&period(0, true));
+        pictures(&mut buffer, 0, 2_000);
+        buffer.commit(PeriodNumber(0), MediaTime::from_millis(1_500));
+        pictures(&mut buffer, 2_000, 3_600);
+        assert_eq!((buffer.start(), buffer.lost()), (Some((PeriodNumber(0), SourceTime(1_000))), 0));
+        pictures(&mut buffer, 3_600, 4_600);
+        assert_eq!((buffer.start(), buffer.lost()), (Some((PeriodNumber(0), SourceTime(2_000))), 10));
     }
 
     #[test]
