@@ -16,6 +16,7 @@ use crate::wait;
 pub struct Player {
     /// `http://host:port/stream`, without a slash at the end. The first one that answers is used.
     bases: Vec<String>,
+    is_patient: bool,
 }
 
 /// Everything that a viewer was shown.
@@ -45,12 +46,19 @@ pub struct ShownSegment {
 
 impl Player {
     pub fn new(origin: &str, stream: &str) -> Self {
-        Self { bases: vec![format!("{origin}/{stream}")] }
+        Self { bases: vec![format!("{origin}/{stream}")], is_patient: false }
     }
 
     /// A player that goes on at the next of these origins when one does not answer, as behind a load balancer.
     pub fn balanced(origins: &[String], stream: &str) -> Self {
-        Self { bases: origins.iter().map(|origin| format!("{origin}/{stream}")).collect() }
+        let bases = origins.iter().map(|origin| format!("{origin}/{stream}")).collect();
+        Self { bases, is_patient: false }
+    }
+
+    /// It asks again when a playlist that it waits for does not come in time, as players do. Without this, a broadcast has
+    /// to go on all the time.
+    pub fn patient(self) -> Self {
+        Self { is_patient: true, ..self }
     }
 
     /// Waits until the stream is live and gives its multivariant playlist.
@@ -96,7 +104,8 @@ impl Player {
         for uri in route.multivariant().await?.playlists() {
             let (name, playlist) = uri.split_once('/').with_context(|| format!("{uri} has no rendition"))?;
             let (name, playlist) = (name.to_owned(), playlist.to_owned());
-            let following = Following { route: route.below(&name), ..Default::default() };
+            let (route, is_patient) = (route.below(&name), self.is_patient);
+            let following = Following { route, is_patient, ..Default::default() };
             tasks.spawn(async move {
                 let shown = following.follow(&playlist).await.with_context(|| format!("rendition {name}"))?;
                 anyhow::Ok((name, shown))
@@ -113,6 +122,7 @@ impl Player {
 #[derive(Default)]
 struct Following {
     route: Route,
+    is_patient: bool,
     last: Option<Media>,
     inits: BTreeMap<String, Bytes>,
     parts: BTreeMap<(u64, usize), Bytes>,
@@ -125,7 +135,12 @@ impl Following {
     async fn follow(mut self, playlist: &str) -> Result<ShownRendition> {
         let mut uri = playlist.to_owned();
         loop {
-            let answer = self.route.get(&uri).await?.ok(&uri)?;
+            let answer = self.route.get(&uri).await?;
+            // It was held as long as a reload may be (RFC 8216bis §6.2.5.2), so this is no busy loop.
+            if self.is_patient && self.last.is_some() && answer.status == 503 {
+                continue;
+            }
+            let answer = answer.ok(&uri)?;
             let media = Media::parse(answer.text()).with_context(|| answer.text().to_owned())?;
             self.take(&media).await.with_context(|| answer.text().to_owned())?;
             if media.ended {
