@@ -6,7 +6,7 @@ CARGO ?= cargo
 export RUST_LIB_BACKTRACE = 0
 URL ?= rtmp://127.0.0.1:1935/live/demo
 
-.PHONY: run demo test test-rust test-browser lint fmt web setup setup-test bench compose-test chaos audit clean
+.PHONY: run demo test test-rust test-browser lint fmt web setup setup-test bench bench-replay compose-test chaos audit clean
 
 ## Runs proxy, server and origin in one process. Publish to rtmp://localhost:1935/live/demo, watch http://localhost:8080/demo
 run: setup web
@@ -58,6 +58,11 @@ setup-test:
 ## Micro benchmarks of the parts that run for every byte and every part
 bench:
 	$(CARGO) bench -p headwater-hls -p headwater-rtmp --bench '*'
+
+## What replay costs the proxy and the server, written into BENCHMARKS.md (SOURCE=film.mp4, ARGS=--rounds=5)
+bench-replay: setup-test
+	$(CARGO) build --release -p headwater -p headwater-proxy -p headwater-server -p headwater-bench
+	target/release/headwater-bench replay $(if $(SOURCE),--source $(SOURCE)) --write BENCHMARKS.md $(ARGS)
 
 ## Random faults on a simulated network: make chaos SEEDS=5000, or one of them again, with all that happens: make chaos SEED=123
 chaos: setup

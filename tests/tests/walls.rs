@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// For each crate, the crates of ours that it may depend on.
-const MAY_KNOW: [(&str, &[&str]); 14] = [
+const MAY_KNOW: [(&str, &[&str]); 15] = [
     ("media", &[]),
     ("rtmp", &["media"]),
     ("hls", &["media"]),
@@ -20,6 +20,7 @@ const MAY_KNOW: [(&str, &[&str]); 14] = [
     ("origin", &["media", "hls", "wire", "registry", "platform", "runtime"]),
     ("headwater", &["media", "rtmp", "registry", "runtime", "transcode", "proxy", "server", "origin"]),
     ("tests", &["registry", "wire"]),
+    ("bench", &["media", "hls", "wire", "registry"]),
     // All that it knows, it knows as a test.
     ("simulator", &[]),
 ];

@@ -1,0 +1,66 @@
+//! `headwater-bench`: measures what the services cost, and writes it into `BENCHMARKS.md` (`make bench-replay`).
+
+mod committed;
+mod document;
+mod machine;
+mod processes;
+mod replay;
+mod series;
+mod sink;
+mod source;
+mod usage;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// Measures what Headwater costs
+#[derive(Parser)]
+#[command(name = "headwater-bench", version)]
+struct Arguments {
+    #[command(subcommand)]
+    benchmark: Benchmark,
+}
+
+#[derive(Subcommand)]
+enum Benchmark {
+    /// The proxy with its replay buffer against the proxy without it
+    Replay(replay::Arguments),
+}
+
+/// What all benchmarks take.
+#[derive(clap::Args)]
+pub struct Common {
+    /// A film to publish; without one, a moving picture with noise is made
+    #[arg(long, value_name = "FILE")]
+    source: Option<PathBuf>,
+    /// How often each side is measured, in turns
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: u32,
+    /// Seconds of each measurement
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    seconds: u64,
+    /// Write the result into this document, between its markers
+    #[arg(long, value_name = "FILE")]
+    write: Option<PathBuf>,
+}
+
+#[tokio::main]
+#[expect(clippy::print_stdout, reason = "the result is what the command was run for")]
+async fn main() -> anyhow::Result<()> {
+    anyhow::ensure!(
+        !cfg!(debug_assertions),
+        "debug builds say nothing about cost: cargo run --release -p headwater-bench"
+    );
+    let (name, common, section) = match Arguments::parse().benchmark {
+        Benchmark::Replay(arguments) => {
+            let section = replay::run(&arguments).await?;
+            ("replay", arguments.common, section)
+        }
+    };
+    println!("{section}");
+    match common.write {
+        Some(path) => document::write(&path, name, &section),
+        None => Ok(()),
+    }
+}

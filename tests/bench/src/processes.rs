@@ -1,0 +1,156 @@
+//! The processes that are measured, and those that put load on them.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::usage::Scope;
+
+/// How long a service may take until it is ready, or a benchmark until all is under way.
+const READY: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How long an answer of `/metrics` may take.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// A child process that is killed when it is dropped, with its output in a file.
+pub struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    pub fn start<S: AsRef<OsStr>>(
+        directory: &Path,
+        name: &str,
+        arguments: impl IntoIterator<Item = S>,
+        environment: &[(&str, String)],
+    ) -> Result<Self> {
+        let program = std::env::current_exe()?.with_file_name(name);
+        let log = directory.join(format!("{name}.log"));
+        let file = File::create(&log)?;
+        let mut command = Command::new(&program);
+        command
+            .args(arguments)
+            .envs(environment.iter().map(|(name, value)| (format!("HEADWATER_{name}"), value)));
+        command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
+        let child = command.spawn();
+        let child =
+            child.with_context(|| format!("{} can't be started: build it first", program.display()))?;
+        Ok(Self { child, log })
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn tree(&self) -> Scope {
+        Scope::Tree(self.id())
+    }
+
+    pub fn output(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A service with its metrics.
+pub struct Service {
+    pub process: Process,
+    /// RTMP or gRPC.
+    pub address: SocketAddr,
+    metrics: SocketAddr,
+}
+
+impl Service {
+    /// `headwater-<kind>`; `listen` is the setting with its address.
+    pub async fn start(
+        directory: &Path,
+        kind: &str,
+        listen: &str,
+        settings: &[(&str, String)],
+    ) -> Result<Self> {
+        let (address, metrics) = (free_address()?, free_address()?);
+        let section = kind.to_uppercase();
+        let (listen, metrics_listen) = (format!("{section}_{listen}"), format!("{section}_METRICS_LISTEN"));
+        let mut all: Vec<(&str, String)> = settings.to_vec();
+        all.extend([(&*listen, address.to_string()), (&*metrics_listen, metrics.to_string())]);
+        if kind == "server" {
+            all.push(("SERVER_ADVERTISE", address.to_string()));
+        }
+        all.push(("LOG_LEVEL", "warn".into()));
+        let process = Process::start(directory, &format!("headwater-{kind}"), [] as [&str; 0], &all)?;
+        let service = Self { process, address, metrics };
+        let ready =
+            || get(service.metrics, "/readyz").ok().filter(|answer| answer.starts_with("HTTP/1.1 200"));
+        until("a service to be ready", ready).await.with_context(|| service.process.output())?;
+        Ok(service)
+    }
+
+    /// The value of a metric without labels; zero where it was never counted.
+    pub fn metric(&self, name: &str) -> Result<f64> {
+        let text = get(self.metrics, "/metrics")?;
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        Ok(value.map_or(Ok(0.0), |value| value.trim().parse())?)
+    }
+}
+
+/// `headwater bench publish`, looping the source.
+pub async fn publishers(directory: &Path, service: &Service, number: u32, source: &Path) -> Result<Process> {
+    let (number, url) = (number.to_string(), format!("rtmp://{}/live/load", service.address));
+    let source = source.to_string_lossy();
+    let arguments =
+        ["bench", "publish", "-n", &number, "--url", &url, "--source", &source, "--loop", "--ramp", "10ms"];
+    let process = Process::start(directory, "headwater", arguments, &[])?;
+    let on_air =
+        || service.metric("headwater_proxy_publishers").ok().filter(|count| count.to_string() == number);
+    until("all publishers to be on air", on_air).await.with_context(|| process.output())?;
+    Ok(process)
+}
+
+/// Fails when the publishers have met anything but success.
+pub fn check(publishers: &Process) -> Result<()> {
+    let said = publishers.output();
+    let last = said.lines().last().unwrap_or_default();
+    ensure!(last.contains(" 0 refused  0 lost"), "the publishers were disturbed: {said}");
+    Ok(())
+}
+
+pub async fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> Result<T> {
+    let deadline = Instant::now() + READY;
+    loop {
+        if let Some(found) = look() {
+            return Ok(found);
+        }
+        if Instant::now() > deadline {
+            bail!("waited {READY:?} in vain for {what}");
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+pub fn free_address() -> Result<SocketAddr> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}
+
+/// An answer of HTTP/1.1, head and body; small ones only.
+fn get(address: SocketAddr, path: &str) -> Result<String> {
+    let mut socket = TcpStream::connect_timeout(&address, ANSWER)?;
+    socket.set_read_timeout(Some(ANSWER))?;
+    write!(socket, "GET {path} HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer)?;
+    Ok(answer)
+}
