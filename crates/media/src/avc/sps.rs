@@ -171,11 +171,13 @@ fn read_size(bits: &mut BitReader<'_>, chroma_format: u8) -> Result<(u32, u32, b
     }
     let _direct_8x8_inference = bits.flag()?;
     let (crop_x, crop_y) = if bits.flag()? { read_crop(bits, chroma_format, fields)? } else { (0, 0) };
+    // What is cropped away has to be decoded all the same.
+    let (coded_width, coded_height) = (side(columns * 16, 0)?, side(rows * 16 * fields, 0)?);
+    if coded_width > MAX_SIDE || coded_height > MAX_SIDE {
+        return Err(Fault::TooLarge(coded_width, coded_height));
+    }
     let width = side(columns * 16, crop_x)?;
     let height = side(rows * 16 * fields, crop_y)?;
-    if width > MAX_SIDE || height > MAX_SIDE {
-        return Err(Fault::TooLarge(width, height));
-    }
     Ok((width, height, !frames_only))
 }
 

@@ -70,6 +70,16 @@ fn a_picture_beyond_sanity_is_refused() {
 }
 
 #[test]
+fn a_small_piece_of_a_picture_beyond_sanity_is_refused() {
+    // As above, 1024 macroblocks wide (ue of 21 bits), of which 8184 units of two pixels are cropped away.
+    let mut bits = String::from("1 1 011 010 0");
+    bits += &("0".repeat(10) + "1" + &"0".repeat(10));
+    bits += &(" 1 1 1 1 1 ".to_owned() + &"0".repeat(12) + "1111111111001 1 1 0 1");
+    let nal = [&[0x67, 66, 0, 30][..], &packed(&bits)].concat();
+    assert!(matches!(Sps::parse(&nal), Err(MediaError::PictureTooLarge { width: 16_384, height: 16, .. })));
+}
+
+#[test]
 fn cropping_everything_away_is_refused() {
     // As above, 16x16 with 8 units of two pixels cropped on the right.
     let nal = [&[0x67, 66, 0, 30][..], &packed("1 1 011 010 0 1 1 1 1 1 1 0001001 1 1 0 1")].concat();
