@@ -7,7 +7,7 @@ mod support;
 use headwater_hls::RenditionKind;
 use headwater_media::SegmentSettings;
 use support::source::{self, picture, tone};
-use support::{Source, start, transcode};
+use support::{Source, attempt, start, transcode};
 
 #[test]
 fn every_frame_comes_out_once_in_every_rendition() {
@@ -129,4 +129,17 @@ fn a_source_that_says_no_sane_frame_rate_is_measured() {
 
 fn millis(seconds: &[f64]) -> Vec<u64> {
     seconds.iter().map(|time| (time * 1_000.0).round() as u64).collect()
+}
+
+/// The record that the proxy has looked at says 320x180.
+#[test]
+fn a_picture_that_grows_beyond_the_limit_within_the_stream_is_refused() {
+    let small = Source::usual("320x180", 30, 2).without_audio();
+    let h264 = "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -bsf:v dump_extra=freq=keyframe";
+    let mut source = Source::ffmpeg(&format!("{} {h264}", picture("4112x64", 30, 2)));
+    source.video = small.video;
+    let (result, _) = attempt(start(), source.events(0));
+    let error = result.unwrap_err();
+    assert!(error.is_unsupported_media(), "{error}");
+    assert!(error.to_string().contains("4112x64"), "{error}");
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use headwater_media::{MediaSequence, MediaTime, SourceTime};
+use headwater_media::{Limits, MediaError, MediaSequence, MediaTime, SourceTime};
 
 use super::track::Track;
 use super::{FrameRate, encoder_time};
@@ -110,6 +110,7 @@ impl Fan {
         if state.caps.as_deref() == Some(caps) {
             return Ok(());
         }
+        self.admit(caps)?;
         let caps = caps.to_owned();
         let mut encoded = caps.clone();
         for structure in encoded.make_mut().iter_mut() {
@@ -120,6 +121,19 @@ impl Fan {
         self.branches.iter().for_each(|branch| branch.feed.set_caps(&encoded));
         state.caps = Some(caps);
         Ok(())
+    }
+
+    /// The configuration record was looked at by the proxy; a parameter set within the stream was not.
+    fn admit(&self, caps: &gst::CapsRef) -> Flow {
+        let Limits { max_width, max_height, .. } = Limits::default();
+        let side =
+            |name| caps.structure(0).and_then(|caps| caps.get::<i32>(name).ok()).unwrap_or(0).unsigned_abs();
+        let (width, height) = (side("width"), side("height"));
+        if width <= max_width && height <= max_height {
+            return Ok(());
+        }
+        let error = MediaError::PictureTooLarge { width, height, max_width, max_height };
+        Err(self.fault.fail(Error::Unsupported(error.to_string())))
     }
 
     /// Gives up a source that never shows anything.
