@@ -70,8 +70,9 @@ pub async fn run(
         process.drain.cancelled().await;
         return Ok(());
     }
-    confined.set();
-    run_at(home, process, registry, Arc::new(workers), incoming(listener)).await
+    let served = run_at(home, process, registry, Arc::new(workers), incoming(listener));
+    // Second, so that the server's other latches are there when this one is set.
+    futures::join!(served, async { confined.set() }).0
 }
 
 /// Runs a server that is reached at `home` until the process is told to stop and every broadcast has come to its end:

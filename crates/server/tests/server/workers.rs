@@ -1,10 +1,16 @@
 //! Workers that fail cost their own session, and say why.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use headwater_runtime::config::Config;
+use headwater_registry::{MemoryRegistry, Registry, Ttls};
+use headwater_runtime::config::{Config, WorkerSandbox};
+use headwater_runtime::process::Process;
+use headwater_runtime::readiness::Readiness;
 use headwater_server::WorkerCommand;
 use headwater_wire::v1::failure::Code;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::support::stub::Order;
 use crate::support::{Call, Source, TestServer, Watcher, name};
@@ -119,4 +125,36 @@ async fn one_that_does_not_start() {
         let failure = Call::open(&server, "demo", epoch).await.accepted().await.err().unwrap();
         assert_eq!((failure.code(), failure.message), failed(how));
     }
+}
+
+/// A worker that says that the machine can't do something.
+fn unconfined() -> WorkerCommand {
+    let script = "[ \"$WORKER_SANDBOX\" = check ] && echo 'file access by Landlock: no'";
+    WorkerCommand { program: "sh".into(), arguments: ["-c", script].map(Into::into).into() }
+}
+
+#[tokio::test]
+async fn a_server_whose_workers_must_be_confined_and_can_not_takes_nothing_and_says_why() {
+    let mut config = Config::defaults();
+    config.server.grpc_listen = "127.0.0.1:0".parse().unwrap();
+    config.server.worker_sandbox = WorkerSandbox::Required;
+    let (registry, readiness, drain) =
+        (MemoryRegistry::new(Ttls::default()), Readiness::default(), CancellationToken::new());
+    let (tasks, latches, stop) = (TaskTracker::new(), readiness.clone(), drain.clone());
+    let process = Process { config, readiness, drain, tasks };
+    let mut running = tokio::spawn(headwater_server::run(process, Arc::new(registry.clone()), unconfined()));
+    // Time for a server that goes on to be registered: it is, in the next test, within a few milliseconds.
+    assert!(tokio::time::timeout(Duration::from_secs(1), &mut running).await.is_err());
+    assert_eq!(latches.missing(), ["worker sandbox"]);
+    assert!(registry.servers().await.unwrap().is_empty());
+    stop.cancel();
+    running.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_prefers_confined_workers_goes_on_without() {
+    TestServer::with_worker(unconfined(), |config| {
+        config.server.worker_sandbox = WorkerSandbox::Preferred;
+    })
+    .await;
 }
