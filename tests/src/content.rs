@@ -9,8 +9,8 @@ use crate::process;
 use crate::publish::STRIP_BITS;
 
 /// Size that pictures are looked at in. Every field of the strip is four pixels wide then.
-const WIDTH: usize = STRIP_BITS * 4;
-const HEIGHT: usize = 40;
+pub const WIDTH: usize = STRIP_BITS * 4;
+pub const HEIGHT: usize = 40;
 const BRIGHT: u8 = 128;
 const SAMPLE_RATE: usize = 48_000;
 
@@ -87,6 +87,13 @@ pub async fn pictures(file: &Path) -> Result<Vec<Picture>> {
     let pictures = raw.chunks_exact(WIDTH * HEIGHT);
     ensure!(pictures.len() == times.len(), "{} pictures, {} timestamps", pictures.len(), times.len());
     Ok(pictures.zip(times).map(|(pixels, time)| picture(pixels, time)).collect())
+}
+
+/// The numbers of pictures that a player has written as they are, in grey, [`WIDTH`] by [`HEIGHT`]. The last one may be
+/// half written.
+pub fn written(file: &Path) -> Result<Vec<u32>> {
+    let raw = std::fs::read(file).with_context(|| file.display().to_string())?;
+    Ok(raw.chunks_exact(WIDTH * HEIGHT).map(|pixels| picture(pixels, 0.0).number).collect())
 }
 
 fn picture(pixels: &[u8], time: f64) -> Picture {
