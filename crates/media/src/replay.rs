@@ -109,7 +109,9 @@ impl ReplayBuffer {
     }
 
     fn begin(&mut self, period: Period, start: SourceTime) {
-        self.groups.push_back(Group { period, start, tags: Vec::new(), bytes: 0 });
+        // It will be about as long as the one before.
+        let tags = Vec::with_capacity(self.groups.back().map_or(0, |group| group.tags.len()));
+        self.groups.push_back(Group { period, start, tags, bytes: 0 });
     }
 
     /// The oldest group can go when its period is over, or when a server that starts with the next one can still make

@@ -4,6 +4,7 @@ use headwater_hls::ResumePoint;
 use headwater_media::{
     MediaTime, Period, PeriodNumber, ReplayBuffer, ReplayLimits, TimelineEvent, UnixMillis,
 };
+use metrics::{Counter, Gauge};
 
 pub struct Replay {
     limits: ReplayLimits,
@@ -12,12 +13,23 @@ pub struct Replay {
     inserted: u32,
     counted_bytes: usize,
     counted_lost: u64,
+    metrics: Metrics,
+}
+
+/// Looked up once: doing so for every tag would cost as much as keeping it.
+struct Metrics {
+    bytes: Gauge,
+    lost: Counter,
 }
 
 impl Replay {
     pub fn new(limits: ReplayLimits) -> Self {
         let buffer = ReplayBuffer::new(limits);
-        Self { limits, buffer, inserted: 0, counted_bytes: 0, counted_lost: 0 }
+        let metrics = Metrics {
+            bytes: metrics::gauge!("headwater_proxy_replay_bytes"),
+            lost: metrics::counter!("headwater_proxy_replay_lost_tags_total"),
+        };
+        Self { limits, buffer, inserted: 0, counted_bytes: 0, counted_lost: 0, metrics }
     }
 
     /// Whether anything is kept, so that another server can take over.
@@ -89,15 +101,17 @@ impl Replay {
 
     fn count(&mut self) {
         let (bytes, lost) = (self.buffer.bytes(), self.buffer.lost());
-        metrics::gauge!("headwater_proxy_replay_bytes").increment(bytes as f64 - self.counted_bytes as f64);
-        metrics::counter!("headwater_proxy_replay_lost_tags_total").increment(lost - self.counted_lost);
+        self.metrics.bytes.increment(bytes as f64 - self.counted_bytes as f64);
+        if lost > self.counted_lost {
+            self.metrics.lost.increment(lost - self.counted_lost);
+        }
         (self.counted_bytes, self.counted_lost) = (bytes, lost);
     }
 }
 
 impl Drop for Replay {
     fn drop(&mut self) {
-        metrics::gauge!("headwater_proxy_replay_bytes").decrement(self.counted_bytes as f64);
+        self.metrics.bytes.decrement(self.counted_bytes as f64);
     }
 }
 
