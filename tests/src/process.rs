@@ -55,6 +55,14 @@ impl Process {
         matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// Fails, with what it said, when the process has ended.
+    pub fn must_run(&mut self) -> Result<()> {
+        match self.child.try_wait()? {
+            None => Ok(()),
+            Some(status) => bail!("{} is over too soon: {status}: {}", self.name, self.output()),
+        }
+    }
+
     /// Waits for the process to end by itself.
     pub async fn wait(&mut self, limit: Duration) -> Result<ExitStatus> {
         match tokio::time::timeout(limit, self.child.wait()).await {
