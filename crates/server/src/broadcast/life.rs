@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use super::failures::Failures;
 use super::handover::Awaited;
 use super::session::{Session, SessionEnd};
 use super::table::just_ended;
@@ -111,15 +112,17 @@ impl Life {
         reservation: &Reservation,
         grace: &Grace,
     ) -> Ending {
+        let failures = Failures::new(self.settings.worker_restarts);
         let session = Session {
             on_air: &self.on_air,
             settings: &self.settings,
             reservation,
+            failures: &failures,
             others_may_come: self.registry.is_shared(),
             stop: &self.stop,
             fenced: &self.fenced,
         };
-        let (mut failures, mut is_broken_off) = (0, false);
+        let mut is_broken_off = false;
         let mut until = Instant::now() + self.settings.reconnect_window.max(FIRST_PUBLISHER);
         while let Some(attachment) = self.next_publisher(queue, until).await {
             let end = session.run(attachment).await;
@@ -130,8 +133,9 @@ impl Life {
                 let awaited = Awaited::Proxy { told: Instant::now() };
                 return self.hand_on(queue, awaited, grace.end(self.settings.grace)).await;
             }
-            failures += u32::from(cause.code() == Code::WorkerFailed);
-            if failures > self.settings.worker_restarts {
+            if cause.code() == Code::WorkerFailed
+                && let Some(failures) = failures.too_many()
+            {
                 tracing::error!(failures, "the workers of this broadcast failed too often: it ends");
                 return Ending::Failed(failed_too_often(failures, &cause));
             }

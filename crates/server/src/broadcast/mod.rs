@@ -1,5 +1,6 @@
 //! A broadcast on this server: what viewers get of it, who publishes it, and how long it lives.
 
+mod failures;
 mod feed;
 mod handover;
 mod life;

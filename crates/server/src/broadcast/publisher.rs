@@ -6,19 +6,24 @@ use std::time::Duration;
 use headwater_hls::ResumePoint;
 use headwater_wire::v1::publish_response::Message;
 use headwater_wire::v1::{Failure, PublishRequest, PublishResponse};
-use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
 /// How long a proxy may leave its last word untaken. It is on its way to be closed anyway.
 const LAST_WORD: Duration = Duration::from_secs(1);
 
+/// How many times longer than a publisher may be silent it is waited for until what one has sent ahead is worked off.
+const AHEAD: u32 = 2;
+
 /// A Publish call that waits for its turn on a broadcast, with both directions of the call.
 pub struct Attachment {
     pub publisher: Publisher,
     /// Where it goes on, if it was interrupted on its way to this server or to another one.
     pub resume: Option<ResumePoint>,
+    /// How many workers its media has cost lately on other servers.
+    pub failures: u32,
     pub requests: Streaming<PublishRequest>,
     pub responses: Responses,
 }
@@ -42,21 +47,40 @@ impl Responses {
 
 /// A broadcast's place for one publisher. Clones are the same place.
 #[derive(Clone, Default)]
-pub struct Place(Arc<Mutex<Option<Presence>>>);
+pub struct Place(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    seat: Mutex<Seat>,
+    /// Whoever waits is woken when the one who has the place is heard, or gives it up.
+    news: Notify,
+}
+
+#[derive(Default)]
+struct Seat {
+    held: Option<Presence>,
+    is_waited_for: bool,
+}
 
 /// Who has the place, as others see it.
 struct Presence {
     id: Arc<str>,
     heard: Heard,
+    /// When something new was last heard of it.
+    last: Option<Instant>,
     replaced: CancellationToken,
 }
 
 #[derive(Clone, Copy)]
 enum Heard {
-    /// What it sent is being worked on, or it waits for its turn: nobody listens, so it can't be silent.
-    Busy,
+    /// It waits for its turn, and is asked nothing until then.
+    Queued,
     /// Somebody listens since then, and has heard nothing.
     Listening(Instant),
+    /// A message of it came then, and is being worked on.
+    At(Instant),
+    /// It is ahead of its worker: it sent more than was taken yet, and when it sent that nobody knows.
+    Ahead,
     /// Its call broke. It may come back, here or at another server, and is in nobody's way meanwhile.
     Gone,
     /// It was asked to connect again. It is heard until it does, and in nobody's way either.
@@ -70,34 +94,93 @@ pub struct Publisher {
     replaced: CancellationToken,
 }
 
+/// What becomes of somebody who wants the place.
+enum Claim {
+    Taken(Publisher),
+    /// Somebody else is there.
+    Refused,
+    /// Somebody else is there, and may be gone without having said so: that shows then.
+    Unclear(Instant),
+}
+
 impl Place {
     pub fn is_taken(&self) -> bool {
-        self.held().as_ref().is_some_and(|held| !matches!(held.heard, Heard::Gone))
+        self.seat().held.as_ref().is_some_and(|held| !matches!(held.heard, Heard::Gone))
     }
 
-    /// Gives the place to the publisher whose connection the proxy calls `id`. `None` when another one has it and was
-    /// not silent for as long as this; a silent one is replaced, and so is an earlier call of the same connection.
-    pub fn take(&self, id: &str, silent: Duration) -> Option<Publisher> {
-        let mut held = self.held();
-        if let Some(other) = held.as_ref() {
-            let is_out = match other.heard {
-                _ if *other.id == *id => true,
-                Heard::Gone | Heard::Leaving => true,
-                Heard::Listening(since) => since.elapsed() >= silent,
-                Heard::Busy => false,
+    /// Gives the place to the publisher whose connection the proxy calls `id`. `None` when another one has it and is
+    /// heard. One that was not heard for as long as `silent` is replaced, and so is an earlier call of the same
+    /// connection.
+    ///
+    /// Waits until that is clear, for `silent` as a rule: an encoder that comes back after its connection broke finds its own
+    /// earlier one still there, and would take a refusal for final. Only one waits at a time.
+    pub async fn take(&self, id: &str, silent: Duration) -> Option<Publisher> {
+        let began = Instant::now();
+        let mut waits = None;
+        loop {
+            let until = match self.claim(id, silent, began) {
+                Claim::Taken(publisher) => return Some(publisher),
+                Claim::Refused => return None,
+                Claim::Unclear(until) => until,
             };
-            if !is_out {
-                return None;
+            if waits.is_none() {
+                waits = Some(self.wait()?);
+            }
+            let _ = timeout_at(until, self.0.news.notified()).await;
+        }
+    }
+
+    /// Takes the place for somebody who came at `began`, as far as it is clear.
+    fn claim(&self, id: &str, silent: Duration, began: Instant) -> Claim {
+        let mut seat = self.seat();
+        if let Some(other) = &seat.held {
+            let until = match other.heard {
+                _ if *other.id == *id => began,
+                Heard::Gone | Heard::Leaving => began,
+                Heard::Queued if began.elapsed() >= silent => return Claim::Refused,
+                Heard::Queued => began + silent,
+                _ if other.last.is_some_and(|last| last > began) => return Claim::Refused,
+                Heard::At(since) | Heard::Listening(since) => since + silent,
+                Heard::Ahead if began.elapsed() >= AHEAD * silent => return Claim::Refused,
+                Heard::Ahead => began + AHEAD * silent,
+            };
+            if until > Instant::now() {
+                return Claim::Unclear(until);
             }
             other.replaced.cancel();
         }
         let (id, replaced) = (Arc::from(id), CancellationToken::new());
-        *held = Some(Presence { id: Arc::clone(&id), heard: Heard::Busy, replaced: replaced.clone() });
-        Some(Publisher { place: self.clone(), id, replaced })
+        let presence =
+            Presence { id: Arc::clone(&id), heard: Heard::Queued, last: None, replaced: replaced.clone() };
+        seat.held = Some(presence);
+        Claim::Taken(Publisher { place: self.clone(), id, replaced })
     }
 
-    fn held(&self) -> MutexGuard<'_, Option<Presence>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The only one that waits; none when there is one already.
+    fn wait(&self) -> Option<Waiting<'_>> {
+        let mut seat = self.seat();
+        let is_first = !std::mem::replace(&mut seat.is_waited_for, true);
+        is_first.then(|| Waiting(self))
+    }
+
+    /// Tells the one who waits.
+    fn tell(&self, seat: &Seat) {
+        if seat.is_waited_for {
+            self.0.news.notify_one();
+        }
+    }
+
+    fn seat(&self) -> MutexGuard<'_, Seat> {
+        self.0.seat.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Somebody waits for the place, until this is dropped.
+struct Waiting<'a>(&'a Place);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.seat().is_waited_for = false;
     }
 }
 
@@ -112,9 +195,15 @@ impl Publisher {
         self.note(Heard::Listening(Instant::now()));
     }
 
-    /// It was heard, and what it said is being worked on.
-    pub fn busy(&self) {
-        self.note(Heard::Busy);
+    /// What was listened for has just come. While its worker takes that, nobody listens: a worker that takes longer for one
+    /// message than a publisher may be silent is as good as lost.
+    pub fn heard(&self) {
+        self.note(Heard::At(Instant::now()));
+    }
+
+    /// There is something to take of it that has come at some time.
+    pub fn ahead(&self) {
+        self.note(Heard::Ahead);
     }
 
     /// Its call broke without a goodbye.
@@ -133,7 +222,7 @@ impl Publisher {
 
     /// Whether it was replaced by a later call of the same connection.
     pub fn is_back(&self) -> bool {
-        self.is_replaced() && self.place.held().as_ref().is_some_and(|held| held.id == self.id)
+        self.is_replaced() && self.place.seat().held.as_ref().is_some_and(|held| held.id == self.id)
     }
 
     /// Waits until another call has taken the place.
@@ -142,11 +231,15 @@ impl Publisher {
     }
 
     fn note(&self, heard: Heard) {
-        let mut held = self.place.held();
-        let Some(presence) = held.as_mut().filter(|held| self.is(held)) else { return };
+        let mut seat = self.place.seat();
+        let Some(presence) = seat.held.as_mut().filter(|held| self.is(held)) else { return };
         // Who leaves may still be heard, but does not change its mind.
-        if !(matches!(presence.heard, Heard::Leaving) && matches!(heard, Heard::Busy | Heard::Listening(_))) {
+        if !matches!(presence.heard, Heard::Leaving) || matches!(heard, Heard::Gone) {
             presence.heard = heard;
+            if let Heard::At(now) = heard {
+                presence.last = Some(now);
+            }
+            self.place.tell(&seat);
         }
     }
 
@@ -157,58 +250,157 @@ impl Publisher {
 
 impl Drop for Publisher {
     fn drop(&mut self) {
-        self.place.held().take_if(|held| self.is(held));
+        let mut seat = self.place.seat();
+        if seat.held.take_if(|held| self.is(held)).is_some() {
+            self.place.tell(&seat);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
+    use futures::poll;
+
     use super::*;
 
     const SILENT: Duration = Duration::from_secs(3);
 
-    #[tokio::test(start_paused = true)]
-    async fn only_a_silent_publisher_is_replaced() {
-        let place = Place::default();
-        let first = place.take("1", SILENT).unwrap();
-        tokio::time::advance(2 * SILENT).await;
-        assert!(place.take("2", SILENT).is_none(), "it waits for its turn");
-        first.listen();
-        tokio::time::advance(SILENT / 2).await;
-        assert!(place.take("2", SILENT).is_none(), "it was heard a moment ago");
-        first.busy();
-        tokio::time::advance(2 * SILENT).await;
-        assert!(place.take("2", SILENT).is_none(), "nobody listens to it");
-        first.listen();
-        tokio::time::advance(SILENT).await;
-        let _second = place.take("2", SILENT).unwrap();
-        assert!(first.is_replaced());
+    /// Somebody whose turn it is, and who was heard just now.
+    async fn on_air(place: &Place) -> Publisher {
+        let publisher = place.take("1", SILENT).await.unwrap();
+        publisher.heard();
+        publisher
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_leaves_frees_the_place_unless_it_was_replaced() {
+    async fn a_second_one_is_refused_when_the_first_is_heard() {
         let place = Place::default();
-        drop(place.take("1", SILENT).unwrap());
-        assert!(!place.is_taken());
-        let first = place.take("1", SILENT).unwrap();
+        let first = on_air(&place).await;
+        let mut second = pin!(place.take("2", SILENT));
+        assert!(poll!(&mut second).is_pending(), "it may be gone");
+        tokio::time::advance(SILENT / 2).await;
+        assert!(poll!(&mut second).is_pending());
+        first.heard();
         first.listen();
-        tokio::time::advance(SILENT).await;
-        let second = place.take("2", SILENT).unwrap();
+        let began = Instant::now();
+        assert!(second.await.is_none());
+        assert_eq!(began.elapsed(), Duration::ZERO);
+        assert!(!first.is_replaced());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_second_one_takes_the_place_when_the_first_was_silent_for_long_enough_in_all() {
+        let place = Place::default();
+        let first = on_air(&place).await;
+        tokio::time::advance(SILENT / 3).await;
+        let began = Instant::now();
+        let second = place.take("2", SILENT).await.unwrap();
+        assert_eq!(began.elapsed(), SILENT * 2 / 3);
+        assert!(first.is_replaced() && !second.is_replaced());
+        first.heard();
         drop(first);
-        assert!(place.is_taken() && !second.is_replaced());
+        assert!(place.is_taken() && !second.is_replaced(), "the first takes nothing away");
+        second.heard();
+        tokio::time::advance(SILENT).await;
+        let began = Instant::now();
+        place.take("3", SILENT).await.unwrap();
+        assert_eq!(began.elapsed(), Duration::ZERO, "it was silent long enough before");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_sent_some_time_ago_says_nothing() {
+        let place = Place::default();
+        let first = on_air(&place).await;
+        first.ahead();
+        let began = Instant::now();
+        assert!(place.take("2", SILENT).await.is_none());
+        assert_eq!(began.elapsed(), AHEAD * SILENT);
+        let mut second = pin!(place.take("2", SILENT));
+        assert!(poll!(&mut second).is_pending());
+        tokio::time::advance(SILENT / 2).await;
+        first.ahead();
+        assert!(poll!(&mut second).is_pending());
+        first.listen();
+        let began = Instant::now();
+        assert!(second.await.is_some(), "that was the last of it");
+        assert_eq!(began.elapsed(), SILENT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_waits_for_its_turn_is_not_silent() {
+        let place = Place::default();
+        let first = place.take("1", SILENT).await.unwrap();
+        tokio::time::advance(2 * SILENT).await;
+        let began = Instant::now();
+        assert!(place.take("2", SILENT).await.is_none());
+        assert_eq!(began.elapsed(), SILENT);
+        let mut second = pin!(place.take("2", SILENT));
+        assert!(poll!(&mut second).is_pending());
+        tokio::time::advance(SILENT / 2).await;
+        first.heard();
+        assert!(second.await.is_none(), "its turn has come");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_gets_the_place_as_soon_as_it_is_free() {
+        for leave in [drop, |first: Publisher| first.gone(), |first: Publisher| first.leaving()] {
+            let place = Place::default();
+            let first = on_air(&place).await;
+            let mut second = pin!(place.take("2", SILENT));
+            assert!(poll!(&mut second).is_pending());
+            leave(first);
+            let began = Instant::now();
+            assert!(second.await.is_some());
+            assert_eq!(began.elapsed(), Duration::ZERO);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_one_waits() {
+        let place = Place::default();
+        let first = on_air(&place).await;
+        {
+            let mut second = pin!(place.take("2", SILENT));
+            assert!(poll!(&mut second).is_pending());
+            let mut third = pin!(place.take("3", SILENT));
+            assert!(matches!(poll!(&mut third), std::task::Poll::Ready(None)));
+        }
+        // The second has given up.
+        let mut third = pin!(place.take("3", SILENT));
+        assert!(poll!(&mut third).is_pending());
+        let again = place.take("1", SILENT).await.unwrap();
+        assert!(first.is_back(), "the connection that has the place never waits");
+        again.heard();
+        tokio::time::advance(SILENT / 2).await;
+        again.heard();
+        assert!(third.await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_was_asked_to_come_back_is_replaced_at_once_though_it_is_heard() {
+        let place = Place::default();
+        let first = on_air(&place).await;
+        first.leaving();
+        first.heard();
+        let began = Instant::now();
+        let _second = place.take("2", SILENT).await.unwrap();
+        assert_eq!(began.elapsed(), Duration::ZERO);
+        assert!(first.is_replaced());
     }
 
     #[tokio::test]
     async fn a_connection_replaces_its_own_earlier_call() {
         let place = Place::default();
-        let first = place.take("1", SILENT).unwrap();
-        let again = place.take("1", SILENT).unwrap();
+        let first = on_air(&place).await;
+        let again = place.take("1", SILENT).await.unwrap();
         assert!(first.is_back() && !again.is_replaced());
         drop(first);
         assert!(place.is_taken(), "the earlier call takes nothing away");
         again.gone();
         assert!(!place.is_taken(), "who is gone is in nobody's way");
-        let _other = place.take("2", SILENT).unwrap();
+        let _other = place.take("2", SILENT).await.unwrap();
         assert!(again.is_replaced() && !again.is_back());
     }
 }

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tonic::Streaming;
 
+use super::failures::Failures;
 use super::{Attachment, OnAir, Publisher, Responses, Settings};
 use crate::admission::Reservation;
 use crate::failure;
@@ -27,6 +28,7 @@ pub(super) struct Session<'a> {
     pub on_air: &'a OnAir,
     pub settings: &'a Settings,
     pub reservation: &'a Reservation,
+    pub failures: &'a Failures,
     /// Whether another server may go on with the broadcast when this one stops.
     pub others_may_come: bool,
     /// Cancelled when the server stops.
@@ -62,7 +64,8 @@ enum Fed {
 
 impl Session<'_> {
     pub(super) async fn run(&self, attachment: Attachment) -> SessionEnd {
-        let Attachment { publisher, resume, requests, responses } = attachment;
+        let Attachment { publisher, resume, failures, requests, responses } = attachment;
+        self.failures.come_with(failures);
         let id = publisher.id().clone();
         tracing::info!(publisher = %id, "publisher attached");
         let transcoded = tokio::select! {
@@ -74,6 +77,9 @@ impl Session<'_> {
         let end = match transcoded {
             Ok(()) => SessionEnd::Left,
             Err(failure) => {
+                if failure.code() == Code::WorkerFailed {
+                    self.failures.note();
+                }
                 tracing::warn!(code = ?failure.code(), message = failure.message, "publisher sent away");
                 responses.reject(failure.clone()).await;
                 SessionEnd::Failed(failure)
@@ -94,7 +100,7 @@ impl Session<'_> {
             return Err(replaced());
         }
         let from = self.from(resume)?;
-        let mut worker = self.start_worker(&from).await?;
+        let mut worker = self.start(&from).await?;
         responses.say(Response::Accepted(Accepted { resume: Some(from.into()) }));
         let (pulse, left) = (Pulse::default(), CancellationToken::new());
         let transcoded = {
@@ -131,6 +137,23 @@ impl Session<'_> {
         let joined = self.on_air.feed.rejoin(&resume);
         joined
             .ok_or_else(|| failure(Code::CannotResume, "the broadcast has gone on meanwhile: publish again"))
+    }
+
+    /// Starts a worker; where it fails, another one, unless that happens too often: before there was any media, it is no
+    /// reason to send an encoder away.
+    async fn start(&self, from: &ResumePoint) -> Result<Worker, Failure> {
+        loop {
+            let failure = match self.start_worker(from).await {
+                Err(failure) if failure.code() == Code::WorkerFailed => failure,
+                started => return started,
+            };
+            // This failure is noted where the session ends.
+            if self.failures.left() <= 1 {
+                return Err(failure);
+            }
+            tracing::warn!(message = failure.message, "the worker is started anew");
+            self.failures.note();
+        }
     }
 
     async fn start_worker(&self, from: &ResumePoint) -> Result<Worker, Failure> {

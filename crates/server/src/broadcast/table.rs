@@ -95,7 +95,7 @@ impl Broadcasts {
     }
 
     /// Gives a publisher its broadcast: the one that is on air, or a new one.
-    pub fn open(
+    pub async fn open(
         self: &Arc<Self>,
         stream: &StreamId,
         epoch: Epoch,
@@ -106,7 +106,7 @@ impl Broadcasts {
             true => self.waiting(stream, epoch, resume)?,
             false => self.on_air(stream, epoch, resume)?,
         };
-        let taken = on_air.place.take(publisher, self.settings.silent_publisher);
+        let taken = on_air.place.take(publisher, self.settings.silent_publisher).await;
         let publisher =
             taken.ok_or_else(|| failure(Code::StreamInUse, "another encoder is publishing this stream"))?;
         Ok((on_air, publisher))

@@ -53,28 +53,29 @@ struct Opening {
     epoch: Epoch,
     publisher: String,
     resume: Option<ResumePoint>,
+    failures: u32,
 }
 
 impl IngestService {
     /// Queues the call at its broadcast, which answers `accepted` when it is this publisher's turn.
     async fn attach(
         &self,
-        Opening { stream, epoch, publisher, resume }: &Opening,
+        Opening { stream, epoch, publisher, resume, failures }: &Opening,
         requests: Streaming<PublishRequest>,
         responses: Responses,
     ) -> Result<(), Failure> {
-        let (on_air, publisher) = self.0.open(stream, *epoch, publisher, resume.as_ref())?;
-        let resume = resume.clone();
-        on_air.attach(Attachment { publisher, resume, requests, responses }).await
+        let (on_air, publisher) = self.0.open(stream, *epoch, publisher, resume.as_ref()).await?;
+        let (resume, failures) = (resume.clone(), *failures);
+        on_air.attach(Attachment { publisher, resume, failures, requests, responses }).await
     }
 }
 
 async fn open(requests: &mut Streaming<PublishRequest>) -> Result<Opening, Status> {
     match requests.message().await? {
         Some(PublishRequest { message: Some(Request::Open(open)) }) => {
-            let Open { stream, epoch, publisher, resume, .. } = open;
+            let Open { stream, epoch, publisher, resume, failures } = open;
             let resume = resume.map(ResumePoint::try_from).transpose()?;
-            Ok(Opening { stream: stream_id(&stream)?, epoch: Epoch(epoch), publisher, resume })
+            Ok(Opening { stream: stream_id(&stream)?, epoch: Epoch(epoch), publisher, resume, failures })
         }
         _ => Err(Status::invalid_argument("the first message of a Publish call is `open`")),
     }

@@ -1,5 +1,6 @@
 //! Who may publish, and what becomes of it.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use headwater_wire::broadcast_id;
@@ -32,9 +33,15 @@ async fn a_second_publisher_is_refused_while_the_first_is_heard() {
     let server = TestServer::with(|config| config.server.silent_publisher = Duration::from_secs(3600)).await;
     let mut first = Source::publish(&server, "demo").await;
     let epoch = server.owner("demo").await.unwrap().epoch;
-    let refused = Call::open(&server, "demo", epoch).await.accepted().await.err().unwrap();
-    assert_eq!(name(&refused), (Code::StreamInUse, "another encoder is publishing this stream"));
     first.period().await;
+    let mut second = pin!(async { Call::open(&server, "demo", epoch).await.accepted().await.err().unwrap() });
+    let refused = loop {
+        tokio::select! {
+            refused = &mut second => break refused,
+            () = tokio::time::sleep(Duration::from_millis(20)) => first.keyframes(1).await,
+        }
+    };
+    assert_eq!(name(&refused), (Code::StreamInUse, "another encoder is publishing this stream"));
     first.keyframes(1).await;
     first.committed().await;
     Source::publish(&server, "other").await;
@@ -48,8 +55,7 @@ async fn a_silent_publisher_is_replaced_in_the_same_broadcast() {
     silent.keyframes(1).await;
     let committed = silent.committed().await;
     let epoch = server.owner("demo").await.unwrap().epoch;
-    let open = async || Call::open(&server, "demo", epoch).await.accepted().await.ok();
-    let mut second = eventually("the silent one is replaced", open).await;
+    let mut second = Call::open(&server, "demo", epoch).await.accepted().await.unwrap();
     let replaced = silent.last_word().await.unwrap();
     assert_eq!(name(&replaced), (Code::StreamInUse, "another encoder has taken this stream over"));
     assert_eq!(second.accepted.period, 1);
@@ -57,6 +63,19 @@ async fn a_silent_publisher_is_replaced_in_the_same_broadcast() {
     second.keyframes(1).await;
     let next = second.committed().await;
     assert_eq!((next.period, next.next_sequence), (1, committed.next_sequence + 1));
+}
+
+#[tokio::test]
+async fn one_that_was_asked_to_connect_again_is_replaced_at_once() {
+    let server = TestServer::with(|config| config.server.silent_publisher = Duration::from_secs(3600)).await;
+    let mut leaving = Source::publish(&server, "demo").await;
+    leaving.period().await;
+    leaving.leave().await;
+    leaving.keyframes(1).await;
+    leaving.committed().await;
+    let next = Source::publish(&server, "demo").await;
+    assert_eq!((next.accepted.broadcast, next.accepted.period), (leaving.accepted.broadcast.clone(), 1));
+    assert_eq!(leaving.last_word().await.unwrap().code(), Code::StreamInUse);
 }
 
 #[tokio::test]
@@ -74,7 +93,7 @@ async fn whoever_comes_back_in_time_goes_on_with_the_broadcast() {
     again.keyframes(1).await;
     let mut watcher = Watcher::join(&server, "demo").await;
     watcher.segments(4).await;
-    assert_eq!(watcher.window.committed_end().unwrap().0.0, 1);
+    assert_eq!(watcher.window.resume_point().period.0, 1);
     assert_eq!(watcher.opening.first_sequence.0 + 4, again.committed().await.next_sequence);
 }
 

@@ -109,6 +109,38 @@ async fn too_many_end_the_broadcast_and_the_stream_is_refused_for_a_while() {
 }
 
 #[tokio::test]
+async fn what_a_publisher_has_cost_other_servers_counts() {
+    let server = TestServer::with(|config| config.server.worker_restarts = 2).await;
+    let epoch = server.claim("demo").await;
+    let source = Call::costly(&server, "demo", epoch, 2).await.accepted().await.unwrap();
+    source.crash().await;
+    let refused = Call::open(&server, "demo", epoch).await.accepted().await.err().unwrap();
+    let text = "refused for a moment, as its transcoder failed 3 times: the transcoder failed: it exited without a word";
+    assert_eq!(name(&refused), (Code::WorkerFailed, text));
+}
+
+#[tokio::test]
+async fn one_that_does_not_start_is_started_again() {
+    let directory = std::env::temp_dir().join(format!("headwater-{}", uuid::Uuid::now_v7()));
+    std::fs::create_dir(&directory).unwrap();
+    // Fails twice, and then is the usual one.
+    let first = format!(
+        "cd {}; for n in 1 2; do mkdir $n 2>/dev/null && exit 1; done; exec \"$@\"",
+        directory.display()
+    );
+    let WorkerCommand { program, arguments } = crate::support::stub::command();
+    let mut all = vec!["-c".into(), first, "sh".into(), program.to_string_lossy().into_owned()];
+    all.extend(arguments);
+    let worker = WorkerCommand { program: "/bin/sh".into(), arguments: all };
+    let server = TestServer::with_worker(worker, |_| {}).await;
+    let mut source = Source::publish(&server, "demo").await;
+    source.period().await;
+    source.keyframes(1).await;
+    source.committed().await;
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+#[tokio::test]
 async fn one_that_does_not_start() {
     let command = |program: &str, argument: &str| WorkerCommand {
         program: program.into(),

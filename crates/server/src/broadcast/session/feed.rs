@@ -1,12 +1,16 @@
 //! A publisher's media on its way to the worker.
 
+use std::pin::pin;
+use std::task::Poll;
+
+use futures::poll;
 use headwater_media::{Period, Tag};
 use headwater_wire::ConvertError;
 use headwater_wire::v1::publish_request::{End, Message as Request};
 use headwater_wire::v1::worker_input::Message as Input;
 use headwater_wire::v1::{self, Failure, failure::Code};
 use tokio::time::timeout;
-use tonic::Streaming;
+use tonic::{Status, Streaming};
 
 use super::{Fed, Pulse, Session, input, replaced, worker_failed};
 use crate::broadcast::Publisher;
@@ -48,13 +52,11 @@ impl Session<'_> {
 
     async fn next(&self, publisher: &Publisher, requests: &mut Streaming<v1::PublishRequest>) -> Next {
         loop {
-            publisher.listen();
             let request = tokio::select! {
-                request = requests.message() => request,
+                request = hear(publisher, requests) => request,
                 () = publisher.replaced() => return Next::Replaced,
                 () = self.stops_alone() => return Next::Stop,
             };
-            publisher.busy();
             match request {
                 Ok(Some(v1::PublishRequest { message: Some(Request::Leaving(_)) })) => {
                     tracing::info!("the publisher was asked to connect again");
@@ -98,6 +100,22 @@ impl Session<'_> {
 
 fn ends_here() -> Failure {
     failure(Code::CannotResume, "this server is stopping, and there is no other one: publish again")
+}
+
+/// The publisher's next message. Nothing is lost when it is cancelled.
+async fn hear(
+    publisher: &Publisher,
+    requests: &mut Streaming<v1::PublishRequest>,
+) -> Result<Option<v1::PublishRequest>, Status> {
+    let mut message = pin!(requests.message());
+    if let Poll::Ready(message) = poll!(&mut message) {
+        publisher.ahead();
+        return message;
+    }
+    publisher.listen();
+    let message = message.await;
+    publisher.heard();
+    message
 }
 
 /// What comes of a publisher.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use headwater_media::Epoch;
 use headwater_wire::v1;
 use headwater_wire::v1::ingest_client::IngestClient;
-use headwater_wire::v1::publish_request::{End, Message as Request, Open};
+use headwater_wire::v1::publish_request::{End, Leaving, Message as Request, Open};
 use headwater_wire::v1::publish_response::{Accepted, Committed, Message as Response};
 use headwater_wire::v1::tag::Kind;
 use headwater_wire::v1::{Failure, PublishRequest, PublishResponse, ResumePoint, failure::Code};
@@ -41,6 +41,13 @@ impl Call {
     /// Opens a stream under an epoch, as a publisher that nobody has seen before.
     pub async fn open(server: &TestServer, stream: &str, epoch: Epoch) -> Self {
         Self::resume(server, stream, epoch, &uuid::Uuid::now_v7().to_string(), None).await
+    }
+
+    /// The same for one whose media has cost other servers so many workers.
+    pub async fn costly(server: &TestServer, stream: &str, epoch: Epoch, failures: u32) -> Self {
+        let publisher = uuid::Uuid::now_v7().to_string();
+        let open = Open { stream: stream.into(), epoch: epoch.0, publisher, resume: None, failures };
+        Self::begin(server, Request::Open(open)).await.unwrap()
     }
 
     /// The same for a publisher that goes on.
@@ -138,6 +145,11 @@ impl Source {
     async fn tag(&mut self, kind: Kind, payload: String) -> bool {
         let (kind, time_ms, payload) = (kind.into(), self.time_ms, payload.into());
         self.send(Request::Tag(v1::Tag { kind, time_ms, composition_offset_ms: 0, payload })).await
+    }
+
+    /// Its proxy has asked it to connect again.
+    pub async fn leave(&mut self) {
+        self.send(Request::Leaving(Leaving {})).await;
     }
 
     pub async fn end(&mut self) {

@@ -1,0 +1,103 @@
+//! How often the workers of a broadcast have failed lately.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How long a failure counts. Media that crashes its worker does so again within seconds; a broadcast that loses one
+/// once an hour goes on for ever.
+const WINDOW: Duration = Duration::from_secs(60);
+
+/// The failures of one broadcast, those on other servers included.
+pub(super) struct Failures {
+    /// How many are too many.
+    limit: u32,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Never more than one above the limit.
+    here: VecDeque<Instant>,
+    /// What the newest publisher's media has cost other servers, and when its proxy said so.
+    elsewhere: Option<(u32, Instant)>,
+}
+
+impl Failures {
+    /// `allowed` is how many there may be within a minute.
+    pub(super) fn new(allowed: u32) -> Self {
+        Self { limit: allowed.saturating_add(1), state: Mutex::default() }
+    }
+
+    /// A publisher comes whose media has cost other servers so many workers lately.
+    pub(super) fn come_with(&self, elsewhere: u32) {
+        self.state().elsewhere = Some((elsewhere, Instant::now()));
+    }
+
+    /// A worker has failed.
+    pub(super) fn note(&self) {
+        let mut state = self.state();
+        state.here.push_back(Instant::now());
+        if state.here.len() > self.limit as usize {
+            state.here.pop_front();
+        }
+    }
+
+    /// How many there were, if those are too many.
+    pub(super) fn too_many(&self) -> Option<u32> {
+        Some(self.count()).filter(|count| *count >= self.limit)
+    }
+
+    /// How many more are too many.
+    pub(super) fn left(&self) -> u32 {
+        self.limit.saturating_sub(self.count())
+    }
+
+    fn count(&self) -> u32 {
+        let mut state = self.state();
+        state.here.retain(|then| then.elapsed() < WINDOW);
+        let elsewhere = state.elsewhere.filter(|(_, then)| then.elapsed() < WINDOW);
+        elsewhere.map_or(0, |(count, _)| count).saturating_add(state.here.len() as u32)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn only_those_of_the_last_minute_count() {
+        let failures = Failures::new(2);
+        for _ in 0..10 {
+            failures.note();
+            assert_eq!(failures.too_many(), None);
+            tokio::time::advance(WINDOW / 2).await;
+        }
+        failures.note();
+        failures.note();
+        assert_eq!(failures.too_many(), Some(3));
+        tokio::time::advance(WINDOW).await;
+        assert_eq!(failures.too_many(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_on_other_servers_count_too() {
+        let failures = Failures::new(2);
+        failures.come_with(2);
+        assert_eq!(failures.too_many(), None);
+        failures.note();
+        assert_eq!(failures.too_many(), Some(3));
+        failures.come_with(0);
+        assert_eq!(failures.too_many(), None, "another publisher has its own");
+        failures.come_with(3);
+        assert_eq!(failures.too_many(), Some(4));
+        tokio::time::advance(WINDOW).await;
+        assert_eq!(failures.too_many(), None);
+    }
+}
