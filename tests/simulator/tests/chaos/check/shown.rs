@@ -88,6 +88,17 @@ impl Shown {
         self.broadcasts.iter().flat_map(move |broadcast| broadcast.numbers(rendition))
     }
 
+    /// The parts of the segments next to this one, for a message.
+    pub fn around(&self, rendition: usize, sequence: u64) -> Vec<String> {
+        let parts = self.broadcasts.iter().flat_map(|broadcast| &broadcast.parts);
+        let near = parts.filter(|((of, at, _), _)| *of == rendition && at.abs_diff(sequence) <= 1);
+        let line = |((_, at, index), part): (&Place, &Part)| {
+            let tags: Vec<_> = numbers(&part.bytes).map(|number| number.index).collect();
+            format!("{at}.{index} from {} s: {tags:?}", part.start.as_secs_f64())
+        };
+        near.map(line).collect()
+    }
+
     pub fn newest(&self) -> Option<Number> {
         self.broadcasts.last()?.numbers(0).last().map(|(_, number)| number)
     }
@@ -127,7 +138,7 @@ impl Broadcast {
                 MediaEvent::PeriodStart(period) => {
                     let (number, first) = (period.number.0, period.first_sequence.0);
                     if self.periods.insert(number, first).is_none() {
-                        event!("{:<9} shows period {number} of {} from {first}", seat.origin, seat.stream);
+                        event!("{:<9} shows period {number} of {} from {first} at {}", seat.origin, seat.stream, period.origin);
                     }
                 }
                 MediaEvent::Part { rendition, sequence, index, start, duration, bytes, .. } => {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Checker, Seat, Shown};
+use crate::kernel::log::event;
 use crate::kernel::net::Host;
 use crate::world::encoder::{End, Take};
 use crate::world::ladder::RENDITIONS;
@@ -58,6 +59,7 @@ fn judge_order(checker: &Checker, seat: Seat, shown: &Shown, rendition: usize) {
         if !fits {
             let name = RENDITIONS[rendition];
             let detail = format!("{seat:?} {name}: {number:?} in {sequence} after {last:?}");
+            event!("{:#?}", shown.around(rendition, sequence));
             return checker.fail(ONCE, &detail);
         }
         last = Some((sequence, number));

@@ -55,7 +55,7 @@ impl Packaging {
         let (grid, first) = match self.start.resume_ms.take().map(SourceTime) {
             Some(start) => {
                 let grid = Grid::resumed(origin, start, self.next, settings);
-                (grid, MediaSequence(self.next.0 - start.since(origin) / u64::from(settings.segment_ms)))
+                (grid, MediaSequence(self.next.0 - grid.cell(start.into())))
             }
             None => (Grid::new(origin, self.next, settings), self.next),
         };
