@@ -175,6 +175,10 @@ impl Registry for Remote {
         self.back(answer).await
     }
 
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     fn watch(&self) -> Watch {
         let state = self.hub.state();
         let client = state.clients.get(self.host).expect("a remote is made with its client");
