@@ -164,6 +164,51 @@ async fn without_the_registry_servers_are_asked() {
     assert_eq!(viewer.text(&format!("/demo/audio/102.{}.m4s", PARTS - 1)).await, "<audio 102.3 of a>");
 }
 
+#[tokio::test]
+async fn a_server_that_only_the_registry_misses_is_asked() {
+    let (registry, server) = (registry(), TestServer::start().await);
+    let origin = TestOrigin::start(Arc::new(registry.clone())).await;
+    let epoch = go_on_air(&registry, &server, 0, "a").await;
+    let viewer = Viewer::new(origin.address);
+    playlist_has(&viewer, "101.m4s").await;
+    // It is cut off from the registry, where its lease and its record expire; then the watch breaks, too.
+    let id = registry.owner(&stream()).await.unwrap().unwrap().server;
+    registry.release(&stream(), epoch).await.unwrap();
+    registry.unregister_server(&id).await.unwrap();
+    server.die();
+    server.open(broadcast::opening(broadcast::id(0), epoch, FIRST), [broadcast::period(FIRST)]);
+    server.play(broadcast::segments(FIRST..FIRST + 3, "a"));
+    playlist_has(&viewer, "102.m4s").await;
+    // Once somebody else has the stream, the registry is right again.
+    let other = TestServer::start().await;
+    let epoch = own(&registry, other.address, broadcast::id(0)).await;
+    other.open(broadcast::opening(broadcast::id(0), epoch, 103), [broadcast::period(FIRST)]);
+    other.play(broadcast::segments(103..104, "b"));
+    server.die();
+    playlist_has(&viewer, "103.m4s").await;
+}
+
+#[tokio::test]
+async fn a_broadcast_that_was_ended_goes_on_under_a_higher_epoch() {
+    let (registry, server) = (registry(), TestServer::start().await);
+    let epoch = go_on_air(&registry, &server, 0, "a").await;
+    let origin = TestOrigin::start(Arc::new(registry.clone())).await;
+    let viewer = Viewer::new(origin.address);
+    playlist_has(&viewer, "101.m4s").await;
+    server.play([MediaEvent::BroadcastEnd]);
+    playlist_has(&viewer, "#EXT-X-ENDLIST").await;
+    registry.release(&stream(), epoch).await.unwrap();
+
+    // A proxy that was cut off for long knows nothing of the end, and goes on at another server.
+    let other = TestServer::start().await;
+    let epoch = own(&registry, other.address, broadcast::id(0)).await;
+    other.open(broadcast::opening(broadcast::id(0), epoch, 102), [broadcast::period(FIRST)]);
+    other.play(broadcast::segments(102..104, "b"));
+    playlist_has(&viewer, "103.m4s").await;
+    let playlist = viewer.text("/demo/720p/index.m3u8").await;
+    assert!(!playlist.contains("ENDLIST") && playlist.contains("#EXT-X-MEDIA-SEQUENCE:102"), "{playlist}");
+}
+
 /// A registry that can be away.
 struct Outage {
     memory: MemoryRegistry,

@@ -87,8 +87,14 @@ impl Follower {
 
     /// Whether all that the owner has is a broadcast whose end was seen.
     fn is_over(&self, owner: &Owner) -> bool {
+        owner.broadcast.is_some_and(|broadcast| self.has_ended(broadcast, owner.epoch))
+    }
+
+    /// Whether the end of this broadcast was seen. Under a higher epoch it goes on: its publisher was cut off from all
+    /// servers for so long that its own one ended it. Players that saw the end stay there, others begin anew.
+    fn has_ended(&self, broadcast: BroadcastId, epoch: Epoch) -> bool {
         let held = self.held.as_ref().filter(|held| held.standing == Standing::Ended);
-        held.is_some_and(|held| owner.broadcast == Some(held.broadcast))
+        held.is_some_and(|held| held.broadcast == broadcast && held.epoch >= epoch)
     }
 
     async fn watch(&mut self, owner: &Owner) -> Round {
@@ -125,10 +131,8 @@ impl Follower {
 
     /// An owner with a lower epoch than one that was heard has lost the stream without knowing it.
     fn admits(&self, opening: &Opening) -> bool {
-        self.held.as_ref().is_none_or(|held| {
-            let over = held.standing == Standing::Ended && held.broadcast == opening.broadcast;
-            opening.epoch >= held.epoch && !over
-        })
+        let is_older = self.held.as_ref().is_some_and(|held| opening.epoch < held.epoch);
+        !is_older && !self.has_ended(opening.broadcast, opening.epoch)
     }
 
     /// Mirrors what comes, until the end of the broadcast.
@@ -157,7 +161,7 @@ impl Follower {
 
     /// Goes on with what is shown, where that is the same broadcast.
     fn adopt(&mut self, opening: &Opening) -> Result<bool, WatchError> {
-        if self.held.as_ref().is_some_and(|held| held.standing == Standing::Broken) {
+        if self.held.as_ref().is_some_and(|held| held.standing != Standing::OnAir) {
             return Ok(false);
         }
         match self.mirror.adopt(opening) {

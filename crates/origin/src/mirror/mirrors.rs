@@ -151,8 +151,9 @@ impl Mirrors {
     }
 }
 
-/// Servers are also learnt anew without being told: an event may be lost, and the registry be away when there is one.
-const SERVERS_REFRESH: Duration = Duration::from_secs(10);
+/// Servers are also learnt anew without being told: an event may be lost, and the registry be away when there is one;
+/// and none comes for one whose record expires. A stream's lease outlives that record by as long as this.
+const SERVERS_REFRESH: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {

@@ -1,26 +1,28 @@
 //! Where streams come from: the registry says who has one, the servers give it.
 
 mod feed;
+mod servers;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::join_all;
 use headwater_media::{BroadcastId, Epoch, StreamId};
-use headwater_registry::{Registry, Watch};
+use headwater_registry::{Ownership, Registry, Watch};
 use headwater_runtime::outage::Outage;
 use headwater_runtime::readiness::Latch;
 use headwater_wire::frames::MESSAGE_LIMIT;
 use headwater_wire::v1::delivery_client::DeliveryClient;
 use headwater_wire::{Channels, v1};
 use tokio::time::timeout;
-use tonic::Code;
 use tonic::transport::Channel;
+use tonic::{Code, Status};
 use tracing::{debug, info, warn};
 
 pub(crate) use feed::{Feed, WatchError};
 
 use crate::metrics::Metrics;
+use servers::Servers;
 
 /// A server that was asked something small answers in milliseconds, or is not there.
 const LOCATE_LIMIT: Duration = Duration::from_secs(1);
@@ -28,8 +30,7 @@ const LOCATE_LIMIT: Duration = Duration::from_secs(1);
 pub(crate) struct Upstream {
     registry: Arc<dyn Registry>,
     channels: Channels,
-    /// Addresses of the servers that the registry listed last: whom to ask when it is away.
-    servers: Mutex<Vec<String>>,
+    servers: Servers,
     /// Set once the registry has answered; what is mirrored stays mirrored without it.
     registered: Latch,
     outage: Mutex<Outage>,
@@ -40,6 +41,7 @@ pub(crate) struct Upstream {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Owner {
     pub(crate) address: String,
+    pub(crate) epoch: Epoch,
     /// None when it was claimed a moment ago.
     pub(crate) broadcast: Option<BroadcastId>,
 }
@@ -59,7 +61,7 @@ impl Upstream {
         registered: Latch,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let (servers, outage) = (Mutex::default(), Mutex::default());
+        let (servers, outage) = (Servers::default(), Mutex::default());
         Self { registry, channels, servers, registered, outage, metrics }
     }
 
@@ -67,7 +69,7 @@ impl Upstream {
         self.registry.watch()
     }
 
-    /// Remembers the servers that are there now. None at all is taken for a registry that has lost its memory.
+    /// Remembers the servers that are there now.
     pub(crate) async fn learn_servers(&self) {
         let servers = self.registry.servers().await;
         let mut outage = self.outage.lock().unwrap_or_else(PoisonError::into_inner);
@@ -77,10 +79,7 @@ impl Upstream {
                 if outage.ends() {
                     info!("the registry answers again");
                 }
-                if !servers.is_empty() {
-                    *self.servers.lock().unwrap_or_else(PoisonError::into_inner) =
-                        servers.into_iter().map(|server| server.address).collect();
-                }
+                self.servers.learn(&servers);
             }
             Err(error) if outage.begins() => warn!(%error, "going on with the servers that are known"),
             Err(_) => {}
@@ -89,36 +88,43 @@ impl Upstream {
 
     pub(crate) async fn locate(&self, stream: &StreamId) -> Located {
         match self.registry.owner(stream).await {
-            Ok(Some(owner)) => Located::Owner(Owner { address: owner.address, broadcast: owner.broadcast }),
-            Ok(None) => Located::Nobody,
+            Ok(Some(Ownership { address, epoch, broadcast, .. })) => {
+                Located::Owner(Owner { address, epoch, broadcast })
+            }
+            // A server that is cut off from the registry has its streams all the same.
+            Ok(None) => {
+                let missing = self.ask(self.servers.missing(), stream).await;
+                missing.map_or(Located::Nobody, Located::Owner)
+            }
             Err(error) => {
                 debug!(%error, "asking the servers instead of the registry");
-                self.ask_servers(stream).await
+                let asked = self.ask(self.servers.all(), stream).await;
+                asked.map_or(Located::Unknown, Located::Owner)
             }
         }
     }
 
-    async fn ask_servers(&self, stream: &StreamId) -> Located {
-        let servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let answers = join_all(servers.iter().map(|address| self.ask(address, stream))).await;
-        let newest = answers.into_iter().flatten().max_by_key(|(epoch, _)| *epoch);
-        newest.map_or(Located::Unknown, |(_, owner)| Located::Owner(owner))
+    /// The newest owner among the servers at these addresses.
+    async fn ask(&self, addresses: Vec<String>, stream: &StreamId) -> Option<Owner> {
+        let answers = join_all(addresses.iter().map(|address| self.ask_one(address, stream))).await;
+        answers.into_iter().flatten().max_by_key(|owner| owner.epoch)
     }
 
     /// What a server has of the stream, if anything.
-    async fn ask(&self, address: &str, stream: &StreamId) -> Option<(Epoch, Owner)> {
+    async fn ask_one(&self, address: &str, stream: &StreamId) -> Option<Owner> {
         let request = v1::LocateRequest { stream: stream.to_string() };
         let mut client = self.client(address).ok()?;
-        let answer = timeout(LOCATE_LIMIT, client.locate(request)).await.ok()?;
-        match answer {
+        let answer = timeout(LOCATE_LIMIT, client.locate(request)).await;
+        match answer.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer in time"))) {
             Ok(response) => {
                 let v1::LocateResponse { broadcast, epoch } = response.into_inner();
                 let broadcast = headwater_wire::broadcast_id(&broadcast).ok();
-                Some((Epoch(epoch), Owner { address: address.to_owned(), broadcast }))
+                Some(Owner { address: address.to_owned(), epoch: Epoch(epoch), broadcast })
             }
             Err(status) if status.code() == Code::NotFound => None,
             Err(status) => {
                 debug!(address, %status, "a server did not say whether it has the stream");
+                self.servers.is_silent(address);
                 None
             }
         }

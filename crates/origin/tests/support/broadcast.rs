@@ -10,6 +10,8 @@ use headwater_media::{
 pub const PARTS: u32 = 4;
 pub const VIDEO: &str = "720p";
 pub const AUDIO: &str = "audio";
+/// Where a period's second segment begins, in microseconds: the first one is a short one, and not played here.
+const LEAD: u64 = 480_000;
 /// Number of the first segment.
 pub const FIRST: u64 = 100;
 
@@ -52,7 +54,7 @@ pub fn rendition(id: &str) -> RenditionId {
 
 /// A part; `by` says who made it, so that two makers' bytes differ.
 pub fn part(id: &str, sequence: u64, index: u32, by: &str) -> MediaEvent {
-    let start = (sequence - FIRST) * 2_000_000 + u64::from(index) * 500_000;
+    let start = LEAD + (sequence - FIRST) * 2_000_000 + u64::from(index) * 500_000;
     MediaEvent::Part {
         rendition: rendition(id),
         sequence: MediaSequence(sequence),
