@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use headwater_registry::{Registry, RegistryError};
+use headwater_tests::network::Place;
 use headwater_tests::player::Player;
 use headwater_tests::publish;
-use headwater_tests::stack::{Plan, Service};
+use headwater_tests::relay::Relay;
+use headwater_tests::stack::{Plan, Service, Stack};
 use headwater_tests::{http, shows, wait};
 
 const LIVE: Duration = Duration::from_secs(20);
@@ -14,6 +16,8 @@ const LIVE: Duration = Duration::from_secs(20);
 const WHOLE: Duration = Duration::from_secs(5);
 /// The shortest lease that can be set, so that it runs out soon. A server's record lives for 5 s.
 const LEASE: &str = "2s";
+/// What a service says that waits for Redis.
+const MISSING: &str = "the registry (Redis) does not answer";
 
 #[tokio::test]
 async fn services_that_start_before_redis_wait_for_it() -> Result<()> {
@@ -41,13 +45,18 @@ async fn services_that_start_before_redis_wait_for_it() -> Result<()> {
     shows::shown_in_one_go(&stack, &shown, source.frames()).await
 }
 
-/// It lives, takes no work, and says what is missing.
+/// It lives, takes no work, and says what is missing once all else is there.
 async fn waits(service: &Service) -> Result<()> {
-    let lives = || async { http::get(&service.operations("livez")).await.ok().filter(|it| it.status == 200) };
-    wait::until("a service to live", LIVE, lives).await?;
-    let ready = http::get(&service.operations("readyz")).await?;
-    ensure!(ready.status == 503, "it is ready: {}", ready.text());
-    ensure!(ready.text().contains("the registry (Redis) does not answer"), "{}", ready.text());
+    let asked = || async {
+        let (lives, ready) = (service.operations("livez"), service.operations("readyz"));
+        Some((http::get(&lives).await.ok()?, http::get(&ready).await.ok()?))
+    };
+    let is_told = || async {
+        let (lives, ready) = asked().await?;
+        (lives.status == 200 && ready.status != 200 && ready.text().contains(MISSING)).then_some(ready)
+    };
+    let ready = wait::until("a service to say that it waits", LIVE, is_told).await?;
+    ensure!(ready.status == 503, "{}", ready.status);
     Ok(())
 }
 
@@ -83,6 +92,53 @@ async fn what_is_live_stays_live_without_redis_and_is_registered_again_after() -
     Ok(())
 }
 
+/// The server of a broadcast loses Redis, which all others reach: to them, nobody has the stream.
+#[tokio::test]
+async fn a_server_that_redis_has_forgotten_goes_on_and_comes_back() -> Result<()> {
+    let plan =
+        Plan::tiny().servers(0).origins(2).set("HLS_WINDOW_SEGMENTS", "20").set("REGISTRY_LEASE", LEASE);
+    let mut stack = plan.start().await?;
+    let relay = Relay::start(stack.redis.address()).await?;
+    let registry = Some(format!("redis://127.0.0.1:{}", relay.port()));
+    stack.add_server_at(&Place { registry, ..Place::default() }).await?;
+    let source = shows::tiny(24);
+    let file = source.make(stack.path(), "source").await?;
+    let mut encoder = publish::ffmpeg(stack.path(), &file, &stack.publish_url("demo"))?;
+    let (seen, late) = (Player::new(&stack.origin(0), "demo"), Player::new(&stack.origin(1), "demo"));
+    let partition = async {
+        seen.wait_segments("180p", 1, LIVE).await?;
+        // The registry has another server to name.
+        stack.add_server().await?;
+        relay.cut();
+        let registry = stack.registry()?;
+        let forgotten = || async { is_forgotten(registry.as_ref()).await.ok().filter(|it| *it).map(drop) };
+        wait::until("the registry to forget the server", LIVE, forgotten).await?;
+        let healing = async {
+            late.wait_segments("180p", 7, LIVE).await?;
+            relay.heal();
+            let is_whole =
+                || async { is_whole(registry.as_ref(), 2).await.ok().filter(|whole| *whole).map(drop) };
+            wait::until("the registry to be whole", WHOLE, is_whole).await
+        };
+        tokio::try_join!(late.watch(), healing)
+    };
+    let (first, (second, ())) = tokio::try_join!(seen.watch(), partition)?;
+    ensure!(encoder.wait(LIVE).await?.success(), "the encoder noticed: {}", encoder.output());
+    is_where_it_was(&mut stack).await?;
+    for shown in [&first, &second] {
+        shows::shown_in_one_go(&stack, shown, source.frames()).await?;
+    }
+    Ok(())
+}
+
+/// The proxy has not moved its publisher.
+async fn is_where_it_was(stack: &mut Stack) -> Result<()> {
+    let metrics = stack.proxy().metrics().await?;
+    let moved = metrics.lines().find(|line| line.starts_with("headwater_proxy_failovers_total"));
+    ensure!(moved.is_none_or(|line| line.ends_with(" 0")), "{moved:?}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_publisher_that_was_there_before_is_admitted_without_redis() -> Result<()> {
     let mut stack = Plan::tiny().set("SERVER_RECONNECT_WINDOW", "10s").start().await?;
@@ -107,4 +163,10 @@ async fn is_whole(registry: &dyn Registry, servers: usize) -> Result<bool, Regis
     let owner = registry.owner(&stream).await?;
     let has_owner = owner.is_some_and(|owner| owner.broadcast.is_some());
     Ok(has_owner && registry.servers().await?.len() == servers)
+}
+
+/// Whether the stream's owner is not there any more, and only the other server is.
+async fn is_forgotten(registry: &dyn Registry) -> Result<bool, RegistryError> {
+    let stream = "demo".parse().expect("a name");
+    Ok(registry.owner(&stream).await?.is_none() && registry.servers().await?.len() == 1)
 }
