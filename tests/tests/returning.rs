@@ -122,6 +122,26 @@ async fn who_is_killed_continues_the_broadcast_on_another_proxy() -> Result<()> 
     Return::start(tiny(30)).await?.check_one_broadcast(returns).await
 }
 
+/// The encoder's host is gone without a word, and its connection stays. The encoder comes back two seconds later, as OBS
+/// does, and has to be taken at its first try. Then the first one wakes up.
+#[tokio::test]
+async fn who_left_a_half_open_connection_is_taken_at_the_first_try() -> Result<()> {
+    let returns = async |show: &mut Return, mut first: Process| {
+        show.wait_segments(2).await?;
+        first.signal("STOP").await?;
+        let sent = show.sent()?;
+        // As long as OBS waits.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let second = show.publish_again(1)?;
+        show.wait_period().await?;
+        first.signal("CONT").await?;
+        let status = first.wait(REFUSED).await?;
+        ensure!(!status.success(), "the one that was replaced was not sent away: {}", first.output());
+        Ok((sent, second))
+    };
+    Return::start(tiny(30)).await?.check_one_broadcast(returns).await
+}
+
 /// The proxy is killed. The encoder comes back to the other one.
 #[tokio::test]
 async fn who_loses_the_proxy_continues_the_broadcast_on_another_one() -> Result<()> {
