@@ -2,6 +2,7 @@
 
 mod bench;
 mod demo;
+mod drain;
 mod target;
 mod up;
 
@@ -27,6 +28,8 @@ enum Command {
     },
     /// Publishes a moving test picture with a clock and a beep until it is stopped
     Demo(demo::Arguments),
+    /// Has a server stop: its broadcasts move to other servers, and viewers don't notice
+    Drain(drain::Arguments),
     /// Puts load on an installation and tells how it did
     #[command(subcommand)]
     Bench(bench::Tool),
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         Command::Up { options } => up::run(&options),
         Command::Bench(tool) => tool.run(),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Drain(arguments) => drain::run(&arguments),
         Command::Worker => headwater_transcode::worker::main(),
     }
 }

@@ -55,13 +55,10 @@ impl Default for Ttls {
     }
 }
 
-/// Three renewals at [`RENEW_INTERVAL`] may get lost, or Redis may be away for 10 s, before a lease runs out. A proxy
-/// that sees its server die does not wait for this: it takes over with `expected`.
+/// An owner renews three times in this. So two renewals may get lost, or Redis may be away for 10 s, before a lease runs
+/// out, and a lease that Redis lost is back before a viewer's player, which buffers some seconds, runs dry. A proxy that
+/// sees its server die does not wait for this: it takes over with `expected`.
 pub const LEASE_TTL: Duration = Duration::from_secs(10);
-
-/// How often an owner renews: often enough for [`LEASE_TTL`], and a lease that Redis lost is back before a viewer's
-/// player, which buffers some seconds, runs dry.
-pub const RENEW_INTERVAL: Duration = Duration::from_secs(3);
 
 /// A server that missed five heartbeats gets no new publishers. Shorter would drop servers whenever Redis restarts.
 pub const SERVER_TTL: Duration = Duration::from_secs(5);

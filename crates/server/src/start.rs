@@ -12,6 +12,7 @@ use headwater_registry::{Registry, ServerId, ServerIdError};
 use headwater_runtime::config::Config;
 use headwater_runtime::listener::{BindError, Limits, Listener};
 use headwater_runtime::process::Process;
+use headwater_wire::Channels;
 use headwater_wire::frames::MESSAGE_LIMIT;
 use headwater_wire::v1::control_server::ControlServer;
 use headwater_wire::v1::delivery_server::DeliveryServer;
@@ -70,13 +71,13 @@ pub async fn run(
         process.drain.cancelled().await;
         return Ok(());
     }
-    let served = run_at(home, process, registry, Arc::new(workers), incoming(listener));
+    let served = run_at(home, process, registry, Arc::new(workers), Channels::default(), incoming(listener));
     // Second, so that the server's other latches are there when this one is set.
     futures::join!(served, async { confined.set() }).0
 }
 
 /// Runs a server that is reached at `home` until the process is told to stop and every broadcast has come to its end:
-/// `incoming` are the connections to it.
+/// `incoming` are the connections to it, and `channels` lead to the other servers.
 ///
 /// # Errors
 /// When its listener breaks.
@@ -85,6 +86,7 @@ pub async fn run_at<C>(
     process: Process,
     registry: Arc<dyn Registry>,
     workers: Arc<dyn Workers>,
+    channels: Channels,
     incoming: impl stream::Stream<Item = io::Result<C>>,
 ) -> Result<(), ServerError>
 where
@@ -98,7 +100,8 @@ where
     let config = &process.config;
     let (settings, admission) = (settings(config, workers), admission(config));
     let stop = process.drain.clone();
-    let broadcasts = Broadcasts::new(settings, admission, registry.clone(), home.clone(), stop.clone());
+    let broadcasts =
+        Broadcasts::new(settings, admission, registry.clone(), home.clone(), channels, stop.clone());
     let heartbeat = Heartbeat { registry, home, broadcasts: broadcasts.clone(), stop: stop.clone() };
     // The listener outlives the drain: the last viewers get the last seconds.
     let closed = CancellationToken::new();

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use headwater_media::{MediaSequence, MediaTime, PartIndex, PeriodNumber, RenditionId};
+use headwater_media::{MediaSequence, PartIndex, PeriodNumber, RenditionId};
 
 pub use apply::Change;
 pub use error::WindowError;
@@ -157,15 +157,6 @@ impl LiveWindow {
     pub fn committed(&self) -> Option<MediaSequence> {
         let next = self.next_uncommitted();
         (next > self.opening.first_sequence).then(|| MediaSequence(next.0 - 1))
-    }
-
-    /// The period of [`LiveWindow::committed`], and up to where its media is whole in every rendition.
-    pub fn committed_end(&self) -> Option<(PeriodNumber, MediaTime)> {
-        let committed = self.committed()?;
-        let period = self.period_of(committed)?;
-        let ends =
-            period.renditions.iter().filter_map(|(r, _)| self.segment(&r.id, committed)).map(|s| s.end());
-        Some((period.number, ends.min()?))
     }
 
     /// The part that comes next in a rendition, if its period goes on: what `EXT-X-PRELOAD-HINT` announces and a

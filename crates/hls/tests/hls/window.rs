@@ -72,7 +72,6 @@ fn a_segment_is_committed_when_every_rendition_has_it() {
         window.apply(&end(rendition, 100)).unwrap();
     }
     assert_eq!(window.committed(), Some(MediaSequence(100)));
-    assert_eq!(window.committed_end(), Some((PeriodNumber(0), MediaTime::from_millis(334))));
 }
 
 #[test]

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use headwater_media::Epoch;
 use headwater_registry::{Claim, RegistryError, ServerRecord};
-use headwater_wire::Channels;
 use headwater_wire::v1::ingest_client::IngestClient;
 use headwater_wire::v1::publish_request::{End, Message as Request, Open};
 use headwater_wire::v1::publish_response::{Accepted, Message as Response};
@@ -104,7 +103,6 @@ impl Life {
 
 struct HandOver<'a> {
     life: &'a Life,
-    channels: Channels,
     /// Whether the stream was taken from this server, by itself.
     claimed: AtomicBool,
 }
@@ -128,7 +126,7 @@ enum NotTaken {
 
 impl<'a> HandOver<'a> {
     fn new(life: &'a Life) -> Self {
-        Self { life, channels: Channels::default(), claimed: AtomicBool::new(false) }
+        Self { life, claimed: AtomicBool::new(false) }
     }
 
     /// Never returns when this server has given the stream up by itself: the new owner is still to be told then.
@@ -205,7 +203,7 @@ impl<'a> HandOver<'a> {
         let (requests, sent) = mpsc::channel(2);
         // The channel is new and has room.
         let _ = requests.try_send(PublishRequest { message: Some(Request::Open(open)) });
-        let mut client = IngestClient::new(self.channels.to(&server.address)?);
+        let mut client = IngestClient::new(self.life.channels.to(&server.address)?);
         let mut responses = client.publish(ReceiverStream::new(sent)).await?.into_inner();
         match responses.message().await? {
             Some(PublishResponse { message: Some(Response::Accepted(_)) }) => Ok((requests, responses)),

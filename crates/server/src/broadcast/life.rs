@@ -8,6 +8,7 @@ use headwater_hls::MediaEvent;
 use headwater_media::StreamId;
 use headwater_registry::{Ownership, Registry, RegistryError};
 use headwater_runtime::outage::Outage;
+use headwater_wire::Channels;
 use headwater_wire::v1::{Failure, failure::Code};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, timeout, timeout_at};
@@ -38,6 +39,8 @@ pub(super) struct Life {
     pub settings: Settings,
     pub registry: Arc<dyn Registry>,
     pub home: Home,
+    /// To the other servers.
+    pub channels: Arc<Channels>,
     /// Cancelled when the server stops.
     pub stop: CancellationToken,
     /// Cancelled when another server owns the stream.

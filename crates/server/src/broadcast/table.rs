@@ -8,6 +8,7 @@ use headwater_hls::{Opening, ResumePoint};
 use headwater_media::{BroadcastId, Epoch, Ladder, SegmentSettings, StreamId};
 use headwater_registry::{Registry, ServerId};
 use headwater_runtime::clock;
+use headwater_wire::Channels;
 use headwater_wire::v1::{Failure, failure::Code};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -68,6 +69,8 @@ pub struct Broadcasts {
     pub admission: Admission,
     registry: Arc<dyn Registry>,
     home: Home,
+    /// To the other servers.
+    channels: Arc<Channels>,
     /// Cancelled when the server stops.
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -80,10 +83,11 @@ impl Broadcasts {
         admission: Admission,
         registry: Arc<dyn Registry>,
         home: Home,
+        channels: Channels,
         stop: CancellationToken,
     ) -> Arc<Self> {
-        let (tasks, table) = (TaskTracker::new(), Mutex::default());
-        Arc::new(Self { settings, admission, registry, home, stop, tasks, table })
+        let (channels, tasks, table) = (Arc::new(channels), TaskTracker::new(), Mutex::default());
+        Arc::new(Self { settings, admission, registry, home, channels, stop, tasks, table })
     }
 
     pub fn get(&self, stream: &StreamId) -> Option<OnAir> {
@@ -195,6 +199,7 @@ impl Broadcasts {
             settings: self.settings.clone(),
             registry: self.registry.clone(),
             home: self.home.clone(),
+            channels: self.channels.clone(),
             stop: self.stop.clone(),
             fenced: CancellationToken::new(),
         };
