@@ -4,6 +4,7 @@ mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use headwater_hls::MediaEvent;
@@ -16,6 +17,7 @@ use support::broadcast::{self, AUDIO, FIRST, PARTS, VIDEO};
 use support::client::Viewer;
 use support::server::TestServer;
 use support::{TestOrigin, eventually, own, registry, stream};
+use tokio::net::TcpListener;
 
 /// Puts two whole segments on air.
 async fn go_on_air(registry: &MemoryRegistry, server: &TestServer, nth: u64, by: &str) -> Epoch {
@@ -41,6 +43,22 @@ async fn a_hinted_part_is_waited_for() {
     let hinted = tokio::spawn(async move { viewer.text("/demo/720p/102.0.m4s").await });
     server.play([broadcast::part(VIDEO, 102, 0, "a")]);
     assert_eq!(hinted.await.unwrap(), "<720p 102.0 of a>");
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_answer_is_left_as_soon_as_another_one_has_the_stream() {
+    let (registry, second) = (registry(), TestServer::start().await);
+    let frozen = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    own(&registry, frozen.local_addr().unwrap(), broadcast::id(0)).await;
+    let origin = TestOrigin::start(Arc::new(registry.clone())).await;
+    let viewer = Viewer::new(origin.address);
+    let waiting = tokio::spawn(async move { viewer.text("/demo/720p/index.m3u8").await });
+    let _silent = frozen.accept().await.unwrap();
+
+    go_on_air(&registry, &second, 0, "b").await;
+    // Sooner than the keepalive of the connection finds out.
+    let playlist = tokio::time::timeout(Duration::from_secs(1), waiting).await.expect("at once").unwrap();
+    assert!(playlist.contains("101.m4s"), "{playlist}");
 }
 
 #[tokio::test]

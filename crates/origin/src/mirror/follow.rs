@@ -103,7 +103,15 @@ impl Follower {
             self.heard = Instant::now();
             self.mirror.show(View::Seeking);
         }
-        let feed = match self.upstream.watch(self.mirror.stream(), &owner.address).await {
+        let opened = tokio::select! {
+            opened = self.upstream.watch(self.mirror.stream(), &owner.address) => opened,
+            // Another server may have the stream by now, and this one not answer for long: look again, at once.
+            () = self.mirror.poke.notified() => {
+                self.mirror.poke.notify_one();
+                return Round::Unreached;
+            }
+        };
+        let feed = match opened {
             Ok(feed) => feed,
             Err(WatchError::NotOnAir) if owner.broadcast.is_some() => return Round::Nobody,
             Err(error) => {
