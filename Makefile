@@ -6,7 +6,7 @@ CARGO ?= cargo
 export RUST_LIB_BACKTRACE = 0
 URL ?= rtmp://127.0.0.1:1935/live/demo
 
-.PHONY: run demo test test-rust test-browser lint fmt web setup setup-test bench bench-replay compose-test chaos audit clean
+.PHONY: run demo test test-rust test-browser lint fmt web setup setup-test bench bench-replay bench-failover compose-test chaos audit clean
 
 ## Runs proxy, server and origin in one process. Publish to rtmp://localhost:1935/live/demo, watch http://localhost:8080/demo
 run: setup web
@@ -67,6 +67,11 @@ bench-replay: setup-test
 ## Random faults on a simulated network: make chaos SEEDS=5000, or one of them again, with all that happens: make chaos SEED=123
 chaos: setup
 	SEEDS=$(SEEDS) SEED=$(SEED) $(CARGO) test --release -p headwater-simulator --test chaos -- --ignored --exact many_schedules_hold --nocapture
+
+## How soon a broadcast goes on when something dies; rewrites the table in docs/failover.md. Wants a quiet machine
+bench-failover: setup-test web
+	$(CARGO) build --release --workspace --bins
+	$(CARGO) bench -p headwater-tests --bench failover -- --write $(ARGS)
 
 ## Brings the compose stack up, publishes, plays, takes it down (needs Docker)
 compose-test:

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -85,10 +86,20 @@ impl Process {
     }
 }
 
+static IS_QUIET: AtomicBool = AtomicBool::new(false);
+
+/// From now on, processes that end don't show their output: for programs that no test runner listens to.
+pub fn keep_quiet() {
+    IS_QUIET.store(true, Relaxed);
+}
+
 impl Drop for Process {
     /// The test runner keeps this for itself, unless the test fails.
     #[expect(clippy::print_stderr, reason = "for whoever reads why a test failed")]
     fn drop(&mut self) {
+        if IS_QUIET.load(Relaxed) {
+            return;
+        }
         eprintln!("---- {} ----\n{}", self.name, tail(&self.output()));
     }
 }
