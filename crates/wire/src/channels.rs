@@ -9,8 +9,9 @@ use tonic::transport::{Channel, Endpoint, Error};
 
 /// A server that has not answered a connection attempt by then is taken for dead.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// Servers die without a word. A ping every second, answered within the next one, finds out in two.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(1);
+/// Servers die without a word. A ping every half second, answered within a second, finds out in one and a half. A player
+/// keeps one second in hand, so it stands still for less than one.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_millis(500);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(1);
 /// HTTP/2 flow control, bytes that may be sent before they are read: more than a second of any stream, and a live window
 /// as fast as the network has it.
