@@ -20,7 +20,7 @@ pub use error::MediaError;
 pub use flv::{AudioMessage, VideoMessage};
 pub use ids::{BroadcastId, Epoch, MediaSequence, PartIndex, PeriodNumber, RenditionId, StreamId, StreamKey};
 pub use ladder::{Fitted, Ladder, LadderError, Rung};
-pub use replay::{ReplayBuffer, ReplayLimits};
+pub use replay::{Loss, ReplayBuffer, ReplayLimits};
 pub use segmentation::{Cut, Cutter, Grid, Placement, SegmentSettings};
 pub use tag::{Period, Tag, TagKind, TimelineEvent};
 pub use time::{MediaTime, SourceTime, UnixMillis};

@@ -1,60 +1,83 @@
 //! What a publisher sent and no server has finished yet: kept by the proxy, so that another server can take over.
 
+mod group;
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 
 use crate::ids::PeriodNumber;
 use crate::tag::{Period, Tag, TimelineEvent};
 use crate::time::{MediaTime, SourceTime};
+use group::{Group, can_begin};
 
 /// Bounds of a replay buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReplayLimits {
-    /// Payload bytes at most.
+    /// Bytes at most; see [`ReplayBuffer`].
     pub bytes: usize,
-    /// Milliseconds of media at most, counted over the tags of one period.
+    /// Milliseconds of media at most, counted inside periods: a gap between two of them costs nothing.
     pub duration_ms: u64,
 }
 
 /// Sound is sent up to so much before the picture that it belongs to. What is kept for a commit reaches back this much
 /// further, so that no sound is missing at the boundary.
 const INTERLEAVING_MS: u64 = 1_000;
-/// How long a group of a period without video is, in milliseconds.
-const AUDIO_GROUP_MS: u64 = 1_000;
 
 /// Every tag since the keyframe at or before the last commit, in groups that can be decoded from their start.
 ///
-/// Nothing is taken out before a commit covers it, unless a limit is reached: then the oldest groups go, and
-/// [`lost`](Self::lost) counts them.
+/// Nothing is taken out before a commit covers it, unless a limit is reached: then the oldest groups go, whole, and
+/// [`lost`](Self::lost) counts them. Where the newest group alone is too much, it goes too, and what follows is lost up
+/// to the next point where decoding can start.
+///
+/// So it never holds more than its limits after a [`push`](Self::push), whatever comes: a tag is counted with its payload
+/// and 192 bytes, a group (a keyframe and what follows, a second of sound alone, an empty period) with 640 bytes and its
+/// codec configuration, and that covers what they take in memory. A payload that is a slice of something larger holds on
+/// to all of that: not to let it be much larger is up to the caller.
 #[derive(Debug)]
 pub struct ReplayBuffer {
     limits: ReplayLimits,
+    /// The one that tags belong to now.
+    period: Option<Period>,
     groups: VecDeque<Group>,
+    /// The decoding time up to which all was lost, while nothing is kept because decoding can't start.
+    skipped_to: Option<SourceTime>,
     bytes: usize,
-    lost: u64,
+    duration_ms: u64,
+    lost: Loss,
     /// What the last commit covers: everything before this time of this period.
     finished: (PeriodNumber, MediaTime),
 }
 
-/// Tags from one point where decoding can start to the next.
-#[derive(Debug)]
-struct Group {
-    period: Period,
-    /// Presentation time of the first tag.
-    start: SourceTime,
-    tags: Vec<Tag>,
-    bytes: usize,
+/// What had to go before a commit covered it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Loss {
+    pub tags: u64,
+    pub duration_ms: u64,
 }
 
 impl ReplayBuffer {
     pub fn new(limits: ReplayLimits) -> Self {
-        let finished = (PeriodNumber(0), MediaTime::ZERO);
-        Self { limits, groups: VecDeque::new(), bytes: 0, lost: 0, finished }
+        Self {
+            limits,
+            period: None,
+            groups: VecDeque::new(),
+            skipped_to: None,
+            bytes: 0,
+            duration_ms: 0,
+            lost: Loss::default(),
+            finished: (PeriodNumber(0), MediaTime::ZERO),
+        }
     }
 
-    /// Takes what is sent to the server.
+    /// Takes what is sent to the server. Tags before the first period are left out.
     pub fn push(&mut self, event: &TimelineEvent) {
         match event {
-            TimelineEvent::Period(period) => self.begin(period.clone(), period.origin),
+            TimelineEvent::Period(period) => {
+                self.period = Some(period.clone());
+                self.skipped_to = None;
+                self.begin(period.clone(), period.origin);
+            }
             TimelineEvent::Tag(tag) => self.take(tag),
         }
         while self.is_over() {
@@ -80,38 +103,67 @@ impl ReplayBuffer {
         })
     }
 
-    /// Payload bytes held.
+    /// Bytes that it is counted with.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Tags that had to go before a commit covered them.
-    pub fn lost(&self) -> u64 {
+    /// What had to go before a commit covered it.
+    pub fn lost(&self) -> Loss {
         self.lost
     }
 
-    /// The period and the presentation time from which everything is there; none before the first period.
+    /// The period and the presentation time from which everything is there; none before the first period, and while
+    /// nothing is kept.
     pub fn start(&self) -> Option<(PeriodNumber, SourceTime)> {
         self.groups.front().map(|group| (group.period.number, group.start))
     }
 
+    /// The period that tags belong to now.
+    pub fn period(&self) -> Option<&Period> {
+        self.period.as_ref()
+    }
+
+    /// Whether decoding can start with this tag, if it is the next one.
+    pub fn can_begin_with(&self, tag: &Tag) -> bool {
+        self.period.as_ref().is_some_and(|period| can_begin(period, tag))
+    }
+
     fn take(&mut self, tag: &Tag) {
-        let Some(last) = self.groups.back() else { return };
-        if last.is_ended_by(tag) {
-            self.begin(last.period.clone(), tag.presentation_time());
+        let Some(period) = &self.period else { return };
+        let begins = match self.groups.back() {
+            Some(newest) => newest.is_ended_by(tag),
+            None => can_begin(period, tag),
+        };
+        if begins {
+            let period = period.clone();
+            self.extend(|newest| newest.reach(tag.time));
+            self.begin(period, tag.presentation_time());
         }
-        let bytes = tag.payload.len();
-        self.bytes += bytes;
-        if let Some(group) = self.groups.back_mut() {
-            group.bytes += bytes;
-            group.tags.push(tag.clone());
+        if let Some(lost_to) = self.skipped_to {
+            self.lost.duration_ms += tag.time.since(lost_to);
+            self.skipped_to = (!begins).then_some(lost_to.max(tag.time));
         }
+        if self.groups.is_empty() {
+            self.lost.tags += 1;
+        }
+        self.extend(|newest| newest.push(tag.clone()));
     }
 
     fn begin(&mut self, period: Period, start: SourceTime) {
         // It will be about as long as the one before.
-        let tags = Vec::with_capacity(self.groups.back().map_or(0, |group| group.tags.len()));
-        self.groups.push_back(Group { period, start, tags, bytes: 0 });
+        let group = Group::new(period, start, self.groups.back().map_or(0, |group| group.tags.len()));
+        self.bytes += group.bytes;
+        self.groups.push_back(group);
+    }
+
+    /// Changes the newest group, if there is one.
+    fn extend(&mut self, change: impl FnOnce(&mut Group)) {
+        let Some(newest) = self.groups.back_mut() else { return };
+        let (bytes, duration_ms) = (newest.bytes, newest.duration());
+        change(newest);
+        self.bytes += newest.bytes - bytes;
+        self.duration_ms += newest.duration() - duration_ms;
     }
 
     /// The oldest group can go when its period is over, or when a server that starts with the next one can still make
@@ -122,151 +174,24 @@ impl ReplayBuffer {
         oldest.period.number < period || (next.period.number == period && reach <= end)
     }
 
-    /// The newest group always stays: without its keyframe nothing after it could be shown.
     fn is_over(&self) -> bool {
-        self.groups.len() > 1 && (self.bytes > self.limits.bytes || self.duration() > self.limits.duration_ms)
-    }
-
-    fn duration(&self) -> u64 {
-        let spans = self
-            .groups
-            .iter()
-            .filter_map(|group| Some(group.tags.last()?.time.since(group.tags.first()?.time)));
-        spans.sum()
+        self.bytes > self.limits.bytes || self.duration_ms > self.limits.duration_ms
     }
 
     fn lose_oldest(&mut self) {
         let Some(group) = self.drop_oldest() else { return };
         let is_lost = |tag: &&Tag| self.finished <= (group.period.number, tag.presentation_time().into());
-        self.lost += group.tags.iter().filter(is_lost).count() as u64;
+        self.lost.tags += group.tags.iter().filter(is_lost).count() as u64;
+        self.lost.duration_ms += group.tags.iter().find(is_lost).map_or(0, |tag| group.end().since(tag.time));
+        if self.groups.is_empty() {
+            self.skipped_to = Some(group.end());
+        }
     }
 
     fn drop_oldest(&mut self) -> Option<Group> {
         let group = self.groups.pop_front()?;
         self.bytes -= group.bytes;
+        self.duration_ms -= group.duration();
         Some(group)
-    }
-}
-
-impl Group {
-    fn is_ended_by(&self, tag: &Tag) -> bool {
-        match self.period.video {
-            Some(_) => tag.is_keyframe() && !self.tags.is_empty(),
-            None => tag.time.since(self.start) >= AUDIO_GROUP_MS,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::tag::TagKind;
-    use crate::time::UnixMillis;
-    use bytes::Bytes;
-
-    const LIMITS: ReplayLimits = ReplayLimits { bytes: 1 << 20, duration_ms: 60_000 };
-
-    fn period(number: u32, video: bool) -> TimelineEvent {
-        TimelineEvent::Period(Period {
-            number: PeriodNumber(number),
-            origin: SourceTime(0),
-            wall_clock: UnixMillis(0),
-            video: video.then(|| Bytes::from_static(b"avcC")),
-            audio: Some(Bytes::from_static(b"asc")),
-        })
-    }
-
-    fn tag(kind: TagKind, time: u64) -> TimelineEvent {
-        let payload = Bytes::from(vec![0; 100]);
-        TimelineEvent::Tag(Tag { kind, time: SourceTime(time), composition_offset: 0, payload })
-    }
-
-    /// Ten pictures a second, a keyframe every second.
-    fn pictures(buffer: &mut ReplayBuffer, from: u64, to: u64) {
-        for time in (from..to).step_by(100) {
-            buffer.push(&tag(TagKind::Video { keyframe: time % 1_000 == 0 }, time));
-            buffer.push(&tag(TagKind::Audio, time));
-        }
-    }
-
-    fn times(buffer: &ReplayBuffer) -> Vec<u64> {
-        let tags = buffer.events(PeriodNumber(0)).filter_map(|event| match event {
-            TimelineEvent::Tag(tag) if tag.is_video() => Some(tag.time.0),
-            _ => None,
-        });
-        tags.collect()
-    }
-
-    #[test]
-    fn a_commit_leaves_everything_from_a_keyframe_before_it() {
-        let mut buffer = ReplayBuffer::new(LIMITS);
-        buffer.push(&period(0, true));
-        pictures(&mut buffer, 0, 5_000);
-        buffer.commit(PeriodNumber(0), MediaTime::from_millis(3_500));
-        assert_eq!(times(&buffer).first(), Some(&2_000));
-        assert!(matches!(buffer.events(PeriodNumber(0)).next(), Some(TimelineEvent::Period(_))));
-        assert_eq!((buffer.lost(), buffer.bytes()), (0, 60 * 100));
-    }
-
-    #[test]
-    fn a_commit_of_a_later_period_lets_earlier_ones_go() {
-        let mut buffer = ReplayBuffer::new(LIMITS);
-        buffer.push(&period(0, true));
-        pictures(&mut buffer, 0, 3_000);
-        buffer.push(&period(1, true));
-        pictures(&mut buffer, 0, 3_000);
-        let periods = |from| {
-            let events = buffer.events(PeriodNumber(from));
-            events.filter(|event| matches!(event, TimelineEvent::Period(_))).count()
-        };
-        assert_eq!((periods(0), periods(1)), (2, 1));
-        buffer.commit(PeriodNumber(1), MediaTime::from_millis(0));
-        assert_eq!(buffer.start(), Some((PeriodNumber(1), SourceTime(0))));
-        buffer.commit(PeriodNumber(0), MediaTime::from_millis(9_000));
-        assert_eq!(buffer.start(), Some((PeriodNumber(1), SourceTime(0))), "an old commit changes nothing");
-    }
-
-    #[test]
-    fn what_exceeds_a_limit_goes_oldest_first_and_is_counted() {
-        for limits in [ReplayLimits { bytes: 5_000, ..LIMITS }, ReplayLimits { duration_ms: 2_500, ..LIMITS }]
-        {
-            let mut buffer = ReplayBuffer::new(limits);
-            buffer.push(&period(0, true));
-            pictures(&mut buffer, 0, 6_000);
-            assert!(buffer.bytes() <= limits.bytes && buffer.duration() <= limits.duration_ms);
-            assert_eq!(times(&buffer)[0] % 1_000, 0, "it starts with a keyframe");
-            assert_eq!(buffer.lost() as usize, 120 - buffer.events(PeriodNumber(0)).count() + 1);
-        }
-    }
-
-    #[test]
-    fn what_a_commit_covers_is_not_lost() {
-        let mut buffer = ReplayBuffer::new(ReplayLimits { duration_ms: 2_500, ..LIMITS });
-        buffer.push(&period(0, true));
-        pictures(&mut buffer, 0, 2_000);
-        buffer.commit(PeriodNumber(0), MediaTime::from_millis(1_500));
-        pictures(&mut buffer, 2_000, 3_600);
-        assert_eq!((buffer.start(), buffer.lost()), (Some((PeriodNumber(0), SourceTime(1_000))), 0));
-        pictures(&mut buffer, 3_600, 4_600);
-        assert_eq!((buffer.start(), buffer.lost()), (Some((PeriodNumber(0), SourceTime(2_000))), 10));
-    }
-
-    #[test]
-    fn one_group_larger_than_the_limit_stays_whole() {
-        let mut buffer = ReplayBuffer::new(ReplayLimits { bytes: 500, ..LIMITS });
-        buffer.push(&period(0, true));
-        pictures(&mut buffer, 0, 1_000);
-        assert_eq!(times(&buffer).len(), 10);
-    }
-
-    #[test]
-    fn sound_alone_is_kept_in_groups_of_a_second() {
-        let mut buffer = ReplayBuffer::new(LIMITS);
-        buffer.push(&period(0, false));
-        for time in (0..10_000).step_by(20) {
-            buffer.push(&tag(TagKind::Audio, time));
-        }
-        buffer.commit(PeriodNumber(0), MediaTime::from_millis(8_000));
-        assert_eq!(buffer.start(), Some((PeriodNumber(0), SourceTime(7_000))));
     }
 }

@@ -2,12 +2,14 @@
 
 use std::pin::pin;
 
+use headwater_media::Loss;
 use headwater_registry::ServerId;
 use headwater_wire::v1::{Failure, failure::Code};
 use tokio::time::{Instant, timeout};
 
 use crate::publisher::{Publisher, Stop, stalled};
 use crate::refusal;
+use crate::replay::Replayed;
 use crate::routing::{Found, Lost, Refusal};
 use crate::uplink::{Order, UplinkError};
 
@@ -48,7 +50,6 @@ impl Publisher<'_> {
     }
 
     async fn find_another(&mut self, lost: Lost) -> Result<(), Stop> {
-        let lost_before = self.replay.lost();
         let order = Order { resume: Some(self.resume.clone()), ..self.order.clone() };
         let edge = self.edge;
         let mut search = pin!(edge.router.reconnect(&order, lost));
@@ -65,13 +66,6 @@ impl Publisher<'_> {
             _ => Stop::Lost { reason: refusal::label(&refusal), rejection: refusal::refused(&refusal) },
         })?;
         (self.uplink, self.server, self.epoch, self.resume) = (uplink, server, epoch, resume);
-        let tags = self.replay.lost() - lost_before;
-        if tags > 0 {
-            tracing::error!(
-                tags,
-                "no server was there for so long that media was lost: raise proxy.replay_duration"
-            );
-        }
         Ok(())
     }
 
@@ -85,7 +79,14 @@ impl Publisher<'_> {
 
     /// Sends everything from the point where the new server begins. The inner error says that this one is gone, too.
     async fn replay(&mut self) -> Result<Result<usize, UplinkError>, Stop> {
-        let events = self.replay.from(&mut self.resume);
+        let Replayed { events, lost } = self.replay.from(&mut self.resume);
+        if let Some(Loss { tags, duration_ms }) = lost {
+            tracing::error!(
+                seconds = duration_ms as f64 / 1e3,
+                tags,
+                "media was lost, as no server was there for so long: raise proxy.replay_duration and proxy.replay_memory"
+            );
+        }
         let count = events.len();
         if self.is_leaving() {
             // Its successor may come at any time.

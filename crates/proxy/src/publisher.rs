@@ -180,7 +180,8 @@ impl<'a> Publisher<'a> {
             self.sort(event)?;
         }
         while let Some(event) = self.timeline.poll() {
-            self.replay.push(event);
+            // It is kept, and that is all for now.
+            let _ = self.replay.push(event);
         }
         match self.link.close_requested() {
             true => Err(Stop::Link(LinkError::Closed)),
@@ -220,11 +221,16 @@ impl<'a> Publisher<'a> {
 
     async fn forward(&mut self) -> Result<(), Stop> {
         while let Some(event) = self.timeline.poll() {
-            let event = self.replay.push(event);
-            match timeout(self.edge.stall_timeout, self.uplink.send(event)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(CallOver)) => self.call_over().await?,
-                Err(_) => return Err(stalled()),
+            for event in self.replay.push(event) {
+                match timeout(self.edge.stall_timeout, self.uplink.send(event)).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(CallOver)) => {
+                        // All of them are replayed.
+                        self.call_over().await?;
+                        break;
+                    }
+                    Err(_) => return Err(stalled()),
+                }
             }
         }
         Ok(())

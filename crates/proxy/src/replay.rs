@@ -2,7 +2,8 @@
 
 use headwater_hls::ResumePoint;
 use headwater_media::{
-    MediaTime, Period, PeriodNumber, ReplayBuffer, ReplayLimits, TimelineEvent, UnixMillis,
+    Loss, MediaTime, Period, PeriodNumber, ReplayBuffer, ReplayLimits, SourceTime, Tag, TimelineEvent,
+    UnixMillis,
 };
 use metrics::{Counter, Gauge};
 
@@ -11,6 +12,10 @@ pub struct Replay {
     buffer: ReplayBuffer,
     /// Periods that were put in where media was lost. The numbers of the timeline are so much lower.
     inserted: u32,
+    /// Whether nothing that decoding can start with was left for the server: it gets nothing until there is.
+    is_waiting: bool,
+    /// What was lost before the last commit, and so after all was not.
+    settled: Loss,
     counted_bytes: usize,
     counted_lost: u64,
     metrics: Metrics,
@@ -22,14 +27,23 @@ struct Metrics {
     lost: Counter,
 }
 
+/// What a server gets that goes on.
+#[derive(Debug, Default)]
+pub struct Replayed {
+    pub events: Vec<TimelineEvent>,
+    /// What it would need before them and is not there any more.
+    pub lost: Option<Loss>,
+}
+
 impl Replay {
     pub fn new(limits: ReplayLimits) -> Self {
-        let buffer = ReplayBuffer::new(limits);
+        let (buffer, settled) = (ReplayBuffer::new(limits), Loss::default());
         let metrics = Metrics {
             bytes: metrics::gauge!("headwater_proxy_replay_bytes"),
             lost: metrics::counter!("headwater_proxy_replay_lost_tags_total"),
         };
-        Self { limits, buffer, inserted: 0, counted_bytes: 0, counted_lost: 0, metrics }
+        let (counted_bytes, counted_lost) = (0, 0);
+        Self { limits, buffer, inserted: 0, is_waiting: false, settled, counted_bytes, counted_lost, metrics }
     }
 
     /// Whether anything is kept, so that another server can take over.
@@ -37,15 +51,24 @@ impl Replay {
         self.limits.duration_ms > 0
     }
 
-    /// Keeps an event of the timeline, and gives it as servers are to know it.
-    pub fn push(&mut self, event: TimelineEvent) -> TimelineEvent {
+    /// Keeps an event of the timeline, and gives what the server is to be sent, as servers are to know it.
+    pub fn push(&mut self, event: TimelineEvent) -> impl Iterator<Item = TimelineEvent> + use<> {
         if !self.is_on() {
-            return event;
+            return None.into_iter().chain(Some(event));
         }
         let event = later(event, self.inserted);
+        let begun = match &event {
+            TimelineEvent::Tag(tag) if self.is_waiting => self.begin_with(tag),
+            TimelineEvent::Tag(_) => None,
+            TimelineEvent::Period(_) => {
+                self.is_waiting = false;
+                None
+            }
+        };
         self.buffer.push(&event);
         self.count();
-        event
+        let given = (!self.is_waiting).then_some(event);
+        begun.into_iter().chain(given)
     }
 
     /// A server says that another one would go on here: what is not needed for that can go.
@@ -54,53 +77,79 @@ impl Replay {
             return;
         }
         self.buffer.commit(point.period, point.start.map_or(MediaTime::ZERO, Into::into));
+        self.settled = self.buffer.lost();
         self.count();
     }
 
     /// What a server that goes on at this point needs, in order. Where some of that is lost, what is left begins a new
     /// period, and the point becomes that period's start.
-    pub fn from(&mut self, point: &mut ResumePoint) -> Vec<TimelineEvent> {
+    pub fn from(&mut self, point: &mut ResumePoint) -> Replayed {
         let events: Vec<_> = self.buffer.events(point.period).collect();
         match (self.buffer.start(), events.first()) {
             (Some((number, start)), Some(TimelineEvent::Period(first)))
                 if number > point.period || start > point.start.unwrap_or(first.origin) =>
             {
-                let after = start.since(first.origin);
-                let wall_clock = UnixMillis(first.wall_clock.0 + after);
-                let first = Period { origin: start, wall_clock, ..first.clone() };
+                let first = beginning(first.number, start, first);
                 self.begin_anew(point, first, events)
             }
-            _ => events,
+            (Some(_), _) => Replayed { events, lost: None },
+            (None, _) => self.wait(point),
         }
     }
 
-    fn begin_anew(
-        &mut self,
-        point: &mut ResumePoint,
-        first: Period,
-        events: Vec<TimelineEvent>,
-    ) -> Vec<TimelineEvent> {
-        // A worker that was told to go on in the old period needs to see it, even if nothing is left of it.
-        let old =
-            point.start.take().map(|start| Period { number: point.period, origin: start, ..first.clone() });
+    /// Nothing that decoding could start with is left: the next keyframe begins a new period.
+    fn wait(&mut self, point: &mut ResumePoint) -> Replayed {
+        // A publisher that has sent nothing has lost nothing.
+        let Some(period) = self.buffer.period().cloned() else { return Replayed::default() };
+        let is_news = !std::mem::replace(&mut self.is_waiting, true);
+        let lost = is_news.then(|| self.lost_before(point, None));
+        let old = told(point, &period);
+        point.period = PeriodNumber(period.number.0 + 1);
+        Replayed { events: old.into_iter().collect(), lost }
+    }
+
+    /// Ends the wait for something to start with, if this tag is it.
+    fn begin_with(&mut self, tag: &Tag) -> Option<TimelineEvent> {
+        let last = self.buffer.period().filter(|_| self.buffer.can_begin_with(tag))?;
+        let number = PeriodNumber(last.number.0 + 1);
+        let period = TimelineEvent::Period(beginning(number, tag.presentation_time(), last));
+        self.buffer.push(&period);
+        self.inserted += 1;
+        self.is_waiting = false;
+        Some(period)
+    }
+
+    fn begin_anew(&mut self, point: &mut ResumePoint, first: Period, events: Vec<TimelineEvent>) -> Replayed {
+        let lost = self.lost_before(point, Some(&first));
+        let old = told(point, &first);
         let rest = events.into_iter().skip(1);
         let kept: Vec<_> =
             std::iter::once(TimelineEvent::Period(first)).chain(rest).map(|event| later(event, 1)).collect();
-        (self.buffer, self.counted_lost) = (ReplayBuffer::new(self.limits), 0);
+        self.buffer = ReplayBuffer::new(self.limits);
+        (self.counted_lost, self.settled) = (0, Loss::default());
         kept.iter().for_each(|event| self.buffer.push(event));
         self.count();
         self.inserted += 1;
         point.period = self.buffer.start().map_or(point.period, |(number, _)| number);
-        old.map(TimelineEvent::Period).into_iter().chain(kept).collect()
+        Replayed { events: old.into_iter().chain(kept).collect(), lost: Some(lost) }
     }
 
-    /// Tags that no server has finished and none can be given any more.
-    pub fn lost(&self) -> u64 {
-        self.buffer.lost()
+    /// What is missing between this point and what is left. Within a period that is known to the millisecond; what led up
+    /// to the point was lost too, but is not missed.
+    fn lost_before(&self, point: &ResumePoint, left: Option<&Period>) -> Loss {
+        let Loss { tags, duration_ms } = self.buffer.lost();
+        let since =
+            Loss { tags: tags - self.settled.tags, duration_ms: duration_ms - self.settled.duration_ms };
+        match (left, point.start) {
+            (Some(left), Some(start)) if left.number == point.period => {
+                Loss { duration_ms: left.origin.since(start), ..since }
+            }
+            _ => since,
+        }
     }
 
     fn count(&mut self) {
-        let (bytes, lost) = (self.buffer.bytes(), self.buffer.lost());
+        let (bytes, lost) = (self.buffer.bytes(), self.buffer.lost().tags);
         self.metrics.bytes.increment(bytes as f64 - self.counted_bytes as f64);
         if lost > self.counted_lost {
             self.metrics.lost.increment(lost - self.counted_lost);
@@ -115,6 +164,19 @@ impl Drop for Replay {
     }
 }
 
+/// What a worker that was told to go on in the old period needs to see of it, even if nothing is left. The point becomes
+/// the start of a period.
+fn told(point: &mut ResumePoint, like: &Period) -> Option<TimelineEvent> {
+    let start = point.start.take()?;
+    Some(TimelineEvent::Period(beginning(point.period, start, like)))
+}
+
+/// A period like this one that begins at another time.
+fn beginning(number: PeriodNumber, origin: SourceTime, like: &Period) -> Period {
+    let wall_clock = (like.wall_clock.0 + origin.0).saturating_sub(like.origin.0);
+    Period { number, origin, wall_clock: UnixMillis(wall_clock), ..like.clone() }
+}
+
 /// The event with its period's number raised.
 fn later(event: TimelineEvent, periods: u32) -> TimelineEvent {
     match event {
@@ -126,135 +188,4 @@ fn later(event: TimelineEvent, periods: u32) -> TimelineEvent {
 }
 
 #[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-    use headwater_media::{BroadcastId, MediaSequence, SegmentSettings, SourceTime, Tag, TagKind};
-    use metrics_exporter_prometheus::PrometheusBuilder;
-
-    use super::*;
-
-    const LIMITS: ReplayLimits = ReplayLimits { bytes: 1 << 20, duration_ms: 5_000 };
-
-    fn point(period: u32, start: Option<u64>) -> ResumePoint {
-        ResumePoint {
-            broadcast: BroadcastId::new(UnixMillis(0), &[1; 10]),
-            settings: SegmentSettings::default(),
-            period: PeriodNumber(period),
-            start: start.map(SourceTime),
-            next_sequence: MediaSequence(100),
-            discontinuity_sequence: 0,
-            kept: Vec::new(),
-        }
-    }
-
-    fn period(number: u32, origin: u64) -> TimelineEvent {
-        TimelineEvent::Period(Period {
-            number: PeriodNumber(number),
-            origin: SourceTime(origin),
-            wall_clock: UnixMillis(1_000_000 + origin),
-            video: Some(Bytes::from_static(b"avcC")),
-            audio: None,
-        })
-    }
-
-    /// Keyframes, one a second, of 100 bytes and a picture after each.
-    fn pictures(replay: &mut Replay, times: std::ops::Range<u64>) {
-        for time in times.step_by(500) {
-            let (kind, payload) =
-                (TagKind::Video { keyframe: time.is_multiple_of(1_000) }, Bytes::from_static(&[7; 100]));
-            replay.push(TimelineEvent::Tag(Tag {
-                kind,
-                time: SourceTime(time),
-                composition_offset: 0,
-                payload,
-            }));
-        }
-    }
-
-    /// Numbers and origins of the periods, each with the time of its first tag.
-    fn periods(events: &[TimelineEvent]) -> Vec<(u32, u64, Option<u64>)> {
-        let first_of = |nth: usize| match events.get(nth + 1) {
-            Some(TimelineEvent::Tag(tag)) => Some(tag.time.0),
-            _ => None,
-        };
-        let described = events.iter().enumerate().filter_map(|(nth, event)| match event {
-            TimelineEvent::Period(period) => {
-                assert_eq!(period.wall_clock.0, 1_000_000 + period.origin.0);
-                Some((period.number.0, period.origin.0, first_of(nth)))
-            }
-            TimelineEvent::Tag(_) => None,
-        });
-        described.collect()
-    }
-
-    #[test]
-    fn without_a_duration_nothing_is_kept() {
-        let mut replay = Replay::new(ReplayLimits { duration_ms: 0, ..LIMITS });
-        replay.push(period(3, 0));
-        pictures(&mut replay, 0..4_000);
-        assert!(!replay.is_on() && replay.from(&mut point(3, None)).is_empty());
-        assert_eq!((replay.buffer.bytes(), replay.lost()), (0, 0), "what was never kept is not lost");
-    }
-
-    #[test]
-    fn what_is_all_there_is_given_as_it_was() {
-        let mut replay = Replay::new(LIMITS);
-        replay.push(period(3, 0));
-        pictures(&mut replay, 0..4_000);
-        let mut begun = point(3, None);
-        assert_eq!(periods(&replay.from(&mut begun)), [(3, 0, Some(0))]);
-        let mut later = point(3, Some(2_000));
-        replay.commit(&later);
-        assert_eq!(periods(&replay.from(&mut later)), [(3, 0, Some(1_000))]);
-        assert_eq!((begun, later), (point(3, None), point(3, Some(2_000))));
-    }
-
-    #[test]
-    fn what_is_left_after_a_loss_begins_a_period() {
-        let mut replay = Replay::new(LIMITS);
-        replay.push(period(3, 0));
-        pictures(&mut replay, 0..20_000);
-        let (lost, mut to) = (replay.lost(), point(3, Some(2_000)));
-        assert!(lost > 0);
-        let events = replay.from(&mut to);
-        let start = replay.buffer.start().unwrap().1.0;
-        assert!(start > 2_000 && start.is_multiple_of(1_000), "it begins with a keyframe");
-        // The worker begins in the old one at the point that it was told.
-        let TimelineEvent::Period(old) = &events[0] else { panic!("no period") };
-        assert_eq!((old.number.0, old.origin.0), (3, 2_000));
-        assert_eq!(periods(&events[1..]), [(4, start, Some(start))]);
-        assert_eq!(to, point(4, None));
-        assert_eq!(periods(&replay.from(&mut to)), [(4, start, Some(start))], "once");
-        // The timeline does not know of it.
-        let TimelineEvent::Period(next) = replay.push(period(4, 90_000)) else { panic!("no period") };
-        assert_eq!(next.number, PeriodNumber(5));
-        pictures(&mut replay, 90_000..110_000);
-        let end = periods(&replay.from(&mut to));
-        assert_eq!((end[0].0, to.period.0), (6, 6), "the whole period before it is lost, and more");
-    }
-
-    #[test]
-    fn its_size_and_losses_are_counted() {
-        let recorder = PrometheusBuilder::new().build_recorder();
-        let text = || recorder.handle().render();
-        metrics::with_local_recorder(&recorder, || {
-            let mut replay = Replay::new(LIMITS);
-            replay.push(period(0, 0));
-            pictures(&mut replay, 0..4_000);
-            assert!(text().contains("headwater_proxy_replay_bytes 800\n"), "{}", text());
-            replay.commit(&point(0, Some(2_000)));
-            assert!(text().contains("headwater_proxy_replay_bytes 600\n"), "{}", text());
-            assert!(text().contains("headwater_proxy_replay_lost_tags_total 0\n"), "{}", text());
-            pictures(&mut replay, 4_000..20_000);
-            let lost = replay.lost();
-            let counted = format!("headwater_proxy_replay_lost_tags_total {lost}\n");
-            assert!(lost > 0 && text().contains(&counted), "{}", text());
-            replay.from(&mut point(0, Some(2_000)));
-            pictures(&mut replay, 20_000..30_000);
-            let both = format!("headwater_proxy_replay_lost_tags_total {}\n", lost + replay.lost());
-            assert!(replay.lost() > 0 && text().contains(&both), "{}", text());
-            drop(replay);
-        });
-        assert!(text().contains("headwater_proxy_replay_bytes 0\n"), "{}", text());
-    }
-}
+mod tests;

@@ -283,6 +283,41 @@ async fn after_more_than_is_kept_it_goes_on_with_a_new_period() {
     show.told_nothing_until_now(call).await;
 }
 
+/// A keyframe, and then none for longer than is kept; the server that is to go on is lost on its way as well.
+#[tokio::test]
+async fn without_a_keyframe_to_go_on_from_it_goes_on_with_the_next_one() {
+    let proxy = TestProxy::with(|config| config.proxy.replay_duration = Duration::from_secs(5)).await;
+    let mut first = TestServer::start(&proxy.registry, "first", 0).await;
+    let mut second = TestServer::start(&proxy.registry, "second", 1_500).await;
+    let (mut show, mut lost) = Show::start(proxy, &mut first).await;
+    show.pass(&mut lost, 3_000).await;
+    lost.commit(committed(2_000)).await;
+    for time in (3_000..12_000).step_by(STEP_MS as usize) {
+        show.encoder.video(time, media::picture(b"no keyframe")).await;
+        while tag(&lost.message().await.unwrap().unwrap()) != Some((Kind::Video, time)) {}
+    }
+    drop(lost);
+    show.proxy.registry.unregister_server(&first.record.id).await.unwrap();
+    let mut lost = second.call().await;
+    lost.accept_at(committed(2_000)).await;
+    let Some(Request::Period(old)) = lost.message().await.unwrap() else { panic!("no period") };
+    assert_eq!((old.number, old.origin_ms), (3, 2_000), "the one that the worker was told");
+    let mut third = TestServer::start(&show.proxy.registry, "third", 1_900).await;
+    drop(lost);
+    show.proxy.registry.unregister_server(&second.record.id).await.unwrap();
+    let mut call = third.call().await;
+    assert_eq!(call.open.resume, Some(resume_point(4, None, 101)));
+    call.accept_at(resume_point(4, None, 101)).await;
+    show.encoder.video(12_000, media::picture(b"no keyframe")).await;
+    show.next_ms = 14_000;
+    show.send_until(15_000).await;
+    let Some(Request::Period(next)) = call.message().await.unwrap() else { panic!("no period") };
+    assert_eq!((next.number, next.origin_ms), (4, 14_000));
+    assert_eq!(tag(&call.message().await.unwrap().unwrap()), Some((Kind::VideoKeyframe, 14_000)));
+    show.pass(&mut call, 16_000).await;
+    show.told_nothing_until_now(call).await;
+}
+
 #[tokio::test]
 async fn an_encoder_that_leaves_meanwhile_still_has_its_last_media_given() {
     let (proxy, mut first, mut second) = two_servers().await;

@@ -1,0 +1,72 @@
+//! What is kept and lost together: tags from one point where decoding can start to the next.
+
+use crate::tag::{Period, Tag};
+use crate::time::SourceTime;
+
+/// What a tag is counted with besides its payload, in bytes: three times its size, as vectors grow by doubling and begin
+/// with the length of the one before, and the header of a shared payload.
+pub(super) const TAG_COST: usize = 192;
+/// What a group is counted with besides its tags and its period's configuration, in bytes: the same, and room for the
+/// four tags that a vector begins with.
+pub(super) const GROUP_COST: usize = 640;
+/// How long a group of a period without video is, in milliseconds.
+const AUDIO_GROUP_MS: u64 = 1_000;
+
+#[derive(Debug)]
+pub(super) struct Group {
+    pub period: Period,
+    /// Presentation time of the first tag.
+    pub start: SourceTime,
+    pub tags: Vec<Tag>,
+    /// What it costs.
+    pub bytes: usize,
+    /// Decoding time of the first tag, and how long it lasts from there: until the next group of its period begins.
+    span: Option<(SourceTime, u64)>,
+}
+
+impl Group {
+    /// With room for so many tags.
+    pub fn new(period: Period, start: SourceTime, tags: usize) -> Self {
+        let config = [&period.video, &period.audio].into_iter().flatten().map(|config| config.len());
+        let bytes = GROUP_COST + config.sum::<usize>();
+        Self { period, start, tags: Vec::with_capacity(tags), bytes, span: None }
+    }
+
+    pub fn push(&mut self, tag: Tag) {
+        self.reach(tag.time);
+        self.bytes += cost(&tag);
+        self.tags.push(tag);
+    }
+
+    /// It lasts until then, at least.
+    pub fn reach(&mut self, time: SourceTime) {
+        let (first, lasts) = self.span.unwrap_or((time, 0));
+        self.span = Some((first, lasts.max(time.since(first))));
+    }
+
+    /// Milliseconds.
+    pub fn duration(&self) -> u64 {
+        self.span.map_or(0, |(_, lasts)| lasts)
+    }
+
+    /// Decoding time of its end.
+    pub fn end(&self) -> SourceTime {
+        self.span.map_or(self.start, |(first, lasts)| SourceTime(first.0 + lasts))
+    }
+
+    pub fn is_ended_by(&self, tag: &Tag) -> bool {
+        match self.period.video {
+            Some(_) => tag.is_keyframe() && !self.tags.is_empty(),
+            None => tag.time.since(self.start) >= AUDIO_GROUP_MS,
+        }
+    }
+}
+
+pub(super) fn cost(tag: &Tag) -> usize {
+    TAG_COST + tag.payload.len()
+}
+
+/// Whether what comes from this tag on can be decoded without what was before it.
+pub(super) fn can_begin(period: &Period, tag: &Tag) -> bool {
+    period.video.is_none() || tag.is_keyframe()
+}

@@ -1,0 +1,195 @@
+use bytes::Bytes;
+use headwater_media::{BroadcastId, MediaSequence, SegmentSettings, TagKind};
+use metrics_exporter_prometheus::PrometheusBuilder;
+
+use super::*;
+
+const LIMITS: ReplayLimits = ReplayLimits { bytes: 1 << 20, duration_ms: 5_000 };
+
+fn point(period: u32, start: Option<u64>) -> ResumePoint {
+    ResumePoint {
+        broadcast: BroadcastId::new(UnixMillis(0), &[1; 10]),
+        settings: SegmentSettings::default(),
+        period: PeriodNumber(period),
+        start: start.map(SourceTime),
+        next_sequence: MediaSequence(100),
+        discontinuity_sequence: 0,
+        kept: Vec::new(),
+    }
+}
+
+fn period(number: u32, origin: u64) -> TimelineEvent {
+    TimelineEvent::Period(Period {
+        number: PeriodNumber(number),
+        origin: SourceTime(origin),
+        wall_clock: UnixMillis(1_000_000 + origin),
+        video: Some(Bytes::from_static(b"avcC")),
+        audio: None,
+    })
+}
+
+/// Keyframes, one a second, of 100 bytes and a picture after each.
+fn pictures(replay: &mut Replay, times: std::ops::Range<u64>) {
+    for time in times.step_by(500) {
+        push(replay, picture(time, time.is_multiple_of(1_000)));
+    }
+}
+
+fn picture(time: u64, keyframe: bool) -> TimelineEvent {
+    let (kind, payload) = (TagKind::Video { keyframe }, Bytes::from_static(&[7; 100]));
+    TimelineEvent::Tag(Tag { kind, time: SourceTime(time), composition_offset: 0, payload })
+}
+
+/// What the server is sent of it.
+fn push(replay: &mut Replay, event: TimelineEvent) -> Vec<TimelineEvent> {
+    replay.push(event).collect()
+}
+
+/// What a server gets that goes on there.
+fn from(replay: &mut Replay, point: &mut ResumePoint) -> (Vec<TimelineEvent>, Option<Loss>) {
+    let Replayed { events, lost } = replay.from(point);
+    (events, lost)
+}
+
+/// Numbers and origins of the periods, each with the time of its first tag.
+fn periods(events: &[TimelineEvent]) -> Vec<(u32, u64, Option<u64>)> {
+    let first_of = |nth: usize| match events.get(nth + 1) {
+        Some(TimelineEvent::Tag(tag)) => Some(tag.time.0),
+        _ => None,
+    };
+    let described = events.iter().enumerate().filter_map(|(nth, event)| match event {
+        TimelineEvent::Period(period) => {
+            assert_eq!(period.wall_clock.0, 1_000_000 + period.origin.0);
+            Some((period.number.0, period.origin.0, first_of(nth)))
+        }
+        TimelineEvent::Tag(_) => None,
+    });
+    described.collect()
+}
+
+#[test]
+fn without_a_duration_nothing_is_kept() {
+    let mut replay = Replay::new(ReplayLimits { duration_ms: 0, ..LIMITS });
+    assert_eq!(push(&mut replay, period(3, 0)), [period(3, 0)]);
+    pictures(&mut replay, 0..4_000);
+    assert!(!replay.is_on() && from(&mut replay, &mut point(3, None)) == (Vec::new(), None));
+    assert_eq!((replay.buffer.bytes(), replay.buffer.lost()), (0, Loss::default()));
+}
+
+#[test]
+fn what_is_all_there_is_given_as_it_was() {
+    let mut replay = Replay::new(LIMITS);
+    push(&mut replay, period(3, 0));
+    pictures(&mut replay, 0..4_000);
+    let mut begun = point(3, None);
+    let (events, lost) = from(&mut replay, &mut begun);
+    assert_eq!((periods(&events), lost), (vec![(3, 0, Some(0))], None));
+    let mut later = point(3, Some(2_000));
+    replay.commit(&later);
+    let (events, lost) = from(&mut replay, &mut later);
+    assert_eq!((periods(&events), lost), (vec![(3, 0, Some(1_000))], None));
+    assert_eq!((begun, later), (point(3, None), point(3, Some(2_000))));
+}
+
+#[test]
+fn what_is_left_after_a_loss_begins_a_period() {
+    let mut replay = Replay::new(LIMITS);
+    push(&mut replay, period(3, 0));
+    pictures(&mut replay, 0..20_000);
+    let mut to = point(3, Some(2_000));
+    let (events, lost) = from(&mut replay, &mut to);
+    // It begins with a keyframe; the worker begins in the old one at the point that it was told.
+    assert_eq!(lost, Some(Loss { tags: 30, duration_ms: 13_000 }));
+    let TimelineEvent::Period(old) = &events[0] else { panic!("no period") };
+    assert_eq!((old.number.0, old.origin.0), (3, 2_000));
+    assert_eq!(periods(&events[1..]), [(4, 15_000, Some(15_000))]);
+    assert_eq!(to, point(4, None));
+    // That server is lost while it is sent this.
+    let (events, lost) = from(&mut replay, &mut to);
+    assert_eq!((periods(&events), lost), (vec![(4, 15_000, Some(15_000))], None), "once");
+    // The timeline does not know of it.
+    assert_eq!(push(&mut replay, period(4, 90_000)), [period(5, 90_000)]);
+    pictures(&mut replay, 90_000..110_000);
+    let (events, lost) = from(&mut replay, &mut to);
+    assert_eq!(
+        (periods(&events)[0].0, to),
+        (6, point(6, None)),
+        "the whole period before it is lost, and more"
+    );
+    assert_eq!(lost, Some(Loss { tags: 10 + 30, duration_ms: 4_500 + 15_000 }));
+}
+
+#[test]
+fn without_anything_to_start_with_the_next_keyframe_begins_a_period() {
+    let mut replay = Replay::new(LIMITS);
+    push(&mut replay, period(3, 0));
+    push(&mut replay, picture(0, true));
+    for time in (500..10_000).step_by(500) {
+        let event = picture(time, false);
+        assert_eq!(push(&mut replay, event.clone()), [event], "the server that has all goes on with it");
+    }
+    let mut to = point(3, Some(2_000));
+    let (events, lost) = from(&mut replay, &mut to);
+    assert_eq!(periods(&events), [(3, 2_000, None)]);
+    assert_eq!(lost, Some(Loss { tags: 20, duration_ms: 9_500 }));
+    assert_eq!(to, point(4, None));
+    assert_eq!(push(&mut replay, picture(10_000, false)), [], "it could not be decoded");
+    let (events, lost) = from(&mut replay, &mut to);
+    assert_eq!((events, lost, &to), (Vec::new(), None, &point(4, None)), "once");
+    let keyframe = picture(11_000, true);
+    assert_eq!(push(&mut replay, keyframe.clone()), [period(4, 11_000), keyframe]);
+    assert_eq!(push(&mut replay, picture(11_500, false)).len(), 1);
+    let (events, lost) = from(&mut replay, &mut to);
+    assert_eq!((periods(&events), lost), (vec![(4, 11_000, Some(11_000))], None));
+    assert_eq!(push(&mut replay, period(4, 0)), [period(5, 0)], "the timeline does not know of it");
+}
+
+#[test]
+fn a_period_of_the_timeline_is_one_to_start_with() {
+    let mut replay = Replay::new(LIMITS);
+    push(&mut replay, period(3, 0));
+    (0..20).for_each(|nth| drop(push(&mut replay, picture(nth * 500, nth == 0))));
+    let mut to = point(3, Some(2_000));
+    from(&mut replay, &mut to);
+    assert_eq!(push(&mut replay, period(4, 50_000)), [period(4, 50_000)]);
+    assert_eq!((push(&mut replay, picture(50_000, true)).len(), to), (1, point(4, None)));
+}
+
+#[test]
+fn who_has_sent_nothing_has_lost_nothing() {
+    let (mut replay, mut to) = (Replay::new(LIMITS), point(3, None));
+    assert_eq!(from(&mut replay, &mut to), (Vec::new(), None));
+    assert_eq!(to, point(3, None));
+    assert_eq!(push(&mut replay, period(3, 0)), [period(3, 0)]);
+}
+
+#[test]
+fn its_size_and_losses_are_counted() {
+    /// Of a group: itself, its codec configuration, two tags.
+    const GROUP: u64 = 640 + 4 + 2 * (192 + 100);
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let text = || recorder.handle().render();
+    let shows = |name: &str, value: u64| {
+        assert!(text().contains(&format!("headwater_proxy_replay_{name} {value}\n")), "{}", text())
+    };
+    metrics::with_local_recorder(&recorder, || {
+        let mut replay = Replay::new(LIMITS);
+        push(&mut replay, period(0, 0));
+        pictures(&mut replay, 0..4_000);
+        shows("bytes", 4 * GROUP);
+        replay.commit(&point(0, Some(2_000)));
+        shows("bytes", 3 * GROUP);
+        shows("lost_tags_total", 0);
+        pictures(&mut replay, 4_000..20_000);
+        let lost = replay.buffer.lost().tags;
+        assert!(lost > 0);
+        shows("lost_tags_total", lost);
+        let (_, missing) = from(&mut replay, &mut point(0, Some(2_000)));
+        assert!(missing.is_some());
+        pictures(&mut replay, 20_000..30_000);
+        assert!(replay.buffer.lost().tags > 0);
+        shows("lost_tags_total", lost + replay.buffer.lost().tags);
+        drop(replay);
+    });
+    shows("bytes", 0);
+}
