@@ -138,7 +138,12 @@ impl Broadcast {
                 MediaEvent::PeriodStart(period) => {
                     let (number, first) = (period.number.0, period.first_sequence.0);
                     if self.periods.insert(number, first).is_none() {
-                        event!("{:<9} shows period {number} of {} from {first} at {}", seat.origin, seat.stream, period.origin);
+                        event!(
+                            "{:<9} shows period {number} of {} from {first} at {}",
+                            seat.origin,
+                            seat.stream,
+                            period.origin
+                        );
                     }
                 }
                 MediaEvent::Part { rendition, sequence, index, start, duration, bytes, .. } => {

@@ -22,7 +22,7 @@ use crate::kernel::net::{self, Host, Net};
 use crate::kernel::registry::Hub;
 use crate::kernel::system;
 use encoder::{Encoder, Takes};
-use plan::{Action, HEALED, ORIGINS, OVER, PROXIES, Plan, SERVERS, STOPPED};
+use plan::{Action, HEALED, ORIGINS, OVER, OWNER, PROXIES, Plan, SERVERS, STOPPED};
 use unit::{Kind, Surroundings, Unit};
 
 /// When the first encoder connects.
@@ -46,6 +46,8 @@ pub struct World {
     takes: Takes,
     agenda: BTreeMap<(u64, usize), Action>,
     planned: usize,
+    /// What the plan's names of owners have come to stand for.
+    owners: BTreeMap<Host, Host>,
 }
 
 struct Publisher {
@@ -73,6 +75,7 @@ impl World {
             takes: Takes::default(),
             agenda: BTreeMap::new(),
             planned: 0,
+            owners: BTreeMap::new(),
             plan,
         };
         event!("{:?}", world.plan);
@@ -107,7 +110,7 @@ impl World {
         self.around.hub.tell();
         self.reap(now);
         while let Some(entry) = self.agenda.first_entry().filter(|entry| entry.key().0 <= now) {
-            let action = entry.remove();
+            let action = entry.remove().map(|host| self.resolve(host));
             event!("-- {action:?}");
             self.act(action);
         }
@@ -124,6 +127,18 @@ impl World {
     fn schedule(&mut self, at: u64, action: Action) {
         self.planned += 1;
         self.agenda.insert((at, self.planned), action);
+    }
+
+    /// The host that a name of the plan stands for, the same one to the fault's end.
+    fn resolve(&mut self, host: Host) -> Host {
+        use futures::FutureExt as _;
+        let Some(rest) = host.strip_prefix(OWNER) else { return host };
+        let stream = rest.split('#').next().and_then(|stream| stream.parse().ok()).expect("a stream's name");
+        let owner = || {
+            let owner = self.around.hub.memory().owner(&stream).now_or_never()?.ok()??;
+            Some(net::host(&owner.address))
+        };
+        self.owners.entry(host).or_insert_with(|| owner().unwrap_or(SERVERS[0]))
     }
 
     /// Whoever has stopped by itself is started again.

@@ -1,7 +1,7 @@
 //! What happens when: drawn from the seed before anything happens.
 
 use crate::kernel::chance::Chance;
-use crate::kernel::net::Host;
+use crate::kernel::net::{self, Host};
 use crate::kernel::registry;
 
 /// The first fault comes when the broadcasts are on air, in milliseconds.
@@ -14,6 +14,9 @@ pub const HEALED: u64 = 62_000;
 pub const STOPPED: u64 = 80_000;
 /// When everything is over: after the reconnect window and the last media.
 pub const OVER: u64 = STOPPED + 40_000;
+
+/// Begins the name of a host that is the owner of a stream: `owner:alpha#3`, for the third fault.
+pub const OWNER: &str = "owner:";
 
 pub const SERVERS: [Host; 3] = ["server-1", "server-2", "server-3"];
 pub const PROXIES: [Host; 2] = ["proxy-1", "proxy-2"];
@@ -49,6 +52,28 @@ pub enum Action {
     Intrude(usize),
 }
 
+impl Action {
+    /// The same with other hosts.
+    pub fn map(self, mut host: impl FnMut(Host) -> Host) -> Self {
+        match self {
+            Self::Kill(at) => Self::Kill(host(at)),
+            Self::Start(at) => Self::Start(host(at)),
+            Self::Vanish(at) => Self::Vanish(host(at)),
+            Self::Return(at) => Self::Return(host(at)),
+            Self::Freeze(at) => Self::Freeze(host(at)),
+            Self::Thaw(at) => Self::Thaw(host(at)),
+            Self::Drain(at) => Self::Drain(host(at)),
+            Self::CrashWorker(at) => Self::CrashWorker(host(at)),
+            Self::HangWorker(at) => Self::HangWorker(host(at)),
+            Self::Cut(one, other) => Self::Cut(host(one), host(other)),
+            Self::Mend(one, other) => Self::Mend(host(one), host(other)),
+            Self::Slow(one, other, delay, speed) => Self::Slow(host(one), host(other), delay, speed),
+            Self::Fast(one, other) => Self::Fast(host(one), host(other)),
+            other => other,
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub streams: Vec<&'static str>,
@@ -74,7 +99,7 @@ impl Plan {
 
     fn fault(&mut self, chance: &mut Chance) {
         let at = chance.between(FIRST, LAST);
-        let server = chance.pick(&SERVERS);
+        let server = self.server(chance);
         match chance.below(if self.is_strict { 13 } else { 19 }) {
             0 | 1 => self.pair(at, chance.between(100, 12_000), Action::Kill(server), Action::Start(server)),
             2 => self.pair(at, chance.between(1_000, 12_000), Action::Vanish(server), Action::Return(server)),
@@ -101,6 +126,15 @@ impl Plan {
             17 => self.actions.push((at, Action::HalfOpen(self.stream(chance)))),
             _ => self.actions.push((at, Action::Intrude(self.stream(chance)))),
         }
+    }
+
+    /// Most faults concern a server that has a stream. Which one that is, is known when the time has come.
+    fn server(&self, chance: &mut Chance) -> Host {
+        if chance.percent(30) {
+            return chance.pick(&SERVERS);
+        }
+        let stream = self.streams[self.stream(chance)];
+        net::name(&format!("{OWNER}{stream}#{}", self.actions.len()))
     }
 
     fn stream(&self, chance: &mut Chance) -> usize {
@@ -133,7 +167,7 @@ impl Plan {
     }
 
     fn slow(&mut self, at: u64, chance: &mut Chance) {
-        let server = chance.pick(&SERVERS);
+        let server = self.server(chance);
         let other = chance.pick(&[&PROXIES[..], &ORIGINS].concat());
         let (delay, speed) = (chance.between(20, 300), chance.between(60, 1_000));
         let lasts = chance.between(1_000, 15_000);

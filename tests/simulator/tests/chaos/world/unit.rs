@@ -157,7 +157,9 @@ async fn server(host: Host, run: u32, around: Surroundings, process: Process, cr
     let incoming = ReceiverStream::new(around.net.listen(&address)).map(Ok);
     let home = Home { server: format!("{host}-{run}").parse().expect("a server's id"), address };
     let registry = around.hub.client(host);
-    if let Err(error) = run_at(home, process, registry, Arc::new(crew), channels(&around.net, host), incoming).await {
+    if let Err(error) =
+        run_at(home, process, registry, Arc::new(crew), channels(&around.net, host), incoming).await
+    {
         around.checker.fail("a server runs until it is told to stop", &format!("{host}: {error}"));
     }
 }
