@@ -111,6 +111,22 @@ async fn who_ends_the_stream_and_comes_back_continues_the_broadcast() -> Result<
     Return::start(tiny(5)).await?.check_one_broadcast(returns).await
 }
 
+/// While it is away its server stops, and has another one wait in its stead.
+#[tokio::test]
+async fn who_is_away_while_its_server_stops_continues_the_broadcast_on_another_one() -> Result<()> {
+    let returns = async |show: &mut Return, mut first: Process| {
+        show.wait_segments(1).await?;
+        show.stack.add_server().await?;
+        ensure!(first.wait(LIVE).await?.success(), "{}", first.output());
+        let mut old = show.stack.servers.remove(0);
+        old.process.signal("TERM").await?;
+        let status = old.process.wait(LIVE).await?;
+        ensure!(status.success(), "{status}: {}", old.process.output());
+        Ok((show.first.frames(), show.publish_again(0)?))
+    };
+    Return::start(tiny(5)).await?.check_one_broadcast(returns).await
+}
+
 /// The encoder's process is killed, which ends its connection. It comes back to another proxy.
 #[tokio::test]
 async fn who_is_killed_continues_the_broadcast_on_another_proxy() -> Result<()> {

@@ -18,7 +18,10 @@ const MAY_KNOW: [(&str, &[&str]); 15] = [
     ("proxy", &["media", "rtmp", "hls", "wire", "registry", "platform", "runtime"]),
     ("server", &["media", "hls", "wire", "registry", "platform", "runtime", "transcode"]),
     ("origin", &["media", "hls", "wire", "registry", "platform", "runtime"]),
-    ("headwater", &["media", "rtmp", "registry", "runtime", "transcode", "proxy", "server", "origin", "wire"]),
+    (
+        "headwater",
+        &["media", "rtmp", "registry", "runtime", "transcode", "proxy", "server", "origin", "wire"],
+    ),
     ("tests", &["registry", "wire"]),
     ("bench", &["media", "hls", "wire", "registry"]),
     // All that it knows, it knows as a test.
