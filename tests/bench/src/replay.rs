@@ -154,7 +154,7 @@ impl Side {
 fn heading(common: &Common) -> String {
     let Common { rounds, seconds, .. } = common;
     format!(
-        "## What replay costs\n\n\
+        "## What replay costs\n\n`make bench-replay`. \
          The proxy keeps what no server has finished, so that another one can take over. `headwater-proxy` with that \
          (`proxy.replay_duration = \"30s\"`, A) and without (`\"0s\"`, B), each a fresh process, in turns A B A B …, \
          {rounds} of each. `headwater bench publish` sends H.264 and AAC at about 4.7 Mb/s each, looped; a gRPC server \
