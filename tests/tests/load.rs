@@ -1,7 +1,7 @@
 //! The load tools: what they count is what happened, and their exit codes say whether it was good.
 
 use std::path::Path;
-use std::process::Output;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -9,6 +9,7 @@ use headwater_tests::http;
 use headwater_tests::process::binary;
 use headwater_tests::publish::Source;
 use headwater_tests::stack::{Plan, Stack};
+use headwater_tests::wait;
 use serde_json::Value;
 
 /// How long a load tool may take beyond its duration, on a slow machine.
@@ -75,6 +76,49 @@ async fn refusals_are_counted_with_their_reason_and_without_the_key() -> Result<
     ensure!(said.contains("accepted    0 of 1 publishers") && said.contains("refused     1\n"), "{said}");
     ensure!(said.contains("the stream key is not known"), "{said}");
     ensure!(!format!("{output:?}").contains("secret"), "the key was shown: {output:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn viewers_follow_a_stream_part_by_part() -> Result<()> {
+    let stack = plan().start().await?;
+    let (source, publish) = (source(&stack, 3).await?, stack.publish_url("load"));
+    let watch = format!("{}/load/live.m3u8", stack.origin(0));
+    let arguments = ["publish", "--url", &publish, "--source", &source, "--loop", "--duration", "25s"];
+    let publisher = tokio::process::Command::new(binary("headwater")?);
+    let _publisher = start(publisher, &arguments)?;
+    let live = || async { http::get(&watch).await.ok().filter(|answer| answer.status == 200).map(drop) };
+    wait::until("the stream to be live", LIMIT, live).await?;
+    let arguments = ["view", "-n", "3", "--url", &watch, "--duration", "6s", "--json"];
+    let output = bench(&arguments).await?;
+    let summary = summary(&output)?;
+    ensure!(summary["began"] == 3, "{summary}");
+    ensure!(summary["faults"] == 0 && summary["wrong_sequences"] == 0, "{summary}");
+    // About eighteen parts of a third of a second each, besides what was listed at first; one reload a part.
+    let requests = |kind: &str| summary["requests"][kind]["200"].as_u64().unwrap_or_default();
+    ensure!((36..90).contains(&requests("part")), "{summary}");
+    ensure!((30..90).contains(&requests("playlist")), "{summary}");
+    ensure!(requests("multivariant") == 3 && requests("init") == 3, "{summary}");
+    let latency = summary["latency_ms"]["p50"].as_f64().context("latency")?;
+    ensure!(latency > 0.0 && latency < 10_000.0, "{summary}");
+    let code = if summary["stalls"] == 0 { 0 } else { 1 };
+    ensure!(output.status.code() == Some(code), "{summary}");
+    Ok(())
+}
+
+fn start(mut command: tokio::process::Command, arguments: &[&str]) -> Result<tokio::process::Child> {
+    let quiet = command.arg("bench").args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
+    Ok(quiet.kill_on_drop(true).spawn()?)
+}
+
+#[tokio::test]
+async fn viewers_of_nothing_find_nothing() -> Result<()> {
+    let stack = plan().start().await?;
+    let url = format!("{}/nobody/live.m3u8", stack.origin(0));
+    let output = bench(&["view", "--url", &url, "--duration", "2s", "--json"]).await?;
+    let summary = summary(&output)?;
+    ensure!(output.status.code() == Some(1) && summary["began"] == 0, "{summary}");
+    ensure!(summary["requests"]["multivariant"]["404"].as_u64() >= Some(1), "{summary}");
     Ok(())
 }
 

@@ -1,0 +1,252 @@
+//! Playlists as a player needs them: a scan over the lines for the few tags that say where to go on. Ten thousand viewers
+//! read three of them a second each, so nothing else is looked at.
+
+use std::time::Duration;
+
+/// A media playlist (RFC 8216bis §4.4.3).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Playlist {
+    pub media_sequence: u64,
+    pub part_target: Duration,
+    pub part_hold_back: Duration,
+    /// The last one may be unfinished.
+    pub segments: Vec<Segment>,
+    pub ended: bool,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Segment {
+    /// None while it is unfinished.
+    pub uri: Option<String>,
+    pub duration: Duration,
+    /// When its first frame was taken, in milliseconds since 1970.
+    pub wall_clock: Option<i64>,
+    /// None for segments that are too old for parts to be listed.
+    pub parts: Vec<Part>,
+    /// The initialisation section, where it differs from that of the segment before.
+    pub map: Option<String>,
+    pub gap: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Part {
+    pub uri: String,
+    pub duration: Duration,
+    pub independent: bool,
+}
+
+impl Playlist {
+    /// None where it is no playlist, or one that can't be followed part by part.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut playlist = Self::default();
+        let mut open = Segment::default();
+        for line in text.strip_prefix("#EXTM3U")?.lines().filter(|line| !line.is_empty()) {
+            match line.strip_prefix("#EXT") {
+                Some(tag) => playlist.tag(tag, &mut open)?,
+                None if line.starts_with('#') => {}
+                None => {
+                    open.uri = Some(line.into());
+                    playlist.segments.push(std::mem::take(&mut open));
+                }
+            }
+        }
+        if !open.parts.is_empty() {
+            playlist.segments.push(open);
+        }
+        (!playlist.part_target.is_zero()).then_some(playlist)
+    }
+
+    fn tag(&mut self, tag: &str, open: &mut Segment) -> Option<()> {
+        let (name, value) = tag.split_once(':').unwrap_or((tag, ""));
+        match name {
+            "INF" => open.duration = seconds(value.split(',').next()?)?,
+            "-X-PART" => open.parts.push(Part {
+                uri: attribute(value, "URI")?.into(),
+                duration: seconds(attribute(value, "DURATION")?)?,
+                independent: attribute(value, "INDEPENDENT") == Some("YES"),
+            }),
+            "-X-PROGRAM-DATE-TIME" => {
+                open.wall_clock = value.parse().ok().map(|time: jiff::Timestamp| time.as_millisecond());
+            }
+            "-X-MEDIA-SEQUENCE" => self.media_sequence = value.parse().ok()?,
+            "-X-PART-INF" => self.part_target = seconds(attribute(value, "PART-TARGET")?)?,
+            "-X-SERVER-CONTROL" => {
+                self.part_hold_back =
+                    attribute(value, "PART-HOLD-BACK").and_then(seconds).unwrap_or_default();
+            }
+            "-X-MAP" => open.map = Some(attribute(value, "URI")?.into()),
+            "-X-GAP" => open.gap = true,
+            "-X-ENDLIST" => self.ended = true,
+            _ => {}
+        }
+        Some(())
+    }
+
+    /// The segment with this number.
+    pub fn segment(&self, sequence: u64) -> Option<&Segment> {
+        self.segments.get(usize::try_from(sequence.checked_sub(self.media_sequence)?).ok()?)
+    }
+
+    /// The initialisation section of a segment.
+    pub fn map(&self, sequence: u64) -> Option<&str> {
+        let listed = usize::try_from(sequence.checked_sub(self.media_sequence)?).ok()?;
+        self.segments.get(..=listed)?.iter().rev().find_map(|segment| segment.map.as_deref())
+    }
+
+    /// Where a player begins (RFC 8216bis §6.3.3): with the last part that can be decoded by itself and is not nearer to
+    /// the end than `PART-HOLD-BACK`; with the first such part where the playlist is shorter.
+    pub fn start(&self) -> Option<Position> {
+        let mut behind = Duration::ZERO;
+        let mut first = None;
+        for (nth, segment) in self.segments.iter().enumerate().rev() {
+            for (index, part) in segment.parts.iter().enumerate().rev() {
+                behind += part.duration;
+                if part.independent {
+                    first = Some(Position { sequence: self.media_sequence + nth as u64, part: index as u64 });
+                    if behind >= self.part_hold_back {
+                        return first;
+                    }
+                }
+            }
+        }
+        first
+    }
+
+    /// The position itself, or the first one after it where its segment has nothing (more) to give part by part.
+    pub fn carry(&self, at: Position) -> Position {
+        let over = |at: Position| {
+            self.segment(at.sequence).is_some_and(|segment| {
+                let is_over = at.part >= segment.parts.len() as u64 && (at.part > 0 || segment.gap);
+                segment.uri.is_some() && is_over
+            })
+        };
+        let mut at = at;
+        while over(at) {
+            at = Position { sequence: at.sequence + 1, part: 0 };
+        }
+        at
+    }
+
+    /// The segment that begins at this position, where its parts are not listed any more.
+    pub fn whole(&self, at: Position) -> Option<(&str, Duration)> {
+        let segment = self.segment(at.sequence).filter(|segment| segment.parts.is_empty())?;
+        Some((segment.uri.as_deref()?, segment.duration))
+    }
+
+    /// The part at this position, and the wall clock of its end.
+    pub fn part(&self, at: Position) -> Option<(&Part, Option<i64>)> {
+        let segment = self.segment(at.sequence)?;
+        let nth = usize::try_from(at.part).ok()?;
+        let part = segment.parts.get(nth)?;
+        let until: Duration = segment.parts[..=nth].iter().map(|part| part.duration).sum();
+        Some((part, segment.wall_clock.map(|start| start + until.as_millis() as i64)))
+    }
+}
+
+/// A part by the number of its segment and its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    pub sequence: u64,
+    pub part: u64,
+}
+
+/// The variants of a multivariant playlist: bits a second, and the address.
+pub fn variants(text: &str) -> Vec<(u64, &str)> {
+    let mut bandwidth = None;
+    let mut found = Vec::new();
+    for line in text.lines().filter(|line| !line.is_empty()) {
+        match line.strip_prefix("#EXT-X-STREAM-INF:") {
+            Some(value) => bandwidth = attribute(value, "BANDWIDTH").and_then(|bits| bits.parse().ok()),
+            None if line.starts_with('#') => {}
+            None => found.extend(bandwidth.take().map(|bits| (bits, line))),
+        }
+    }
+    found
+}
+
+/// The value of `NAME=value` or `NAME="value"` in an attribute list (RFC 8216bis §4.2).
+fn attribute<'a>(list: &'a str, name: &str) -> Option<&'a str> {
+    let mut rest = list;
+    loop {
+        let (found, after) = rest.split_once('=')?;
+        let (value, after) = match after.strip_prefix('"') {
+            Some(quoted) => quoted.split_once('"')?,
+            None => after.split_at(after.find(',').unwrap_or(after.len())),
+        };
+        if found == name {
+            return Some(value);
+        }
+        rest = after.strip_prefix(',')?;
+    }
+}
+
+fn seconds(text: &str) -> Option<Duration> {
+    Duration::try_from_secs_f64(text.parse().ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-TARGETDURATION:2\n\
+        #EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=1.002,HOLD-BACK=6\n\
+        #EXT-X-PART-INF:PART-TARGET=0.334\n#EXT-X-MEDIA-SEQUENCE:7\n#EXT-X-MAP:URI=\"init-7.mp4\"\n\
+        #EXT-X-PROGRAM-DATE-TIME:2026-11-21T06:00:00.000Z\n#EXTINF:2.000,\n7.m4s\n\
+        #EXT-X-PROGRAM-DATE-TIME:2026-11-21T06:00:02.000Z\n\
+        #EXT-X-PART:DURATION=0.334,URI=\"8.0.m4s\",INDEPENDENT=YES\n#EXT-X-PART:DURATION=0.333,URI=\"8.1.m4s\"\n\
+        #EXT-X-PART:DURATION=0.333,URI=\"8.2.m4s\"\n#EXTINF:1.000,\n8.m4s\n\
+        #EXT-X-PART:DURATION=0.334,URI=\"9.0.m4s\",INDEPENDENT=YES\n\
+        #EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"9.1.m4s\"\n";
+
+    fn at(sequence: u64, part: u64) -> Position {
+        Position { sequence, part }
+    }
+
+    #[test]
+    fn a_playlist_is_read_part_by_part() {
+        let playlist = Playlist::parse(TEXT).unwrap();
+        assert_eq!((playlist.media_sequence, playlist.segments.len(), playlist.ended), (7, 3, false));
+        assert_eq!(playlist.map(9), Some("init-7.mp4"));
+        let (part, end) = playlist.part(at(8, 1)).unwrap();
+        assert_eq!((part.uri.as_str(), part.independent), ("8.1.m4s", false));
+        let start: jiff::Timestamp = "2026-11-21T06:00:02Z".parse().unwrap();
+        assert_eq!(end, Some(start.as_millisecond() + 667));
+        assert_eq!(playlist.part(at(9, 1)), None, "it is only hinted at");
+    }
+
+    #[test]
+    fn a_player_begins_far_enough_from_the_end_and_goes_on_over_segments() {
+        let playlist = Playlist::parse(TEXT).unwrap();
+        assert_eq!(playlist.start(), Some(at(8, 0)));
+        let far = TEXT.replace("PART-HOLD-BACK=1.002", "PART-HOLD-BACK=60");
+        assert_eq!(Playlist::parse(&far).unwrap().start(), Some(at(8, 0)), "the first that there is");
+        let near = TEXT.replace("PART-HOLD-BACK=1.002", "PART-HOLD-BACK=0.3");
+        assert_eq!(Playlist::parse(&near).unwrap().start(), Some(at(9, 0)));
+        assert_eq!(playlist.carry(at(8, 2)), at(8, 2));
+        assert_eq!(playlist.carry(at(8, 3)), at(9, 0));
+        assert_eq!(playlist.carry(at(9, 1)), at(9, 1), "it is not over");
+        assert_eq!(playlist.carry(at(10, 0)), at(10, 0));
+        assert_eq!(playlist.whole(at(7, 0)), Some(("7.m4s", Duration::from_secs(2))));
+        assert_eq!(playlist.whole(at(8, 0)), None);
+    }
+
+    #[test]
+    fn gaps_are_stepped_over() {
+        let playlist = Playlist::parse(&TEXT.replace("#EXTINF:2.000", "#EXT-X-GAP\n#EXTINF:2.000")).unwrap();
+        assert_eq!(playlist.carry(at(7, 0)), at(8, 0));
+    }
+
+    #[test]
+    fn what_is_no_low_latency_playlist_is_none() {
+        for text in ["", "<html>", "#EXTM3U\n#EXTINF:2,\n1.ts\n", "#EXTM3U\n#EXT-X-MEDIA-SEQUENCE:x\n"] {
+            assert_eq!(Playlist::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn variants_have_their_bandwidth() {
+        let text = "#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,URI=\"a/index.m3u8\"\n\
+                    #EXT-X-STREAM-INF:AVERAGE-BANDWIDTH=1,CODECS=\"avc1,mp4a\",BANDWIDTH=300\nv/index.m3u8\n";
+        assert_eq!(variants(text), [(300, "v/index.m3u8")]);
+    }
+}

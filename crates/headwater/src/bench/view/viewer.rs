@@ -1,0 +1,244 @@
+//! One player from its start to its end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use headwater_runtime::clock;
+use http::StatusCode;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::buffer::Buffer;
+use super::counts::{Kind, ViewCounts};
+use super::http::{Client, Origin};
+use super::playlist::{Playlist, Position, variants};
+use super::{Choice, Shared};
+
+/// How soon a player asks again after a failure.
+const RETRY: Duration = Duration::from_secs(1);
+
+pub struct Viewer {
+    shared: Arc<Shared>,
+    client: Client,
+}
+
+/// A player that has begun.
+struct Session {
+    /// The path of the media playlist.
+    path: String,
+    playlist: Arc<Playlist>,
+    next: Position,
+    buffer: Buffer,
+    /// The initialisation section that it has.
+    map: Option<String>,
+    /// Seconds since the start without those of media received, at the least.
+    least_delay: f64,
+    began: Instant,
+    /// Media received so far.
+    received: Duration,
+}
+
+/// Nothing more can be asked of this answer: try again.
+struct Failed;
+
+impl Viewer {
+    pub fn new(origin: Origin, shared: Arc<Shared>) -> Self {
+        Self { shared, client: Client::new(origin) }
+    }
+
+    /// Until the broadcast ends or all stop.
+    pub async fn run(mut self, stop: CancellationToken) {
+        // Its requests are not finished: viewers leave at any time.
+        stop.run_until_cancelled(self.watch()).await;
+    }
+
+    async fn watch(&mut self) {
+        loop {
+            if let Ok(mut session) = self.begin().await {
+                let _watching = self.counts().began();
+                while !session.is_over() {
+                    if self.go_on(&mut session).await.is_err() {
+                        sleep(RETRY).await;
+                    }
+                }
+                return;
+            }
+            sleep(RETRY).await;
+        }
+    }
+
+    fn counts(&self) -> ViewCounts {
+        self.shared.counts.clone()
+    }
+
+    async fn begin(&mut self) -> Result<Session, Failed> {
+        let path = self.shared.path.clone();
+        let text = self.text(Kind::Multivariant, &path).await?;
+        let found = variants(&text);
+        let chosen = match self.shared.rendition {
+            Choice::Highest => found.iter().max_by_key(|(bits, _)| *bits),
+            Choice::Lowest => found.iter().min_by_key(|(bits, _)| *bits),
+        };
+        let path = resolve(&path, chosen.ok_or(Failed)?.1);
+        let playlist = self.playlist(&path, &path).await?;
+        let next = playlist.start().ok_or(Failed)?;
+        let buffer = Buffer::new(playlist.part_hold_back);
+        let (began, received) = (Instant::now(), Duration::ZERO);
+        Ok(Session { path, playlist, next, buffer, map: None, least_delay: f64::INFINITY, began, received })
+    }
+
+    /// Gets the next part, or the playlist that will list it.
+    async fn go_on(&mut self, session: &mut Session) -> Result<(), Failed> {
+        session.next = session.playlist.carry(session.next);
+        if session.next.sequence < session.playlist.media_sequence {
+            // The window has moved on: a player that was away for too long begins anew.
+            self.counts().wrong_sequence();
+            session.next = session.playlist.start().ok_or(Failed)?;
+        }
+        if session.playlist.part(session.next).is_some() {
+            self.part(session).await
+        } else if session.playlist.whole(session.next).is_some() {
+            self.whole(session).await
+        } else {
+            self.reload(session).await
+        }
+    }
+
+    /// A player that is that far behind takes whole segments.
+    async fn whole(&mut self, session: &mut Session) -> Result<(), Failed> {
+        self.map(session).await?;
+        let playlist = session.playlist.clone();
+        let Some((uri, duration)) = playlist.whole(session.next) else { return Ok(()) };
+        self.count(Kind::Segment, &resolve(&session.path, uri)).await?;
+        session.next = Position { sequence: session.next.sequence + 1, part: 0 };
+        self.take(session, duration);
+        Ok(())
+    }
+
+    fn take(&self, session: &mut Session, duration: Duration) {
+        let counts = &self.shared.counts;
+        if let Some(stalled) = session.buffer.add(Instant::now(), duration) {
+            counts.stalled(stalled);
+        }
+        session.received += duration;
+        if session.is_late() {
+            counts.late();
+        }
+    }
+
+    async fn part(&mut self, session: &mut Session) -> Result<(), Failed> {
+        self.map(session).await?;
+        let (path, next, playlist) = (session.path.clone(), session.next, session.playlist.clone());
+        let Some((part, taken)) = playlist.part(next) else { return Ok(()) };
+        self.count(Kind::Part, &resolve(&path, &part.uri)).await?;
+        session.next.part += 1;
+        if let Some(taken) = taken {
+            let latency = (clock::now().0 as i64).saturating_sub(taken).max(0);
+            self.shared.counts.received(Duration::from_millis(latency as u64));
+        }
+        self.take(session, part.duration);
+        Ok(())
+    }
+
+    async fn map(&mut self, session: &mut Session) -> Result<(), Failed> {
+        let wanted = session.playlist.map(session.next.sequence).map(str::to_owned);
+        if wanted == session.map {
+            return Ok(());
+        }
+        if let Some(map) = &wanted {
+            self.count(Kind::Init, &resolve(&session.path, map)).await?;
+        }
+        session.map = wanted;
+        Ok(())
+    }
+
+    /// Blocks until the next part is there (RFC 8216bis §6.2.5.2).
+    async fn reload(&mut self, session: &mut Session) -> Result<(), Failed> {
+        let Position { sequence, part } = session.next;
+        let path = format!("{}?_HLS_msn={sequence}&_HLS_part={part}", session.path);
+        let playlist = self.playlist(&session.path, &path).await?;
+        let went_back = playlist.media_sequence < session.playlist.media_sequence;
+        let is_there = playlist.part(playlist.carry(session.next)).is_some()
+            || playlist.segment(sequence).is_some_and(|segment| segment.uri.is_some());
+        let is_wrong = went_back || !(is_there || playlist.ended);
+        session.playlist = playlist;
+        match is_wrong {
+            true => {
+                self.shared.counts.wrong_sequence();
+                // Asking again at once would be answered at once.
+                Err(Failed)
+            }
+            false => Ok(()),
+        }
+    }
+
+    /// Viewers are given the same playlist: the last one of each rendition is parsed for all who get it.
+    async fn playlist(&mut self, rendition: &str, path: &str) -> Result<Arc<Playlist>, Failed> {
+        let text = self.text(Kind::Playlist, path).await?;
+        self.shared.parsed(rendition, text).ok_or_else(|| {
+            self.shared.counts.failed(Kind::Playlist, "no low-latency playlist");
+            Failed
+        })
+    }
+
+    async fn text(&mut self, kind: Kind, path: &str) -> Result<String, Failed> {
+        match self.client.text(path).await {
+            Ok((status, text)) => self.answered(kind, status, text.len() as u64).map(|()| text),
+            Err(error) => Err(self.unanswered(kind, &error)),
+        }
+    }
+
+    async fn count(&mut self, kind: Kind, path: &str) -> Result<(), Failed> {
+        match self.client.count(path).await {
+            Ok((status, bytes)) => self.answered(kind, status, bytes),
+            Err(error) => Err(self.unanswered(kind, &error)),
+        }
+    }
+
+    fn answered(&self, kind: Kind, status: StatusCode, bytes: u64) -> Result<(), Failed> {
+        self.shared.counts.answered(kind, status, bytes);
+        if status == StatusCode::OK { Ok(()) } else { Err(Failed) }
+    }
+
+    fn unanswered(&self, kind: Kind, error: &anyhow::Error) -> Failed {
+        self.shared.counts.failed(kind, &error.root_cause().to_string());
+        Failed
+    }
+}
+
+impl Session {
+    fn is_over(&self) -> bool {
+        let at = self.playlist.carry(self.next);
+        self.playlist.ended && self.playlist.part(at).is_none()
+    }
+
+    /// Whether what was just received came more than one part later than the earliest of this player did, in relation to
+    /// the media's own time.
+    fn is_late(&mut self) -> bool {
+        // What is listed when a player begins comes faster than it lasts: from then on this is as low as it gets.
+        let delay = self.began.elapsed().as_secs_f64() - self.received.as_secs_f64();
+        self.least_delay = self.least_delay.min(delay);
+        delay > self.least_delay + self.playlist.part_target.as_secs_f64()
+    }
+}
+
+/// An address in a playlist, as a path: relative to the playlist's own.
+fn resolve(playlist: &str, uri: &str) -> String {
+    if uri.starts_with('/') {
+        return uri.into();
+    }
+    let path = playlist.split('?').next().unwrap_or_default();
+    let folder = path.rfind('/').map_or("/", |end| &path[..=end]);
+    format!("{folder}{uri}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_relative_to_the_playlist() {
+        assert_eq!(resolve("/demo/live.m3u8?x=1/2", "720p/index.m3u8"), "/demo/720p/index.m3u8");
+        assert_eq!(resolve("/demo/720p/index.m3u8", "/a/b.m4s"), "/a/b.m4s");
+    }
+}
