@@ -81,25 +81,25 @@ async function goesOn(viewer, at, name, services) {
 
 async function check(viewer, at, { frames }) {
   const seen = await viewer.seen();
-  const { fatalErrors, lastError } = await viewer.stats();
   // With its last second the broadcast runs dry by itself: the page waits for the publisher, who might come back.
   const over = seen.pictures.find(({ number }) => number >= frames - FRAME_RATE)?.at;
   const stops = standstills(seen, at, over);
   const stall = stops.reduce((sum, { length }) => sum + length, 0);
   const story = JSON.stringify({ stops, states: seen.states, seeks: seen.seeks, ahead: seen.samples.findLast((s) => s.at <= at)?.ahead, at });
   if (SCREENSHOTS) console.log(story);
-  assert.equal(fatalErrors, 0, lastError);
+  const before = ({ at }) => at < over;
+  assert.deepEqual(seen.fatal.filter(before), [], story);
   assert.deepEqual(viewer.problems, []);
   assert.deepEqual(viewer.refused(), [], 'everything that the page asked for is there');
-  const states = new Set(seen.states.filter((state) => state.at > at).map(({ state }) => state));
-  for (const state of states) assert.ok(['live', 'buffering', 'ended'].includes(state), `the page was ${state}: ${story}`);
+  const states = new Set(seen.states.filter((state) => state.at > at && before(state)).map(({ state }) => state));
+  for (const state of states) assert.ok(['live', 'buffering'].includes(state), `the page was ${state}: ${story}`);
   assert.ok(stall <= STALL, `playback stood still for ${Math.round(stall)} ms: ${story}`);
   assert.equal(seen.ranges, 1, 'what is buffered has a hole');
-  assert.deepEqual(seen.seeks.filter((seek) => seek.at > at), [], 'playback jumped');
+  assert.deepEqual(seen.seeks.filter((seek) => seek.at > at && before(seek)), [], 'playback jumped');
   inOrder(seen.pictures.map(({ number }) => number), frames);
 }
 
-/** Pictures may be left out on a busy machine, but none comes twice or too late, and the last one is the source's. */
+/** Pictures may be left out on a busy machine, but none comes too late, and the last one is the source's. */
 function inOrder(numbers, frames) {
   const back = numbers.findIndex((number, n) => n > 0 && number < numbers[n - 1]);
   assert.equal(back, -1, `picture ${numbers[back]} was shown after ${numbers[back - 1]}`);

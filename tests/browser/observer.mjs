@@ -32,7 +32,7 @@ function observe({ bits, strip }) {
   // A sample: a third of a picture's duration at the longest, so that a frozen picture is seen as soon as it is one.
   const INTERVAL = 10;
   const now = () => performance.timeOrigin + performance.now();
-  const seen = (window.seen = { pictures: [], samples: [], states: [], seeks: [], ranges: 0 });
+  const seen = (window.seen = { pictures: [], samples: [], states: [], seeks: [], fatal: [], ranges: 0 });
   const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
 
   function number(video) {
@@ -54,6 +54,8 @@ function observe({ bits, strip }) {
     const { state } = window.headwater ?? {};
     if (state !== seen.states.at(-1)?.state) seen.states.push({ at: now(), state });
     if (state !== 'live' && state !== 'buffering') return;
+    const { fatalErrors, lastError } = window.headwater.stats();
+    if (fatalErrors > seen.fatal.length) seen.fatal.push({ at: now(), error: lastError });
     const { currentTime, buffered } = video;
     const ahead = buffered.length ? buffered.end(buffered.length - 1) - currentTime : 0;
     seen.samples.push({ at: now(), time: currentTime, ahead });
