@@ -62,7 +62,7 @@ pub async fn shown_in_two_parts(
     Ok(())
 }
 
-/// Two players were shown the same, as far as both have it.
+/// Two players were shown the same bytes, as far as both have a segment.
 pub fn same_bytes(first: &Shown, second: &Shown) -> Result<()> {
     for (name, rendition) in &first.renditions {
         for (sequence, segment) in &rendition.segments {
@@ -71,6 +71,15 @@ pub fn same_bytes(first: &Shown, second: &Shown) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Two players were shown the same, from beginning to end: what holds for one of them holds for both.
+pub fn same(first: &Shown, second: &Shown) -> Result<()> {
+    for (name, rendition) in &first.renditions {
+        let (one, other) = (&rendition.segments, &second.renditions[name].segments);
+        ensure!(one.keys().eq(other.keys()), "{name}: {:?} and {:?}", one.keys(), other.keys());
+    }
+    same_bytes(first, second)
 }
 
 fn rendition<'a>(shown: &'a Shown, name: &str) -> Result<&'a ShownRendition> {

@@ -14,7 +14,7 @@ const LIVE: Duration = Duration::from_secs(20);
 /// How long an encoder may need to be refused, or sent away.
 const REFUSED: Duration = Duration::from_secs(15);
 /// What comes after the return: long enough for the discontinuity to leave a window of three segments.
-const SECOND: u32 = 9;
+const SECOND: u32 = 7;
 
 /// A broadcast whose publisher is away for a while.
 struct Return {
