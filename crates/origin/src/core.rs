@@ -18,7 +18,8 @@ use crate::metrics::Metrics;
 use crate::mirror::{Mirrors, Settings, View};
 use crate::upstream::Upstream;
 
-/// How long, beyond the lease of its owner, a stream that was on air is shown though nobody can be found who has it.
+/// How long a stream that was on air is shown though nobody can be found who has it, beyond the lease of its owner and
+/// beyond the time for which its proxy keeps media for the next one: starting it takes some seconds.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often viewers are counted.
 const COUNT_INTERVAL: Duration = Duration::from_secs(5);
@@ -33,7 +34,7 @@ pub struct Core {
 
 impl Core {
     /// Begins to learn what the registry knows; `channels` lead to the servers. Uses of `config`: its sections `origin`
-    /// and `registry`. Readiness waits for the registry's first answer.
+    /// and `registry`, and `proxy.replay_duration`. Readiness waits for the registry's first answer.
     pub fn start(
         config: &Config,
         registry: Arc<dyn Registry>,
@@ -43,8 +44,8 @@ impl Core {
         let (tasks, stop, metrics) = (TaskTracker::new(), CancellationToken::new(), Arc::new(Metrics::new()));
         let latch = readiness.latch("origin: the registry (Redis) does not answer");
         let upstream = Arc::new(Upstream::new(registry, channels, latch, metrics.clone()));
-        let settings =
-            Settings { linger: config.origin.mirror_linger, patience: config.registry.lease + PATIENCE };
+        let patience = config.registry.lease.max(config.proxy.replay_duration) + PATIENCE;
+        let settings = Settings { linger: config.origin.mirror_linger, patience };
         let mirrors = Mirrors::start(upstream, settings, metrics.clone(), tasks.clone(), stop.clone());
         let service = Arc::new(Service { mirrors, viewers: Default::default(), metrics });
         tasks.spawn(stop.clone().run_until_cancelled_owned(count_viewers(service.clone())));
