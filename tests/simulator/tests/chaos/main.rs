@@ -29,6 +29,13 @@ fn a_seed_gives_the_same_run_again() {
     }
 }
 
+/// Rare enough that the fixed seeds do not have it.
+#[test]
+fn an_owner_that_wakes_up_late_shows_nothing() {
+    let Verdict { failures, log, .. } = runner::child(world::LATE_OWNER, false);
+    assert!(failures.is_empty(), "{failures:#?}\n{log}");
+}
+
 #[test]
 #[ignore = "the long version: make chaos"]
 fn many_schedules_hold() {

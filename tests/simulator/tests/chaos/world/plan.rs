@@ -97,6 +97,23 @@ impl Plan {
         plan
     }
 
+    /// An owner that was frozen wakes up, cannot reach the registry, and so does not know that it has lost the stream; an
+    /// origin that has heard the next owner reaches only this one.
+    pub fn late_owner() -> Self {
+        let (late, next, origin) = ("owner:alpha#late", "owner:alpha#next", ORIGINS[0]);
+        let actions = vec![
+            (10_000, Action::Cut(late, registry::HOST)),
+            (10_000, Action::Freeze(late)),
+            (18_000, Action::Cut(origin, registry::HOST)),
+            (19_000, Action::Cut(next, origin)),
+            (20_000, Action::Thaw(late)),
+            (30_000, Action::Mend(next, origin)),
+            (34_000, Action::Mend(origin, registry::HOST)),
+            (36_000, Action::Mend(late, registry::HOST)),
+        ];
+        Self { streams: vec!["alpha"], is_strict: true, actions, padding: 100 }
+    }
+
     fn fault(&mut self, chance: &mut Chance) {
         let at = chance.between(FIRST, LAST);
         let server = self.server(chance);
