@@ -135,6 +135,33 @@ async fn a_stream_may_start_while_a_viewer_waits() {
 }
 
 #[tokio::test]
+async fn a_page_that_waits_is_answered_when_the_broadcast_begins() {
+    let (registry, server) = (registry(), TestServer::start().await);
+    let origin = TestOrigin::start(Arc::new(registry.clone())).await;
+    let viewer = Viewer::new(origin.address);
+    assert_eq!(
+        viewer.get("/demo/live.m3u8").await.status,
+        StatusCode::NOT_FOUND,
+        "not live, and known to be so"
+    );
+    let waiting = tokio::spawn(async move { viewer.get("/demo/live.m3u8?await=live").await });
+    go_on_air(&registry, &server, 0, "a").await;
+    let answer = waiting.await.unwrap();
+    assert_eq!(answer.status, StatusCode::OK);
+    assert!(answer.text().contains("720p/index.m3u8"));
+}
+
+#[tokio::test]
+async fn a_page_that_waits_in_vain_is_told_so() {
+    let origin = TestOrigin::start(Arc::new(registry())).await;
+    let viewer = Viewer::new(origin.address);
+    let began = std::time::Instant::now();
+    assert_eq!(viewer.get("/demo/live.m3u8?await=live").await.status, StatusCode::NOT_FOUND);
+    let waited = began.elapsed();
+    assert!((Duration::from_secs(3)..Duration::from_secs(9)).contains(&waited), "{waited:?}");
+}
+
+#[tokio::test]
 async fn the_next_broadcast_replaces_one_that_has_ended() {
     let (registry, server) = (registry(), TestServer::start().await);
     let epoch = go_on_air(&registry, &server, 0, "a").await;

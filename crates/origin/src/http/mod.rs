@@ -65,9 +65,7 @@ impl Service {
             Route::Page(_) => Ok(page::player()),
             Route::SlashedPage(stream) => Ok(page::without_slash(&stream)),
             Route::Asset(file) => page::asset(&file),
-            Route::Multivariant(stream) => {
-                playlist::multivariant(&*self.mirror(&stream)?, request.headers()).await
-            }
+            Route::Multivariant(stream) => playlist::multivariant(&*self.mirror(&stream)?, request).await,
             Route::Rendition(stream, rendition, Resource::Playlist) => {
                 let answer = playlist::media(&*self.mirror(&stream)?, rendition, request).await?;
                 self.viewers.saw(&stream, from, text(request.headers(), USER_AGENT).unwrap_or_default());

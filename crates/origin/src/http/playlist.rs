@@ -17,6 +17,11 @@ const CONTENT_TYPE: &str = "application/vnd.apple.mpegurl";
 
 /// How long somebody who comes while a stream starts is kept waiting for its first parts; more would look hung.
 const START_LIMIT: Duration = Duration::from_secs(3);
+/// What a page that waits for a broadcast asks with: it is answered when there is one, and need not ask so often.
+const AWAIT: &str = "await=live";
+/// But after this time in any case: proxies on the way give up requests that are not answered for long, and an origin
+/// that stops waits for its answers.
+const AIR_LIMIT: Duration = Duration::from_secs(5);
 /// Target durations that a blocked request waits (RFC 8216bis §6.2.5.2).
 pub(super) const BLOCKED_TARGETS: u32 = 3;
 /// Target durations that caches may keep the answer to a request that names what it waits for.
@@ -24,8 +29,13 @@ const NAMED_TARGETS: u32 = 6;
 /// And that of a broadcast that has ended: nothing changes in it, until the next one replaces it.
 const ENDED_TARGETS: u32 = 2;
 
-/// The multivariant playlist, once every rendition has its first part; after [`START_LIMIT`] any is enough.
-pub(super) async fn multivariant(mirror: &Mirror, headers: &HeaderMap) -> Result<Answer, Problem> {
+/// The multivariant playlist, once every rendition has its first part; after [`START_LIMIT`] any is enough. Where the
+/// query says [`AWAIT`], a stream that is not live is waited for.
+pub(super) async fn multivariant<B>(mirror: &Mirror, request: &Request<B>) -> Result<Answer, Problem> {
+    if request.uri().query() == Some(AWAIT) {
+        let on_air = |view: &View| view.window().map(drop);
+        mirror.wait(Scope::Anything, AIR_LIMIT, on_air).await;
+    }
     let complete = |window: &LiveWindow| window.renditions().all(|r| has_begun(window, &r.id));
     let some = |window: &LiveWindow| window.renditions().any(|r| has_begun(window, &r.id));
     let due =
@@ -35,7 +45,7 @@ pub(super) async fn multivariant(mirror: &Mirror, headers: &HeaderMap) -> Result
         None => mirror.look(|view| due_at_last(view, |window| begun(window, &some)))?,
     };
     let text = mirror.playlist(Which::Multivariant, render).ok_or(Problem::NotReady)?;
-    Ok(answer(&text, cache, headers))
+    Ok(answer(&text, cache, request.headers()))
 }
 
 /// The media playlist of a rendition, once it has what the query names.

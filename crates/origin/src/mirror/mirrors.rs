@@ -111,7 +111,7 @@ impl Mirrors {
             false => self.settings.linger.max(LEAST_LINGER),
         };
         let mut mirrors = self.lock();
-        let unused = mirror.last_used() + linger <= Instant::now();
+        let unused = mirror.last_used() + linger <= Instant::now() && !mirror.is_awaited();
         if unused {
             mirrors.remove(mirror.stream());
             self.metrics.mirrors.set(mirrors.len() as f64);
@@ -162,8 +162,7 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn a_stream_that_nobody_asks_for_is_forgotten() {
+    fn mirrors() -> Arc<Mirrors> {
         let (metrics, readiness) = (Arc::new(Metrics::new()), Readiness::default());
         let registry = Arc::new(MemoryRegistry::new(Ttls::default()));
         let upstream = Arc::new(Upstream::new(
@@ -174,7 +173,12 @@ mod tests {
         ));
         let settings = Settings { linger: Duration::ZERO, patience: Duration::from_secs(20) };
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let mirrors = Mirrors::start(upstream, settings, metrics, tasks, stop);
+        Mirrors::start(upstream, settings, metrics, tasks, stop)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_nobody_asks_for_is_forgotten() {
+        let mirrors = mirrors();
         let stream = "demo".parse().unwrap();
         let first = mirrors.get(&stream).unwrap();
         for _ in 0..4 {
@@ -185,5 +189,14 @@ mod tests {
         tokio::time::sleep(NOT_LIVE_LINGER * 2).await;
         assert!(mirrors.lock().is_empty());
         assert!(!Arc::ptr_eq(&first, &mirrors.get(&stream).unwrap()));
+    }
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_somebody_waits_for_is_kept() {
+        let mirrors = mirrors();
+        let stream = "demo".parse().unwrap();
+        let mirror = mirrors.get(&stream).unwrap();
+        let never = |_: &View| None::<()>;
+        mirror.wait(crate::mirror::Scope::Anything, NOT_LIVE_LINGER * 3, never).await;
+        assert!(Arc::ptr_eq(&mirror, &mirrors.get(&stream).unwrap()));
     }
 }

@@ -114,6 +114,11 @@ impl Mirror {
         self.rendered.get(which, shown.version, &self.metrics, |which| render(window, which))
     }
 
+    /// Whether a request waits for a change.
+    fn is_awaited(&self) -> bool {
+        self.signals.is_awaited()
+    }
+
     fn touch(&self) {
         *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }

@@ -42,6 +42,11 @@ impl Signals {
         }
     }
 
+    /// Whether somebody waits for something.
+    pub(super) fn is_awaited(&self) -> bool {
+        std::iter::once(&self.anything).chain(&self.renditions).any(|channel| channel.receiver_count() > 0)
+    }
+
     fn channel(&self, rendition: &RenditionId) -> &watch::Sender<()> {
         let mut hasher = DefaultHasher::new();
         rendition.hash(&mut hasher);

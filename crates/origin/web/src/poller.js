@@ -52,9 +52,11 @@ export class Poller {
 
   async #poll(signal) {
     for (let attempt = 0; !signal.aborted; attempt++) {
-      const finding = await probe(this.#url, signal);
+      const asked = performance.now();
+      const finding = await probe(this.#url, signal, { awaiting: true });
       if (!signal.aborted) this.#report(finding);
-      await this.#sleep(pollDelay(attempt), signal);
+      // The origin holds the question until there is a broadcast; caches on the way may answer at once.
+      await this.#sleep(Math.max(0, pollDelay(attempt) - (performance.now() - asked)), signal);
     }
   }
 

@@ -2,18 +2,19 @@
 
 /** @typedef {{ event: 'on-air'|'off-air'|'over'|'unreachable', mark?: string }} Finding `mark` changes as the broadcast advances. */
 
-/** No answer for so long counts as unreachable; the origin answers these at once. */
-const TIMEOUT = 8_000;
+/** No answer for so long counts as unreachable; the origin holds a question for 8 s at most. */
+const TIMEOUT = 12_000;
 
 /**
  * @param {string} url of the multivariant playlist
  * @param {AbortSignal} signal
+ * @param {{ awaiting?: boolean, get?: typeof fetch }} options `awaiting`: the origin may wait for a broadcast before it
+ *   answers
  * @returns {Promise<Finding>}
  */
-export async function probe(url, signal, get = fetch) {
-  const limited = AbortSignal.any ? AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT)]) : signal;
+export async function probe(url, signal, { awaiting = false, get = fetch } = {}) {
   try {
-    return await ask(url, limited, get);
+    return await ask(awaiting ? `${url}?await=live` : url, signal, get);
   } catch (cause) {
     if (signal.aborted) throw cause;
     return { event: 'unreachable' };
@@ -21,7 +22,8 @@ export async function probe(url, signal, get = fetch) {
 }
 
 async function ask(url, signal, get) {
-  const response = await get(url, { signal, cache: 'no-cache' });
+  const limited = AbortSignal.any ? AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT)]) : signal;
+  const response = await get(url, { signal: limited, cache: 'no-cache' });
   if (response.status === 404 || response.status === 410) return { event: 'off-air' };
   if (!response.ok) return { event: 'unreachable' };
   const playlist = await response.text();

@@ -13,7 +13,7 @@ const origin = (pages) => async (url) => {
   const body = pages[url];
   return { status: body ? 200 : 404, ok: Boolean(body), url, text: async () => body };
 };
-const ask = (get) => probe(SOURCE, new AbortController().signal, get);
+const ask = (get, awaiting = false) => probe(SOURCE, new AbortController().signal, { awaiting, get });
 
 test('a stream that is not there is off the air', async () => {
   assert.deepEqual(await ask(origin({})), { event: 'off-air' });
@@ -38,6 +38,12 @@ test('a broadcast whose first segment is not whole is waited for by the origin',
   assert.deepEqual(asked, [SOURCE, media, `${media}?_HLS_msn=5`]);
   const { event } = await ask(origin({ [SOURCE]: MULTIVARIANT, [media]: `${young}#EXT-X-ENDLIST\n` }));
   assert.equal(event, 'over');
+});
+
+test('a page that waits lets the origin wait', async () => {
+  const media = 'http://origin/demo/720p/index.m3u8';
+  const found = await ask(origin({ [`${SOURCE}?await=live`]: MULTIVARIANT, [media]: MEDIA }), true);
+  assert.equal(found.event, 'on-air');
 });
 
 test('errors of server, network and proxies in between are not the end of the broadcast', async () => {
