@@ -6,7 +6,7 @@ CARGO ?= cargo
 export RUST_LIB_BACKTRACE = 0
 URL ?= rtmp://127.0.0.1:1935/live/demo
 
-.PHONY: run demo test test-rust test-browser lint fmt web setup setup-test bench bench-replay bench-failover compose-test chaos audit clean
+.PHONY: run demo test test-rust test-browser lint fmt web setup setup-test bench bench-replay bench-latency bench-scale bench-failover compose-test chaos audit clean
 
 ## Runs proxy, server and origin in one process. Publish to rtmp://localhost:1935/live/demo, watch http://localhost:8080/demo
 run: setup web
@@ -63,6 +63,17 @@ bench:
 bench-replay: setup-test
 	$(CARGO) build --release -p headwater -p headwater-proxy -p headwater-server -p headwater-bench
 	target/release/headwater-bench replay $(if $(SOURCE),--source $(SOURCE)) --write BENCHMARKS.md $(ARGS)
+
+## From lens to eye in Chromium, written into BENCHMARKS.md (SOURCE=film.mp4, ARGS=--watch=60). Wants a quiet machine
+bench-latency: setup-test web
+	cd tests/browser && npm ci --ignore-scripts --no-audit --no-fund
+	$(CARGO) build --release -p headwater -p headwater-bench
+	target/release/headwater-bench latency $(if $(SOURCE),--source $(SOURCE)) --write BENCHMARKS.md $(ARGS)
+
+## What a stream and a viewer cost when there are many, written into BENCHMARKS.md with a plot
+bench-scale: setup-test
+	$(CARGO) build --release -p headwater -p headwater-proxy -p headwater-server -p headwater-origin -p headwater-bench
+	target/release/headwater-bench scale $(if $(SOURCE),--source $(SOURCE)) --write BENCHMARKS.md $(ARGS)
 
 ## Random faults on a simulated network: make chaos SEEDS=5000, or one of them again, with all that happens: make chaos SEED=123
 chaos: setup

@@ -2,9 +2,11 @@
 
 mod committed;
 mod document;
+mod latency;
 mod machine;
 mod processes;
 mod replay;
+mod scale;
 mod series;
 mod sink;
 mod source;
@@ -26,6 +28,10 @@ struct Arguments {
 enum Benchmark {
     /// The proxy with its replay buffer against the proxy without it
     Replay(replay::Arguments),
+    /// From a camera to the glass of a browser
+    Latency(latency::Arguments),
+    /// What a stream and a viewer cost when there are many
+    Scale(scale::Arguments),
 }
 
 /// What all benchmarks take.
@@ -56,6 +62,14 @@ async fn main() -> anyhow::Result<()> {
         Benchmark::Replay(arguments) => {
             let section = replay::run(&arguments).await?;
             ("replay", arguments.common, section)
+        }
+        Benchmark::Latency(arguments) => {
+            let section = latency::run(&arguments).await?;
+            ("latency", arguments.common, section)
+        }
+        Benchmark::Scale(arguments) => {
+            let section = scale::run(&arguments).await?;
+            ("scale", arguments.common, section)
         }
     };
     println!("{section}");

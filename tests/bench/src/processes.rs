@@ -146,7 +146,7 @@ pub fn free_address() -> Result<SocketAddr> {
 }
 
 /// An answer of HTTP/1.1, head and body; small ones only.
-fn get(address: SocketAddr, path: &str) -> Result<String> {
+pub fn get(address: SocketAddr, path: &str) -> Result<String> {
     let mut socket = TcpStream::connect_timeout(&address, ANSWER)?;
     socket.set_read_timeout(Some(ANSWER))?;
     write!(socket, "GET {path} HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n")?;

@@ -22,6 +22,18 @@ impl Series {
         }
     }
 
+    /// The value that this share of all is not above (nearest rank).
+    pub fn quantile(&self, share: f64) -> f64 {
+        let mut sorted = self.0.clone();
+        sorted.sort_by(f64::total_cmp);
+        let rank = (sorted.len() as f64 * share).ceil() as usize;
+        sorted.get(rank.saturating_sub(1)).copied().unwrap_or(f64::NAN)
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// This side against the other, turn by turn: what disturbs the machine for a while disturbs both.
     pub fn over(&self, other: &Self) -> Self {
         Self(self.0.iter().zip(&other.0).map(|(a, b)| a / b).collect())
@@ -32,6 +44,12 @@ impl Series {
         let least = self.0.iter().copied().fold(f64::INFINITY, f64::min);
         let greatest = self.0.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         format!("{:.digits$} ({least:.digits$}–{greatest:.digits$})", self.median())
+    }
+}
+
+impl FromIterator<f64> for Series {
+    fn from_iter<T: IntoIterator<Item = f64>>(values: T) -> Self {
+        Self(values.into_iter().collect())
     }
 }
 
@@ -49,6 +67,13 @@ mod tests {
     fn the_median_and_the_spread_are_shown() {
         assert_eq!(Series(vec![3.0, 1.0, 2.0]).to_string(), "2.00 (1.00–3.00)");
         assert_eq!(Series(vec![4.0, 1.0, 2.0, 3.0]).median(), 2.5);
+    }
+
+    #[test]
+    fn quantiles_are_values_that_were_measured() {
+        let all: Series = (1..=100).rev().map(f64::from).collect();
+        assert_eq!((all.quantile(0.5), all.quantile(0.95), all.quantile(1.0)), (50.0, 95.0, 100.0));
+        assert_eq!(Series(vec![7.0]).quantile(0.5), 7.0);
     }
 
     #[test]
