@@ -75,6 +75,19 @@ async fn one_that_stands_still() {
 }
 
 #[tokio::test]
+async fn one_that_stands_still_after_it_has_given_something() {
+    let server = TestServer::with(impatient).await;
+    let mut source = Source::publish(&server, "demo").await;
+    source.period().await;
+    source.keyframes(1).await;
+    source.committed().await;
+    source.order(Order::Stick).await;
+    source.large_keyframe().await;
+    let failure = source.until_sent_away().await;
+    assert_eq!((failure.code(), failure.message), failed("it took media and gave none"));
+}
+
+#[tokio::test]
 async fn one_whose_publisher_pauses_is_not_taken_for_stuck() {
     let server = TestServer::with(impatient).await;
     let mut source = Source::publish(&server, "demo").await;

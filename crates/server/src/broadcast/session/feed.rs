@@ -37,17 +37,29 @@ impl Session<'_> {
                     return Fed::Ended(Err(failure(Code::Protocol, error.to_string())));
                 }
             };
-            pulse.fed(&message);
-            let sent = timeout(self.settings.worker_stall_timeout, worker.send(input(message))).await;
-            if pulse.fed_in_vain() > self.settings.worker_stall_timeout {
-                return Fed::WorkerLost(worker_failed("it took media and gave none"));
-            }
-            match sent {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => return Fed::PipeBroke(error),
-                Err(_) => return Fed::Ended(Err(overloaded())),
+            if let Err(fed) = self.give(message, worker, pulse).await {
+                return fed;
             }
         }
+    }
+
+    /// Gives the worker one message. Where it gives something meanwhile, but takes nothing, only another look tells one that
+    /// is too slow from one that has got stuck right after.
+    async fn give(&self, message: Input, worker: &mut WorkerInput, pulse: &Pulse) -> Result<(), Fed> {
+        let limit = self.settings.worker_stall_timeout;
+        pulse.fed(&message);
+        let mut sending = pin!(worker.send(input(message)));
+        for _ in 0..2 {
+            let sent = timeout(limit, &mut sending).await;
+            if pulse.fed_in_vain() >= limit {
+                return Err(Fed::WorkerLost(worker_failed("it took media and gave none")));
+            }
+            if let Ok(sent) = sent {
+                return sent.map_err(Fed::PipeBroke);
+            }
+            pulse.offered();
+        }
+        Err(Fed::Ended(Err(overloaded())))
     }
 
     async fn next(&self, publisher: &Publisher, requests: &mut Streaming<v1::PublishRequest>) -> Next {

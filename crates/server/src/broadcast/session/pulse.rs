@@ -30,6 +30,11 @@ impl Pulse {
         state.waiting_since.get_or_insert_with(Instant::now);
     }
 
+    /// What was given last has not been taken yet, and is still offered.
+    pub(super) fn offered(&self) {
+        self.state().waiting_since.get_or_insert_with(Instant::now);
+    }
+
     /// Media came out of the worker.
     pub(super) fn gave(&self) {
         self.state().waiting_since = None;

@@ -138,6 +138,11 @@ impl Source {
         sent
     }
 
+    /// Sends more than the pipe to a worker holds.
+    pub async fn large_keyframe(&mut self) {
+        assert!(self.tag(Kind::VideoKeyframe, "x".repeat(1 << 20)).await, "the call is over");
+    }
+
     pub async fn order(&mut self, order: Order) {
         assert!(self.tag(Kind::Audio, format!("{order:?}")).await, "the call is over");
     }

@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::str::FromStr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use headwater_hls::{MediaEvent, PeriodStart, Rendition, RenditionKind};
@@ -27,6 +28,9 @@ pub const BURST: u64 = 600;
 /// Bytes of a part in it: more than fits into the buffers of a connection.
 const BURST_PART: usize = 16 << 10;
 
+/// By then the server has something for it that its pipe does not hold, and has not lost its patience yet.
+const STICK: Duration = Duration::from_millis(250);
+
 /// What an audio tag tells the worker to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
@@ -42,6 +46,8 @@ pub enum Order {
     Mute,
     /// Reads nothing any more.
     Freeze,
+    /// The same, but what it has made before comes out a moment later.
+    Stick,
     /// Makes many segments at once.
     Burst,
     /// Makes a segment of what it was started with.
@@ -119,6 +125,11 @@ impl Stub {
             Order::Usurp => self.event(MediaEvent::BroadcastEnd),
             Order::Mute => self.mute = true,
             Order::Freeze => std::thread::park(),
+            Order::Stick => {
+                std::thread::sleep(STICK);
+                self.segment(u64::from(u16::MAX), &Bytes::from_static(b"late"));
+                std::thread::park();
+            }
             Order::Tell => {
                 let told = what_it_was_told(&self.start);
                 self.segment(u64::from(u16::MAX), &told.into());
@@ -230,7 +241,7 @@ impl FromStr for Order {
     type Err = ();
     fn from_str(text: &str) -> Result<Self, ()> {
         use Order::*;
-        let orders = [Exit, Fail, Garbage, Usurp, Mute, Freeze, Burst, Tell, Half, Ahead, Rest];
+        let orders = [Exit, Fail, Garbage, Usurp, Mute, Freeze, Stick, Burst, Tell, Half, Ahead, Rest];
         orders.into_iter().find(|order| format!("{order:?}") == text).ok_or(())
     }
 }
