@@ -86,13 +86,14 @@ impl Connection {
                 }
                 () = load.stop.cancelled() => break,
             }
-            let mut tags = 0;
+            let (mut tags, mut media) = (0, 0);
             while let Some((timestamp, tag)) = schedule.take(began.elapsed()) {
                 self.push(timestamp, tag)?;
                 tags += 1;
+                media += tag.payload.len() as u64;
             }
             let bytes = self.flush().await?;
-            load.counts.sent(tags, bytes, began.elapsed().saturating_sub(due));
+            load.counts.sent(tags, media, bytes, began.elapsed().saturating_sub(due));
         }
         Ok(())
     }

@@ -24,6 +24,7 @@ struct Inner {
     on_air: AtomicU64,
     reconnects: AtomicU64,
     tags: AtomicU64,
+    media_bytes: AtomicU64,
     bytes: AtomicU64,
     late: Spread,
     refused: Reasons,
@@ -47,6 +48,8 @@ pub struct Summary {
     pub reconnects: u64,
     /// Audio and video messages.
     pub tags: u64,
+    /// Their payloads.
+    pub media_bytes: u64,
     /// Written to sockets, RTMP's headers included.
     pub bytes: u64,
     /// From when the first frame of a write was due to when the system had taken it all.
@@ -66,6 +69,7 @@ impl PublishCounts {
             on_air: AtomicU64::new(0),
             reconnects: AtomicU64::new(0),
             tags: AtomicU64::new(0),
+            media_bytes: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             late: Spread::default(),
             refused: Reasons::default(),
@@ -88,8 +92,9 @@ impl PublishCounts {
         self.0.lost.count(reason);
     }
 
-    pub fn sent(&self, tags: u64, bytes: u64, late: Duration) {
+    pub fn sent(&self, tags: u64, media_bytes: u64, bytes: u64, late: Duration) {
         self.0.tags.fetch_add(tags, Relaxed);
+        self.0.media_bytes.fetch_add(media_bytes, Relaxed);
         self.0.bytes.fetch_add(bytes, Relaxed);
         self.0.late.record(late);
     }
@@ -141,6 +146,7 @@ impl Counts for PublishCounts {
             lost: inner.lost.all(),
             reconnects: inner.reconnects.load(Relaxed),
             tags: inner.tags.load(Relaxed),
+            media_bytes: inner.media_bytes.load(Relaxed),
             bytes: inner.bytes.load(Relaxed),
             late_ms: inner.late.quantiles(),
             cpu_seconds: cpu::seconds(),
