@@ -6,7 +6,7 @@ CARGO ?= cargo
 export RUST_LIB_BACKTRACE = 0
 URL ?= rtmp://127.0.0.1:1935/live/demo
 
-.PHONY: run demo test test-rust test-browser lint fmt web setup setup-test bench bench-replay bench-latency bench-scale bench-failover compose-test chaos audit clean
+.PHONY: run demo test test-rust test-browser lint fmt web setup setup-test bench bench-replay bench-proxy bench-latency bench-scale bench-failover compose-test chaos audit clean
 
 ## Runs proxy, server and origin in one process. Publish to rtmp://localhost:1935/live/demo, watch http://localhost:8080/demo
 run: setup web
@@ -62,7 +62,13 @@ bench:
 ## What replay costs the proxy and the server, written into BENCHMARKS.md (SOURCE=film.mp4, ARGS=--rounds=5)
 bench-replay: setup-test
 	$(CARGO) build --release -p headwater -p headwater-proxy -p headwater-server -p headwater-bench
-	target/release/headwater-bench replay $(if $(SOURCE),--source $(SOURCE)) --write BENCHMARKS.md $(ARGS)
+	target/release/headwater-bench replay --rounds 2 --seconds 18 $(if $(SOURCE),--source $(SOURCE)) --write BENCHMARKS.md $(ARGS)
+
+## What the proxy costs a gigabyte, against HAProxy and nginx-rtmp, written into BENCHMARKS.md
+bench-proxy: setup-test
+	deploy/setup.sh bench
+	$(CARGO) build --release -p headwater -p headwater-proxy -p headwater-bench
+	target/release/headwater-bench proxy --rounds 2 --seconds 4 $(if $(SOURCE),--source $(SOURCE)) --write BENCHMARKS.md $(ARGS)
 
 ## From lens to eye in Chromium, written into BENCHMARKS.md (SOURCE=film.mp4, ARGS=--watch=60). Wants a quiet machine
 bench-latency: setup-test web

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that are missing for what is named: build, run, demo, test, node.
+# Installs the Debian packages that are missing for what is named: build, run, demo, test, bench, node.
 #   deploy/setup.sh build run test
 # Installs nothing and asks for nothing when all are there. Debian 12 or later, or Ubuntu 24.04 or later.
 set -euo pipefail
@@ -10,6 +10,8 @@ run=(gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-ba
   gstreamer1.0-libav)
 demo=(gstreamer1.0-x fonts-dejavu-core)
 test=(redis-server ffmpeg chromium gstreamer1.0-tools procps iproute2 util-linux)
+# What Headwater is measured against.
+bench=(haproxy nginx-light libnginx-mod-rtmp)
 node=(nodejs npm)
 
 # Node from anywhere will do; Debian's is only taken where there is none.
@@ -22,8 +24,9 @@ for group in "$@"; do
     run) wanted+=("${run[@]}") ;;
     demo) wanted+=("${demo[@]}") ;;
     test) wanted+=("${demo[@]}" "${test[@]}" "${node[@]}") ;;
+    bench) wanted+=("${bench[@]}") ;;
     node) wanted+=("${node[@]}") ;;
-    *) echo "setup: there is no group '$group': build, run, demo, test, node" >&2; exit 2 ;;
+    *) echo "setup: there is no group '$group': build, run, demo, test, bench, node" >&2; exit 2 ;;
   esac
 done
 

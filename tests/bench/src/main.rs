@@ -1,11 +1,15 @@
-//! `headwater-bench`: measures what the services cost, and writes it into `BENCHMARKS.md` (`make bench-replay`).
+//! `headwater-bench`: measures what the services cost, and writes it into `BENCHMARKS.md` (`make bench-replay`, `bench-proxy`).
 
 mod committed;
 mod document;
 mod latency;
 mod machine;
+mod peers;
 mod processes;
+mod proxy;
+mod received;
 mod replay;
+mod rtmp_sink;
 mod scale;
 mod series;
 mod sink;
@@ -18,7 +22,8 @@ use clap::{Parser, Subcommand};
 
 /// Measures what Headwater costs
 #[derive(Parser)]
-#[command(name = "headwater-bench", version)]
+// What a Makefile names can be said again.
+#[command(name = "headwater-bench", version, args_override_self = true)]
 struct Arguments {
     #[command(subcommand)]
     benchmark: Benchmark,
@@ -32,6 +37,8 @@ enum Benchmark {
     Latency(latency::Arguments),
     /// What a stream and a viewer cost when there are many
     Scale(scale::Arguments),
+    /// The proxy against HAProxy and nginx-rtmp
+    Proxy(proxy::Arguments),
 }
 
 /// What all benchmarks take.
@@ -70,6 +77,10 @@ async fn main() -> anyhow::Result<()> {
         Benchmark::Scale(arguments) => {
             let section = scale::run(&arguments).await?;
             ("scale", arguments.common, section)
+        }
+        Benchmark::Proxy(arguments) => {
+            let section = proxy::run(&arguments).await?;
+            ("proxy", arguments.common, section)
         }
     };
     println!("{section}");

@@ -32,17 +32,28 @@ impl Process {
         environment: &[(&str, String)],
     ) -> Result<Self> {
         let program = std::env::current_exe()?.with_file_name(name);
-        let log = directory.join(format!("{name}.log"));
-        let file = File::create(&log)?;
         let mut command = Command::new(&program);
         command
             .args(arguments)
             .envs(environment.iter().map(|(name, value)| (format!("HEADWATER_{name}"), value)));
+        Self::spawn(command, directory.join(format!("{name}.log"))).context("build it first")
+    }
+
+    /// Any program, with its output in this file.
+    pub fn spawn(mut command: Command, log: PathBuf) -> Result<Self> {
+        let file = File::create(&log)?;
         command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
         let child = command.spawn();
-        let child =
-            child.with_context(|| format!("{} can't be started: build it first", program.display()))?;
+        let child = child.with_context(|| format!("{:?} can't be started", command.get_program()))?;
         Ok(Self { child, log })
+    }
+
+    /// Asks it to end, as Ctrl-C does, and waits until it has.
+    pub fn interrupt(&mut self) -> Result<()> {
+        let id = i32::try_from(self.id()).ok().and_then(rustix::process::Pid::from_raw);
+        rustix::process::kill_process(id.context("it has no id")?, rustix::process::Signal::INT)?;
+        self.child.wait()?;
+        Ok(())
     }
 
     pub fn id(&self) -> u32 {

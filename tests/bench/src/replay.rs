@@ -17,8 +17,8 @@ use crate::sink::Sink;
 use crate::usage::Scope;
 use crate::{Common, committed, machine, source};
 
-/// Until the buffers are as full as they get: several segments.
-const SETTLE: Duration = Duration::from_secs(6);
+/// Until the buffers are as full as they get and have given back what they kept first: several segments.
+const SETTLE: Duration = Duration::from_secs(8);
 /// How long a server's own cost is measured.
 const SERVER: Duration = Duration::from_secs(15);
 
@@ -158,7 +158,8 @@ fn heading(common: &Common) -> String {
          The proxy keeps what no server has finished, so that another one can take over. `headwater-proxy` with that \
          (`proxy.replay_duration = \"30s\"`, A) and without (`\"0s\"`, B), each a fresh process, in turns A B A B …, \
          {rounds} of each. `headwater bench publish` sends H.264 and AAC at about 4.7 Mb/s each, looped; a gRPC server \
-         takes all, commits a segment of 2 s one second after its end, and makes nothing of it. After 6 s the CPU time of \
+         takes all, commits a segment of 2 s one second after its end, and makes nothing of it. 8 s after all are on air, when each \
+         has had several segments committed and dropped, the CPU time of \
          the proxy is read from the kernel (`schedstat`, nanoseconds), and again {seconds} s later; bytes are what the \
          proxy has received meanwhile; memory is the peak of what was resident. Median (least–greatest); the ratio is taken \
          round by round.\n\n\

@@ -16,6 +16,8 @@ use tokio::task::JoinSet;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::{Response as Answer, Status, Streaming};
 
+use crate::received::Received;
+
 /// Segments of the default length.
 const SEGMENT_MS: u64 = 2_000;
 /// A segment is whole so long after its end has come: what an encoder with its lookahead takes.
@@ -27,6 +29,7 @@ const WORDS: usize = 16;
 
 /// Runs until it is dropped.
 pub struct Sink {
+    pub received: Arc<Received>,
     _tasks: JoinSet<()>,
 }
 
@@ -43,7 +46,8 @@ impl Sink {
                 let _ = registry.register_server(&record).await;
             }
         });
-        let service = IngestServer::new(Service).max_decoding_message_size(LARGEST_MESSAGE);
+        let received = Arc::new(Received::default());
+        let service = IngestServer::new(Service(received.clone())).max_decoding_message_size(LARGEST_MESSAGE);
         // The windows of a real server.
         let server = tonic::transport::Server::builder()
             .initial_stream_window_size(4 << 20)
@@ -54,7 +58,7 @@ impl Sink {
             // It ends with the benchmark.
             let _ = server.serve_with_incoming(TcpListenerStream::new(listener)).await;
         });
-        Ok(Self { _tasks: tasks })
+        Ok(Self { received, _tasks: tasks })
     }
 }
 
@@ -70,7 +74,7 @@ fn record(address: SocketAddr) -> Result<ServerRecord> {
     })
 }
 
-struct Service;
+struct Service(Arc<Received>);
 
 #[tonic::async_trait]
 impl Ingest for Service {
@@ -82,7 +86,7 @@ impl Ingest for Service {
     ) -> Result<Answer<Self::PublishStream>, Status> {
         let (words, answer) = mpsc::channel(WORDS);
         // It ends with the call.
-        tokio::spawn(take(call.into_inner(), words));
+        tokio::spawn(take(call.into_inner(), words, self.0.clone()));
         Ok(Answer::new(ReceiverStream::new(answer)))
     }
 }
@@ -91,11 +95,17 @@ impl Ingest for Service {
 async fn take(
     mut requests: Streaming<PublishRequest>,
     words: mpsc::Sender<Result<PublishResponse, Status>>,
+    received: Arc<Received>,
 ) -> Option<()> {
+    let _publisher = received.publisher();
     let say = async |message| words.send(Ok(PublishResponse { message: Some(message) })).await.ok();
     let (mut period, mut start, mut sequence) = (0, 0, 0);
     while let Some(request) = requests.message().await.ok()? {
-        match request.message? {
+        let message = request.message?;
+        if let Request::Tag(tag) = &message {
+            received.tag(tag);
+        }
+        match message {
             Request::Open(_) => {
                 let resume = Some(resume_point(period, None, sequence));
                 say(Response::Accepted(Accepted { resume })).await?;

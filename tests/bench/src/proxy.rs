@@ -1,0 +1,310 @@
+//! What a gigabyte costs on its way through the proxy, against HAProxy, which only moves bytes, and nginx-rtmp, which
+//! also reads the protocol.
+
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use headwater_registry::testing::RedisServer;
+use tempfile::TempDir;
+
+use crate::peers::{self, Peer};
+use crate::processes::{self, Process, Service};
+use crate::received::Received;
+use crate::rtmp_sink::RtmpSink;
+use crate::series::Series;
+use crate::sink::Sink;
+use crate::{Common, machine, source};
+
+/// Until the replay buffers are as full as they get, and start-up is over.
+const SETTLE: Duration = Duration::from_secs(6);
+/// From so many publishers on, a source of about half a megabit a second.
+const MANY: u32 = 200;
+/// nginx-rtmp connects to where it pushes only when a publisher has begun: what comes meanwhile does not get through.
+/// That much may be missing at its end, in frames of one publisher: a second of video and audio.
+const LATE: u64 = 80;
+/// Where the sink and its proxies find each other.
+const SHARED: &str = "sink";
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    pub common: Common,
+    /// Numbers of publishers
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 10, 100, 500])]
+    publishers: Vec<u32>,
+}
+
+/// What stands between publishers and sink.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Headwater { replay: bool },
+    HaProxy { threads: usize },
+    Nginx,
+}
+
+/// What all measurements share.
+struct Bench {
+    redis: RedisServer,
+    grpc: Sink,
+    rtmp: RtmpSink,
+    usual: PathBuf,
+    low: PathBuf,
+    directory: TempDir,
+    window: Duration,
+}
+
+/// Something that forwards.
+enum Forwarder {
+    Headwater(Service),
+    Peer(Peer),
+}
+
+/// Measurements of one way.
+#[derive(Default)]
+struct Side {
+    cpu: Series,
+    megabits: Series,
+    peak: Series,
+    replay: Series,
+}
+
+pub async fn run(arguments: &Arguments) -> Result<String> {
+    let Common { source, rounds, seconds, .. } = &arguments.common;
+    let directory = tempfile::tempdir()?;
+    let redis = RedisServer::start();
+    let registry = headwater_registry::open(Some(&redis.url_text()), SHARED, headwater_registry::LEASE_TTL)?;
+    let bench = Bench {
+        grpc: Sink::start(registry).await?,
+        rtmp: RtmpSink::start().await?,
+        usual: source::make(source.as_deref(), directory.path())?,
+        low: source::low(source.as_deref(), directory.path())?,
+        window: Duration::from_secs(*seconds),
+        redis,
+        directory,
+    };
+    let ways = ways();
+    let mut section = heading(&arguments.common, &versions()?);
+    for publishers in &arguments.publishers {
+        let mut sides: Vec<Side> = ways.iter().map(|_| Side::default()).collect();
+        for _ in 0..*rounds {
+            for (way, side) in ways.iter().zip(&mut sides) {
+                let measured = bench.measure(*way, *publishers, side).await;
+                measured.with_context(|| format!("{publishers} publishers, {}", way.name()))?;
+            }
+        }
+        rows(&mut section, *publishers, &ways, &sides);
+    }
+    Ok(section)
+}
+
+/// HAProxy with one thread, and with as many as the proxy uses.
+fn ways() -> Vec<Way> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut ways = vec![Way::Headwater { replay: true }, Way::Headwater { replay: false }];
+    ways.push(Way::HaProxy { threads: 1 });
+    if threads > 1 {
+        ways.push(Way::HaProxy { threads });
+    }
+    ways.push(Way::Nginx);
+    ways
+}
+
+impl Way {
+    fn name(self) -> String {
+        match self {
+            Self::Headwater { replay: true } => "headwater-proxy".into(),
+            Self::Headwater { replay: false } => "headwater-proxy, replay off".into(),
+            Self::HaProxy { threads: 1 } => "HAProxy, 1 thread".into(),
+            Self::HaProxy { threads } => format!("HAProxy, {threads} threads"),
+            Self::Nginx => "nginx-rtmp".into(),
+        }
+    }
+}
+
+impl Forwarder {
+    fn process(&self) -> &Process {
+        match self {
+            Self::Headwater(service) => &service.process,
+            Self::Peer(peer) => &peer.process,
+        }
+    }
+
+    fn address(&self) -> SocketAddr {
+        match self {
+            Self::Headwater(service) => service.address,
+            Self::Peer(peer) => peer.address,
+        }
+    }
+
+    /// Megabytes in replay buffers, by the proxy's own account.
+    fn replay_mb(&self) -> Result<f64> {
+        match self {
+            Self::Headwater(service) => Ok(service.metric("headwater_proxy_replay_bytes")? / 1e6),
+            Self::Peer(_) => Ok(0.0),
+        }
+    }
+}
+
+impl Bench {
+    fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    async fn start(&self, way: Way) -> Result<Forwarder> {
+        let to = self.rtmp.address;
+        Ok(match way {
+            Way::Headwater { replay } => {
+                let settings = [
+                    ("REGISTRY_URL", self.redis.url_text()),
+                    ("REGISTRY_PREFIX", SHARED.into()),
+                    ("PROXY_REPLAY_DURATION", if replay { "30s" } else { "0s" }.to_owned()),
+                    ("PROXY_MAX_CONNECTIONS_PER_ADDRESS", "10000".into()),
+                ];
+                Forwarder::Headwater(Service::start(self.path(), "proxy", "RTMP_LISTEN", &settings).await?)
+            }
+            Way::HaProxy { threads } => Forwarder::Peer(Peer::haproxy(self.path(), threads, to).await?),
+            Way::Nginx => Forwarder::Peer(Peer::nginx(self.path(), to).await?),
+        })
+    }
+
+    fn received(&self, way: Way) -> &Arc<Received> {
+        match way {
+            Way::Headwater { .. } => &self.grpc.received,
+            Way::HaProxy { .. } | Way::Nginx => &self.rtmp.received,
+        }
+    }
+
+    /// A fresh process, so that its peak is its own.
+    async fn measure(&self, way: Way, publishers: u32, side: &mut Side) -> Result<()> {
+        let received = self.received(way);
+        let before = received.so_far();
+        let forwarder = self.start(way).await?;
+        let mut load = self.publishers(forwarder.address(), publishers)?;
+        let all = || (received.publishers() == u64::from(publishers)).then_some(());
+        processes::until("all publishers to be on air", all).await.with_context(|| load.output())?;
+        tokio::time::sleep(SETTLE).await;
+        let tree = forwarder.process().tree();
+        let (cpu, bytes) = (tree.cpu()?, received.so_far().1);
+        tokio::time::sleep(self.window).await;
+        let (cpu, bytes) = ((tree.cpu()? - cpu).as_secs_f64(), (received.so_far().1 - bytes) as f64);
+        side.replay.push(forwarder.replay_mb()?);
+        side.peak.push(tree.peak_memory()? as f64 / 1e6);
+        load.interrupt()?;
+        let gone = || (received.publishers() == 0).then_some(());
+        processes::until("all publishers to be gone", gone).await?;
+        let after = received.so_far();
+        compare(way, publishers, &load.output(), (after.0 - before.0, after.1 - before.1))?;
+        side.cpu.push(cpu / bytes * 1e9);
+        side.megabits.push(bytes * 8.0 / 1e6 / self.window.as_secs_f64());
+        Ok(())
+    }
+
+    fn publishers(&self, to: SocketAddr, number: u32) -> Result<Process> {
+        let source = if number < MANY { &self.usual } else { &self.low };
+        let (number, source) = (number.to_string(), source.to_string_lossy());
+        let url = format!("rtmp://{to}/live/load");
+        let arguments = [
+            "bench", "publish", "-n", &number, "--url", &url, "--source", &source, "--loop", "--ramp", "4ms",
+            "--json",
+        ];
+        Process::start(self.path(), "headwater", arguments, &[])
+    }
+}
+
+/// Fails unless what was received is what was sent, and nobody was disturbed.
+fn compare(way: Way, publishers: u32, output: &str, (tags, bytes): (u64, u64)) -> Result<()> {
+    let summary: serde_json::Value = serde_json::from_str(output.lines().last().unwrap_or_default())
+        .with_context(|| format!("the publishers gave no summary: {output}"))?;
+    let number = |name: &str| summary[name].as_u64().with_context(|| format!("no {name}: {summary}"));
+    let undisturbed =
+        ["refused", "lost"].iter().all(|name| summary[*name].as_object().is_some_and(|all| all.is_empty()));
+    ensure!(undisturbed && number("reconnects")? == 0, "the publishers were disturbed: {summary}");
+    let (sent_tags, sent) = (number("tags")?, number("media_bytes")?);
+    let missing = sent_tags.checked_sub(tags).with_context(|| format!("{tags} frames of {sent_tags}"))?;
+    match way {
+        Way::Nginx => {
+            ensure!(missing <= LATE * u64::from(publishers), "{tags} frames arrived of {sent_tags}")
+        }
+        _ => ensure!(
+            missing == 0 && bytes == sent,
+            "{tags} frames, {bytes} bytes arrived of {sent_tags}, {sent}"
+        ),
+    }
+    Ok(())
+}
+
+fn versions() -> Result<String> {
+    Ok(format!(
+        "HAProxy {}, nginx {} with libnginx-mod-rtmp",
+        peers::version("haproxy")?,
+        peers::version("nginx")?
+    ))
+}
+
+fn heading(common: &Common, versions: &str) -> String {
+    let Common { rounds, seconds, .. } = common;
+    format!(
+        "## What the proxy costs\n\n`make bench-proxy`. `headwater bench publish` sends H.264 and AAC, looped, through one of \
+         five ways, each a fresh process, in turns, {rounds} times each: `headwater-proxy` to a gRPC server that takes all, \
+         commits segments of 2 s one second after their end and makes nothing of them, with its replay buffer (30 s) and without; \
+         HAProxy in TCP mode (`option splice-auto`), with one thread and with as many as the proxy has; nginx-rtmp (one process, \
+         access log off) with `push`. HAProxy and nginx-rtmp send to a server that accepts every publisher and counts. \
+         The servers and the publishers are not counted. {} s after all are on air the CPU time of the process is read from the \
+         kernel, and again {seconds} s later; a GB is of frames that arrived at the server meanwhile. Memory is the peak of \
+         what was resident. At the end what arrived is compared with what was sent, frame for frame and byte for byte; \
+         nginx-rtmp loses what comes before its push is connected, and may lack that. From {MANY} publishers on the source has \
+         about 0.5 Mb/s instead of 4.7, as two cores could not carry publishers and servers otherwise. \
+         Median (least–greatest); ratios are taken round by round.\n\n\
+         Aims: at most 2 × HAProxy, at most 0.5 × nginx-rtmp.\n\n\
+         {}; {versions}\n\n\
+         | Publishers | Mb/s | Way | CPU s per GB | headwater-proxy against it | Peak memory, MB | MB a publisher | Of that replay |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+        SETTLE.as_secs(),
+        machine::describe()
+    )
+}
+
+fn rows(section: &mut String, publishers: u32, ways: &[Way], sides: &[Side]) {
+    let each = f64::from(publishers);
+    for (way, side) in ways.iter().zip(sides) {
+        let _ = writeln!(
+            section,
+            "| {publishers} | {:.0} | {} | {} | {} | {:.0} | {:.2} | {:.2} |",
+            side.megabits.median(),
+            way.name(),
+            side.cpu,
+            sides[0].cpu.over(&side.cpu),
+            side.peak.median(),
+            side.peak.median() / each,
+            side.replay.median() / each,
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SUMMARY: &str = r#"{"refused":{},"lost":{},"reconnects":0,"tags":1000,"media_bytes":5000}"#;
+
+    #[test]
+    fn nothing_may_be_missing_but_what_nginx_misses_at_the_start() {
+        let own = Way::Headwater { replay: true };
+        assert!(compare(own, 1, SUMMARY, (1000, 5000)).is_ok());
+        assert!(compare(own, 1, SUMMARY, (1000, 4999)).is_err());
+        assert!(compare(own, 1, SUMMARY, (999, 5000)).is_err());
+        assert!(compare(Way::Nginx, 1, SUMMARY, (960, 4900)).is_ok());
+        assert!(compare(Way::Nginx, 1, SUMMARY, (900, 4900)).is_err());
+        assert!(compare(Way::Nginx, 1, SUMMARY, (1001, 5000)).is_err());
+    }
+
+    #[test]
+    fn disturbed_publishers_are_an_error() {
+        let lost = SUMMARY.replace(r#""lost":{}"#, r#""lost":{"broken":1}"#);
+        assert!(compare(Way::Nginx, 1, &lost, (1000, 5000)).is_err());
+    }
+}
