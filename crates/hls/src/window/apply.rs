@@ -99,6 +99,34 @@ impl LiveWindow {
         }
     }
 
+    /// Nothing more comes of the newest period before this sequence.
+    pub(super) fn skip_to(&mut self, first: MediaSequence) {
+        let Some(period) = self.periods.back().cloned() else { return };
+        for (rendition, _) in &period.renditions {
+            let Some(track) = self.tracks.get_mut(&rendition.id) else { continue };
+            if let Some(mut last) = track.last_entry()
+                && *last.key() < first
+            {
+                Arc::make_mut(last.get_mut()).close();
+            }
+            let mut next = self.next_of(&rendition.id);
+            while next < first {
+                let gap = Arc::new(self.nominal_gap(&period, next));
+                self.tracks.entry(rendition.id.clone()).or_default().insert(next, gap);
+                next = next.next();
+            }
+        }
+        self.retain();
+    }
+
+    /// A segment that is missing, as long as its cell of the grid.
+    fn nominal_gap(&self, period: &PeriodStart, sequence: MediaSequence) -> Segment {
+        let settings = self.opening.settings;
+        let cell = sequence.0 - period.first_sequence.0;
+        let (start, end) = (settings.cell_start(cell), settings.cell_start(cell + 1));
+        Segment::gap(period.origin + start, end.saturating_sub(start))
+    }
+
     fn fill_gap(&mut self, period: &PeriodStart, rendition: &RenditionId, sequence: MediaSequence) {
         let segment_of = |other: &RenditionId| self.held(other, sequence).filter(|segment| !segment.is_gap());
         let like = period.renditions.iter().find_map(|(other, _)| segment_of(&other.id));

@@ -81,11 +81,12 @@ impl LiveWindow {
     }
 
     /// Goes on with a new owner of the same broadcast, whose opening this is: what is held stays, and the events of the
-    /// owner's window may be applied, those that are held already included.
+    /// owner's window may be applied, those that are held already included. What is missing before the owner's window
+    /// will never come: it is a gap.
     ///
     /// # Errors
     /// When it is another broadcast or has other settings, when the epoch is lower than the one held, and when the
-    /// owner's window starts behind the end of this one.
+    /// owner's window starts further behind the end of this one than a window is long.
     pub fn adopt(&mut self, opening: &Opening) -> Result<(), WindowError> {
         if (opening.broadcast, opening.settings) != (self.opening.broadcast, self.opening.settings) {
             return Err(WindowError::OtherBroadcast);
@@ -93,10 +94,11 @@ impl LiveWindow {
         if opening.epoch < self.opening.epoch {
             return Err(WindowError::Fenced { held: self.opening.epoch, offered: opening.epoch });
         }
-        let next = self.next_sequence();
-        if opening.first_sequence > next {
-            return Err(WindowError::SequenceSkipped { expected: next, got: opening.first_sequence });
+        let (next, got) = (self.next_sequence(), opening.first_sequence);
+        if got.0.saturating_sub(next.0) > u64::from(self.window_segments()) {
+            return Err(WindowError::SequenceSkipped { expected: next, got });
         }
+        self.skip_to(got);
         self.opening.epoch = opening.epoch;
         self.opening.window_segments = opening.window_segments;
         Ok(())

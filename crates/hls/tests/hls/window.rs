@@ -141,7 +141,7 @@ fn a_newer_owner_of_the_same_broadcast_is_adopted() {
     window.adopt(&newer).unwrap();
     let stale = WindowError::Fenced { held: Epoch(5), offered: Epoch(4) };
     assert_eq!(window.adopt(&opening(10)), Err(stale));
-    let ahead = Opening { first_sequence: MediaSequence(110), ..newer.clone() };
+    let ahead = Opening { first_sequence: MediaSequence(120), ..newer.clone() };
     assert!(matches!(window.adopt(&ahead), Err(WindowError::SequenceSkipped { .. })));
     let broadcast = BroadcastId::new(UnixMillis(1), &[0; 10]);
     assert_eq!(window.adopt(&Opening { broadcast, ..newer }), Err(WindowError::OtherBroadcast));
@@ -150,4 +150,36 @@ fn a_newer_owner_of_the_same_broadcast_is_adopted() {
     }
     assert_eq!(window.events(), window_of(opening(10), &all).events());
     assert_eq!(window.opening().epoch, Epoch(5));
+}
+
+/// Its own watch broke before the last parts came, and the owner that had them died.
+#[test]
+fn what_a_newer_owner_does_not_have_either_is_a_gap() {
+    let all = events(MediaSequence(100), &[Plan::steady(0, 13_000)]);
+    let is_first_of = |event: &MediaEvent, at: (u64, u32)| matches!(event, MediaEvent::Part { rendition, sequence, index, .. } if *rendition == id("720p") && (sequence.0, index.0) == at);
+    let broke = all.iter().position(|event| is_first_of(event, (102, 3))).unwrap();
+    let later = |event: &&MediaEvent| match event {
+        MediaEvent::Part { sequence, .. } | MediaEvent::SegmentEnd { sequence, .. } => sequence.0 >= 104,
+        _ => true,
+    };
+    let mut window = window_of(opening(10), &all[..broke]);
+    let before: Vec<_> = (100..102).map(|n| window.segment(&id("720p"), MediaSequence(n)).cloned()).collect();
+    let newer = Opening { epoch: Epoch(5), first_sequence: MediaSequence(104), ..opening(10) };
+    window.adopt(&newer).unwrap();
+    for event in all.iter().filter(later) {
+        window.apply(event).unwrap();
+    }
+    for rendition in ["720p", "360p", "audio"] {
+        let text = playlist::media(&window, &id(rendition), playlist::MediaOptions::default()).unwrap();
+        let list = crate::reader::read(&text);
+        let numbers: Vec<_> = list.segments.iter().map(|segment| segment.sequence).collect();
+        assert_eq!(numbers, (100..=107).collect::<Vec<_>>(), "{text}");
+        assert!(text.contains("#EXT-X-GAP\n#EXTINF:2.000000,\n103.m4s\n"), "{text}");
+        assert!(
+            text.contains("#EXTINF:0.9") || text.contains("#EXTINF:1.0"),
+            "the rest of 102 is missing: {text}"
+        );
+    }
+    let after: Vec<_> = (100..102).map(|n| window.segment(&id("720p"), MediaSequence(n)).cloned()).collect();
+    assert_eq!(before, after, "what was there keeps its bytes");
 }
