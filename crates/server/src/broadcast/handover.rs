@@ -12,7 +12,7 @@ use headwater_wire::v1::publish_request::{End, Message as Request, Open};
 use headwater_wire::v1::publish_response::{Accepted, Message as Response};
 use headwater_wire::v1::{Failure, PublishRequest, PublishResponse};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
@@ -49,7 +49,7 @@ impl Life {
         let hand_over = HandOver::new(self);
         let patience = if let Awaited::Proxy { .. } = awaited { PROXY_LIMIT } else { Duration::ZERO };
         let mut given = pin!(async {
-            tokio::time::sleep(patience).await;
+            self.leave_to_proxy(patience).await;
             hand_over.run().await;
         });
         let mut taken = pin!(async {
@@ -83,6 +83,18 @@ impl Life {
             responses.say(Response::Accepted(Accepted { resume }));
         }
         responses.reject(draining()).await;
+    }
+
+    /// Waits until a proxy has had the registry for so long: without it, nobody can move the broadcast, and who does so as
+    /// soon as it is back should be the proxy, which knows where its publisher goes on.
+    async fn leave_to_proxy(&self, patience: Duration) {
+        let mut since = Instant::now();
+        while since.elapsed() < patience {
+            sleep(LOOK_AGAIN).await;
+            if self.registry.owner(&self.stream).await.is_err() {
+                since = Instant::now();
+            }
+        }
     }
 
     /// Waits until another server has claimed the stream.
@@ -148,7 +160,7 @@ impl<'a> HandOver<'a> {
                     Err(error) => tracing::warn!(server = %server.id, %error, "the broadcast is not taken"),
                 }
             }
-            tokio::time::sleep(LOOK_AGAIN).await;
+            sleep(LOOK_AGAIN).await;
         }
     }
 
