@@ -6,7 +6,7 @@ CARGO ?= cargo
 export RUST_LIB_BACKTRACE = 0
 URL ?= rtmp://127.0.0.1:1935/live/demo
 
-.PHONY: run demo test test-rust test-browser lint fmt web setup setup-test bench bench-replay bench-proxy bench-latency bench-scale bench-failover compose-test chaos audit clean
+.PHONY: run demo test test-rust test-browser lint fmt web setup setup-test bench bench-replay bench-origin bench-viewers bench-proxy bench-latency bench-scale bench-failover compose-test chaos audit clean
 
 ## Runs proxy, server and origin in one process. Publish to rtmp://localhost:1935/live/demo, watch http://localhost:8080/demo
 run: setup web
@@ -80,6 +80,17 @@ bench-latency: setup-test web
 bench-scale: setup-test
 	$(CARGO) build --release -p headwater -p headwater-proxy -p headwater-server -p headwater-origin -p headwater-bench
 	target/release/headwater-bench scale $(if $(SOURCE),--source $(SOURCE)) --write BENCHMARKS.md $(ARGS)
+
+## What the origin spends on an answer, against nginx; written into BENCHMARKS.md
+bench-origin: setup-test
+	deploy/setup.sh bench
+	$(CARGO) build --release -p headwater-origin -p headwater-bench
+	target/release/headwater-bench origin --seconds 3 --write BENCHMARKS.md $(ARGS)
+
+## How long 10,000 viewers wait for a part that is there; written into BENCHMARKS.md
+bench-viewers: setup-test
+	$(CARGO) build --release -p headwater-origin -p headwater-bench
+	target/release/headwater-bench viewers --write BENCHMARKS.md $(ARGS)
 
 ## Random faults on a simulated network: make chaos SEEDS=5000, or one of them again, with all that happens: make chaos SEED=123
 chaos: setup

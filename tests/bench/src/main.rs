@@ -1,9 +1,14 @@
-//! `headwater-bench`: measures what the services cost, and writes it into `BENCHMARKS.md` (`make bench-replay`, `bench-proxy`).
+//! `headwater-bench`: measures what the services cost, and writes it into `BENCHMARKS.md` (`make bench-replay` and others).
 
+mod broadcast;
 mod committed;
 mod document;
+mod keepalive;
 mod latency;
+mod load;
 mod machine;
+mod nginx;
+mod origin;
 mod peers;
 mod processes;
 mod proxy;
@@ -14,7 +19,9 @@ mod scale;
 mod series;
 mod sink;
 mod source;
+mod stub;
 mod usage;
+mod viewers;
 
 use std::path::PathBuf;
 
@@ -39,6 +46,10 @@ enum Benchmark {
     Scale(scale::Arguments),
     /// The proxy against HAProxy and nginx-rtmp
     Proxy(proxy::Arguments),
+    /// The origin against nginx
+    Origin(origin::Arguments),
+    /// Many viewers who wait for the same part
+    Viewers(viewers::Arguments),
 }
 
 /// What all benchmarks take.
@@ -81,6 +92,14 @@ async fn main() -> anyhow::Result<()> {
         Benchmark::Proxy(arguments) => {
             let section = proxy::run(&arguments).await?;
             ("proxy", arguments.common, section)
+        }
+        Benchmark::Origin(arguments) => {
+            let section = origin::run(&arguments).await?;
+            ("origin", arguments.common, section)
+        }
+        Benchmark::Viewers(arguments) => {
+            let section = viewers::run(&arguments).await?;
+            ("viewers", arguments.common, section)
         }
     };
     println!("{section}");

@@ -56,6 +56,12 @@ impl Process {
         Ok(())
     }
 
+    /// Until it has ended by itself.
+    pub fn wait(&mut self) {
+        // Nobody can do anything about it.
+        let _ = self.child.wait();
+    }
+
     pub fn id(&self) -> u32 {
         self.child.id()
     }

@@ -1,0 +1,184 @@
+//! What an origin spends on playlists, parts and segments, against nginx with the same bytes in files and nginx with a
+//! cache in front of an origin.
+
+use std::fmt::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
+use headwater_media::SegmentSettings;
+use headwater_registry::testing::RedisServer;
+
+use crate::broadcast::{self, RENDITION, Shape};
+use crate::keepalive::{Connection, request};
+use crate::load::{self, Cost, Wanted};
+use crate::nginx::Nginx;
+use crate::processes::Service;
+use crate::series::Series;
+use crate::stub::{STREAM, Stub};
+use crate::{Common, machine, nginx};
+
+/// Where origin and stub find each other.
+const PREFIX: &str = "bench";
+/// Ten parts of 100 KiB: parts of some 100 KB, segments of 1 MB.
+const SHAPE: Shape =
+    Shape { settings: SegmentSettings { segment_ms: 2_000, part_ms: 200 }, parts: 10, part_bytes: 100 << 10 };
+const ROOM: usize = 256 << 10;
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    pub common: Common,
+    /// Numbers of connections
+    #[arg(long, value_delimiter = ',', default_values_t = [50, 1_000])]
+    connections: Vec<usize>,
+    /// What is asked for
+    #[arg(long, value_delimiter = ',', default_values_t = ["playlist".to_owned(), "part".into(), "segment".into()])]
+    objects: Vec<String>,
+    /// Leave nginx out: for profiles of the origin
+    #[arg(long)]
+    alone: bool,
+}
+
+/// Repeated measurements of one server.
+#[derive(Default)]
+struct Side {
+    requests: Series,
+    gigabytes: Series,
+}
+
+impl Side {
+    fn push(&mut self, cost: &Cost) {
+        self.requests.push(cost.requests_per_cpu_second);
+        self.gigabytes.push(cost.gb_per_cpu_second);
+    }
+}
+
+pub async fn run(arguments: &Arguments) -> Result<String> {
+    let directory = tempfile::tempdir()?;
+    let redis = RedisServer::start();
+    let stub = start_stub(redis.url_text(), &SHAPE).await?;
+    let origin = start_origin(&redis, directory.path()).await?;
+    let paths = [
+        ("playlist", "index.m3u8".to_owned()),
+        ("part", format!("{}.4.m4s", last_whole())),
+        ("segment", format!("{}.m4s", last_whole())),
+    ];
+    let mut objects = Vec::new();
+    for (name, file) in
+        paths.into_iter().filter(|(name, _)| arguments.objects.iter().any(|wanted| wanted == name))
+    {
+        let path = format!("/{STREAM}/{RENDITION}/{file}");
+        let body = fetch(&origin, &path).await?;
+        keep(directory.path(), &path, &body)?;
+        objects.push((name, Wanted { path, body }));
+    }
+    let files = Nginx::files(directory.path()).await?;
+    let cache = Nginx::cache(directory.path(), origin.address).await?;
+    let mut section = heading(&arguments.common)?;
+    let window = Duration::from_secs(arguments.common.seconds);
+    for (name, wanted) in &objects {
+        for connections in &arguments.connections {
+            let [mut own, mut of_files, mut of_cache] = [(); 3].map(|()| Side::default());
+            let origin_only = [origin.process.tree()];
+            for _ in 0..arguments.common.rounds {
+                own.push(&load::measure(origin.address, &origin_only, wanted, *connections, window).await?);
+                if arguments.alone {
+                    continue;
+                }
+                of_files.push(
+                    &load::measure(files.address, &[files.process.tree()], wanted, *connections, window)
+                        .await?,
+                );
+                let both = [cache.process.tree(), origin.process.tree()];
+                of_cache.push(&load::measure(cache.address, &both, wanted, *connections, window).await?);
+            }
+            row(&mut section, name, wanted.body.len(), *connections, &[own, of_files, of_cache]);
+        }
+    }
+    drop(stub);
+    Ok(section)
+}
+
+/// On air with a whole window that stands still from here on.
+pub async fn start_stub(redis: String, shape: &Shape) -> Result<Stub> {
+    let registry = headwater_registry::open(Some(&redis), PREFIX, headwater_registry::LEASE_TTL)?;
+    let stub = Stub::start(registry, |broadcast, epoch| shape.opening(broadcast, epoch)).await?;
+    let id = RENDITION.parse()?;
+    stub.play([broadcast::period(&id)])?;
+    stub.play((0..shape.window()).flat_map(|nth| shape.part(&id, nth)))?;
+    Ok(stub)
+}
+
+pub async fn start_origin(redis: &RedisServer, directory: &Path) -> Result<Service> {
+    let settings = [
+        ("REGISTRY_URL", redis.url_text()),
+        ("REGISTRY_PREFIX", PREFIX.into()),
+        ("ORIGIN_MAX_CONNECTIONS", "50000".into()),
+    ];
+    Service::start(directory, "origin", "HTTP_LISTEN", &settings).await
+}
+
+fn last_whole() -> u64 {
+    SHAPE.name(SHAPE.window() - 1).0
+}
+
+/// The bytes that all sides must answer with.
+async fn fetch(origin: &Service, path: &str) -> Result<Bytes> {
+    let mut connection = Connection::open(origin.address, ROOM).await?;
+    let mut body = Vec::new();
+    let head = connection.get(&request(origin.address, path), |piece| body.extend_from_slice(piece)).await?;
+    ensure!(head.status == 200 && body.len() == head.length, "{path}: {head:?}");
+    Ok(body.into())
+}
+
+/// As a file for nginx; compressed ones beside what they are made of.
+fn keep(directory: &Path, path: &str, body: &[u8]) -> Result<()> {
+    let file = directory.join("files").join(path.trim_start_matches('/'));
+    std::fs::create_dir_all(file.parent().context("a file lies in a directory")?)?;
+    if body.starts_with(&[0x1f, 0x8b]) {
+        let mut plain = Vec::new();
+        std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(body), &mut plain)?;
+        std::fs::write(file.with_added_extension("gz"), body)?;
+        return Ok(std::fs::write(file, plain)?);
+    }
+    Ok(std::fs::write(file, body)?)
+}
+
+fn heading(common: &Common) -> Result<String> {
+    let Common { rounds, seconds, .. } = common;
+    Ok(format!(
+        "## What an origin costs\n\n`make bench-origin`. \
+         One `headwater-origin` (A) mirrors a stream whose window stands still: ten segments of ten parts of 100 KiB of random \
+         bytes. nginx {} serves the same bytes from files (B): `worker_processes auto`, `sendfile`, `tcp_nopush`, \
+         `open_file_cache`, `gzip_static` for the playlist, `reuseport`, no log, and the headers that the origin's answers have. \
+         nginx with `proxy_cache` before the origin (C) keeps playlists for a second and media for long; its CPU includes that \
+         of the origin behind it. Keep-alive HTTP/1.1 over loopback, each connection asks for the same thing again as soon as it \
+         has it, with the headers that a browser sends; a client of a few lines over raw sockets, in another process, checks \
+         each connection's first answer byte by byte and the status and length of all others. In turns A B C A B C …, {rounds} \
+         of each, {seconds} s long. CPU time of the server's whole process tree from the kernel, that of the client is not in it. \
+         Median (least–greatest); ratios are taken round by round. Aim: A / B at least 0.9.\n\n\
+         {}\n\n\
+         | Object | Bytes | Connections | Requests per CPU s, A | B | C | A / B | A / C | GB per CPU s, A | B | C |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+        nginx::version()?,
+        machine::describe()
+    ))
+}
+
+fn row(section: &mut String, object: &str, bytes: usize, connections: usize, sides: &[Side; 3]) {
+    let [own, files, cache] = sides;
+    let _ = writeln!(
+        section,
+        "| {object} | {bytes} | {connections} | {} | {} | {} | {} | {} | {:.2} | {:.2} | {:.2} |",
+        own.requests.show(0),
+        files.requests.show(0),
+        cache.requests.show(0),
+        own.requests.over(&files.requests),
+        own.requests.over(&cache.requests),
+        own.gigabytes.median(),
+        files.gigabytes.median(),
+        cache.gigabytes.median(),
+    );
+}

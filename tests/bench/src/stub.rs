@@ -1,0 +1,151 @@
+//! A server that has one stream on air, of which the benchmark says what comes and when. It knows how often it was called.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anyhow::{Result, bail};
+use headwater_hls::{LiveWindow, MediaEvent, Opening};
+use headwater_media::{BroadcastId, Epoch, StreamId, UnixMillis};
+use headwater_registry::{Claim, Ownership, Registry, ServerId, ServerRecord};
+use headwater_wire::v1;
+use headwater_wire::v1::delivery_server::{Delivery, DeliveryServer};
+use tokio::net::TcpListener;
+use tokio::sync::broadcast;
+use tokio::task::JoinSet;
+use tokio_stream::wrappers::BroadcastStream;
+use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
+use tokio_stream::{Stream, StreamExt, iter};
+use tonic::transport::server::TcpIncoming;
+use tonic::{Request, Response, Status};
+
+pub const STREAM: &str = "load";
+/// Events that an origin may be behind: some seconds.
+const EVENTS: usize = 1_024;
+/// Of a real server.
+const STREAM_WINDOW: u32 = 4 << 20;
+const CONNECTION_WINDOW: u32 = 16 << 20;
+
+/// Runs until it is dropped.
+pub struct Stub {
+    shared: Arc<Shared>,
+    _tasks: JoinSet<()>,
+}
+
+struct Shared {
+    window: Mutex<LiveWindow>,
+    events: broadcast::Sender<MediaEvent>,
+    calls: AtomicU64,
+}
+
+impl Stub {
+    /// Goes on air with a window of this kind.
+    pub async fn start(
+        registry: Arc<dyn Registry>,
+        opening: impl FnOnce(BroadcastId, Epoch) -> Opening,
+    ) -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let (record, stream) = (record(address)?, STREAM.parse()?);
+        let ownership = own(&*registry, &stream, &record).await?;
+        let Some(broadcast) = ownership.broadcast else { bail!("the broadcast was just said") };
+        let window = Mutex::new(LiveWindow::new(opening(broadcast, ownership.epoch)));
+        let shared =
+            Arc::new(Shared { window, events: broadcast::Sender::new(EVENTS), calls: AtomicU64::new(0) });
+        let mut tasks = JoinSet::new();
+        tasks.spawn(keep(registry, stream, record, ownership));
+        let server = tonic::transport::Server::builder()
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .add_service(DeliveryServer::new(Service(shared.clone())));
+        // As of a real server: a part must not wait for the acknowledgement of what went before it.
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        tasks.spawn(async move {
+            // It ends with the benchmark.
+            let _ = server.serve_with_incoming(incoming).await;
+        });
+        Ok(Self { shared, _tasks: tasks })
+    }
+
+    /// Tells who watches, at once.
+    pub fn play(&self, events: impl IntoIterator<Item = MediaEvent>) -> Result<()> {
+        let mut window = self.shared.window();
+        for event in events {
+            window.apply(&event)?;
+            // Nobody may be watching yet.
+            let _ = self.shared.events.send(event);
+        }
+        Ok(())
+    }
+
+    /// Calls so far, of any kind.
+    pub fn calls(&self) -> u64 {
+        self.shared.calls.load(Ordering::Relaxed)
+    }
+}
+
+impl Shared {
+    fn window(&self) -> MutexGuard<'_, LiveWindow> {
+        self.window.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn record(address: SocketAddr) -> Result<ServerRecord> {
+    Ok(ServerRecord {
+        id: "stub".parse::<ServerId>()?,
+        address: address.to_string(),
+        capacity_millicores: 1_000_000,
+        used_millicores: 0,
+        broadcasts: 1,
+        draining: false,
+        version: env!("CARGO_PKG_VERSION").into(),
+    })
+}
+
+async fn own(registry: &dyn Registry, stream: &StreamId, record: &ServerRecord) -> Result<Ownership> {
+    let before = registry.owner(stream).await?.map(|owner| owner.epoch);
+    let claim = registry.claim(stream, &record.id, &record.address, before).await?;
+    let Claim::Granted(ownership) = claim else { bail!("somebody else has the stream: {claim:?}") };
+    let broadcast = Some(BroadcastId::new(UnixMillis(1_800_000_000_000), &[7; 10]));
+    let ownership = Ownership { broadcast, ..ownership };
+    registry.renew(stream, &ownership).await?;
+    registry.register_server(record).await?;
+    Ok(ownership)
+}
+
+/// As a server does it.
+async fn keep(registry: Arc<dyn Registry>, stream: StreamId, record: ServerRecord, ownership: Ownership) {
+    loop {
+        tokio::time::sleep(headwater_registry::HEARTBEAT_INTERVAL).await;
+        // The next one will do as well.
+        let _ = registry.register_server(&record).await;
+        let _ = registry.renew(&stream, &ownership).await;
+    }
+}
+
+struct Service(Arc<Shared>);
+
+#[tonic::async_trait]
+impl Delivery for Service {
+    type WatchStream = Pin<Box<dyn Stream<Item = Result<v1::MediaEvent, Status>> + Send>>;
+
+    async fn locate(&self, _: Request<v1::LocateRequest>) -> Result<Response<v1::LocateResponse>, Status> {
+        self.0.calls.fetch_add(1, Ordering::Relaxed);
+        let window = self.0.window();
+        let broadcast = headwater_wire::broadcast_bytes(window.opening().broadcast);
+        Ok(Response::new(v1::LocateResponse { broadcast, epoch: window.opening().epoch.0 }))
+    }
+
+    async fn watch(&self, _: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        self.0.calls.fetch_add(1, Ordering::Relaxed);
+        let window = self.0.window();
+        let held = std::iter::once(window.opening().clone().into());
+        let held: Vec<v1::MediaEvent> = held.chain(window.events().into_iter().map(Into::into)).collect();
+        let following = BroadcastStream::new(self.0.events.subscribe()).map(|event| match event {
+            Ok(event) => Ok(event.into()),
+            Err(BroadcastStreamRecvError::Lagged(_)) => Err(Status::data_loss("too slow")),
+        });
+        Ok(Response::new(Box::pin(iter(held).map(Ok).chain(following))))
+    }
+}

@@ -1,0 +1,300 @@
+//! Thousands who wait for the same part: how much later than the part the last of them has his playlist.
+
+use std::fmt::Write;
+use std::io::Read;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
+use headwater_media::SegmentSettings;
+use headwater_registry::testing::RedisServer;
+use rustix::process::{Resource, getrlimit, setrlimit};
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinSet;
+use tokio::time::interval;
+
+use crate::broadcast::{RENDITION, Shape};
+use crate::keepalive::{Connection, request};
+use crate::processes::{Service, until};
+use crate::stub::{STREAM, Stub};
+use crate::usage::Scope;
+use crate::{Common, machine, origin};
+
+/// As by default, with parts of 50 KB.
+const SHAPE: Shape =
+    Shape { settings: SegmentSettings { segment_ms: 2_000, part_ms: 334 }, parts: 6, part_bytes: 50_000 };
+/// Files beside the connections.
+const OTHER_FILES: u64 = 500;
+/// No playlist of a window is longer, compressed.
+const ROOM: usize = 8 << 10;
+/// Answers of the last parts that a late viewer may get.
+const KNOWN: usize = 8;
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    pub common: Common,
+    /// Numbers of viewers
+    #[arg(long, value_delimiter = ',', default_values_t = [1_000, 5_000, 10_000])]
+    viewers: Vec<usize>,
+}
+
+/// What viewers know of what is played.
+struct Show {
+    /// When each part was given to the origin, from the first one behind the window.
+    played: Vec<OnceLock<Instant>>,
+    /// Answers that were looked into, and the part that each ends with: those of one part have the same bytes.
+    known: RwLock<Vec<(Bytes, u64)>>,
+}
+
+/// What was found with one number of viewers.
+struct Found {
+    /// Sorted.
+    delays: Vec<Duration>,
+    memory_per_viewer: f64,
+    calls_per_second: f64,
+    cpu_per_answer: f64,
+    client_cpu_per_answer: f64,
+    busy: f64,
+}
+
+pub async fn run(arguments: &Arguments) -> Result<String> {
+    let most = arguments.viewers.iter().copied().max().unwrap_or_default();
+    raise_file_limit(most as u64)?;
+    let mut section = heading(&arguments.common);
+    for viewers in &arguments.viewers {
+        let found = measure(*viewers, Duration::from_secs(arguments.common.seconds)).await?;
+        row(&mut section, *viewers, &found);
+    }
+    Ok(section)
+}
+
+/// A fresh origin, so that its memory is its own.
+async fn measure(viewers: usize, window: Duration) -> Result<Found> {
+    let directory = tempfile::tempdir()?;
+    let redis = RedisServer::start();
+    let player = Player::start(redis.url_text()).await?;
+    let origin = origin::start_origin(&redis, directory.path()).await?;
+    let first = ask_for(origin.address, SHAPE.window() - 1);
+    let mut connection = Connection::open(origin.address, ROOM).await?;
+    ensure!(connection.get(&first, |_| ()).await?.status == 200, "the stream is not on air");
+    let empty = origin.process.tree().peak_memory()?;
+
+    let parts = window.as_millis().div_ceil(u128::from(SHAPE.settings.part_ms)) as usize;
+    let played = std::iter::repeat_with(OnceLock::new).take(parts).collect();
+    let show = Arc::new(Show { played, known: RwLock::default() });
+    let mut connections = Vec::with_capacity(viewers);
+    for _ in 0..viewers {
+        connections.push(Connection::open(origin.address, ROOM).await?);
+    }
+    // All ask at once: an origin holds a request for no longer than three target durations.
+    let mut tasks: JoinSet<_> =
+        connections.into_iter().map(|connection| watch(connection, origin.address, show.clone())).collect();
+    all_wait(&origin, viewers).await?;
+
+    let own = Scope::Process(std::process::id());
+    let before = (origin.process.tree().cpu()?, own.cpu()?, player.stub.calls(), Instant::now());
+    player.play(&show).await?;
+    let mut delays = Vec::with_capacity(viewers * parts);
+    while let Some(of_one) = tasks.join_next().await {
+        delays.extend(of_one??);
+    }
+    let wall = before.3.elapsed().as_secs_f64();
+    ensure!(delays.len() == viewers * parts, "{} answers instead of {}", delays.len(), viewers * parts);
+    delays.sort_unstable();
+    let spent = (origin.process.tree().cpu()? - before.0).as_secs_f64();
+    let answers = delays.len() as f64;
+    Ok(Found {
+        memory_per_viewer: (origin.process.tree().peak_memory()? - empty) as f64 / viewers as f64,
+        calls_per_second: (player.stub.calls() - before.2) as f64 / wall,
+        cpu_per_answer: spent / answers,
+        client_cpu_per_answer: (own.cpu()? - before.1).as_secs_f64() / answers,
+        busy: spent / wall,
+        delays,
+    })
+}
+
+async fn all_wait(origin: &Service, viewers: usize) -> Result<()> {
+    let blocked = || origin.metric("headwater_origin_blocked_requests").ok();
+    let waiting = || blocked().filter(|count| *count == viewers as f64);
+    until("all viewers to wait", waiting).await.with_context(|| format!("{:?} of {viewers}", blocked()))?;
+    Ok(())
+}
+
+/// The stub on a thread of its own: it must not wait for viewers.
+struct Player {
+    stub: Arc<Stub>,
+    runtime: Option<Runtime>,
+}
+
+impl Player {
+    async fn start(redis: String) -> Result<Self> {
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let stub = runtime.spawn(async move { origin::start_stub(redis, &SHAPE).await }).await??;
+        Ok(Self { stub: Arc::new(stub), runtime: Some(runtime) })
+    }
+
+    /// All parts, each when it is due.
+    async fn play(&self, show: &Arc<Show>) -> Result<()> {
+        let (stub, show) = (self.stub.clone(), show.clone());
+        let played = async move {
+            let id = RENDITION.parse()?;
+            let mut due = interval(Duration::from_millis(SHAPE.settings.part_ms.into()));
+            for (nth, at) in (SHAPE.window()..).zip(&show.played) {
+                let part = SHAPE.part(&id, nth);
+                due.tick().await;
+                at.get_or_init(Instant::now);
+                stub.play(part)?;
+            }
+            anyhow::Ok(())
+        };
+        let runtime = self.runtime.as_ref().context("it is there until the end")?;
+        runtime.spawn(played).await?
+    }
+}
+
+impl Drop for Player {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// One viewer: as soon as he has a part's playlist he asks for the next one's. How long after each part he had it.
+async fn watch(mut connection: Connection, address: SocketAddr, show: Arc<Show>) -> Result<Vec<Duration>> {
+    let mut delays = Vec::with_capacity(show.played.len());
+    let mut body = Vec::with_capacity(ROOM);
+    for (nth, at) in (SHAPE.window()..).zip(&show.played) {
+        body.clear();
+        let asked = ask_for(address, nth);
+        let head = connection.get(&asked, |piece| body.extend_from_slice(piece)).await?;
+        let now = Instant::now();
+        ensure!(head.status == 200, "{} instead of part {nth}", head.status);
+        let played = at.get().context("an answer before its part")?;
+        delays.push(now.duration_since(*played));
+        show.check(&body, nth)?;
+    }
+    Ok(delays)
+}
+
+impl Show {
+    /// Whether the answer has this part, or a later one.
+    fn check(&self, body: &[u8], nth: u64) -> Result<()> {
+        let known =
+            |all: &[(Bytes, u64)]| all.iter().rev().find(|(bytes, _)| bytes == body).map(|(_, last)| *last);
+        let found = known(&self.known.read().unwrap_or_else(PoisonError::into_inner));
+        let last = match found {
+            Some(last) => last,
+            None => {
+                let last = last_part(body)?;
+                let mut all = self.known.write().unwrap_or_else(PoisonError::into_inner);
+                if known(&all).is_none() {
+                    all.push((Bytes::copy_from_slice(body), last));
+                    let old = all.len().saturating_sub(KNOWN);
+                    all.drain(..old);
+                }
+                last
+            }
+        };
+        ensure!(last >= nth, "the playlist ends with part {last} instead of {nth}");
+        Ok(())
+    }
+}
+
+/// The number of the last part that a compressed playlist lists.
+fn last_part(body: &[u8]) -> Result<u64> {
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(body).read_to_string(&mut text)?;
+    let is_part = |line: &&str| line.starts_with("#EXT-X-PART:");
+    let line = text.lines().rfind(is_part).context("a playlist without parts")?;
+    let name = line.split_once("URI=\"").and_then(|(_, rest)| rest.split_once(".m4s")).map(|(name, _)| name);
+    let (sequence, index) = name.and_then(|name| name.split_once('.')).context("a part without a name")?;
+    SHAPE.number(sequence.parse()?, index.parse()?).context("a part of another broadcast")
+}
+
+fn ask_for(address: SocketAddr, nth: u64) -> Vec<u8> {
+    let (sequence, index) = SHAPE.name(nth);
+    request(address, &format!("/{STREAM}/{RENDITION}/index.m3u8?_HLS_msn={sequence}&_HLS_part={index}"))
+}
+
+/// For this process and those that it starts.
+fn raise_file_limit(viewers: u64) -> Result<()> {
+    let needed = viewers + OTHER_FILES;
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current.is_none_or(|current| current >= needed) {
+        return Ok(());
+    }
+    ensure!(limit.maximum.is_none_or(|most| most >= needed), "{needed} open files are needed: ulimit -Hn");
+    limit.current = Some(needed);
+    Ok(setrlimit(Resource::Nofile, limit)?)
+}
+
+fn heading(common: &Common) -> String {
+    format!(
+        "## Viewers who wait\n\n`make bench-viewers`. \
+         A stub server gives one origin (`headwater-origin`, fresh for each row) a part of 50 KB every 334 ms for {} s. \
+         Viewers, each with a connection of HTTP/1.1 over loopback and the headers that a browser sends, ask for the playlist \
+         with the next part (`_HLS_msn`, `_HLS_part`, gzip) and, once they have it, for the one after; all begin waiting before \
+         the first part. The added delay is the time from the moment in which the stub hands the part to its gRPC connection to \
+         the moment in which the viewer has the whole answer, so it has the client's own work in it: all viewers are one process \
+         on the same machine. Each answer is checked for status and length, and for having the part. Memory is the growth of the \
+         origin's peak by a viewer; calls are what the stub was asked (`Locate`, `Watch`) meanwhile. Aim: p99 at most 100 ms with \
+         10,000.\n\n\
+         {}\n\n\
+         | Viewers | Answers | Delay p50, ms | p95 | p99 | Greatest | Memory of the origin, KB a viewer | Origin's CPU, µs an answer \
+         | Client's CPU, µs an answer | Processors the origin kept busy | Upstream calls a second |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+        common.seconds,
+        machine::describe()
+    )
+}
+
+fn row(section: &mut String, viewers: usize, found: &Found) {
+    let quantile = |q: f64| {
+        let at = ((found.delays.len() as f64 * q) as usize).min(found.delays.len() - 1);
+        found.delays[at].as_secs_f64() * 1e3
+    };
+    let _ = writeln!(
+        section,
+        "| {viewers} | {} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} | {:.2} | {:.2} |",
+        found.delays.len(),
+        quantile(0.5),
+        quantile(0.95),
+        quantile(0.99),
+        quantile(1.0),
+        found.memory_per_viewer / 1024.0,
+        found.cpu_per_answer * 1e6,
+        found.client_cpu_per_answer * 1e6,
+        found.busy,
+        found.calls_per_second,
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    fn zipped(text: &str) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), Default::default());
+        encoder.write_all(text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn an_answer_without_the_part_is_refused() {
+        let show = Show { played: Vec::new(), known: RwLock::default() };
+        let body = zipped(
+            "#EXT-X-PART:DURATION=0.334,URI=\"1010.2.m4s\"\n#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"1010.3.m4s\"\n",
+        );
+        for _ in 0..2 {
+            show.check(&body, 62).unwrap();
+            assert!(show.check(&body, 63).is_err());
+        }
+        assert!(show.check(&zipped("#EXTM3U\n"), 0).is_err());
+    }
+}
