@@ -6,7 +6,7 @@ CARGO ?= cargo
 export RUST_LIB_BACKTRACE = 0
 URL ?= rtmp://127.0.0.1:1935/live/demo
 
-.PHONY: run demo test test-rust test-browser lint fmt web setup setup-test bench bench-replay bench-origin bench-viewers bench-proxy bench-latency bench-scale bench-failover compose-test chaos audit clean
+.PHONY: run demo test test-rust test-browser lint fmt web setup setup-test bench bench-micro bench-replay bench-ladder bench-proxy bench-origin bench-viewers bench-latency bench-scale bench-failover compose-test chaos audit clean
 
 ## Runs proxy, server and origin in one process. Publish to rtmp://localhost:1935/live/demo, watch http://localhost:8080/demo
 run: setup web
@@ -55,8 +55,11 @@ setup:
 setup-test:
 	deploy/setup.sh build run test
 
+## All benchmarks, one after the other; they rewrite BENCHMARKS.md
+bench: bench-micro bench-replay bench-ladder bench-proxy bench-origin bench-viewers bench-latency bench-scale bench-failover
+
 ## Micro benchmarks of the parts that run for every byte and every part
-bench:
+bench-micro:
 	$(CARGO) bench -p headwater-hls -p headwater-rtmp --bench '*'
 
 ## What replay costs the proxy and the server, written into BENCHMARKS.md (SOURCE=film.mp4, ARGS=--rounds=5)
@@ -91,6 +94,13 @@ bench-origin: setup-test
 bench-viewers: setup-test
 	$(CARGO) build --release -p headwater-origin -p headwater-bench
 	target/release/headwater-bench viewers --write BENCHMARKS.md $(ARGS)
+
+## What the default ladder costs and how good it is, against ffmpeg and x264, written into BENCHMARKS.md (SOURCE=film.mp4)
+bench-ladder: setup-test
+	$(CARGO) build --release -p headwater-server -p headwater-bench
+	-deploy/vmaf.sh target/vmaf
+	target/release/headwater-bench ladder --seconds 20 $(if $(SOURCE),--source $(SOURCE)) --vmaf target/vmaf/ffmpeg \
+	  --write BENCHMARKS.md $(ARGS)
 
 ## Random faults on a simulated network: make chaos SEEDS=5000, or one of them again, with all that happens: make chaos SEED=123
 chaos: setup

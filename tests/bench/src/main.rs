@@ -4,6 +4,7 @@ mod broadcast;
 mod committed;
 mod document;
 mod keepalive;
+mod ladder;
 mod latency;
 mod load;
 mod machine;
@@ -50,6 +51,8 @@ enum Benchmark {
     Origin(origin::Arguments),
     /// Many viewers who wait for the same part
     Viewers(viewers::Arguments),
+    /// A worker against one ffmpeg with three outputs, and against x264 alone
+    Ladder(ladder::Arguments),
 }
 
 /// What all benchmarks take.
@@ -100,6 +103,10 @@ async fn main() -> anyhow::Result<()> {
         Benchmark::Viewers(arguments) => {
             let section = viewers::run(&arguments).await?;
             ("viewers", arguments.common, section)
+        }
+        Benchmark::Ladder(arguments) => {
+            let section = ladder::run(&arguments)?;
+            ("ladder", arguments.common, section)
         }
     };
     println!("{section}");

@@ -9,10 +9,10 @@ use anyhow::{Context, Result, ensure};
 const SECONDS: &str = "24";
 /// Noise keeps the encoder at its bit rate.
 const PICTURE: &str = "testsrc2=s=1280x720:r=30,noise=alls=20:allf=t";
-const SOUND: &str = "sine=f=440:r=48000";
-const VIDEO: &str =
+pub const SOUND: &str = "sine=f=440:r=48000";
+pub const VIDEO: &str =
     "-c:v libx264 -preset veryfast -g 60 -keyint_min 60 -sc_threshold 0 -bf 2 -pix_fmt yuv420p";
-const AUDIO: &str = "-c:a aac -ac 2";
+pub const AUDIO: &str = "-c:a aac -ac 2";
 
 /// An FLV file is taken as it is; anything else is encoded.
 pub fn make(film: Option<&Path>, directory: &Path) -> Result<PathBuf> {

@@ -5,12 +5,15 @@
 //! time, in KB; where a tree has several processes, their peaks are added, though they need not have been at one time.
 
 use std::fs;
+use std::process::{Child, ExitStatus};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
 /// `USER_HZ`.
 const TICK: Duration = Duration::from_millis(10);
+/// How often a process is looked at whose end is awaited: often enough not to miss its peak.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// A process with all its descendants, or without them.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +49,34 @@ impl Scope {
         let peaks = self.processes().into_iter().map(|id| status(id, "VmHWM:")).sum::<Option<u64>>();
         peaks.with_context(|| format!("{self:?} has ended"))
     }
+}
+
+/// What a process without descendants has used when it ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Spent {
+    /// To a hundredth of a second.
+    pub cpu: Duration,
+    /// Bytes.
+    pub peak_memory: u64,
+}
+
+/// Waits for the end of a child, and reads its account before the kernel closes it.
+pub fn wait(child: &mut Child) -> Result<(ExitStatus, Spent)> {
+    let id = child.id();
+    let mut spent = Spent::default();
+    loop {
+        spent.peak_memory = status(id, "VmHWM:").unwrap_or(0).max(spent.peak_memory);
+        let text = fs::read_to_string(format!("/proc/{id}/stat")).context("a child can't be watched")?;
+        if is_zombie(&text) {
+            spent.cpu = stat(&text).context("a child has no account")?;
+            return Ok((child.wait()?, spent));
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+fn is_zombie(stat: &str) -> bool {
+    stat.rsplit_once(") ").is_some_and(|(_, fields)| fields.starts_with('Z'))
 }
 
 fn children(id: u32) -> Vec<u32> {
@@ -111,6 +142,15 @@ mod tests {
         child.wait().unwrap();
         assert!(tree.contains(&child.id()) && tree[0] == std::process::id(), "{tree:?}");
         assert!(Scope::Process(child.id()).cpu().is_err(), "it is over");
+    }
+
+    #[test]
+    fn a_child_leaves_its_account() {
+        let work = "n=0; while [ $n -lt 100000 ]; do n=$((n + 1)); done; exit 3";
+        let mut child = std::process::Command::new("sh").args(["-c", work]).spawn().unwrap();
+        let (status, spent) = wait(&mut child).unwrap();
+        assert_eq!(status.code(), Some(3));
+        assert!(spent.cpu >= TICK && spent.peak_memory > 100_000, "{spent:?}");
     }
 
     #[test]

@@ -1,0 +1,82 @@
+//! Reads an FLV file the way a proxy takes it from a publisher: the same timeline, without RTMP.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
+use headwater_media::timeline::{Limits, Timeline};
+use headwater_media::{PeriodNumber, TimelineEvent, UnixMillis};
+
+/// FLV 10.1 §E.2, §E.3: the file's header, and the length of the tag before each tag.
+const HEADER: usize = 9;
+const BACK_POINTER: usize = 4;
+/// FLV 10.1 §E.4.1: kind, length, timestamp, stream.
+const TAG_HEADER: usize = 11;
+const AUDIO: u8 = 8;
+const VIDEO: u8 = 9;
+
+pub fn read(path: &Path) -> Result<Vec<TimelineEvent>> {
+    let file = std::fs::read(path).with_context(|| format!("{} can't be read", path.display()))?;
+    events(&file.into()).with_context(|| format!("{} can't be published", path.display()))
+}
+
+fn events(file: &Bytes) -> Result<Vec<TimelineEvent>> {
+    ensure!(file.starts_with(b"FLV") && file.len() >= HEADER, "it is no FLV file");
+    let mut timeline = Timeline::new(PeriodNumber(0), Limits::default());
+    let mut rest = file.slice(HEADER..);
+    let mut events = Vec::new();
+    while let Some((kind, time, payload)) = next(&mut rest) {
+        // The wall clock is what the file says, so that every run is the same.
+        let now = UnixMillis(time.into());
+        match kind {
+            VIDEO => timeline.push_video(now, time, payload)?,
+            AUDIO => timeline.push_audio(now, time, payload)?,
+            _ => {}
+        }
+        events.extend(std::iter::from_fn(|| timeline.poll()));
+    }
+    timeline.finish();
+    events.extend(std::iter::from_fn(|| timeline.poll()));
+    ensure!(!events.is_empty(), "it holds no media");
+    Ok(events)
+}
+
+/// Kind, milliseconds and body; none at the end.
+fn next(rest: &mut Bytes) -> Option<(u8, u32, Bytes)> {
+    let at = BACK_POINTER + TAG_HEADER;
+    let header = rest.get(BACK_POINTER..at)?.to_vec();
+    let length = u32::from_be_bytes([0, header[1], header[2], header[3]]) as usize;
+    // The highest byte of the timestamp stands last.
+    let time = u32::from_be_bytes([header[7], header[4], header[5], header[6]]);
+    if rest.len() < at + length {
+        return None;
+    }
+    let payload = rest.split_to(at + length).slice(at..);
+    Some((header[0] & 0x1f, time, payload))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tag(kind: u8, time: u32, payload: &[u8]) -> Vec<u8> {
+        let [high, a, b, c] = time.to_be_bytes();
+        let length = u8::try_from(payload.len()).unwrap();
+        [&[0, 0, 0, 0, kind, 0, 0, length, a, b, c, high, 0, 0, 0], payload].concat()
+    }
+
+    #[test]
+    fn sound_comes_out_as_a_period_with_its_frames() {
+        let tags = [tag(18, 0, b"meta"), tag(8, 0, &[0xaf, 0, 0x11, 0x90]), tag(8, 5, &[0xaf, 1, 7])];
+        let cut = tag(8, 30, &[0xaf, 1, 8]);
+        let file = [&b"FLV\x01\x05\0\0\0\x09"[..], &tags.concat(), &cut[..cut.len() - 1]].concat();
+        let events = events(&file.into()).unwrap();
+        assert!(matches!(events[..], [TimelineEvent::Period(_), TimelineEvent::Tag(_)]), "{events:?}");
+    }
+
+    #[test]
+    fn other_files_are_refused() {
+        assert!(events(&Bytes::from_static(b"\0\0\0\x18ftypisom")).is_err());
+        assert!(events(&Bytes::from_static(b"FLV\x01\x05\0\0\0\x09")).is_err());
+    }
+}
