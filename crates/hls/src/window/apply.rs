@@ -121,10 +121,8 @@ impl LiveWindow {
 
     /// A segment that is missing, as long as its cell of the grid.
     fn nominal_gap(&self, period: &PeriodStart, sequence: MediaSequence) -> Segment {
-        let settings = self.opening.settings;
-        let cell = sequence.0 - period.first_sequence.0;
-        let (start, end) = (settings.cell_start(cell), settings.cell_start(cell + 1));
-        Segment::gap(period.origin + start, end.saturating_sub(start))
+        let start = self.boundary(period, sequence);
+        Segment::gap(start, self.boundary(period, sequence.next()).saturating_sub(start))
     }
 
     fn fill_gap(&mut self, period: &PeriodStart, rendition: &RenditionId, sequence: MediaSequence) {

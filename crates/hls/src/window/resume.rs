@@ -1,6 +1,6 @@
 //! Where somebody else goes on.
 
-use headwater_media::{MediaSequence, SourceTime};
+use headwater_media::{MediaSequence, MediaTime, SourceTime};
 
 use super::LiveWindow;
 use crate::event::{PeriodStart, ResumePoint};
@@ -13,7 +13,7 @@ impl LiveWindow {
         let within = self.period_of(next).filter(|period| period.first_sequence < next);
         match (within, self.periods.back()) {
             (Some(period), _) => {
-                let start = Some(self.boundary(period, next));
+                let start = Some(SourceTime(self.boundary(period, next).as_millis()));
                 ResumePoint { period: period.number, start, ..self.fresh_point(next) }
             }
             (None, Some(period)) => ResumePoint { period: period.number, ..self.fresh_point(next) },
@@ -57,8 +57,7 @@ impl LiveWindow {
     }
 
     /// Where a segment begins on its period's grid.
-    fn boundary(&self, period: &PeriodStart, sequence: MediaSequence) -> SourceTime {
-        let cell = sequence.0 - period.first_sequence.0;
-        SourceTime((period.origin + self.opening.settings.cell_start(cell)).as_millis())
+    pub(super) fn boundary(&self, period: &PeriodStart, sequence: MediaSequence) -> MediaTime {
+        period.origin + self.opening.settings.cell_start(sequence.0 - period.first_sequence.0)
     }
 }
