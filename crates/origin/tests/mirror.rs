@@ -161,16 +161,22 @@ async fn a_page_that_waits_in_vain_is_told_so() {
     assert!((Duration::from_secs(3)..Duration::from_secs(9)).contains(&waited), "{waited:?}");
 }
 
-#[tokio::test]
-async fn the_next_broadcast_replaces_one_that_has_ended() {
-    let (registry, server) = (registry(), TestServer::start().await);
-    let epoch = go_on_air(&registry, &server, 0, "a").await;
+/// An origin that has shown a broadcast to its end, and a viewer of it. The stream is free again.
+async fn seen_to_its_end(registry: &MemoryRegistry, server: &TestServer) -> (TestOrigin, Viewer) {
+    let epoch = go_on_air(registry, server, 0, "a").await;
     let origin = TestOrigin::start(Arc::new(registry.clone())).await;
     let viewer = Viewer::new(origin.address);
     playlist_has(&viewer, "101.m4s").await;
     server.play([MediaEvent::BroadcastEnd]);
     playlist_has(&viewer, "#EXT-X-ENDLIST").await;
     registry.release(&stream(), epoch).await.unwrap();
+    (origin, viewer)
+}
+
+#[tokio::test]
+async fn the_next_broadcast_replaces_one_that_has_ended() {
+    let (registry, server) = (registry(), TestServer::start().await);
+    let (_origin, viewer) = seen_to_its_end(&registry, &server).await;
     server.die();
 
     let epoch = own(&registry, server.address, broadcast::id(1)).await;
@@ -236,13 +242,7 @@ async fn a_server_that_only_the_registry_misses_is_asked() {
 #[tokio::test]
 async fn a_broadcast_that_was_ended_goes_on_under_a_higher_epoch() {
     let (registry, server) = (registry(), TestServer::start().await);
-    let epoch = go_on_air(&registry, &server, 0, "a").await;
-    let origin = TestOrigin::start(Arc::new(registry.clone())).await;
-    let viewer = Viewer::new(origin.address);
-    playlist_has(&viewer, "101.m4s").await;
-    server.play([MediaEvent::BroadcastEnd]);
-    playlist_has(&viewer, "#EXT-X-ENDLIST").await;
-    registry.release(&stream(), epoch).await.unwrap();
+    let (_origin, viewer) = seen_to_its_end(&registry, &server).await;
 
     // A proxy that was cut off for long knows nothing of the end, and goes on at another server.
     let other = TestServer::start().await;
