@@ -169,7 +169,7 @@ async fn seen_to_its_end(registry: &MemoryRegistry, server: &TestServer) -> (Tes
     playlist_has(&viewer, "101.m4s").await;
     server.play([MediaEvent::BroadcastEnd]);
     playlist_has(&viewer, "#EXT-X-ENDLIST").await;
-    registry.release(&stream(), epoch).await.unwrap();
+    registry.release(&stream(), epoch).await.expect("it is still on air");
     (origin, viewer)
 }
 
