@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// For each crate, the crates of ours that it may depend on.
-const MAY_KNOW: [(&str, &[&str]); 15] = [
+const MAY_KNOW: [(&str, &[&str]); 16] = [
     ("media", &[]),
     ("rtmp", &["media"]),
     ("hls", &["media"]),
@@ -15,9 +15,10 @@ const MAY_KNOW: [(&str, &[&str]); 15] = [
     ("platform", &["media"]),
     ("runtime", &["media"]),
     ("transcode", &["media", "hls", "wire"]),
+    ("recordings", &["media", "hls", "wire", "platform", "runtime"]),
     ("proxy", &["media", "rtmp", "hls", "wire", "registry", "platform", "runtime"]),
-    ("server", &["media", "hls", "wire", "registry", "platform", "runtime", "transcode"]),
-    ("origin", &["media", "hls", "wire", "registry", "platform", "runtime"]),
+    ("server", &["media", "hls", "wire", "registry", "platform", "runtime", "recordings", "transcode"]),
+    ("origin", &["media", "hls", "wire", "registry", "platform", "runtime", "recordings"]),
     (
         "headwater",
         &["media", "rtmp", "registry", "runtime", "transcode", "proxy", "server", "origin", "wire"],

@@ -4,6 +4,7 @@
 //! [`LiveWindow`] keeps what viewers may still ask for, [`playlist`] renders it, [`Directives`] and
 //! [`LiveWindow::readiness`] decide when a blocked request is due.
 
+pub mod archive;
 pub mod cmaf;
 pub mod event;
 pub mod packager;
@@ -11,6 +12,7 @@ pub mod playlist;
 pub mod reload;
 pub mod window;
 
+pub use archive::{Archive, ArchiveError, Piece, Record, StoredSegment};
 pub use event::{MediaEvent, Opening, PeriodStart, Rendition, RenditionKind, ResumePoint};
 pub use packager::{Packager, PlacedSample, Track};
 pub use reload::{Directives, DirectivesError, Readiness, Skip, Until};

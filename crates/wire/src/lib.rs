@@ -12,4 +12,4 @@ pub mod v1 {
 }
 
 pub use channels::Channels;
-pub use convert::{ConvertError, WatchMessage, broadcast_bytes, broadcast_id};
+pub use convert::{ConvertError, JournalBlock, WatchMessage, broadcast_bytes, broadcast_id};

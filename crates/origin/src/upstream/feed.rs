@@ -62,7 +62,7 @@ impl Feed {
             let mut messages = client.watch(request).await?.into_inner();
             match read(&mut messages).await? {
                 WatchMessage::Opening(opening) => Ok(Self { opening, messages, _counted: counted }),
-                WatchMessage::Event(_) => Err(WatchError::Order),
+                _ => Err(WatchError::Order),
             }
         };
         timeout(OPENING_LIMIT, opened).await.unwrap_or(Err(WatchError::Silent))
@@ -70,9 +70,13 @@ impl Feed {
 
     /// The next event. Can be cancelled without losing anything.
     pub(crate) async fn next(&mut self) -> Result<MediaEvent, WatchError> {
-        match read(&mut self.messages).await? {
-            WatchMessage::Event(event) => Ok(event),
-            WatchMessage::Opening(_) => Err(WatchError::Order),
+        loop {
+            match read(&mut self.messages).await? {
+                WatchMessage::Event(event) => return Ok(event),
+                WatchMessage::Opening(_) => return Err(WatchError::Order),
+                // What is stored concerns no live window.
+                WatchMessage::StoredFrom { .. } | WatchMessage::Stored(_) => {}
+            }
         }
     }
 }

@@ -104,7 +104,7 @@ impl TryFrom<v1::Rendition> for Rendition {
     }
 }
 
-fn rendition_id(text: &str) -> Result<RenditionId, ConvertError> {
+pub(super) fn rendition_id(text: &str) -> Result<RenditionId, ConvertError> {
     text.parse().map_err(|error| invalid("rendition", error))
 }
 
@@ -183,6 +183,7 @@ impl TryFrom<v1::MediaEvent> for WatchMessage {
                 sequence: MediaSequence(end.sequence),
             },
             m::Event::BroadcastEnd(m::BroadcastEnd {}) => MediaEvent::BroadcastEnd,
+            m::Event::Stored(stored) => return stored.try_into(),
         };
         Ok(Self::Event(event))
     }

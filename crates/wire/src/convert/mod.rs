@@ -4,10 +4,13 @@
 mod event;
 mod ladder;
 mod source;
+mod stored;
 
 use bytes::Bytes;
-use headwater_hls::{MediaEvent, Opening};
+use headwater_hls::{MediaEvent, Opening, Record};
 use headwater_media::{BroadcastId, SegmentSettings};
+
+pub use stored::JournalBlock;
 
 use crate::v1;
 
@@ -36,6 +39,12 @@ pub enum WatchMessage {
     /// The first one, once.
     Opening(Opening),
     Event(MediaEvent),
+    /// What is stored is told from the start: before each broadcast's first record.
+    StoredFrom {
+        discontinuity_sequence: u64,
+    },
+    /// One more record of what is stored.
+    Stored(Record),
 }
 
 /// Sixteen bytes on the wire.

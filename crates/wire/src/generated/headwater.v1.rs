@@ -226,7 +226,7 @@ pub struct Opening {
 #[allow(clippy::all)]
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct MediaEvent {
-    #[prost(oneof = "media_event::Event", tags = "1, 2, 3, 4, 5")]
+    #[prost(oneof = "media_event::Event", tags = "1, 2, 3, 4, 5, 6")]
     pub event: ::core::option::Option<media_event::Event>,
 }
 /// Nested message and enum types in `MediaEvent`.
@@ -295,7 +295,67 @@ pub mod media_event {
         SegmentEnd(SegmentEnd),
         #[prost(message, tag = "5")]
         BroadcastEnd(BroadcastEnd),
+        #[prost(message, tag = "6")]
+        Stored(super::Stored),
     }
+}
+/// One entry of a recording's journal. In the order of the media; a segment is named when it can be fetched.
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Stored {
+    #[prost(oneof = "stored::Record", tags = "1, 2, 3")]
+    pub record: ::core::option::Option<stored::Record>,
+}
+/// Nested message and enum types in `Stored`.
+pub mod stored {
+    #[allow(clippy::all)]
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Record {
+        /// What is stored is told from the start: the EXT-X-DISCONTINUITY-SEQUENCE of a playlist that begins with the record
+        /// to come. Only in a Watch answer.
+        #[prost(uint64, tag = "1")]
+        DiscontinuitySequence(u64),
+        #[prost(message, tag = "2")]
+        Period(super::media_event::PeriodStart),
+        #[prost(message, tag = "3")]
+        Segment(super::StoredSegment),
+    }
+}
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StoredSegment {
+    #[prost(uint64, tag = "1")]
+    pub sequence: u64,
+    #[prost(message, repeated, tag = "2")]
+    pub pieces: ::prost::alloc::vec::Vec<stored_segment::Piece>,
+}
+/// Nested message and enum types in `StoredSegment`.
+pub mod stored_segment {
+    /// One rendition of the segment.
+    #[allow(clippy::all)]
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Piece {
+        #[prost(string, tag = "1")]
+        pub rendition: ::prost::alloc::string::String,
+        #[prost(uint64, tag = "2")]
+        pub start_us: u64,
+        #[prost(uint64, tag = "3")]
+        pub duration_us: u64,
+        /// Bytes of the object; absent where there is none and never will be (EXT-X-GAP).
+        #[prost(uint64, optional, tag = "4")]
+        pub size: ::core::option::Option<u64>,
+    }
+}
+/// One object of a recording's journal.
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct JournalBlock {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub broadcast: ::prost::bytes::Bytes,
+    #[prost(message, optional, tag = "2")]
+    pub settings: ::core::option::Option<SegmentSettings>,
+    #[prost(message, repeated, tag = "3")]
+    pub records: ::prost::alloc::vec::Vec<Stored>,
 }
 #[allow(clippy::all)]
 #[derive(Clone, PartialEq, ::prost::Message)]

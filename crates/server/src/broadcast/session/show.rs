@@ -89,10 +89,8 @@ impl Session<'_> {
 /// What a worker may say to viewers.
 fn checked(event: v1::MediaEvent) -> Result<MediaEvent, Failure> {
     match WatchMessage::try_from(event) {
-        Ok(WatchMessage::Event(MediaEvent::BroadcastEnd) | WatchMessage::Opening(_)) => {
-            Err(worker_failed("it spoke for its server"))
-        }
-        Ok(WatchMessage::Event(event)) => Ok(event),
+        Ok(WatchMessage::Event(event)) if event != MediaEvent::BroadcastEnd => Ok(event),
+        Ok(_) => Err(worker_failed("it spoke for its server")),
         Err(error) => Err(worker_failed(&error.to_string())),
     }
 }

@@ -1,0 +1,128 @@
+//! Taking records, and dropping what has become too old.
+
+use std::sync::Arc;
+
+use headwater_media::{MediaSequence, MediaTime};
+
+use super::{Archive, Piece, Record, StoredSegment};
+use crate::event::PeriodStart;
+use crate::window::is_discontinuity;
+
+/// Why a record does not fit the archive, which is as it was before.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum ArchiveError {
+    #[error("segment {expected} comes next, not {got}")]
+    OutOfOrder { expected: MediaSequence, got: MediaSequence },
+    #[error("segment {0} comes before any period")]
+    NoPeriod(MediaSequence),
+    #[error("segment {0} has no rendition")]
+    Empty(MediaSequence),
+    #[error("{missing} segments are missing before segment {got}, too many for a gap")]
+    HoleTooLarge { missing: u64, got: MediaSequence },
+}
+
+/// Segments that may be missing in a row: a day of segments of one second.
+const LARGEST_HOLE: u64 = 86_400;
+
+impl Archive {
+    /// Takes one record; true when it was new. Segments that nothing is known of, before it, become gaps.
+    ///
+    /// # Errors
+    /// When it cannot come next.
+    pub fn apply(&mut self, record: &Record) -> Result<bool, ArchiveError> {
+        match record {
+            Record::Period(period) => self.apply_period(period),
+            Record::Segment(segment) => self.apply_segment(segment),
+        }
+    }
+
+    fn apply_period(&mut self, period: &PeriodStart) -> Result<bool, ArchiveError> {
+        if self.periods.back().is_some_and(|last| period.number <= last.number) {
+            return Ok(false);
+        }
+        if let Some(expected) = self.next_sequence()
+            && period.first_sequence < expected
+        {
+            return Err(ArchiveError::OutOfOrder { expected, got: period.first_sequence });
+        }
+        // A period without a segment was never seen by anybody.
+        if self.periods.back().is_some_and(|last| !self.has_segment_from(last.first_sequence)) {
+            self.periods.pop_back();
+        }
+        self.periods.push_back(Arc::new(period.clone()));
+        Ok(true)
+    }
+
+    fn has_segment_from(&self, first: MediaSequence) -> bool {
+        self.segments.back().is_some_and(|last| last.sequence >= first)
+    }
+
+    fn apply_segment(&mut self, segment: &StoredSegment) -> Result<bool, ArchiveError> {
+        let got = segment.sequence;
+        if self.next_sequence().is_some_and(|next| got < next) {
+            return Ok(false);
+        }
+        if segment.pieces.is_empty() {
+            return Err(ArchiveError::Empty(got));
+        }
+        self.period_of(got).ok_or(ArchiveError::NoPeriod(got))?;
+        self.fill_hole(segment)?;
+        self.segments.push_back(Arc::new(segment.clone()));
+        Ok(true)
+    }
+
+    /// Lists what is missing before a segment as gaps, so that numbers and times go on.
+    fn fill_hole(&mut self, next: &StoredSegment) -> Result<(), ArchiveError> {
+        let Some(expected) = self.next_sequence() else { return Ok(()) };
+        let missing = next.sequence.0 - expected.0;
+        if missing > LARGEST_HOLE {
+            return Err(ArchiveError::HoleTooLarge { missing, got: next.sequence });
+        }
+        let nominal = MediaTime::from_millis(u64::from(self.settings.segment_ms));
+        for sequence in (expected.0..next.sequence.0).map(MediaSequence) {
+            let Some(period) = self.period_of(sequence) else { break };
+            let before = self.segments.back().filter(|last| last.sequence >= period.first_sequence);
+            let start = before.map_or(period.origin, |last| last.start() + last.duration());
+            // Up to a segment of the same period, the hole's length is known.
+            let duration = match self.is_newest(period) {
+                true => MediaTime(next.start().saturating_sub(start).0 / (next.sequence.0 - sequence.0)),
+                false => nominal,
+            };
+            let gap =
+                |piece: &Piece| Piece { rendition: piece.rendition.clone(), start, duration, size: None };
+            let pieces = next.pieces.iter().map(gap).collect();
+            self.segments.push_back(Arc::new(StoredSegment { sequence, pieces }));
+        }
+        Ok(())
+    }
+
+    fn is_newest(&self, period: &PeriodStart) -> bool {
+        self.periods.back().is_some_and(|last| last.number == period.number)
+    }
+
+    /// Keeps the last `window` of it, in whole segments, and gives what was dropped, oldest first.
+    pub fn trim(&mut self, window: MediaTime) -> Vec<Arc<StoredSegment>> {
+        let (mut length, mut dropped) = (self.duration(), Vec::new());
+        while let Some(first) = self.segments.front()
+            && length.saturating_sub(first.duration()) >= window
+        {
+            length = length - first.duration();
+            dropped.extend(self.drop_first());
+        }
+        dropped
+    }
+
+    fn drop_first(&mut self) -> Option<Arc<StoredSegment>> {
+        let first = self.segments.pop_front()?;
+        let starts =
+            |period: &Arc<PeriodStart>| is_discontinuity(period) && period.first_sequence == first.sequence;
+        if self.periods.front().is_some_and(starts) {
+            self.discontinuity_sequence += 1;
+        }
+        let next = first.sequence.next();
+        while self.periods.get(1).is_some_and(|second| second.first_sequence <= next) {
+            self.periods.pop_front();
+        }
+        Some(first)
+    }
+}

@@ -1,0 +1,202 @@
+//! What is stored of one broadcast: the index of its recording and of its DVR window, without the media.
+
+mod apply;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use headwater_media::{BroadcastId, MediaSequence, MediaTime, RenditionId, SegmentSettings, UnixMillis};
+
+pub use apply::ArchiveError;
+
+use crate::event::{PeriodStart, Rendition};
+
+/// One entry of a recording's journal. In the order of the media; a segment is named when it can be fetched.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Record {
+    Period(PeriodStart),
+    Segment(StoredSegment),
+}
+
+/// A segment that is stored in every rendition that it says, or lost in it for good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredSegment {
+    pub sequence: MediaSequence,
+    pub pieces: Vec<Piece>,
+}
+
+/// One rendition of a stored segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    pub rendition: RenditionId,
+    /// Media time of its first frame.
+    pub start: MediaTime,
+    pub duration: MediaTime,
+    /// Bytes of the object. None where there is none: `EXT-X-GAP`.
+    pub size: Option<u64>,
+}
+
+/// The index of what is stored: of a whole broadcast, or of its last hour where it is trimmed to a DVR window.
+///
+/// It is a value: the same records give an equal archive, and a record that is held already changes nothing.
+///
+/// **Bound.** About 120 bytes for each segment of each rendition and 5 KB for each period: with the defaults (segments
+/// of 2 s, four renditions), 0.9 MB an hour.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Archive {
+    broadcast: BroadcastId,
+    settings: SegmentSettings,
+    /// `EXT-X-DISCONTINUITY`s before the first segment that is held.
+    discontinuity_sequence: u64,
+    /// Oldest first; the first one holds the oldest segment.
+    periods: VecDeque<Arc<PeriodStart>>,
+    /// Without holes.
+    segments: VecDeque<Arc<StoredSegment>>,
+}
+
+impl Archive {
+    /// An empty one. `discontinuity_sequence` is `EXT-X-DISCONTINUITY-SEQUENCE` of a playlist that begins with the
+    /// first record to come: 0 for a broadcast from its start.
+    pub fn new(broadcast: BroadcastId, settings: SegmentSettings, discontinuity_sequence: u64) -> Self {
+        let (periods, segments) = (VecDeque::new(), VecDeque::new());
+        Self { broadcast, settings, discontinuity_sequence, periods, segments }
+    }
+
+    pub fn broadcast(&self) -> BroadcastId {
+        self.broadcast
+    }
+
+    pub fn settings(&self) -> SegmentSettings {
+        self.settings
+    }
+
+    /// `EXT-X-DISCONTINUITY-SEQUENCE` of a playlist that lists all of it.
+    pub fn discontinuity_sequence(&self) -> u64 {
+        self.discontinuity_sequence
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.segments.is_empty()
+    }
+
+    /// The oldest segment's number.
+    pub fn first_sequence(&self) -> Option<MediaSequence> {
+        self.segments.front().map(|segment| segment.sequence)
+    }
+
+    /// The number after that of the newest segment.
+    pub fn next_sequence(&self) -> Option<MediaSequence> {
+        self.segments.back().map(|segment| segment.sequence.next())
+    }
+
+    /// Oldest first.
+    pub fn periods(&self) -> impl ExactSizeIterator<Item = &Arc<PeriodStart>> {
+        self.periods.iter()
+    }
+
+    /// Oldest first, without holes in the numbers.
+    pub fn segments(&self) -> impl DoubleEndedIterator<Item = &Arc<StoredSegment>> + ExactSizeIterator {
+        self.segments.iter()
+    }
+
+    pub fn segment(&self, sequence: MediaSequence) -> Option<&Arc<StoredSegment>> {
+        let first = self.first_sequence()?;
+        self.segments.get(usize::try_from(sequence.0.checked_sub(first.0)?).ok()?)
+    }
+
+    /// The period that a segment belongs to.
+    pub fn period_of(&self, sequence: MediaSequence) -> Option<&Arc<PeriodStart>> {
+        self.periods.iter().rev().find(|period| period.first_sequence <= sequence)
+    }
+
+    /// The init segment of a rendition in the period whose first segment has this number.
+    pub fn init(&self, rendition: &RenditionId, first_sequence: MediaSequence) -> Option<&Bytes> {
+        let period = self.periods.iter().find(|period| period.first_sequence == first_sequence)?;
+        period.renditions.iter().find(|(r, _)| r.id == *rendition).map(|(_, init)| init)
+    }
+
+    /// The renditions that any segment is stored in, as the newest period that has them describes them; best first.
+    pub fn renditions(&self) -> Vec<&Rendition> {
+        let mut found: Vec<&Rendition> = Vec::new();
+        for (rendition, _) in self.periods.iter().rev().flat_map(|period| &period.renditions) {
+            let is_stored = || self.segments.iter().any(|segment| segment.size(&rendition.id).is_some());
+            if found.iter().all(|other| other.id != rendition.id) && is_stored() {
+                found.push(rendition);
+            }
+        }
+        found
+    }
+
+    /// The length of all segments together.
+    pub fn duration(&self) -> MediaTime {
+        MediaTime(self.segments.iter().map(|segment| segment.duration().0).sum())
+    }
+
+    /// Bytes of all segments in all renditions.
+    pub fn size(&self) -> u64 {
+        self.segments.iter().flat_map(|segment| &segment.pieces).filter_map(|piece| piece.size).sum()
+    }
+
+    /// When the first segment was on air.
+    pub fn started_at(&self) -> Option<UnixMillis> {
+        self.segments.front().and_then(|segment| self.wall_clock(segment))
+    }
+
+    /// When a segment was on air.
+    pub fn wall_clock(&self, segment: &StoredSegment) -> Option<UnixMillis> {
+        let period = self.period_of(segment.sequence)?;
+        let since = segment.start().saturating_sub(period.origin);
+        Some(UnixMillis(period.wall_clock.0.saturating_add(since.as_millis())))
+    }
+
+    /// The segment that is `offset` after the beginning, and how far into it; the last one where that is past the end.
+    pub fn at(&self, offset: MediaTime) -> Option<(&Arc<StoredSegment>, MediaTime)> {
+        let mut before = MediaTime::ZERO;
+        for segment in &self.segments {
+            let end = before + segment.duration();
+            if offset < end {
+                return Some((segment, offset - before));
+            }
+            before = end;
+        }
+        self.segments.back().map(|last| (last, last.duration()))
+    }
+
+    /// The records that make an equal archive of an empty one with the same [`Archive::discontinuity_sequence`].
+    pub fn records(&self) -> Vec<Record> {
+        let mut records = Vec::with_capacity(self.segments.len() + self.periods.len());
+        let mut periods = self.periods.iter().peekable();
+        for segment in &self.segments {
+            while let Some(period) = periods.next_if(|period| period.first_sequence <= segment.sequence) {
+                records.push(Record::Period(period.as_ref().clone()));
+            }
+            records.push(Record::Segment(segment.as_ref().clone()));
+        }
+        records.extend(periods.map(|period| Record::Period(period.as_ref().clone())));
+        records
+    }
+}
+
+impl StoredSegment {
+    pub fn piece(&self, rendition: &RenditionId) -> Option<&Piece> {
+        self.pieces.iter().find(|piece| piece.rendition == *rendition)
+    }
+
+    /// Bytes of the object of a rendition, if there is one.
+    pub fn size(&self, rendition: &RenditionId) -> Option<u64> {
+        self.piece(rendition)?.size
+    }
+
+    /// Media time of its first frame, in the rendition that begins first.
+    pub fn start(&self) -> MediaTime {
+        self.pieces.iter().map(|piece| piece.start).min().unwrap_or_default()
+    }
+
+    /// The length of the best rendition.
+    pub fn duration(&self) -> MediaTime {
+        self.pieces.first().map(|piece| piece.duration).unwrap_or_default()
+    }
+}
