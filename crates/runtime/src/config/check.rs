@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use super::reader::Reader;
+use super::storage::StoreUrl;
 use super::url::RegistryUrl;
 use super::{Config, Service};
 
@@ -41,7 +42,18 @@ pub(super) fn check(config: &Config, service: Service, reader: &mut Reader) {
         "the registry in memory serves `headwater up` only: a service on its own needs a Redis, such as \
             \"redis://localhost:6379\"",
     );
-    let listeners = [
+    refuse(
+        config.control.token.is_none()
+            && config.control.listen.is_some_and(|listen| !listen.ip().is_loopback()),
+        &["control.listen", "control.token"],
+        "without a token anybody could delete recordings: set control.token, or listen on 127.0.0.1",
+    );
+    refuse(
+        config.store.public_url.is_some() && config.store.url == StoreUrl::None,
+        &["store.public_url", "store.url"],
+        "viewers can't be sent to a store that is not there: set store.url",
+    );
+    let mut listeners = vec![
         (Service::Proxy, "proxy.rtmp_listen", proxy.rtmp_listen),
         (Service::Proxy, "proxy.metrics_listen", proxy.metrics_listen),
         (Service::Server, "server.grpc_listen", server.grpc_listen),
@@ -50,6 +62,7 @@ pub(super) fn check(config: &Config, service: Service, reader: &mut Reader) {
         (Service::Origin, "origin.metrics_listen", origin.metrics_listen),
         (Service::AllInOne, "up.metrics_listen", config.up.metrics_listen),
     ];
+    listeners.extend(config.control.listen.map(|listen| (Service::Origin, "control.listen", listen)));
     for (names, address) in collisions(&listeners, service) {
         refuse(true, &names, &format!("both listen on port {}", address.port()));
     }

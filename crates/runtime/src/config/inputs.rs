@@ -13,8 +13,8 @@ pub struct Input {
     pub key: StreamKey,
 }
 
-pub(super) const SECTION: &str = "inputs";
-pub(super) const DOC: &str = "Which stream key opens which stream: `stream = \"key\"`, one line each. Keys are secret, each \
+const SECTION: &str = "inputs";
+const DOC: &str = "Which stream key opens which stream: `stream = \"key\"`, one line each. Keys are secret, each \
     opens one stream, and no key is the name of a stream. Without any input the key is the stream's name. As a variable: \
     `HEADWATER_INPUTS=\"stream=key,other=key2\"`, which replaces the table of the file; a key with a comma needs the file.";
 

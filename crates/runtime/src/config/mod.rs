@@ -8,7 +8,10 @@ mod inputs;
 mod mistake;
 mod print;
 mod reader;
+mod secret;
 mod source;
+mod storage;
+mod streams;
 mod suggest;
 mod table;
 mod types;
@@ -26,8 +29,14 @@ use headwater_media::ladder::Ladder;
 pub use inputs::Input;
 pub use mistake::{Mistake, Mistakes, Origin};
 pub use print::reference;
+pub use secret::Secret;
 pub use source::{VARIABLE_PREFIX, variable};
-pub use table::{HlsConfig, LogConfig, OriginConfig, ProxyConfig, RegistryConfig, ServerConfig, UpConfig};
+pub use storage::{Directory, Encryption, RecordedRenditions, RecordingMode, S3Name, StoreUrl};
+pub use streams::{StreamOverrides, StreamPolicy};
+pub use table::{
+    ControlConfig, HlsConfig, LogConfig, OriginConfig, ProxyConfig, RecordingConfig, RegistryConfig,
+    ServerConfig, StoreConfig, UpConfig,
+};
 pub use types::{Advertise, AppName, Bitrate, Capacity, LogFilter, LogFormat, Preset, Size, WorkerSandbox};
 pub use url::{PublicUrl, RegistryUrl};
 
@@ -50,6 +59,11 @@ pub struct Config {
     pub origin: OriginConfig,
     pub hls: HlsConfig,
     pub ladder: Ladder,
+    pub store: StoreConfig,
+    pub recording: RecordingConfig,
+    /// What single streams have their own way; [`Config::policy`] tells what holds for one.
+    pub streams: Vec<StreamOverrides>,
+    pub control: ControlConfig,
     pub up: UpConfig,
     pub log: LogConfig,
 }
@@ -92,9 +106,10 @@ pub fn load(
     let (flat, broken) = flat.map_or_else(|mistake| (Default::default(), Some(mistake)), |flat| (flat, None));
     let mut reader = Reader::new(flat, variables.into_iter().filter(|(name, _)| name != FILE_VARIABLE));
     reader.mistakes.extend(broken);
-    let config = read(&mut reader);
+    let mut config = read(&mut reader);
     reader.refuse_the_rest();
-    if let Some(config) = &config {
+    if let Some(config) = &mut config {
+        config.store.url.settle(service);
         check::check(config, service, &mut reader);
     }
     match config {
@@ -151,6 +166,10 @@ fn read(reader: &mut Reader) -> Option<Config> {
     let origin = OriginConfig::read(reader);
     let hls = HlsConfig::read(reader);
     let ladder = LadderConfig::read(reader);
+    let store = StoreConfig::read(reader);
+    let recording = RecordingConfig::read(reader);
+    let streams = streams::read(reader);
+    let control = ControlConfig::read(reader);
     let up = UpConfig::read(reader);
     let log = LogConfig::read(reader);
     Some(Config {
@@ -162,6 +181,10 @@ fn read(reader: &mut Reader) -> Option<Config> {
         origin: origin?,
         hls: hls?,
         ladder: ladder?.into(),
+        store: store?,
+        recording: recording?,
+        streams,
+        control: control?,
         up: up?,
         log: log?,
     })

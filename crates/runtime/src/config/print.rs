@@ -2,7 +2,6 @@
 
 use std::fmt::Write;
 
-use super::inputs;
 use super::reader::{Entry, Reader, Section, Shown};
 use super::source::variable;
 
@@ -65,7 +64,7 @@ pub fn reference() -> String {
         let title =
             if section.name.is_empty() { "Top level".into() } else { format!("`[{}]`", section.name) };
         let _ = write!(text, "\n## {title}\n\n{}\n", section.doc);
-        if section.name != inputs::SECTION {
+        if !section.entries.is_empty() {
             text.push_str("\n| Setting | Variable | Default | What it says | Takes |\n| --- | --- | --- | --- | --- |\n");
         }
         for entry in &section.entries {

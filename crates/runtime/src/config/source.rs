@@ -22,8 +22,9 @@ pub(super) enum Raw {
     Text(String),
     Integer(i64),
     Float(f64),
+    Bool(bool),
     List(Vec<Raw>),
-    /// What no setting takes: truth values, dates, tables.
+    /// What no setting takes: dates, tables.
     Other(&'static str),
 }
 
@@ -52,6 +53,14 @@ impl Raw {
         }
     }
 
+    pub(super) fn bool(&self) -> Option<bool> {
+        match self {
+            Self::Bool(value) => Some(*value),
+            Self::Variable(text) => text.trim().parse().ok(),
+            _ => None,
+        }
+    }
+
     /// The members of a list; in a variable they are separated by commas.
     pub(super) fn list(&self) -> Option<Vec<Raw>> {
         match self {
@@ -69,6 +78,7 @@ impl Raw {
             Self::Text(text) | Self::Variable(text) => format!("{text:?}"),
             Self::Integer(number) => number.to_string(),
             Self::Float(number) => number.to_string(),
+            Self::Bool(value) => value.to_string(),
             Self::List(members) => {
                 format!("[{}]", members.iter().map(Self::quoted).collect::<Vec<_>>().join(", "))
             }
@@ -84,7 +94,7 @@ impl From<&Value> for Raw {
             Value::Integer(number) => Self::Integer(*number.value()),
             Value::Float(number) => Self::Float(*number.value()),
             Value::Array(members) => Self::List(members.iter().map(Self::from).collect()),
-            Value::Boolean(_) => Self::Other("true or false"),
+            Value::Boolean(value) => Self::Bool(*value.value()),
             Value::Datetime(_) => Self::Other("a date"),
             Value::InlineTable(_) => Self::Other("a table"),
         }

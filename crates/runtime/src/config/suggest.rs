@@ -19,6 +19,13 @@ pub(super) fn suggestion<'a>(wrong: &str, names: &'a [String]) -> Option<&'a str
     near(moved).or_else(misspelt).map(String::as_str)
 }
 
+/// The name nearest to `wrong`, if any is near.
+pub(super) fn nearest<'a>(wrong: &str, names: &[&'a str]) -> Option<&'a str> {
+    let similarity = |name: &&'a str| normalized_damerau_levenshtein(wrong, name);
+    let near = names.iter().copied().max_by(|a, b| similarity(a).total_cmp(&similarity(b)));
+    near.filter(|name| similarity(name) >= LEAST_SIMILARITY)
+}
+
 /// Whether the two are the same setting of different sections, or `wrong` has no section at all.
 fn is_moved(wrong: &str, name: &str) -> bool {
     match (wrong.strip_prefix(VARIABLE_PREFIX), wrong.rsplit_once('.')) {

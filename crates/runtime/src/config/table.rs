@@ -2,11 +2,14 @@
 //! in `docs/configuration.md` follow from it.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use headwater_media::ladder::Rung;
 
 use super::reader::{Reader, Setting};
+use super::secret::Secret;
+use super::storage::{Directory, Encryption, RecordedRenditions, RecordingMode, S3Name, StoreUrl};
 use super::types::{
     Advertise, AppName, Bitrate, Capacity, LogFilter, LogFormat, Preset, Size, WorkerSandbox,
 };
@@ -47,6 +50,13 @@ const fn secs(secs: u64) -> Duration {
 const fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
+
+/// How long a publisher may be away.
+pub(super) const RECONNECT_WINDOWS: RangeInclusive<Duration> = secs(0)..=secs(86_400);
+/// A playlist of a day has 43,200 segments of 2 s; there is no way to seek in more.
+pub(super) const DVR_WINDOWS: RangeInclusive<Duration> = secs(0)..=secs(86_400);
+/// A hundred years.
+pub(super) const RETENTIONS: RangeInclusive<Duration> = secs(0)..=secs(36_500 * 86_400);
 
 /// More connections than a process can hold open are never a limit.
 const MOST_CONNECTIONS: usize = 1_000_000;
@@ -129,7 +139,7 @@ section! {
         /// where the kernel can't do it, `preferred` says so and goes on, `off` does without.
         worker_sandbox: WorkerSandbox = "preferred";
         /// How long a publisher may be away before its broadcast ends.
-        reconnect_window: Duration = "60s" in secs(0)..=secs(86_400);
+        reconnect_window: Duration = "60s" in RECONNECT_WINDOWS;
         /// How long a publisher must have been silent for a second one with the same key to replace it.
         silent_publisher: Duration = "3s" in millis(500)..=secs(60);
         /// Where `/livez`, `/readyz` and `/metrics` are answered.
@@ -178,6 +188,61 @@ section! {
         max_frame_rate: u32 = "60" in 1..=240;
         /// The bit rate of the sound (AAC).
         audio_bitrate: Bitrate = "128k" in Bitrate(16_000)..=Bitrate(512_000);
+    }
+}
+
+section! {
+    /// Where recordings are kept. The credentials of an S3 store come from where all of Amazon's tools take them: the
+    /// variables `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, the files in `~/.aws`, the role of the ECS task or of the
+    /// machine.
+    pub struct StoreConfig = "store" {
+        /// `s3://bucket/prefix`, or `file:///directory`, which every service must reach under the same path. `none` keeps
+        /// nothing, so there are no recordings and no rewinding. `auto` is the directory `headwater-data` below the working
+        /// directory for `headwater up`, and `none` for services apart from each other.
+        url: StoreUrl = "auto";
+        /// The region of the bucket. Without it: `AWS_REGION`, the files in `~/.aws`, or else `us-east-1`.
+        region: Option<S3Name> = "";
+        /// Where a store that is not Amazon's answers.
+        endpoint: Option<PublicUrl> = "";
+        /// Whether the bucket is named in the path instead of the host name. Without it: where there is an `endpoint`.
+        path_style: Option<bool> = "";
+        /// How S3 encrypts what it stores: `none` leaves that to the bucket, `AES256`, `aws:kms` or `aws:kms:KEY`.
+        encryption: Encryption = "none";
+        /// The storage class of media. Without it, that of the bucket.
+        storage_class: Option<S3Name> = "";
+        /// Where viewers reach the objects of the store, if not through the origins: a CDN in front of the bucket.
+        public_url: Option<PublicUrl> = "";
+        /// How long one request to the store may take.
+        timeout: Duration = "15s" in millis(100)..=secs(300);
+    }
+}
+
+section! {
+    /// What is kept of a broadcast. A stream may have its own (`[streams]`).
+    pub struct RecordingConfig = "recording" {
+        /// `automatic` records every broadcast where there is a store, `off` none.
+        mode: RecordingMode = "automatic";
+        /// `top` keeps the best rendition and the sound, `all` keeps all.
+        renditions: RecordedRenditions = "all";
+        /// How far viewers can go back while a broadcast is live; `0s` not at all.
+        dvr_window: Duration = "60m" in DVR_WINDOWS;
+        /// How long a recording is kept after its broadcast has ended; `0s` for ever.
+        retention: Duration = "0s" in RETENTIONS;
+        /// The directory where segments wait while the store is slow or away. Servers of one machine may share it; what one
+        /// leaves behind, the next one to start uploads. Without it: `headwater-spool` in the directory for temporary files.
+        spool: Option<Directory> = "";
+        /// What may wait there; beyond it the oldest segments are lost. `0` lets nothing wait on the disk.
+        spool_size: Size = "2GiB" in Size(0)..=Size(1 << 44);
+    }
+}
+
+section! {
+    /// The control API of the origin: recordings are listed and deleted here.
+    pub struct ControlConfig = "control" {
+        /// Where it answers. Without it there is none.
+        listen: Option<SocketAddr> = "";
+        /// The bearer token that requests must carry. Without it the API answers only on a loopback address.
+        token: Option<Secret> = "";
     }
 }
 

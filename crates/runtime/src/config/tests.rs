@@ -20,15 +20,31 @@ fn mistakes(text: &str, variables: &[(&str, &str)]) -> String {
     try_load(Service::AllInOne, text, variables).unwrap_err().to_string()
 }
 
+/// All defaults, as `headwater up` has them.
+fn defaults() -> Config {
+    let mut config = Config::defaults();
+    config.store.url = StoreUrl::Directory("headwater-data".into());
+    config
+}
+
 #[test]
 fn nothing_said_gives_the_defaults() {
     let config = load(Service::AllInOne, None, []).unwrap().config;
-    assert_eq!(config, Config::defaults());
+    assert_eq!(config, defaults());
     assert_eq!(config.ladder, Ladder::default());
     assert_eq!(config.hls.segments(), SegmentSettings::default());
     assert_eq!(config.proxy.rtmp_listen.to_string(), "0.0.0.0:1935");
     assert_eq!(config.registry.url, RegistryUrl::Memory);
     assert_eq!(config.server.advertise, None);
+    assert_eq!(config.control.listen, None);
+}
+
+#[test]
+fn only_all_in_one_stores_without_being_told_to() {
+    let store = |service, text| try_load(service, text, &[]).unwrap().config.store.url;
+    assert_eq!(store(Service::AllInOne, ""), StoreUrl::Directory("headwater-data".into()));
+    assert_eq!(store(Service::AllInOne, "store.url = \"none\""), StoreUrl::None);
+    assert_eq!(store(Service::Server, "registry.url = \"redis://redis\""), StoreUrl::None);
 }
 
 #[test]
@@ -39,7 +55,7 @@ fn every_setting_is_right_alone_and_its_default_too() {
     for entry in reader.sections.iter().flat_map(|section| &section.entries) {
         let Some(default) = &entry.default else { continue };
         let line = format!("{} = {default}", entry.name);
-        assert_eq!(config(&line, &[]), Config::defaults(), "{line}");
+        assert_eq!(config(&line, &[]), defaults(), "{line}");
     }
 }
 
@@ -96,7 +112,7 @@ level = "inof"
         "hw.toml:10: server.worker_restarts = 500: expected a whole number, from 0 to 100",
         "hw.toml:11: server.capacity = 0: expected a number of cores above 0, or \"auto\"",
         "hw.toml:13: ladder.rungs = [\"1280x720@2800k\", \"640x@800k\"]: \"640x@800k\": a rung is written",
-        "hw.toml:14: ladder.crf = (true or false): expected a number",
+        "hw.toml:14: ladder.crf = true: expected a number",
         "hw.toml:16: log.level = \"inof\": expected a level",
         "hw.toml:17: no setting is called poxy",
         "HEADWATER_HLS_PART_DURATION: hls.part_duration = \"3s\": expected a duration, such as \"10s\" or \"500ms\", from 100ms to 2s",
@@ -129,7 +145,7 @@ fn a_section_is_a_table() {
     let expected = "hw.toml:1: proxy is a table: write [proxy] and its settings below\n\
                     hw.toml:2: server is a table: write [server] and its settings below";
     assert_eq!(said, expected);
-    assert_eq!(config("[proxy]\n", &[]), Config::defaults());
+    assert_eq!(config("[proxy]\n", &[]), defaults());
 }
 
 #[test]
@@ -201,6 +217,75 @@ fn mistakes_in_inputs_do_not_tell_the_keys() {
 }
 
 #[test]
+fn a_stream_has_its_own_settings_and_the_general_ones_for_the_rest() {
+    let text = r#"
+server.reconnect_window = "5m"
+[recording]
+renditions = "top"
+retention = "30d"
+[streams.demo]
+mode = "off"
+reconnect_window = "10s"
+[streams."a.b"]
+retention = "0s"
+dvr_window = "2h"
+"#;
+    let policy = |config: &Config, stream: &str| {
+        let policy = config.policy(&stream.parse().unwrap());
+        let StreamPolicy { mode, renditions, dvr_window, retention, reconnect_window } = policy;
+        format!("{mode:?} {renditions:?} {dvr_window:?} {retention:?} {reconnect_window:?}")
+    };
+    let from_file = config(text, &[]);
+    assert_eq!(policy(&from_file, "demo"), "Off Top 3600s Some(2592000s) 10s");
+    assert_eq!(policy(&from_file, "a.b"), "Automatic Top 7200s None 300s");
+    assert_eq!(policy(&from_file, "other"), "Automatic Top 3600s Some(2592000s) 300s");
+    let from_variable = config(text, &[("HEADWATER_STREAMS", "a.b.renditions=all, other.retention=7d")]);
+    assert_eq!(policy(&from_variable, "demo"), "Automatic Top 3600s Some(2592000s) 300s");
+    assert_eq!(policy(&from_variable, "a.b"), "Automatic All 3600s Some(2592000s) 300s");
+    assert_eq!(policy(&from_variable, "other"), "Automatic Top 3600s Some(604800s) 300s");
+}
+
+#[test]
+fn mistakes_in_streams_have_their_places() {
+    let text = r#"
+[streams.demo]
+mode = "on"
+retentoin = "1d"
+dvr_window = "48h"
+[streams."a b"]
+mode = "off"
+[streams]
+dvr_window = "1h"
+"#;
+    let said = mistakes(text, &[("HEADWATER_STREAMS", "demo, demo.renditions=some")]);
+    for start in [
+        "hw.toml:3: streams.demo.mode = \"on\": expected \"automatic\" or \"off\"",
+        "hw.toml:4: streams.demo.retentoin: no setting of a stream is called retentoin: did you mean retention?",
+        "hw.toml:5: streams.demo.dvr_window = \"48h\": expected a duration, such as \"10s\" or \"500ms\", from 0s to 1d",
+        "hw.toml:7: streams.a b.mode: a stream name may hold",
+        "hw.toml:9: streams.dvr_window: a stream's settings are in a table of its own",
+        "HEADWATER_STREAMS: stream 1: expected stream.setting=value",
+        "HEADWATER_STREAMS: streams.demo.renditions = \"some\": expected \"top\" or \"all\"",
+    ] {
+        assert!(said.lines().any(|line| line.starts_with(start)), "{start}\n{said}");
+    }
+    assert_eq!(said.lines().count(), 7, "{said}");
+}
+
+#[test]
+fn the_control_api_is_not_open_to_strangers() {
+    let token = "control.token = \"0123456789abcdef\"\n";
+    for (text, right) in [
+        ("control.listen = \"127.0.0.1:8081\"", true),
+        ("control.listen = \"0.0.0.0:8081\"", false),
+        (&format!("{token}control.listen = \"0.0.0.0:8081\""), true),
+        (&format!("{token}control.listen = \"0.0.0.0:8080\""), false),
+    ] {
+        assert_eq!(try_load(Service::AllInOne, text, &[]).is_ok(), right, "{text}");
+    }
+}
+
+#[test]
 fn the_effective_configuration_can_be_fed_back() {
     let text = r#"
 drain_timeout = "90s"
@@ -213,6 +298,17 @@ advertise = "[fd00::7]:7000"
 public_url = "https://live.example.com"
 [ladder]
 rungs = ["1920x1080@6M"]
+[store]
+url = "s3://bucket/a/b"
+path_style = true
+encryption = "aws:kms:key"
+[recording]
+retention = "30d"
+[streams."a.b"]
+mode = "off"
+[streams.demo]
+dvr_window = "0s"
+renditions = "top"
 "#;
     let first = try_load(Service::AllInOne, text, &[("HEADWATER_LOG_FORMAT", "json")]).unwrap();
     let second = try_load(Service::AllInOne, &first.effective, &[]).unwrap();
@@ -227,12 +323,19 @@ rungs = ["1920x1080@6M"]
 
 #[test]
 fn secrets_are_shown_nowhere() {
-    let text = "registry.url = \"redis://:hunter1@redis:6379\"\ninputs.demo = \"hunter2\"\n";
+    let text = "registry.url = \"redis://:hunter1@redis:6379\"\ninputs.demo = \"hunter2\"\n\
+        control.token = \"hunter3-hunter3-hunter3\"\n";
     let loaded = try_load(Service::Proxy, text, &[]).unwrap();
     assert!(!loaded.effective.contains("hunter"), "{}", loaded.effective);
     assert!(!format!("{loaded:?}").contains("hunter"));
     assert!(loaded.effective.contains("# url = \"redis://(hidden)@redis:6379\"\n"), "{}", loaded.effective);
     assert!(loaded.effective.contains("# demo = \"(hidden)\"\n"), "{}", loaded.effective);
+    assert!(loaded.effective.contains("# token = \"(hidden)\"\n"), "{}", loaded.effective);
+    let said = mistakes("control.token = \"hunter4\"", &[]);
+    assert!(
+        said.starts_with("hw.toml:1: control.token: expected a secret") && !said.contains("hunter"),
+        "{said}"
+    );
     assert!(try_load(Service::AllInOne, &loaded.effective, &[]).is_ok());
 }
 

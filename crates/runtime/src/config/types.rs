@@ -24,7 +24,7 @@ impl Value for Size {
         number.map(Self).ok_or_else(expected::<Self>)
     }
     fn show(&self) -> Option<String> {
-        quote(unscaled(self.0, SIZE_UNITS))
+        if self.0 == 0 { quote("0") } else { quote(unscaled(self.0, SIZE_UNITS)) }
     }
 }
 
@@ -301,6 +301,7 @@ mod tests {
         assert_eq!(Size::parse(&Raw::Integer(7)), Ok(Size(7)));
         assert_eq!(parse::<Size>("64MB"), None);
         assert_eq!(Size(64 << 20).show().unwrap(), "\"64MiB\"");
+        assert_eq!(Size(0).show().unwrap(), "\"0\"");
         assert_eq!(parse("128k"), Some(Bitrate(128_000)));
         assert_eq!(parse::<Bitrate>("9999M"), None);
     }

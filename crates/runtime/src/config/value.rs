@@ -99,6 +99,16 @@ impl Value for f64 {
     }
 }
 
+impl Value for bool {
+    const KIND: &'static str = "true or false";
+    fn parse(raw: &Raw) -> Result<Self, String> {
+        raw.bool().ok_or_else(expected::<Self>)
+    }
+    fn show(&self) -> Option<String> {
+        Some(self.to_string())
+    }
+}
+
 impl Value for SocketAddr {
     const KIND: &'static str = "an address and a port, such as \"0.0.0.0:1935\"";
     fn parse(raw: &Raw) -> Result<Self, String> {
@@ -109,7 +119,8 @@ impl Value for SocketAddr {
     }
 }
 
-const TIME_UNITS: &[(&str, u64)] = &[("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
+const TIME_UNITS: &[(&str, u64)] =
+    &[("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
 impl Value for Duration {
     const KIND: &'static str = "a duration, such as \"10s\" or \"500ms\"";
@@ -174,6 +185,7 @@ mod tests {
         assert_eq!(Duration::parse(&text("10s")), Ok(Duration::from_secs(10)));
         assert_eq!(Duration::parse(&text("334ms")), Ok(Duration::from_millis(334)));
         assert_eq!(Duration::parse(&text("2 m")), Ok(Duration::from_secs(120)));
+        assert_eq!(Duration::parse(&text("30d")), Ok(Duration::from_secs(30 * 86_400)));
         for bad in
             [text("10"), text("s"), text("-1s"), text("99999999999999999h"), text("1.5s"), Raw::Integer(10)]
         {
@@ -184,6 +196,14 @@ mod tests {
             [shown(0), shown(334), shown(90_000), shown(120_000)],
             ["\"0s\"", "\"334ms\"", "\"90s\"", "\"2m\""]
         );
+    }
+
+    #[test]
+    fn truth_is_written_without_quotes_except_in_a_variable() {
+        assert_eq!(bool::parse(&Raw::Bool(true)), Ok(true));
+        assert_eq!(bool::parse(&Raw::Variable("false ".into())), Ok(false));
+        assert!(bool::parse(&text("true")).is_err());
+        assert!(bool::parse(&Raw::Variable("yes".into())).is_err());
     }
 
     #[test]

@@ -1,0 +1,180 @@
+//! What single streams have their own way.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use headwater_media::StreamId;
+
+use super::Config;
+use super::mistake::Origin;
+use super::reader::{Entry, Reader, Shown};
+use super::source::{Given, Raw};
+use super::storage::{RecordedRenditions, RecordingMode};
+use super::suggest::nearest;
+use super::table::{DVR_WINDOWS, RECONNECT_WINDOWS, RETENTIONS};
+use super::value::{Value, expected, limits};
+
+/// What one stream has otherwise than `[recording]` and `[server]` say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamOverrides {
+    pub stream: StreamId,
+    pub mode: Option<RecordingMode>,
+    pub renditions: Option<RecordedRenditions>,
+    pub dvr_window: Option<Duration>,
+    pub retention: Option<Duration>,
+    pub reconnect_window: Option<Duration>,
+}
+
+/// What holds for one stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamPolicy {
+    pub mode: RecordingMode,
+    pub renditions: RecordedRenditions,
+    /// How far viewers can go back while it is live; zero for not at all.
+    pub dvr_window: Duration,
+    /// How long a recording is kept; none for ever.
+    pub retention: Option<Duration>,
+    /// How long a publisher may be away before its broadcast ends.
+    pub reconnect_window: Duration,
+}
+
+impl Config {
+    /// What holds for a stream: its own settings, and the general ones where it has none.
+    pub fn policy(&self, stream: &StreamId) -> StreamPolicy {
+        let own = self.streams.iter().find(|own| own.stream == *stream);
+        let recording = &self.recording;
+        let retention = own.and_then(|own| own.retention).unwrap_or(recording.retention);
+        StreamPolicy {
+            mode: own.and_then(|own| own.mode).unwrap_or(recording.mode),
+            renditions: own.and_then(|own| own.renditions).unwrap_or(recording.renditions),
+            dvr_window: own.and_then(|own| own.dvr_window).unwrap_or(recording.dvr_window),
+            retention: Some(retention).filter(|retention| !retention.is_zero()),
+            reconnect_window: own
+                .and_then(|own| own.reconnect_window)
+                .unwrap_or(self.server.reconnect_window),
+        }
+    }
+}
+
+const SECTION: &str = "streams";
+const DOC: &str = "What single streams have otherwise: `[streams.NAME]` with any of `mode`, `renditions`, `dvr_window` and \
+    `retention`, which are those of `[recording]`, and `reconnect_window`, which is that of `[server]`. As a variable: \
+    `HEADWATER_STREAMS=\"NAME.mode=off,NAME.retention=30d,OTHER.renditions=top\"`, which replaces the tables of the file.";
+const SETTINGS: [&str; 5] = ["mode", "renditions", "dvr_window", "retention", "reconnect_window"];
+
+/// `NAME.SETTING` as it was written, its value, and where.
+type Line = (String, Given);
+
+/// Reads the tables `[streams.NAME]` or the variable `HEADWATER_STREAMS`.
+pub(super) fn read(reader: &mut Reader) -> Vec<StreamOverrides> {
+    reader.section(SECTION, DOC);
+    let table: Vec<Line> = reader.take_table("streams.");
+    let from_file = parse_all(reader, table);
+    let (streams, entries) = match reader.take_variable(SECTION) {
+        Some(given) => {
+            let lines = split(reader, &given);
+            parse_all(reader, lines)
+        }
+        None => from_file,
+    };
+    for entry in entries {
+        reader.remember(entry);
+    }
+    streams
+}
+
+fn split(reader: &mut Reader, given: &Given) -> Vec<Line> {
+    let text = given.raw.text().unwrap_or_default();
+    let mut lines = Vec::new();
+    for (number, pair) in (1..).zip(text.split(',').map(str::trim)) {
+        match pair.split_once('=') {
+            Some((name, value)) => {
+                let raw = Raw::Variable(value.trim().into());
+                lines.push((name.trim().into(), Given { raw, origin: given.origin.clone() }));
+            }
+            None => reader
+                .mistake(given.origin.clone(), format!("stream {number}: expected stream.setting=value")),
+        }
+    }
+    lines
+}
+
+fn parse_all(reader: &mut Reader, lines: Vec<Line>) -> (Vec<StreamOverrides>, Vec<Entry>) {
+    let mut streams = Vec::new();
+    let mut entries = Vec::new();
+    for (name, given) in lines {
+        match parse(&mut streams, &name, &given.raw) {
+            Ok(value) => entries.push(entry(&name, value, given.origin)),
+            Err(text) => reader.mistake(given.origin, format!("streams.{name}{text}")),
+        }
+    }
+    (streams, entries)
+}
+
+/// Takes one setting in and gives it back as TOML. A mistake says what follows its name.
+fn parse(streams: &mut Vec<StreamOverrides>, name: &str, raw: &Raw) -> Result<String, String> {
+    let tables = "a stream's settings are in a table of its own: write [streams.NAME] and its settings below";
+    let (stream, setting) = name.rsplit_once('.').ok_or_else(|| format!(": {tables}"))?;
+    if !SETTINGS.contains(&setting) {
+        let near =
+            nearest(setting, &SETTINGS).map_or_else(String::new, |near| format!(": did you mean {near}?"));
+        return Err(format!(": no setting of a stream is called {setting}{near}"));
+    }
+    let stream: StreamId = stream.parse().map_err(|error| format!(": {error}"))?;
+    let own = own(streams, stream);
+    let value = match setting {
+        "mode" => set(&mut own.mode, raw),
+        "renditions" => set(&mut own.renditions, raw),
+        "dvr_window" => set_within(&mut own.dvr_window, raw, DVR_WINDOWS),
+        "retention" => set_within(&mut own.retention, raw, RETENTIONS),
+        _ => set_within(&mut own.reconnect_window, raw, RECONNECT_WINDOWS),
+    };
+    value.map_err(|text| format!(" = {}: {text}", raw.quoted()))
+}
+
+/// The settings of this stream, which are new if they have to be.
+fn own(streams: &mut Vec<StreamOverrides>, stream: StreamId) -> &mut StreamOverrides {
+    let at = streams.iter().position(|own| own.stream == stream).unwrap_or_else(|| {
+        let (mode, renditions) = (None, None);
+        let (dvr_window, retention, reconnect_window) = (None, None, None);
+        streams.push(StreamOverrides { stream, mode, renditions, dvr_window, retention, reconnect_window });
+        streams.len() - 1
+    });
+    &mut streams[at]
+}
+
+fn set_within(
+    to: &mut Option<Duration>,
+    raw: &Raw,
+    range: RangeInclusive<Duration>,
+) -> Result<String, String> {
+    let limits = limits(range);
+    let mut value = None;
+    let shown = set(&mut value, raw).map_err(|text| format!("{text}{}", limits.text))?;
+    if !value.as_ref().is_some_and(&limits.allows) {
+        return Err(format!("{}{}", expected::<Duration>(), limits.text));
+    }
+    *to = value;
+    Ok(shown)
+}
+
+fn set<T: Value>(to: &mut Option<T>, raw: &Raw) -> Result<String, String> {
+    let value = T::parse(raw)?;
+    let shown = value.show().unwrap_or_default();
+    *to = Some(value);
+    Ok(shown)
+}
+
+fn entry(name: &str, value: String, origin: Origin) -> Entry {
+    let (stream, setting) = name.rsplit_once('.').unwrap_or((name, ""));
+    let stream = if stream.contains('.') { format!("\"{stream}\"") } else { stream.to_owned() };
+    Entry {
+        name: format!("{SECTION}.{name}"),
+        key: format!("{stream}.{setting}"),
+        doc: "",
+        kind: "as in its section".into(),
+        default: None,
+        value: Shown::Value(value),
+        origin,
+    }
+}
