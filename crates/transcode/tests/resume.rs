@@ -4,9 +4,13 @@
 
 mod support;
 
-use headwater_media::{MediaSequence, SegmentSettings, SourceTime};
+use std::sync::{Arc, Mutex};
+
+use headwater_hls::{LiveWindow, Opening, WindowError};
+use headwater_media::{BroadcastId, Epoch, MediaSequence, SegmentSettings, SourceTime, UnixMillis};
+use headwater_transcode::{Report, Result, Sink};
 use support::source::{self, picture, tone};
-use support::{Output, Source, attempt, resume, start, transcode};
+use support::{Output, Source, attempt, feed, resume, start, transcode};
 
 /// From the boundary on, the producer that starts later makes the same as the one that saw everything.
 fn check(source: &Source, segments: u64) {
@@ -44,6 +48,46 @@ fn every_part_of_the_interrupted_segment_can_be_joined() {
         all - 30,
         "three parts are missing, and no picture but theirs"
     );
+}
+
+/// The window as a server keeps it, and the first thing that did not fit.
+#[derive(Clone)]
+struct Server(Arc<Mutex<(LiveWindow, Option<WindowError>)>>);
+
+impl Sink for Server {
+    fn report(&self, report: Report) -> Result<()> {
+        let (window, error) = &mut *self.0.lock().unwrap();
+        if let Report::Event(event) = report
+            && let Err(wrong) = window.apply(&event)
+        {
+            error.get_or_insert(wrong);
+        }
+        Ok(())
+    }
+}
+
+/// All that a proxy keeps comes at once: sound and pictures stay together, though sound is made much faster. Of a source of
+/// two frames a second, many seconds wait for the decoder.
+#[test]
+fn a_long_replay_is_made_in_step() {
+    for rate in [30, 2] {
+        let source = Source::usual("320x180", rate, 34);
+        let boundary = SourceTime(source.origin().0 + SegmentSettings::default().cell_start(1).as_millis());
+        let opening = Opening {
+            broadcast: BroadcastId::new(UnixMillis(1_800_000_000_000), &[7; 10]),
+            epoch: Epoch(1),
+            settings: SegmentSettings::default(),
+            // The shortest window that there is.
+            window_segments: 3,
+            first_sequence: MediaSequence(1_001),
+            discontinuity_sequence: 0,
+        };
+        let server = Server(Arc::new(Mutex::new((LiveWindow::new(opening), None))));
+        feed(resume(boundary, MediaSequence(1_001)), source.replay(0, boundary), server.clone()).unwrap();
+        let (window, error) = &*server.0.lock().unwrap();
+        assert_eq!(*error, None, "{rate} frames a second");
+        assert!(window.committed() >= Some(MediaSequence(1_016)), "{:?}", window.committed());
+    }
 }
 
 fn times_from(output: &Output, name: &str, boundary: SourceTime) -> Vec<f64> {

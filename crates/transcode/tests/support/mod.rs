@@ -56,7 +56,8 @@ pub fn transcode(start: Start, input: impl IntoIterator<Item = TimelineEvent>) -
     output
 }
 
-fn feed(start: Start, input: impl IntoIterator<Item = TimelineEvent>, sink: Collected) -> Result<()> {
+/// Gives all of it as fast as it is taken.
+pub fn feed(start: Start, input: impl IntoIterator<Item = TimelineEvent>, sink: impl Sink) -> Result<()> {
     let mut transcoder = Transcoder::new(start, sink)?;
     for event in input {
         match event {
