@@ -1,13 +1,16 @@
 //! What must hold, whatever happens: each invariant by its name, with its section of the design.
 
+mod holders;
 mod shown;
 mod verdict;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use headwater_hls::LiveWindow;
 
+pub use holders::Holders;
 pub use shown::Shown;
 pub use verdict::{Facts, judge};
 
@@ -30,6 +33,7 @@ pub struct Checker(Arc<Mutex<State>>);
 struct State {
     failures: Vec<String>,
     seats: BTreeMap<Seat, Shown>,
+    holders: Holders,
 }
 
 impl Checker {
@@ -58,6 +62,11 @@ impl Checker {
         self.state().seats.clone()
     }
 
+    /// Takes down who has what.
+    pub fn note<T>(&self, note: impl FnOnce(&mut Holders) -> T) -> T {
+        note(&mut self.state().holders)
+    }
+
     pub fn failures(&self) -> Vec<String> {
         self.state().failures.clone()
     }
@@ -69,6 +78,12 @@ impl Checker {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Checker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Checker")
     }
 }
 

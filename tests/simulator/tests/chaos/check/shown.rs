@@ -1,9 +1,9 @@
 //! Everything that one origin has ever shown of a stream.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use headwater_hls::{LiveWindow, MediaEvent, Opening};
+use headwater_hls::{LiveWindow, MediaEvent, Opening, playlist};
 use headwater_media::{BroadcastId, Epoch, MediaTime, SegmentSettings};
 
 use super::{Seat, now};
@@ -24,6 +24,8 @@ pub struct Broadcast {
     settings: SegmentSettings,
     /// By rendition, segment and part.
     parts: BTreeMap<Place, Part>,
+    /// What playlists have said that is missing (`EXT-X-GAP`), by rendition and segment.
+    pub gaps: BTreeSet<(usize, u64)>,
     /// First segments by the period's number.
     pub periods: BTreeMap<u32, u64>,
     /// Oldest segment held, and the discontinuities before it.
@@ -114,6 +116,7 @@ impl Broadcast {
             id: opening.broadcast,
             settings: opening.settings,
             parts: BTreeMap::new(),
+            gaps: BTreeSet::new(),
             periods: BTreeMap::new(),
             first: (opening.first_sequence.0, opening.discontinuity_sequence),
             next: opening.first_sequence.0,
@@ -160,7 +163,38 @@ impl Broadcast {
         }
         self.parts.extend(held);
         (self.next, self.ended) = (next, window.ended());
+        self.read_gaps(seat, window);
         self.check_holes(opening.first_sequence.0, failures);
+    }
+
+    /// Reads the playlists, as a player does, where something is missing.
+    fn read_gaps(&mut self, seat: Seat, window: &LiveWindow) {
+        for (rendition, name) in RENDITIONS.iter().enumerate() {
+            let mut held: Vec<u64> = self
+                .parts
+                .keys()
+                .filter(|(of, ..)| *of == rendition)
+                .map(|(_, sequence, _)| *sequence)
+                .collect();
+            held.dedup();
+            let newest = held.last().is_none_or(|newest| newest + 1 == self.next);
+            if newest
+                && held.windows(2).all(|pair| pair[1] == pair[0] + 1 || self.is_gap(rendition, pair[0] + 1))
+            {
+                continue;
+            }
+            let name = name.parse().expect("a rendition's name");
+            let Some(text) = playlist::media(window, &name, Default::default()) else { continue };
+            for sequence in gaps(&text) {
+                if self.gaps.insert((rendition, sequence)) {
+                    event!("{:<9} shows a gap at {sequence} of {} {name}", seat.origin, seat.stream);
+                }
+            }
+        }
+    }
+
+    fn is_gap(&self, rendition: usize, sequence: u64) -> bool {
+        self.gaps.contains(&(rendition, sequence))
     }
 
     fn compare(&self, held: &BTreeMap<Place, Part>, from: u64, failures: &mut Failures) {
@@ -189,10 +223,11 @@ impl Broadcast {
         self.first = (to, opening.discontinuity_sequence);
     }
 
-    /// Every segment up to the newest is there in some rendition.
+    /// Every segment up to the newest is there in some rendition, or said to be missing.
     fn check_holes(&self, from: u64, failures: &mut Failures) {
-        let mut seen: Vec<u64> =
-            self.parts.keys().map(|(_, sequence, _)| *sequence).filter(|s| *s >= from).collect();
+        let parts = self.parts.keys().map(|(_, sequence, _)| *sequence);
+        let gaps = self.gaps.iter().map(|(_, sequence)| *sequence);
+        let mut seen: Vec<u64> = parts.chain(gaps).filter(|s| *s >= from).collect();
         seen.sort_unstable();
         seen.dedup();
         if seen.len() > MOST_SEGMENTS {
@@ -207,4 +242,20 @@ impl Broadcast {
         let parts = self.parts.iter().filter(move |((rendition, _, _), _)| *rendition == of);
         parts.flat_map(|((_, sequence, _), part)| numbers(&part.bytes).map(|number| (*sequence, number)))
     }
+}
+
+/// The segments that a playlist says are missing (RFC 8216bis §4.4.4.7).
+fn gaps(playlist: &str) -> Vec<u64> {
+    let (mut gaps, mut sequence, mut is_gap) = (Vec::new(), 0, false);
+    for line in playlist.lines() {
+        if let Some(first) = line.strip_prefix("#EXT-X-MEDIA-SEQUENCE:") {
+            sequence = first.parse().expect("a number");
+        } else if line == "#EXT-X-GAP" {
+            is_gap = true;
+        } else if !line.is_empty() && !line.starts_with('#') {
+            gaps.extend(std::mem::take(&mut is_gap).then_some(sequence));
+            sequence += 1;
+        }
+    }
+    gaps
 }

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{Checker, Seat, Shown};
+use super::{Checker, Holders, Seat, Shown};
 use crate::kernel::log::event;
 use crate::kernel::net::Host;
 use crate::world::encoder::{End, Take};
 use crate::world::ladder::RENDITIONS;
+use crate::world::tag::Number;
 
 /// What is known of the schedule.
 pub struct Facts {
@@ -18,6 +19,7 @@ pub struct Facts {
 }
 
 const ONCE: &str = "every tag is shown once, in order (5.2, 5.3)";
+const GAPS: &str = "an origin misses only what it could not get anywhere, and says so (5.4)";
 const WHOLE: &str = "every tag that was sent is shown (5.2)";
 const PERIODS: &str = "no new period without a cause (5.3)";
 const CONNECTION: &str = "the encoder's connection is not touched (5.2)";
@@ -27,8 +29,12 @@ pub fn judge(checker: &Checker, facts: &Facts) {
     if facts.is_strict {
         judge_takes(checker, &facts.takes);
     }
+    let holders = checker.note(|holders| holders.clone()).of(&facts.takes);
     for (seat, shown) in checker.seats() {
-        (0..RENDITIONS.len()).for_each(|rendition| judge_order(checker, seat, &shown, rendition));
+        for rendition in 0..RENDITIONS.len() {
+            judge_order(checker, &holders, seat, &shown, rendition);
+            judge_gaps(checker, &holders, seat, &shown, rendition);
+        }
         if facts.is_strict {
             judge_strictly(checker, facts, seat, &shown);
         }
@@ -47,22 +53,58 @@ fn judge_takes(checker: &Checker, takes: &[Take]) {
     }
 }
 
-/// Within a connection of the encoder no tag is missing, and none comes twice.
-fn judge_order(checker: &Checker, seat: Seat, shown: &Shown, rendition: usize) {
-    let mut last = None;
+/// Within a connection of the encoder no tag comes twice, and none is missing that the origin could have had.
+fn judge_order(checker: &Checker, holders: &Holders, seat: Seat, shown: &Shown, rendition: usize) {
+    let name = RENDITIONS[rendition];
+    let mut last: Option<(u64, Number)> = None;
     for (sequence, number) in shown.numbers(rendition) {
-        let fits =
-            last.is_none_or(|(_, last): (u64, crate::world::tag::Number)| match number.take == last.take {
-                true => number.index == last.index + 1,
-                false => number > last && number.index == 0,
-            });
-        if !fits {
-            let name = RENDITIONS[rendition];
-            let detail = format!("{seat:?} {name}: {number:?} in {sequence} after {last:?}");
+        let wrong = last.and_then(|(at, last)| {
+            if number <= last {
+                return Some((ONCE, String::new()));
+            }
+            let first = if number.take == last.take { last.index + 1 } else { 0 };
+            let mut missing = (first..number.index).map(|index| Number { index, ..number });
+            let why = missing.find_map(|it| excuse(holders, seat, shown, rendition, at, it).err());
+            why.map(|why| (GAPS, why))
+        });
+        if let Some((invariant, why)) = wrong {
             event!("{:#?}", shown.around(rendition, sequence));
-            return checker.fail(ONCE, &detail);
+            let detail = format!("{seat:?} {name}: {number:?} in {sequence} after {last:?}; {why}");
+            return checker.fail(invariant, &detail);
         }
         last = Some((sequence, number));
+    }
+}
+
+/// Whether a tag may be missing that belongs behind what is shown of segment `after`: it was in the rest of that segment, or
+/// in one that playlists call a gap, and the origin could not get it.
+fn excuse(
+    holders: &Holders,
+    seat: Seat,
+    shown: &Shown,
+    rendition: usize,
+    after: u64,
+    missing: Number,
+) -> Result<(), String> {
+    let is_gap = |sequence| shown.broadcasts.iter().any(|b| b.gaps.contains(&(rendition, sequence)));
+    let mut segments = holders.segments_of(rendition, missing).peekable();
+    if segments.peek().is_none() {
+        return Err(format!("nobody has made {missing:?}"));
+    }
+    if !segments.any(|sequence| sequence == after || is_gap(sequence)) {
+        return Err(format!("no gap is said for {missing:?}"));
+    }
+    holders.could_give(seat, rendition, missing).map_or(Ok(()), Err)
+}
+
+/// What is called a gap could not be had by the origin.
+fn judge_gaps(checker: &Checker, holders: &Holders, seat: Seat, shown: &Shown, rendition: usize) {
+    let gaps = shown.broadcasts.iter().flat_map(|broadcast| &broadcast.gaps);
+    for (_, sequence) in gaps.filter(|(of, _)| *of == rendition) {
+        let mut tags = holders.tags_in(seat.stream, rendition, *sequence);
+        if let Some(why) = tags.find_map(|number| holders.could_give(seat, rendition, number)) {
+            checker.fail(GAPS, &format!("{seat:?} {}: {sequence} is a gap; {why}", RENDITIONS[rendition]));
+        }
     }
 }
 

@@ -50,6 +50,10 @@ impl Machine {
         }
     }
 
+    pub fn is_frozen(&self) -> bool {
+        self.frozen
+    }
+
     /// Stops it as SIGSTOP does.
     pub fn freeze(&mut self) {
         self.frozen = true;

@@ -65,11 +65,13 @@ impl World {
         let plan = if seed == LATE_OWNER { Plan::late_owner() } else { Plan::draw(chance.fork(1)) };
         let net = Net::new(chance.fork(2));
         let hub = Hub::new(net.clone(), chance.fork(3));
-        let around = Surroundings { net, hub, checker: Checker::default(), streams: plan.streams.clone() };
+        let checker = Checker::default();
+        let crews = checker.clone();
+        let around = Surroundings { net, hub, checker, streams: plan.streams.clone() };
         let kinds = [(&SERVERS[..], Kind::Server), (&PROXIES, Kind::Proxy), (&ORIGINS, Kind::Origin)];
         let hosts = kinds.into_iter().flat_map(|(hosts, kind)| hosts.iter().map(move |host| (*host, kind)));
-        let units =
-            hosts.zip(10..).map(|((host, kind), n)| (host, Unit::new(host, kind, chance.fork(n)))).collect();
+        let unit = |((host, kind), n)| (host, Unit::new(host, kind, chance.fork(n), crews.clone()));
+        let units = hosts.zip(10..).map(unit).collect();
         let mut world = Self {
             around,
             chance: chance.fork(4),
@@ -101,6 +103,7 @@ impl World {
                 .filter_map(|unit| unit.machine.as_ref())
                 .for_each(|machine| machine.run_until(now));
             self.encoders.iter().for_each(|encoder| encoder.machine.run_until(now));
+            self.note_reach(now);
         }
         let runs = self.units.values().map(|unit| (unit.host, unit.run)).collect();
         let takes = self.takes.all().clone();
@@ -124,6 +127,21 @@ impl World {
             _ if now == HEALED + WHOLE_AGAIN => self.check_registry(),
             _ if now == STOPPED - STEP_MS => self.check_live(),
             _ => {}
+        }
+    }
+
+    /// Takes down which origins and servers could speak in the step up to now.
+    fn note_reach(&self, now: u64) {
+        let is_awake = |host: &Host| self.units[host].is_awake();
+        for origin in ORIGINS.iter().filter(|host| is_awake(host)) {
+            for server in SERVERS.iter().filter(|host| is_awake(host)) {
+                if !self.around.net.is_cut(origin, server) {
+                    self.around.checker.note(|holders| holders.reach(origin, server, now - STEP_MS, now));
+                }
+            }
+        }
+        for server in SERVERS.iter().filter(|host| !self.units[*host].is_up()) {
+            self.around.checker.note(|holders| holders.down(server, now));
         }
     }
 

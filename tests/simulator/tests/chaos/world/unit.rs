@@ -65,13 +65,13 @@ pub struct Surroundings {
 }
 
 impl Unit {
-    pub fn new(host: Host, kind: Kind, chance: Chance) -> Self {
+    pub fn new(host: Host, kind: Kind, chance: Chance, checker: Checker) -> Self {
         Self {
             host,
             kind,
             machine: None,
             run: 0,
-            crew: Crew::new(chance),
+            crew: Crew::new(host, chance, checker),
             drain: CancellationToken::new(),
             exited: Arc::default(),
         }
@@ -115,6 +115,11 @@ impl Unit {
 
     pub fn is_up(&self) -> bool {
         self.machine.is_some()
+    }
+
+    /// Whether it can be spoken to, if its network lets others through.
+    pub fn is_awake(&self) -> bool {
+        self.machine.as_ref().is_some_and(|machine| !machine.is_frozen())
     }
 
     /// Ends the machine's process when it has come to its end by itself.

@@ -21,14 +21,22 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::codec::{FramedRead, LengthDelimitedCodec};
 
 use super::ladder::{Made, Packaging};
+use super::tag;
+use crate::check::Checker;
 use crate::kernel::chance::Chance;
+use crate::kernel::net::Host;
 
 /// What the system's pipes hold, in bytes.
 const PIPE_BYTES: usize = 64 << 10;
 
+/// Parts that wait in an encoder: those of the real one look ahead for 10 pictures and have 4 more waiting.
+const ROOM: usize = 5;
+
 /// What the workers of a server do.
 #[derive(Clone, Debug)]
 pub struct Crew {
+    host: Host,
+    checker: Checker,
     chance: Arc<Mutex<Chance>>,
     fault: Arc<AtomicU8>,
 }
@@ -38,8 +46,8 @@ const CRASH: u8 = 1;
 const HANG: u8 = 2;
 
 impl Crew {
-    pub fn new(chance: Chance) -> Self {
-        Self { chance: Arc::new(Mutex::new(chance)), fault: Arc::default() }
+    pub fn new(host: Host, chance: Chance, checker: Checker) -> Self {
+        Self { host, checker, chance: Arc::new(Mutex::new(chance)), fault: Arc::default() }
     }
 
     /// The next worker that is given something crashes.
@@ -67,6 +75,8 @@ impl Workers for Crew {
         let (input, theirs) = tokio::io::duplex(PIPE_BYTES);
         let (ours, output) = tokio::io::duplex(PIPE_BYTES);
         let process = Process {
+            host: self.host,
+            checker: self.checker.clone(),
             input: FramedRead::new(
                 theirs,
                 LengthDelimitedCodec::builder().max_frame_length(MESSAGE_LIMIT).new_codec(),
@@ -85,6 +95,8 @@ impl Workers for Crew {
 type Pipe = FramedRead<DuplexStream, LengthDelimitedCodec>;
 
 struct Process {
+    host: Host,
+    checker: Checker,
     input: Pipe,
     output: DuplexStream,
     fault: Arc<AtomicU8>,
@@ -102,7 +114,7 @@ impl Process {
             tokio::select! {
                 biased;
                 () = until(due) => self.give_due().await?,
-                message = read(&mut self.input) => {
+                message = read(&mut self.input), if self.has_room() => {
                     let Some(message) = message? else { return Ok(()) };
                     if !self.take(message).await? {
                         return Ok(());
@@ -110,6 +122,11 @@ impl Process {
                 }
             }
         }
+    }
+
+    /// Whether it takes more. As with the real one, sound does not get far ahead of the pictures, however fast media comes.
+    fn has_room(&self) -> bool {
+        self.waiting.iter().all(|made| made.len() < ROOM)
     }
 
     /// False when it is done.
@@ -159,6 +176,7 @@ impl Process {
         for track in 0..self.waiting.len() {
             while self.waiting[track].front().is_some_and(|(due, _)| *due <= Instant::now()) {
                 if let Some((_, event)) = self.waiting[track].pop_front() {
+                    self.note(track, &event);
                     self.say(Output::Event(event.into())).await?;
                 }
             }
@@ -173,6 +191,14 @@ impl Process {
             self.give_due().await?;
         }
         Ok(())
+    }
+
+    /// Whoever looks for it finds this here from now on.
+    fn note(&self, track: usize, event: &MediaEvent) {
+        if let MediaEvent::Part { sequence, bytes, .. } = event {
+            let made = tag::numbers(bytes);
+            self.checker.note(|holders| made.for_each(|it| holders.made(self.host, track, sequence.0, it)));
+        }
     }
 
     async fn say(&mut self, message: Output) -> io::Result<()> {
