@@ -9,8 +9,9 @@ mod start;
 mod worker;
 
 pub use broadcast::Home;
+pub use headwater_transcode::launch::WorkerCommand;
 pub use start::{ServerError, run, run_at};
-pub use worker::{Worker, WorkerCommand, Workers};
+pub use worker::{Worker, Workers};
 
 use headwater_wire::v1::{Failure, failure::Code};
 

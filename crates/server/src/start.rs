@@ -12,6 +12,7 @@ use headwater_registry::{Registry, ServerId, ServerIdError};
 use headwater_runtime::config::Config;
 use headwater_runtime::listener::{BindError, Limits, Listener};
 use headwater_runtime::process::Process;
+use headwater_transcode::launch::WorkerCommand;
 use headwater_wire::Channels;
 use headwater_wire::frames::MESSAGE_LIMIT;
 use headwater_wire::v1::control_server::ControlServer;
@@ -26,7 +27,7 @@ use crate::admission::Admission;
 use crate::broadcast::{Broadcasts, Home, Settings};
 use crate::grpc::{ControlService, DeliveryService, IngestService};
 use crate::heartbeat::Heartbeat;
-use crate::worker::{Processes, WorkerCommand, Workers};
+use crate::worker::{Processes, Workers};
 
 /// Peers ping every second; this is for those that don't.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);

@@ -21,7 +21,7 @@ use tokio::task::AbortHandle;
 use tokio_util::codec::{FramedRead, FramedWrite, LengthDelimitedCodec};
 
 use allowance::Allowance;
-pub use process::{Processes, WorkerCommand};
+pub use process::Processes;
 
 /// Where workers come from: child processes, unless the network and the machines are simulated.
 pub trait Workers: Debug + Send + Sync + 'static {

@@ -5,6 +5,8 @@
 //! [`headwater_hls::Packager`]) → `outlet::Outlet` → [`Sink`]. The trip of the sound: `audio::Audio` (decoder) →
 //! `audio::Line` (placed by `audio::AudioClock`) → encoder → `audio::Track` → the same outlet.
 //!
+//! Still pictures are made by a process of its own kind, [`still`].
+//!
 //! What is shown when, and where it is cut, follows from the source's timestamps and the settings alone.
 
 mod audio;
@@ -13,7 +15,9 @@ mod cpu;
 pub mod demo;
 mod error;
 mod fault;
+pub mod launch;
 mod memory;
+mod orders;
 mod outlet;
 mod pacer;
 mod period;
@@ -23,6 +27,7 @@ mod progress;
 pub mod sandbox;
 mod scale;
 mod stall;
+pub mod still;
 mod transcoder;
 mod video;
 pub mod worker;

@@ -9,7 +9,7 @@ use gst::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::fault::{Fault, Flow};
-use crate::preload::ELEMENTS;
+use crate::preload::{ELEMENTS, STILL_ELEMENTS};
 
 /// Stopping takes 3 to 10 ms; what takes this long hangs, and is left to the end of the process.
 const STOP_LIMIT: Duration = Duration::from_secs(1);
@@ -88,7 +88,7 @@ fn hear(message: &gst::MessageRef, blame: Blame, fault: &Fault) {
 /// Makes an element, under a name that people understand when they read it in an error.
 pub(crate) fn element(factory: &'static str, name: impl Into<gst::glib::GString>) -> Result<gst::Element> {
     debug_assert!(
-        ELEMENTS.contains(&factory),
+        ELEMENTS.contains(&factory) || STILL_ELEMENTS.contains(&factory),
         "{factory} is not preloaded, and can't be loaded in the sandbox"
     );
     let made = gst::ElementFactory::make(factory).name(name.into()).build();

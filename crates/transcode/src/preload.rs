@@ -15,13 +15,21 @@ pub(crate) const ELEMENTS: [&str; 10] = [
     "identity",
     "x264enc",
 ];
+
+/// The same of a process that makes still pictures.
+pub(crate) const STILL_ELEMENTS: [&str; 4] = ["appsrc", "appsink", "avdec_h264", "jpegenc"];
+
 /// Starts GStreamer and loads the plugins; no thread is started by it.
 ///
 /// # Errors
 /// A GStreamer that does not start, a plugin that is missing.
 pub fn preload() -> Result<()> {
+    load(&ELEMENTS)
+}
+
+pub(crate) fn load(elements: &[&'static str]) -> Result<()> {
     gst::init().map_err(Error::Init)?;
-    for name in ELEMENTS {
+    for &name in elements {
         gst::ElementFactory::make(name).build().map_err(|source| Error::Missing { name, source })?;
     }
     Ok(())

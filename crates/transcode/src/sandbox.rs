@@ -10,7 +10,7 @@ mod limits;
 use std::fmt;
 use std::str::FromStr;
 
-pub(crate) use limits::{harden, lower_priority};
+pub(crate) use limits::{end_after, harden, lower_priority};
 
 /// Variables by which a server tells its workers how to confine themselves; it clears all others.
 pub const MODE_VARIABLE: &str = "WORKER_SANDBOX";

@@ -16,9 +16,10 @@ use headwater_wire::{ConvertError, frames};
 use crate::cpu::Cpu;
 use crate::error::{Error, Result};
 use crate::memory::Memory;
+use crate::orders::{Orders, prepare};
 use crate::preload::preload;
 use crate::progress::Stats;
-use crate::sandbox::{self, Gap, MEMORY_VARIABLE, MODE_VARIABLE, Mode};
+use crate::sandbox::{self, Gap, Mode};
 use crate::transcoder::{Report, Sink, Start, Transcoder};
 
 /// Messages that were read and wait; the rest waits in the pipe, and so with the publisher.
@@ -49,7 +50,7 @@ pub fn main() -> ExitCode {
 fn live(mut output: File, mut gaps: Vec<Gap>) -> Result<()> {
     let orders = Orders::read(|name| std::env::var(name).ok())?;
     gaps.extend(sandbox::lower_priority());
-    let prepared = prepare(&orders, gaps);
+    let prepared = preload().and_then(|()| prepare(&orders, gaps));
     if orders.mode == Mode::Check {
         let gaps = prepared?.1;
         return gaps.iter().try_for_each(|gap| writeln!(output, "{gap}")).map_err(Error::Output);
@@ -66,45 +67,12 @@ fn live(mut output: File, mut gaps: Vec<Gap>) -> Result<()> {
     output.end(result)
 }
 
-/// Nothing of the publisher was read yet.
-fn prepare(orders: &Orders, mut gaps: Vec<Gap>) -> Result<(Option<Arc<Memory>>, Vec<Gap>)> {
-    preload()?;
-    let memory = Memory::open(orders.memory).map(Arc::new);
-    gaps.extend(match orders.mode {
-        Mode::Off => sandbox::bound(orders.memory),
-        Mode::Required | Mode::Preferred | Mode::Check => sandbox::confine(orders.memory),
-    });
-    if orders.mode == Mode::Required && !gaps.is_empty() {
-        let gaps: Vec<_> = gaps.iter().map(ToString::to_string).collect();
-        return Err(Error::Unconfined(gaps.join("; ")));
-    }
-    Ok((memory, gaps))
-}
-
 /// Ends the process, with a word to the server, before its memory does.
 fn watch(memory: &Arc<Memory>, output: Output<File>) {
     memory.watch(move |error| {
         let _ = output.end(Err(error));
         std::process::exit(1)
     });
-}
-
-/// What the server says in the worker's environment.
-struct Orders {
-    mode: Mode,
-    /// Bytes.
-    memory: u64,
-}
-
-impl Orders {
-    fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
-        let wrong =
-            |name: &str| Error::Protocol(format!("{name} is not set: workers are started by their server"));
-        let text = |name: &str| variable(name).ok_or_else(|| wrong(name));
-        let mode = text(MODE_VARIABLE)?.parse().map_err(Error::Protocol)?;
-        let memory = text(MEMORY_VARIABLE)?.parse().map_err(|_| wrong(MEMORY_VARIABLE))?;
-        Ok(Self { mode, memory })
-    }
 }
 
 /// Works until the server says that there is no more, or until something fails; says so before it returns.

@@ -8,18 +8,20 @@ mod support;
 
 use std::io::Write;
 use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use headwater_transcode::sandbox::{MEMORY_VARIABLE, MODE_VARIABLE};
+use headwater_wire::v1::still_request::Picture;
 use headwater_wire::v1::{self, worker_input as input, worker_output as output};
 use headwater_wire::{frames, v1::failure::Code};
 use support::{Source, probe};
 
-const TESTS: [(&str, fn()); 4] = [
+const TESTS: [(&str, fn()); 5] = [
     ("nothing_gets_out_and_the_media_is_made_all_the_same", nothing_gets_out),
     ("memory_ends_at_the_limit", memory_ends),
     ("a_source_that_needs_more_memory_is_told_so", memory_is_named),
     ("the_worker_says_what_is_missing", check),
+    ("a_still_picture_is_made_in_the_sandbox", still_is_made),
 ];
 
 fn main() {
@@ -91,6 +93,27 @@ fn check() {
     assert_eq!(said, "", "this machine can't confine workers, so nothing is tested here");
 }
 
+fn still_is_made() {
+    let output = support::transcode(support::start(), Source::usual("320x180", 30, 1).events(0));
+    let pictures = |media: bytes::Bytes| {
+        let init = output.periods[0].renditions[0].1.clone();
+        vec![Picture { init, media, offset_us: 200_000 }]
+    };
+    let ask = |media| {
+        let still = start(probe::STILL, 512 << 20, &[(MODE_VARIABLE, "required")]);
+        let request =
+            v1::StillRequest { pictures: pictures(media), columns: 1, rows: 1, height: 90, width: 0 };
+        answer(still, &frames::encode(&request))
+    };
+    let made = ask(output.parts_of(0, "180p")[0].bytes.clone());
+    let said = String::from_utf8_lossy(&made.stderr);
+    assert!(made.status.success() && made.stdout.starts_with(&[0xFF, 0xD8, 0xFF]), "{said}");
+    let refused = ask(bytes::Bytes::from_static(b"nonsense"));
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(headwater_transcode::still::UNSUPPORTED.into()), "{said}");
+    assert!(refused.stdout.is_empty() && said.contains("no picture can be made"), "{said}");
+}
+
 /// This binary as a worker, with descriptors and variables that it must not keep.
 fn command(what: &str, memory: u64) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
@@ -106,17 +129,21 @@ fn start(what: &str, memory: u64, variables: &[(&str, &str)]) -> Child {
 }
 
 /// What it said on its standard error, and its messages.
-fn converse(mut worker: Child, input: &[u8]) -> (String, Vec<output::Message>) {
-    let mut stdin = worker.stdin.take().unwrap();
-    let output = std::thread::scope(|scope| {
-        // One that ends early does not read everything.
-        scope.spawn(move || stdin.write_all(input));
-        worker.wait_with_output().unwrap()
-    });
+fn converse(worker: Child, input: &[u8]) -> (String, Vec<output::Message>) {
+    let output = answer(worker, input);
     let mut rest = &output.stdout[..];
     let next = || frames::read::<v1::WorkerOutput>(&mut rest).ok().flatten();
     let messages = std::iter::from_fn(next).filter_map(|message| message.message).collect();
     (String::from_utf8_lossy(&output.stderr).into_owned(), messages)
+}
+
+fn answer(mut worker: Child, input: &[u8]) -> Output {
+    let mut stdin = worker.stdin.take().unwrap();
+    std::thread::scope(|scope| {
+        // One that ends early does not read everything.
+        scope.spawn(move || stdin.write_all(input));
+        worker.wait_with_output().unwrap()
+    })
 }
 
 fn media(source: &Source) -> Vec<u8> {

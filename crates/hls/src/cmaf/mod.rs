@@ -6,6 +6,7 @@
 mod boxes;
 mod chunk;
 mod init;
+pub mod read;
 #[cfg(test)]
 pub(crate) mod walk;
 

@@ -53,12 +53,6 @@ async fn skip(reader: &mut (impl AsyncBufRead + Unpin)) {
     }
 }
 
-/// All lines as one.
-pub(super) fn brief(said: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&said[..said.len().min(LONGEST as usize)]);
-    text.trim().lines().collect::<Vec<_>>().join("; ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,39 +1,20 @@
-//! Starting a worker: the server's own executable once more, with as little of the server's as it can work with.
+//! Starting workers, and finding out first whether they can be confined.
 
-use std::ffi::{OsStr, OsString};
 use std::io;
-use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
 use headwater_runtime::config::{Config, WorkerSandbox};
-use headwater_transcode::sandbox::{MEMORY_VARIABLE, MODE_VARIABLE, Mode};
+use headwater_transcode::launch::{WorkerCommand, brief};
+use headwater_transcode::sandbox::Mode;
 use tokio::process::Command;
 use tracing::Instrument;
 
 use super::allowance::Allowance;
 use super::{Body, Worker, Workers, log};
 
-/// What a worker is given of the server's environment. Everything else stays here: credentials, keys, addresses.
-const VARIABLES: [&str; 5] = ["PATH", "HOME", "XDG_CACHE_HOME", "LD_LIBRARY_PATH", "RUST_BACKTRACE"];
-/// And what GStreamer goes by: where plugins are, and what it says while somebody looks for a fault.
-const PREFIX: &str = "GST_";
 /// A healthy worker has one busy thread for each rung, one that decodes, and less than one for the sound and the rest.
 const THREADS_BESIDE_RUNGS: u32 = 2;
-
-/// How a worker is started: the running executable with one argument, unless a test says otherwise.
-#[derive(Clone, Debug)]
-pub struct WorkerCommand {
-    pub program: PathBuf,
-    pub arguments: Vec<String>,
-}
-
-impl WorkerCommand {
-    /// This executable, which runs the worker when its first argument is `worker`.
-    pub fn own() -> io::Result<Self> {
-        Ok(Self { program: std::env::current_exe()?, arguments: vec!["worker".into()] })
-    }
-}
 
 /// Workers as child processes.
 #[derive(Clone, Debug)]
@@ -93,17 +74,14 @@ impl Processes {
         let output = tokio::time::timeout(self.start_timeout, output).await;
         let output = output.map_err(|_| io::Error::other("it did not start in time"))??;
         if !output.status.success() {
-            let why = log::brief(&output.stderr);
+            let why = brief(&output.stderr);
             return Err(io::Error::other(format!("{} ({why})", output.status)));
         }
-        Ok(log::brief(&output.stdout))
+        Ok(brief(&output.stdout))
     }
 
     fn process(&self, mode: Mode) -> Command {
-        let mut command = Command::new(&self.command.program);
-        command.args(&self.command.arguments).env_clear().envs(passed_on(std::env::vars_os()));
-        command.env(MODE_VARIABLE, mode.to_string()).env(MEMORY_VARIABLE, self.memory.to_string());
-        command
+        self.command.command(mode, self.memory).into()
     }
 }
 
@@ -128,27 +106,5 @@ impl Workers for Processes {
         tokio::spawn(log::lines(stderr).in_current_span());
         let allowance = Allowance::give(child.id(), self.cores);
         Ok(Worker::new(Body::Process(child, allowance), Box::new(input), Box::new(output)))
-    }
-}
-
-fn passed_on(
-    variables: impl Iterator<Item = (OsString, OsString)>,
-) -> impl Iterator<Item = (OsString, OsString)> {
-    let is_needed = |name: &OsStr| {
-        name.to_str().is_some_and(|name| VARIABLES.contains(&name) || name.starts_with(PREFIX))
-    };
-    variables.filter(move |(name, _)| is_needed(name))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn secrets_stay_with_the_server() {
-        let names = ["AWS_SECRET_ACCESS_KEY", "HEADWATER_INPUTS", "GST_PLUGIN_PATH", "PATH", "REDIS_URL"];
-        let variables = names.map(|name| (name.into(), "x".into()));
-        let passed: Vec<_> = passed_on(variables.into_iter()).map(|(name, _)| name).collect();
-        assert_eq!(passed, ["GST_PLUGIN_PATH", "PATH"]);
     }
 }

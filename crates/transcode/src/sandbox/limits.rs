@@ -28,6 +28,15 @@ pub(crate) fn lower_priority() -> Vec<Gap> {
     [priority, score].into_iter().filter_map(Result::err).collect()
 }
 
+/// Ends this process, whatever it does then, when it has used this much CPU time or when this much time has passed; in
+/// seconds.
+pub(crate) fn end_after(cpu: u32, time: u32) -> Vec<Gap> {
+    let limited = lower(Resource::Cpu, cpu.into()).map_err(|why| gap("CPU time", why));
+    // SAFETY: only sets a timer. Nobody handles its signal, so it ends the process.
+    unsafe { libc::alarm(time) };
+    limited.err().into_iter().collect()
+}
+
 /// Closes what was inherited, so that there is nothing but the standard streams, and leaves the server's directory.
 ///
 /// To be called first of all, while nothing is open.

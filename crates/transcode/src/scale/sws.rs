@@ -5,7 +5,7 @@ use std::ptr::{NonNull, null, null_mut};
 
 use gst_video::VideoFormat::{self, *};
 use gst_video::prelude::*;
-use gst_video::{VideoFrameRef, VideoInfo};
+use gst_video::{VideoColorMatrix, VideoColorRange, VideoColorimetry, VideoFrameRef, VideoInfo};
 
 /// Every format that an H.264 decoder gives, with libavutil's name for it. The planes of both are in the same order.
 const FORMATS: [(VideoFormat, &CStr); 15] = [
@@ -29,6 +29,12 @@ const FORMATS: [(VideoFormat, &CStr); 15] = [
 /// Sharp enough for text, a quarter of the cost of Lanczos.
 const SWS_BICUBIC: c_int = 4;
 const SWS_CS_ITU709: c_int = 1;
+const SWS_CS_FCC: c_int = 4;
+const SWS_CS_ITU601: c_int = 5;
+const SWS_CS_SMPTE240M: c_int = 7;
+const SWS_CS_BT2020: c_int = 9;
+/// I420 with luma and chroma over the full range.
+const FULL_RANGE: &CStr = c"yuvj420p";
 /// 1.0 in the 16.16 fixed point of `sws_setColorspaceDetails`.
 const UNITY: c_int = 1 << 16;
 
@@ -85,7 +91,7 @@ pub(super) fn is_rgb(format: VideoFormat) -> bool {
 }
 
 /// Turns pictures of one size and format into another.
-pub(super) struct Scaler {
+pub(crate) struct Scaler {
     context: NonNull<c_void>,
     source: Shape,
     target: Shape,
@@ -99,6 +105,21 @@ unsafe impl Send for Scaler {}
 impl Scaler {
     /// None where libswscale can't do it.
     pub(super) fn new(source: &VideoInfo, target: &VideoInfo) -> Option<Self> {
+        let scaler = Self::to_format(source, target, av_format(target.format())?)?;
+        if is_rgb(source.format()) {
+            scaler.convert_to_bt709();
+        }
+        Some(scaler)
+    }
+
+    /// To I420 as JPEG has it: the matrix of BT.601 and the full range (JFIF, ITU-T T.871 §7).
+    pub(crate) fn for_jpeg(source: &VideoInfo, target: &VideoInfo) -> Option<Self> {
+        let scaler = Self::to_format(source, target, format_number(FULL_RANGE)?)?;
+        scaler.convert_for_jpeg(source);
+        Some(scaler)
+    }
+
+    fn to_format(source: &VideoInfo, target: &VideoInfo, format: c_int) -> Option<Self> {
         let size = |value: u32| c_int::try_from(value).ok();
         // SAFETY: plain values; the filters and parameters may be null (libswscale/swscale.h).
         let context = unsafe {
@@ -108,22 +129,18 @@ impl Scaler {
                 av_format(source.format())?,
                 size(target.width())?,
                 size(target.height())?,
-                av_format(target.format())?,
+                format,
                 SWS_BICUBIC,
                 null_mut(),
                 null_mut(),
                 null(),
             )
         };
-        let scaler = Self { context: NonNull::new(context)?, source: shape(source), target: shape(target) };
-        if is_rgb(source.format()) {
-            scaler.convert_to_bt709();
-        }
-        Some(scaler)
+        Some(Self { context: NonNull::new(context)?, source: shape(source), target: shape(target) })
     }
 
     /// False when the frames are not what the scaler was made for.
-    pub(super) fn scale(
+    pub(crate) fn scale(
         &mut self,
         source: &VideoFrameRef<&gst::BufferRef>,
         target: &mut VideoFrameRef<&mut gst::BufferRef>,
@@ -151,6 +168,17 @@ impl Scaler {
         written >= 0
     }
 
+    fn convert_for_jpeg(&self, source: &VideoInfo) {
+        let colorimetry = source.colorimetry();
+        let is_full = colorimetry.range() == VideoColorRange::Range0_255 || is_rgb(source.format());
+        // SAFETY: the context lives; the tables are constants of the library.
+        unsafe {
+            let from = sws_getCoefficients(matrix(&colorimetry));
+            let to = sws_getCoefficients(SWS_CS_ITU601);
+            sws_setColorspaceDetails(self.context.as_ptr(), from, is_full.into(), to, 1, 0, UNITY, UNITY);
+        }
+    }
+
     /// RGB knows no matrix of its own; what follows is labelled BT.709 with limited range.
     fn convert_to_bt709(&self) {
         // SAFETY: the context lives; the table is a constant of the library.
@@ -174,6 +202,20 @@ fn shape(info: &VideoInfo) -> Shape {
 
 fn av_format(format: VideoFormat) -> Option<c_int> {
     let (_, name) = FORMATS.iter().find(|(known, _)| *known == format)?;
+    format_number(name)
+}
+
+fn matrix(colorimetry: &VideoColorimetry) -> c_int {
+    match colorimetry.matrix() {
+        VideoColorMatrix::Bt601 => SWS_CS_ITU601,
+        VideoColorMatrix::Fcc => SWS_CS_FCC,
+        VideoColorMatrix::Smpte240m => SWS_CS_SMPTE240M,
+        VideoColorMatrix::Bt2020 => SWS_CS_BT2020,
+        _ => SWS_CS_ITU709,
+    }
+}
+
+fn format_number(name: &CStr) -> Option<c_int> {
     // SAFETY: a C string with a terminator.
     let number = unsafe { av_get_pix_fmt(name.as_ptr()) };
     (number >= 0).then_some(number)
@@ -200,6 +242,7 @@ fn target_planes(frame: &mut VideoFrameRef<&mut gst::BufferRef>) -> ([*mut u8; 4
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::str::FromStr;
 
     const GUARD: usize = 256;
     const MARK: u8 = 0xA5;
@@ -244,6 +287,30 @@ mod tests {
         let bytes = scaled(&source, &target, 255);
         let [luma, blue] = [0, 1].map(|plane| bytes[target.offset()[plane]]);
         assert!(luma.abs_diff(235) <= 1 && blue.abs_diff(128) <= 1, "{luma} {blue}");
+    }
+
+    /// Luma and chroma of a red of BT.709 with limited range, and of the same red in a JPEG.
+    #[test]
+    fn colours_of_a_jpeg_are_those_of_the_video() {
+        gst::init().unwrap();
+        let colorimetry = VideoColorimetry::from_str("bt709").unwrap();
+        for target in [(64, 64), (32, 32)] {
+            let source = VideoInfo::builder(I420, 64, 64).colorimetry(&colorimetry).build().unwrap();
+            let target = VideoInfo::builder(I420, target.0, target.1).build().unwrap();
+            let mut red = vec![63; 64 * 64];
+            red.extend(std::iter::repeat_n(102, 32 * 32).chain(std::iter::repeat_n(240, 32 * 32)));
+            let from = gst::Buffer::from_mut_slice(red);
+            let from = VideoFrameRef::from_buffer_ref_readable(&from, &source).unwrap();
+            let mut to = frame(&target, 0, 0);
+            {
+                let mut to = VideoFrameRef::from_buffer_ref_writable(to.get_mut().unwrap(), &target).unwrap();
+                assert!(Scaler::for_jpeg(&source, &target).unwrap().scale(&from, &mut to));
+            }
+            let bytes = to.map_readable().unwrap();
+            let got = [0, 1, 2].map(|plane| bytes[target.offset()[plane]]);
+            let near = got.iter().zip([76, 85, 255]).all(|(got, wanted)| got.abs_diff(wanted) <= 3);
+            assert!(near, "{got:?} at {}", target.width());
+        }
     }
 
     #[test]

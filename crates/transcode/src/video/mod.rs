@@ -127,7 +127,7 @@ impl Video {
     }
 }
 
-fn decoder() -> Result<gst::Element> {
+pub(crate) fn decoder() -> Result<gst::Element> {
     let decoder = element("avdec_h264", "video decoder")?;
     // Frame threads cost 200 ms and bring nothing where there are several streams.
     decoder.set_property("max-threads", 1);
@@ -155,7 +155,7 @@ fn source_time(encoder_nanos: u64) -> SourceTime {
     SourceTime(((encoder_nanos + 500_000) / 1_000_000).saturating_sub(ENCODER_EPOCH_MS))
 }
 
-fn decoder_caps(config: &Bytes) -> gst::Caps {
+pub(crate) fn decoder_caps(config: &Bytes) -> gst::Caps {
     gst::Caps::builder("video/x-h264")
         .field("stream-format", "avc")
         .field("alignment", "au")

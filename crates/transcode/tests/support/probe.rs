@@ -7,13 +7,14 @@ use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::process::Command;
 
 use headwater_transcode::sandbox::{self, MEMORY_VARIABLE};
-use headwater_transcode::{preload, worker};
+use headwater_transcode::{preload, still, worker};
 
 /// Set where this process is the probe, to what it shall do.
 pub const MARK: &str = "PROBE";
 pub const ESCAPE: &str = "escape";
 pub const ALLOCATE: &str = "allocate";
 pub const WORKER: &str = "worker";
+pub const STILL: &str = "still";
 /// Where somebody listens on the loopback.
 pub const PORT: &str = "PROBE_PORT";
 pub const PARENT: &str = "PROBE_PARENT";
@@ -64,6 +65,8 @@ pub fn run(what: &str) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     match what {
         WORKER => std::process::exit((worker::main() != std::process::ExitCode::SUCCESS).into()),
+        // It ends the process itself where it fails.
+        STILL => drop(still::main()),
         ALLOCATE => {
             confine(number(MEMORY_VARIABLE).unwrap());
             say(&format!("{}\n", allocate()));

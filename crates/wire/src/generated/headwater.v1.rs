@@ -1800,3 +1800,39 @@ pub mod worker_output {
         Ready(Ready),
     }
 }
+/// An origin → its still process, which answers with one JPEG on its standard output and exits. Where it can't, it says why
+/// on its standard error; its exit code is 3 where the media is to blame.
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StillRequest {
+    /// Row by row; as many as there is place for at most. A picture that can't be decoded leaves its place black, unless it is
+    /// the only one.
+    #[prost(message, repeated, tag = "1")]
+    pub pictures: ::prost::alloc::vec::Vec<still_request::Picture>,
+    #[prost(uint32, tag = "2")]
+    pub columns: u32,
+    #[prost(uint32, tag = "3")]
+    pub rows: u32,
+    /// Of one picture, in pixels, even. A picture is never enlarged.
+    #[prost(uint32, tag = "4")]
+    pub height: u32,
+    /// As above; 0 where it follows from the picture, of which there is only one then. Pictures are centred.
+    #[prost(uint32, tag = "5")]
+    pub width: u32,
+}
+/// Nested message and enum types in `StillRequest`.
+pub mod still_request {
+    #[allow(clippy::all)]
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Picture {
+        /// The init segment of an H.264 rendition.
+        #[prost(bytes = "bytes", tag = "1")]
+        pub init: ::prost::bytes::Bytes,
+        /// Chunks that follow each other. They begin with a keyframe, and may be cut off.
+        #[prost(bytes = "bytes", tag = "2")]
+        pub media: ::prost::bytes::Bytes,
+        /// The frame that is shown so long after the first one is taken, or the one before it.
+        #[prost(uint64, tag = "3")]
+        pub offset_us: u64,
+    }
+}

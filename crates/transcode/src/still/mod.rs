@@ -1,0 +1,83 @@
+//! Still pictures: a process that reads one request, answers it with a JPEG, and ends. It decodes what strangers sent, so
+//! it is confined like the worker, and ends in time whatever it is given.
+
+mod decode;
+mod jpeg;
+mod sheet;
+
+use std::io::{self, Read, Write};
+use std::process::ExitCode;
+
+use headwater_wire::frames;
+use headwater_wire::v1::StillRequest;
+
+use crate::error::{Error, Result};
+use crate::orders::{Orders, prepare};
+use crate::preload::{STILL_ELEMENTS, load};
+use crate::sandbox::{self, Gap};
+use sheet::Sheet;
+
+/// The exit code where the media is to blame.
+pub const UNSUPPORTED: u8 = 3;
+/// Seconds of CPU time. A sheet of 25 pictures takes 0.2 s, the last frame of the longest segment (10 s of 1080p60) 3 s.
+const CPU_LIMIT: u32 = 10;
+/// Seconds, on a machine that has other things to do; whoever asked has given up by then.
+const TIME_LIMIT: u32 = 30;
+
+/// The whole life of a still process: the request on standard input, the JPEG on standard output. The exit code is 0 when
+/// it was written, [`UNSUPPORTED`] where the media holds no picture, and another one when something else went wrong; what
+/// it was is said on standard error.
+pub fn main() -> ExitCode {
+    let gaps = sandbox::harden();
+    match live(gaps) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => end(&error),
+    }
+}
+
+/// Threads that hang must not keep the process.
+fn end(error: &Error) -> ! {
+    let _ = writeln!(io::stderr(), "{error}");
+    std::process::exit(if error.is_unsupported_media() { UNSUPPORTED.into() } else { 1 })
+}
+
+fn live(mut gaps: Vec<Gap>) -> Result<()> {
+    let orders = Orders::read(|name| std::env::var(name).ok())?;
+    gaps.extend(sandbox::lower_priority());
+    gaps.extend(sandbox::end_after(CPU_LIMIT, TIME_LIMIT));
+    load(&STILL_ELEMENTS)?;
+    let (memory, _) = prepare(&orders, gaps)?;
+    if let Some(memory) = &memory {
+        memory.watch(|error| end(&error));
+    }
+    let made = read(io::stdin()).and_then(|request| make(&request));
+    let jpeg = match &memory {
+        Some(memory) => memory.explain(made)?,
+        None => made?,
+    };
+    io::stdout().write_all(&jpeg).map_err(Error::Output)
+}
+
+fn read(mut input: impl Read) -> Result<StillRequest> {
+    frames::read(&mut input).map_err(Error::Input)?.ok_or(Error::InputEnded)
+}
+
+/// The JPEG that is asked for. GStreamer has been started.
+///
+/// # Errors
+/// When the request contradicts itself, and when no picture of it can be decoded.
+pub fn make(request: &StillRequest) -> Result<Vec<u8>> {
+    let mut sheet = Sheet::of(request)?;
+    let mut failed = None;
+    let mut is_empty = true;
+    for (place, picture) in request.pictures.iter().enumerate() {
+        match decode::decode(picture).and_then(|picture| sheet.put(place as u32, &picture)) {
+            Ok(()) => is_empty = false,
+            Err(error) => failed = failed.or(Some(error)),
+        }
+    }
+    match failed {
+        Some(error) if is_empty => Err(error),
+        _ => jpeg::encode(sheet.canvas()?),
+    }
+}
