@@ -6,7 +6,7 @@ use headwater_media::{MediaSequence, MediaTime};
 
 use super::{Archive, Piece, Record, StoredSegment};
 use crate::event::PeriodStart;
-use crate::window::is_discontinuity;
+use crate::window::{LiveWindow, is_discontinuity};
 
 /// Why a record does not fit the archive, which is as it was before.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -36,6 +36,22 @@ impl Archive {
         }
     }
 
+    /// Takes what a live window of the same broadcast has whole and this archive has not, as long as it comes next.
+    /// True when there was something.
+    pub fn follow(&mut self, window: &LiveWindow) -> bool {
+        let Some(committed) = window.committed() else { return false };
+        let mut next = self.next_sequence().unwrap_or(window.opening().first_sequence);
+        let mut grew = false;
+        while next <= committed
+            && let Some((period, segment)) = window.stored(next)
+        {
+            let taken = self.apply_period(period).and_then(|_| self.apply_segment(&segment));
+            grew |= taken == Ok(true);
+            next = next.next();
+        }
+        grew
+    }
+
     fn apply_period(&mut self, period: &PeriodStart) -> Result<bool, ArchiveError> {
         if self.periods.back().is_some_and(|last| period.number <= last.number) {
             return Ok(false);
@@ -53,6 +69,20 @@ impl Archive {
         Ok(true)
     }
 
+    /// A segment that is held may turn out to be lost after all, or not to be: the newest word counts.
+    fn correct(&mut self, segment: &StoredSegment) -> bool {
+        let Some(first) = self.first_sequence() else { return false };
+        let nth = segment.sequence.0.checked_sub(first.0).and_then(|nth| usize::try_from(nth).ok());
+        let held = nth.and_then(|nth| self.segments.get_mut(nth));
+        match held.filter(|held| !segment.pieces.is_empty() && held.as_ref() != segment) {
+            Some(held) => {
+                *held = Arc::new(segment.clone());
+                true
+            }
+            None => false,
+        }
+    }
+
     fn has_segment_from(&self, first: MediaSequence) -> bool {
         self.segments.back().is_some_and(|last| last.sequence >= first)
     }
@@ -60,7 +90,7 @@ impl Archive {
     fn apply_segment(&mut self, segment: &StoredSegment) -> Result<bool, ArchiveError> {
         let got = segment.sequence;
         if self.next_sequence().is_some_and(|next| got < next) {
-            return Ok(false);
+            return Ok(self.correct(segment));
         }
         if segment.pieces.is_empty() {
             return Err(ArchiveError::Empty(got));

@@ -41,7 +41,8 @@ pub struct Piece {
 
 /// The index of what is stored: of a whole broadcast, or of its last hour where it is trimmed to a DVR window.
 ///
-/// It is a value: the same records give an equal archive, and a record that is held already changes nothing.
+/// It is a value: the same records give an equal archive, and a record that is held already changes nothing. What is said
+/// anew of a segment replaces what was said before.
 ///
 /// **Bound.** About 120 bytes for each segment of each rendition and 5 KB for each period: with the defaults (segments
 /// of 2 s, four renditions), 0.9 MB an hour.

@@ -116,6 +116,17 @@ fn what_is_missing_is_a_gap_of_the_right_length() {
 }
 
 #[test]
+fn a_segment_that_turns_out_to_be_lost_is_a_gap() {
+    let mut archive = two_periods();
+    let Record::Segment(mut lost) = segment(0, 11, 1) else { unreachable!() };
+    lost.pieces[0].size = None;
+    assert_eq!(archive.apply(&Record::Segment(lost.clone())), Ok(true));
+    assert_eq!(archive.apply(&Record::Segment(lost)), Ok(false));
+    assert_eq!(archive.segment(MediaSequence(11)).unwrap().size(&"720p".parse().unwrap()), None);
+    assert_eq!(archive.duration(), MediaTime::from_millis(10_000));
+}
+
+#[test]
 fn a_period_that_nobody_saw_is_no_discontinuity() {
     let archive =
         archive(&[period(0, 10), segment(0, 10, 0), period(1, 11), period(2, 11), segment(2, 11, 0)]);

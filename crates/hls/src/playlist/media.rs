@@ -4,6 +4,7 @@ use std::sync::Arc;
 use headwater_media::{MediaSequence, MediaTime, RenditionId};
 use jiff::Timestamp;
 
+use crate::archive::{Archive, StoredSegment};
 use crate::event::PeriodStart;
 use crate::reload::Skip;
 use crate::window::{LiveWindow, Segment, is_discontinuity};
@@ -24,7 +25,21 @@ impl Default for MediaOptions {
 
 /// The media playlist (RFC 8216bis §4.4.3) of one rendition; none where there is no such rendition.
 pub fn media(window: &LiveWindow, rendition: &RenditionId, options: MediaOptions) -> Option<String> {
-    let playlist = MediaPlaylist::new(window, rendition, options)?;
+    render(MediaPlaylist::new(window, None, rendition, options)?)
+}
+
+/// The same with what is stored of the broadcast before the live window, so that players can go back (DVR). Where what
+/// is stored does not reach to the window, the window is all there is.
+pub fn dvr(
+    archive: &Archive,
+    window: &LiveWindow,
+    rendition: &RenditionId,
+    options: MediaOptions,
+) -> Option<String> {
+    render(MediaPlaylist::new(window, Some(archive), rendition, options)?)
+}
+
+fn render(playlist: MediaPlaylist<'_>) -> Option<String> {
     let mut out = String::with_capacity(playlist.size_hint());
     playlist.write(&mut out).expect("writing to a String does not fail");
     Some(out)
@@ -49,28 +64,76 @@ struct MediaPlaylist<'a> {
     target_duration: u32,
     /// `EXT-X-MEDIA-SEQUENCE`.
     first: MediaSequence,
-    /// The segments listed, those that are skipped included.
+    /// `EXT-X-DISCONTINUITY-SEQUENCE`.
+    discontinuities: u64,
+    /// What the playlists of this kind are called.
+    file: &'static str,
+    /// What is stored before the live window.
+    history: Option<History<'a>>,
+    /// The segments of the live window, those that are skipped included.
     segments: Vec<(MediaSequence, &'a Arc<Segment>)>,
+    /// Segments of the live window that are skipped.
     skipped: usize,
     /// The first segment whose parts are listed.
     parts_from: MediaSequence,
 }
 
+/// Stored segments that come before the live window.
+struct History<'a> {
+    archive: &'a Archive,
+    segments: Vec<&'a Arc<StoredSegment>>,
+    /// How many of them the playlist leaves out.
+    skipped: usize,
+}
+
+impl<'a> History<'a> {
+    /// What is stored up to the segment with this number; none where that is nothing.
+    fn before(archive: &'a Archive, end: MediaSequence) -> Option<Self> {
+        let first = archive.first_sequence().filter(|first| *first < end)?;
+        let reaches = archive.next_sequence().is_some_and(|next| next >= end);
+        let segments = archive.segments().take((end.0 - first.0) as usize).collect();
+        reaches.then_some(Self { archive, segments, skipped: 0 })
+    }
+}
+
 impl<'a> MediaPlaylist<'a> {
-    fn new(window: &'a LiveWindow, rendition: &'a RenditionId, options: MediaOptions) -> Option<Self> {
+    fn new(
+        window: &'a LiveWindow,
+        archive: Option<&'a Archive>,
+        rendition: &'a RenditionId,
+        options: MediaOptions,
+    ) -> Option<Self> {
         let (first, listed) = window.listed(rendition)?;
         let low_latency = options.low_latency;
         let segments: Vec<_> = listed.filter(|(_, segment)| low_latency || segment.is_whole()).collect();
         let target_duration = window.opening().settings.target_duration();
         let target = u64::from(target_duration) * 1_000_000;
-        let skip = options.skip.is_some() && !window.ended();
+        let mut history = archive.and_then(|archive| History::before(archive, first));
+        let mut skipped = 0;
+        if options.skip.is_some() && !window.ended() {
+            let boundary = target * u64::from(SKIP_UNTIL);
+            let whole = segments.iter().filter(|(_, segment)| segment.is_whole());
+            let live: Vec<_> = whole.map(|(_, segment)| segment.duration().0).collect();
+            skipped = skippable(&live, boundary);
+            if let Some(history) = &mut history {
+                let left = boundary.saturating_sub(live.iter().sum());
+                let stored: Vec<_> = history.segments.iter().map(|segment| segment.duration().0).collect();
+                history.skipped = if skipped > 0 { stored.len() } else { skippable(&stored, left) };
+            }
+        }
+        let oldest = history.as_ref().map_or((first, window.discontinuities_before(first)), |history| {
+            (history.segments[0].sequence, history.archive.discontinuity_sequence())
+        });
         Some(Self {
             window,
             rendition,
             low_latency,
             target_duration,
-            first,
-            skipped: if skip { skippable(&segments, target * u64::from(SKIP_UNTIL)) } else { 0 },
+            first: oldest.0,
+            discontinuities: oldest.1,
+            file: if archive.is_some() { "dvr.m3u8" } else { "index.m3u8" },
+            history,
+            skipped,
             parts_from: parts_from(&segments, target * PARTS_LISTED),
             segments,
         })
@@ -78,26 +141,48 @@ impl<'a> MediaPlaylist<'a> {
 
     fn size_hint(&self) -> usize {
         let parts: usize = self.segments.iter().map(|(_, segment)| segment.parts().len()).sum();
-        512 + 128 * self.segments.len() + 80 * parts
+        let history = self.history.as_ref().map_or(0, |h| h.segments.len() - h.skipped);
+        512 + 128 * self.segments.len() + 80 * parts + 48 * history
     }
 
     fn write(&self, out: &mut String) -> fmt::Result {
         self.header(out)?;
-        let mut map =
-            self.skipped.checked_sub(1).and_then(|last| self.window.period_of(self.segments[last].0));
+        let mut map = self.history(out)?;
+        if let Some(last) = self.skipped.checked_sub(1) {
+            map = self.window.period_of(self.segments[last].0).map(Arc::as_ref);
+        }
         for (sequence, segment) in &self.segments[self.skipped..] {
             let Some(period) = self.window.period_of(*sequence) else { continue };
-            if *sequence == period.first_sequence && is_discontinuity(period) {
-                out.write_str("#EXT-X-DISCONTINUITY\n")?;
-            }
-            if map.is_none_or(|map| map.number != period.number) {
-                writeln!(out, "#EXT-X-MAP:URI=\"init-{}.mp4\"", period.first_sequence)?;
-                map = Some(period);
-            }
+            map = Some(begin(out, period, *sequence, map)?);
             program_date_time(out, period, segment.start())?;
             self.segment(out, *sequence, segment)?;
         }
         self.tail(out)
+    }
+
+    /// Lists what is stored before the live window, and tells which period the window begins in the middle of. A date
+    /// stands only where it does not follow from the one before: a day of segments is a long list.
+    fn history(&self, out: &mut String) -> Result<Option<&'a PeriodStart>, fmt::Error> {
+        let Some(History { archive, segments, skipped }) = &self.history else { return Ok(None) };
+        let before = skipped.checked_sub(1).and_then(|last| archive.period_of(segments[last].sequence));
+        let mut map = before.map(Arc::as_ref);
+        for segment in &segments[*skipped..] {
+            let Some(period) = archive.period_of(segment.sequence) else { continue };
+            let is_first = map.is_none_or(|map| map.number != period.number);
+            map = Some(begin(out, period, segment.sequence, map)?);
+            let (start, duration) = match segment.piece(self.rendition) {
+                Some(piece) => (piece.start, piece.duration),
+                None => (segment.start(), segment.duration()),
+            };
+            if is_first {
+                program_date_time(out, period, start)?;
+            }
+            if segment.size(self.rendition).is_none() {
+                out.write_str("#EXT-X-GAP\n")?;
+            }
+            writeln!(out, "#EXTINF:{duration},\n{}.m4s", segment.sequence)?;
+        }
+        Ok(map)
     }
 
     fn header(&self, out: &mut String) -> fmt::Result {
@@ -113,11 +198,11 @@ impl<'a> MediaPlaylist<'a> {
         } else {
             writeln!(out, "HOLD-BACK={hold_back},CAN-SKIP-UNTIL={skip_until}")?;
         }
-        let discontinuities = self.window.discontinuities_before(self.first);
         writeln!(out, "#EXT-X-MEDIA-SEQUENCE:{}", self.first)?;
-        writeln!(out, "#EXT-X-DISCONTINUITY-SEQUENCE:{discontinuities}")?;
-        if self.skipped > 0 {
-            writeln!(out, "#EXT-X-SKIP:SKIPPED-SEGMENTS={}", self.skipped)?;
+        writeln!(out, "#EXT-X-DISCONTINUITY-SEQUENCE:{}", self.discontinuities)?;
+        let skipped = self.skipped + self.history.as_ref().map_or(0, |history| history.skipped);
+        if skipped > 0 {
+            writeln!(out, "#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}")?;
         }
         Ok(())
     }
@@ -156,7 +241,7 @@ impl<'a> MediaPlaylist<'a> {
     /// Where another rendition is, so that a player that switches needn't ask (RFC 8216bis §4.4.5.4).
     fn report(&self, out: &mut String, other: &RenditionId) -> fmt::Result {
         let Some((sequence, segment)) = self.window.last(other) else { return Ok(()) };
-        write!(out, "#EXT-X-RENDITION-REPORT:URI=\"../{other}/index.m3u8\",LAST-MSN={sequence}")?;
+        write!(out, "#EXT-X-RENDITION-REPORT:URI=\"../{other}/{}\",LAST-MSN={sequence}", self.file)?;
         match segment.parts().len() {
             0 => writeln!(out),
             parts => writeln!(out, ",LAST-PART={}", parts - 1),
@@ -164,15 +249,31 @@ impl<'a> MediaPlaylist<'a> {
     }
 }
 
-/// How many segments end further than `boundary` microseconds before the end of the last whole one.
-fn skippable(segments: &[(MediaSequence, &Arc<Segment>)], boundary: u64) -> usize {
-    let whole = segments.iter().filter(|(_, segment)| segment.is_whole());
-    let mut distance: u64 = whole.clone().map(|(_, segment)| segment.duration().0).sum();
-    let beyond = |segment: &Segment| {
-        distance -= segment.duration().0;
+/// What stands before a segment where its period begins, or where the playlist does. Gives the period.
+fn begin<'a>(
+    out: &mut String,
+    period: &'a PeriodStart,
+    sequence: MediaSequence,
+    map: Option<&PeriodStart>,
+) -> Result<&'a PeriodStart, fmt::Error> {
+    if sequence == period.first_sequence && is_discontinuity(period) {
+        out.write_str("#EXT-X-DISCONTINUITY\n")?;
+    }
+    if map.is_none_or(|map| map.number != period.number) {
+        writeln!(out, "#EXT-X-MAP:URI=\"init-{}.mp4\"", period.first_sequence)?;
+    }
+    Ok(period)
+}
+
+/// How many of segments with these durations end further than `boundary` before the end of the last one, all in
+/// microseconds.
+fn skippable(durations: &[u64], boundary: u64) -> usize {
+    let mut distance: u64 = durations.iter().sum();
+    let beyond = |duration: &&u64| {
+        distance -= **duration;
         distance > boundary
     };
-    whole.map(|(_, segment)| segment.as_ref()).map(beyond).take_while(|beyond| *beyond).count()
+    durations.iter().take_while(beyond).count()
 }
 
 /// The first segment that ends less than `distance` microseconds before the end.

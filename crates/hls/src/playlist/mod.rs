@@ -1,11 +1,11 @@
-//! Playlists, each a pure function of the live window.
+//! Playlists, each a pure function of the live window and of what is stored.
 //!
 //! Addresses are relative: a stream's multivariant playlist stands beside a directory for each rendition, which
-//! holds `index.m3u8`, `init-<first sequence of its period>.mp4`, `<sequence>.m4s` and `<sequence>.<part>.m4s`.
+//! holds `index.m3u8` (`dvr.m3u8` with what is stored before the live window), `init-<first sequence of its period>.mp4`, `<sequence>.m4s` and `<sequence>.<part>.m4s`.
 
 mod bitrate;
 mod media;
 mod multivariant;
 
-pub use media::{MediaOptions, media};
-pub use multivariant::multivariant;
+pub use media::{MediaOptions, dvr, media};
+pub use multivariant::{dvr_multivariant, multivariant};

@@ -17,6 +17,7 @@ pub use apply::Change;
 pub use error::WindowError;
 pub use segment::{Part, Segment};
 
+use crate::archive::{Piece, StoredSegment};
 use crate::event::{Opening, PeriodStart, Rendition};
 
 /// The live window of one broadcast: the periods, segments and parts that are listed in playlists, and those that no
@@ -172,6 +173,22 @@ impl LiveWindow {
             Some((open, segment)) if !self.is_full(open, segment) => Some((open, segment.next_index())),
             _ => Some((next, PartIndex(0))),
         }
+    }
+
+    /// A segment that is whole in every rendition of its period, as an index names it, and that period.
+    pub fn stored(&self, sequence: MediaSequence) -> Option<(&Arc<PeriodStart>, StoredSegment)> {
+        let period = self.period_of(sequence)?;
+        let piece = |rendition: &RenditionId| {
+            let segment = self.held(rendition, sequence).filter(|segment| segment.is_whole())?;
+            Some(Piece {
+                rendition: rendition.clone(),
+                start: segment.start(),
+                duration: segment.duration(),
+                size: (!segment.is_gap()).then(|| segment.size() as u64),
+            })
+        };
+        let pieces = period.renditions.iter().map(|(rendition, _)| piece(&rendition.id));
+        Some((period, StoredSegment { sequence, pieces: pieces.collect::<Option<_>>()? }))
     }
 
     pub(crate) fn held(&self, rendition: &RenditionId, sequence: MediaSequence) -> Option<&Arc<Segment>> {

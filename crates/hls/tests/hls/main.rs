@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // helpers of tests are tests
 
 mod broadcast;
+mod dvr;
 mod playlists;
 mod properties;
 mod reader;
