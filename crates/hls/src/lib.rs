@@ -7,6 +7,7 @@
 pub mod archive;
 pub mod cmaf;
 pub mod event;
+pub mod mp4;
 pub mod packager;
 pub mod playlist;
 pub mod reload;

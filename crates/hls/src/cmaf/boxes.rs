@@ -1,7 +1,7 @@
 //! Writing boxes whose size is known only when they are full.
 
 /// Appends a box whose payload `fill` writes.
-pub(super) fn plain(out: &mut Vec<u8>, kind: &[u8; 4], fill: impl FnOnce(&mut Vec<u8>)) {
+pub(crate) fn plain(out: &mut Vec<u8>, kind: &[u8; 4], fill: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     out.extend_from_slice(&[0; 4]);
     out.extend_from_slice(kind);
@@ -11,7 +11,7 @@ pub(super) fn plain(out: &mut Vec<u8>, kind: &[u8; 4], fill: impl FnOnce(&mut Ve
 }
 
 /// Appends a full box: a box that starts with a version and 24 bits of flags.
-pub(super) fn full(
+pub(crate) fn full(
     out: &mut Vec<u8>,
     kind: &[u8; 4],
     version: u8,
@@ -25,7 +25,7 @@ pub(super) fn full(
 }
 
 /// Appends a descriptor of ISO/IEC 14496-1 §8.3.3, its length in as many groups of seven bits as it takes.
-pub(super) fn descriptor(out: &mut Vec<u8>, tag: u8, payload: &[u8]) {
+pub(crate) fn descriptor(out: &mut Vec<u8>, tag: u8, payload: &[u8]) {
     out.push(tag);
     let length = payload.len();
     for shift in [21, 14, 7] {
@@ -37,18 +37,18 @@ pub(super) fn descriptor(out: &mut Vec<u8>, tag: u8, payload: &[u8]) {
     out.extend_from_slice(payload);
 }
 
-pub(super) fn u16(out: &mut Vec<u8>, value: u16) {
+pub(crate) fn u16(out: &mut Vec<u8>, value: u16) {
     out.extend_from_slice(&value.to_be_bytes());
 }
 
-pub(super) fn u32(out: &mut Vec<u8>, value: u32) {
+pub(crate) fn u32(out: &mut Vec<u8>, value: u32) {
     out.extend_from_slice(&value.to_be_bytes());
 }
 
-pub(super) fn u64(out: &mut Vec<u8>, value: u64) {
+pub(crate) fn u64(out: &mut Vec<u8>, value: u64) {
     out.extend_from_slice(&value.to_be_bytes());
 }
 
-pub(super) fn zeros(out: &mut Vec<u8>, count: usize) {
+pub(crate) fn zeros(out: &mut Vec<u8>, count: usize) {
     out.resize(out.len() + count, 0);
 }

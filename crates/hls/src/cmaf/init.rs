@@ -120,24 +120,37 @@ fn media(out: &mut Vec<u8>, header: &TrackHeader, entry: impl FnOnce(&mut Vec<u8
         u16(out, 0x55c4); // language: und
         zeros(out, 2);
     });
+    handler(out, header.handler);
+    plain(out, b"minf", |out| {
+        media_header(out, header.is_video());
+        data_here(out);
+        plain(out, b"stbl", |out| sample_table(out, entry));
+    });
+}
+
+/// What kind of media it is: `vide` or `soun`.
+pub(crate) fn handler(out: &mut Vec<u8>, kind: &[u8; 4]) {
     full(out, b"hdlr", 0, 0, |out| {
         zeros(out, 4);
-        out.extend_from_slice(header.handler);
+        out.extend_from_slice(kind);
         zeros(out, 12 + 1); // reserved, empty name
     });
-    plain(out, b"minf", |out| {
-        if header.is_video() {
-            full(out, b"vmhd", 0, 1, |out| zeros(out, 8));
-        } else {
-            full(out, b"smhd", 0, 0, |out| zeros(out, 4));
-        }
-        plain(out, b"dinf", |out| {
-            full(out, b"dref", 0, 0, |out| {
-                u32(out, 1);
-                full(out, b"url ", 0, 1, |_| {}); // in this file
-            });
+}
+
+pub(crate) fn media_header(out: &mut Vec<u8>, is_video: bool) {
+    match is_video {
+        true => full(out, b"vmhd", 0, 1, |out| zeros(out, 8)),
+        false => full(out, b"smhd", 0, 0, |out| zeros(out, 4)),
+    }
+}
+
+/// All media is in this file.
+pub(crate) fn data_here(out: &mut Vec<u8>) {
+    plain(out, b"dinf", |out| {
+        full(out, b"dref", 0, 0, |out| {
+            u32(out, 1);
+            full(out, b"url ", 0, 1, |_| {});
         });
-        plain(out, b"stbl", |out| sample_table(out, entry));
     });
 }
 
@@ -180,13 +193,13 @@ fn elementary_stream(out: &mut Vec<u8>, asc: &[u8]) {
     descriptor(out, 0x03, &stream);
 }
 
-fn unity_matrix(out: &mut Vec<u8>) {
+pub(crate) fn unity_matrix(out: &mut Vec<u8>) {
     for value in [0x0001_0000, 0, 0, 0, 0x0001_0000, 0, 0, 0, 0x4000_0000] {
         u32(out, value);
     }
 }
 
-fn clamped(value: u32) -> u16 {
+pub(crate) fn clamped(value: u32) -> u16 {
     u16::try_from(value).unwrap_or(u16::MAX)
 }
 

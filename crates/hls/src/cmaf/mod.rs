@@ -3,9 +3,9 @@
 //! It has no state: a chunk follows from its samples alone, so two producers given the same samples write the same
 //! bytes. The only track has the number 1; there is no edit list, media time is presentation time.
 
-mod boxes;
+pub(crate) mod boxes;
 mod chunk;
-mod init;
+pub(crate) mod init;
 pub mod read;
 #[cfg(test)]
 pub(crate) mod walk;

@@ -52,10 +52,16 @@ pub fn samples(bytes: &[u8]) -> Result<Vec<Placed>, ReadError> {
 
 /// The `AVCDecoderConfigurationRecord` of an H.264 track's init segment; none where there is none.
 pub fn avc_record(init: &[u8]) -> Option<&[u8]> {
-    let path = [b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd"];
-    let stsd = path.iter().try_fold(init, |within, kind| Boxes::find(within, kind))?;
-    let entry = Boxes::find(stsd.get(8..)?, b"avc1")?;
+    let entry = Boxes::find(sample_entry(init)?, b"avc1")?;
     Boxes::find(entry.get(VISUAL_ENTRY..)?, b"avcC")
+}
+
+/// The first sample entry of an init segment's track, its box header included.
+pub fn sample_entry(init: &[u8]) -> Option<&[u8]> {
+    let path = [b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd"];
+    let entries = path.iter().try_fold(init, |within, kind| Boxes::find(within, kind))?.get(8..)?;
+    let entry = Boxes::of(entries, 0).next().filter(|entry| entry.is_whole)?;
+    entries.get(entry.start..entry.data.end)
 }
 
 fn track_fragment(

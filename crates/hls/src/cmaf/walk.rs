@@ -23,6 +23,11 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// The payload of the `nth` box of a kind, from 0.
+    pub(crate) fn nth(&self, kind: &str, nth: usize) -> &'a [u8] {
+        self.0.iter().filter(|(found, _)| found == kind).nth(nth).expect("so many boxes").1
+    }
+
     pub(crate) fn kinds(&self, path: &[&str]) -> Vec<String> {
         let kinds = |walk: &Walk<'_>| walk.0.iter().map(|(kind, _)| kind.clone()).collect();
         if path.is_empty() { kinds(self) } else { kinds(&Walk::new(self.payload(path))) }
