@@ -1,7 +1,8 @@
 //! Bit rates as they really are (RFC 8216bis §4.4.6.2).
 
-use headwater_media::{MediaTime, RenditionId};
+use headwater_media::{MediaTime, RenditionId, SegmentSettings};
 
+use crate::archive::{Archive, Piece};
 use crate::event::Rendition;
 use crate::window::LiveWindow;
 
@@ -17,11 +18,22 @@ impl Bitrate {
     /// As measured over everything that the window holds; what the encoder is held to until there is a segment, and
     /// as the least of the peak.
     pub(super) fn of(window: &LiveWindow, rendition: &Rendition) -> Self {
-        let declared = u64::from(rendition.declared_bitrate);
         let segments = measured(window, &rendition.id);
-        let target = u64::from(window.opening().settings.target_duration()) * 1_000_000;
-        let average = average(&segments, target).unwrap_or(declared);
-        Self { peak: declared.max(average).max(peak(&segments, target)), average }
+        Self::measured(rendition, &segments, window.opening().settings)
+    }
+
+    /// The same over everything that is stored.
+    pub(super) fn stored(archive: &Archive, rendition: &Rendition) -> Self {
+        let pieces = archive.segments().filter_map(|segment| segment.piece(&rendition.id));
+        let size = |piece: &Piece| Some((usize::try_from(piece.size?).ok()?, piece.duration));
+        Self::measured(rendition, &pieces.filter_map(size).collect::<Vec<_>>(), archive.settings())
+    }
+
+    fn measured(rendition: &Rendition, segments: &[Size], settings: SegmentSettings) -> Self {
+        let declared = u64::from(rendition.declared_bitrate);
+        let target = u64::from(settings.target_duration()) * 1_000_000;
+        let average = average(segments, target).unwrap_or(declared);
+        Self { peak: declared.max(average).max(peak(segments, target)), average }
     }
 
     pub(super) fn plus(self, other: Self) -> Self {
@@ -44,11 +56,19 @@ fn measured(window: &LiveWindow, rendition: &RenditionId) -> Vec<Size> {
 /// The largest rate of any run of segments that lasts between a half and one and a half target durations: so a period's
 /// last segment of three frames, one of them a keyframe, doesn't count by itself.
 fn peak(segments: &[Size], target: u64) -> u64 {
-    let runs =
-        (0..segments.len()).flat_map(|from| (from + 1..=segments.len()).map(move |to| &segments[from..to]));
-    let duration = |run: &[Size]| run.iter().map(|(_, duration)| duration.0).sum::<u64>();
-    let counts = |run: &&[Size]| (target / 2..=target * 3 / 2).contains(&duration(run));
-    runs.filter(counts).filter_map(rate).max().unwrap_or(0)
+    let runs = (0..segments.len()).flat_map(|from| peak_from(&segments[from..], target));
+    runs.max().unwrap_or(0)
+}
+
+/// The largest rate of the runs that begin with the first of these segments.
+fn peak_from(segments: &[Size], target: u64) -> Option<u64> {
+    let mut run = (0, MediaTime::ZERO);
+    let runs = segments.iter().map(|(bytes, duration)| {
+        run = (run.0 + bytes, run.1 + *duration);
+        run
+    });
+    let within = runs.take_while(|(_, duration)| duration.0 <= target * 3 / 2);
+    within.filter(|(_, duration)| duration.0 >= target / 2).filter_map(|run| rate(&[run])).max()
 }
 
 /// The rate of everything; none where that is only the short segment that a broadcast begins with, half of it a keyframe.

@@ -288,7 +288,7 @@ fn parts_from(segments: &[(MediaSequence, &Arc<Segment>)], distance: u64) -> Med
 }
 
 /// On every segment, so that a delta update needs nothing that it skipped.
-fn program_date_time(out: &mut String, period: &PeriodStart, start: MediaTime) -> fmt::Result {
+pub(super) fn program_date_time(out: &mut String, period: &PeriodStart, start: MediaTime) -> fmt::Result {
     let offset = start.0 as i64 - period.origin.0 as i64;
     let millis = (period.wall_clock.0 as i64).saturating_add(offset / 1_000);
     match Timestamp::from_millisecond(millis) {

@@ -6,6 +6,8 @@
 mod bitrate;
 mod media;
 mod multivariant;
+mod vod;
 
 pub use media::{MediaOptions, dvr, media};
 pub use multivariant::{dvr_multivariant, multivariant};
+pub use vod::{Stage, vod_media, vod_multivariant};

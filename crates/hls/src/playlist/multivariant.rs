@@ -1,5 +1,7 @@
 use std::fmt::{self, Write};
 
+use headwater_media::RenditionId;
+
 use super::bitrate::Bitrate;
 use crate::event::{Rendition, RenditionKind};
 use crate::window::LiveWindow;
@@ -19,55 +21,53 @@ pub fn dvr_multivariant(window: &LiveWindow) -> Option<String> {
 
 /// `file` is what the media playlists are called.
 fn multivariant_of(window: &LiveWindow, file: &str) -> Option<String> {
-    let (videos, audios): (Vec<_>, Vec<_>) =
-        window.renditions().partition(|r| matches!(r.kind, RenditionKind::Video { .. }));
-    let mut out = String::with_capacity(256 * (1 + videos.len() + audios.len()));
-    if videos.is_empty() && audios.is_empty() {
+    let rated = window.renditions().map(|rendition| (rendition, Bitrate::of(window, rendition)));
+    render(&rated.collect::<Vec<_>>(), &|id| format!("{id}/{file}"))
+}
+
+type Rated<'a> = (&'a Rendition, Bitrate);
+/// Where a rendition's playlist is.
+type Uri<'a> = &'a dyn Fn(&RenditionId) -> String;
+
+/// The playlist of these renditions.
+pub(super) fn render(renditions: &[Rated<'_>], uri: Uri<'_>) -> Option<String> {
+    if renditions.is_empty() {
         return None;
     }
-    write(&mut out, window, file, &videos, &audios).expect("writing to a String does not fail");
+    let mut out = String::with_capacity(256 * (1 + renditions.len()));
+    write(&mut out, renditions, uri).expect("writing to a String does not fail");
     Some(out)
 }
 
-fn write(
-    out: &mut String,
-    window: &LiveWindow,
-    file: &str,
-    videos: &[&Rendition],
-    audios: &[&Rendition],
-) -> fmt::Result {
+fn write(out: &mut String, renditions: &[Rated<'_>], uri: Uri<'_>) -> fmt::Result {
+    let is_video = |(rendition, _): &&Rated<'_>| matches!(rendition.kind, RenditionKind::Video { .. });
+    let (videos, audios): (Vec<&Rated<'_>>, Vec<&Rated<'_>>) = renditions.iter().partition(is_video);
     writeln!(out, "#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-INDEPENDENT-SEGMENTS")?;
     if videos.is_empty() {
-        return audios.iter().try_for_each(|audio| variant(out, window, file, audio, &[]));
+        return audios.into_iter().try_for_each(|audio| variant(out, audio, &[], uri));
     }
-    for (nth, audio) in audios.iter().enumerate() {
-        audio_rendition(out, file, audio, nth == 0)?;
+    for (nth, (audio, _)) in audios.iter().enumerate() {
+        audio_rendition(out, audio, nth == 0, uri)?;
     }
-    videos.iter().try_for_each(|video| variant(out, window, file, video, audios))
+    videos.into_iter().try_for_each(|video| variant(out, video, &audios, uri))
 }
 
-fn audio_rendition(out: &mut String, file: &str, audio: &Rendition, default: bool) -> fmt::Result {
+fn audio_rendition(out: &mut String, audio: &Rendition, default: bool, uri: Uri<'_>) -> fmt::Result {
     let id = &audio.id;
     let default = if default { "YES" } else { "NO" };
     write!(out, "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio\",NAME=\"{id}\",DEFAULT={default},AUTOSELECT=YES")?;
     if let RenditionKind::Audio { channels, .. } = audio.kind {
         write!(out, ",CHANNELS=\"{channels}\"")?;
     }
-    writeln!(out, ",URI=\"{id}/{file}\"")
+    writeln!(out, ",URI=\"{}\"", uri(id))
 }
 
-fn variant(
-    out: &mut String,
-    window: &LiveWindow,
-    file: &str,
-    main: &Rendition,
-    audios: &[&Rendition],
-) -> fmt::Result {
-    let audio = audios.iter().map(|audio| Bitrate::of(window, audio)).fold(Bitrate::default(), Bitrate::max);
-    let Bitrate { peak, average } = Bitrate::of(window, main).plus(audio);
+fn variant(out: &mut String, (main, rate): &Rated<'_>, audios: &[&Rated<'_>], uri: Uri<'_>) -> fmt::Result {
+    let audio = audios.iter().map(|(_, rate)| *rate).fold(Bitrate::default(), Bitrate::max);
+    let Bitrate { peak, average } = rate.plus(audio);
     write!(out, "#EXT-X-STREAM-INF:BANDWIDTH={peak},AVERAGE-BANDWIDTH={average},CODECS=\"{}", main.codecs)?;
-    for (nth, audio) in audios.iter().enumerate() {
-        if audios[..nth].iter().all(|other| other.codecs != audio.codecs) {
+    for (nth, (audio, _)) in audios.iter().enumerate() {
+        if audios[..nth].iter().all(|(other, _)| other.codecs != audio.codecs) {
             write!(out, ",{}", audio.codecs)?;
         }
     }
@@ -78,5 +78,5 @@ fn variant(
     if !audios.is_empty() {
         out.write_str(",AUDIO=\"audio\"")?;
     }
-    writeln!(out, "\n{}/{file}", main.id)
+    writeln!(out, "\n{}", uri(&main.id))
 }
