@@ -198,7 +198,7 @@ impl Timeline {
             let (width, height) = (picture.width, picture.height);
             return Err(MediaError::PictureTooLarge { width, height, max_width, max_height });
         }
-        self.video = Some(config);
+        self.video = Some(apart(&config));
         self.held.drop_video();
         Ok(())
     }
@@ -208,7 +208,7 @@ impl Timeline {
             return Ok(());
         }
         AudioConfig::parse(&config)?;
-        self.audio = Some(config);
+        self.audio = Some(apart(&config));
         self.held.drop_audio();
         Ok(())
     }
@@ -303,6 +303,11 @@ impl Timeline {
         self.next = self.next.next();
         self.phase = Phase::Running(running);
     }
+}
+
+/// In memory of its own: a slice would hold on to all that was received with it, for as long as the broadcast lasts.
+fn apart(config: &Bytes) -> Bytes {
+    Bytes::copy_from_slice(config)
 }
 
 impl Running {

@@ -1,6 +1,7 @@
 //! The protocol edge: speaks RTMP with encoders, holds their connections, finds them a server and passes their media on
 //! over gRPC. The only service that knows RTMP.
 
+mod blocks;
 mod connection;
 mod counted;
 mod drain;

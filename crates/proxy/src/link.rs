@@ -8,11 +8,8 @@ use headwater_rtmp::{Event, PublishRequest, Rejection, RtmpError, ServerSession}
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
-/// Memory that is read into: a tenth of a second at 5 Mb/s, so that a busy connection costs few system calls.
-const READ_SIZE: usize = 64 << 10;
-/// What is left of it is used as long as it is not less. Media that is on its way holds on to all of the memory that it
-/// was read into, so that each has to be used for more than a packet.
-const LEAST_READ: usize = 8 << 10;
+use crate::blocks::{self, Blocks};
+
 /// How long an encoder may leave what it is told unread. It is told little, and the system takes that for it.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an encoder may take to close its side.
@@ -39,19 +36,18 @@ pub struct Link {
     socket: Box<dyn Socket>,
     session: ServerSession,
     buffer: BytesMut,
+    blocks: Blocks,
 }
 
 impl Link {
     pub fn new(socket: Box<dyn Socket>, session: ServerSession) -> Self {
-        Self { socket, session, buffer: BytesMut::new() }
+        Self { socket, session, buffer: blocks::first(), blocks: Blocks::default() }
     }
 
     /// Waits for bytes; gives how many they were. Nothing is lost when it is cancelled. [`take_in`](Self::take_in)
     /// comes after it.
     pub async fn read(&mut self) -> Result<usize, LinkError> {
-        if self.buffer.capacity() - self.buffer.len() < LEAST_READ {
-            self.buffer.reserve(READ_SIZE);
-        }
+        self.blocks.make_room(&mut self.buffer);
         match self.socket.read_buf(&mut self.buffer).await? {
             0 => Err(LinkError::Closed),
             count => Ok(count),
@@ -107,7 +103,7 @@ impl Link {
             self.socket.shutdown().await?;
             loop {
                 self.buffer.clear();
-                self.buffer.reserve(READ_SIZE);
+                self.blocks.make_room(&mut self.buffer);
                 if self.socket.read_buf(&mut self.buffer).await? == 0 {
                     return io::Result::Ok(());
                 }

@@ -3,7 +3,6 @@
 
 mod content;
 mod curve;
-mod flv;
 mod peer;
 mod quality;
 mod report;
@@ -17,6 +16,7 @@ use headwater_media::{Ladder, TimelineEvent};
 use tempfile::TempDir;
 
 use crate::Common;
+use crate::flv;
 use crate::series::Series;
 use crate::usage::Spent;
 use content::Content;

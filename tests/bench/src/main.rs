@@ -3,6 +3,7 @@
 mod broadcast;
 mod committed;
 mod document;
+mod flv;
 mod keepalive;
 mod ladder;
 mod latency;
