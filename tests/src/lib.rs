@@ -2,6 +2,7 @@
 //! against the rules of RFC 8216bis, and a look at what was really shown.
 
 pub mod content;
+pub mod encoder;
 pub mod feed;
 pub mod http;
 pub mod network;

@@ -1,9 +1,11 @@
 //! Servers and proxies that are told to stop: every broadcast goes on elsewhere, and nobody sees it.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use headwater_tests::content;
+use headwater_tests::encoder::{self, First};
 use headwater_tests::feed::Feed;
 use headwater_tests::player::{Player, Shown};
 use headwater_tests::process::Process;
@@ -14,7 +16,7 @@ use headwater_tests::wait;
 use headwater_wire::v1::DrainRequest;
 use headwater_wire::v1::control_client::ControlClient;
 use tokio::net::TcpStream;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 const LIVE: Duration = Duration::from_secs(20);
 /// How long a server may take to stop that has three broadcasts. Fargate kills after 120 s.
@@ -222,6 +224,72 @@ async fn a_proxy_that_stops_ends_with_its_last_publisher() -> Result<()> {
     };
     let (shown, ()) = tokio::try_join!(player.watch(), stopped)?;
     shows::shown_in_one_go(&stack, &shown, source.frames()).await
+}
+
+/// Encoders that said that they can (Enhanced RTMP, `capsEx`) are asked to connect again at once, and go to another proxy
+/// without the loss of a picture; those that didn't stay until the deadline.
+#[tokio::test]
+async fn a_proxy_that_stops_asks_encoders_that_can_to_connect_again() -> Result<()> {
+    let seconds = u32::try_from(DEADLINE.as_secs())?;
+    let plan = Plan::tiny().proxies(2).set("PROXY_DRAIN_TIMEOUT", &format!("{seconds}s"));
+    let mut stack = plan.set("HLS_WINDOW_SEGMENTS", "20").start().await?;
+    let (moves, stays) = (tiny(SECONDS), tiny(40));
+    let files = [moves.make(stack.path(), "moves").await?, stays.make(stack.path(), "stays").await?];
+    let mut able = tokio::spawn(encoder(&stack, &files[0], First::Leaves));
+    let mut unable = publish::ffmpeg(stack.path(), &files[1], &stack.publish_url("stays"))?;
+    let players = ["moves", "stays"].map(|stream| Player::new(&stack.origin(0), stream));
+    let stopped = async {
+        for player in &players {
+            player.wait_segments("90p", 2, LIVE).await?;
+        }
+        let told = Instant::now();
+        stack.proxies[0].process.signal("TERM").await?;
+        let sent = timeout(LIVE, &mut able).await???;
+        let status = stack.proxies[0].process.wait(LIVE).await?;
+        ensure!(status.success(), "{status}: {}", stack.proxies[0].process.output());
+        ensure!(told.elapsed() >= DEADLINE, "nobody was left alone until the deadline: {:?}", told.elapsed());
+        ensure!(!unable.wait(LIVE).await?.success(), "the encoder was not told");
+        anyhow::Ok((sent, publish::sent(stack.path(), "ffmpeg")?))
+    };
+    let (moved, stayed, (sent, staying)) = tokio::try_join!(players[0].watch(), players[1].watch(), stopped)?;
+    shown_across(&stack, &moved, &sent, moves.frames()).await?;
+    let shown = content::numbers(stack.path(), "stays", &stayed.renditions["180p"]).await?;
+    let [shown] = shown.as_slice() else { anyhow::bail!("{} timelines", shown.len()) };
+    ensure!(shown.iter().copied().eq(0..shown.len() as u32), "it shows {shown:?}");
+    // Up to the deadline.
+    ensure!(shown.len() + publish::IN_HAND >= staying, "{} of {staying} were shown", shown.len());
+    ensure!(shown.len() >= (seconds * stays.frame_rate) as usize, "only {} pictures", shown.len());
+    Ok(())
+}
+
+/// Publishes to both proxies, the second one when the first asks for it.
+fn encoder(
+    stack: &Stack,
+    file: &Path,
+    first: First,
+) -> impl Future<Output = Result<Vec<usize>>> + Send + use<> {
+    let proxies: Vec<_> = stack.proxies.iter().map(Service::address).collect();
+    let file = file.to_owned();
+    async move { encoder::publish(&file, &proxies, "moves", first).await }
+}
+
+/// Everything that the two proxies were sent was shown once, in two timelines with the change between them.
+async fn shown_across(stack: &Stack, shown: &Shown, sent: &[usize], all: usize) -> Result<()> {
+    let &[before, after] = sent else {
+        anyhow::bail!("it was asked to connect again {} times", sent.len() - 1)
+    };
+    ensure!(before + after == all, "it has sent {before} and {after} of {all}");
+    for name in shows::TINY_RENDITIONS {
+        let numbers = content::numbers(stack.path(), name, &shown.renditions[name]).await?;
+        let [first, second] = numbers.as_slice() else { anyhow::bail!("{} timelines", numbers.len()) };
+        let (before, all) = (before as u32, all as u32);
+        ensure!(first.iter().copied().eq(0..before), "{name} shows {first:?} of {before} first");
+        ensure!(
+            second.iter().copied().eq(before..all),
+            "{name} shows {second:?} from {before} to {all} then"
+        );
+    }
+    Ok(())
 }
 
 /// Waits until the proxy takes no connection any more.

@@ -23,7 +23,7 @@ const MAY_KNOW: [(&str, &[&str]); 16] = [
         "headwater",
         &["media", "rtmp", "registry", "runtime", "transcode", "proxy", "server", "origin", "wire"],
     ),
-    ("tests", &["registry", "wire"]),
+    ("tests", &["registry", "rtmp", "wire"]),
     // Its sinks stand in for what it does not measure.
     ("bench", &["media", "rtmp", "hls", "wire", "registry"]),
     // All that it knows, it knows as a test.
