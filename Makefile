@@ -71,7 +71,7 @@ bench-replay: setup-test
 bench-proxy: setup-test
 	deploy/setup.sh bench
 	$(CARGO) build --release -p headwater -p headwater-proxy -p headwater-bench
-	target/release/headwater-bench proxy --rounds 2 --seconds 4 $(if $(SOURCE),--source $(SOURCE)) --write BENCHMARKS.md $(ARGS)
+	target/release/headwater-bench proxy --rounds 2 --seconds 3 $(if $(SOURCE),--source $(SOURCE)) --write BENCHMARKS.md $(ARGS)
 
 ## From lens to eye in Chromium, written into BENCHMARKS.md (SOURCE=film.mp4, ARGS=--watch=60). Wants a quiet machine
 bench-latency: setup-test web

@@ -7,6 +7,7 @@ use headwater_registry::ServerId;
 use headwater_rtmp::{Event, Rejection};
 use headwater_runtime::clock;
 use headwater_wire::v1::publish_response::{Committed, Message as Response};
+use metrics::Counter;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument;
 
@@ -34,6 +35,8 @@ pub struct Publisher<'a> {
     pub(crate) losses: u32,
     pub(crate) edge: &'a Edge,
     pub(crate) notice: Notice,
+    /// Looked up once, not with every read.
+    received: Counter,
     /// When the encoder last sent something; none once it has left, and nothing more is read of it.
     heard: Option<Instant>,
 }
@@ -94,7 +97,22 @@ impl<'a> Publisher<'a> {
         let timeline = Timeline::new(resume.period, Limits::new(&resume.settings));
         let (replay, heard) = (Replay::new(edge.replay), Some(Instant::now()));
         let (losses, notice) = (0, Notice::None);
-        Self { link, uplink, server, epoch, order, timeline, replay, resume, losses, edge, notice, heard }
+        let received = metrics::counter!("headwater_proxy_received_bytes_total");
+        Self {
+            link,
+            uplink,
+            server,
+            epoch,
+            order,
+            timeline,
+            replay,
+            resume,
+            losses,
+            edge,
+            notice,
+            received,
+            heard,
+        }
     }
 
     pub async fn run(mut self) -> Result<PublisherEnd, LinkError> {
@@ -157,9 +175,9 @@ impl<'a> Publisher<'a> {
         if self.link.close_requested() {
             return Err(Stop::Link(LinkError::Closed));
         }
-        let Self { link, uplink, edge, heard, notice, .. } = self;
+        let Self { link, uplink, edge, heard, notice, received, .. } = self;
         tokio::select! {
-            read = read(link, edge, *heard) => read?,
+            read = read(link, edge, *heard, received) => read?,
             response = uplink.next() => return self.answer(response).await,
             () = edge.drain.begun(), if *notice == Notice::None && edge.drain.lasts() => {
                 return self.give_notice().await;
@@ -171,7 +189,7 @@ impl<'a> Publisher<'a> {
     /// Waits for what the encoder sends, and for nothing else. Nothing is lost when it is cancelled;
     /// [`take_in`](Self::take_in) comes after it.
     pub(crate) async fn read(&mut self) -> Result<(), Stop> {
-        read(self.link, self.edge, self.heard).await
+        read(self.link, self.edge, self.heard, &self.received).await
     }
 
     /// Keeps what has arrived for the server that is to be found.
@@ -280,11 +298,11 @@ pub(crate) fn stalled() -> Stop {
 }
 
 /// Waits for bytes of the encoder, for ever when it has left. Nothing is lost when it is cancelled.
-async fn read(link: &mut Link, edge: &Edge, heard: Option<Instant>) -> Result<(), Stop> {
+async fn read(link: &mut Link, edge: &Edge, heard: Option<Instant>, received: &Counter) -> Result<(), Stop> {
     let Some(heard) = heard else { return std::future::pending().await };
     tokio::select! {
         read = timeout_at(heard + edge.idle_timeout, link.read()) => match read {
-            Ok(count) => metrics::counter!("headwater_proxy_received_bytes_total").increment(count? as u64),
+            Ok(count) => received.increment(count? as u64),
             Err(_) => return Err(Stop::Dismiss { reason: "idle", rejection: refusal::idle() }),
         },
         () = edge.drain.over() => {

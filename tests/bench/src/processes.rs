@@ -31,11 +31,7 @@ impl Process {
         arguments: impl IntoIterator<Item = S>,
         environment: &[(&str, String)],
     ) -> Result<Self> {
-        let program = std::env::current_exe()?.with_file_name(name);
-        let mut command = Command::new(&program);
-        command
-            .args(arguments)
-            .envs(environment.iter().map(|(name, value)| (format!("HEADWATER_{name}"), value)));
+        let command = command(name, arguments, environment)?;
         Self::spawn(command, directory.join(format!("{name}.log"))).context("build it first")
     }
 
@@ -83,6 +79,17 @@ impl Drop for Process {
     }
 }
 
+/// One of our programs, with settings as variables.
+fn command<S: AsRef<OsStr>>(
+    name: &str,
+    arguments: impl IntoIterator<Item = S>,
+    settings: &[(&str, String)],
+) -> Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?.with_file_name(name));
+    command.args(arguments).envs(settings.iter().map(|(name, value)| (format!("HEADWATER_{name}"), value)));
+    Ok(command)
+}
+
 /// A service with its metrics.
 pub struct Service {
     pub process: Process,
@@ -99,6 +106,17 @@ impl Service {
         listen: &str,
         settings: &[(&str, String)],
     ) -> Result<Self> {
+        Self::start_with(directory, kind, listen, settings, &[]).await
+    }
+
+    /// With other variables than ours, too.
+    pub async fn start_with(
+        directory: &Path,
+        kind: &str,
+        listen: &str,
+        settings: &[(&str, String)],
+        others: &[(&str, String)],
+    ) -> Result<Self> {
         let (address, metrics) = (free_address()?, free_address()?);
         let section = kind.to_uppercase();
         let (listen, metrics_listen) = (format!("{section}_{listen}"), format!("{section}_METRICS_LISTEN"));
@@ -108,7 +126,11 @@ impl Service {
             all.push(("SERVER_ADVERTISE", address.to_string()));
         }
         all.push(("LOG_LEVEL", "warn".into()));
-        let process = Process::start(directory, &format!("headwater-{kind}"), [] as [&str; 0], &all)?;
+        let name = format!("headwater-{kind}");
+        let mut command = command(&name, [] as [&str; 0], &all)?;
+        command.envs(others.iter().map(|(name, value)| (name, value)));
+        let log = directory.join(format!("{name}.log"));
+        let process = Process::spawn(command, log).context("build it first")?;
         let service = Self { process, address, metrics };
         let ready =
             || get(service.metrics, "/readyz").ok().filter(|answer| answer.starts_with("HTTP/1.1 200"));
