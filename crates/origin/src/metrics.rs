@@ -1,5 +1,7 @@
 //! What this service counts. No stream is ever a label.
 
+use std::sync::{PoisonError, RwLock};
+
 use http::StatusCode;
 use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, gauge};
 
@@ -12,6 +14,16 @@ pub(crate) struct Metrics {
     pub(crate) connections: Level,
     pub(crate) playlist_renders: Counter,
     pub(crate) playlist_hits: Counter,
+    /// By kind and status, each of which there are few.
+    answers: RwLock<Vec<Answers>>,
+}
+
+/// Answers of one kind with one status. To find these by their labels costs more than to make a playlist's answer.
+struct Answers {
+    kind: &'static str,
+    status: StatusCode,
+    number: Counter,
+    bytes: Counter,
 }
 
 impl Metrics {
@@ -25,14 +37,35 @@ impl Metrics {
             connections: Level(gauge!("headwater_origin_connections")),
             playlist_renders: counter!("headwater_origin_playlist_renders_total"),
             playlist_hits: counter!("headwater_origin_playlist_hits_total"),
+            answers: RwLock::default(),
         }
     }
 
     /// Counts an answer; what is returned counts its bytes.
     pub(crate) fn answered(&self, kind: &'static str, status: StatusCode) -> Counter {
-        let status = status.as_str().to_owned();
-        counter!("headwater_origin_requests_total", "kind" => kind, "status" => status).increment(1);
-        counter!("headwater_origin_sent_bytes_total", "kind" => kind)
+        let known = self.answers.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(answers) = known.iter().find(|answers| answers.kind == kind && answers.status == status) {
+            return answers.count();
+        }
+        drop(known);
+        let answers = Answers::new(kind, status);
+        let bytes = answers.count();
+        // Somebody else may have done the same meanwhile; its handles lead to the same counters.
+        self.answers.write().unwrap_or_else(PoisonError::into_inner).push(answers);
+        bytes
+    }
+}
+
+impl Answers {
+    fn new(kind: &'static str, status: StatusCode) -> Self {
+        let label = status.as_str().to_owned();
+        let number = counter!("headwater_origin_requests_total", "kind" => kind, "status" => label);
+        Self { kind, status, number, bytes: counter!("headwater_origin_sent_bytes_total", "kind" => kind) }
+    }
+
+    fn count(&self) -> Counter {
+        self.number.increment(1);
+        self.bytes.clone()
     }
 }
 

@@ -4,6 +4,7 @@ pub mod backoff;
 pub mod cli;
 pub mod clock;
 pub mod config;
+mod files;
 pub mod listener;
 pub mod operations;
 pub mod outage;

@@ -34,6 +34,7 @@ use tracing::{error, info, warn};
 
 use crate::cli::Options;
 use crate::config::{Config, Service};
+use crate::files;
 use crate::listener::{Limits, Listener};
 use crate::operations::{MAX_CONNECTIONS, Operations};
 use crate::readiness::{Latch, Readiness};
@@ -85,6 +86,7 @@ fn start(
     work: impl AsyncFnOnce(Process) -> Result<(), Failure>,
 ) -> Result<Drained, Failure> {
     telemetry::start_logging(&config.log)?;
+    files::raise_limit();
     let metrics = telemetry::start_metrics()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let drained = runtime.block_on(live(service, config, metrics, work));

@@ -1,5 +1,7 @@
 //! From what a handler found to a response: validators, ranges, `HEAD`, and the headers that every answer has.
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 use http::header::{
     ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, CONTENT_LENGTH,
@@ -25,13 +27,19 @@ impl From<Cache> for HeaderValue {
     fn from(cache: Cache) -> Self {
         match cache {
             Cache::Immutable => Self::from_static("public, max-age=31536000, immutable"),
-            Cache::Seconds(1) => Self::from_static("public, max-age=1"),
             Cache::Seconds(seconds) => {
-                Self::try_from(format!("public, max-age={seconds}")).expect("digits are visible ASCII")
+                SHORT.get(seconds as usize).cloned().unwrap_or_else(|| max_age(seconds))
             }
             Cache::No => Self::from_static("no-store"),
         }
     }
+}
+
+/// Those of playlists, written once: six target durations of 10 s are the longest.
+static SHORT: LazyLock<Vec<HeaderValue>> = LazyLock::new(|| (0..=60).map(max_age).collect());
+
+fn max_age(seconds: u32) -> HeaderValue {
+    HeaderValue::try_from(format!("public, max-age={seconds}")).expect("digits are visible ASCII")
 }
 
 /// A whole answer, before the request's conditions and ranges are looked at.
@@ -42,14 +50,15 @@ pub(crate) struct Answer {
     etag: Option<HeaderValue>,
     /// Whether byte ranges of it make sense.
     ranges: bool,
-    headers: HeaderMap,
+    /// Beside those of every answer.
+    headers: Vec<(HeaderName, HeaderValue)>,
     body: Body,
 }
 
 impl Answer {
     pub(crate) fn new(content_type: &'static str, cache: Cache, body: Bytes) -> Self {
         let (status, body) = (StatusCode::OK, body.into());
-        Self { status, content_type, cache, etag: None, ranges: false, headers: HeaderMap::new(), body }
+        Self { status, content_type, cache, etag: None, ranges: false, headers: Vec::new(), body }
     }
 
     /// Media of the live window: never changes, and may be asked for in ranges.
@@ -71,14 +80,14 @@ impl Answer {
         self
     }
 
-    /// The response to a request with this method and these headers.
-    pub(crate) fn respond(self, method: &Method, request: &HeaderMap) -> Response<Body> {
+    /// The response to a request with this method and these headers, whose memory the response's headers take over.
+    pub(crate) fn respond(self, method: &Method, request: HeaderMap) -> Response<Body> {
         let answer = match self.etag.as_ref() {
-            Some(tag) if is_held(request, tag) => self.not_modified(),
-            _ if self.ranges => self.ranged(request),
+            Some(tag) if is_held(&request, tag) => self.not_modified(),
+            _ if self.ranges => self.ranged(&request),
             _ => self,
         };
-        answer.finish(method)
+        answer.finish(method, request)
     }
 
     fn not_modified(self) -> Self {
@@ -100,8 +109,11 @@ impl Answer {
         }
     }
 
-    fn finish(self, method: &Method) -> Response<Body> {
-        let mut headers = self.headers;
+    fn finish(self, method: &Method, mut headers: HeaderMap) -> Response<Body> {
+        headers.clear();
+        for (name, value) in self.headers {
+            headers.append(name, value);
+        }
         common_headers(&mut headers);
         headers.insert(CACHE_CONTROL, self.cache.into());
         if let Some(etag) = self.etag {

@@ -13,7 +13,9 @@ use metrics::Counter;
 /// A list of pieces with a length that is known from the start.
 #[derive(Default)]
 pub(crate) struct Body {
-    pieces: VecDeque<Bytes>,
+    /// Most bodies have no more than this one, and take no memory of their own.
+    first: Option<Bytes>,
+    rest: VecDeque<Bytes>,
     left: u64,
     /// Counts what was handed to the connection, where somebody wants to know.
     sent: Option<Counter>,
@@ -34,7 +36,7 @@ impl Body {
             let within = |at: u64| at.clamp(piece_start, start) - piece_start;
             piece.slice(within(range.start) as usize..within(range.end) as usize)
         };
-        self.pieces.into_iter().map(&mut cut).collect()
+        self.first.into_iter().chain(self.rest).map(&mut cut).collect()
     }
 
     #[must_use]
@@ -45,9 +47,11 @@ impl Body {
 
 impl FromIterator<Bytes> for Body {
     fn from_iter<I: IntoIterator<Item = Bytes>>(pieces: I) -> Self {
-        let pieces: VecDeque<_> = pieces.into_iter().filter(|piece| !piece.is_empty()).collect();
-        let left = pieces.iter().map(|piece| piece.len() as u64).sum();
-        Self { pieces, left, sent: None }
+        let mut pieces = pieces.into_iter().filter(|piece| !piece.is_empty());
+        let first = pieces.next();
+        let rest: VecDeque<_> = pieces.collect();
+        let left = first.iter().chain(&rest).map(|piece| piece.len() as u64).sum();
+        Self { first, rest, left, sent: None }
     }
 }
 
@@ -65,7 +69,8 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let Some(piece) = self.pieces.pop_front() else { return Poll::Ready(None) };
+        let Some(piece) = self.first.take() else { return Poll::Ready(None) };
+        self.first = self.rest.pop_front();
         self.left -= piece.len() as u64;
         if let Some(sent) = &self.sent {
             sent.increment(piece.len() as u64);
@@ -74,7 +79,7 @@ impl http_body::Body for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.pieces.is_empty()
+        self.first.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -87,7 +92,7 @@ mod tests {
     use super::*;
 
     fn text(body: &Body) -> String {
-        body.pieces.iter().map(|piece| std::str::from_utf8(piece).unwrap()).collect()
+        body.first.iter().chain(&body.rest).map(|piece| std::str::from_utf8(piece).unwrap()).collect()
     }
 
     fn body() -> Body {

@@ -12,6 +12,7 @@ mod problem;
 mod progress;
 mod range;
 mod route;
+mod seldom;
 mod server;
 
 use std::net::IpAddr;
@@ -40,7 +41,7 @@ pub(crate) struct Service {
 
 impl Service {
     /// The response to a request from this address. A request's body is never read.
-    pub(crate) async fn respond<B>(&self, from: IpAddr, request: Request<B>) -> Response<Body> {
+    pub(crate) async fn respond<B>(&self, from: IpAddr, mut request: Request<B>) -> Response<Body> {
         let route = Route::parse(request.uri().path());
         let kind = route.as_ref().map_or("other", Route::kind);
         let answer = match *request.method() {
@@ -49,7 +50,8 @@ impl Service {
             _ => Err(Problem::Method),
         };
         let answer = answer.unwrap_or_else(Answer::from);
-        let response = answer.respond(request.method(), request.headers());
+        let headers = std::mem::take(request.headers_mut());
+        let response = answer.respond(request.method(), headers);
         let sent = self.metrics.answered(kind, response.status());
         response.map(|body| body.counted(sent))
     }

@@ -1,5 +1,5 @@
-//! Telling a connection that does something from one that only takes a place: whoever neither sends nor takes a byte,
-//! whether it holds back a request, its first byte or what it was answered.
+//! Telling a connection that does something from one that only takes a place: whoever neither completes a request nor
+//! takes a byte of an answer, whether it holds back a request, the rest of one, its first byte or what it was answered.
 
 use std::io;
 use std::pin::Pin;
@@ -10,6 +10,10 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+/// From one look to the next, so that a connection costs no timer for each of its requests.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// A connection whose progress is counted.
 pub(super) struct Counted {
@@ -17,21 +21,30 @@ pub(super) struct Counted {
     progress: Progress,
 }
 
-/// Reads and writes that moved something.
+/// Requests that came, and writes that moved something.
 #[derive(Clone, Default)]
 pub(super) struct Progress(Arc<AtomicU64>);
 
 impl Progress {
-    /// Ends once nothing has moved for `limit`, or up to twice as long.
+    /// Ends once there was no progress for `limit`, or a look longer.
     pub(super) async fn stalled(&self, limit: Duration) {
-        let mut before = None;
-        loop {
-            let now = self.0.load(Ordering::Relaxed);
-            if before.replace(now) == Some(now) {
-                return;
+        let (mut before, mut since) = (self.now(), Instant::now());
+        while since.elapsed() < limit {
+            tokio::time::sleep(LOOK_EVERY.min(limit)).await;
+            let now = self.now();
+            if now != before {
+                (before, since) = (now, Instant::now());
             }
-            tokio::time::sleep(limit).await;
         }
+    }
+
+    /// A request has come.
+    pub(super) fn asked(&self) {
+        self.moved(1);
+    }
+
+    fn now(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
     }
 
     fn moved(&self, bytes: usize) {
@@ -54,10 +67,7 @@ impl AsyncRead for Counted {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
-        self.progress.moved(buf.filled().len() - before);
-        polled
+        Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
@@ -100,29 +110,53 @@ impl Counted {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::AsyncWriteExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
-    use tokio::time::Instant;
 
     use super::*;
 
-    #[tokio::test]
-    async fn bytes_put_the_end_off() {
+    const LIMIT: Duration = Duration::from_secs(30);
+
+    async fn connection() -> (Counted, Progress, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (mut counted, progress) = Counted::new(stream);
+        let far = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (counted, progress) = Counted::new(listener.accept().await.unwrap().0);
         tokio::time::pause();
+        (counted, progress, far)
+    }
+
+    /// How long it lasts, in seconds, when something happens after the half of the limit.
+    async fn lasts(progress: &Progress, happens: impl Future<Output = ()>) -> u64 {
         let began = Instant::now();
-        let limit = Duration::from_secs(10);
-        let writes = async {
-            tokio::time::sleep(limit / 2).await;
-            counted.write_all(b"x").await.unwrap();
+        let later = async {
+            tokio::time::sleep(LIMIT / 2).await;
+            happens.await;
             std::future::pending::<()>().await;
         };
         tokio::select! {
-            () = progress.stalled(limit) => {}
-            () = writes => {}
+            () = progress.stalled(LIMIT) => {}
+            () = later => {}
         }
-        assert_eq!(began.elapsed().as_secs(), 2 * limit.as_secs());
+        began.elapsed().as_secs()
+    }
+
+    #[tokio::test]
+    async fn what_is_written_and_requests_put_the_end_off() {
+        let (mut counted, progress, _far) = connection().await;
+        assert_eq!(lasts(&progress, async {}).await, LIMIT.as_secs());
+        let written = lasts(&progress, async { counted.write_all(b"x").await.unwrap() }).await;
+        assert!((40..=50).contains(&written), "{written}");
+        let asked = lasts(&progress, async { progress.asked() }).await;
+        assert!((40..=50).contains(&asked), "{asked}");
+    }
+
+    #[tokio::test]
+    async fn a_request_that_comes_byte_by_byte_does_not() {
+        let (mut counted, progress, mut far) = connection().await;
+        let trickle = async {
+            far.write_all(b"G").await.unwrap();
+            counted.read_u8().await.unwrap();
+        };
+        assert_eq!(lasts(&progress, trickle).await, LIMIT.as_secs());
     }
 }

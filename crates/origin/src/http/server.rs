@@ -15,15 +15,14 @@ use tokio_util::task::TaskTracker;
 use tracing::debug;
 
 use super::Service;
-use super::progress::Counted;
+use super::progress::{Counted, Progress};
+use super::seldom::Seldom;
 
-/// From a request's first byte to the end of its headers, and from one request to the next on one connection.
-const HEADER_LIMIT: Duration = Duration::from_secs(30);
 /// Request line and headers; players send some 500 bytes, cookies of other services on the same name some KB.
 const HEADER_BYTES: usize = 32 << 10;
-/// A connection without a byte in either direction is given up. No blocked request waits for so long: three target
-/// durations are 30 s at most.
-const STALL_LIMIT: Duration = Duration::from_secs(45);
+/// A connection that neither completes a request nor takes a byte of an answer is given up. No blocked request waits for
+/// so long: three target durations are 30 s at most.
+const STALL_LIMIT: Duration = Duration::from_secs(35);
 /// Requests at once on one HTTP/2 connection. A player has a handful; a proxy in front of us opens more connections.
 const CONCURRENT_REQUESTS: u32 = 256;
 
@@ -58,7 +57,8 @@ pub(crate) async fn serve(
 
 fn protocol() -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_LIMIT).max_buf_size(HEADER_BYTES);
+    // How long a request's headers may take is seen by its connection's progress: a timer for each would cost more.
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(HEADER_BYTES);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -78,22 +78,39 @@ async fn connection(
     let (stream, progress) = Counted::new(stream);
     let from = peer.ip().to_canonical();
     let answer = service_fn(|request| {
+        progress.asked();
         let service = service.clone();
         async move { Ok::<_, Infallible>(service.respond(from, request).await) }
     });
     let mut served = pin!(protocol.serve_connection(TokioIo::new(stream), answer));
     let ended = tokio::select! {
+        biased;
         ended = &mut served => ended,
-        () = progress.stalled(STALL_LIMIT) => return debug!(%peer, "nothing moved: closed"),
-        () = drain.cancelled() => {
-            served.as_mut().graceful_shutdown();
-            tokio::select! {
-                ended = served => ended,
-                () = progress.stalled(STALL_LIMIT) => return,
+        why = Seldom::new(enough(progress.clone(), drain)) => match why {
+            Enough::Stalled => return debug!(%peer, "nothing moved: closed"),
+            Enough::Draining => {
+                served.as_mut().graceful_shutdown();
+                tokio::select! {
+                    ended = served => ended,
+                    () = progress.stalled(STALL_LIMIT) => return,
+                }
             }
-        }
+        },
     };
     if let Err(error) = ended {
         debug!(%peer, error, "a viewer's connection broke");
+    }
+}
+
+/// Why a connection that its viewer keeps open ends.
+enum Enough {
+    Stalled,
+    Draining,
+}
+
+async fn enough(progress: Progress, drain: CancellationToken) -> Enough {
+    tokio::select! {
+        () = progress.stalled(STALL_LIMIT) => Enough::Stalled,
+        () = drain.cancelled() => Enough::Draining,
     }
 }

@@ -1,0 +1,107 @@
+//! What a connection waits for besides its viewer. It comes seldom, and the connection's task is woken often: without
+//! this, timers and tokens would be looked at for every request.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+
+/// Polls its future only when that itself was woken.
+pub(super) struct Seldom<F> {
+    future: Pin<Box<F>>,
+    bell: Arc<Bell>,
+    /// Rings the bell; what the future is given.
+    pull: Waker,
+    /// The task's waker, as the bell knows it.
+    task: Waker,
+}
+
+struct Bell {
+    rung: AtomicBool,
+    task: Mutex<Waker>,
+}
+
+impl<F: Future> Seldom<F> {
+    pub(super) fn new(future: F) -> Self {
+        let task = Waker::noop().clone();
+        let bell = Arc::new(Bell { rung: AtomicBool::new(true), task: Mutex::new(task.clone()) });
+        Self { future: Box::pin(future), pull: bell.clone().into(), bell, task }
+    }
+}
+
+impl<F: Future> Future for Seldom<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let this = &mut *self;
+        if !this.task.will_wake(context.waker()) {
+            this.task = context.waker().clone();
+            *this.bell.task() = this.task.clone();
+        }
+        // Said to the bell's task after it has been set, so the look that follows a ring is never missed.
+        if !this.bell.rung.load(Ordering::SeqCst) {
+            return Poll::Pending;
+        }
+        this.bell.rung.store(false, Ordering::SeqCst);
+        this.future.as_mut().poll(&mut Context::from_waker(&this.pull))
+    }
+}
+
+impl Bell {
+    fn task(&self) -> std::sync::MutexGuard<'_, Waker> {
+        self.task.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.rung.store(true, Ordering::SeqCst);
+        self.task().wake_by_ref();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::future::poll_fn;
+    use std::pin::pin;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_polled_when_its_own_time_has_come() {
+        let polls = Cell::new(0);
+        let mut sleep = Box::pin(tokio::time::sleep(Duration::from_secs(10)));
+        let counted = poll_fn(|context| {
+            polls.set(polls.get() + 1);
+            sleep.as_mut().poll(context)
+        });
+        let busy = async {
+            for _ in 0..5 {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            std::future::pending::<()>().await;
+        };
+        let began = tokio::time::Instant::now();
+        tokio::select! {
+            () = Seldom::new(counted) => {}
+            () = busy => {}
+        }
+        assert_eq!((polls.get(), began.elapsed().as_secs()), (2, 10));
+    }
+
+    #[tokio::test]
+    async fn it_follows_its_task() {
+        let (send, receive) = tokio::sync::oneshot::channel();
+        let mut seldom = pin!(Seldom::new(receive));
+        assert!(seldom.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        let sent = async { send.send(7).unwrap() };
+        let (received, ()) = tokio::join!(seldom, sent);
+        assert_eq!(received, Ok(7));
+    }
+}
