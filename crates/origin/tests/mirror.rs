@@ -93,6 +93,49 @@ async fn a_stream_that_moves_keeps_its_bytes() {
     assert_eq!((first.watches(), second.watches()), (1, 1));
 }
 
+/// Its proxy has given it up, and it does not know yet: it may go on for as long as it has its lease.
+#[tokio::test]
+async fn the_next_owner_is_watched_though_the_one_before_still_speaks() {
+    let (registry, first, second) = (registry(), TestServer::start().await, TestServer::start().await);
+    go_on_air(&registry, &first, 0, "a").await;
+    first.play((0..2).map(|index| broadcast::part(VIDEO, 102, index, "a")));
+    let origin = TestOrigin::start(Arc::new(registry.clone())).await;
+    let viewer = Viewer::new(origin.address);
+    playlist_has(&viewer, "102.1.m4s").await;
+
+    let epoch = own(&registry, second.address, broadcast::id(0)).await;
+    second.open(broadcast::opening(broadcast::id(0), epoch, 102), [broadcast::period(FIRST)]);
+    second.play(broadcast::segments(102..104, "b"));
+    assert_eq!(viewer.text("/demo/720p/102.2.m4s").await, "<720p 102.2 of b>");
+    assert_eq!(viewer.text("/demo/720p/102.1.m4s").await, "<720p 102.1 of a>");
+    first.play((2..4).map(|index| broadcast::part(VIDEO, 102, index, "a")));
+    playlist_has(&viewer, "103.m4s").await;
+    assert_eq!(viewer.text("/demo/720p/102.3.m4s").await, "<720p 102.3 of b>");
+}
+
+#[tokio::test]
+async fn what_only_the_owner_before_has_is_taken_from_it_first() {
+    let (registry, first, second) = (registry(), TestServer::start().await, TestServer::start().await);
+    go_on_air(&registry, &first, 0, "a").await;
+    first.play((0..2).map(|index| broadcast::part(VIDEO, 102, index, "a")));
+    let origin = TestOrigin::start(Arc::new(registry.clone())).await;
+    let viewer = Viewer::new(origin.address);
+    playlist_has(&viewer, "102.1.m4s").await;
+
+    let epoch = own(&registry, second.address, broadcast::id(0)).await;
+    second.open(broadcast::opening(broadcast::id(0), epoch, 103), [broadcast::period(FIRST)]);
+    second.play(broadcast::segments(103..104, "b"));
+    eventually("the next owner is watched", async || (second.watches() > 0).then_some(())).await;
+    first.play(broadcast::segments(102..103, "a").into_iter().skip_while(|event| {
+        matches!(event, MediaEvent::Part { rendition, index, .. } if rendition.as_str() == VIDEO && index.0 < 2)
+    }));
+    playlist_has(&viewer, "103.m4s").await;
+    let playlist = viewer.text("/demo/720p/index.m3u8").await;
+    assert!(!playlist.contains("EXT-X-GAP"), "{playlist}");
+    assert_eq!(viewer.text("/demo/720p/102.3.m4s").await, "<720p 102.3 of a>");
+    assert_eq!(viewer.text("/demo/720p/103.0.m4s").await, "<720p 103.0 of b>");
+}
+
 #[tokio::test]
 async fn an_owner_of_the_past_is_refused() {
     let (registry, server, zombie) = (registry(), TestServer::start().await, TestServer::start().await);

@@ -1,12 +1,13 @@
 //! Keeping one mirror up to date: find the owner, watch it, and when that ends, find the next one.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_hls::{LiveWindow, MediaEvent, Opening, WindowError};
 use headwater_media::{BroadcastId, Epoch};
 use headwater_runtime::backoff::{Backoff, Random};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::{debug, info, warn};
 
 use super::{Mirror, View};
@@ -125,9 +126,19 @@ impl Follower {
         }
         info!(address = owner.address, epoch = %feed.opening.epoch, broadcast = %feed.opening.broadcast, "watching");
         let began = Instant::now();
-        match self.mirror_feed(feed).await {
-            Ok(()) => info!("the broadcast has ended"),
-            Err(error) => warn!(address = owner.address, "the watch broke: {error}"),
+        let mut watched = (owner.address.clone(), feed);
+        loop {
+            let address = watched.0;
+            match self.mirror_feed(watched.1).await {
+                Ok(Some(next)) => {
+                    info!(address = next.0, epoch = %next.1.opening.epoch, "watching the next owner");
+                    watched = next;
+                    continue;
+                }
+                Ok(None) => info!("the broadcast has ended"),
+                Err(error) => warn!(address, "the watch broke: {error}"),
+            }
+            break;
         }
         self.heard = Instant::now();
         // One that breaks again and again is not asked for its window twenty times a second.
@@ -143,28 +154,45 @@ impl Follower {
         !is_older && !self.has_ended(opening.broadcast, opening.epoch)
     }
 
-    /// Mirrors what comes, until the end of the broadcast.
-    async fn mirror_feed(&mut self, mut feed: Feed) -> Result<(), WatchError> {
+    /// Mirrors what comes, until the end of the broadcast, or until the next owner's feed joins on, which it gives.
+    async fn mirror_feed(&mut self, mut feed: Feed) -> Result<Option<(String, Feed)>, WatchError> {
         if !self.adopt(&feed.opening)? {
             let window = backlog(&mut feed).await?;
             let standing = if window.ended() { Standing::Ended } else { Standing::OnAir };
             self.hold(&feed.opening, standing);
             self.mirror.show(View::Showing(window));
             if standing == Standing::Ended {
-                return Ok(());
+                return Ok(None);
             }
         }
+        let mut search = pin!(next_owner(self.mirror.clone(), self.upstream.clone(), feed.opening.clone()));
+        let mut found = None;
         loop {
-            let event = feed.next().await?;
+            if let Some(next) = found.take_if(|(_, next)| self.joins_on(next)) {
+                return Ok(Some(next));
+            }
+            let event = tokio::select! {
+                event = feed.next() => event?,
+                next = &mut search, if found.is_none() => {
+                    found = Some(next);
+                    continue;
+                }
+            };
             if let Err(error) = self.mirror.apply(&event) {
                 self.hold(&feed.opening, Standing::Broken);
                 return Err(error.into());
             }
             if event == MediaEvent::BroadcastEnd {
                 self.hold(&feed.opening, Standing::Ended);
-                return Ok(());
+                return Ok(None);
             }
         }
+    }
+
+    /// Whether all that this feed does not begin with is here: the owner before may still be sending it.
+    fn joins_on(&self, feed: &Feed) -> bool {
+        let next = self.mirror.look(|view| view.window().map(LiveWindow::next_uncommitted));
+        next.is_some_and(|next| next >= feed.opening.first_sequence)
     }
 
     /// Goes on with what is shown, where that is the same broadcast.
@@ -198,6 +226,27 @@ impl Follower {
         if self.heard.elapsed() >= kept {
             debug!(?round, "not live");
             self.mirror.show(View::NotLive);
+        }
+    }
+}
+
+/// Waits until the broadcast has another owner, and gives its address and feed. The one that is watched may not know for
+/// some seconds that it has lost the stream.
+async fn next_owner(mirror: Arc<Mirror>, upstream: Arc<Upstream>, watched: Opening) -> (String, Feed) {
+    loop {
+        mirror.poke.notified().await;
+        let mut backoff = Backoff::new(FIRST_RETRY, LONGEST_RETRY);
+        while let Located::Owner(owner) = upstream.locate(mirror.stream()).await
+            && owner.epoch > watched.epoch
+        {
+            let feed = upstream.watch(mirror.stream(), &owner.address).await.ok();
+            let is_next = |feed: &Feed| {
+                feed.opening.epoch > watched.epoch && feed.opening.broadcast == watched.broadcast
+            };
+            if let Some(feed) = feed.filter(is_next) {
+                return (owner.address, feed);
+            }
+            sleep(backoff.next_delay()).await;
         }
     }
 }
