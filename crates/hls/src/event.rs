@@ -74,6 +74,20 @@ pub struct ResumePoint {
     pub discontinuity_sequence: u64,
     /// What viewers know, and so every period has.
     pub kept: Vec<Rendition>,
+    /// Viewers have nothing of this segment or any later one: where a new period begins if that segment is never made.
+    pub free: MediaSequence,
+}
+
+impl ResumePoint {
+    /// Segments that a producer may show the beginning of beyond what is whole in every rendition: the one that comes next,
+    /// and the one after it, where a rendition runs ahead.
+    pub const LEAD: u64 = 2;
+
+    /// The same point for somebody else, when a producer makes and shows what comes next here, with or without success.
+    pub fn begun(mut self) -> Self {
+        self.free = self.free.max(MediaSequence(self.next_sequence.0 + Self::LEAD));
+        self
+    }
 }
 
 /// One thing that happened to a broadcast. In order per rendition: parts by index, a segment's end, the next segment.

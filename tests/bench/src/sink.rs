@@ -132,5 +132,6 @@ fn resume_point(period: u32, start_ms: Option<u64>, next_sequence: u64) -> Resum
         next_sequence,
         discontinuity_sequence: 0,
         kept: Vec::new(),
+        free_sequence: next_sequence + 2,
     }
 }

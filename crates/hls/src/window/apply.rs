@@ -7,7 +7,7 @@ use headwater_media::{MediaSequence, PartIndex, RenditionId};
 
 use super::segment::{Part, Segment};
 use super::{LiveWindow, MAX_BYTES, MAX_INIT_BYTES, MAX_PART_BYTES, MAX_PARTS, MAX_RENDITIONS, WindowError};
-use crate::event::{MediaEvent, PeriodStart};
+use crate::event::{MediaEvent, PeriodStart, ResumePoint};
 
 /// What an event changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,12 +45,13 @@ impl LiveWindow {
         }
         self.check_period(period)?;
         if self.has_segments_in_newest_period() {
-            self.close_period(period.first_sequence);
+            self.close_period(self.next_sequence());
         } else {
             // A period without a single part was never seen by anybody.
             self.periods.pop_back();
             self.tracks.retain(|_, track| !track.is_empty());
         }
+        self.leave_out(period.first_sequence);
         for (rendition, _) in &period.renditions {
             self.tracks.entry(rendition.id.clone()).or_default();
         }
@@ -64,8 +65,10 @@ impl LiveWindow {
             return Err(WindowError::AfterBroadcastEnd);
         }
         let (expected, got) = (self.next_sequence(), period.first_sequence);
-        // The first period of a window may have begun before the window.
-        let fits = if self.periods.is_empty() { got <= expected } else { got == expected };
+        // The first period of a window may have begun before the window. Any period may leave out numbers that viewers have
+        // elsewhere, from a producer that was lost in the middle of them.
+        let is_early = got < expected && !self.periods.is_empty();
+        let fits = !is_early && got.0 <= expected.0 + ResumePoint::LEAD;
         if !fits {
             return Err(WindowError::SequenceSkipped { expected, got });
         }
@@ -97,6 +100,17 @@ impl LiveWindow {
                 Arc::make_mut(last.get_mut()).close();
             }
         }
+    }
+
+    /// A period begins with this sequence; what is left out before it is a gap.
+    fn leave_out(&mut self, first: MediaSequence) {
+        if first <= self.next_sequence() {
+            return;
+        }
+        if self.periods.is_empty() {
+            (self.opening.first_sequence, self.listed_from) = (first, first);
+        }
+        self.skip_to(first);
     }
 
     /// Nothing more comes of the newest period before this sequence.

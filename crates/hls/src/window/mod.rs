@@ -267,7 +267,7 @@ impl LiveWindow {
     }
 
     /// The first segment of the newest period that is not whole in every rendition.
-    fn next_uncommitted(&self) -> MediaSequence {
+    pub fn next_uncommitted(&self) -> MediaSequence {
         let next_of = |rendition: &Rendition| match self.open_segment(&rendition.id) {
             Some((open, _)) => open,
             None => self.next_of(&rendition.id),

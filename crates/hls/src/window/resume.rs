@@ -53,6 +53,7 @@ impl LiveWindow {
             next_sequence: next,
             discontinuity_sequence: self.discontinuities_before(next),
             kept: self.renditions().cloned().collect(),
+            free: self.next_sequence(),
         }
     }
 

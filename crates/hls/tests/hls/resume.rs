@@ -104,3 +104,35 @@ fn a_period_that_was_ended_or_followed_is_not_joined() {
     let followed = ended(&[Plan::steady(40, 4_000), Plan::steady(90_000, 4_000)]);
     assert_eq!(followed.rejoin(&before), None, "another period has begun");
 }
+
+/// A server was lost in the middle of segment 102, the next one made nothing of it before it lost its publisher, and begins a
+/// new period where nobody has seen anything.
+#[test]
+fn a_period_after_a_lost_takeover_leaves_out_what_viewers_have_in_part() {
+    let plan = Plan::steady(40, 9_000);
+    let all = events(MediaSequence(100), &[plan]);
+    let part = |event: &MediaEvent| matches!(event, MediaEvent::Part { sequence, index, .. } if (sequence.0, index.0) == (102, 0));
+    let mut viewer = going_on(&[Plan::steady(40, 9_000)], 102);
+    let lost_at = viewer.resume_point().begun();
+    assert_eq!((lost_at.next_sequence.0, lost_at.free.0), (102, 104));
+    all.iter().filter(|event| part(event)).for_each(|event| assert!(viewer.apply(event).is_ok()));
+
+    let next = Opening { epoch: Epoch(9), first_sequence: lost_at.next_sequence, ..viewer.opening().clone() };
+    let mut server = LiveWindow::new(next.clone());
+    viewer.adopt(&next).unwrap();
+    for mut event in events(lost_at.free, &[Plan::steady(90_000, 5_000)]) {
+        if let MediaEvent::PeriodStart(period) = &mut event {
+            period.number = PeriodNumber(1);
+        }
+        server.apply(&event).unwrap();
+        viewer.apply(&event).unwrap();
+    }
+    assert_eq!((server.opening().first_sequence.0, server.committed()), (104, viewer.committed()));
+    let text = playlist::media(&viewer, &"720p".parse().unwrap(), Default::default()).unwrap();
+    let is_told =
+        |line: &&str| ["102.m4s", "103.m4s", "#EXT-X-GAP", "#EXT-X-DISCONTINUITY", "104.m4s"].contains(line);
+    let told: Vec<_> = text.lines().filter(is_told).collect();
+    assert_eq!(told, ["102.m4s", "#EXT-X-GAP", "103.m4s", "#EXT-X-DISCONTINUITY", "104.m4s"], "{text}");
+    let copy = window_of(viewer.opening().clone(), &viewer.events());
+    assert_eq!(copy, viewer, "a newcomer sees the same");
+}

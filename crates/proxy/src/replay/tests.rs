@@ -15,6 +15,7 @@ fn point(period: u32, start: Option<u64>) -> ResumePoint {
         next_sequence: MediaSequence(100),
         discontinuity_sequence: 0,
         kept: Vec::new(),
+        free: MediaSequence(102),
     }
 }
 

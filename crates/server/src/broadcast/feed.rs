@@ -41,7 +41,7 @@ impl Feed {
         window.apply(&event)?;
         // Without a follower there is nobody to tell.
         let _ = self.events.send(event);
-        Ok((window.committed() != before).then(|| window.resume_point()))
+        Ok((window.committed() != before).then(|| window.resume_point().begun()))
     }
 
     pub fn subscribe(&self) -> Subscription {
@@ -81,19 +81,23 @@ impl Feed {
         self.window().opening().settings
     }
 
+    /// The first segment that is not whole in every rendition.
+    pub fn next_uncommitted(&self) -> MediaSequence {
+        self.window().next_uncommitted()
+    }
+
     /// Where a publisher begins who comes now.
     pub fn starting_point(&self) -> ResumePoint {
-        let window = self.window();
-        self.untouched(&window).map_or_else(|| window.starting_point(), after)
+        self.anew(&self.window())
     }
 
     /// Where a publisher goes on that was interrupted at this point; none where it can't.
     pub fn rejoin(&self, point: &ResumePoint) -> Option<ResumePoint> {
         let window = self.window();
-        let Some(taken_over) = self.untouched(&window) else { return window.rejoin(point) };
-        [taken_over.clone(), after(taken_over)]
-            .into_iter()
-            .find(|known| (known.period, known.next_sequence) == (point.period, point.next_sequence))
+        let is_it =
+            |known: &ResumePoint| (known.period, known.next_sequence) == (point.period, point.next_sequence);
+        let known = self.untouched(&window).cloned().into_iter().chain([self.anew(&window)]).find(is_it);
+        known.or_else(|| window.rejoin(point).filter(|_| self.untouched(&window).is_none()))
     }
 
     /// How many renditions there are.
@@ -106,6 +110,19 @@ impl Feed {
         self.window().ended()
     }
 
+    /// Where a new period begins: behind all that viewers may have, from here or from the server before.
+    fn anew(&self, window: &LiveWindow) -> ResumePoint {
+        let Some(taken_over) = &self.taken_over else { return window.starting_point() };
+        let point = match self.untouched(window) {
+            Some(untouched) => {
+                ResumePoint { period: untouched.period.next(), start: None, ..untouched.clone() }
+            }
+            None => window.starting_point(),
+        };
+        let next_sequence = point.next_sequence.max(taken_over.free);
+        ResumePoint { next_sequence, free: next_sequence, ..point }
+    }
+
     /// Where the broadcast was taken over, as long as nothing has come since.
     fn untouched(&self, window: &LiveWindow) -> Option<&ResumePoint> {
         self.taken_over.as_ref().filter(|_| window.renditions().next().is_none())
@@ -114,9 +131,4 @@ impl Feed {
     fn window(&self) -> MutexGuard<'_, LiveWindow> {
         self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Where somebody else begins, when the one who was to go on there has not.
-fn after(taken_over: &ResumePoint) -> ResumePoint {
-    ResumePoint { period: taken_over.period.next(), start: None, ..taken_over.clone() }
 }

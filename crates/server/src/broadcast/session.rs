@@ -1,5 +1,6 @@
 //! One publisher on a broadcast: one worker, from the first tag to the last part.
 
+mod ahead;
 mod feed;
 mod last;
 mod pulse;
@@ -101,7 +102,7 @@ impl Session<'_> {
         }
         let from = self.from(resume)?;
         let mut worker = self.start(&from).await?;
-        responses.say(Response::Accepted(Accepted { resume: Some(from.into()) }));
+        responses.say(Response::Accepted(Accepted { resume: Some(from.begun().into()) }));
         let (pulse, left) = (Pulse::default(), CancellationToken::new());
         let transcoded = {
             let Worker { input, output, .. } = &mut worker;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use headwater_media::MediaSequence;
 use headwater_registry::{Claim, Ownership, Registry};
 use headwater_wire::v1::failure::Code;
 use headwater_wire::v1::{Failure, ResumePoint, SegmentSettings, worker_input::Start};
@@ -19,6 +20,7 @@ fn begun_elsewhere(kept: ResumePoint) -> ResumePoint {
         next_sequence: 500,
         discontinuity_sequence: 2,
         kept: kept.kept,
+        free_sequence: 502,
     }
 }
 
@@ -93,8 +95,34 @@ async fn whoever_comes_instead_of_the_interrupted_one_begins_a_new_period() {
     left.end().await;
     server.unpublished("demo").await;
     let next = Source::publish(&server, "demo").await;
-    let expected = ResumePoint { period: 4, start_ms: None, ..point };
+    let (next_sequence, free_sequence) = (502, 504);
+    let expected = ResumePoint { period: 4, start_ms: None, next_sequence, free_sequence, ..point };
     assert_eq!(next.accepted, expected);
+}
+
+/// Whoever watched the server before has the beginning of two segments from there, under 500 and 501.
+#[tokio::test]
+async fn numbers_that_viewers_have_seen_do_not_come_back_as_something_else() {
+    let point = begun_elsewhere(a_point().await);
+    let server = TestServer::start().await;
+    let mut left = resume(&server, "p", &point).await.unwrap();
+    let mut watcher = Watcher::join(&server, "demo").await;
+    assert_eq!(watcher.opening.first_sequence.0, 500);
+    // A period, and nothing in it.
+    left.period().await;
+    left.end().await;
+    server.unpublished("demo").await;
+    let mut next = Source::publish(&server, "demo").await;
+    assert_eq!((next.accepted.next_sequence, next.accepted.start_ms), (502, None));
+    next.period().await;
+    next.keyframes(1).await;
+    assert_eq!(next.committed().await.next_sequence, 503);
+    watcher.until("the segment", |window| window.committed() == Some(MediaSequence(502))).await;
+    let parts = |sequence| watcher.window.part(&RENDITIONS[0].parse().unwrap(), sequence, Default::default());
+    assert!(parts(MediaSequence(502)).is_some());
+    assert!([500, 501].into_iter().all(|number| parts(MediaSequence(number)).is_none()));
+    let late = Watcher::join(&server, "demo").await;
+    assert_eq!(late.opening.first_sequence.0, 502);
 }
 
 #[tokio::test]

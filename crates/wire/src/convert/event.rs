@@ -50,6 +50,7 @@ impl From<ResumePoint> for v1::ResumePoint {
             next_sequence: point.next_sequence.0,
             discontinuity_sequence: point.discontinuity_sequence,
             kept: point.kept.into_iter().map(Into::into).collect(),
+            free_sequence: point.free.0,
         }
     }
 }
@@ -65,6 +66,7 @@ impl TryFrom<v1::ResumePoint> for ResumePoint {
             next_sequence: MediaSequence(message.next_sequence),
             discontinuity_sequence: message.discontinuity_sequence,
             kept: message.kept.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+            free: MediaSequence(message.free_sequence.max(message.next_sequence)),
         })
     }
 }

@@ -467,6 +467,9 @@ pub struct ResumePoint {
     /// What viewers know.
     #[prost(message, repeated, tag = "7")]
     pub kept: ::prost::alloc::vec::Vec<Rendition>,
+    /// Viewers have nothing of this segment or any later one: where a new period begins if the segment is never made.
+    #[prost(uint64, tag = "8")]
+    pub free_sequence: u64,
 }
 #[allow(clippy::all)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

@@ -151,5 +151,6 @@ pub fn resume_point(period: u32, start_ms: Option<u64>, next_sequence: u64) -> R
         next_sequence,
         discontinuity_sequence: 0,
         kept: Vec::new(),
+        free_sequence: next_sequence + 2,
     }
 }

@@ -8,6 +8,7 @@ use headwater_wire::v1::{self, Failure};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::ahead::Ahead;
 use super::last::{Leave, Step};
 use super::{Pulse, Session, pipe_broke, worker_failed};
 use crate::broadcast::{Responses, draining};
@@ -24,13 +25,13 @@ impl Session<'_> {
         left: &CancellationToken,
     ) -> Result<(), Failure> {
         let mut last = (Stats::default(), Instant::now());
-        let mut leave = Leave::new(self, left);
+        let (mut leave, mut ahead) = (Leave::new(self, left), Ahead::default());
         loop {
             let output = tokio::select! {
                 biased;
                 event = leave.step() => match event {
                     Step::Show(event) => {
-                        self.show_event(event, responses, pulse)?;
+                        self.show_next(event, &mut ahead, responses, pulse)?;
                         continue;
                     }
                     Step::Leave => return Err(draining()),
@@ -40,7 +41,7 @@ impl Session<'_> {
             match output {
                 Some(Output::Event(event)) => {
                     if let Some(event) = leave.pass(checked(event)?) {
-                        self.show_event(event, responses, pulse)?;
+                        self.show_next(event, &mut ahead, responses, pulse)?;
                     }
                 }
                 Some(Output::Stats(stats)) => {
@@ -49,16 +50,36 @@ impl Session<'_> {
                     last = (stats, now);
                 }
                 Some(Output::Failed(failure)) => return Err(failure),
-                Some(Output::Finished(_)) => return Ok(()),
+                Some(Output::Finished(_)) => {
+                    while let Some(event) = ahead.rest() {
+                        self.show_event(event, responses)?;
+                    }
+                    return Ok(());
+                }
                 Some(Output::Ready(_)) => return Err(worker_failed("it started twice")),
                 None => return Err(worker_failed("it exited without a word")),
             }
         }
     }
 
-    fn show_event(&self, event: MediaEvent, responses: &Responses, pulse: &Pulse) -> Result<(), Failure> {
+    /// Shows what may be shown now that this has come.
+    fn show_next(
+        &self,
+        event: MediaEvent,
+        ahead: &mut Ahead,
+        responses: &Responses,
+        pulse: &Pulse,
+    ) -> Result<(), Failure> {
         pulse.gave();
         count(&event, pulse);
+        ahead.push(event)?;
+        while let Some(event) = ahead.next(self.on_air.feed.next_uncommitted()) {
+            self.show_event(event, responses)?;
+        }
+        Ok(())
+    }
+
+    fn show_event(&self, event: MediaEvent, responses: &Responses) -> Result<(), Failure> {
         let committed = self.on_air.feed.publish(event).map_err(|error| worker_failed(&error.to_string()))?;
         if let Some(resume) = committed {
             // The proxy may have gone; the media it sent is shown all the same.

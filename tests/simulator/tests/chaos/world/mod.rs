@@ -280,10 +280,9 @@ impl World {
     fn check_live(&self) {
         let takes = self.takes.all().clone();
         for stream in &self.plan.streams {
-            let live = takes
-                .iter()
-                .enumerate()
-                .rfind(|(_, take)| take.stream == *stream && take.accepted_ms.is_some());
+            let live = takes.iter().enumerate().rfind(|(_, take)| {
+                take.stream == *stream && take.accepted_ms.is_some() && take.end.is_none()
+            });
             let Some((take, sent)) = live.map(|(take, of)| (take as u32, of.sent)) else {
                 self.around.checker.fail(LIVE, &format!("nobody publishes {stream}"));
                 continue;
