@@ -15,6 +15,9 @@ pub const STOPPED: u64 = 80_000;
 /// When everything is over: after the reconnect window and the last media.
 pub const OVER: u64 = STOPPED + 40_000;
 
+/// A stream that costs more workers within a minute is refused (5.7); see `server.worker_restarts`.
+const MOST_WORKER_FAULTS: usize = 3;
+
 /// Begins the name of a host that is the owner of a stream: `owner:alpha#3`, for the third fault.
 pub const OWNER: &str = "owner:";
 
@@ -122,6 +125,7 @@ impl Plan {
             2 => self.pair(at, chance.between(1_000, 12_000), Action::Vanish(server), Action::Return(server)),
             3 => self.pair(at, chance.between(100, 16_000), Action::Freeze(server), Action::Thaw(server)),
             4 => self.actions.push((at, Action::Drain(server))),
+            5 | 6 if self.worker_faults() == MOST_WORKER_FAULTS => {}
             5 => self.actions.push((at, Action::CrashWorker(server))),
             6 => self.actions.push((at, Action::HangWorker(server))),
             7 => self.cut(at, chance.between(200, 10_000), chance.pick(&PROXIES), server),
@@ -143,6 +147,12 @@ impl Plan {
             17 => self.actions.push((at, Action::HalfOpen(self.stream(chance)))),
             _ => self.actions.push((at, Action::Intrude(self.stream(chance)))),
         }
+    }
+
+    fn worker_faults(&self) -> usize {
+        let is_one =
+            |(_, action): &&(u64, Action)| matches!(action, Action::CrashWorker(_) | Action::HangWorker(_));
+        self.actions.iter().filter(is_one).count()
     }
 
     /// Most faults concern a server that has a stream. Which one that is, is known when the time has come.
