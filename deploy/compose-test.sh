@@ -29,9 +29,9 @@ main() {
   say "building the images"
   # shellcheck disable=SC2086 # several options
   compose build ${DOCKER_BUILD_FLAGS:-}
-  say "starting redis, a proxy, two servers, two origins"
+  say "starting redis, a store, a proxy, two servers, two origins"
   compose up -d
-  for service in redis server-1 server-2 proxy origin-1 origin-2; do
+  for service in redis store server-1 server-2 proxy origin-1 origin-2; do
     wait_until 60 "$service is ready" healthy "$service"
   done
   origins=("$(address origin-1 8080)" "$(address origin-2 8080)")
@@ -62,7 +62,7 @@ main() {
   wait "$publisher" || true
   publisher=
   for origin in "${origins[@]}"; do wait_until 90 "the stream has ended at $origin" ended "$origin"; done
-  for service in proxy origin-1 origin-2 server-1 server-2; do stop "$service"; done
+  for service in proxy origin-1 origin-2 server-1 server-2 store; do stop "$service"; done
 }
 
 # --- What is looked at.

@@ -1,0 +1,335 @@
+//! Amazon S3, and what speaks like it.
+
+mod error;
+mod multipart;
+
+use std::ops::Range;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region};
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::RequestChecksumCalculation;
+use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
+use aws_sdk_s3::presigning::PresigningConfig;
+use aws_sdk_s3::primitives::{ByteStream, DateTime};
+use aws_sdk_s3::types::{Delete, ObjectIdentifier, ServerSideEncryption, StorageClass};
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use bytes::Bytes;
+use headwater_media::UnixMillis;
+
+use super::{Entry, Folders, Key, ObjectStore, PAGE, Page, Put, StoreError};
+use error::{Context, Failure};
+
+/// A connection in the same region takes 2 ms, one around the world 300.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// What is larger is uploaded in parts of this size: 5 MiB is the least that S3 takes, and a request of this size fits
+/// `timeout` on slow lines too.
+const PART: usize = 8 << 20;
+/// Deletions in one request: S3 takes 1000.
+const DELETIONS: usize = 1000;
+/// What clients of Amazon use where nobody says another one.
+const DEFAULT_REGION: &str = "us-east-1";
+
+/// Where a bucket is, and how it is used.
+#[derive(Clone, Debug, Default)]
+pub struct S3Settings {
+    pub bucket: String,
+    /// What every key starts with, without slashes at its ends; may be empty.
+    pub prefix: String,
+    /// Without it: as all of Amazon's tools find it, or else `us-east-1`.
+    pub region: Option<String>,
+    /// Where a store that is not Amazon's answers.
+    pub endpoint: Option<String>,
+    /// Whether the bucket is named in the path; without it, where there is an endpoint.
+    pub path_style: Option<bool>,
+    pub encryption: Encryption,
+    pub storage_class: Option<String>,
+    /// How long one request may take.
+    pub timeout: Duration,
+    /// Without them: as all of Amazon's tools find them (variables, `~/.aws`, the role of the task or of the machine).
+    pub credentials: Option<Credentials>,
+}
+
+/// How what is stored is encrypted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Encryption {
+    /// As the bucket has it.
+    #[default]
+    None,
+    Aes256,
+    Kms {
+        key: Option<String>,
+    },
+}
+
+/// A key and its secret, which is printed nowhere.
+#[derive(Clone)]
+pub struct Credentials {
+    pub access_key: String,
+    pub secret_key: String,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(hidden)")
+    }
+}
+
+/// Objects in a bucket.
+#[derive(Clone, Debug)]
+pub struct S3Store {
+    client: Client,
+    settings: S3Settings,
+}
+
+impl S3Store {
+    /// Finds out the region and where credentials come from. Sends nothing to the store.
+    pub async fn open(settings: &S3Settings) -> Self {
+        let tls = Provider::Rustls(CryptoMode::Ring);
+        let http = aws_smithy_http_client::Builder::new().tls_provider(tls).build_https();
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT_TIMEOUT.min(settings.timeout))
+            .operation_timeout(settings.timeout)
+            .build();
+        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(http)
+            .timeout_config(timeouts)
+            // Whoever uploads tries again, for longer than this would, and has to know that it fails.
+            .retry_config(RetryConfig::disabled())
+            .region(region(settings).await);
+        if let Some(endpoint) = &settings.endpoint {
+            // Stores of others don't know all of Amazon's checksums.
+            let checksums = RequestChecksumCalculation::WhenRequired;
+            loader = loader.endpoint_url(endpoint).request_checksum_calculation(checksums);
+        }
+        if let Some(Credentials { access_key, secret_key }) = &settings.credentials {
+            let fixed = aws_sdk_s3::config::Credentials::new(access_key, secret_key, None, None, "settings");
+            loader = loader.credentials_provider(fixed);
+        }
+        let path_style = settings.path_style.unwrap_or(settings.endpoint.is_some());
+        let config =
+            aws_sdk_s3::config::Builder::from(&loader.load().await).force_path_style(path_style).build();
+        Self { client: Client::from_conf(config), settings: settings.clone() }
+    }
+
+    /// The name of an object in the bucket.
+    fn object(&self, key: &Key) -> String {
+        self.below(key.as_str())
+    }
+
+    fn below(&self, key: &str) -> String {
+        match self.settings.prefix.as_str() {
+            "" => key.to_owned(),
+            prefix => format!("{prefix}/{key}"),
+        }
+    }
+
+    /// None for what is not ours.
+    fn key(&self, object: &str) -> Option<Key> {
+        let key = match self.settings.prefix.as_str() {
+            "" => object,
+            prefix => object.strip_prefix(prefix)?.strip_prefix('/')?,
+        };
+        Key::new(key).ok()
+    }
+
+    fn context(&self) -> Context<'_> {
+        Context { bucket: &self.settings.bucket, endpoint: self.settings.endpoint.as_deref() }
+    }
+
+    fn encryption(&self) -> (Option<ServerSideEncryption>, Option<String>) {
+        match &self.settings.encryption {
+            Encryption::None => (None, None),
+            Encryption::Aes256 => (Some(ServerSideEncryption::Aes256), None),
+            Encryption::Kms { key } => (Some(ServerSideEncryption::AwsKms), key.clone()),
+        }
+    }
+
+    fn storage_class(&self) -> Option<StorageClass> {
+        self.settings.storage_class.as_deref().map(StorageClass::from)
+    }
+
+    fn put_request(&self, key: &Key, body: Bytes, content_type: &str) -> PutObjectFluentBuilder {
+        let (encryption, kms_key) = self.encryption();
+        let request = self.client.put_object().bucket(&self.settings.bucket).key(self.object(key));
+        request
+            .content_type(content_type)
+            .set_server_side_encryption(encryption)
+            .set_ssekms_key_id(kms_key)
+            .set_storage_class(self.storage_class())
+            .body(ByteStream::from(body))
+    }
+
+    async fn existing(&self, key: &Key) -> Result<Put, StoreError> {
+        match self.size(key).await? {
+            Some(size) => Ok(Put::Existed { size }),
+            None => {
+                Err(StoreError::Unavailable("an object was deleted while another was stored there".into()))
+            }
+        }
+    }
+
+    /// Some of what is below a prefix: whole keys, or names only where there is a `delimiter`.
+    async fn page(
+        &self,
+        prefix: &Key,
+        after: Option<String>,
+        delimiter: Option<&str>,
+    ) -> Result<Listed, StoreError> {
+        let request = self.client.list_objects_v2().bucket(&self.settings.bucket);
+        let request = request.prefix(self.below(&prefix.folder())).max_keys(PAGE as i32);
+        let answer = request.set_start_after(after).set_delimiter(delimiter.map(Into::into)).send().await;
+        answer.map_err(|error| self.context().explain(&error))
+    }
+}
+
+type Listed = aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
+
+/// Amazon's way to find a region asks the machine, which takes seconds where there is no such machine: not for the stores of
+/// others.
+async fn region(settings: &S3Settings) -> Region {
+    match (&settings.region, &settings.endpoint) {
+        (Some(region), _) => Region::new(region.clone()),
+        (None, Some(_)) => Region::new(DEFAULT_REGION),
+        (None, None) => {
+            let found = RegionProviderChain::default_provider().or_else(DEFAULT_REGION).region().await;
+            found.unwrap_or(Region::new(DEFAULT_REGION))
+        }
+    }
+}
+
+fn millis(time: Option<&DateTime>) -> UnixMillis {
+    let millis = time.and_then(|time| time.to_millis().ok()).unwrap_or_default();
+    UnixMillis(millis.try_into().unwrap_or_default())
+}
+
+#[async_trait]
+impl ObjectStore for S3Store {
+    async fn put(&self, key: &Key, body: Bytes, content_type: &str) -> Result<(), StoreError> {
+        if body.len() > PART {
+            return self.put_parts(key, body, content_type, None).await.map_err(|failure| failure.error);
+        }
+        let answer = self.put_request(key, body, content_type).send().await;
+        answer.map(drop).map_err(|error| self.context().explain(&error))
+    }
+
+    async fn put_new(&self, key: &Key, body: Bytes, content_type: &str) -> Result<Put, StoreError> {
+        let stored = if body.len() > PART {
+            self.put_parts(key, body, content_type, Some("*")).await
+        } else {
+            let answer = self.put_request(key, body, content_type).if_none_match("*").send().await;
+            answer.map(drop).map_err(|error| Failure::of(&self.context(), &error))
+        };
+        match stored {
+            Ok(()) => Ok(Put::Stored),
+            Err(failure) if failure.exists => self.existing(key).await,
+            Err(failure) => Err(failure.error),
+        }
+    }
+
+    async fn get(&self, key: &Key) -> Result<Bytes, StoreError> {
+        let request = self.client.get_object().bucket(&self.settings.bucket).key(self.object(key));
+        let answer = request.send().await.map_err(|error| self.context().explain(&error))?;
+        self.body(answer.body).await
+    }
+
+    async fn get_range(&self, key: &Key, range: Range<u64>) -> Result<Bytes, StoreError> {
+        if range.is_empty() {
+            return Ok(Bytes::new());
+        }
+        let request = self.client.get_object().bucket(&self.settings.bucket).key(self.object(key));
+        let answer = request.range(format!("bytes={}-{}", range.start, range.end - 1)).send().await;
+        match answer.map_err(|error| Failure::of(&self.context(), &error)) {
+            Ok(answer) => self.body(answer.body).await,
+            Err(failure) if failure.is_past_end => Ok(Bytes::new()),
+            Err(failure) => Err(failure.error),
+        }
+    }
+
+    async fn size(&self, key: &Key) -> Result<Option<u64>, StoreError> {
+        let request = self.client.head_object().bucket(&self.settings.bucket).key(self.object(key));
+        match request.send().await.map_err(|error| Failure::of(&self.context(), &error)) {
+            Ok(answer) => {
+                Ok(Some(answer.content_length().unwrap_or_default().try_into().unwrap_or_default()))
+            }
+            Err(failure) if failure.is_absent => Ok(None),
+            Err(failure) => Err(failure.error),
+        }
+    }
+
+    async fn list(&self, prefix: &Key, after: Option<&Key>) -> Result<Page, StoreError> {
+        let answer = self.page(prefix, after.map(|key| self.object(key)), None).await?;
+        let entry = |object: &aws_sdk_s3::types::Object| {
+            let size = object.size().unwrap_or_default().try_into().unwrap_or_default();
+            let modified = millis(object.last_modified());
+            Some(Entry { key: self.key(object.key()?)?, size, modified })
+        };
+        let entries = answer.contents().iter().filter_map(entry).collect();
+        Ok(Page { entries, is_truncated: answer.is_truncated().unwrap_or_default() })
+    }
+
+    async fn folders(&self, prefix: &Key, after: Option<&str>) -> Result<Folders, StoreError> {
+        let folder = self.below(&prefix.folder());
+        // Everything below `name/` is before `name0`, as `0` follows the slash.
+        let mut after = after.map(|name| format!("{folder}{name}0"));
+        // A page may hold objects only.
+        loop {
+            let answer = self.page(prefix, after.take(), Some("/")).await?;
+            let name = |object: &str| Some(object.strip_prefix(&folder)?.strip_suffix('/')?.to_owned());
+            let prefixes = answer.common_prefixes().iter().filter_map(|found| found.prefix());
+            let names: Vec<_> = prefixes.filter_map(name).collect();
+            let is_truncated = answer.is_truncated().unwrap_or_default();
+            let last = answer.contents().iter().filter_map(|object| object.key()).next_back();
+            match last {
+                Some(last) if names.is_empty() && is_truncated => after = Some(last.to_owned()),
+                _ => return Ok(Folders { names, is_truncated }),
+            }
+        }
+    }
+
+    async fn delete(&self, keys: &[Key]) -> Result<(), StoreError> {
+        for keys in keys.chunks(DELETIONS) {
+            self.delete_some(keys).await?;
+        }
+        Ok(())
+    }
+
+    async fn presign(&self, key: &Key, expires: Duration) -> Result<Option<String>, StoreError> {
+        let expires = PresigningConfig::expires_in(expires);
+        let expires =
+            expires.map_err(|error| StoreError::Refused(format!("no URL may hold so long: {error}")))?;
+        let request = self.client.get_object().bucket(&self.settings.bucket).key(self.object(key));
+        let request = request.presigned(expires).await.map_err(|error| self.context().explain(&error))?;
+        Ok(Some(request.uri().to_owned()))
+    }
+}
+
+impl S3Store {
+    /// The time for the whole body is that of one request.
+    async fn body(&self, body: ByteStream) -> Result<Bytes, StoreError> {
+        let slow = |_| StoreError::Unavailable(format!("no whole object within {:?}", self.settings.timeout));
+        let body = tokio::time::timeout(self.settings.timeout, body.collect()).await.map_err(slow)?;
+        let broken =
+            |error| StoreError::Unavailable(format!("the connection broke within an object: {error}"));
+        Ok(body.map_err(broken)?.into_bytes())
+    }
+
+    async fn delete_some(&self, keys: &[Key]) -> Result<(), StoreError> {
+        let object = |key: &Key| ObjectIdentifier::builder().key(self.object(key)).build();
+        let objects: Vec<_> = keys.iter().filter_map(|key| object(key).ok()).collect();
+        let Ok(delete) = Delete::builder().set_objects(Some(objects)).quiet(true).build() else {
+            return Ok(());
+        };
+        let request = self.client.delete_objects().bucket(&self.settings.bucket).delete(delete);
+        let answer = request.send().await.map_err(|error| self.context().explain(&error))?;
+        let errors = answer.errors().iter().filter(|error| error.code() != Some("NoSuchKey"));
+        let first = errors
+            .map(|error| (error.code().unwrap_or_default(), error.message().unwrap_or_default()))
+            .next();
+        first.map_or(Ok(()), |(code, message)| Err(self.context().refusal(200, code, message)))
+    }
+}

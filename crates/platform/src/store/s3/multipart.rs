@@ -1,0 +1,78 @@
+//! Large objects, in parts.
+
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
+use bytes::Bytes;
+
+use super::error::Failure;
+use super::{PART, S3Store};
+use crate::store::Key;
+
+impl S3Store {
+    /// Stores an object by parts. It appears with the last request; what is not finished is given up, so that nobody pays
+    /// for it.
+    pub(super) async fn put_parts(
+        &self,
+        key: &Key,
+        body: Bytes,
+        content_type: &str,
+        if_none_match: Option<&str>,
+    ) -> Result<(), Failure> {
+        let upload = self.begin(key, content_type).await?;
+        let done = async {
+            let parts = self.parts(key, &upload, body).await?;
+            self.finish(key, &upload, parts, if_none_match).await
+        };
+        let done = done.await;
+        if done.is_err() {
+            let request = self.client.abort_multipart_upload().bucket(&self.settings.bucket);
+            // Where this fails too, the bucket's lifecycle rules clear it away.
+            let _ = request.key(self.object(key)).upload_id(&upload).send().await;
+        }
+        done
+    }
+
+    async fn begin(&self, key: &Key, content_type: &str) -> Result<String, Failure> {
+        let (encryption, kms_key) = self.encryption();
+        let request =
+            self.client.create_multipart_upload().bucket(&self.settings.bucket).key(self.object(key));
+        let request = request
+            .content_type(content_type)
+            .set_server_side_encryption(encryption)
+            .set_ssekms_key_id(kms_key)
+            .set_storage_class(self.storage_class());
+        let answer = request.send().await.map_err(|error| Failure::of(&self.context(), &error))?;
+        Ok(answer.upload_id().unwrap_or_default().to_owned())
+    }
+
+    async fn parts(&self, key: &Key, upload: &str, mut body: Bytes) -> Result<Vec<CompletedPart>, Failure> {
+        let mut parts = Vec::new();
+        for number in 1.. {
+            if body.is_empty() {
+                break;
+            }
+            let part = body.split_to(PART.min(body.len()));
+            let request = self.client.upload_part().bucket(&self.settings.bucket).key(self.object(key));
+            let request = request.upload_id(upload).part_number(number).body(ByteStream::from(part));
+            let answer = request.send().await.map_err(|error| Failure::of(&self.context(), &error))?;
+            let tag = answer.e_tag().map(str::to_owned);
+            parts.push(CompletedPart::builder().part_number(number).set_e_tag(tag).build());
+        }
+        Ok(parts)
+    }
+
+    async fn finish(
+        &self,
+        key: &Key,
+        upload: &str,
+        parts: Vec<CompletedPart>,
+        if_none_match: Option<&str>,
+    ) -> Result<(), Failure> {
+        let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
+        let request =
+            self.client.complete_multipart_upload().bucket(&self.settings.bucket).key(self.object(key));
+        let request = request.upload_id(upload).multipart_upload(parts);
+        let answer = request.set_if_none_match(if_none_match.map(Into::into)).send().await;
+        answer.map(drop).map_err(|error| Failure::of(&self.context(), &error))
+    }
+}

@@ -1,0 +1,227 @@
+//! A store in memory, with faults on demand.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use headwater_media::UnixMillis;
+
+use super::{Entry, Folders, Key, ObjectStore, PAGE, Page, Put, StoreError};
+
+/// Objects in memory. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryStore {
+    state: Arc<Mutex<State>>,
+}
+
+/// What is wrong with a store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fault {
+    #[default]
+    None,
+    /// Every request fails at once with [`StoreError::Unavailable`].
+    Away,
+    /// Every request fails at once with [`StoreError::Refused`].
+    Refusing,
+    /// Every request takes that long, and succeeds.
+    Slow(Duration),
+    /// Every request takes that long, and then fails with [`StoreError::Unavailable`].
+    Hanging(Duration),
+    /// So many requests fail with [`StoreError::Unavailable`], and no more.
+    FailingFor(usize),
+    /// Objects are stored, but the answer never arrives: the writer is told [`StoreError::Unavailable`] once.
+    LosingOneAnswer,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    objects: BTreeMap<Key, (Bytes, UnixMillis)>,
+    fault: Fault,
+    /// Every object that was written, in order.
+    written: Vec<Key>,
+    /// Requests of any kind.
+    requests: usize,
+    at_work: usize,
+    most_at_work: usize,
+    /// Stands for the time of writing.
+    writes: u64,
+}
+
+impl MemoryStore {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// From now on this is wrong, and nothing else.
+    pub fn set(&self, fault: Fault) {
+        self.state().fault = fault;
+    }
+
+    /// The keys of all objects.
+    pub fn keys(&self) -> Vec<String> {
+        self.state().objects.keys().map(Key::to_string).collect()
+    }
+
+    /// The keys of all objects that were written, in this order; one that was written twice is there twice.
+    pub fn written(&self) -> Vec<String> {
+        self.state().written.iter().map(Key::to_string).collect()
+    }
+
+    /// How many requests there were of any kind, failed ones too.
+    pub fn requests(&self) -> usize {
+        self.state().requests
+    }
+
+    /// How many requests there were at the same time at most.
+    pub fn most_at_work(&self) -> usize {
+        self.state().most_at_work
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does a request as the fault has it.
+    async fn request<T>(
+        &self,
+        work: impl FnOnce(&mut State) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let fault = self.state().begin();
+        let _at_work = AtWork(self);
+        match fault {
+            Fault::Away | Fault::FailingFor(_) => Err(unavailable()),
+            Fault::Refusing => Err(StoreError::Refused("403 AccessDenied: a fault on demand".into())),
+            Fault::Slow(delay) => {
+                tokio::time::sleep(delay).await;
+                work(&mut self.state())
+            }
+            Fault::Hanging(delay) => {
+                tokio::time::sleep(delay).await;
+                Err(unavailable())
+            }
+            Fault::LosingOneAnswer => work(&mut self.state()).and(Err(unavailable())),
+            Fault::None => {
+                // So that requests of others come in between, as with a real one.
+                tokio::task::yield_now().await;
+                work(&mut self.state())
+            }
+        }
+    }
+}
+
+fn unavailable() -> StoreError {
+    StoreError::Unavailable("a fault on demand".into())
+}
+
+struct AtWork<'a>(&'a MemoryStore);
+
+impl Drop for AtWork<'_> {
+    fn drop(&mut self) {
+        self.0.state().at_work -= 1;
+    }
+}
+
+impl State {
+    /// Counts a request and tells what is wrong with it.
+    fn begin(&mut self) -> Fault {
+        self.requests += 1;
+        self.at_work += 1;
+        self.most_at_work = self.most_at_work.max(self.at_work);
+        let fault = self.fault;
+        match fault {
+            Fault::FailingFor(0 | 1) | Fault::LosingOneAnswer => self.fault = Fault::None,
+            Fault::FailingFor(times) => self.fault = Fault::FailingFor(times - 1),
+            _ => {}
+        }
+        if fault == Fault::FailingFor(0) { Fault::None } else { fault }
+    }
+
+    fn write(&mut self, key: &Key, body: Bytes) -> Result<(), StoreError> {
+        if key.is_root() {
+            return Err(StoreError::Refused("the root is no object".into()));
+        }
+        self.writes += 1;
+        self.written.push(key.clone());
+        self.objects.insert(key.clone(), (body, UnixMillis(self.writes)));
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl ObjectStore for MemoryStore {
+    async fn put(&self, key: &Key, body: Bytes, _content_type: &str) -> Result<(), StoreError> {
+        self.request(|state| state.write(key, body)).await
+    }
+
+    async fn put_new(&self, key: &Key, body: Bytes, _content_type: &str) -> Result<Put, StoreError> {
+        self.request(|state| match state.objects.get(key) {
+            Some((body, _)) => Ok(Put::Existed { size: body.len() as u64 }),
+            None => state.write(key, body).map(|()| Put::Stored),
+        })
+        .await
+    }
+
+    async fn get(&self, key: &Key) -> Result<Bytes, StoreError> {
+        self.get_range(key, 0..u64::MAX).await
+    }
+
+    async fn get_range(&self, key: &Key, range: Range<u64>) -> Result<Bytes, StoreError> {
+        self.request(|state| {
+            let (body, _) = state.objects.get(key).ok_or(StoreError::NotFound)?;
+            let end = range.end.min(body.len() as u64);
+            Ok(body.slice(range.start.min(end) as usize..end as usize))
+        })
+        .await
+    }
+
+    async fn size(&self, key: &Key) -> Result<Option<u64>, StoreError> {
+        self.request(|state| Ok(state.objects.get(key).map(|(body, _)| body.len() as u64))).await
+    }
+
+    async fn list(&self, prefix: &Key, after: Option<&Key>) -> Result<Page, StoreError> {
+        self.request(|state| {
+            let wanted = |key: &Key| key.below(prefix).is_some() && after.is_none_or(|after| key > after);
+            let mut found = state.objects.iter().filter(|(key, _)| wanted(key));
+            let entry = |(key, (body, modified)): (&Key, &(Bytes, UnixMillis))| Entry {
+                key: key.clone(),
+                size: body.len() as u64,
+                modified: *modified,
+            };
+            let entries = found.by_ref().take(PAGE).map(entry).collect();
+            Ok(Page { entries, is_truncated: found.next().is_some() })
+        })
+        .await
+    }
+
+    async fn folders(&self, prefix: &Key, after: Option<&str>) -> Result<Folders, StoreError> {
+        let after = after.map(|name| format!("{name}/"));
+        self.request(|state| {
+            let below = state.objects.keys().filter_map(|key| Some(key.below(prefix)?.split_once('/')?.0));
+            let mut names: Vec<_> = below.map(|name| format!("{name}/")).collect();
+            names.dedup();
+            names.retain(|name| after.as_ref().is_none_or(|after| name > after));
+            let is_truncated = names.len() > PAGE;
+            names.truncate(PAGE);
+            let names = names.iter().map(|name| name.trim_end_matches('/').to_owned()).collect();
+            Ok(Folders { names, is_truncated })
+        })
+        .await
+    }
+
+    async fn delete(&self, keys: &[Key]) -> Result<(), StoreError> {
+        self.request(|state| {
+            for key in keys {
+                state.objects.remove(key);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn presign(&self, _key: &Key, _expires: Duration) -> Result<Option<String>, StoreError> {
+        Ok(None)
+    }
+}

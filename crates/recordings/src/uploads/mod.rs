@@ -1,0 +1,193 @@
+//! The way of objects into the store: in order, again and again until it works, and without anybody waiting for it.
+//!
+//! What is handed over waits in memory, and as soon as the store is slow or away on the disk (`spool`), from where the next
+//! process takes it over when this one dies. Both are bounded: what is oldest is lost first, and its [`Receipt`] says so.
+
+mod job;
+mod queue;
+mod spool;
+mod spooler;
+#[cfg(test)]
+mod tests;
+mod worker;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use headwater_platform::store::{Key, ObjectStore};
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use job::{Body, How, Job};
+use queue::{Bounds, Queue};
+use spool::{Disk, FileDisk};
+use worker::Inner;
+
+pub use job::{Progress, Receipt};
+
+/// What is in memory when the process ends is on any disk by then.
+const CLOSING: Duration = Duration::from_secs(5);
+
+/// How objects wait for the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UploadSettings {
+    /// Bytes that may wait in memory. They are in the live windows too, so they rarely cost anything.
+    pub memory: u64,
+    /// Requests at the same time. A broadcast of four renditions needs a fifth of one when the store takes 100 ms.
+    pub at_once: usize,
+    /// Without one, everything waits in memory.
+    pub spool: Option<SpoolSettings>,
+}
+
+/// Where objects wait on the disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpoolSettings {
+    /// Processes of one machine may share it.
+    pub directory: PathBuf,
+    /// Bytes that may wait there, of this process.
+    pub size: u64,
+}
+
+impl Default for UploadSettings {
+    fn default() -> Self {
+        Self { memory: 32 << 20, at_once: 16, spool: None }
+    }
+}
+
+/// The uploads of a process. Clones are the same ones.
+#[derive(Clone, Debug)]
+pub struct Uploads(Arc<Inner>);
+
+/// One sequence of objects, such as those of a broadcast: each is stored before the next one is tried.
+#[derive(Clone, Debug)]
+pub struct Lane {
+    uploads: Uploads,
+    name: String,
+}
+
+impl Lane {
+    /// Stores an object unless there is one, which then counts as stored: for media. Never waits.
+    pub fn put_new(&self, key: Key, body: Bytes, content_type: &str) -> Receipt {
+        self.push(key, body, content_type, How::New)
+    }
+
+    /// Stores an object over the one that is there: for an index under a name that only this owner of the broadcast uses,
+    /// such as its journal. The next process stores it when this one could not. Never waits.
+    pub fn put(&self, key: Key, body: Bytes, content_type: &str) -> Receipt {
+        self.push(key, body, content_type, How::Own)
+    }
+
+    /// Stores an object over the one that is there, if this process lives that long: for what the next owner of the
+    /// broadcast writes too, and better, such as playlists. It waits in memory only. Never waits.
+    pub fn put_latest(&self, key: Key, body: Bytes, content_type: &str) -> Receipt {
+        self.push(key, body, content_type, How::Latest)
+    }
+
+    fn push(&self, key: Key, body: Bytes, content_type: &str, how: How) -> Receipt {
+        let (sender, receipt) = watch::channel(Progress::Waiting);
+        let (lane, content_type, size) = (self.name.clone(), content_type.to_owned(), body.len() as u64);
+        let (body, since, receipts) = (Body::Memory(body), Instant::now(), vec![sender]);
+        let job = Job { lane, key, content_type, how, body, size, since, is_in_flight: false, receipts };
+        self.uploads.0.push(job);
+        Receipt(receipt)
+    }
+}
+
+impl Uploads {
+    /// Starts, with what earlier processes have left in the spool. Where that can't be used, everything waits in memory.
+    pub async fn start(store: Arc<dyn ObjectStore>, settings: &UploadSettings) -> Self {
+        let Some(SpoolSettings { directory, size }) = settings.spool.clone() else {
+            return Self::with(store, settings, None, Vec::new());
+        };
+        let shown = directory.display().to_string();
+        let opened = tokio::task::spawn_blocking(move || FileDisk::open(&directory)).await;
+        match opened.map_err(io::Error::other).and_then(|opened| opened) {
+            Ok((disk, leftovers)) => {
+                if !leftovers.is_empty() {
+                    tracing::info!(
+                        objects = leftovers.len(),
+                        "uploading what an earlier process has left in the spool"
+                    );
+                }
+                Self::with(store, settings, Some((Arc::new(disk), size)), leftovers)
+            }
+            Err(error) => {
+                tracing::error!(
+                    directory = shown, %error,
+                    "the spool can't be used: what is recorded waits in memory only (recording.spool)"
+                );
+                Self::with(store, settings, None, Vec::new())
+            }
+        }
+    }
+
+    fn with(
+        store: Arc<dyn ObjectStore>,
+        settings: &UploadSettings,
+        disk: Option<(Arc<dyn Disk>, u64)>,
+        leftovers: Vec<spool::Leftover>,
+    ) -> Self {
+        let bounds = Bounds { memory: settings.memory, spool: disk.as_ref().map(|(_, size)| *size) };
+        let uploads = Self(Arc::new(Inner {
+            store,
+            queue: Mutex::new(Queue::new(bounds, leftovers)),
+            disk: disk.map(|(disk, _)| disk),
+            writing: tokio::sync::Mutex::new(()),
+            at_once: Semaphore::new(settings.at_once),
+            changed: Notify::new(),
+            recovered: Notify::new(),
+            is_empty: watch::Sender::new(true),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        }));
+        let spooling = uploads.0.clone();
+        uploads.0.tasks.spawn(async move { spooling.keep_spooling().await });
+        uploads.0.start_lanes();
+        uploads
+    }
+
+    /// A sequence of objects. Two of the same name are one.
+    pub fn lane(&self, name: impl Into<String>) -> Lane {
+        Lane { uploads: self.clone(), name: name.into() }
+    }
+
+    /// An object that is here and not in the store yet.
+    pub async fn read(&self, key: &Key) -> Option<Bytes> {
+        let (number, body) = self.0.queue().find(key)?;
+        self.0.bytes(number, body).await.ok()
+    }
+
+    /// Waits until everything is stored or lost.
+    pub async fn finished(&self) {
+        // The sender lives as long as this.
+        let _ = self.0.is_empty.subscribe().wait_for(|is_empty| *is_empty).await;
+    }
+
+    /// Ends: waits that long for uploads, then leaves what is not stored in the spool for the next process. Objects
+    /// that are handed over later go nowhere.
+    pub async fn close(&self, grace: Duration) {
+        if timeout(grace, self.finished()).await.is_err() {
+            self.0.queue().close();
+            self.0.changed.notify_one();
+            // What is not there by then is said below.
+            let _ = timeout(CLOSING, self.0.all_spooled()).await;
+        }
+        self.0.stop.cancel();
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+        let mut queue = self.0.queue();
+        let lost = queue.unsafe_ones();
+        if lost > 0 {
+            tracing::error!(
+                objects = lost,
+                "the store is away, and so is the spool: what is recorded is lost"
+            );
+        }
+        queue.abandon();
+    }
+}

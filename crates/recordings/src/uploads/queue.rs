@@ -1,0 +1,368 @@
+//! What waits for the store, in which order, and what has to go when there is no room. Decides, and does nothing itself.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::Duration;
+
+use bytes::Bytes;
+use headwater_platform::store::Key;
+use tokio::time::Instant;
+
+use super::job::{Body, How, Job, Progress};
+use super::spool::{Head, Leftover};
+
+/// What has waited that long in memory goes to the disk: so much would be lost with the process. A store in the same region
+/// takes a tenth of it.
+pub(super) const SPILL_AFTER: Duration = Duration::from_secs(1);
+
+/// How much may wait.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// Bytes.
+    pub(super) memory: u64,
+    /// Bytes; none where there is no disk to wait on.
+    pub(super) spool: Option<u64>,
+}
+
+/// Everything that waits.
+#[derive(Debug)]
+pub(super) struct Queue {
+    bounds: Bounds,
+    /// By their numbers, which are their ages: the oldest first.
+    jobs: BTreeMap<u64, Job>,
+    lanes: HashMap<String, Waiting>,
+    /// The newest job of each key.
+    by_key: HashMap<Key, u64>,
+    next: u64,
+    memory: u64,
+    spooled: u64,
+    /// How much was on the disk when it was full: no more has room, until all of that is gone.
+    full_at: Option<u64>,
+    /// Files that nobody needs any more.
+    garbage: Vec<u64>,
+    /// How many objects were lost since the last outage ended.
+    lost: u64,
+    is_closing: bool,
+}
+
+/// What waits of one lane.
+#[derive(Debug, Default)]
+struct Waiting {
+    numbers: VecDeque<u64>,
+    /// Whether somebody is at work for it.
+    is_running: bool,
+    is_failing: bool,
+}
+
+/// What came of an attempt, for the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum News {
+    None,
+    /// The first lane fails.
+    Away,
+    /// No lane fails any more; so many objects were lost meanwhile.
+    Back {
+        lost: u64,
+    },
+}
+
+/// What takes the room of a full disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Full {
+    OfOthers,
+    /// Objects of ours, the oldest of which make room for newer ones.
+    OfOurs {
+        is_news: bool,
+    },
+}
+
+/// An object whose turn it is.
+#[derive(Debug)]
+pub(super) struct Turn {
+    pub(super) number: u64,
+    pub(super) key: Key,
+    pub(super) content_type: String,
+    pub(super) how: How,
+    pub(super) body: Body,
+}
+
+impl Queue {
+    pub(super) fn new(bounds: Bounds, leftovers: Vec<Leftover>) -> Self {
+        let mut queue = Self {
+            bounds,
+            jobs: BTreeMap::new(),
+            lanes: HashMap::new(),
+            by_key: HashMap::new(),
+            next: 0,
+            memory: 0,
+            spooled: 0,
+            full_at: None,
+            garbage: Vec::new(),
+            lost: 0,
+            is_closing: false,
+        };
+        for leftover in leftovers {
+            queue.next = queue.next.max(leftover.number);
+            let body = Body::Disk { file_size: leftover.file_size };
+            let Head { lane, content_type, how, .. } = leftover.head;
+            let (key, size, since) = (leftover.key, leftover.size, Instant::now());
+            queue.spooled += leftover.file_size;
+            let (is_in_flight, receipts) = (false, Vec::new());
+            queue.insert(Job { lane, key, content_type, how, body, size, since, is_in_flight, receipts });
+        }
+        queue.make_spool_room(0);
+        queue
+    }
+
+    /// Takes an object in, or loses it where there is no room at all. What is older goes first.
+    pub(super) fn push(&mut self, mut job: Job) {
+        if job.how != How::New {
+            self.replace(&mut job);
+        }
+        while self.memory + job.size > self.bounds.memory {
+            let fits = job.size <= self.bounds.memory;
+            let Some(number) = self.oldest(|job| fits && job.in_memory().is_some()) else {
+                job.tell(Progress::Dropped);
+                self.count_lost(job.how);
+                return;
+            };
+            self.lose(number);
+        }
+        self.memory += job.size;
+        self.insert(job);
+    }
+
+    fn insert(&mut self, job: Job) {
+        let number = self.next;
+        self.next += 1;
+        self.by_key.insert(job.key.clone(), number);
+        self.lanes.entry(job.lane.clone()).or_default().numbers.push_back(number);
+        self.jobs.insert(number, job);
+    }
+
+    /// Of an index that is written again before it was stored only the newest counts, and it has the last place.
+    fn replace(&mut self, newer: &mut Job) {
+        let Some(number) = self.by_key.get(&newer.key).copied() else { return };
+        let is_same = |job: &&Job| job.lane == newer.lane && job.how == newer.how && !job.is_in_flight;
+        if self.jobs.get(&number).filter(is_same).is_some()
+            && let Some(older) = self.take(number)
+        {
+            for receipt in &older.receipts {
+                // What was safe has become out of date.
+                receipt.send_replace(Progress::Waiting);
+            }
+            newer.receipts.extend(older.receipts);
+        }
+    }
+
+    /// The lanes that have work and nobody at it, who is now expected to come.
+    pub(super) fn idle_lanes(&mut self) -> Vec<String> {
+        let idle = self.lanes.iter_mut().filter(|(_, lane)| !lane.is_running && !lane.numbers.is_empty());
+        idle.map(|(name, lane)| {
+            lane.is_running = true;
+            name.clone()
+        })
+        .collect()
+    }
+
+    /// The oldest object of a lane, which then is in flight. None ends the lane until there is more.
+    pub(super) fn turn(&mut self, lane: &str) -> Option<Turn> {
+        let number = self.lanes.get(lane).and_then(|waiting| waiting.numbers.front().copied());
+        let Some((number, job)) = number.and_then(|number| Some((number, self.jobs.get_mut(&number)?)))
+        else {
+            let was_failing = self.is_failing();
+            self.lanes.remove(lane);
+            if was_failing && !self.is_failing() {
+                // All that could not be stored is lost: the next outage is another one.
+                self.lost = 0;
+            }
+            return None;
+        };
+        job.is_in_flight = true;
+        let (key, content_type, body) = (job.key.clone(), job.content_type.clone(), job.body.clone());
+        Some(Turn { number, key, content_type, how: job.how, body })
+    }
+
+    /// The object in flight is in the store. Says how long it took.
+    pub(super) fn stored(&mut self, number: u64, size: u64) -> (Duration, News) {
+        let Some(job) = self.take(number) else { return (Duration::ZERO, News::None) };
+        job.tell(Progress::Stored { size });
+        (job.since.elapsed(), self.works(&job.lane))
+    }
+
+    /// The object in flight could not be stored, and has to wait.
+    pub(super) fn failed(&mut self, number: u64) -> News {
+        let is_first = !self.is_failing();
+        let Some(job) = self.jobs.get_mut(&number) else { return News::None };
+        job.is_in_flight = false;
+        if let Some(lane) = self.lanes.get_mut(&job.lane) {
+            lane.is_failing = true;
+        }
+        if is_first { News::Away } else { News::None }
+    }
+
+    /// An object can't be had any more, or there is no room for it.
+    pub(super) fn lose(&mut self, number: u64) {
+        if let Some(job) = self.take(number) {
+            job.tell(Progress::Dropped);
+            self.count_lost(job.how);
+        }
+    }
+
+    fn works(&mut self, lane: &str) -> News {
+        let was_failing = self.is_failing();
+        if let Some(lane) = self.lanes.get_mut(lane) {
+            lane.is_failing = false;
+        }
+        match was_failing && !self.is_failing() {
+            true => News::Back { lost: std::mem::take(&mut self.lost) },
+            false => News::None,
+        }
+    }
+
+    pub(super) fn is_failing(&self) -> bool {
+        self.lanes.values().any(|lane| lane.is_failing)
+    }
+
+    fn count_lost(&mut self, how: How) {
+        self.lost += 1;
+        if how == How::New {
+            metrics::counter!("headwater_recording_dropped_segments_total").increment(1);
+        }
+    }
+
+    /// How many objects were lost in this outage.
+    pub(super) fn lost(&self) -> u64 {
+        self.lost
+    }
+
+    /// The oldest object that has to go to the disk now, and what its file says of it.
+    pub(super) fn to_spool(&self, now: Instant) -> Option<(u64, Head, Bytes)> {
+        self.bounds.spool?;
+        let is_tight = self.memory > self.bounds.memory / 2;
+        let is_due = |job: &Job| is_tight || self.is_closing || now >= self.due(job, now);
+        let mut waiting = self.jobs.iter().filter(|(_, job)| job.how.outlives_its_process());
+        let (number, job) = waiting.find(|(_, job)| job.in_memory().is_some() && is_due(job))?;
+        let (lane, key, content_type) = (job.lane.clone(), job.key.to_string(), job.content_type.clone());
+        Some((*number, Head { lane, key, content_type, how: job.how }, job.in_memory()?.clone()))
+    }
+
+    /// When the next object has to go to the disk.
+    pub(super) fn next_due(&self, now: Instant) -> Option<Instant> {
+        self.bounds.spool?;
+        let waiting =
+            self.jobs.values().filter(|job| job.how.outlives_its_process() && job.in_memory().is_some());
+        waiting.map(|job| self.due(job, now)).min()
+    }
+
+    /// An object has to go to the disk at once when those before it can't be stored.
+    fn due(&self, job: &Job, now: Instant) -> Instant {
+        let is_failing = self.lanes.get(&job.lane).is_some_and(|lane| lane.is_failing);
+        if is_failing { now } else { job.since + SPILL_AFTER }
+    }
+
+    /// The object is on the disk now.
+    pub(super) fn spooled(&mut self, number: u64, file_size: u64) {
+        match self.jobs.get_mut(&number) {
+            Some(job) => {
+                self.memory -= job.size;
+                self.spooled += file_size;
+                job.body = Body::Disk { file_size };
+                job.tell(Progress::Spooled);
+            }
+            // Stored meanwhile, or lost.
+            None => self.garbage.push(number),
+        }
+    }
+
+    /// Loses what is oldest on the disk until a file of this size has room. Whether it has.
+    pub(super) fn make_spool_room(&mut self, file_size: u64) -> bool {
+        while self.spooled + file_size > self.spool_bound() {
+            let Some(oldest) = self.oldest(|job| job.in_memory().is_none()) else { return false };
+            self.lose(oldest);
+        }
+        true
+    }
+
+    fn spool_bound(&self) -> u64 {
+        let bound = self.bounds.spool.unwrap_or_default();
+        bound.min(self.full_at.unwrap_or(bound))
+    }
+
+    /// The disk had no room for an object.
+    pub(super) fn disk_is_full(&mut self) -> Full {
+        match (self.spooled, self.full_at.is_some()) {
+            (0, _) => Full::OfOthers,
+            (spooled, is_known) => {
+                self.full_at = Some(spooled);
+                Full::OfOurs { is_news: !is_known }
+            }
+        }
+    }
+
+    /// The oldest segment, or else the oldest index, that is not in flight: an index is small, and says which segments
+    /// are there.
+    fn oldest(&self, wanted: impl Fn(&Job) -> bool) -> Option<u64> {
+        let mut waiting = self.jobs.iter().filter(|(_, job)| !job.is_in_flight && wanted(job));
+        let first = waiting.next()?;
+        let mut all = std::iter::once(first).chain(waiting);
+        Some(*all.find(|(_, job)| job.how == How::New).unwrap_or(first).0)
+    }
+
+    /// Removes an object from everywhere.
+    fn take(&mut self, number: u64) -> Option<Job> {
+        let job = self.jobs.remove(&number)?;
+        match job.body {
+            Body::Memory(_) => self.memory -= job.size,
+            Body::Disk { file_size } => {
+                self.spooled -= file_size;
+                self.full_at = self.full_at.filter(|_| self.spooled > 0);
+                self.garbage.push(number);
+            }
+        }
+        if self.by_key.get(&job.key) == Some(&number) {
+            self.by_key.remove(&job.key);
+        }
+        if let Some(lane) = self.lanes.get_mut(&job.lane) {
+            lane.numbers.retain(|other| *other != number);
+        }
+        Some(job)
+    }
+
+    /// Where an object is that is not stored yet.
+    pub(super) fn find(&self, key: &Key) -> Option<(u64, Body)> {
+        let number = *self.by_key.get(key)?;
+        Some((number, self.jobs.get(&number)?.body.clone()))
+    }
+
+    pub(super) fn take_garbage(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.garbage)
+    }
+
+    /// From now on everything goes to the disk.
+    pub(super) fn close(&mut self) {
+        self.is_closing = true;
+    }
+
+    /// How many objects are in memory only, of those that should not be lost with the process.
+    pub(super) fn unsafe_ones(&self) -> usize {
+        let waiting = self.jobs.values().filter(|job| job.how.outlives_its_process());
+        waiting.filter(|job| job.in_memory().is_some()).count()
+    }
+
+    /// Nobody will do anything any more. What is on the disk stays there.
+    pub(super) fn abandon(&mut self) {
+        self.jobs.clear();
+        self.lanes.clear();
+        self.by_key.clear();
+        (self.memory, self.spooled) = (0, 0);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
+    }
+
+    /// Bytes on the disk.
+    pub(super) fn spooled_bytes(&self) -> u64 {
+        self.spooled
+    }
+}

@@ -1,0 +1,200 @@
+//! Objects that wait on the disk: one file each, which outlives the process.
+//!
+//! Each process has a directory of its own in the spool, which it holds locked. Whoever starts takes what is in those that
+//! nobody holds.
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use headwater_platform::store::Key;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::job::How;
+
+const LOCK: &str = "lock";
+/// What begins like this is not in use yet.
+const UNBORN: &str = ".new-";
+/// The longest line that tells what a file is: a key and a lane have at most 1 KiB each.
+const LONGEST_HEAD: u64 = 8 << 10;
+
+/// Keeps files. The other implementation is a test's.
+pub(super) trait Disk: Send + Sync + 'static {
+    /// Writes the file whole or not at all.
+    fn write(&self, number: u64, bytes: &[&[u8]]) -> io::Result<()>;
+    fn read(&self, number: u64) -> io::Result<Bytes>;
+    fn remove(&self, number: u64) -> io::Result<()>;
+}
+
+/// What is known of a spooled object before its bytes, as one line of JSON.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Head {
+    pub(super) lane: String,
+    pub(super) key: String,
+    pub(super) content_type: String,
+    pub(super) how: How,
+}
+
+/// An object that an earlier process has left.
+#[derive(Debug)]
+pub(super) struct Leftover {
+    pub(super) number: u64,
+    pub(super) key: Key,
+    pub(super) head: Head,
+    /// Bytes of the object.
+    pub(super) size: u64,
+    /// Bytes of the file.
+    pub(super) file_size: u64,
+}
+
+/// What the file of an object begins with.
+pub(super) fn head_line(head: &Head) -> Vec<u8> {
+    let mut line = serde_json::to_vec(head).expect("texts are JSON");
+    line.push(b'\n');
+    line
+}
+
+/// The object of a file.
+pub(super) fn body_of(file: &Bytes) -> io::Result<Bytes> {
+    let end = file.iter().position(|byte| *byte == b'\n').ok_or(ErrorKind::InvalidData)?;
+    Ok(file.slice(end + 1..))
+}
+
+/// A directory of this process in the spool.
+#[derive(Debug)]
+pub(super) struct FileDisk {
+    directory: PathBuf,
+    _lock: File,
+}
+
+impl FileDisk {
+    /// Makes a directory of one's own, and moves what nobody cares for any more into it. Gives what that was, the oldest
+    /// first.
+    pub(super) fn open(spool: &Path) -> io::Result<(Self, Vec<Leftover>)> {
+        private(spool)?;
+        let name = Uuid::now_v7().to_string();
+        let unborn = spool.join(format!("{UNBORN}{name}"));
+        private(&unborn)?;
+        let lock = File::create_new(unborn.join(LOCK))?;
+        lock.try_lock()?;
+        ours(spool, &lock)?;
+        // Only now, as others take what is not locked.
+        let directory = spool.join(name);
+        fs::rename(&unborn, &directory)?;
+        let disk = Self { directory, _lock: lock };
+        let leftovers = disk.inherit(spool)?;
+        Ok((disk, leftovers))
+    }
+
+    fn inherit(&self, spool: &Path) -> io::Result<Vec<Leftover>> {
+        let mut directories: Vec<_> = fs::read_dir(spool)?.flatten().map(|entry| entry.path()).collect();
+        // By the time of their making.
+        directories.sort();
+        let mut leftovers = Vec::new();
+        let is_other = |directory: &PathBuf| *directory != self.directory && !is_unborn(directory);
+        for directory in directories.into_iter().filter(is_other) {
+            let Ok(lock) = File::open(directory.join(LOCK)) else { continue };
+            if lock.try_lock().is_ok() {
+                self.take_all(&directory, &mut leftovers)?;
+                fs::remove_dir_all(&directory)?;
+            }
+        }
+        Ok(leftovers)
+    }
+
+    fn take_all(&self, from: &Path, into: &mut Vec<Leftover>) -> io::Result<()> {
+        let mut files: Vec<_> = fs::read_dir(from)?.flatten().map(|entry| entry.path()).collect();
+        files.sort();
+        for file in files.iter().filter(|file| number_of(file).is_some()) {
+            match describe(file, into.len() as u64) {
+                Ok(leftover) if leftover.head.how.outlives_its_process() => {
+                    fs::rename(file, self.path(leftover.number))?;
+                    into.push(leftover);
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(file = %file.display(), %error, "a spooled object can't be read: thrown away");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn path(&self, number: u64) -> PathBuf {
+        self.directory.join(format!("{number:020}"))
+    }
+}
+
+/// What is left is for the next process; an empty directory is for nobody.
+impl Drop for FileDisk {
+    fn drop(&mut self) {
+        let is_empty = fs::read_dir(&self.directory).is_ok_and(|entries| entries.count() == 1);
+        if is_empty {
+            // The next process clears it away otherwise.
+            let _ = fs::remove_dir_all(&self.directory);
+        }
+    }
+}
+
+/// What is spooled is nobody else's business.
+fn private(directory: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(directory)
+}
+
+/// In a directory for all, somebody else could have made the spool, and give us objects to upload.
+fn ours(spool: &Path, own_file: &File) -> io::Result<()> {
+    let owner = fs::metadata(spool)?.uid();
+    match owner == own_file.metadata()?.uid() || owner == 0 {
+        true => Ok(()),
+        false => Err(io::Error::new(ErrorKind::PermissionDenied, "the directory belongs to another user")),
+    }
+}
+
+fn is_unborn(directory: &Path) -> bool {
+    directory.file_name().is_some_and(|name| name.to_string_lossy().starts_with(UNBORN))
+}
+
+/// None for the lock, and for what was not written to its end.
+fn number_of(file: &Path) -> Option<u64> {
+    file.file_name()?.to_str().filter(|name| name.len() == 20)?.parse().ok()
+}
+
+fn describe(file: &Path, number: u64) -> io::Result<Leftover> {
+    let file = File::open(file)?;
+    let file_size = file.metadata()?.len();
+    let mut line = Vec::new();
+    BufReader::new(file.take(LONGEST_HEAD)).read_until(b'\n', &mut line)?;
+    let head: Head = serde_json::from_slice(&line)?;
+    let key = Key::new(head.key.as_str()).map_err(io::Error::other)?;
+    let size = file_size.checked_sub(line.len() as u64).ok_or(ErrorKind::InvalidData)?;
+    Ok(Leftover { number, key, head, size, file_size })
+}
+
+impl Disk for FileDisk {
+    fn write(&self, number: u64, bytes: &[&[u8]]) -> io::Result<()> {
+        let path = self.path(number);
+        let unborn = path.with_extension("new");
+        let written = (|| {
+            let mut file = File::create(&unborn)?;
+            bytes.iter().try_for_each(|bytes| file.write_all(bytes))?;
+            file.sync_data()?;
+            fs::rename(&unborn, &path)
+        })();
+        if written.is_err() {
+            // A full disk needs the room of the half that was written.
+            let _ = fs::remove_file(&unborn);
+        }
+        written
+    }
+
+    fn read(&self, number: u64) -> io::Result<Bytes> {
+        fs::read(self.path(number)).map(Bytes::from)
+    }
+
+    fn remove(&self, number: u64) -> io::Result<()> {
+        fs::remove_file(self.path(number))
+    }
+}

@@ -1,0 +1,204 @@
+//! Stores what waits, lane by lane.
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use headwater_platform::store::{ObjectStore, Put, StoreError};
+use headwater_runtime::backoff::Backoff;
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::job::{Body, How, Job};
+use super::queue::{News, Queue, Turn};
+use super::spool::{Disk, body_of};
+
+/// The first try after a failure; the next ones double up to [`LONGEST_BACKOFF`].
+pub(super) const FIRST_BACKOFF: Duration = Duration::from_millis(250);
+/// So soon a store that is back is found out, at most; a hundred lanes then are twenty requests a second at a store that is
+/// away.
+pub(super) const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+/// Stores have shorter limits of their own; one without, a directory of a network, must not hold its lane for ever.
+const LONGEST_REQUEST: Duration = Duration::from_secs(120);
+
+/// What all tasks share.
+pub(super) struct Inner {
+    pub(super) store: Arc<dyn ObjectStore>,
+    pub(super) queue: Mutex<Queue>,
+    pub(super) disk: Option<Arc<dyn Disk>>,
+    /// Held while an object is written to the disk.
+    pub(super) writing: tokio::sync::Mutex<()>,
+    pub(super) at_once: Semaphore,
+    /// The disk may have work.
+    pub(super) changed: Notify,
+    /// A lane that failed works again, so others may.
+    pub(super) recovered: Notify,
+    pub(super) is_empty: watch::Sender<bool>,
+    pub(super) stop: CancellationToken,
+    pub(super) tasks: TaskTracker,
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Uploads").field("store", &self.store).finish_non_exhaustive()
+    }
+}
+
+/// Why an attempt did not work.
+enum Failure {
+    /// Worth another one.
+    Store(StoreError),
+    /// The disk has not kept the object.
+    Lost(io::Error),
+}
+
+impl Inner {
+    pub(super) fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn push(self: &Arc<Self>, job: Job) {
+        if self.stop.is_cancelled() {
+            return;
+        }
+        self.losing(|queue| queue.push(job));
+        self.start_lanes();
+        self.changed.notify_one();
+        self.publish();
+    }
+
+    pub(super) fn start_lanes(self: &Arc<Self>) {
+        for name in self.queue().idle_lanes() {
+            let inner = self.clone();
+            self.tasks.spawn(async move {
+                let stop = inner.stop.clone();
+                // What is in flight is in the spool too, or is told to be lost.
+                let _ = stop.run_until_cancelled(inner.run(&name)).await;
+            });
+        }
+        self.publish();
+    }
+
+    /// Stores what a lane has, one after the other.
+    async fn run(&self, lane: &str) {
+        let mut backoff = Backoff::new(FIRST_BACKOFF, LONGEST_BACKOFF);
+        // Closed by nobody.
+        while let Ok(permit) = self.at_once.acquire().await {
+            let Some(turn) = self.queue().turn(lane) else { break };
+            let done = self.attempt(&turn).await;
+            drop(permit);
+            match done {
+                Ok(size) => {
+                    self.stored(&turn, size).await;
+                    backoff.reset();
+                }
+                Err(Failure::Lost(error)) => {
+                    tracing::warn!(key = %turn.key, %error, "a spooled object can't be read: it is lost");
+                    self.queue().lose(turn.number);
+                }
+                Err(Failure::Store(error)) => {
+                    self.failed(&turn, &error);
+                    tokio::select! {
+                        () = backoff.wait() => {}
+                        () = self.recovered.notified() => {}
+                    }
+                }
+            }
+            self.changed.notify_one();
+            self.publish();
+        }
+        self.publish();
+    }
+
+    /// The size of what is in the store then.
+    async fn attempt(&self, turn: &Turn) -> Result<u64, Failure> {
+        let body = self.bytes(turn.number, turn.body.clone()).await.map_err(Failure::Lost)?;
+        let size = body.len() as u64;
+        let put = async {
+            match turn.how {
+                How::New => self.store.put_new(&turn.key, body, &turn.content_type).await,
+                How::Own | How::Latest => {
+                    self.store.put(&turn.key, body, &turn.content_type).await.map(|()| Put::Stored)
+                }
+            }
+        };
+        let slow = |_| StoreError::Unavailable(format!("no answer within {LONGEST_REQUEST:?}"));
+        match timeout(LONGEST_REQUEST, put).await.map_err(slow).and_then(|put| put) {
+            Ok(Put::Stored) => {
+                metrics::counter!("headwater_recording_uploaded_bytes_total").increment(size);
+                Ok(size)
+            }
+            Ok(Put::Existed { size }) => Ok(size),
+            Err(error) => Err(Failure::Store(error)),
+        }
+    }
+
+    pub(super) async fn bytes(&self, number: u64, body: Body) -> io::Result<Bytes> {
+        match (body, &self.disk) {
+            (Body::Memory(bytes), _) => Ok(bytes),
+            (Body::Disk { .. }, Some(disk)) => {
+                let disk = disk.clone();
+                let file = blocking(move || disk.read(number)).await?;
+                body_of(&file)
+            }
+            (Body::Disk { .. }, None) => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    async fn stored(&self, turn: &Turn, size: u64) {
+        // The next version of an index must not be stored while this one is on the disk, from where another process would put
+        // it over that one.
+        let writing = if turn.how == How::Own { Some(self.writing.lock().await) } else { None };
+        let (took, news) = self.queue().stored(turn.number, size);
+        self.clear_away().await;
+        drop(writing);
+        metrics::histogram!("headwater_recording_upload_seconds").record(took.as_secs_f64());
+        if let News::Back { lost } = news {
+            self.recovered.notify_waiters();
+            tracing::info!(lost, "the store works again: what has waited is uploaded");
+        }
+    }
+
+    fn failed(&self, turn: &Turn, error: &StoreError) {
+        metrics::counter!("headwater_recording_store_errors_total", "kind" => error.kind()).increment(1);
+        match (self.queue().failed(turn.number), error) {
+            (News::Away, StoreError::Refused(_)) => {
+                tracing::error!(key = %turn.key, %error, "recordings can't be stored: they wait");
+            }
+            (News::Away, _) => {
+                tracing::warn!(key = %turn.key, %error, "recordings can't be stored: they wait")
+            }
+            _ => {}
+        }
+    }
+
+    /// Does what may lose objects, and says so once in an outage.
+    pub(super) fn losing<T>(&self, work: impl FnOnce(&mut Queue) -> T) -> T {
+        let mut queue = self.queue();
+        let had_lost = queue.lost() > 0;
+        let done = work(&mut queue);
+        if !had_lost && queue.lost() > 0 {
+            tracing::error!(
+                "there is no room for what waits for the store: the oldest segments are lost (recording.spool_size)"
+            );
+        }
+        done
+    }
+
+    pub(super) fn publish(&self) {
+        let queue = self.queue();
+        metrics::gauge!("headwater_recording_spool_bytes").set(queue.spooled_bytes() as f64);
+        let is_empty = queue.is_empty();
+        self.is_empty.send_if_modified(|was| std::mem::replace(was, is_empty) != is_empty);
+    }
+}
+
+/// Disks are waited for by threads of their own.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+}
