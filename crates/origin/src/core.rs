@@ -13,7 +13,7 @@ use headwater_wire::Channels;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use crate::http::{Body, Service};
+use crate::http::{Body, Interrupted, Service};
 use crate::metrics::Metrics;
 use crate::mirror::{Mirrors, Settings, View};
 use crate::upstream::Upstream;
@@ -57,8 +57,7 @@ impl Core {
         &self,
         from: IpAddr,
         request: http::Request<B>,
-    ) -> http::Response<impl http_body::Body<Data = bytes::Bytes, Error = std::convert::Infallible> + use<B>>
-    {
+    ) -> http::Response<impl http_body::Body<Data = bytes::Bytes, Error = Interrupted> + use<B>> {
         let response: http::Response<Body> = self.service.respond(from, request).await;
         response
     }

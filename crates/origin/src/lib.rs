@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 pub use crate::core::Core;
+pub use crate::http::Interrupted;
 
 #[derive(Debug, thiserror::Error)]
 pub enum OriginError {

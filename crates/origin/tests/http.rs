@@ -153,7 +153,7 @@ async fn errors_are_problems_that_other_sites_can_read() {
         ("/demo/720p/101.4.m4s", 404, "no-object", "public, max-age=1"),
         ("/demo/720p/init-101.mp4", 404, "no-object", "public, max-age=1"),
         ("/demo/720p/x.m4s", 404, "no-route", "public, max-age=1"),
-        ("/demo/live.mpd", 404, "no-route", "public, max-age=1"),
+        ("/demo/live.mp4", 404, "no-route", "public, max-age=1"),
         ("/assets/none.js", 404, "no-route", "public, max-age=1"),
         ("/demo/720p/index.m3u8?_HLS_msn=200", 400, "directive", "public, max-age=1"),
         ("/demo/720p/index.m3u8?_HLS_msn=x", 400, "directive", "public, max-age=1"),

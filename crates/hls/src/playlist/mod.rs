@@ -4,6 +4,7 @@
 //! holds `index.m3u8` (`dvr.m3u8` with what is stored before the live window), `init-<first sequence of its period>.mp4`, `<sequence>.m4s` and `<sequence>.<part>.m4s`.
 
 mod bitrate;
+pub mod dash;
 mod media;
 mod multivariant;
 mod vod;

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use headwater_media::{MediaSequence, PartIndex, PeriodNumber, RenditionId};
+use headwater_media::{MediaSequence, MediaTime, PartIndex, PeriodNumber, RenditionId};
 
 pub use apply::Change;
 pub use error::WindowError;
@@ -156,6 +156,11 @@ impl LiveWindow {
         self.held(rendition, sequence).filter(|segment| segment.is_whole() && !segment.is_gap())
     }
 
+    /// A segment that has its first part, whole or not.
+    pub fn begun(&self, rendition: &RenditionId, sequence: MediaSequence) -> Option<&Arc<Segment>> {
+        self.held(rendition, sequence).filter(|segment| !segment.parts().is_empty())
+    }
+
     /// The last segment that is whole in every rendition of its period.
     pub fn committed(&self) -> Option<MediaSequence> {
         let next = self.next_uncommitted();
@@ -219,6 +224,39 @@ impl LiveWindow {
         let first = self.run_of(rendition).max(self.listed_from);
         let track = self.tracks.get(rendition)?;
         Some((first, track.range(first..).map(|(sequence, segment)| (*sequence, segment))))
+    }
+
+    /// First sequence of every playlist.
+    pub(crate) fn listed_from(&self) -> MediaSequence {
+        self.listed_from
+    }
+
+    /// The periods of which something is listed, oldest first, each with the first sequence of the one after it; the
+    /// newest has none.
+    pub(crate) fn listed_periods(&self) -> impl Iterator<Item = (&Arc<PeriodStart>, Option<MediaSequence>)> {
+        let ends = self.periods.iter().skip(1).map(|next| Some(next.first_sequence)).chain([None]);
+        let is_listed = |end: Option<MediaSequence>| end.is_none_or(|end| end > self.listed_from);
+        self.periods.iter().zip(ends).filter(move |(_, end)| is_listed(*end))
+    }
+
+    /// The segments of a rendition that are listed, from `first` on and before `end`.
+    pub(crate) fn listed_of(
+        &self,
+        rendition: &RenditionId,
+        first: MediaSequence,
+        end: Option<MediaSequence>,
+    ) -> impl Iterator<Item = (MediaSequence, &Arc<Segment>)> {
+        let first = first.max(self.listed_from);
+        let listed = self.tracks.get(rendition).into_iter().flat_map(move |track| track.range(first..));
+        listed
+            .map(|(sequence, segment)| (*sequence, segment))
+            .take_while(move |(n, _)| end.is_none_or(|end| *n < end))
+    }
+
+    /// How long the playlists are at the nominal length of a segment.
+    pub(crate) fn nominal_length(&self) -> MediaTime {
+        let segment = u64::from(self.opening.settings.segment_ms);
+        MediaTime::from_millis(segment * u64::from(self.window_segments()))
     }
 
     /// The period that a sequence belongs to.

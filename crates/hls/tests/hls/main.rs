@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // helpers of tests are tests
 
 mod broadcast;
+mod dash;
 mod dvr;
 mod playlists;
 mod properties;
@@ -9,3 +10,4 @@ mod reader;
 mod reload;
 mod resume;
 mod window;
+mod xml;

@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use bytes::Bytes;
+use futures::stream::BoxStream;
 use http::header::{
     ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, CONTENT_LENGTH,
     CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, IF_RANGE, RANGE, X_CONTENT_TYPE_OPTIONS,
@@ -11,6 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 
 use super::body::Body;
 use super::etag;
+use super::growing::Interrupted;
 use super::problem::Problem;
 use super::range::Wanted;
 
@@ -67,6 +69,15 @@ impl Answer {
         Self { ranges: true, body: pieces.iter().cloned().collect(), ..answer }
     }
 
+    /// Media of the live window that is still being made. What it will be is not known yet: there is no tag, no length
+    /// and no range of it.
+    pub(crate) fn growing(
+        content_type: &'static str,
+        parts: BoxStream<'static, Result<Bytes, Interrupted>>,
+    ) -> Self {
+        Self { body: Body::growing(parts), ..Self::new(content_type, Cache::Immutable, Bytes::new()) }
+    }
+
     pub(crate) fn status(self, status: StatusCode) -> Self {
         Self { status, ..self }
     }
@@ -95,7 +106,7 @@ impl Answer {
     }
 
     fn ranged(self, request: &HeaderMap) -> Self {
-        let length = self.body.len();
+        let Some(length) = self.body.len() else { return self };
         match wanted(request, self.etag.as_ref(), length) {
             Wanted::Whole => self,
             Wanted::Unsatisfiable => Problem::Range(length).into(),
@@ -124,7 +135,9 @@ impl Answer {
         }
         if self.status != StatusCode::NOT_MODIFIED && self.status != StatusCode::NO_CONTENT {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
-            headers.insert(CONTENT_LENGTH, self.body.len().into());
+            if let Some(length) = self.body.len() {
+                headers.insert(CONTENT_LENGTH, length.into());
+            }
         }
         let body = if *method == Method::HEAD { Body::default() } else { self.body };
         let mut response = Response::new(body);

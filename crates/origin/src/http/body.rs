@@ -1,29 +1,40 @@
-//! The body of an answer: pieces of memory that are sent one after the other and never copied together.
+//! The body of an answer: pieces of memory that are sent one after the other and never copied together, the last of them
+//! perhaps not made yet.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::ops::Range;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use futures::stream::BoxStream;
 use http_body::{Frame, SizeHint};
 use metrics::Counter;
 
-/// A list of pieces with a length that is known from the start.
+use super::growing::Interrupted;
+
+/// A list of pieces with a length that is known from the start; or pieces that come one by one.
 #[derive(Default)]
 pub(crate) struct Body {
     /// Most bodies have no more than this one, and take no memory of their own.
     first: Option<Bytes>,
     rest: VecDeque<Bytes>,
     left: u64,
+    /// What comes after the pieces.
+    more: Option<BoxStream<'static, Result<Bytes, Interrupted>>>,
     /// Counts what was handed to the connection, where somebody wants to know.
     sent: Option<Counter>,
 }
 
 impl Body {
-    pub(crate) fn len(&self) -> u64 {
-        self.left
+    /// Pieces that are still being made.
+    pub(crate) fn growing(more: BoxStream<'static, Result<Bytes, Interrupted>>) -> Self {
+        Self { more: Some(more), ..Self::default() }
+    }
+
+    /// None while it is not known.
+    pub(crate) fn len(&self) -> Option<u64> {
+        self.more.is_none().then_some(self.left)
     }
 
     /// Only these bytes of the body; `range` lies within it.
@@ -51,7 +62,7 @@ impl FromIterator<Bytes> for Body {
         let first = pieces.next();
         let rest: VecDeque<_> = pieces.collect();
         let left = first.iter().chain(&rest).map(|piece| piece.len() as u64).sum();
-        Self { first, rest, left, sent: None }
+        Self { first, rest, left, ..Self::default() }
     }
 }
 
@@ -63,15 +74,25 @@ impl From<Bytes> for Body {
 
 impl http_body::Body for Body {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = Interrupted;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let Some(piece) = self.first.take() else { return Poll::Ready(None) };
-        self.first = self.rest.pop_front();
-        self.left -= piece.len() as u64;
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Interrupted>>> {
+        let next = match (self.first.take(), self.more.as_mut()) {
+            (Some(piece), _) => {
+                self.first = self.rest.pop_front();
+                self.left -= piece.len() as u64;
+                Some(Ok(piece))
+            }
+            (None, Some(more)) => ready!(more.as_mut().poll_next(cx)),
+            (None, None) => None,
+        };
+        let Some(Ok(piece)) = next else {
+            self.more = None;
+            return Poll::Ready(next.map(|end| end.map(Frame::data)));
+        };
         if let Some(sent) = &self.sent {
             sent.increment(piece.len() as u64);
         }
@@ -79,11 +100,14 @@ impl http_body::Body for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.first.is_none()
+        self.first.is_none() && self.more.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
+        match self.more {
+            None => SizeHint::with_exact(self.left),
+            Some(_) => SizeHint::default(),
+        }
     }
 }
 
@@ -105,7 +129,7 @@ mod tests {
             for end in start..=8 {
                 let slice = body().slice(start..end);
                 assert_eq!(text(&slice), "abcdefgh"[start as usize..end as usize]);
-                assert_eq!(slice.len(), end - start);
+                assert_eq!(slice.len(), Some(end - start));
             }
         }
     }

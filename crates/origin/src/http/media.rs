@@ -1,36 +1,63 @@
 //! Init segments, segments and parts: bytes from memory.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use headwater_hls::{LiveWindow, RenditionKind};
 use headwater_media::RenditionId;
+use http::header::RANGE;
+use http::{Method, Request};
 
 use super::answer::Answer;
+use super::growing;
 use super::playlist::blocked_limit;
 use super::problem::Problem;
 use super::route::Object;
 use crate::mirror::{Mirror, Scope, View};
 
 /// An object of the live window. One that is about to be made is waited for: a part that a playlist hints at
-/// (RFC 8216bis §6.2.6), or anything that another origin, a moment ahead of this one, has listed already.
-pub(super) async fn object(
-    mirror: &Mirror,
+/// (RFC 8216bis §6.2.6), or anything that another origin, a moment ahead of this one, has listed already. A segment whose
+/// first part is there is sent as it is made, unless it is asked for in a way that needs its length.
+pub(super) async fn object<B>(
+    mirror: Arc<Mirror>,
     rendition: &RenditionId,
     object: Object,
+    request: &Request<B>,
 ) -> Result<Answer, Problem> {
-    let limit = blocked_limit(mirror);
-    let found = mirror.wait(Scope::Rendition(rendition), limit, |view| look(view, rendition, object)).await;
-    found.unwrap_or_else(|| {
-        Err(mirror.look(|view| view.window().map_or(Problem::NotReady, |_| Problem::Late)))
-    })
+    let limit = blocked_limit(&mirror);
+    let grows = *request.method() == Method::GET && !request.headers().contains_key(RANGE);
+    let look = |view: &View| look(view, rendition, object, grows);
+    let found = mirror.wait(Scope::Rendition(rendition), limit, look).await;
+    let in_vain =
+        |mirror: &Mirror| mirror.look(|view| view.window().map_or(Problem::NotReady, |_| Problem::Late));
+    match found.unwrap_or_else(|| Err(in_vain(&mirror)))? {
+        Found::Whole(content_type, pieces) => Ok(Answer::media(content_type, &pieces)),
+        Found::Begun(content_type) => {
+            let parts = growing::parts(mirror, rendition.clone(), object.sequence());
+            Ok(Answer::growing(content_type, parts))
+        }
+    }
+}
+
+/// Something of this type.
+enum Found {
+    Whole(&'static str, Vec<Bytes>),
+    /// A segment that is being made.
+    Begun(&'static str),
 }
 
 /// Nothing while it is worth waiting.
-fn look(view: &View, rendition: &RenditionId, object: Object) -> Option<Result<Answer, Problem>> {
+fn look(view: &View, rendition: &RenditionId, object: Object, grows: bool) -> Option<Result<Found, Problem>> {
+    let has_begun = |window: &LiveWindow| match object {
+        Object::Segment(sequence) => grows && window.begun(rendition, sequence).is_some(),
+        Object::Init(_) | Object::Part(..) => false,
+    };
     match view {
         View::Seeking => None,
         View::NotLive => Some(Err(Problem::NotLive)),
         View::Showing(window) => match find(window, rendition, object) {
-            Some(pieces) => Some(Ok(Answer::media(content_type(window, rendition), &pieces))),
+            Some(pieces) => Some(Ok(Found::Whole(content_type(window, rendition), pieces))),
+            None if has_begun(window) => Some(Ok(Found::Begun(content_type(window, rendition)))),
             None if may_come(window, rendition, object) => None,
             None if window.has_rendition(rendition) => Some(Err(Problem::NoObject)),
             None => Some(Err(Problem::NoRendition)),

@@ -4,7 +4,9 @@ mod answer;
 mod body;
 pub(crate) mod encoding;
 pub(crate) mod etag;
+mod growing;
 mod media;
+mod moment;
 mod page;
 mod playlist;
 mod preflight;
@@ -25,10 +27,11 @@ use http::{Method, Request, Response};
 pub(crate) use server::serve;
 
 use crate::metrics::Metrics;
-use crate::mirror::{Mirror, Mirrors};
+use crate::mirror::{Mirror, Mirrors, Which};
 use crate::viewers::Viewers;
 use answer::{Answer, text};
 pub(crate) use body::Body;
+pub use growing::Interrupted;
 use problem::Problem;
 use route::{Resource, Route};
 
@@ -67,14 +70,22 @@ impl Service {
             Route::Page(_) => Ok(page::player()),
             Route::SlashedPage(stream) => Ok(page::without_slash(&stream)),
             Route::Asset(file) => page::asset(&file),
-            Route::Multivariant(stream) => playlist::multivariant(&*self.mirror(&stream)?, request).await,
+            Route::Multivariant(stream) => {
+                playlist::master(&*self.mirror(&stream)?, Which::Multivariant, request).await
+            }
+            Route::Presentation(stream) => {
+                let answer = playlist::master(&*self.mirror(&stream)?, Which::Presentation, request).await?;
+                self.viewers.saw(&stream, from, text(request.headers(), USER_AGENT).unwrap_or_default());
+                Ok(answer)
+            }
+            Route::Moment(_) => Ok(moment::answer()),
             Route::Rendition(stream, rendition, Resource::Playlist) => {
                 let answer = playlist::media(&*self.mirror(&stream)?, rendition, request).await?;
                 self.viewers.saw(&stream, from, text(request.headers(), USER_AGENT).unwrap_or_default());
                 Ok(answer)
             }
             Route::Rendition(stream, rendition, Resource::Object(object)) => {
-                media::object(&*self.mirror(&stream)?, &rendition, object).await
+                media::object(self.mirror(&stream)?, &rendition, object, request).await
             }
         }
     }

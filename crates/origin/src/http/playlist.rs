@@ -13,7 +13,9 @@ use super::encoding::accepts_gzip;
 use super::problem::Problem;
 use crate::mirror::{Mirror, Scope, Text, View, Which};
 
-const CONTENT_TYPE: &str = "application/vnd.apple.mpegurl";
+/// RFC 8216bis §10 and ISO/IEC 23009-1 §C.2.
+const HLS: &str = "application/vnd.apple.mpegurl";
+const DASH: &str = "application/dash+xml";
 
 /// How long somebody who comes while a stream starts is kept waiting for its first parts; more would look hung.
 const START_LIMIT: Duration = Duration::from_secs(3);
@@ -29,9 +31,14 @@ const NAMED_TARGETS: u32 = 6;
 /// And that of a broadcast that has ended: nothing changes in it, until the next one replaces it.
 const ENDED_TARGETS: u32 = 2;
 
-/// The multivariant playlist, once every rendition has its first part; after [`START_LIMIT`] any is enough. Where the
+/// What a player begins with, the multivariant playlist or the presentation of DASH, once every rendition has its first part; after [`START_LIMIT`] any is enough. Where the
 /// query says [`AWAIT`], a stream that is not live is waited for.
-pub(super) async fn multivariant<B>(mirror: &Mirror, request: &Request<B>) -> Result<Answer, Problem> {
+pub(super) async fn master<B>(
+    mirror: &Mirror,
+    which: Which,
+    request: &Request<B>,
+) -> Result<Answer, Problem> {
+    let content_type = if which == Which::Presentation { DASH } else { HLS };
     if request.uri().query() == Some(AWAIT) {
         let on_air = |view: &View| view.window().map(drop);
         mirror.wait(Scope::Anything, AIR_LIMIT, on_air).await;
@@ -44,8 +51,8 @@ pub(super) async fn multivariant<B>(mirror: &Mirror, request: &Request<B>) -> Re
         Some(due) => due?,
         None => mirror.look(|view| due_at_last(view, |window| begun(window, &some)))?,
     };
-    let text = mirror.playlist(Which::Multivariant, render).ok_or(Problem::NotReady)?;
-    Ok(answer(&text, cache, request.headers()))
+    let text = mirror.playlist(which, render).ok_or(Problem::NotReady)?;
+    Ok(answer(content_type, &text, cache, request.headers()))
 }
 
 /// The media playlist of a rendition, once it has what the query names.
@@ -62,12 +69,13 @@ pub(super) async fn media<B>(
     let cache = due.unwrap_or_else(|| mirror.look(|view| due_at_last(view, |_| None)))?;
     let which = if directives.skip.is_some() { Which::Delta(rendition) } else { Which::Whole(rendition) };
     let text = mirror.playlist(which, render).ok_or(Problem::NotReady)?;
-    Ok(answer(&text, cache, request.headers()))
+    Ok(answer(HLS, &text, cache, request.headers()))
 }
 
 fn render(window: &LiveWindow, which: &Which) -> Option<String> {
     match which {
         Which::Multivariant => playlist::multivariant(window),
+        Which::Presentation => playlist::dash::live(window),
         Which::Whole(rendition) => playlist::media(window, rendition, MediaOptions::default()),
         Which::Delta(rendition) => {
             let options = MediaOptions { skip: Some(Skip::Segments), ..MediaOptions::default() };
@@ -139,10 +147,10 @@ pub(super) fn blocked_limit(mirror: &Mirror) -> Duration {
     target.map_or(START_LIMIT, |target| Duration::from_secs(u64::from(target * BLOCKED_TARGETS)))
 }
 
-fn answer(text_of: &Text, cache: Cache, headers: &HeaderMap) -> Answer {
+fn answer(content_type: &'static str, text_of: &Text, cache: Cache, headers: &HeaderMap) -> Answer {
     let gzip = text(headers, ACCEPT_ENCODING).is_some_and(accepts_gzip);
     let tagged = if gzip { text_of.gzip() } else { text_of.plain() };
-    let answer = Answer::new(CONTENT_TYPE, cache, tagged.bytes.clone()).etag(tagged.etag.clone());
+    let answer = Answer::new(content_type, cache, tagged.bytes.clone()).etag(tagged.etag.clone());
     let encoding = gzip.then_some((CONTENT_ENCODING, HeaderValue::from_static("gzip")));
     answer.headers([(VARY, HeaderValue::from_static("Accept-Encoding"))]).headers(encoding)
 }

@@ -15,6 +15,10 @@ pub(crate) enum Route {
     /// A file below `/assets/`.
     Asset(String),
     Multivariant(StreamId),
+    /// The presentation for DASH players.
+    Presentation(StreamId),
+    /// What time it is, for players that measure their latency.
+    Moment(StreamId),
     Rendition(StreamId, RenditionId, Resource),
 }
 
@@ -54,6 +58,8 @@ impl Route {
             (stream, None, ..) => stream.parse().ok().map(Self::Page),
             (stream, Some(""), None, _) => stream.parse().ok().map(Self::SlashedPage),
             (stream, Some("live.m3u8"), None, _) => stream.parse().ok().map(Self::Multivariant),
+            (stream, Some("live.mpd"), None, _) => stream.parse().ok().map(Self::Presentation),
+            (stream, Some("time"), None, _) => stream.parse().ok().map(Self::Moment),
             (stream, Some(rendition), Some(file), None) => {
                 Some(Self::Rendition(stream.parse().ok()?, rendition.parse().ok()?, Resource::parse(file)?))
             }
@@ -67,6 +73,8 @@ impl Route {
             Self::Home | Self::Page(_) | Self::SlashedPage(_) => "page",
             Self::Asset(_) => "asset",
             Self::Multivariant(_) => "multivariant",
+            Self::Presentation(_) => "presentation",
+            Self::Moment(_) => "time",
             Self::Rendition(_, _, Resource::Playlist) => "playlist",
             Self::Rendition(_, _, Resource::Object(Object::Init(_))) => "init",
             Self::Rendition(_, _, Resource::Object(Object::Segment(_))) => "segment",
@@ -125,6 +133,8 @@ mod tests {
         assert_eq!(Route::parse("/demo"), Some(Route::Page(stream())));
         assert_eq!(Route::parse("/demo/"), Some(Route::SlashedPage(stream())));
         assert_eq!(Route::parse("/demo/live.m3u8"), Some(Route::Multivariant(stream())));
+        assert_eq!(Route::parse("/demo/live.mpd"), Some(Route::Presentation(stream())));
+        assert_eq!(Route::parse("/demo/time"), Some(Route::Moment(stream())));
         assert_eq!(Route::parse("/assets/player-1F.js"), Some(Route::Asset("player-1F.js".into())));
         let playlist = Route::Rendition(stream(), "720p".parse().unwrap(), Resource::Playlist);
         assert_eq!(Route::parse("/demo/720p/index.m3u8"), Some(playlist));

@@ -14,6 +14,8 @@ use crate::metrics::Metrics;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Which {
     Multivariant,
+    /// The presentation for DASH players.
+    Presentation,
     Whole(RenditionId),
     /// A delta update (RFC 8216bis §6.2.5.1).
     Delta(RenditionId),

@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Empty};
+use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -46,6 +47,13 @@ impl Viewer {
             Got { status: head.status, version: head.version, headers: head.headers, body }
         };
         tokio::time::timeout(DEADLINE, asked).await.unwrap_or_else(|_| panic!("no answer: {path}"))
+    }
+
+    /// An answer whose body is still to be read.
+    pub async fn open(&self, path: &str) -> Response<Incoming> {
+        let request = Request::get(format!("http://{}{path}", self.address)).body(Empty::new()).unwrap();
+        let asked = tokio::time::timeout(DEADLINE, self.client.request(request));
+        asked.await.unwrap_or_else(|_| panic!("no answer: {path}")).unwrap()
     }
 
     pub async fn get(&self, path: &str) -> Got {

@@ -1,0 +1,92 @@
+//! Media presentation descriptions (ISO/IEC 23009-1, "MPD") of the same segments, under the same addresses.
+//!
+//! **Time.** A period's media time is the source's, as the segments carry it in `tfdt`: `S@t` equals it, and
+//! `presentationTimeOffset` is where the period begins, so that a period's own time starts at zero (§5.3.9.6). In a live
+//! presentation `Period@start` follows from the wall clock; in a stored one, periods follow each other.
+//!
+//! **Numbers.** `$Number$` is the media sequence: `startNumber` is the first one listed. A number is counted by its place
+//! in the timeline, and few players know `S@n`; so a timeline has no holes. Of a live period with a gap in it, the
+//! segments after the last gap are listed; a stored one becomes several.
+//!
+//! **The live edge.** The grid of a period says where segments are going to begin (see `SegmentSettings`), so what is
+//! about to be made is announced with `r="-1"` (§5.3.9.6.2), right but for less than a frame, and an MPD becomes stale
+//! only by a new period. Whoever asks for a segment that is being made gets its parts as they come (`availabilityTimeOffset`,
+//! §5.3.5.3; DASH-IF IOP part 9 / CR Low-Latency Live §9.X.4).
+
+mod live;
+mod stored;
+mod timeline;
+mod write;
+
+use headwater_media::{MediaTime, SegmentSettings, UnixMillis};
+
+pub use live::{dvr, live};
+pub use stored::stored;
+
+use crate::event::{PeriodStart, Rendition, RenditionKind};
+use timeline::Timeline;
+
+/// A moment as an MPD writes it (`xs:dateTime`); what the clock that an MPD names answers with.
+pub fn moment(time: UnixMillis) -> String {
+    write::Moment(time).to_string()
+}
+
+struct Presentation<'a> {
+    settings: SegmentSettings,
+    state: State,
+    /// Where the directories of the renditions are, from where the MPD is.
+    base: String,
+    periods: Vec<Period<'a>>,
+}
+
+enum State {
+    Dynamic {
+        zero: UnixMillis,
+        /// `publishTime`: the wall clock of the end of what is listed, so it follows from that alone.
+        published: UnixMillis,
+        /// `timeShiftBufferDepth`.
+        depth: MediaTime,
+    },
+    Static {
+        duration: MediaTime,
+    },
+}
+
+struct Period<'a> {
+    id: String,
+    /// On the presentation's time: since `availabilityStartTime` where there is one.
+    start: MediaTime,
+    /// Where it begins on the source's time.
+    from: MediaTime,
+    about: &'a PeriodStart,
+    tracks: Vec<Track<'a>>,
+}
+
+struct Track<'a> {
+    rendition: &'a Rendition,
+    /// Bits a second.
+    bandwidth: u64,
+    timeline: Timeline,
+}
+
+impl Period<'_> {
+    /// Of what is there.
+    fn length(&self) -> MediaTime {
+        let ends = self.tracks.iter().map(|track| track.timeline.end());
+        ends.max().unwrap_or_default().saturating_sub(self.from)
+    }
+}
+
+impl Track<'_> {
+    fn is_video(&self) -> bool {
+        matches!(self.rendition.kind, RenditionKind::Video { .. })
+    }
+
+    /// Ticks a second of the track itself, so that times are exact.
+    fn timescale(&self) -> u32 {
+        match self.rendition.kind {
+            RenditionKind::Video { .. } => crate::cmaf::VIDEO_TIMESCALE,
+            RenditionKind::Audio { sample_rate, .. } => sample_rate.max(1),
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! A segment that is sent while it is made: its parts as they come (DASH-IF CR Low-Latency Live §9.X.4; chunked transfer,
+//! RFC 9112 §7.1).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::stream::{self, BoxStream, StreamExt as _};
+use headwater_media::{MediaSequence, RenditionId};
+
+use super::playlist::blocked_limit;
+use crate::mirror::{Mirror, Scope, View};
+
+/// Why the rest of a segment will not be sent. The connection is broken off, so that nobody takes what was sent for the
+/// whole segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Interrupted {
+    #[error("the next part of the segment was not there in time")]
+    Late,
+    #[error("the segment is no longer in the live window")]
+    Gone,
+}
+
+/// The parts of one segment that are still to be sent.
+struct Growing {
+    mirror: Arc<Mirror>,
+    rendition: RenditionId,
+    sequence: MediaSequence,
+    sent: usize,
+}
+
+/// The parts of a segment that has begun, from the first one on.
+pub(super) fn parts(
+    mirror: Arc<Mirror>,
+    rendition: RenditionId,
+    sequence: MediaSequence,
+) -> BoxStream<'static, Result<Bytes, Interrupted>> {
+    let growing = Growing { mirror, rendition, sequence, sent: 0 };
+    stream::try_unfold(growing, Growing::next).boxed()
+}
+
+impl Growing {
+    /// Waits for the next part as long as a request may wait for it.
+    async fn next(mut self) -> Result<Option<(Bytes, Self)>, Interrupted> {
+        let limit = blocked_limit(&self.mirror);
+        let scope = Scope::Rendition(&self.rendition);
+        let found = self.mirror.wait(scope, limit, |view| self.look(view)).await;
+        let next = found.unwrap_or(Err(Interrupted::Late))?;
+        self.sent += 1;
+        Ok(next.map(|part| (part, self)))
+    }
+
+    /// Nothing while it is worth waiting.
+    fn look(&self, view: &View) -> Option<Result<Option<Bytes>, Interrupted>> {
+        let begun = view.window().and_then(|window| window.begun(&self.rendition, self.sequence));
+        let Some(segment) = begun else { return Some(Err(Interrupted::Gone)) };
+        match segment.parts().get(self.sent) {
+            Some(part) => Some(Ok(Some(part.bytes.clone()))),
+            None => segment.is_whole().then_some(Ok(None)),
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What DASH players rely on, over real connections.
+
+mod support;
+
+use std::io::Read as _;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use headwater_registry::MemoryRegistry;
+use http::{Method, StatusCode};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use support::broadcast::{self, AUDIO, FIRST, PARTS, VIDEO};
+use support::client::Viewer;
+use support::server::TestServer;
+use support::{DEADLINE, TestOrigin, own, registry};
+
+/// An origin with one stream on air: two whole segments and one part of the third.
+struct OnAir {
+    viewer: Viewer,
+    _origin: TestOrigin,
+    server: TestServer,
+    registry: Arc<MemoryRegistry>,
+}
+
+async fn on_air() -> OnAir {
+    let (registry, server) = (Arc::new(registry()), TestServer::start().await);
+    let epoch = own(&registry, server.address, broadcast::id(0)).await;
+    server.open(broadcast::opening(broadcast::id(0), epoch, FIRST), [broadcast::period(FIRST)]);
+    server.play(broadcast::segments(FIRST..FIRST + 2, "a"));
+    server.play([VIDEO, AUDIO].map(|id| broadcast::part(id, FIRST + 2, 0, "a")));
+    let origin = TestOrigin::start(registry.clone()).await;
+    OnAir { viewer: Viewer::new(origin.address), _origin: origin, server, registry }
+}
+
+#[tokio::test]
+async fn the_presentation_is_served_as_playlists_are() {
+    let OnAir { viewer, server, _origin, .. } = on_air().await;
+    let plain = viewer.get("/demo/live.mpd").await;
+    assert_eq!(plain.status, StatusCode::OK);
+    assert_eq!(plain.header("content-type"), "application/dash+xml");
+    assert_eq!(plain.header("cache-control"), "public, max-age=1");
+    assert_eq!(plain.header("vary"), "Accept-Encoding");
+    assert_eq!(plain.header("access-control-allow-origin"), "*");
+    assert!(plain.text().contains("type=\"dynamic\"") && plain.text().contains("startNumber=\"100\""));
+    let zipped = viewer.ask(Method::GET, "/demo/live.mpd", &[("accept-encoding", "gzip")]).await;
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(&zipped.body[..]).read_to_string(&mut text).unwrap();
+    assert_eq!(text, plain.text());
+    let held = [("if-none-match", plain.header("etag"))];
+    let again = viewer.ask(Method::GET, "/demo/live.mpd", &held).await;
+    assert_eq!(again.status, StatusCode::NOT_MODIFIED);
+
+    server.play([headwater_hls::MediaEvent::BroadcastEnd]);
+    let ended = async {
+        while !viewer.text("/demo/live.mpd").await.contains("type=\"static\"") {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, ended).await.expect("the end is said");
+    let nobody = viewer.get("/nobody/live.mpd").await;
+    assert_eq!(
+        (nobody.status, nobody.header("content-type")),
+        (StatusCode::NOT_FOUND, "application/problem+json")
+    );
+}
+
+#[tokio::test]
+async fn it_says_what_time_it_is() {
+    let OnAir { viewer, _origin, .. } = on_air().await;
+    let time = viewer.get("/demo/time").await;
+    assert_eq!((time.header("cache-control"), time.header("access-control-allow-origin")), ("no-store", "*"));
+    let text = time.text();
+    assert!(text.len() == 24 && text.starts_with("20") && text.ends_with('Z'), "{text}");
+}
+
+async fn next(body: &mut Incoming) -> Option<Result<Bytes, hyper::Error>> {
+    let frame = tokio::time::timeout(DEADLINE, body.frame()).await.expect("something comes");
+    frame.map(|frame| frame.map(|frame| frame.into_data().expect("there are no trailers")))
+}
+
+#[tokio::test]
+async fn a_segment_is_sent_while_it_is_made() {
+    let OnAir { viewer, server, _origin, .. } = on_air().await;
+    let response = viewer.open("/demo/720p/102.m4s").await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(response.headers()["content-type"], "video/mp4");
+    assert_eq!(response.headers()["cache-control"], "public, max-age=31536000, immutable");
+    assert!(!response.headers().contains_key("content-length"));
+    let mut body = response.into_body();
+    for index in 0..PARTS {
+        let part = next(&mut body).await.unwrap().unwrap();
+        assert_eq!(part, broadcast::bytes(VIDEO, 102, index, "a"));
+        if index + 1 < PARTS {
+            server.play([broadcast::part(VIDEO, 102, index + 1, "a")]);
+        }
+    }
+    server.play([broadcast::end(VIDEO, 102)]);
+    assert!(next(&mut body).await.is_none(), "and then it is over");
+    let whole = viewer.get("/demo/720p/102.m4s").await;
+    let length: usize = (0..PARTS).map(|index| broadcast::bytes(VIDEO, 102, index, "a").len()).sum();
+    assert_eq!(whole.header("content-length"), length.to_string());
+}
+
+#[tokio::test]
+async fn the_next_segment_is_waited_for_and_then_sent_while_it_is_made() {
+    let OnAir { viewer, server, _origin, .. } = on_air().await;
+    let asked = tokio::spawn(async move { viewer.open("/demo/720p/103.m4s").await });
+    server.play((1..PARTS).map(|index| broadcast::part(VIDEO, 102, index, "a")));
+    server.play([broadcast::end(VIDEO, 102), broadcast::part(VIDEO, 103, 0, "a")]);
+    let mut body = asked.await.unwrap().into_body();
+    assert_eq!(next(&mut body).await.unwrap().unwrap(), broadcast::bytes(VIDEO, 103, 0, "a"));
+}
+
+#[tokio::test]
+async fn whoever_needs_its_length_waits_for_the_whole_segment() {
+    let OnAir { viewer, server, _origin, .. } = on_air().await;
+    let ranged = viewer.clone();
+    let ranged =
+        async move { ranged.ask(Method::GET, "/demo/720p/102.m4s", &[("range", "bytes=0-3")]).await };
+    let head = async move { viewer.ask(Method::HEAD, "/demo/720p/102.m4s", &[]).await };
+    let (ranged, head) = (tokio::spawn(ranged), tokio::spawn(head));
+    server.play((1..PARTS).map(|index| broadcast::part(VIDEO, 102, index, "a")));
+    server.play([broadcast::end(VIDEO, 102)]);
+    assert_eq!(ranged.await.unwrap().text(), "<720");
+    assert!(head.await.unwrap().headers.contains_key("content-length"));
+}
+
+#[tokio::test]
+async fn a_segment_that_will_never_be_whole_is_broken_off() {
+    let OnAir { viewer, server, registry, _origin } = on_air().await;
+    let mut body = viewer.open("/demo/720p/102.m4s").await.into_body();
+    next(&mut body).await.unwrap().unwrap();
+    // Another broadcast takes its place.
+    let other = TestServer::start().await;
+    let epoch = own(&registry, other.address, broadcast::id(1)).await;
+    other.open(broadcast::opening(broadcast::id(1), epoch, FIRST + 50), [broadcast::period(FIRST + 50)]);
+    server.die();
+    assert!(next(&mut body).await.unwrap().is_err(), "nobody may take it for whole");
+}
