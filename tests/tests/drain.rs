@@ -252,7 +252,7 @@ async fn a_proxy_that_stops_asks_encoders_that_can_to_connect_again() -> Result<
         anyhow::Ok((sent, publish::sent(stack.path(), "ffmpeg")?))
     };
     let (moved, stayed, (sent, staying)) = tokio::try_join!(players[0].watch(), players[1].watch(), stopped)?;
-    shown_across(&stack, &moved, &sent, moves.frames()).await?;
+    shown_across(&stack, &moved, &sent, moves.frames(), 0).await?;
     let shown = content::numbers(stack.path(), "stays", &stayed.renditions["180p"]).await?;
     let [shown] = shown.as_slice() else { anyhow::bail!("{} timelines", shown.len()) };
     ensure!(shown.iter().copied().eq(0..shown.len() as u32), "it shows {shown:?}");
@@ -260,6 +260,28 @@ async fn a_proxy_that_stops_asks_encoders_that_can_to_connect_again() -> Result<
     ensure!(shown.len() + publish::IN_HAND >= staying, "{} of {staying} were shown", shown.len());
     ensure!(shown.len() >= (seconds * stays.frame_rate) as usize, "only {} pictures", shown.len());
     Ok(())
+}
+
+/// An encoder may connect anew while it still sends to the old proxy. Whoever comes is taken at once, and then the old
+/// connection is heard no more: up to the keyframe that the new one begins with, what it sends is lost, and no more.
+#[tokio::test]
+async fn an_encoder_that_connects_anew_before_it_leaves_loses_one_group_at_most() -> Result<()> {
+    let mut stack = Plan::tiny().proxies(2).set("HLS_WINDOW_SEGMENTS", "20").start().await?;
+    let source = tiny(SECONDS);
+    let file = source.make(stack.path(), "source").await?;
+    let mut able = tokio::spawn(encoder(&stack, &file, First::Connects));
+    let player = Player::new(&stack.origin(0), "moves");
+    let stopped = async {
+        player.wait_segments("90p", 2, LIVE).await?;
+        stack.proxies[0].process.signal("TERM").await?;
+        let sent = timeout(LIVE, &mut able).await???;
+        let status = stack.proxies[0].process.wait(AT_ONCE).await?;
+        ensure!(status.success(), "{status}: {}", stack.proxies[0].process.output());
+        anyhow::Ok(sent)
+    };
+    let (shown, sent) = tokio::try_join!(player.watch(), stopped)?;
+    let group = source.keyframe_interval;
+    shown_across(&stack, &shown, &sent, source.frames(), group).await
 }
 
 /// Publishes to both proxies, the second one when the first asks for it.
@@ -273,8 +295,9 @@ fn encoder(
     async move { encoder::publish(&file, &proxies, "moves", first).await }
 }
 
-/// Everything that the two proxies were sent was shown once, in two timelines with the change between them.
-async fn shown_across(stack: &Stack, shown: &Shown, sent: &[usize], all: usize) -> Result<()> {
+/// Everything that the two proxies were sent was shown once, in two timelines with the change between them, but for this
+/// many of the last pictures that the first one was sent.
+async fn shown_across(stack: &Stack, shown: &Shown, sent: &[usize], all: usize, lost: u32) -> Result<()> {
     let &[before, after] = sent else {
         anyhow::bail!("it was asked to connect again {} times", sent.len() - 1)
     };
@@ -282,8 +305,9 @@ async fn shown_across(stack: &Stack, shown: &Shown, sent: &[usize], all: usize) 
     for name in shows::TINY_RENDITIONS {
         let numbers = content::numbers(stack.path(), name, &shown.renditions[name]).await?;
         let [first, second] = numbers.as_slice() else { anyhow::bail!("{} timelines", numbers.len()) };
-        let (before, all) = (before as u32, all as u32);
-        ensure!(first.iter().copied().eq(0..before), "{name} shows {first:?} of {before} first");
+        let (before, all, count) = (before as u32, all as u32, first.len() as u32);
+        ensure!(first.iter().copied().eq(0..count), "{name} shows {first:?} first");
+        ensure!((before - lost..=before).contains(&count), "{name} shows {count} of {before} first");
         ensure!(
             second.iter().copied().eq(before..all),
             "{name} shows {second:?} from {before} to {all} then"
