@@ -1,10 +1,14 @@
 //! The least that asks an HTTP/1.1 server again and again on one connection: no client library costs less.
 
 use std::net::SocketAddr;
+use std::os::fd::AsFd as _;
+use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail, ensure};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
+
+use crate::arrival;
 
 /// No answer's head is longer.
 const LONGEST_HEAD: usize = 8 << 10;
@@ -52,6 +56,15 @@ pub struct Connection {
     /// Read and not yet used up: an answer's head, and as much of its body as came along.
     buffer: Box<[u8]>,
     filled: usize,
+    clock: Clock,
+}
+
+/// Whether it is to be known when answers come.
+#[derive(Clone, Copy)]
+enum Clock {
+    Off,
+    /// When the last bytes came, where the kernel has said it.
+    Last(Option<SystemTime>),
 }
 
 impl Connection {
@@ -59,7 +72,22 @@ impl Connection {
     pub async fn open(address: SocketAddr, room: usize) -> Result<Self> {
         let socket = TcpStream::connect(address).await?;
         socket.set_nodelay(true)?;
-        Ok(Self { socket, buffer: vec![0; room.max(LONGEST_HEAD)].into(), filled: 0 })
+        let buffer = vec![0; room.max(LONGEST_HEAD)].into();
+        Ok(Self { socket, buffer, filled: 0, clock: Clock::Off })
+    }
+
+    /// Notes when answers come, by the kernel's clock.
+    pub fn clocked(self) -> Result<Self> {
+        arrival::note(self.socket.as_fd())?;
+        Ok(Self { clock: Clock::Last(None), ..self })
+    }
+
+    /// When the end of the last answer came.
+    pub fn came(&self) -> Option<SystemTime> {
+        match self.clock {
+            Clock::Off => None,
+            Clock::Last(time) => time,
+        }
     }
 
     /// Asks, and hands the body over in pieces as they come.
@@ -72,7 +100,7 @@ impl Connection {
         let mut left = whole - self.filled;
         while left > 0 {
             let room = left.min(self.buffer.len());
-            let read = self.socket.read(&mut self.buffer[..room]).await?;
+            let read = self.read(0, room).await?;
             ensure!(read > 0, "closed in the middle of an answer");
             take(&self.buffer[..read]);
             left -= read;
@@ -83,13 +111,30 @@ impl Connection {
 
     async fn head(&mut self) -> Result<Head> {
         loop {
-            let read = self.socket.read(&mut self.buffer[self.filled..]).await.context("no answer")?;
+            let read = self.read(self.filled, self.buffer.len()).await.context("no answer")?;
             ensure!(read > 0, "closed before an answer");
             self.filled += read;
             if let Some(head) = Head::parse(&self.buffer[..self.filled])? {
                 return Ok(head);
             }
             ensure!(self.filled < self.buffer.len(), "a head without an end");
+        }
+    }
+}
+
+impl Connection {
+    /// Into this part of the buffer.
+    async fn read(&mut self, from: usize, to: usize) -> Result<usize> {
+        let Self { socket, buffer, clock, .. } = self;
+        let room = &mut buffer[from..to];
+        match clock {
+            Clock::Off => Ok(socket.read(room).await?),
+            Clock::Last(time) => {
+                let receive = || arrival::receive(socket.as_fd(), room);
+                let (read, came) = socket.async_io(Interest::READABLE, receive).await?;
+                *time = came;
+                Ok(read)
+            }
         }
     }
 }

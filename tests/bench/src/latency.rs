@@ -57,6 +57,8 @@ impl AllInOne {
             ("ORIGIN_HTTP_LISTEN", http.clone()),
             ("SERVER_GRPC_LISTEN", grpc.clone()),
             ("UP_METRICS_LISTEN", metrics.clone()),
+            // A broadcast that is over makes room for the next one.
+            ("SERVER_RECONNECT_WINDOW", "1s".into()),
         ];
         let process = Process::start(directory, "headwater", ["up"], &settings)?;
         let metrics = metrics.parse()?;
@@ -129,7 +131,7 @@ fn row(what: &str, milliseconds: &Series, digits: usize, unit: f64) -> String {
 fn heading(arguments: &Arguments, page: &Value) -> String {
     let seconds = arguments.watch;
     format!(
-        "## Latency\n\n`make bench-latency`. `headwater up` with default settings (720p, 480p, 360p), and the player page in \
+        "## Latency\n\n`make bench-latency`. `headwater up` with default settings (720p, 480p, 360p; a broadcast that has ended is not waited for), and the player page in \
          headless Chromium on the same machine, at its own choice of rendition ({heights} lines on the screen). The camera is \
          an ffmpeg: 1280x720 at 30 pictures a second, each let go when it is due, and stamped with the wall clock in that \
          moment, as a strip of 24 black and white fields. The page reads the strip from each picture that \

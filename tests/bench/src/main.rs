@@ -1,5 +1,6 @@
 //! `headwater-bench`: measures what the services cost, and writes it into `BENCHMARKS.md` (`make bench-replay` and others).
 
+mod arrival;
 mod broadcast;
 mod committed;
 mod document;

@@ -16,14 +16,13 @@ use crate::series::Series;
 
 /// How soon a stream that isn't there is looked for again.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
-/// What is looked at.
-const RENDITION: &str = "720p";
 /// What a server sends of the window that it has already: not measured.
 const BACKLOG: usize = 30;
 
 /// Number of the segment and index in it.
 type Position = (u64, u32);
-type Times = Arc<Mutex<HashMap<Position, Instant>>>;
+/// By the name of the rendition.
+type Times = Arc<Mutex<HashMap<(String, Position), Instant>>>;
 
 /// Two that watch a stream, until they are stopped: one behind the server, one behind the origin.
 pub struct Measured {
@@ -44,9 +43,12 @@ impl Measured {
     pub fn stop(self) -> Result<Series> {
         let lock = |times: &Times| times.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let (ready, listed) = (lock(&self.ready), lock(&self.listed));
-        let mut both: Vec<_> =
-            ready.into_iter().filter_map(|(at, ready)| Some((at, ready, *listed.get(&at)?))).collect();
-        both.sort_unstable_by_key(|(at, ..)| *at);
+        let seen = |(at, ready)| {
+            let listed = *listed.get(&at)?;
+            Some((at, ready, listed))
+        };
+        let mut both: Vec<_> = ready.into_iter().filter_map(seen).collect();
+        both.sort_unstable_by(|(one, ..), (other, ..)| one.cmp(other));
         ensure!(both.len() > BACKLOG, "only {} parts were seen by both", both.len());
         let delays = both.into_iter().skip(BACKLOG);
         Ok(delays
@@ -55,8 +57,9 @@ impl Measured {
     }
 }
 
-fn note(times: &Times, at: Position) {
-    times.lock().unwrap_or_else(PoisonError::into_inner).entry(at).or_insert_with(Instant::now);
+fn note(times: &Times, rendition: &str, at: Position) {
+    let key = (rendition.to_owned(), at);
+    times.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_insert_with(Instant::now);
 }
 
 async fn again(server: String, stream: String, ready: Times) {
@@ -75,35 +78,37 @@ async fn watch(server: &str, stream: &str, ready: &Times) -> Result<()> {
     while let Some(message) = messages.message().await? {
         if let WatchMessage::Event(MediaEvent::Part { rendition, sequence, index, .. }) =
             message.try_into()?
-            && rendition.as_str() == RENDITION
         {
-            note(ready, (sequence.0, index.0));
+            note(ready, rendition.as_str(), (sequence.0, index.0));
         }
     }
     Ok(())
 }
 
-/// Reloads the playlist as players do.
+/// Reloads the first rendition's playlist as players do.
 async fn follow(origin: String, stream: String, listed: Times) {
-    let path = format!("/{stream}/{RENDITION}/index.m3u8");
-    let mut next = None;
     loop {
-        let directives = next
-            .map_or_else(String::new, |(sequence, part)| format!("?_HLS_msn={sequence}&_HLS_part={part}"));
-        let (origin, path) = (origin.clone(), format!("{path}{directives}"));
-        let answer = tokio::task::spawn_blocking(move || playlist(&origin, &path)).await;
-        let last = answer.ok().and_then(Result::ok).and_then(|playlist| last_part(&playlist));
-        match last {
-            Some(last) => {
-                note(&listed, last);
-                next = Some((last.0, last.1 + 1));
-            }
-            None => {
-                next = None;
-                tokio::time::sleep(LOOK_AGAIN).await;
-            }
+        let multivariant = ask(&origin, format!("/{stream}/live.m3u8")).await;
+        if let Some(rendition) = multivariant.as_deref().and_then(first_rendition) {
+            reload(&origin, &format!("/{stream}/{rendition}/index.m3u8"), rendition, &listed).await;
         }
+        tokio::time::sleep(LOOK_AGAIN).await;
     }
+}
+
+/// As long as it goes on.
+async fn reload(origin: &str, path: &str, rendition: &str, listed: &Times) {
+    let mut directives = String::new();
+    while let Some(last) = ask(origin, format!("{path}{directives}")).await.as_deref().and_then(last_part) {
+        note(listed, rendition, last);
+        directives = format!("?_HLS_msn={}&_HLS_part={}", last.0, last.1 + 1);
+    }
+}
+
+async fn ask(origin: &str, path: String) -> Option<String> {
+    let origin = origin.to_owned();
+    let answer = tokio::task::spawn_blocking(move || playlist(&origin, &path)).await;
+    answer.ok().and_then(Result::ok)
 }
 
 fn playlist(origin: &str, path: &str) -> Result<String> {
@@ -111,6 +116,11 @@ fn playlist(origin: &str, path: &str) -> Result<String> {
     let answer = processes::get(address, path)?;
     ensure!(answer.starts_with("HTTP/1.1 200"), "the origin has no playlist");
     Ok(answer)
+}
+
+/// The name of the first rendition that a multivariant playlist lists.
+fn first_rendition(playlist: &str) -> Option<&str> {
+    playlist.lines().find_map(|line| line.strip_suffix("/index.m3u8").filter(|name| !name.starts_with('#')))
 }
 
 /// The last part that a playlist lists, by its name `<sequence>.<index>.m4s`.
@@ -131,5 +141,13 @@ mod tests {
                         #EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"8.1.m4s\"\n";
         assert_eq!(last_part(playlist), Some((8, 0)));
         assert_eq!(last_part("#EXTM3U\n"), None);
+    }
+
+    #[test]
+    fn the_first_rendition_is_found() {
+        let playlist = "#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,URI=\"audio/index.m3u8\"\n#EXT-X-STREAM-INF:BANDWIDTH=1\n\
+                        720p/index.m3u8\n#EXT-X-STREAM-INF:BANDWIDTH=2\n360p/index.m3u8\n";
+        assert_eq!(first_rendition(playlist), Some("720p"));
+        assert_eq!(first_rendition("#EXTM3U\n"), None);
     }
 }

@@ -64,7 +64,8 @@ pub struct Summary {
     pub began: u64,
     /// How many requests of each kind had which status, or failed in which way.
     pub requests: BTreeMap<&'static str, BTreeMap<String, u64>>,
-    /// Requests without success after their viewer has begun, or a playlist that can't be followed.
+    /// Requests without success, or a playlist that can't be followed. Not those that say that there is nothing to play
+    /// yet, to a viewer who has not begun.
     pub faults: u64,
     /// Bodies only.
     pub bytes: u64,
@@ -112,11 +113,16 @@ impl ViewCounts {
 
     pub fn answered(&self, kind: Kind, status: StatusCode, bytes: u64) {
         self.0.bytes.fetch_add(bytes, Relaxed);
-        self.count(kind, status.as_str(), status == StatusCode::OK);
+        self.count(kind, status.as_str());
     }
 
     pub fn failed(&self, kind: Kind, why: &str) {
-        self.count(kind, why, false);
+        self.count(kind, why);
+        self.fault();
+    }
+
+    pub fn fault(&self) {
+        self.0.faults.fetch_add(1, Relaxed);
     }
 
     pub fn stalled(&self, stalled: Duration) {
@@ -136,8 +142,7 @@ impl ViewCounts {
         self.0.wrong_sequences.fetch_add(1, Relaxed);
     }
 
-    fn count(&self, kind: Kind, outcome: &str, is_good: bool) {
-        self.0.faults.fetch_add(u64::from(!is_good), Relaxed);
+    fn count(&self, kind: Kind, outcome: &str) {
         let mut requests = self.0.requests.lock().unwrap_or_else(PoisonError::into_inner);
         let full = requests.len() >= MOST_OUTCOMES;
         let key = (kind.name(), outcome.to_owned());

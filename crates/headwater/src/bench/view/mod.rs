@@ -74,12 +74,13 @@ struct Shared {
 }
 
 impl Shared {
-    fn parsed(&self, rendition: &str, text: String) -> Option<Arc<Playlist>> {
+    /// The same text leads to the same playlist for all: what a delta update leaves out is what all have.
+    fn parsed(&self, rendition: &str, text: String, before: Option<&Playlist>) -> Option<Arc<Playlist>> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, playlist)) = last.get(rendition).filter(|(known, _)| *known == text) {
             return Some(playlist.clone());
         }
-        let playlist = Arc::new(Playlist::parse(&text)?);
+        let playlist = Arc::new(Playlist::parse(&text)?.completed(before)?);
         last.insert(rendition.into(), (text, playlist.clone()));
         Some(playlist)
     }
@@ -113,9 +114,9 @@ fn start(tasks: &TaskTracker, stop: CancellationToken, shared: Arc<Shared>, argu
     }
 }
 
-/// Each viewer has a connection.
+/// Each viewer has a connection for the picture and one for the sound.
 fn raise_file_limit(viewers: u32) -> anyhow::Result<()> {
-    let needed = u64::from(viewers) + OTHER_FILES;
+    let needed = 2 * u64::from(viewers) + OTHER_FILES;
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current.is_none_or(|current| current >= needed) {
         return Ok(());

@@ -12,6 +12,10 @@ pub struct Playlist {
     /// The last one may be unfinished.
     pub segments: Vec<Segment>,
     pub ended: bool,
+    /// Whether delta updates are to be had (`CAN-SKIP-UNTIL`).
+    pub can_skip: bool,
+    /// Segments that a delta update leaves out at its beginning.
+    pub skipped: usize,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -73,13 +77,32 @@ impl Playlist {
             "-X-SERVER-CONTROL" => {
                 self.part_hold_back =
                     attribute(value, "PART-HOLD-BACK").and_then(seconds).unwrap_or_default();
+                self.can_skip = attribute(value, "CAN-SKIP-UNTIL").is_some();
             }
+            "-X-SKIP" => self.skipped = attribute(value, "SKIPPED-SEGMENTS")?.parse().ok()?,
             "-X-MAP" => open.map = Some(attribute(value, "URI")?.into()),
             "-X-GAP" => open.gap = true,
             "-X-ENDLIST" => self.ended = true,
             _ => {}
         }
         Some(())
+    }
+
+    /// A delta update together with what it leaves out, which the playlist before it has (RFC 8216bis §6.3.7). None where
+    /// that one is too old.
+    pub fn completed(mut self, before: Option<&Self>) -> Option<Self> {
+        if self.skipped == 0 {
+            return Some(self);
+        }
+        let before = before?;
+        let first = usize::try_from(self.media_sequence.checked_sub(before.media_sequence)?).ok()?;
+        let known = before.segments.get(first..first.checked_add(self.skipped)?)?;
+        let mut segments = known.to_vec();
+        if let Some(segment) = segments.first_mut() {
+            segment.map = before.map(self.media_sequence).map(str::to_owned);
+        }
+        segments.append(&mut self.segments);
+        Some(Self { segments, skipped: 0, ..self })
     }
 
     /// The segment with this number.
@@ -150,18 +173,40 @@ pub struct Position {
     pub part: u64,
 }
 
-/// The variants of a multivariant playlist: bits a second, and the address.
-pub fn variants(text: &str) -> Vec<(u64, &str)> {
-    let mut bandwidth = None;
+/// A variant of a multivariant playlist.
+#[derive(Debug, PartialEq)]
+pub struct Variant<'a> {
+    /// Bits a second.
+    pub bandwidth: u64,
+    pub uri: &'a str,
+    /// The address of the sound that belongs to it, where that has its own.
+    pub audio: Option<&'a str>,
+}
+
+pub fn variants(text: &str) -> Vec<Variant<'_>> {
+    let mut told = None;
     let mut found = Vec::new();
     for line in text.lines().filter(|line| !line.is_empty()) {
         match line.strip_prefix("#EXT-X-STREAM-INF:") {
-            Some(value) => bandwidth = attribute(value, "BANDWIDTH").and_then(|bits| bits.parse().ok()),
+            Some(value) => told = Some(value),
             None if line.starts_with('#') => {}
-            None => found.extend(bandwidth.take().map(|bits| (bits, line))),
+            None => found.extend(told.take().and_then(|value| {
+                let bandwidth = attribute(value, "BANDWIDTH")?.parse().ok()?;
+                let audio = attribute(value, "AUDIO").and_then(|group| sound(text, group));
+                Some(Variant { bandwidth, uri: line, audio })
+            })),
         }
     }
     found
+}
+
+/// The first sound of this group.
+fn sound<'a>(text: &'a str, group: &str) -> Option<&'a str> {
+    let media = text.lines().filter_map(|line| line.strip_prefix("#EXT-X-MEDIA:"));
+    let is_meant = |value: &&str| {
+        attribute(value, "TYPE") == Some("AUDIO") && attribute(value, "GROUP-ID") == Some(group)
+    };
+    media.filter(is_meant).find_map(|value| attribute(value, "URI"))
 }
 
 /// The value of `NAME=value` or `NAME="value"` in an attribute list (RFC 8216bis §4.2).
@@ -244,9 +289,32 @@ mod tests {
     }
 
     #[test]
-    fn variants_have_their_bandwidth() {
-        let text = "#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,URI=\"a/index.m3u8\"\n\
-                    #EXT-X-STREAM-INF:AVERAGE-BANDWIDTH=1,CODECS=\"avc1,mp4a\",BANDWIDTH=300\nv/index.m3u8\n";
-        assert_eq!(variants(text), [(300, "v/index.m3u8")]);
+    fn variants_have_their_bandwidth_and_sound() {
+        let text = "#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"x\",URI=\"x/index.m3u8\"\n\
+                    #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"a, b\",URI=\"a/index.m3u8\"\n\
+                    #EXT-X-STREAM-INF:AVERAGE-BANDWIDTH=1,CODECS=\"avc1,mp4a\",BANDWIDTH=300,AUDIO=\"a\"\nv/index.m3u8\n\
+                    #EXT-X-STREAM-INF:BANDWIDTH=200\nw/index.m3u8\n";
+        let with = Variant { bandwidth: 300, uri: "v/index.m3u8", audio: Some("a/index.m3u8") };
+        let without = Variant { bandwidth: 200, uri: "w/index.m3u8", audio: None };
+        assert_eq!(variants(text), [with, without]);
+    }
+
+    #[test]
+    fn a_delta_update_is_completed_by_what_was_before_it() {
+        let whole = Playlist::parse(TEXT).unwrap();
+        let delta = "#EXTM3U\n#EXT-X-PART-INF:PART-TARGET=0.334\n#EXT-X-MEDIA-SEQUENCE:8\n\
+                     #EXT-X-SKIP:SKIPPED-SEGMENTS=1\n#EXT-X-PART:DURATION=0.334,URI=\"9.0.m4s\",INDEPENDENT=YES\n\
+                     #EXT-X-PART:DURATION=0.333,URI=\"9.1.m4s\"\n";
+        let delta = Playlist::parse(delta).unwrap();
+        let now = delta.clone().completed(Some(&whole)).unwrap();
+        assert_eq!((now.media_sequence, now.segments.len(), now.map(9)), (8, 2, Some("init-7.mp4")));
+        assert_eq!(
+            now.segment(8),
+            Some(&Segment { map: now.map(8).map(str::to_owned), ..whole.segments[1].clone() })
+        );
+        assert_eq!(now.part(at(9, 1)).unwrap().0.uri, "9.1.m4s");
+        assert_eq!(delta.clone().completed(None), None);
+        let old = Playlist { media_sequence: 3, ..whole };
+        assert_eq!(delta.completed(Some(&old)), None, "it does not reach so far");
     }
 }

@@ -17,12 +17,28 @@ use super::{Choice, Shared};
 /// How soon a player asks again after a failure.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// Follows a picture, and its sound where that is a rendition of its own.
 pub struct Viewer {
-    shared: Arc<Shared>,
-    client: Client,
+    origin: Origin,
+    asks: Asks,
 }
 
-/// A player that has begun.
+/// One rendition of a viewer, on a connection of its own, as browsers have several.
+struct Track {
+    asks: Asks,
+    /// The path of the media playlist.
+    path: String,
+}
+
+/// Asks, and counts what comes of it.
+struct Asks {
+    shared: Arc<Shared>,
+    client: Client,
+    /// Until then there may be nothing to play yet.
+    has_begun: bool,
+}
+
+/// A track that has begun.
 struct Session {
     /// The path of the media playlist.
     path: String,
@@ -43,7 +59,7 @@ struct Failed;
 
 impl Viewer {
     pub fn new(origin: Origin, shared: Arc<Shared>) -> Self {
-        Self { shared, client: Client::new(origin) }
+        Self { asks: Asks::new(origin.clone(), shared), origin }
     }
 
     /// Until the broadcast ends or all stop.
@@ -53,34 +69,65 @@ impl Viewer {
     }
 
     async fn watch(&mut self) {
-        loop {
-            if let Ok(mut session) = self.begin().await {
-                let _watching = self.counts().began();
-                while !session.is_over() {
-                    if self.go_on(&mut session).await.is_err() {
-                        sleep(RETRY).await;
-                    }
-                }
-                return;
+        let (picture, sound) = loop {
+            match self.choose().await {
+                Ok(chosen) => break chosen,
+                Err(Failed) => sleep(RETRY).await,
             }
-            sleep(RETRY).await;
+        };
+        let (picture, sound) = (self.track(picture), sound.map(|path| self.track(path)));
+        let counts = self.asks.shared.counts.clone();
+        let listen = async {
+            if let Some(sound) = sound {
+                sound.play(|| ()).await;
+            }
+        };
+        tokio::join!(picture.play(|| counts.began()), listen);
+    }
+
+    /// The paths of the picture's and the sound's playlist.
+    async fn choose(&mut self) -> Result<(String, Option<String>), Failed> {
+        let path = self.asks.shared.path.clone();
+        let text = self.asks.text(Kind::Multivariant, &path).await?;
+        let found = variants(&text);
+        let chosen = match self.asks.shared.rendition {
+            Choice::Highest => found.iter().max_by_key(|variant| variant.bandwidth),
+            Choice::Lowest => found.iter().min_by_key(|variant| variant.bandwidth),
+        };
+        let chosen = chosen.ok_or(Failed)?;
+        Ok((resolve(&path, chosen.uri), chosen.audio.map(|uri| resolve(&path, uri))))
+    }
+
+    fn track(&self, path: String) -> Track {
+        Track { asks: Asks::new(self.origin.clone(), self.asks.shared.clone()), path }
+    }
+}
+
+impl Track {
+    /// `began` is called once there is something to play; what it gives is kept until the end.
+    async fn play<T>(mut self, began: impl FnOnce() -> T) {
+        let mut session = loop {
+            match self.begin().await {
+                Ok(session) => break session,
+                Err(Failed) => sleep(RETRY).await,
+            }
+        };
+        let _playing = began();
+        self.asks.has_begun = true;
+        while !session.is_over() {
+            if self.go_on(&mut session).await.is_err() {
+                sleep(RETRY).await;
+            }
         }
     }
 
-    fn counts(&self) -> ViewCounts {
-        self.shared.counts.clone()
+    fn counts(&self) -> &ViewCounts {
+        &self.asks.shared.counts
     }
 
     async fn begin(&mut self) -> Result<Session, Failed> {
-        let path = self.shared.path.clone();
-        let text = self.text(Kind::Multivariant, &path).await?;
-        let found = variants(&text);
-        let chosen = match self.shared.rendition {
-            Choice::Highest => found.iter().max_by_key(|(bits, _)| *bits),
-            Choice::Lowest => found.iter().min_by_key(|(bits, _)| *bits),
-        };
-        let path = resolve(&path, chosen.ok_or(Failed)?.1);
-        let playlist = self.playlist(&path, &path).await?;
+        let path = self.path.clone();
+        let playlist = self.asks.playlist(&path, &path, None).await?;
         let next = playlist.start().ok_or(Failed)?;
         let buffer = Buffer::new(playlist.part_hold_back);
         let (began, received) = (Instant::now(), Duration::ZERO);
@@ -109,14 +156,14 @@ impl Viewer {
         self.map(session).await?;
         let playlist = session.playlist.clone();
         let Some((uri, duration)) = playlist.whole(session.next) else { return Ok(()) };
-        self.count(Kind::Segment, &resolve(&session.path, uri)).await?;
+        self.asks.count(Kind::Segment, &resolve(&session.path, uri)).await?;
         session.next = Position { sequence: session.next.sequence + 1, part: 0 };
         self.take(session, duration);
         Ok(())
     }
 
     fn take(&self, session: &mut Session, duration: Duration) {
-        let counts = &self.shared.counts;
+        let counts = self.counts();
         if let Some(stalled) = session.buffer.add(Instant::now(), duration) {
             counts.stalled(stalled);
         }
@@ -130,11 +177,11 @@ impl Viewer {
         self.map(session).await?;
         let (path, next, playlist) = (session.path.clone(), session.next, session.playlist.clone());
         let Some((part, taken)) = playlist.part(next) else { return Ok(()) };
-        self.count(Kind::Part, &resolve(&path, &part.uri)).await?;
+        self.asks.count(Kind::Part, &resolve(&path, &part.uri)).await?;
         session.next.part += 1;
         if let Some(taken) = taken {
             let latency = (clock::now().0 as i64).saturating_sub(taken).max(0);
-            self.shared.counts.received(Duration::from_millis(latency as u64));
+            self.counts().received(Duration::from_millis(latency as u64));
         }
         self.take(session, part.duration);
         Ok(())
@@ -146,17 +193,18 @@ impl Viewer {
             return Ok(());
         }
         if let Some(map) = &wanted {
-            self.count(Kind::Init, &resolve(&session.path, map)).await?;
+            self.asks.count(Kind::Init, &resolve(&session.path, map)).await?;
         }
         session.map = wanted;
         Ok(())
     }
 
-    /// Blocks until the next part is there (RFC 8216bis §6.2.5.2).
+    /// Blocks until the next part is there (RFC 8216bis §6.2.5.2), and takes only what is new where that is offered.
     async fn reload(&mut self, session: &mut Session) -> Result<(), Failed> {
         let Position { sequence, part } = session.next;
-        let path = format!("{}?_HLS_msn={sequence}&_HLS_part={part}", session.path);
-        let playlist = self.playlist(&session.path, &path).await?;
+        let skip = if session.playlist.can_skip { "&_HLS_skip=YES" } else { "" };
+        let path = format!("{}?_HLS_msn={sequence}&_HLS_part={part}{skip}", session.path);
+        let playlist = self.asks.playlist(&session.path, &path, Some(&session.playlist)).await?;
         let went_back = playlist.media_sequence < session.playlist.media_sequence;
         let is_there = playlist.part(playlist.carry(session.next)).is_some()
             || playlist.segment(sequence).is_some_and(|segment| segment.uri.is_some());
@@ -164,18 +212,29 @@ impl Viewer {
         session.playlist = playlist;
         match is_wrong {
             true => {
-                self.shared.counts.wrong_sequence();
+                self.counts().wrong_sequence();
                 // Asking again at once would be answered at once.
                 Err(Failed)
             }
             false => Ok(()),
         }
     }
+}
+
+impl Asks {
+    fn new(origin: Origin, shared: Arc<Shared>) -> Self {
+        Self { shared, client: Client::new(origin), has_begun: false }
+    }
 
     /// Viewers are given the same playlist: the last one of each rendition is parsed for all who get it.
-    async fn playlist(&mut self, rendition: &str, path: &str) -> Result<Arc<Playlist>, Failed> {
+    async fn playlist(
+        &mut self,
+        rendition: &str,
+        path: &str,
+        before: Option<&Playlist>,
+    ) -> Result<Arc<Playlist>, Failed> {
         let text = self.text(Kind::Playlist, path).await?;
-        self.shared.parsed(rendition, text).ok_or_else(|| {
+        self.shared.parsed(rendition, text, before).ok_or_else(|| {
             self.shared.counts.failed(Kind::Playlist, "no low-latency playlist");
             Failed
         })
@@ -197,7 +256,15 @@ impl Viewer {
 
     fn answered(&self, kind: Kind, status: StatusCode, bytes: u64) -> Result<(), Failed> {
         self.shared.counts.answered(kind, status, bytes);
-        if status == StatusCode::OK { Ok(()) } else { Err(Failed) }
+        if status == StatusCode::OK {
+            return Ok(());
+        }
+        let not_yet =
+            !self.has_begun && matches!(status, StatusCode::NOT_FOUND | StatusCode::SERVICE_UNAVAILABLE);
+        if !not_yet {
+            self.shared.counts.fault();
+        }
+        Err(Failed)
     }
 
     fn unanswered(&self, kind: Kind, error: &anyhow::Error) -> Failed {
