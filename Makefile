@@ -65,7 +65,7 @@ bench-micro:
 ## What replay costs the proxy and the server, written into BENCHMARKS.md (SOURCE=film.mp4, ARGS=--rounds=5)
 bench-replay: setup-test
 	$(CARGO) build --release -p headwater -p headwater-proxy -p headwater-server -p headwater-bench
-	target/release/headwater-bench replay --rounds 2 --seconds 18 $(if $(SOURCE),--source $(SOURCE)) --write BENCHMARKS.md $(ARGS)
+	target/release/headwater-bench replay --rounds 3 --seconds 16 $(if $(SOURCE),--source $(SOURCE)) --write BENCHMARKS.md $(ARGS)
 
 ## What the proxy costs a gigabyte, against HAProxy and nginx-rtmp, written into BENCHMARKS.md
 bench-proxy: setup-test

@@ -146,9 +146,15 @@ impl Service {
     }
 }
 
-/// `headwater bench publish`, looping the source.
-pub async fn publishers(directory: &Path, service: &Service, number: u32, source: &Path) -> Result<Process> {
-    let (number, url) = (number.to_string(), format!("rtmp://{}/live/load", service.address));
+/// `headwater bench publish`, looping the source, for streams whose names begin with `stream`.
+pub async fn publishers(
+    directory: &Path,
+    service: &Service,
+    stream: &str,
+    number: u32,
+    source: &Path,
+) -> Result<Process> {
+    let (number, url) = (number.to_string(), format!("rtmp://{}/live/{stream}", service.address));
     let source = source.to_string_lossy();
     let arguments =
         ["bench", "publish", "-n", &number, "--url", &url, "--source", &source, "--loop", "--ramp", "10ms"];

@@ -11,7 +11,7 @@ use headwater_registry::Registry;
 use headwater_registry::testing::RedisServer;
 use tempfile::TempDir;
 
-use crate::processes::{self, Service};
+use crate::processes::{self, Process, Service};
 use crate::series::Series;
 use crate::sink::Sink;
 use crate::usage::Scope;
@@ -42,6 +42,12 @@ struct Bench {
     window: Duration,
 }
 
+/// A proxy with its publishers. These go first.
+struct Loaded {
+    load: Process,
+    proxy: Service,
+}
+
 /// One measurement of a proxy.
 struct Cost {
     cpu_seconds_per_gb: f64,
@@ -70,8 +76,9 @@ pub async fn run(arguments: &Arguments) -> Result<String> {
     for publishers in &arguments.publishers {
         let (mut with, mut without) = (Side::default(), Side::default());
         for _ in 0..arguments.common.rounds {
-            with.push(&bench.proxy(*publishers, "30s").await?);
-            without.push(&bench.proxy(*publishers, "0s").await?);
+            let [kept, passed] = bench.both(*publishers).await?;
+            with.push(&kept);
+            without.push(&passed);
         }
         row(&mut section, *publishers, &with, &without);
     }
@@ -90,33 +97,34 @@ impl Bench {
         self.directory.path()
     }
 
-    async fn start_proxy(&self, prefix: &str, replay: &str) -> Result<Service> {
+    async fn start_proxy(&self, directory: &Path, prefix: &str, replay: &str) -> Result<Service> {
         let settings = [
             ("REGISTRY_URL", self.redis.url_text()),
             ("REGISTRY_PREFIX", prefix.into()),
             ("PROXY_REPLAY_DURATION", replay.to_owned()),
             ("PROXY_MAX_CONNECTIONS_PER_ADDRESS", "10000".into()),
         ];
-        Service::start(self.path(), "proxy", "RTMP_LISTEN", &settings).await
+        Service::start(directory, "proxy", "RTMP_LISTEN", &settings).await
+    }
+
+    /// Both sides at the same time: what each thread costs to wake changes from one minute to the next by more than what
+    /// is looked for.
+    async fn both(&self, publishers: u32) -> Result<[Cost; 2]> {
+        let with = self.loaded("with", "30s", publishers).await?;
+        let without = self.loaded("without", "0s", publishers).await?;
+        tokio::time::sleep(SETTLE).await;
+        let before = [with.account()?, without.account()?];
+        tokio::time::sleep(self.window).await;
+        Ok([with.cost(before[0], self.window)?, without.cost(before[1], self.window)?])
     }
 
     /// A fresh proxy, so that its peak is its own.
-    async fn proxy(&self, publishers: u32, replay: &str) -> Result<Cost> {
-        let proxy = self.start_proxy(SHARED, replay).await?;
-        let load = processes::publishers(self.path(), &proxy, publishers, &self.source).await?;
-        tokio::time::sleep(SETTLE).await;
-        let received = || proxy.metric("headwater_proxy_received_bytes_total");
-        let (cpu, bytes) = (proxy.process.tree().cpu()?, received()?);
-        tokio::time::sleep(self.window).await;
-        let (cpu, bytes) = ((proxy.process.tree().cpu()? - cpu).as_secs_f64(), received()? - bytes);
-        let replay_mb = proxy.metric("headwater_proxy_replay_bytes")? / 1e6;
-        processes::check(&load)?;
-        Ok(Cost {
-            cpu_seconds_per_gb: cpu / bytes * 1e9,
-            megabits: bytes * 8.0 / 1e6 / self.window.as_secs_f64(),
-            peak_mb: proxy.process.tree().peak_memory()? as f64 / 1e6,
-            replay_mb,
-        })
+    async fn loaded(&self, name: &str, replay: &str, publishers: u32) -> Result<Loaded> {
+        let directory = self.path().join(name);
+        std::fs::create_dir_all(&directory)?;
+        let proxy = self.start_proxy(&directory, SHARED, replay).await?;
+        let load = processes::publishers(&directory, &proxy, name, publishers, &self.source).await?;
+        Ok(Loaded { proxy, load })
     }
 
     /// A server's own process with one broadcast of the default ladder, without its worker.
@@ -125,8 +133,8 @@ impl Bench {
         let apart = "real";
         let settings = [("REGISTRY_URL", self.redis.url_text()), ("REGISTRY_PREFIX", apart.into())];
         let server = Service::start(self.path(), "server", "GRPC_LISTEN", &settings).await?;
-        let proxy = self.start_proxy(apart, "30s").await?;
-        let _load = processes::publishers(self.path(), &proxy, 1, &self.source).await?;
+        let proxy = self.start_proxy(self.path(), apart, "30s").await?;
+        let _load = processes::publishers(self.path(), &proxy, "load", 1, &self.source).await?;
         tokio::time::sleep(SETTLE).await;
         let own = Scope::Process(server.process.id());
         let before = own.cpu()?;
@@ -139,6 +147,25 @@ impl Bench {
              (default ladder), so it is {:.2} % of that.\n",
             telling / spent * 100.0,
         ))
+    }
+}
+
+impl Loaded {
+    /// CPU time, and bytes that it has received.
+    fn account(&self) -> Result<(Duration, f64)> {
+        Ok((self.proxy.process.tree().cpu()?, self.proxy.metric("headwater_proxy_received_bytes_total")?))
+    }
+
+    fn cost(&self, before: (Duration, f64), window: Duration) -> Result<Cost> {
+        let now = self.account()?;
+        let (cpu, bytes) = ((now.0 - before.0).as_secs_f64(), now.1 - before.1);
+        processes::check(&self.load)?;
+        Ok(Cost {
+            cpu_seconds_per_gb: cpu / bytes * 1e9,
+            megabits: bytes * 8.0 / 1e6 / window.as_secs_f64(),
+            peak_mb: self.proxy.process.tree().peak_memory()? as f64 / 1e6,
+            replay_mb: self.proxy.metric("headwater_proxy_replay_bytes")? / 1e6,
+        })
     }
 }
 
@@ -156,8 +183,9 @@ fn heading(common: &Common) -> String {
     format!(
         "## What replay costs\n\n`make bench-replay`. \
          The proxy keeps what no server has finished, so that another one can take over. `headwater-proxy` with that \
-         (`proxy.replay_duration = \"30s\"`, A) and without (`\"0s\"`, B), each a fresh process, in turns A B A B …, \
-         {rounds} of each. `headwater bench publish` sends H.264 and AAC at about 4.7 Mb/s each, looped; a gRPC server \
+         (`proxy.replay_duration = \"30s\"`, A) and without (`\"0s\"`, B), each a fresh process, both at the same time, \
+         {rounds} times: with few publishers the cost of waking threads changes by more than what is looked for from one \
+         minute to the next. `headwater bench publish` sends each H.264 and AAC at about 4.7 Mb/s a publisher, looped; a gRPC server \
          takes all, commits a segment of 2 s one second after its end, and makes nothing of it. 8 s after all are on air, when each \
          has had several segments committed and dropped, the CPU time of \
          the proxy is read from the kernel (`schedstat`, nanoseconds), and again {seconds} s later; bytes are what the \

@@ -131,7 +131,7 @@ impl Stack {
         let start = |kind, listen| Service::start(directory.path(), kind, listen, &settings);
         let server = start("server", "GRPC_LISTEN").await?;
         let (proxy, origin) = (start("proxy", "RTMP_LISTEN").await?, start("origin", "HTTP_LISTEN").await?);
-        let publishers = processes::publishers(directory.path(), &proxy, streams, source).await?;
+        let publishers = processes::publishers(directory.path(), &proxy, "load", streams, source).await?;
         let stack = Self { streams, redis, server, proxy, origin, publishers, _directory: directory };
         stack.mirror().await?;
         Ok(stack)
