@@ -100,6 +100,15 @@ impl Feed {
         known.or_else(|| window.rejoin(point).filter(|_| self.untouched(&window).is_none()))
     }
 
+    /// Whether somebody goes on with this broadcast behind what has been made here, so that another server made what is
+    /// between.
+    pub fn is_behind(&self, point: &ResumePoint) -> bool {
+        let here = self.resume_point();
+        point.broadcast == here.broadcast
+            && (point.period, point.next_sequence) > (here.period, here.next_sequence)
+            && self.rejoin(point).is_none()
+    }
+
     /// How many renditions there are.
     pub fn renditions(&self) -> usize {
         self.window().renditions().count()

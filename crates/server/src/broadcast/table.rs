@@ -62,6 +62,8 @@ pub struct OnAir {
     pub place: Place,
     /// Closed when no publisher is taken any more; viewers may still follow for a while.
     sessions: mpsc::Sender<Attachment>,
+    /// Cancelled when another server owns the stream, or has owned it meanwhile.
+    fenced: CancellationToken,
 }
 
 pub struct Broadcasts {
@@ -142,13 +144,16 @@ impl Broadcasts {
                 return Err(failure(Code::Fenced, format!("epoch {epoch} is older than {held}")));
             }
             let is_other = resume.is_some_and(|resume| resume.broadcast != on_air.id);
+            let is_behind = epoch > held && resume.is_some_and(|resume| on_air.feed.is_behind(resume));
             if !on_air.is_over() && is_other {
                 return Err(failure(Code::CannotResume, "another broadcast of this stream is on air by now"));
             }
-            if !on_air.is_over() {
+            if !on_air.is_over() && !is_behind {
                 on_air.feed.raise(epoch);
                 return Ok(on_air.clone());
             }
+            // This server has slept while another one had the stream: what is here is of no more use.
+            on_air.fenced.cancel();
             if resume.is_some() && !is_other && on_air.feed.ended() {
                 return Err(failure(Code::CannotResume, "the broadcast has ended meanwhile: publish again"));
             }
@@ -192,7 +197,8 @@ impl Broadcasts {
         let feed = Arc::new(Feed::new(opening, resume.cloned()));
         // Only one publisher at a time has the place, so a second one waits where the first was replaced.
         let (sessions, queue) = mpsc::channel(1);
-        let on_air = OnAir { id, feed, sessions, place: Place::default() };
+        let fenced = CancellationToken::new();
+        let on_air = OnAir { id, feed, sessions, place: Place::default(), fenced: fenced.clone() };
         let life = Life {
             stream: stream.clone(),
             on_air: on_air.clone(),
@@ -201,7 +207,7 @@ impl Broadcasts {
             home: self.home.clone(),
             channels: self.channels.clone(),
             stop: self.stop.clone(),
-            fenced: CancellationToken::new(),
+            fenced,
         };
         let span = tracing::info_span!("broadcast", %stream, %epoch, broadcast = %id);
         let (broadcasts, stream, feed) = (Arc::clone(self), stream.clone(), on_air.feed.clone());

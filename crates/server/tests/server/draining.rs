@@ -6,7 +6,7 @@ use headwater_hls::LiveWindow;
 use headwater_media::{MediaSequence, PartIndex};
 use headwater_registry::Registry;
 use headwater_wire::v1::control_client::ControlClient;
-use headwater_wire::v1::{DrainRequest, failure::Code};
+use headwater_wire::v1::{DrainRequest, ResumePoint, failure::Code};
 
 use crate::resuming::{claim_elsewhere, on_air};
 use crate::support::stub::{Order, RENDITIONS};
@@ -176,7 +176,10 @@ async fn who_comes_back_is_told_where_to_go_on() {
     });
     waits(&there).await;
     let call = Call::resume(&there, "demo", owner.await.epoch, "back", Some(next.clone())).await;
-    assert_eq!(call.accepted().await.unwrap().accepted, next);
+    // Nobody has seen anything of that segment so far; from now on it may have been seen.
+    assert_eq!(next.free_sequence, next.next_sequence);
+    let begun = ResumePoint { free_sequence: next.next_sequence + 2, ..next };
+    assert_eq!(call.accepted().await.unwrap().accepted, begun);
     ends(server).await;
 }
 

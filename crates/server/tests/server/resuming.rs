@@ -142,6 +142,26 @@ async fn the_server_that_has_the_broadcast_goes_on_in_it() {
     assert_eq!(tells(&mut source, &mut watcher).await, told(&point));
 }
 
+/// It was frozen, another server has gone on, and now that one is lost, too.
+#[tokio::test]
+async fn a_server_that_has_missed_a_part_of_a_broadcast_takes_it_over_anew() {
+    let server = TestServer::start().await;
+    let (_silent, point) = on_air(&server, "p", 2).await;
+    let mut watcher = Watcher::join(&server, "demo").await;
+    let (next_sequence, start_ms) = (point.next_sequence + 3, point.start_ms.map(|start| start + 6_000));
+    let later = ResumePoint { next_sequence, start_ms, free_sequence: next_sequence + 2, ..point };
+    let epoch = server.claim("demo").await;
+    let mut source =
+        Call::resume(&server, "demo", epoch, "p", Some(later.clone())).await.accepted().await.unwrap();
+    assert_eq!(source.accepted, later);
+    watcher.until_it_ends().await.unwrap();
+    source.go_on().await;
+    source.keyframes(1).await;
+    assert_eq!(source.committed().await.next_sequence, next_sequence + 1);
+    let watcher = Watcher::join(&server, "demo").await;
+    assert_eq!((watcher.opening.first_sequence.0, watcher.opening.epoch), (next_sequence, epoch));
+}
+
 #[tokio::test]
 async fn a_call_that_breaks_is_taken_up_where_the_worker_had_come_to() {
     let server = TestServer::start().await;
