@@ -1,6 +1,7 @@
 //! Everything that a worker may need of GStreamer, loaded before it is shut in.
 
 use crate::error::{Error, Result};
+use crate::scale::avoid_gathers;
 
 /// Every kind of element that pipelines are made of. Their plugins bring libav and x264 with them.
 pub(crate) const ELEMENTS: [&str; 10] = [
@@ -32,5 +33,6 @@ pub(crate) fn load(elements: &[&'static str]) -> Result<()> {
     for &name in elements {
         gst::ElementFactory::make(name).build().map_err(|source| Error::Missing { name, source })?;
     }
+    avoid_gathers();
     Ok(())
 }

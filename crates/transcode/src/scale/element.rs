@@ -24,6 +24,7 @@ impl Scale {
 
 mod imp {
     use super::*;
+    use gst_video::VideoBufferPoolConfig as _;
     use std::sync::{LazyLock, Mutex, PoisonError};
 
     #[derive(Default)]
@@ -82,6 +83,14 @@ mod imp {
                 None => other,
             })
         }
+
+        fn decide_allocation(&self, query: &mut gst::query::Allocation) -> Result<(), gst::LoggableError> {
+            // x264enc reads rows where a picture says that they are, though it can't answer this question yet.
+            if let Some(caps) = query.get_owned().0 {
+                offer_rows(query, &caps)?;
+            }
+            self.parent_decide_allocation(query)
+        }
     }
 
     impl VideoFilterImpl for Scale {
@@ -108,6 +117,28 @@ mod imp {
             let scaler = scaler.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
             scaler.scale(source, target).then_some(gst::FlowSuccess::Ok).ok_or(gst::FlowError::NotNegotiated)
         }
+    }
+
+    /// Pictures whose rows begin where libswscale writes fast.
+    fn offer_rows(query: &mut gst::query::Allocation, caps: &gst::Caps) -> Result<(), gst::LoggableError> {
+        let refused = |_| gst::loggable_error!(gst::CAT_RUST, "no pool for aligned rows");
+        let size = gst_video::VideoInfo::from_caps(caps).map_err(refused)?.size() as u32;
+        let asked = query.allocation_pools().next();
+        let (min, max) = asked.map_or((0, 0), |(_, _, min, max)| (min, max));
+        let pool = gst_video::VideoBufferPool::new();
+        let mut config = pool.config();
+        config.set_params(Some(caps), size, min, max);
+        config.add_option(gst_video::BUFFER_POOL_OPTION_VIDEO_META);
+        config.add_option(gst_video::BUFFER_POOL_OPTION_VIDEO_ALIGNMENT);
+        config.set_video_alignment(&gst_video::VideoAlignment::new(0, 0, 0, 0, &[sws::ROW_ALIGNMENT - 1; 4]));
+        pool.set_config(config).map_err(refused)?;
+        // What a row takes more than the caps say is known to the pool only.
+        let size = pool.config().params().map_or(size, |(_, size, ..)| size);
+        match query.allocation_pools().next() {
+            Some(_) => query.set_nth_allocation_pool(0, Some(&pool), size, min, max),
+            None => query.add_allocation_pool(Some(&pool), size, min, max),
+        }
+        Ok(())
     }
 
     /// What the other pad can have: any size and shape of pixels, every format in, I420 out. Colours keep their
