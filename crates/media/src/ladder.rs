@@ -77,7 +77,7 @@ impl Default for Ladder {
                 .map(|text| text.parse().expect("the default rungs are well-formed"))
                 .collect(),
             preset: "veryfast".to_owned(),
-            crf: 21.5,
+            crf: 20.0,
             max_frame_rate: 60,
             audio_bitrate: 128_000,
         }

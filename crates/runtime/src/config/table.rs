@@ -183,7 +183,7 @@ section! {
         /// The speed of x264: a slower preset gives the same quality at a lower bit rate.
         preset: Preset = "veryfast";
         /// The quality that x264 aims at: less is better. A rung's bit rate is the ceiling.
-        crf: f64 = "21.5" in 1.0..=51.0;
+        crf: f64 = "20" in 1.0..=51.0;
         /// Frames a second at most; a faster source is thinned out.
         max_frame_rate: u32 = "60" in 1..=240;
         /// The bit rate of the sound (AAC).

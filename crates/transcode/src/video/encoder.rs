@@ -24,12 +24,13 @@ const BUFFER_MS: u32 = 1_000;
 /// Only requested keyframes: 100 hours at 60 frames a second.
 const NO_KEYFRAMES: u32 = 21_600_000;
 /// Fewer of x264's decisions than its presets take: one estimate of motion below whole pixels (`subme`) costs a quarter
-/// less time than two, and only shows where much moves. `make bench-ladder` holds all this against veryfast.
-const OPTIONS: &str = "scenecut=0:partitions=i8x8,i4x4:aq-mode=2:subme=1";
-/// Pixels up to which rounding is weighed against bits (`trellis`). At equal bits that is worth 1 to 3 points of VMAF and a
-/// seventh of a decibel of SSIM, for a tenth to a third more of the encoder's time. Small pictures fall short of veryfast
-/// without it, by VMAF; a 720p picture does not, and most of the time is spent there.
-const TRELLIS_PIXELS: u32 = 500_000;
+/// less time than two, and only shows where much moves. What that loses is given back in bits (`ladder.crf`), of which
+/// more remain than of time. `make bench-ladder` holds all this against veryfast.
+const OPTIONS: &str = "scenecut=0:partitions=i8x8,i4x4:aq-mode=1:subme=1";
+/// Pixels up to which rounding is weighed against bits (`trellis`). At equal bits that is worth 1 to 3 points of VMAF,
+/// for a third more of the encoder's time. Where much moves, a 360p picture needs it to be as good as veryfast's; larger
+/// ones don't.
+const TRELLIS_PIXELS: u32 = 300_000;
 
 pub(super) struct Settings<'a> {
     /// Among the period's renditions.
@@ -82,7 +83,8 @@ impl Encoder {
     }
 }
 
-/// The settings that were found cheapest at equal quality. x264enc takes whole rate factors only.
+/// The settings that were found cheapest at equal quality. x264enc takes whole rate factors only, in its option string too:
+/// `quantizer` comes after it.
 fn x264(settings: &Settings<'_>) -> Result<gst::Element> {
     let encoder = element("x264enc", format!("encoder {}", settings.rung.name))?;
     encoder.set_property_from_str("speed-preset", &settings.ladder.preset);
