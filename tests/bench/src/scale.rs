@@ -75,6 +75,7 @@ pub async fn run(arguments: &Arguments) -> Result<String> {
     }
     let mut section = heading(&arguments.common);
     table(&mut section, &all);
+    section.push_str(&load(&all));
     if let Some(document) = &arguments.common.write {
         let plot = document.parent().unwrap_or(Path::new("")).join(PLOT);
         std::fs::create_dir_all(plot.parent().context("the plot has a folder")?)?;
@@ -233,6 +234,17 @@ fn table(section: &mut String, all: &BTreeMap<u32, Costs>) {
         let each = std::array::from_fn(|value| (many_costs[value] - few_costs[value]) / more);
         row(section, &format!("each more, {few} → {many}"), each);
     }
+}
+
+/// How much of the machine the most streams take, the publishers and Redis not counted.
+fn load(all: &BTreeMap<u32, Costs>) -> String {
+    let Some((streams, costs)) = all.last_key_value() else { return String::new() };
+    let used = costs.medians()[..PARTS.len()].iter().sum::<f64>() / 1e3;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let share = used / cores as f64 * 100.0;
+    format!(
+        "\n{streams} streams take {used:.2} of {cores} cores, {share:.0} %: the machine is full at 100.\n"
+    )
 }
 
 fn row(section: &mut String, name: &str, values: [f64; 9]) {
