@@ -3,6 +3,7 @@
 
 mod content;
 mod curve;
+mod parts;
 mod peer;
 mod quality;
 mod report;
@@ -20,6 +21,7 @@ use crate::flv;
 use crate::series::Series;
 use crate::usage::Spent;
 use content::Content;
+use parts::Parts;
 use peer::{Frames, Threads};
 use quality::Quality;
 use tool::Tool;
@@ -31,8 +33,8 @@ const NEIGHBOURS: [(f64, f64); 2] = [(-2.0, 1.2), (2.0, 0.8)];
 /// What a worker passes to x264, rung by rung: checked against what its streams say. Keyframes come where the worker
 /// forces them, at the beginning of each segment.
 const X264: &str = "threads=1:lookahead-threads=1:sync-lookahead=0:keyint=60:min-keyint=60:scenecut=0:bframes=0:\
-                    partitions=i8x8,i4x4:me=dia:aq-mode=2:subme=1:8x8dct=1:rc-lookahead=10:crf=22";
-const TRELLIS: [u8; 3] = [0, 1, 1];
+                    partitions=i8x8,i4x4:me=dia:aq-mode=1:subme=1:8x8dct=1:rc-lookahead=10";
+const TRELLIS: [u8; 3] = [0, 0, 1];
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -51,6 +53,7 @@ struct Outcome {
     single: Costs,
     /// CPU seconds a minute of x264 alone.
     floor: Series,
+    parts: Parts,
     rungs: Vec<Rung>,
 }
 
@@ -91,7 +94,7 @@ impl Bench<'_> {
         let (worker, ffmpeg, alone) = (worker?, ffmpeg?, alone?);
         let frames = Frames::make(&self.tool, &content.file, &alone)?;
         let [mut ours, mut default, mut single] = [(); 3].map(|()| Costs::default());
-        let mut floor = Series::default();
+        let (mut floor, mut parts) = (Series::default(), Parts::default());
         for _ in 0..self.common.rounds {
             ours.push(worker::run(&events, &Ladder::default(), &worker)?, self.common.seconds);
             single.push(peer::run(&self.tool, &content.file, Threads::Single, &ffmpeg)?, self.common.seconds);
@@ -99,10 +102,12 @@ impl Bench<'_> {
                 .push(peer::run(&self.tool, &content.file, Threads::Default, &ffmpeg)?, self.common.seconds);
             let spent = frames.encode(&self.tool, &alone)?;
             floor.push(spent.as_secs_f64() * 60.0 / self.common.seconds as f64);
+            parts.push(&self.tool, &content.file, self.common.seconds)?;
         }
         check_settings(&worker, &alone)?;
+        [&worker, &ffmpeg, &alone].into_iter().try_for_each(|side| self.check_pictures(content, side))?;
         let rungs = self.rungs(content, &events, &worker, &ffmpeg)?;
-        Ok(Outcome { name: content.name, worker: ours, ffmpeg: default, single, floor, rungs })
+        Ok(Outcome { name: content.name, worker: ours, ffmpeg: default, single, floor, parts, rungs })
     }
 
     fn rungs(
@@ -130,6 +135,17 @@ impl Bench<'_> {
             ffmpeg: theirs[at],
         };
         Ok(RUNGS.into_iter().enumerate().map(rung).collect())
+    }
+
+    /// Whoever lost some would be cheaper than it is.
+    fn check_pictures(&self, content: &Content, side: &Path) -> Result<()> {
+        let all = quality::pictures(&self.tool, &content.file)?;
+        for rung in RUNGS {
+            let file = peer::file(side, rung);
+            let made = quality::pictures(&self.tool, &file)?;
+            ensure!(made == all, "{} has {made} pictures, its source {all}", file.display());
+        }
+        Ok(())
     }
 
     fn fresh(&self, name: &str) -> Result<PathBuf> {

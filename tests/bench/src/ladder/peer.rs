@@ -5,6 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use headwater_media::Ladder;
 
 use super::content::{FRAME_RATE, SIZE};
 use super::tool::Tool;
@@ -57,7 +58,7 @@ pub struct Frames {
 impl Frames {
     /// Scaled as a worker does it.
     pub fn make(tool: &Tool, source: &Path, directory: &Path) -> Result<Self> {
-        let ladder = headwater_media::Ladder::default().renditions_for(SIZE.0, SIZE.1, (1, 1));
+        let ladder = Ladder::default().renditions_for(SIZE.0, SIZE.1, (1, 1));
         let rungs: Vec<_> = ladder
             .iter()
             .map(|rung| {
@@ -69,7 +70,8 @@ impl Frames {
         command.arg("-i").arg(source);
         for (width, height, _, file) in &rungs {
             let scale = format!("scale={width}:{height}:flags=bicubic");
-            command.args(["-map", "0:v", "-vf", &scale, "-pix_fmt", "yuv420p", "-f", "rawvideo"]).arg(file);
+            command.args(["-map", "0:v", "-vf", &scale, "-pix_fmt", "yuv420p", "-fps_mode", "passthrough"]);
+            command.args(["-f", "rawvideo"]).arg(file);
         }
         tool.run(&mut command)?;
         Ok(Self { rungs })
@@ -96,7 +98,8 @@ impl Frames {
             .into();
             let trellis =
                 RUNGS.iter().zip(TRELLIS).find(|(rung, _)| **rung == name).map_or(0, |(_, trellis)| trellis);
-            let settings = format!("{X264}:trellis={trellis}");
+            let crf = Ladder::default().crf;
+            let settings = format!("{X264}:crf={crf}:trellis={trellis}");
             let target = file(directory, name).to_string_lossy().into_owned();
             [coded, vec!["-x264-params".into(), settings, target]].concat()
         })?;

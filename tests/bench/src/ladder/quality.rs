@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use super::content::{FRAME_RATE, SIZE};
 use super::tool::Tool;
@@ -21,17 +21,14 @@ pub struct Quality {
     pub vmaf: Option<f64>,
 }
 
-/// # Errors
-/// Also when the rendition has other pictures than the source.
+/// How many there are in a file.
+pub fn pictures(tool: &Tool, file: &Path) -> Result<usize> {
+    Ok(stored(tool, file)?.pictures)
+}
+
+/// Of a rendition that has as many pictures as its source.
 pub fn measure(tool: &Tool, source: &Path, rendition: &Path) -> Result<Quality> {
-    let (whole, stored) = (stored(tool, source)?, stored(tool, rendition)?);
-    ensure!(
-        whole.pictures == stored.pictures,
-        "{} has {} pictures, its source {}",
-        rendition.display(),
-        stored.pictures,
-        whole.pictures
-    );
+    let stored = stored(tool, rendition)?;
     let mut command = tool.comparing();
     command.args(["-loglevel", "info", "-i"]).arg(source).arg("-i").arg(rendition);
     command.args(["-filter_complex", &graph(stored.size, tool.vmaf.is_some()), "-f", "null", "-"]);

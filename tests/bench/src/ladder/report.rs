@@ -12,6 +12,8 @@ use super::{NEIGHBOURS, Outcome, RUNGS, Rung, peer};
 use crate::series::Series;
 use crate::{Common, machine};
 
+/// Points of VMAF that nobody sees: within these a rendition is as good as the other.
+const UNSEEN: f64 = 0.5;
 /// Aims of CPU time: of ffmpeg's at equal quality and bits, and of x264's alone.
 const OF_FFMPEG: f64 = 0.70;
 const OF_FLOOR: f64 = 1.20;
@@ -24,6 +26,7 @@ pub fn section(tool: &Tool, common: &Common, outcomes: &[Outcome], worker: &Path
          | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
     );
     outcomes.iter().for_each(|outcome| cost(&mut text, outcome));
+    text.push_str(&whereabouts(outcomes));
     text.push_str(
         "\n| Source | Rung | kb/s, worker | kb/s, ffmpeg | VMAF, worker | VMAF, ffmpeg | SSIM dB, worker | SSIM dB, \
          ffmpeg | Bits at ffmpeg's VMAF | Bits at ffmpeg's SSIM |\n\
@@ -61,7 +64,8 @@ fn heading(tool: &Tool, common: &Common, worker: &Path) -> Result<String> {
          size of the source (bicubic, every {VMAF_EVERY}th picture), SSIM at the size of the rendition; with {compared}. \
          Bits at ffmpeg's quality: what the worker would need for it, by encoding also with a rate factor {less:+} and \
          {more:+} at {more_bits} and {less_bits} times the bit rates, over what ffmpeg needs; a dash where quality does not \
-         rise with bits, or ffmpeg's is far from the worker's. ffmpeg's keyframes are 1.6 s apart, the worker's 2 s.\n\n\
+         rise with bits, or ffmpeg's is far from the worker's. ffmpeg's keyframes are 1.6 s apart, the worker's 2 s; but the worker's \
+         first segment is a third of a second long, so that its first two keyframes have to share one buffer of bits.\n\n\
          The worker's x264, as its stream says: `{settings}`\n\n\
          {}\n\n",
         peer::SETTINGS,
@@ -86,6 +90,41 @@ fn cost(text: &mut String, outcome: &Outcome) {
     );
 }
 
+/// What the worker spends beyond the floor.
+fn whereabouts(outcomes: &[Outcome]) -> String {
+    let mut text = String::from(
+        "\nWhere the worker's time goes, in the same seconds: x264 as in the floor; decoding, scaling to two sizes and \
+         the sound as ffmpeg does them by itself with the same libraries; the rest is what is left (starting, GStreamer, \
+         the kernel, CMAF, pipes).\n\n\
+         | Source | x264 alone | Decoding | Scaling | Sound | Rest | Worker / all four |\n\
+         | --- | --- | --- | --- | --- | --- | --- |\n",
+    );
+    for Outcome { name, worker, floor, parts, .. } in outcomes {
+        let four = [floor, &parts.decoding, &parts.scaling, &parts.sound].map(Series::median);
+        let [x264, decoding, scaling, sound] = four;
+        let (whole, known) = (worker.cpu.median(), four.iter().sum::<f64>());
+        let _ = writeln!(
+            text,
+            "| {name} | {x264:.1} | {decoding:.1} | {scaling:.1} | {sound:.1} | {:.1} | {:.2} |",
+            whole - known,
+            whole / known
+        );
+    }
+    let besides = outcomes.iter().map(|Outcome { floor, parts, .. }| {
+        let others = [&parts.decoding, &parts.scaling, &parts.sound].map(Series::median);
+        others.iter().sum::<f64>() / floor.median()
+    });
+    let (least, most) =
+        besides.fold((f64::INFINITY, 0.0f64), |(least, most), ratio| (least.min(ratio), most.max(ratio)));
+    let _ = writeln!(
+        text,
+        "\nDecoding, scaling and sound are {least:.2} to {most:.2} of the floor: what the aim of {OF_FLOOR:.2} leaves for \
+         them is {:.2}.",
+        OF_FLOOR - 1.0
+    );
+    text
+}
+
 fn quality_row(text: &mut String, source: &str, rung: &Rung) {
     let Rung { name, worker, ffmpeg, .. } = rung;
     let vmaf = |quality: &Quality| quality.vmaf.map_or("–".into(), |vmaf| format!("{vmaf:.1}"));
@@ -105,6 +144,13 @@ fn quality_row(text: &mut String, source: &str, rung: &Rung) {
 }
 
 impl Rung {
+    /// As good as ffmpeg's for no more bits; none where VMAF is missing.
+    fn is_as_good(&self) -> Option<bool> {
+        let (own, other) = (self.worker.vmaf?, self.ffmpeg.vmaf?);
+        // Both are held to the same rate by its buffer, and end at other levels of it.
+        Some(own >= other - UNSEEN && self.worker.kilobits <= self.ffmpeg.kilobits * 1.005)
+    }
+
     /// The worker's bits for ffmpeg's quality, over ffmpeg's.
     fn bits_at(&self, quality: impl Fn(&Quality) -> Option<f64>) -> Option<f64> {
         let own = self.neighbours.iter().chain([&self.worker]);
@@ -131,11 +177,28 @@ fn verdict(outcomes: &[Outcome]) -> String {
     let bits: Vec<_> = rungs.filter_map(|rung| rung.bits_at(|quality| quality.vmaf)).collect();
     if !bits.is_empty() {
         let mean = (bits.iter().map(|bits| bits.ln()).sum::<f64>() / bits.len() as f64).exp();
-        let _ = writeln!(
+        let _ = write!(
             text,
-            "At ffmpeg's VMAF the worker needs {mean:.2} times its bits (geometric mean of {} rungs).",
+            "At ffmpeg's VMAF the worker needs {mean:.2} times its bits (geometric mean of {} rungs). ",
             bits.len()
         );
     }
+    text.push_str(&equality(outcomes));
     text
+}
+
+fn equality(outcomes: &[Outcome]) -> String {
+    let all = outcomes.iter().flat_map(|o| o.rungs.iter().map(move |rung| (o.name, rung)));
+    let judged: Vec<_> = all.filter_map(|(name, rung)| Some((name, rung.name, rung.is_as_good()?))).collect();
+    if judged.is_empty() {
+        return String::new();
+    }
+    let worse: Vec<_> =
+        judged.iter().filter(|(.., good)| !good).map(|(name, rung, _)| format!("{name} {rung}")).collect();
+    let but = if worse.is_empty() { String::new() } else { format!("; not {}", worse.join(", ")) };
+    format!(
+        "Within {UNSEEN} points of ffmpeg's VMAF, or above it, for no more bits (to half a percent): {} of {} rungs{but}.\n",
+        judged.len() - worse.len(),
+        judged.len()
+    )
 }
