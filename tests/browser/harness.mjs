@@ -38,8 +38,9 @@ export async function until(what, look, { seconds = 30, tell = () => '' } = {}) 
   }
 }
 
-/** `headwater up` with these settings. */
+/** `headwater up` with these settings, and a store of its own that goes with it. */
 export async function up(settings = {}) {
+  const directory = await mkdtemp(join(tmpdir(), 'headwater-'));
   const [rtmp, http, grpc, metrics] = await Promise.all([freePort(), freePort(), freePort(), freePort()]);
   const child = spawn(BINARY, ['up'], {
     env: {
@@ -51,6 +52,8 @@ export async function up(settings = {}) {
       HEADWATER_LADDER_RUNGS: '640x360@800k,320x180@300k',
       HEADWATER_LADDER_PRESET: 'ultrafast',
       HEADWATER_SERVER_RECONNECT_WINDOW: '1s',
+      HEADWATER_STORE_URL: `file://${directory}/store`,
+      HEADWATER_RECORDING_SPOOL: `${directory}/spool`,
       ...settings,
     },
   });
@@ -63,7 +66,10 @@ export async function up(settings = {}) {
     http: `http://127.0.0.1:${http}`,
     rtmp: `rtmp://127.0.0.1:${rtmp}/live`,
     output: () => output,
-    stop: () => stopped(child),
+    stop: async () => {
+      await stopped(child);
+      await rm(directory, { recursive: true, force: true });
+    },
   };
 }
 
