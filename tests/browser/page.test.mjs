@@ -48,6 +48,8 @@ test('it waits, starts by itself, plays with low latency, and says when it is ov
     assert.ok(now.latency > 0 && now.latency < 4, `latency ${now.latency}`);
     assert.equal(await page.locator('#badge').textContent(), 'Live');
     assert.match(await page.locator('#latency-value').textContent(), /\d/);
+    const dash = page.locator('link[type="application/dash+xml"]');
+    assert.equal(await dash.getAttribute('href'), `${headwater.http}/show/live.mpd`);
     await reaches(page, 'ended', 40);
     assert.deepEqual(problems, []);
   } finally {

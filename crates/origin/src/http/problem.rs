@@ -78,7 +78,10 @@ impl Problem {
 
     fn detail(&self) -> String {
         match self {
-            Self::NoRoute => "Streams are at /<stream>/live.m3u8, their player page is at /<stream>.".into(),
+            Self::NoRoute => {
+                "Streams are at /<stream>/live.m3u8 (HLS) and /<stream>/live.mpd (DASH), their player page is at /<stream>."
+                    .into()
+            }
             Self::NotLive => {
                 "Nobody publishes this stream now. Ask again when it starts; once a second is fine.".into()
             }

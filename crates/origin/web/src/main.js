@@ -5,7 +5,16 @@ import { parse } from './params.js';
 import { Player } from './player.js';
 import { Screen } from './screen.js';
 
+/** The same broadcast for other players, where scripts and extensions look for it. */
+function offer({ source }) {
+  for (const [file, type] of [['live.m3u8', 'application/vnd.apple.mpegurl'], ['live.mpd', 'application/dash+xml']]) {
+    const { href } = new URL(file, source);
+    document.head.append(Object.assign(document.createElement('link'), { rel: 'alternate', type, href }));
+  }
+}
+
 const params = parse(location.href);
+offer(params);
 const player = new Player(document.querySelector('video'), params);
 publish(player);
 for (const View of [Screen, Controls, QualityMenu]) {
