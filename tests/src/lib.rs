@@ -9,6 +9,7 @@ pub mod network;
 pub mod player;
 pub mod process;
 pub mod publish;
+pub mod recorded;
 pub mod relay;
 pub mod shows;
 pub mod stack;

@@ -17,4 +17,4 @@ pub use archive::{Archive, ArchiveError, Piece, Record, StoredSegment};
 pub use event::{MediaEvent, Opening, PeriodStart, Rendition, RenditionKind, ResumePoint};
 pub use packager::{Packager, PlacedSample, Track};
 pub use reload::{Directives, DirectivesError, Readiness, Skip, Until};
-pub use window::{Change, LiveWindow, Part, Segment, WindowError};
+pub use window::{Change, LiveWindow, Part, Segment, WholeSegment, WindowError};

@@ -4,12 +4,15 @@
 use std::fmt::Display;
 
 use headwater_media::{BroadcastId, Epoch, MediaSequence, RenditionId, StreamId};
+use headwater_platform::store::Key;
 
-/// What the names of all objects that mark an unfinished recording begin with. No stream's name begins with a dot.
-pub const UNFINISHED: &str = ".live/";
+/// Where the marks of unfinished recordings are. No stream's name begins with a dot.
+pub const UNFINISHED: &str = ".live";
+/// What the names of all multivariant playlists begin with.
+const MULTIVARIANT: &str = "vod-";
 
 /// The objects of one broadcast.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Layout {
     pub stream: StreamId,
     pub broadcast: BroadcastId,
@@ -17,56 +20,82 @@ pub struct Layout {
 
 impl Layout {
     /// The multivariant playlist.
-    pub fn multivariant(&self) -> String {
-        format!("{}/vod-{}.m3u8", self.stream, self.broadcast)
+    pub fn multivariant(&self) -> Key {
+        key(format_args!("{}/{MULTIVARIANT}{}.m3u8", self.stream, self.broadcast))
     }
 
-    pub fn media_playlist(&self, rendition: &RenditionId) -> String {
+    pub fn media_playlist(&self, rendition: &RenditionId) -> Key {
         self.within(format_args!("{rendition}/index.m3u8"))
     }
 
     /// The init segment of the period whose first segment has this number.
-    pub fn init(&self, rendition: &RenditionId, first: MediaSequence) -> String {
+    pub fn init(&self, rendition: &RenditionId, first: MediaSequence) -> Key {
         self.within(format_args!("{rendition}/init-{first}.mp4"))
     }
 
-    pub fn segment(&self, rendition: &RenditionId, sequence: MediaSequence) -> String {
+    pub fn segment(&self, rendition: &RenditionId, sequence: MediaSequence) -> Key {
         self.within(format_args!("{rendition}/{sequence}.m4s"))
     }
 
     /// What lists need to know of the recording, in JSON.
-    pub fn summary(&self) -> String {
+    pub fn summary(&self) -> Key {
         self.within("recording.json")
     }
 
     /// One block of the journal. Blocks sort by epoch, then by number.
-    pub fn journal(&self, epoch: Epoch, block: u32) -> String {
+    pub fn journal(&self, epoch: Epoch, block: u32) -> Key {
         self.within(format_args!("journal/{:020}-{block:06}", epoch.0))
     }
 
-    /// What all blocks of the journal begin with.
-    pub fn journals(&self) -> String {
-        self.within("journal/")
+    /// What all blocks of the journal are below.
+    pub fn journals(&self) -> Key {
+        self.within("journal")
+    }
+
+    /// Whose a block of the journal is, by its name.
+    pub fn epoch_of(block: &Key) -> Option<Epoch> {
+        block.name().split_once('-')?.0.parse().ok().map(Epoch)
+    }
+
+    /// What all media of a rendition is below.
+    pub fn rendition(&self, rendition: &RenditionId) -> Key {
+        self.within(rendition)
     }
 
     /// A sheet of the storyboard.
-    pub fn storyboard(&self, sheet: u32) -> String {
+    pub fn storyboard(&self, sheet: u32) -> Key {
         self.within(format_args!("storyboard/{sheet}.jpg"))
     }
 
     /// Is there for as long as the recording is unfinished.
-    pub fn marker(&self) -> String {
-        format!("{UNFINISHED}{}/{}", self.stream, self.broadcast)
+    pub fn marker(&self) -> Key {
+        key(format_args!("{UNFINISHED}/{}/{}", self.stream, self.broadcast))
     }
 
-    /// What all objects of the broadcast but the multivariant playlist and the marker begin with.
-    pub fn folder(&self) -> String {
-        self.within("")
+    /// The recording that a marker is of.
+    pub fn of_marker(marker: &Key) -> Option<Self> {
+        let (stream, broadcast) =
+            marker.as_str().strip_prefix(UNFINISHED)?.strip_prefix('/')?.split_once('/')?;
+        Some(Self { stream: stream.parse().ok()?, broadcast: broadcast.parse().ok()? })
     }
 
-    fn within(&self, name: impl Display) -> String {
-        format!("{}/{}/{name}", self.stream, self.broadcast)
+    /// What all objects of the broadcast but the multivariant playlist and the marker are below.
+    pub fn folder(&self) -> Key {
+        key(format_args!("{}/{}", self.stream, self.broadcast))
     }
+
+    fn within(&self, name: impl Display) -> Key {
+        key(format_args!("{}/{}/{name}", self.stream, self.broadcast))
+    }
+}
+
+/// What all objects of a stream are below.
+pub(crate) fn stream_folder(stream: &StreamId) -> Key {
+    key(stream)
+}
+
+fn key(text: impl Display) -> Key {
+    Key::new(text.to_string()).expect("names of streams, broadcasts and renditions are names of objects")
 }
 
 #[cfg(test)]
@@ -78,13 +107,18 @@ mod tests {
         let broadcast = "019a1b2c-3d4e-7f50-8a61-728394a5b6c7";
         let layout = Layout { stream: "demo".parse().unwrap(), broadcast: broadcast.parse().unwrap() };
         let rendition = "720p".parse().unwrap();
-        assert_eq!(layout.multivariant(), format!("demo/vod-{broadcast}.m3u8"));
-        assert_eq!(layout.segment(&rendition, MediaSequence(7)), format!("demo/{broadcast}/720p/7.m4s"));
-        assert_eq!(layout.init(&rendition, MediaSequence(7)), format!("demo/{broadcast}/720p/init-7.mp4"));
-        assert_eq!(
-            layout.journal(Epoch(3), 12),
-            format!("demo/{broadcast}/journal/00000000000000000003-000012")
-        );
-        assert_eq!(layout.marker(), format!(".live/demo/{broadcast}"));
+        let texts = [
+            (layout.multivariant(), format!("demo/vod-{broadcast}.m3u8")),
+            (layout.media_playlist(&rendition), format!("demo/{broadcast}/720p/index.m3u8")),
+            (layout.segment(&rendition, MediaSequence(7)), format!("demo/{broadcast}/720p/7.m4s")),
+            (layout.init(&rendition, MediaSequence(7)), format!("demo/{broadcast}/720p/init-7.mp4")),
+            (layout.journal(Epoch(3), 12), format!("demo/{broadcast}/journal/00000000000000000003-000012")),
+            (layout.marker(), format!(".live/demo/{broadcast}")),
+        ];
+        for (key, text) in texts {
+            assert_eq!(key.as_str(), text);
+        }
+        assert_eq!(Layout::epoch_of(&layout.journal(Epoch(3), 12)), Some(Epoch(3)));
+        assert_eq!(Layout::of_marker(&layout.marker()), Some(layout));
     }
 }

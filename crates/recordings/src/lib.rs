@@ -1,8 +1,24 @@
 //! What is stored of broadcasts: where it stands, and how it gets there and away again.
 
+mod delete;
+mod finish;
+mod journal;
 mod layout;
+mod list;
+mod pages;
 mod settings;
+mod summary;
 pub mod uploads;
 
+pub use delete::{DeleteError, delete, expire};
+pub use finish::{Finished, finish, refresh};
+pub use journal::{JournalWriter, Recording};
 pub use layout::{Layout, UNFINISHED};
+pub use list::{describe, is_live, list, unfinished};
 pub use settings::{store_settings, upload_settings};
+pub use summary::{RenditionSummary, State, Summary};
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

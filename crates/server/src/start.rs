@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream;
+use headwater_platform::store::StoreError;
 use headwater_platform::{Advertised, METADATA_VARIABLE, OwnAddressError, own_address};
 use headwater_registry::{Registry, ServerId, ServerIdError};
 use headwater_runtime::config::Config;
@@ -27,6 +28,7 @@ use crate::admission::Admission;
 use crate::broadcast::{Broadcasts, Home, Settings};
 use crate::grpc::{ControlService, DeliveryService, IngestService};
 use crate::heartbeat::Heartbeat;
+use crate::recording::{Housekeeping, Storage};
 use crate::worker::{Processes, Workers};
 
 /// Peers ping every second; this is for those that don't.
@@ -46,6 +48,8 @@ pub enum ServerError {
     Address(#[from] OwnAddressError),
     #[error("the address can't be part of a server id: {0}")]
     Id(#[from] ServerIdError),
+    #[error("the store can't be used (store.url): {0}")]
+    Store(#[from] StoreError),
     #[error("the gRPC server failed: {0}")]
     Grpc(#[from] tonic::transport::Error),
 }
@@ -101,8 +105,24 @@ where
     let config = &process.config;
     let (settings, admission) = (settings(config, workers), admission(config));
     let stop = process.drain.clone();
-    let broadcasts =
-        Broadcasts::new(settings, admission, registry.clone(), home.clone(), channels, stop.clone());
+    let storage = Storage::open(config).await?;
+    let shared = Arc::new(config.clone());
+    let broadcasts = Broadcasts::new(
+        settings,
+        admission,
+        registry.clone(),
+        home.clone(),
+        channels,
+        shared.clone(),
+        storage.clone(),
+        stop.clone(),
+    );
+    let housekeeping = storage.clone().map(|storage| Housekeeping {
+        storage,
+        registry: registry.clone(),
+        broadcasts: broadcasts.clone(),
+        config: shared,
+    });
     let heartbeat = Heartbeat { registry, home, broadcasts: broadcasts.clone(), stop: stop.clone() };
     // The listener outlives the drain: the last viewers get the last seconds.
     let closed = CancellationToken::new();
@@ -118,11 +138,27 @@ where
         let latch = process.readiness.latch("server: the registry (Redis) does not answer");
         tokio::join!(heartbeat.beat_until(&finished, latch), end);
         closed.cancel();
-        tokio::time::sleep(LAST_WORDS).await;
+        tokio::join!(tokio::time::sleep(LAST_WORDS), leave_to_spool(storage));
     };
     tokio::select! {
         result = served => Ok(result?),
         () = lived => Ok(()),
+        () = keep_house(housekeeping) => Ok(()),
+    }
+}
+
+/// Nobody waits for the store any longer: what it has not taken is for the next process.
+async fn leave_to_spool(storage: Option<Storage>) {
+    if let Some(storage) = storage {
+        storage.uploads.close(Duration::ZERO).await;
+    }
+}
+
+/// Never ends.
+async fn keep_house(housekeeping: Option<Housekeeping>) {
+    match housekeeping {
+        Some(housekeeping) => housekeeping.run().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -148,4 +148,10 @@ impl Delivery for Service {
         });
         Ok(Response::new(Box::pin(iter(held).map(Ok).chain(following))))
     }
+
+    type FetchStream = Pin<Box<dyn Stream<Item = Result<v1::Chunk, Status>> + Send>>;
+
+    async fn fetch(&self, _: Request<v1::FetchRequest>) -> Result<Response<Self::FetchStream>, Status> {
+        Err(Status::not_found("it is not here"))
+    }
 }

@@ -6,6 +6,7 @@ mod resume;
 mod retention;
 mod segment;
 mod snapshot;
+mod whole;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use headwater_media::{MediaSequence, MediaTime, PartIndex, PeriodNumber, Renditi
 pub use apply::Change;
 pub use error::WindowError;
 pub use segment::{Part, Segment};
+pub use whole::WholeSegment;
 
 use crate::archive::{Piece, StoredSegment};
 use crate::event::{Opening, PeriodStart, Rendition};

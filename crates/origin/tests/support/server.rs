@@ -95,4 +95,10 @@ impl Delivery for Service {
         let cut_off = stream::once(async { Err(Status::unavailable("killed")) });
         Ok(Response::new(Box::pin(stream::iter(window).chain(following).map(Ok).chain(cut_off))))
     }
+
+    type FetchStream = Pin<Box<dyn Stream<Item = Result<v1::Chunk, Status>> + Send>>;
+
+    async fn fetch(&self, _: Request<v1::FetchRequest>) -> Result<Response<Self::FetchStream>, Status> {
+        Err(Status::not_found("it is not here"))
+    }
 }

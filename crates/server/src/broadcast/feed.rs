@@ -1,10 +1,17 @@
-//! The live window of a broadcast, and everybody who follows it.
+//! The live window of a broadcast, what viewers can go back to, and everybody who follows it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use headwater_hls::{LiveWindow, MediaEvent, Opening, ResumePoint, WindowError};
-use headwater_media::{Epoch, MediaSequence, SegmentSettings};
+use headwater_hls::{
+    Archive, LiveWindow, MediaEvent, Opening, Record, ResumePoint, Segment, StoredSegment, WholeSegment,
+    WindowError,
+};
+use headwater_media::{Epoch, MediaSequence, MediaTime, RenditionId, SegmentSettings};
 use tokio::sync::broadcast;
+
+use super::history::{History, Taken};
 
 /// Events that a follower may be behind before it must start again from the window. About 40 s of a ladder of four
 /// renditions.
@@ -12,45 +19,111 @@ const FOLLOWER_BACKLOG: usize = 512;
 
 pub struct Feed {
     window: Mutex<LiveWindow>,
+    history: Mutex<History>,
+    /// The first segment that was not given to be stored.
+    unrecorded: AtomicU64,
     /// Where another server had to leave the broadcast, if one did.
     taken_over: Option<ResumePoint>,
-    events: broadcast::Sender<MediaEvent>,
+    events: broadcast::Sender<FeedEvent>,
+}
+
+/// What followers are told.
+#[derive(Clone, Debug)]
+pub enum FeedEvent {
+    Media(MediaEvent),
+    /// One more record of what is stored.
+    Stored(Record),
+    /// All that is stored, from the start.
+    History(Arc<Archive>),
+}
+
+/// What an event has made.
+#[derive(Debug, Default)]
+pub struct Published {
+    /// Where another server would go on from here, when a segment became whole in every rendition.
+    pub committed: Option<ResumePoint>,
+    /// What is whole since the last time.
+    pub whole: Vec<WholeSegment>,
 }
 
 /// The window as it is and what follows, without a gap between the two.
 pub struct Subscription {
     pub opening: Opening,
+    /// What is stored.
+    pub history: Option<Archive>,
     pub window: Vec<MediaEvent>,
-    pub events: broadcast::Receiver<MediaEvent>,
+    pub events: broadcast::Receiver<FeedEvent>,
 }
 
 impl Feed {
-    pub fn new(opening: Opening, taken_over: Option<ResumePoint>) -> Self {
+    /// `dvr_window` is how far viewers can go back.
+    pub fn new(opening: Opening, taken_over: Option<ResumePoint>, dvr_window: Duration) -> Self {
+        let empty = Archive::new(opening.broadcast, opening.settings, opening.discontinuity_sequence);
+        let dvr_window = MediaTime::from_millis(dvr_window.as_millis() as u64);
+        let history = History::new(dvr_window, empty, opening.first_sequence, taken_over.is_none());
         Self {
+            unrecorded: AtomicU64::new(opening.first_sequence.0),
             window: Mutex::new(LiveWindow::new(opening)),
+            history: Mutex::new(history),
             taken_over,
             events: broadcast::Sender::new(FOLLOWER_BACKLOG),
         }
     }
 
-    /// Puts an event into the window and sends it to all followers. When it made a segment whole in every rendition, it
-    /// tells where another server would go on from here.
-    pub fn publish(&self, event: MediaEvent) -> Result<Option<ResumePoint>, WindowError> {
+    /// Puts an event into the window and sends it to all followers.
+    pub fn publish(&self, event: MediaEvent) -> Result<Published, WindowError> {
         let mut window = self.window();
         let before = window.committed();
         window.apply(&event)?;
         // Without a follower there is nobody to tell.
-        let _ = self.events.send(event);
-        Ok((window.committed() != before).then(|| window.resume_point().begun()))
+        let _ = self.events.send(FeedEvent::Media(event));
+        let is_committed = window.committed() != before;
+        let committed = is_committed.then(|| window.resume_point().begun());
+        let whole = if is_committed || window.ended() { self.whole(&window) } else { Vec::new() };
+        Ok(Published { committed, whole })
+    }
+
+    fn whole(&self, window: &LiveWindow) -> Vec<WholeSegment> {
+        let whole = window.whole_from(MediaSequence(self.unrecorded.load(Ordering::Relaxed)));
+        if let Some(last) = whole.last() {
+            self.unrecorded.store(last.sequence.next().0, Ordering::Relaxed);
+        }
+        whole
+    }
+
+    /// Something more is stored. Gives what viewers can't go back to any more.
+    pub(crate) fn stored(&self, record: &Record) -> Vec<Arc<StoredSegment>> {
+        let mut history = self.history();
+        let Taken { is_news, dropped } = history.take(record);
+        if is_news {
+            let _ = self.events.send(FeedEvent::Stored(record.clone()));
+        }
+        dropped
+    }
+
+    /// This is what other servers have stored before. Gives what viewers can't go back to any more.
+    pub(crate) fn look_back(&self, before: Option<Archive>) -> Vec<Arc<StoredSegment>> {
+        let mut history = self.history();
+        let Taken { is_news, dropped } = history.look_back(before);
+        if is_news && let Some(archive) = history.archive() {
+            let _ = self.events.send(FeedEvent::History(Arc::new(archive.clone())));
+        }
+        dropped
     }
 
     pub fn subscribe(&self) -> Subscription {
-        let window = self.window();
+        let (window, history) = (self.window(), self.history());
         Subscription {
             opening: window.opening().clone(),
+            history: history.archive().cloned(),
             window: window.events(),
             events: self.events.subscribe(),
         }
+    }
+
+    /// A segment that the window holds, once it is whole.
+    pub fn segment(&self, rendition: &RenditionId, sequence: MediaSequence) -> Option<Arc<Segment>> {
+        self.window().segment(rendition, sequence).cloned()
     }
 
     /// The epoch under which this server owns the stream.
@@ -139,5 +212,9 @@ impl Feed {
 
     fn window(&self) -> MutexGuard<'_, LiveWindow> {
         self.window.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn history(&self) -> MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

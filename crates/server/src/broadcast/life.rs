@@ -66,6 +66,9 @@ impl Life {
     pub(super) async fn run(self, mut queue: mpsc::Receiver<Attachment>, reservation: Reservation) {
         tracing::info!("on air");
         let ending = self.be_on_air(&mut queue, &reservation).await;
+        if let Ending::Fenced | Ending::Moved | Ending::Left = ending {
+            self.end_recording(false);
+        }
         // Nothing is worked on any more.
         drop(reservation);
         match ending {
@@ -76,6 +79,7 @@ impl Life {
             }
             Ending::Failed(failure) => {
                 self.show_end();
+                self.end_recording(true);
                 self.refuse(&mut queue, &failure).await;
                 close(&mut queue).await;
                 self.end().await;
@@ -216,6 +220,7 @@ impl Life {
 
     async fn end(&self) {
         self.show_end();
+        self.end_recording(true);
         self.release().await;
         tracing::info!("off air");
     }
@@ -227,8 +232,15 @@ impl Life {
     }
 
     fn show_end(&self) {
-        if let Err(error) = self.on_air.feed.publish(MediaEvent::BroadcastEnd) {
+        if let Err(error) = self.on_air.publish(MediaEvent::BroadcastEnd) {
             tracing::error!(%error, "the end of the broadcast was refused by its window");
+        }
+    }
+
+    /// Nothing more is stored from here. `is_over` says that there is nothing more at all.
+    fn end_recording(&self, is_over: bool) {
+        if let Some(recorder) = &self.on_air.recorder {
+            recorder.close(is_over);
         }
     }
 

@@ -3,12 +3,14 @@
 mod failures;
 mod feed;
 mod handover;
+mod history;
 mod life;
 mod publisher;
 mod session;
 mod table;
 
-pub use feed::{Feed, Subscription};
+pub use feed::{Feed, FeedEvent, Subscription};
 pub use publisher::{Attachment, Place, Publisher, Responses};
+pub use table::Home;
 use table::draining;
-pub use table::{Broadcasts, Home, OnAir, Settings};
+pub(crate) use table::{Broadcasts, Commit, OnAir, Settings};

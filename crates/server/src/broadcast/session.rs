@@ -1,6 +1,7 @@
 //! One publisher on a broadcast: one worker, from the first tag to the last part.
 
 mod ahead;
+mod commits;
 mod feed;
 mod last;
 mod pulse;

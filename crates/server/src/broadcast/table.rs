@@ -4,22 +4,32 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use headwater_hls::{Opening, ResumePoint};
-use headwater_media::{BroadcastId, Epoch, Ladder, SegmentSettings, StreamId};
+use bytes::Bytes;
+use headwater_hls::{MediaEvent, Opening, ResumePoint, Segment, WindowError};
+use headwater_media::{BroadcastId, Epoch, Ladder, MediaSequence, RenditionId, SegmentSettings, StreamId};
+use headwater_platform::store::Key;
+use headwater_recordings::Layout;
 use headwater_registry::{Registry, ServerId};
 use headwater_runtime::clock;
+use headwater_runtime::config::{Config, StreamPolicy};
 use headwater_wire::Channels;
 use headwater_wire::v1::{Failure, failure::Code};
 use tokio::sync::mpsc;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
+use super::feed::Published;
 use super::life::Life;
 use super::{Attachment, Feed, Place, Publisher};
 use crate::admission::{self, Admission};
 use crate::failure;
+use crate::recording::{Keeper, Recorder, Safe, Storage};
 use crate::worker::Workers;
+
+/// What is left of the grace when uploads are not waited for any longer: what is not stored goes to the disk.
+const FAREWELL: Duration = Duration::from_secs(6);
 
 /// What holds for every broadcast of this server.
 #[derive(Clone, Debug)]
@@ -60,6 +70,8 @@ pub struct OnAir {
     pub id: BroadcastId,
     pub feed: Arc<Feed>,
     pub place: Place,
+    /// Hands it over to be stored, where it is.
+    pub(crate) recorder: Option<Arc<Recorder>>,
     /// Closed when no publisher is taken any more; viewers may still follow for a while.
     sessions: mpsc::Sender<Attachment>,
     /// Cancelled when another server owns the stream, or has owned it meanwhile.
@@ -73,6 +85,10 @@ pub struct Broadcasts {
     home: Home,
     /// To the other servers.
     channels: Arc<Channels>,
+    /// What single streams have their own way.
+    config: Arc<Config>,
+    /// Where broadcasts are kept, if they are.
+    storage: Option<Storage>,
     /// Cancelled when the server stops.
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -80,16 +96,19 @@ pub struct Broadcasts {
 }
 
 impl Broadcasts {
+    #[expect(clippy::too_many_arguments, reason = "all that a server consists of")]
     pub fn new(
         settings: Settings,
         admission: Admission,
         registry: Arc<dyn Registry>,
         home: Home,
         channels: Channels,
+        config: Arc<Config>,
+        storage: Option<Storage>,
         stop: CancellationToken,
     ) -> Arc<Self> {
         let (channels, tasks, table) = (Arc::new(channels), TaskTracker::new(), Mutex::default());
-        Arc::new(Self { settings, admission, registry, home, channels, stop, tasks, table })
+        Arc::new(Self { settings, admission, registry, home, channels, config, storage, stop, tasks, table })
     }
 
     pub fn get(&self, stream: &StreamId) -> Option<OnAir> {
@@ -98,6 +117,22 @@ impl Broadcasts {
 
     pub fn list(&self) -> Vec<(StreamId, OnAir)> {
         self.table().iter().map(|(stream, on_air)| (stream.clone(), on_air.clone())).collect()
+    }
+
+    /// A segment of a broadcast that is on air here, as long as viewers of the live window may ask for it.
+    pub(crate) fn in_window(
+        &self,
+        layout: &Layout,
+        rendition: &RenditionId,
+        sequence: MediaSequence,
+    ) -> Option<Arc<Segment>> {
+        let on_air = self.get(&layout.stream).filter(|on_air| on_air.id == layout.broadcast)?;
+        on_air.feed.segment(rendition, sequence)
+    }
+
+    /// An object that waits here for the store.
+    pub(crate) async fn in_spool(&self, key: &Key) -> Option<Bytes> {
+        self.storage.as_ref()?.uploads.read(key).await
     }
 
     /// Gives a publisher its broadcast: the one that is on air, or a new one.
@@ -194,22 +229,26 @@ impl Broadcasts {
             .reserve(estimate)
             .ok_or_else(|| failure(Code::NoCapacity, "this server has no room for another broadcast"))?;
         let (id, epoch) = (opening.broadcast, opening.epoch);
-        let feed = Arc::new(Feed::new(opening, resume.cloned()));
+        let policy = self.config.policy(stream);
+        let dvr_window = if self.storage.is_some() { policy.dvr_window } else { Duration::ZERO };
+        let feed = Arc::new(Feed::new(opening.clone(), resume.cloned(), dvr_window));
+        let span = tracing::info_span!("broadcast", %stream, %epoch, broadcast = %id);
+        let recorder = self.record(stream, &opening, resume, &policy, &feed, &span);
         // Only one publisher at a time has the place, so a second one waits where the first was replaced.
         let (sessions, queue) = mpsc::channel(1);
         let fenced = CancellationToken::new();
-        let on_air = OnAir { id, feed, sessions, place: Place::default(), fenced: fenced.clone() };
+        let place = Place::default();
+        let on_air = OnAir { id, feed, recorder, sessions, place, fenced: fenced.clone() };
         let life = Life {
             stream: stream.clone(),
             on_air: on_air.clone(),
-            settings: self.settings.clone(),
+            settings: Settings { reconnect_window: policy.reconnect_window, ..self.settings.clone() },
             registry: self.registry.clone(),
             home: self.home.clone(),
             channels: self.channels.clone(),
             stop: self.stop.clone(),
             fenced,
         };
-        let span = tracing::info_span!("broadcast", %stream, %epoch, broadcast = %id);
         let (broadcasts, stream, feed) = (Arc::clone(self), stream.clone(), on_air.feed.clone());
         let task = async move {
             life.run(queue, reservation).await;
@@ -217,6 +256,37 @@ impl Broadcasts {
         };
         self.tasks.spawn(task.instrument(span));
         Ok(on_air)
+    }
+
+    /// Stores what is shown of a broadcast, where it is to be stored. That goes on until everything has arrived, or this
+    /// server has to end.
+    fn record(
+        &self,
+        stream: &StreamId,
+        opening: &Opening,
+        resume: Option<&ResumePoint>,
+        policy: &StreamPolicy,
+        feed: &Arc<Feed>,
+        span: &tracing::Span,
+    ) -> Option<Arc<Recorder>> {
+        let storage = self.storage.as_ref()?;
+        let layout = Layout { stream: stream.clone(), broadcast: opening.broadcast };
+        let known = resume.map(|resume| resume.kept.as_slice()).unwrap_or_default();
+        let (recorder, entries) = Recorder::new(storage, layout, opening, policy, known)?;
+        let recorder = Arc::new(recorder);
+        let taken_over = resume.map(|resume| resume.next_sequence);
+        let keeper = Keeper::new(recorder.clone(), feed.clone(), storage.clone(), taken_over);
+        let (stop, grace) = (self.stop.clone(), self.settings.grace.saturating_sub(FAREWELL));
+        let kept = async move {
+            tokio::select! {
+                () = keeper.run(entries) => {}
+                () = async { stop.cancelled().await; sleep(grace).await } => {
+                    tracing::warn!("the store takes too long: whoever starts next finishes the recording");
+                }
+            }
+        };
+        self.tasks.spawn(kept.instrument(span.clone()));
+        Some(recorder)
     }
 
     /// Waits until every broadcast has come to its end; they do so when the server's token is cancelled.
@@ -243,7 +313,22 @@ impl Broadcasts {
     }
 }
 
+/// A segment that is whole in every rendition.
+pub(crate) struct Commit {
+    /// Where another server would go on.
+    pub(crate) resume: ResumePoint,
+    /// Until then, it would have to be made again if this server were lost.
+    pub(crate) safe: Safe,
+}
+
 impl OnAir {
+    /// Shows an event to viewers, and hands over to be stored what it has made whole.
+    pub(crate) fn publish(&self, event: MediaEvent) -> Result<Option<Commit>, WindowError> {
+        let Published { committed, whole } = self.feed.publish(event)?;
+        let safe = self.recorder.as_ref().map(|recorder| recorder.record(whole)).unwrap_or_default();
+        Ok(committed.map(|resume| Commit { resume, safe }))
+    }
+
     /// Whether no publisher is taken any more.
     pub fn is_over(&self) -> bool {
         self.sessions.is_closed()

@@ -1,16 +1,22 @@
-//! `headwater.v1.Delivery`: the live window and what follows, for origins.
+//! `headwater.v1.Delivery`: the live window, what is stored, and what follows, for origins.
 
 use std::pin::Pin;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
+use headwater_hls::Archive;
+use headwater_media::{MediaSequence, RenditionId};
+use headwater_recordings::Layout;
+use headwater_wire::WatchMessage;
 use headwater_wire::v1::delivery_server::Delivery;
-use headwater_wire::v1::{LocateRequest, LocateResponse, MediaEvent, WatchRequest};
+use headwater_wire::v1::{Chunk, FetchRequest, LocateRequest, LocateResponse, MediaEvent, WatchRequest};
 use tokio_stream::wrappers::BroadcastStream;
+use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
 use tonic::{Request, Response, Status};
 
 use super::stream_id;
-use crate::broadcast::{Broadcasts, OnAir, Subscription};
+use crate::broadcast::{Broadcasts, FeedEvent, OnAir, Subscription};
 
 pub(crate) struct DeliveryService(pub Arc<Broadcasts>);
 
@@ -26,13 +32,65 @@ impl Delivery for DeliveryService {
 
     async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
         let on_air = self.on_air(&request.get_ref().stream)?;
-        let Subscription { opening, window, events } = on_air.feed.subscribe();
-        let window = std::iter::once(opening.into()).chain(window.into_iter().map(Into::into)).map(Ok);
-        let lagged = |_| Status::aborted("too far behind: watch again");
-        let following = BroadcastStream::new(events).map(move |event| event.map(Into::into).map_err(lagged));
+        let Subscription { opening, history, window, events } = on_air.feed.subscribe();
+        let stored = history.iter().flat_map(told).collect::<Vec<_>>();
+        let window = window.into_iter().map(WatchMessage::Event);
+        let begin = std::iter::once(WatchMessage::Opening(opening)).chain(stored).chain(window);
+        let following = BroadcastStream::new(events).flat_map(|event| stream::iter(following(event)));
         metrics::counter!("headwater_server_watches_total").increment(1);
-        Ok(Response::new(Box::pin(stream::iter(window).chain(following))))
+        Ok(Response::new(Box::pin(stream::iter(begin.map(|message| Ok(message.into()))).chain(following))))
     }
+
+    type FetchStream = Pin<Box<dyn Stream<Item = Result<Chunk, Status>> + Send>>;
+
+    async fn fetch(&self, request: Request<FetchRequest>) -> Result<Response<Self::FetchStream>, Status> {
+        let FetchRequest { stream, broadcast, rendition, sequence } = request.into_inner();
+        let (stream, broadcast) = (stream_id(&stream)?, headwater_wire::broadcast_id(&broadcast)?);
+        let rendition: RenditionId = rendition
+            .parse()
+            .map_err(|error| Status::invalid_argument(format!("the field `rendition` is wrong: {error}")))?;
+        let (layout, sequence) = (Layout { stream, broadcast }, MediaSequence(sequence));
+        let chunks = match self.0.in_window(&layout, &rendition, sequence) {
+            Some(segment) => segment.parts().iter().map(|part| part.bytes.clone()).collect(),
+            None => {
+                cut(self.0.in_spool(&layout.segment(&rendition, sequence)).await.ok_or_else(elsewhere)?)
+            }
+        };
+        let chunks = chunks.into_iter().map(|payload| Ok(Chunk { payload }));
+        Ok(Response::new(Box::pin(stream::iter(chunks))))
+    }
+}
+
+/// Bytes of a message.
+const CHUNK: usize = 256 << 10;
+
+fn cut(mut bytes: Bytes) -> Vec<Bytes> {
+    let mut chunks = Vec::new();
+    while !bytes.is_empty() {
+        chunks.push(bytes.split_to(bytes.len().min(CHUNK)));
+    }
+    chunks
+}
+
+fn elsewhere() -> Status {
+    Status::not_found("the segment is not here: it may be in the store")
+}
+
+/// What is stored, from the start.
+fn told(archive: &Archive) -> Vec<WatchMessage> {
+    let begin = WatchMessage::StoredFrom { discontinuity_sequence: archive.discontinuity_sequence() };
+    let records = archive.records().into_iter().map(WatchMessage::Stored);
+    std::iter::once(begin).chain(records).collect()
+}
+
+fn following(event: Result<FeedEvent, BroadcastStreamRecvError>) -> Vec<Result<MediaEvent, Status>> {
+    let messages = match event {
+        Ok(FeedEvent::Media(event)) => vec![WatchMessage::Event(event)],
+        Ok(FeedEvent::Stored(record)) => vec![WatchMessage::Stored(record)],
+        Ok(FeedEvent::History(archive)) => told(&archive),
+        Err(_) => return vec![Err(Status::aborted("too far behind: watch again"))],
+    };
+    messages.into_iter().map(|message| Ok(message.into())).collect()
 }
 
 impl DeliveryService {

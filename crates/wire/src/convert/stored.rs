@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use headwater_hls::{Piece, Record, StoredSegment};
-use headwater_media::{BroadcastId, MediaSequence, MediaTime, SegmentSettings};
+use headwater_media::{BroadcastId, MediaSequence, MediaTime, RenditionId, SegmentSettings};
 use prost::Message;
 
 use super::event::rendition_id;
@@ -82,6 +82,8 @@ impl From<WatchMessage> for v1::MediaEvent {
 pub struct JournalBlock {
     pub broadcast: BroadcastId,
     pub settings: SegmentSettings,
+    /// The renditions that the recording keeps; none where that is all of them.
+    pub kept: Option<Vec<RenditionId>>,
     pub records: Vec<Record>,
 }
 
@@ -91,6 +93,9 @@ impl JournalBlock {
             broadcast: broadcast_bytes(self.broadcast),
             settings: Some(self.settings.into()),
             records: self.records.iter().cloned().map(Into::into).collect(),
+            kept: self.kept.as_ref().map(|kept| v1::journal_block::Kept {
+                renditions: kept.iter().map(ToString::to_string).collect(),
+            }),
         };
         message.encode_to_vec().into()
     }
@@ -103,8 +108,12 @@ impl JournalBlock {
             WatchMessage::Stored(record) => Ok(record),
             _ => Err(invalid("records", "a journal holds periods and segments only")),
         };
+        let kept = |kept: v1::journal_block::Kept| {
+            kept.renditions.iter().map(|id| rendition_id(id)).collect::<Result<_, _>>()
+        };
         Ok(Self {
             broadcast: broadcast_id(&block.broadcast)?,
+            kept: block.kept.map(kept).transpose()?,
             settings: block.settings.ok_or(ConvertError::Missing("settings"))?.try_into()?,
             records: block.records.into_iter().map(record).collect::<Result<_, _>>()?,
         })
@@ -140,8 +149,10 @@ mod tests {
     fn a_block_of_the_journal_survives_storing() {
         let settings = SegmentSettings { segment_ms: 2_000, part_ms: 334 };
         let broadcast = BroadcastId::from_bytes([3; 16]);
-        let block = JournalBlock { broadcast, settings, records: vec![segment()] };
-        assert_eq!(JournalBlock::decode(block.encode()), Ok(block));
+        for kept in [None, Some(Vec::new()), Some(vec!["720p".parse().unwrap()])] {
+            let block = JournalBlock { broadcast, settings, kept, records: vec![segment()] };
+            assert_eq!(JournalBlock::decode(block.encode()), Ok(block));
+        }
         assert!(JournalBlock::decode(Bytes::from_static(b"\xff\xff")).is_err());
     }
 }

@@ -1,6 +1,8 @@
 //! What the worker makes, on its way to the viewers.
 
-use headwater_hls::MediaEvent;
+use std::time::Duration;
+
+use headwater_hls::{MediaEvent, ResumePoint};
 use headwater_wire::WatchMessage;
 use headwater_wire::v1::publish_response::{Committed, Message as Response};
 use headwater_wire::v1::worker_output::{Message as Output, Stats};
@@ -9,6 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::ahead::Ahead;
+use super::commits::Commits;
 use super::last::{Leave, Step};
 use super::{Pulse, Session, pipe_broke, worker_failed};
 use crate::broadcast::{Responses, draining};
@@ -24,6 +27,22 @@ impl Session<'_> {
         pulse: &Pulse,
         left: &CancellationToken,
     ) -> Result<(), Failure> {
+        let mut commits = Commits::new(self.segment());
+        let shown = self.show_with(&mut commits, worker, responses, pulse, left).await;
+        if let Some(resume) = commits.last() {
+            say_committed(responses, resume);
+        }
+        shown
+    }
+
+    async fn show_with(
+        &self,
+        commits: &mut Commits,
+        worker: &mut WorkerOutput,
+        responses: &Responses,
+        pulse: &Pulse,
+        left: &CancellationToken,
+    ) -> Result<(), Failure> {
         let mut last = (Stats::default(), Instant::now());
         let (mut leave, mut ahead) = (Leave::new(self, left), Ahead::default());
         loop {
@@ -31,17 +50,21 @@ impl Session<'_> {
                 biased;
                 event = leave.step() => match event {
                     Step::Show(event) => {
-                        self.show_next(event, &mut ahead, responses, pulse)?;
+                        self.show_next(event, &mut ahead, commits, pulse)?;
                         continue;
                     }
                     Step::Leave => return Err(draining()),
                 },
+                resume = commits.next() => {
+                    say_committed(responses, resume);
+                    continue;
+                }
                 output = worker.next() => output.map_err(|error| pipe_broke(&error))?,
             };
             match output {
                 Some(Output::Event(event)) => {
                     if let Some(event) = leave.pass(checked(event)?) {
-                        self.show_next(event, &mut ahead, responses, pulse)?;
+                        self.show_next(event, &mut ahead, commits, pulse)?;
                     }
                 }
                 Some(Output::Stats(stats)) => {
@@ -52,7 +75,7 @@ impl Session<'_> {
                 Some(Output::Failed(failure)) => return Err(failure),
                 Some(Output::Finished(_)) => {
                     while let Some(event) = ahead.rest() {
-                        self.show_event(event, responses)?;
+                        self.show_event(event, commits)?;
                     }
                     return Ok(());
                 }
@@ -67,25 +90,28 @@ impl Session<'_> {
         &self,
         event: MediaEvent,
         ahead: &mut Ahead,
-        responses: &Responses,
+        commits: &mut Commits,
         pulse: &Pulse,
     ) -> Result<(), Failure> {
         pulse.gave();
         count(&event, pulse);
         ahead.push(event)?;
         while let Some(event) = ahead.next(self.on_air.feed.next_uncommitted()) {
-            self.show_event(event, responses)?;
+            self.show_event(event, commits)?;
         }
         Ok(())
     }
 
-    fn show_event(&self, event: MediaEvent, responses: &Responses) -> Result<(), Failure> {
-        let committed = self.on_air.feed.publish(event).map_err(|error| worker_failed(&error.to_string()))?;
-        if let Some(resume) = committed {
-            // The proxy may have gone; the media it sent is shown all the same.
-            responses.say(Response::Committed(Committed { resume: Some(resume.into()) }));
+    fn show_event(&self, event: MediaEvent, commits: &mut Commits) -> Result<(), Failure> {
+        let committed = self.on_air.publish(event).map_err(|error| worker_failed(&error.to_string()))?;
+        if let Some(commit) = committed {
+            commits.push(commit);
         }
         Ok(())
+    }
+
+    fn segment(&self) -> Duration {
+        Duration::from_millis(self.on_air.feed.settings().segment_ms.into())
     }
 
     fn measure(&self, stats: &Stats, last: &Stats, seconds: f64) {
@@ -105,6 +131,11 @@ impl Session<'_> {
             metrics::histogram!("headwater_server_encode_delay_seconds").record(behind_ms as f64 / 1e3);
         }
     }
+}
+
+/// The proxy may have gone; the media it sent is shown all the same.
+fn say_committed(responses: &Responses, resume: ResumePoint) {
+    responses.say(Response::Committed(Committed { resume: Some(resume.into()) }));
 }
 
 /// What a worker may say to viewers.

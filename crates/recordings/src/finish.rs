@@ -1,0 +1,100 @@
+//! Writing down what a recording has become, for those who read no journal: its playlists and its summary.
+
+use headwater_hls::Archive;
+use headwater_hls::playlist::{vod_media, vod_multivariant};
+use headwater_media::Epoch;
+use headwater_platform::store::{ObjectStore, StoreError};
+
+use crate::journal::Recording;
+use crate::pages::delete_below;
+use crate::summary::{State, Summary};
+use crate::{Layout, delete};
+
+const PLAYLIST: &str = "application/vnd.apple.mpegurl";
+const JSON: &str = "application/json";
+
+/// Writes the playlists and the summary of a recording that goes on, as far as its journal has come.
+///
+/// # Errors
+/// When the store does not take them.
+pub async fn refresh(store: &dyn ObjectStore, layout: &Layout) -> Result<(), StoreError> {
+    match Recording::load(store, layout).await? {
+        Some(recording) => write(store, layout, &recording.kept(), State::Live).await,
+        None => Ok(()),
+    }
+}
+
+/// What came of finishing a recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finished {
+    /// It is complete, as far as it was stored.
+    Done,
+    /// Nothing of it was to be kept, or there was nothing: it is gone.
+    Nothing,
+    /// Somebody else goes on with it.
+    Superseded,
+}
+
+/// Brings a recording to its end: complete playlists, nothing that it does not keep, and no mark that it is unfinished. Can
+/// be done again, after more was stored too. `owner` is the epoch of the one who ends it, none for an orphan.
+///
+/// # Errors
+/// When the store does not do it. The mark stays until everything is done.
+pub async fn finish(
+    store: &dyn ObjectStore,
+    layout: &Layout,
+    owner: Option<Epoch>,
+) -> Result<Finished, StoreError> {
+    let recording = Recording::load(store, layout).await?;
+    if let (Some(recording), Some(owner)) = (&recording, owner)
+        && recording.epoch > owner
+    {
+        return Ok(Finished::Superseded);
+    }
+    let kept = recording.as_ref().map(Recording::kept).filter(|kept| !kept.is_empty());
+    let Some((recording, kept)) = recording.as_ref().zip(kept) else {
+        delete::objects(store, layout).await?;
+        store.delete(&[layout.marker()]).await?;
+        return Ok(Finished::Nothing);
+    };
+    let state = if owner.is_some() { State::Complete } else { State::Interrupted };
+    write(store, layout, &kept, state).await?;
+    delete_the_rest(store, layout, recording).await?;
+    store.delete(&[layout.marker()]).await?;
+    Ok(Finished::Done)
+}
+
+/// Media playlists first, then what names them, then what names that.
+async fn write(
+    store: &dyn ObjectStore,
+    layout: &Layout,
+    kept: &Archive,
+    state: State,
+) -> Result<(), StoreError> {
+    for rendition in kept.renditions() {
+        if let Some(text) = vod_media(kept, &rendition.id, state.stage()) {
+            store.put(&layout.media_playlist(&rendition.id), text.into(), PLAYLIST).await?;
+        }
+    }
+    let Some(text) = vod_multivariant(kept) else { return Ok(()) };
+    store.put(&layout.multivariant(), text.into(), PLAYLIST).await?;
+    store.put(&layout.summary(), Summary::of(&layout.stream, kept, state).encode(), JSON).await
+}
+
+/// Deletes the renditions that were stored for going back while it was live, and nothing else.
+async fn delete_the_rest(
+    store: &dyn ObjectStore,
+    layout: &Layout,
+    recording: &Recording,
+) -> Result<(), StoreError> {
+    let Some(kept) = &recording.kept else { return Ok(()) };
+    let all = recording.archive.periods().flat_map(|period| &period.renditions);
+    let mut others: Vec<_> =
+        all.map(|(rendition, _)| &rendition.id).filter(|id| !kept.contains(id)).collect();
+    others.sort();
+    others.dedup();
+    for rendition in others {
+        delete_below(store, &layout.rendition(rendition), |_| false).await?;
+    }
+    Ok(())
+}

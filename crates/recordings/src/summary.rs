@@ -1,0 +1,116 @@
+//! What lists of recordings say of one: `recording.json`.
+
+use bytes::Bytes;
+use headwater_hls::playlist::Stage;
+use headwater_hls::{Archive, RenditionKind};
+use headwater_media::{BroadcastId, RenditionId, StreamId, UnixMillis};
+use serde::{Deserialize, Serialize};
+
+/// A recording as a list shows it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    pub stream: String,
+    pub broadcast: String,
+    pub state: State,
+    /// When its first segment was on air, in milliseconds since 1970-01-01T00:00:00Z.
+    pub start_unix_ms: u64,
+    pub duration_ms: u64,
+    /// Of all media in all renditions that it keeps.
+    pub bytes: u64,
+    /// Best first.
+    pub renditions: Vec<RenditionSummary>,
+}
+
+/// How far a recording is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// More comes. What else the summary says is a moment old.
+    Live,
+    Complete,
+    /// Its server was lost, and no other one has gone on with it. What was stored until then is there.
+    Interrupted,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RenditionSummary {
+    pub id: String,
+    /// As in `CODECS` (RFC 6381).
+    pub codecs: String,
+    pub bytes: u64,
+    /// Of pictures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub width: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub height: Option<u32>,
+}
+
+impl State {
+    pub fn stage(self) -> Stage {
+        match self {
+            Self::Live => Stage::Growing,
+            Self::Complete | Self::Interrupted => Stage::Complete,
+        }
+    }
+}
+
+impl Summary {
+    /// Of what the recording keeps.
+    pub fn of(stream: &StreamId, archive: &Archive, state: State) -> Self {
+        let rendition = |rendition: &headwater_hls::Rendition| {
+            let size = match rendition.kind {
+                RenditionKind::Video { width, height, .. } => Some((width, height)),
+                RenditionKind::Audio { .. } => None,
+            };
+            RenditionSummary {
+                id: rendition.id.to_string(),
+                codecs: rendition.codecs.clone(),
+                bytes: bytes_of(archive, &rendition.id),
+                width: size.map(|(width, _)| width),
+                height: size.map(|(_, height)| height),
+            }
+        };
+        let broadcast = archive.broadcast();
+        Self {
+            stream: stream.to_string(),
+            broadcast: broadcast.to_string(),
+            state,
+            start_unix_ms: archive.started_at().unwrap_or(broadcast.made_at()).0,
+            duration_ms: archive.duration().as_millis(),
+            bytes: archive.size(),
+            renditions: archive.renditions().into_iter().map(rendition).collect(),
+        }
+    }
+
+    /// Of one that has begun, and whose first segment is still to come.
+    pub fn begun(stream: &StreamId, broadcast: BroadcastId) -> Self {
+        Self {
+            stream: stream.to_string(),
+            broadcast: broadcast.to_string(),
+            state: State::Live,
+            start_unix_ms: broadcast.made_at().0,
+            duration_ms: 0,
+            bytes: 0,
+            renditions: Vec::new(),
+        }
+    }
+
+    /// When its last segment was on air, if no publisher was ever away.
+    pub fn end(&self) -> UnixMillis {
+        UnixMillis(self.start_unix_ms.saturating_add(self.duration_ms))
+    }
+
+    pub fn encode(&self) -> Bytes {
+        serde_json::to_vec(self).expect("numbers and texts can be written as JSON").into()
+    }
+
+    /// # Errors
+    /// When the bytes are no summary.
+    pub fn decode(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(bytes)
+    }
+}
+
+fn bytes_of(archive: &Archive, rendition: &RenditionId) -> u64 {
+    archive.segments().filter_map(|segment| segment.size(rendition)).sum()
+}

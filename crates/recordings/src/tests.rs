@@ -1,0 +1,170 @@
+//! The life of recordings in a store: written down, listed, deleted.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use headwater_hls::Record;
+use headwater_media::{Epoch, MediaSequence, RenditionId, UnixMillis};
+use headwater_platform::store::testing::{Fault, MemoryStore};
+use headwater_platform::store::{ObjectStore, StoreError};
+
+use crate::testing::{BEGIN, RENDITIONS, SETTINGS, layout, period, segment};
+use crate::*;
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Stores a broadcast of so many segments, as its owner does while it is live.
+async fn broadcast(store: &MemoryStore, nth: u8, segments: u64, kept: Option<Vec<RenditionId>>) -> Layout {
+    let layout = layout(nth);
+    store.put(&layout.marker(), Bytes::new(), "").await.unwrap();
+    let mut journal = JournalWriter::new(layout.clone(), Epoch(4), SETTINGS, kept);
+    for record in std::iter::once(period(0, 7)).chain((7..7 + segments).map(segment)) {
+        for id in RENDITIONS.map(|id| id.parse().unwrap()) {
+            let key = match &record {
+                Record::Period(period) => layout.init(&id, period.first_sequence),
+                Record::Segment(segment) => layout.segment(&id, segment.sequence),
+            };
+            store.put(&key, Bytes::from_static(&[0; 1_000]), "").await.unwrap();
+        }
+        journal.append(record);
+        let (key, block) = journal.block();
+        store.put(&key, block, "").await.unwrap();
+    }
+    layout
+}
+
+async fn text(store: &MemoryStore, key: &headwater_platform::store::Key) -> String {
+    String::from_utf8(store.get(key).await.unwrap().to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn a_recording_grows_and_is_finished() {
+    let store = MemoryStore::new();
+    let layout = broadcast(&store, 1, 3, None).await;
+    let playlist = layout.media_playlist(&"360p".parse().unwrap());
+    refresh(&store, &layout).await.unwrap();
+    assert!(text(&store, &playlist).await.contains("TYPE:EVENT"));
+    assert_eq!(describe(&store, &layout).await.unwrap().unwrap().state, State::Live);
+    assert_eq!(finish(&store, &layout, Some(Epoch(4))).await, Ok(Finished::Done));
+    let finished = text(&store, &playlist).await;
+    assert!(finished.ends_with("9.m4s\n#EXT-X-ENDLIST\n"), "{finished}");
+    assert!(
+        text(&store, &layout.multivariant()).await.contains(&format!("{}/360p/index.m3u8", layout.broadcast))
+    );
+    let summary = describe(&store, &layout).await.unwrap().unwrap();
+    assert_eq!((summary.state, summary.duration_ms, summary.bytes), (State::Complete, 6_000, 9_000));
+    assert_eq!((summary.start_unix_ms, summary.renditions.len()), (BEGIN.0, 3));
+    assert!(!is_live(&store, &layout).await.unwrap());
+    assert_eq!(unfinished(&store).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn an_orphan_is_finished_and_again_when_more_turns_up() {
+    let store = MemoryStore::new();
+    let layout = broadcast(&store, 1, 3, None).await;
+    assert_eq!(unfinished(&store).await.unwrap(), std::slice::from_ref(&layout));
+    assert_eq!(finish(&store, &layout, None).await, Ok(Finished::Done));
+    assert_eq!(describe(&store, &layout).await.unwrap().unwrap().state, State::Interrupted);
+    broadcast(&store, 1, 4, None).await;
+    assert_eq!(finish(&store, &layout, None).await, Ok(Finished::Done));
+    assert_eq!(describe(&store, &layout).await.unwrap().unwrap().duration_ms, 8_000);
+}
+
+#[tokio::test]
+async fn whoever_was_succeeded_finishes_nothing() {
+    let store = MemoryStore::new();
+    let layout = broadcast(&store, 1, 3, None).await;
+    assert_eq!(finish(&store, &layout, Some(Epoch(3))).await, Ok(Finished::Superseded));
+    assert!(is_live(&store, &layout).await.unwrap());
+    assert_eq!(describe(&store, &layout).await.unwrap().unwrap().duration_ms, 0, "nothing was written");
+}
+
+#[tokio::test]
+async fn finishing_that_fails_half_way_is_done_again() {
+    let store = MemoryStore::new();
+    let layout = broadcast(&store, 1, 3, None).await;
+    store.set(Fault::Away);
+    assert!(matches!(finish(&store, &layout, Some(Epoch(4))).await, Err(StoreError::Unavailable(_))));
+    for _ in 0..40 {
+        store.set(Fault::FailingFor(1));
+        if finish(&store, &layout, Some(Epoch(4))).await == Ok(Finished::Done) {
+            break;
+        }
+        assert!(is_live(&store, &layout).await.is_ok_and(|live| live), "the mark stays to the end");
+    }
+    store.set(Fault::None);
+    assert_eq!(finish(&store, &layout, Some(Epoch(4))).await, Ok(Finished::Done));
+    assert!(!is_live(&store, &layout).await.unwrap());
+}
+
+#[tokio::test]
+async fn what_was_stored_for_going_back_only_is_deleted_at_the_end() {
+    let store = MemoryStore::new();
+    let kept = vec!["720p".parse().unwrap(), "audio".parse().unwrap()];
+    let layout = broadcast(&store, 1, 3, Some(kept)).await;
+    finish(&store, &layout, Some(Epoch(4))).await.unwrap();
+    let has = |name: &str| store.keys().iter().any(|key| key.contains(name));
+    assert!(has("/720p/9.m4s") && has("/audio/init-7.mp4") && !has("/360p/"), "{:?}", store.keys());
+    assert_eq!(describe(&store, &layout).await.unwrap().unwrap().renditions.len(), 2);
+    let nothing = broadcast(&store, 2, 3, Some(Vec::new())).await;
+    assert_eq!(finish(&store, &nothing, Some(Epoch(4))).await, Ok(Finished::Nothing));
+    assert!(
+        !store.keys().iter().any(|key| key.contains(&nothing.broadcast.to_string())),
+        "{:?}",
+        store.keys()
+    );
+}
+
+#[tokio::test]
+async fn recordings_are_listed_from_the_newest_on() {
+    let store = MemoryStore::new();
+    for nth in 1..=3 {
+        let layout = broadcast(&store, nth, u64::from(nth), None).await;
+        if nth < 3 {
+            finish(&store, &layout, Some(Epoch(4))).await.unwrap();
+        }
+    }
+    let stream = layout(1).stream;
+    let (all, rest) = list(&store, &stream, None, 10).await.unwrap();
+    let states: Vec<_> = all.iter().map(|summary| (summary.state, summary.duration_ms)).collect();
+    assert_eq!(states, [(State::Live, 0), (State::Complete, 4_000), (State::Complete, 2_000)]);
+    assert!(!rest);
+    let (second, rest) = list(&store, &stream, Some(layout(3).broadcast), 1).await.unwrap();
+    assert_eq!((second[0].broadcast.clone(), rest), (layout(2).broadcast.to_string(), true));
+    assert_eq!(list(&store, &"other".parse().unwrap(), None, 10).await.unwrap(), (Vec::new(), false));
+}
+
+#[tokio::test]
+async fn a_recording_is_deleted_and_a_live_one_is_not() {
+    let store = MemoryStore::new();
+    let (kept, gone) = (broadcast(&store, 1, 2, None).await, broadcast(&store, 2, 700, None).await);
+    assert!(matches!(delete(&store, &gone).await, Err(DeleteError::Live)));
+    for layout in [&kept, &gone] {
+        finish(&store, layout, Some(Epoch(4))).await.unwrap();
+    }
+    let before = store.keys().len();
+    delete(&store, &gone).await.unwrap();
+    assert!(!store.keys().iter().any(|key| key.contains(&gone.broadcast.to_string())));
+    assert!(
+        before > 2_100
+            && store.size(&kept.segment(&"720p".parse().unwrap(), MediaSequence(8))).await.unwrap().is_some()
+    );
+    assert!(matches!(delete(&store, &gone).await, Err(DeleteError::NotFound)));
+    assert_eq!(list(&store, &gone.stream, None, 10).await.unwrap().0.len(), 1);
+}
+
+#[tokio::test]
+async fn old_recordings_expire_and_live_ones_never() {
+    let store = MemoryStore::new();
+    let (old, live) = (broadcast(&store, 1, 30, None).await, broadcast(&store, 2, 30, None).await);
+    finish(&store, &old, Some(Epoch(4))).await.unwrap();
+    let at = |after: Duration| UnixMillis(BEGIN.0 + 60_000 + after.as_millis() as u64);
+    let day = |_: &headwater_media::StreamId| Some(DAY);
+    assert_eq!(expire(&store, day, at(DAY)).await.unwrap(), [], "it ended a minute after its begin");
+    let ever = |_: &headwater_media::StreamId| None;
+    assert_eq!(expire(&store, ever, at(1_000 * DAY)).await.unwrap(), []);
+    let expired = expire(&store, day, at(DAY + Duration::from_millis(1))).await.unwrap();
+    assert_eq!(expired, [old]);
+    assert_eq!(expire(&store, day, at(1_000 * DAY)).await.unwrap(), []);
+    assert!(store.keys().iter().all(|key| key.contains(&live.broadcast.to_string())), "{:?}", store.keys());
+}

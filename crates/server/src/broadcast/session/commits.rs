@@ -1,0 +1,41 @@
+//! When the proxy is told that it may forget what it has sent.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use headwater_hls::ResumePoint;
+use tokio::time::{Instant, timeout_at};
+
+use crate::broadcast::Commit;
+
+/// Segments that are whole, and not yet where they survive this server. A segment waits about as long as it lasts: a store
+/// that takes longer is no reason to keep proxies waiting, which hold some seconds only.
+pub(super) struct Commits {
+    longest: Duration,
+    waiting: VecDeque<(Commit, Instant)>,
+}
+
+impl Commits {
+    /// Waits that long for each at most.
+    pub(super) fn new(longest: Duration) -> Self {
+        Self { longest, waiting: VecDeque::new() }
+    }
+
+    pub(super) fn push(&mut self, commit: Commit) {
+        self.waiting.push_back((commit, Instant::now() + self.longest));
+    }
+
+    /// Waits until one may be said. Never without any. Nothing is lost when it is cancelled.
+    pub(super) async fn next(&mut self) -> ResumePoint {
+        let Some((commit, until)) = self.waiting.front_mut() else { return std::future::pending().await };
+        // What takes too long is in memory, and on its way to the disk.
+        let _ = timeout_at(*until, commit.safe.wait()).await;
+        let said = self.waiting.pop_front().map(|(commit, _)| commit.resume);
+        said.expect("the front is there, as nobody else takes it")
+    }
+
+    /// The last one, when the session ends: this server goes on storing what it has.
+    pub(super) fn last(&mut self) -> Option<ResumePoint> {
+        self.waiting.drain(..).last().map(|(commit, _)| commit.resume)
+    }
+}

@@ -1,0 +1,267 @@
+//! What becomes of a broadcast's segments once they were handed over.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use headwater_hls::{Archive, Record, StoredSegment};
+use headwater_media::{MediaSequence, MediaTime, RenditionId};
+use headwater_platform::store::Key;
+use headwater_recordings::uploads::Progress;
+use headwater_recordings::{Finished, Recording, finish, refresh};
+use headwater_runtime::backoff::{Backoff, Random};
+use headwater_runtime::outage::Outage;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::sleep;
+
+use super::Storage;
+use super::recorder::{Entry, Recorder};
+use crate::broadcast::Feed;
+
+/// Segments that are told and whose fate is open.
+const BACKLOG: usize = 4_096;
+/// The playlists in the store are written again when the recording has grown by an eighth, so that what is written in all
+/// stays below ten times the last one, however long it lasts; and no more often than that.
+const GROWTH: u64 = 8;
+const LEAST_GROWTH: MediaTime = MediaTime::from_millis(60_000);
+/// Objects that are deleted together: about half a minute's worth of a ladder.
+const DELETED_TOGETHER: usize = 64;
+/// Objects that may wait to be deleted while the store is away. The end of the recording finds what is left.
+const MOST_DOOMED: usize = 10_000;
+/// A store that fails is tried again after this, up to every half minute.
+const FIRST_RETRY: Duration = Duration::from_millis(500);
+const LONGEST_RETRY: Duration = Duration::from_secs(30);
+/// How often the journal is looked at for what the server before has still to write: it may have a segment on its way.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// How many times. After a minute it is gone, or its store is away.
+const LOOKS: u32 = 30;
+
+/// Follows one broadcast until its recording is finished, or somebody else's to go on with.
+pub(crate) struct Keeper {
+    recorder: Arc<Recorder>,
+    feed: Arc<Feed>,
+    storage: Storage,
+    /// The first segment that is made here, where another server has begun the broadcast.
+    taken_over: Option<MediaSequence>,
+    growth: Mutex<Growth>,
+    grown: Notify,
+}
+
+#[derive(Default)]
+struct Growth {
+    length: MediaTime,
+    /// How long the recording was when its playlists were written.
+    written: Option<MediaTime>,
+    is_due: bool,
+    /// What has left the DVR window and is not kept.
+    doomed: Vec<Key>,
+}
+
+/// A segment that was told, as it was told.
+struct Told {
+    entry: Entry,
+    known: StoredSegment,
+}
+
+impl Keeper {
+    pub(crate) fn new(
+        recorder: Arc<Recorder>,
+        feed: Arc<Feed>,
+        storage: Storage,
+        taken_over: Option<MediaSequence>,
+    ) -> Self {
+        let (growth, grown) = (Mutex::default(), Notify::new());
+        Self { recorder, feed, storage, taken_over, growth, grown }
+    }
+
+    /// Returns when nothing is left to do.
+    pub(crate) async fn run(self, entries: mpsc::Receiver<Entry>) {
+        let (told, fates) = mpsc::channel(BACKLOG);
+        let followed = async { tokio::join!(self.tell(entries, told), self.settle(fates)) };
+        tokio::select! {
+            _ = followed => {}
+            ((), ()) = async { tokio::join!(self.keep_tidy(), self.look_back()) } => {}
+        }
+        if self.recorder.is_over() {
+            self.finish().await;
+        }
+    }
+
+    /// Tells the feed what can be fetched: as soon as it is stored, or on the disk of this server.
+    async fn tell(&self, mut entries: mpsc::Receiver<Entry>, told: mpsc::Sender<Told>) {
+        while let Some(mut entry) = entries.recv().await {
+            let mut known = entry.segment.clone();
+            let mut is_spooled = false;
+            for (id, receipt) in &mut entry.receipts {
+                let progress = receipt.safe().await;
+                is_spooled |= progress == Progress::Spooled;
+                take(&mut known, id, progress);
+            }
+            if is_spooled {
+                self.recorder.mark();
+            }
+            let period = entry.period.take().map(Record::Period);
+            self.show(period.into_iter().chain([Record::Segment(known.clone())]));
+            if told.send(Told { entry, known }).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn show(&self, records: impl IntoIterator<Item = Record>) {
+        for record in records {
+            let dropped = self.feed.stored(&record);
+            self.doom(&dropped);
+        }
+    }
+
+    /// Corrects what was said of segments that are lost after all, or were there in another copy.
+    async fn settle(&self, mut told: mpsc::Receiver<Told>) {
+        while let Some(Told { mut entry, known }) = told.recv().await {
+            let mut last = entry.segment.clone();
+            for (id, receipt) in &mut entry.receipts {
+                let progress = receipt.settled().await;
+                take(&mut last, id, progress);
+            }
+            if last != entry.segment {
+                self.recorder.correct(last.clone());
+            }
+            if last != known {
+                self.show([Record::Segment(last.clone())]);
+            }
+            self.grow(last.duration());
+        }
+    }
+
+    fn grow(&self, duration: MediaTime) {
+        let mut growth = self.growth();
+        growth.length = growth.length + duration;
+        let due = growth
+            .written
+            .map_or(MediaTime::ZERO, |written| written + MediaTime((written.0 / GROWTH).max(LEAST_GROWTH.0)));
+        if growth.length >= due && self.recorder.keeps_anything() {
+            growth.is_due = true;
+            self.grown.notify_one();
+        }
+    }
+
+    fn doom(&self, dropped: &[Arc<StoredSegment>]) {
+        let layout = &self.recorder.layout;
+        let lost = |segment: &Arc<StoredSegment>| {
+            let pieces = segment.pieces.iter().filter(|piece| piece.size.is_some());
+            let unkept = pieces.filter(|piece| !self.recorder.keeps(&piece.rendition));
+            unkept.map(|piece| layout.segment(&piece.rendition, segment.sequence)).collect::<Vec<_>>()
+        };
+        let keys: Vec<_> = dropped.iter().flat_map(lost).collect();
+        let mut growth = self.growth();
+        growth.doomed.extend(keys);
+        growth.doomed.truncate(MOST_DOOMED);
+        if growth.doomed.len() >= DELETED_TOGETHER {
+            self.grown.notify_one();
+        }
+    }
+
+    /// Writes playlists while the recording grows, and deletes what it does not keep. Never ends.
+    async fn keep_tidy(&self) {
+        let (mut outage, mut backoff) = (Outage::default(), backoff());
+        loop {
+            self.grown.notified().await;
+            while let Err(error) = self.tidy().await {
+                if outage.begins() {
+                    tracing::warn!(%error, "the recording's playlists can't be written; trying until they can");
+                }
+                backoff.wait().await;
+            }
+            outage.ends();
+            backoff.reset();
+        }
+    }
+
+    async fn tidy(&self) -> Result<(), headwater_platform::store::StoreError> {
+        let (is_due, length) = {
+            let growth = self.growth();
+            (growth.is_due, growth.length)
+        };
+        if is_due {
+            refresh(self.storage.store.as_ref(), &self.recorder.layout).await?;
+            let mut growth = self.growth();
+            (growth.is_due, growth.written) = (false, Some(length));
+        }
+        let doomed: Vec<_> = self.growth().doomed.iter().take(1_000).cloned().collect();
+        if doomed.len() >= DELETED_TOGETHER {
+            self.storage.store.delete(&doomed).await?;
+            self.growth().doomed.drain(..doomed.len());
+        }
+        Ok(())
+    }
+
+    /// Reads what servers before have stored, so that viewers can go back to it. Never ends.
+    async fn look_back(&self) {
+        let Some(first) = self.taken_over else { return std::future::pending().await };
+        let (mut outage, mut backoff, mut looks) = (Outage::default(), backoff(), 0);
+        while looks < LOOKS {
+            match Recording::load(self.storage.store.as_ref(), &self.recorder.layout).await {
+                Ok(recording) => {
+                    looks += 1;
+                    let archive = recording.map(|recording| recording.archive);
+                    let reaches = archive.as_ref().is_some_and(|archive| is_stored(archive, first));
+                    let dropped = self.feed.look_back(archive);
+                    self.doom(&dropped);
+                    if reaches {
+                        break;
+                    }
+                    sleep(LOOK_AGAIN).await;
+                }
+                Err(error) => {
+                    if outage.begins() {
+                        tracing::warn!(%error, "what was stored before can't be read; trying until it can");
+                    }
+                    backoff.wait().await;
+                }
+            }
+        }
+        std::future::pending().await
+    }
+
+    async fn finish(&self) {
+        let (mut outage, mut backoff) = (Outage::default(), backoff());
+        let Recorder { layout, epoch, .. } = self.recorder.as_ref();
+        loop {
+            match finish(self.storage.store.as_ref(), layout, Some(*epoch)).await {
+                Ok(Finished::Done) => return tracing::info!("the recording is complete"),
+                Ok(Finished::Nothing) => return,
+                Ok(Finished::Superseded) => {
+                    return tracing::warn!("another server goes on with the recording");
+                }
+                Err(error) if outage.begins() => {
+                    tracing::warn!(%error, "the recording can't be finished; trying until it can");
+                }
+                Err(_) => {}
+            }
+            backoff.wait().await;
+        }
+    }
+
+    fn growth(&self) -> MutexGuard<'_, Growth> {
+        self.growth.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Notes what became of a rendition of a segment.
+fn take(segment: &mut StoredSegment, id: &RenditionId, progress: Progress) {
+    let Some(piece) = segment.pieces.iter_mut().find(|piece| piece.rendition == *id) else { return };
+    match progress {
+        Progress::Stored { size } => piece.size = Some(size),
+        Progress::Dropped => piece.size = None,
+        Progress::Waiting | Progress::Spooled => {}
+    }
+}
+
+/// Whether the segment before this one is there, which is the last that another server has made.
+fn is_stored(archive: &Archive, first: MediaSequence) -> bool {
+    let last = MediaSequence(first.0.saturating_sub(1));
+    archive.segment(last).is_some_and(|segment| segment.pieces.iter().any(|piece| piece.size.is_some()))
+}
+
+fn backoff() -> Backoff<Random> {
+    Backoff::new(FIRST_RETRY, LONGEST_RETRY)
+}

@@ -1,0 +1,40 @@
+//! What is kept of the broadcasts of this server. Nothing here is waited for by a viewer or an encoder: what the store does
+//! not take in time waits in the spool.
+//!
+//! [`Recorder`] hands over each segment when it is whole, and the journal's record that names it after it. [`Keeper`] follows
+//! what becomes of them, one task a broadcast: it tells the feed what can be fetched, corrects the journal where something
+//! is lost, and finishes the recording. [`Housekeeping`] finishes what servers have left that are gone.
+
+mod housekeeping;
+mod keeper;
+mod recorder;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use headwater_platform::store::{self, ObjectStore, StoreError};
+use headwater_recordings::uploads::Uploads;
+use headwater_recordings::{store_settings, upload_settings};
+use headwater_runtime::config::Config;
+
+pub(crate) use housekeeping::Housekeeping;
+pub(crate) use keeper::Keeper;
+pub(crate) use recorder::{Recorder, Safe};
+
+/// Where this server keeps things.
+#[derive(Clone, Debug)]
+pub(crate) struct Storage {
+    pub(crate) store: Arc<dyn ObjectStore>,
+    pub(crate) uploads: Uploads,
+}
+
+impl Storage {
+    /// Opens what the configuration names; none where nothing is kept.
+    pub(crate) async fn open(config: &Config) -> Result<Option<Self>, StoreError> {
+        let Some(settings) = store_settings(&config.store) else { return Ok(None) };
+        let store = store::open(&settings).await?;
+        let uploads = Uploads::start(store.clone(), &upload_settings(&config.recording)).await;
+        Ok(Some(Self { store, uploads }))
+    }
+}

@@ -1,0 +1,245 @@
+//! Handing a broadcast's segments over to be stored.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::{Bytes, BytesMut};
+use headwater_hls::{
+    Opening, PeriodStart, Piece, Record, Rendition, RenditionKind, Segment, StoredSegment, WholeSegment,
+};
+use headwater_media::{Epoch, PeriodNumber, RenditionId};
+use headwater_recordings::uploads::{Lane, Progress, Receipt};
+use headwater_recordings::{JournalWriter, Layout};
+use headwater_runtime::config::{RecordedRenditions, RecordingMode, StreamPolicy};
+use tokio::sync::mpsc;
+
+use super::Storage;
+
+/// Segments whose fate may be open at a time: more than two hours of them. Beyond it they are stored all the same; viewers can't
+/// go back to them while the broadcast is live.
+const BACKLOG: usize = 4_096;
+const JOURNAL: &str = "application/octet-stream";
+const VIDEO: &str = "video/mp4";
+const AUDIO: &str = "audio/mp4";
+
+/// Hands over what becomes whole of one broadcast. Never waits.
+pub(crate) struct Recorder {
+    pub(super) layout: Layout,
+    pub(super) epoch: Epoch,
+    lane: Lane,
+    policy: StreamPolicy,
+    state: Mutex<State>,
+}
+
+struct State {
+    journal: JournalWriter,
+    /// The last period that was handed over.
+    period: Option<PeriodNumber>,
+    /// To the [`Keeper`](super::Keeper); none when nothing more comes.
+    entries: Option<mpsc::Sender<Entry>>,
+    /// Whether the broadcast has come to its end here.
+    is_over: bool,
+}
+
+/// A segment that was handed over.
+pub(crate) struct Entry {
+    /// The period that begins with it.
+    pub(super) period: Option<PeriodStart>,
+    /// As the journal says it.
+    pub(super) segment: StoredSegment,
+    pub(super) receipts: Vec<(RenditionId, Receipt)>,
+}
+
+/// What has to survive this process until a segment is committed.
+#[derive(Debug, Default)]
+pub(crate) struct Safe(Vec<Receipt>);
+
+impl Safe {
+    /// Waits until everything is stored, or on the disk, or lost.
+    pub(crate) async fn wait(&mut self) {
+        for receipt in &mut self.0 {
+            if receipt.progress() == Progress::Waiting {
+                receipt.safe().await;
+            }
+        }
+    }
+}
+
+impl Recorder {
+    /// One for a broadcast that begins, or goes on, here; none where nothing of it is stored. What it hands over is told to
+    /// the receiver. `known` is what viewers know of the broadcast already.
+    pub(crate) fn new(
+        storage: &Storage,
+        layout: Layout,
+        opening: &Opening,
+        policy: &StreamPolicy,
+        known: &[Rendition],
+    ) -> Option<(Self, mpsc::Receiver<Entry>)> {
+        if policy.mode == RecordingMode::Off && policy.dvr_window.is_zero() {
+            return None;
+        }
+        let (entries, told) = mpsc::channel(BACKLOG);
+        let kept = match (policy.mode, policy.renditions) {
+            (RecordingMode::Off, _) => Some(Vec::new()),
+            (RecordingMode::Automatic, RecordedRenditions::All) => None,
+            (RecordingMode::Automatic, RecordedRenditions::Top) => Some(with_best(&[], known.iter())),
+        };
+        let journal = JournalWriter::new(layout.clone(), opening.epoch, opening.settings, kept);
+        let state = State { journal, period: None, entries: Some(entries), is_over: false };
+        let lane = storage.uploads.lane(format!("{}/{}", layout.stream, layout.broadcast));
+        let recorder =
+            Self { layout, epoch: opening.epoch, lane, policy: policy.clone(), state: Mutex::new(state) };
+        recorder.mark();
+        Some((recorder, told))
+    }
+
+    /// Hands these segments over. What it gives says when they are safe.
+    pub(crate) fn record(&self, whole: Vec<WholeSegment>) -> Safe {
+        let mut state = self.state();
+        let receipts = whole.into_iter().flat_map(|segment| self.record_one(&mut state, segment));
+        Safe(receipts.collect())
+    }
+
+    /// Nothing more comes. `is_over` says that the broadcast has ended, so that its recording can be finished.
+    pub(crate) fn close(&self, is_over: bool) {
+        let mut state = self.state();
+        if state.entries.take().is_some() {
+            state.is_over = is_over;
+        }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.state().is_over
+    }
+
+    /// Whether there is going to be a recording of it, and not only the way back while it is live.
+    pub(super) fn keeps_anything(&self) -> bool {
+        self.policy.mode == RecordingMode::Automatic
+    }
+
+    /// Whether the recording keeps a rendition.
+    pub(super) fn keeps(&self, rendition: &RenditionId) -> bool {
+        self.state().journal.kept().is_none_or(|kept| kept.contains(rendition))
+    }
+
+    /// Marks the recording as unfinished. Once more when media waits on the disk: whoever uploads it may come after somebody
+    /// who has finished what was there.
+    pub(super) fn mark(&self) {
+        self.lane.put(self.layout.marker(), Bytes::from(self.epoch.to_string()), "text/plain");
+    }
+
+    /// What the journal says of a segment was wrong.
+    pub(super) fn correct(&self, segment: StoredSegment) {
+        let mut state = self.state();
+        state.journal.append(Record::Segment(segment));
+        self.write_journal(&state);
+    }
+
+    fn record_one(&self, state: &mut State, whole: WholeSegment) -> Vec<Receipt> {
+        let is_new = state.period != Some(whole.period.number);
+        if is_new {
+            self.begin(state, &whole.period);
+        }
+        let wanted: Vec<_> =
+            whole.renditions.iter().filter(|(id, _)| self.is_stored(state, id)).cloned().collect();
+        let segment = stored_segment(&whole, &wanted);
+        let held = wanted.iter().filter_map(|(id, segment)| Some((id, segment.as_ref()?)));
+        let put = held.filter(|(_, segment)| !segment.is_gap()).map(|(id, segment)| {
+            let key = self.layout.segment(id, whole.sequence);
+            (id.clone(), self.lane.put_new(key, body(segment), content_type(&whole.period, id)))
+        });
+        let receipts: Vec<_> = put.collect();
+        // After what it names: a lane keeps its order.
+        state.journal.append(Record::Segment(segment.clone()));
+        let written = self.write_journal(state);
+        // Without the record, whoever takes over knows nothing of the segment.
+        let safe = receipts.iter().map(|(_, receipt)| receipt.clone()).chain([written]).collect();
+        let period = is_new.then(|| whole.period.as_ref().clone());
+        self.tell(state, Entry { period, segment, receipts });
+        safe
+    }
+
+    fn begin(&self, state: &mut State, period: &PeriodStart) {
+        state.period = Some(period.number);
+        if self.policy.mode == RecordingMode::Automatic
+            && let Some(kept) = state.journal.kept()
+        {
+            let kept = with_best(kept, period.renditions.iter().map(|(rendition, _)| rendition));
+            state.journal.keep(kept);
+        }
+        for (rendition, init) in &period.renditions {
+            if self.is_stored(state, &rendition.id) {
+                let key = self.layout.init(&rendition.id, period.first_sequence);
+                self.lane.put_new(key, init.clone(), content_type(period, &rendition.id));
+            }
+        }
+        state.journal.append(Record::Period(period.clone()));
+    }
+
+    /// Whether a rendition is stored: to keep it, or to go back while it is live.
+    fn is_stored(&self, state: &State, rendition: &RenditionId) -> bool {
+        !self.policy.dvr_window.is_zero() || state.journal.kept().is_none_or(|kept| kept.contains(rendition))
+    }
+
+    fn write_journal(&self, state: &State) -> Receipt {
+        let (key, block) = state.journal.block();
+        self.lane.put(key, block, JOURNAL)
+    }
+
+    fn tell(&self, state: &State, entry: Entry) {
+        let Some(entries) = &state.entries else { return };
+        if entries.try_send(entry).is_err() {
+            metrics::counter!("headwater_recording_untold_segments_total").increment(1);
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is kept, and the best rendition of each kind that nothing is kept of yet.
+fn with_best<'a>(kept: &[RenditionId], renditions: impl Iterator<Item = &'a Rendition>) -> Vec<RenditionId> {
+    let (pictures, sounds): (Vec<_>, Vec<_>) =
+        renditions.partition(|rendition| matches!(rendition.kind, RenditionKind::Video { .. }));
+    let mut kept = kept.to_vec();
+    for kind in [pictures, sounds] {
+        if !kind.iter().any(|rendition| kept.contains(&rendition.id)) {
+            kept.extend(kind.first().map(|best| best.id.clone()));
+        }
+    }
+    kept
+}
+
+fn stored_segment(whole: &WholeSegment, wanted: &[(RenditionId, Option<Arc<Segment>>)]) -> StoredSegment {
+    let (start, duration) = whole.place();
+    let piece = |(id, segment): &(RenditionId, Option<Arc<Segment>>)| match segment {
+        Some(segment) => Piece {
+            rendition: id.clone(),
+            start: segment.start(),
+            duration: segment.duration(),
+            size: (!segment.is_gap()).then_some(segment.size() as u64),
+        },
+        None => Piece { rendition: id.clone(), start, duration, size: None },
+    };
+    StoredSegment { sequence: whole.sequence, pieces: wanted.iter().map(piece).collect() }
+}
+
+/// A store takes an object in one piece: this is the one copy that is made of its media.
+fn body(segment: &Segment) -> Bytes {
+    match segment.parts() {
+        [part] => part.bytes.clone(),
+        parts => {
+            let mut body = BytesMut::with_capacity(segment.size());
+            parts.iter().for_each(|part| body.extend_from_slice(&part.bytes));
+            body.freeze()
+        }
+    }
+}
+
+fn content_type(period: &PeriodStart, id: &RenditionId) -> &'static str {
+    let rendition = period.renditions.iter().find(|(rendition, _)| rendition.id == *id);
+    match rendition.map(|(rendition, _)| &rendition.kind) {
+        Some(RenditionKind::Audio { .. }) => AUDIO,
+        _ => VIDEO,
+    }
+}
