@@ -31,6 +31,7 @@ impl Recording {
             .servers(servers)
             .set("STORE_URL", &format!("file://{}", store.display()))
             .set("RECORDING_SPOOL", &spool.to_string_lossy())
+            .set("SERVER_RECONNECT_WINDOW", "4s")
             .set("REGISTRY_LEASE", "3s");
         Ok(Self { stack: plan.start().await?, store })
     }
@@ -120,8 +121,10 @@ async fn a_recording_holds_every_picture_that_was_sent() -> Result<()> {
 async fn a_publisher_that_comes_back_goes_on_in_its_recording() -> Result<()> {
     let recording = Recording::start(1).await?;
     let source = tiny(5);
+    let file = source.make(recording.stack.path(), "source").await?;
     for name in ["one", "two"] {
-        let mut encoder = recording.publish(name, &source).await?;
+        let (path, url) = (recording.stack.path(), recording.stack.publish_url("demo"));
+        let mut encoder = publish::ffmpeg_named(path, name, &file, &url)?;
         ensure!(encoder.wait(LIVE).await?.success(), "{}", encoder.output());
     }
     recording.holds(&[source.frames(), source.frames()], "complete").await

@@ -1,11 +1,13 @@
 //! An origin behind its listener.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_hls::LiveWindow;
-use headwater_media::StreamId;
+use headwater_media::{MediaTime, StreamId};
+use headwater_platform::store::ObjectStore;
 use headwater_registry::Registry;
 use headwater_runtime::config::Config;
 use headwater_runtime::readiness::Readiness;
@@ -13,7 +15,9 @@ use headwater_wire::Channels;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+use crate::control::Control;
 use crate::http::{Body, Interrupted, Service};
+use crate::library::Library;
 use crate::metrics::Metrics;
 use crate::mirror::{Mirrors, Settings, View};
 use crate::upstream::Upstream;
@@ -33,23 +37,40 @@ pub struct Core {
 }
 
 impl Core {
-    /// Begins to learn what the registry knows; `channels` lead to the servers. Uses of `config`: its sections `origin`
+    /// Begins to learn what the registry knows; `channels` lead to the servers, and `store` is what
+    /// recordings are read from. Uses of `config`: its sections `origin`
     /// and `registry`, and `proxy.replay_duration`. Readiness waits for the registry's first answer.
     pub fn start(
         config: &Config,
         registry: Arc<dyn Registry>,
         channels: Channels,
+        store: Option<Arc<dyn ObjectStore>>,
         readiness: &Readiness,
     ) -> Self {
         let (tasks, stop, metrics) = (TaskTracker::new(), CancellationToken::new(), Arc::new(Metrics::new()));
         let latch = readiness.latch("origin: the registry (Redis) does not answer");
         let upstream = Arc::new(Upstream::new(registry, channels, latch, metrics.clone()));
         let patience = config.registry.lease.max(config.proxy.replay_duration) + PATIENCE;
-        let settings = Settings { linger: config.origin.mirror_linger, patience };
+        let settings = Settings {
+            linger: config.origin.mirror_linger,
+            patience,
+            dvr_window: media_time(config.recording.dvr_window),
+            dvr_windows: dvr_windows(config),
+        };
         let mirrors = Mirrors::start(upstream, settings, metrics.clone(), tasks.clone(), stop.clone());
-        let service = Arc::new(Service { mirrors, viewers: Default::default(), metrics });
+        let library = Arc::new(Library::new(store, metrics.clone()));
+        let service = Arc::new(Service { library, mirrors, viewers: Default::default(), metrics });
         tasks.spawn(stop.clone().run_until_cancelled_owned(count_viewers(service.clone())));
         Self { service, tasks, stop: stop.drop_guard() }
+    }
+
+    /// What the control API works on. Uses of `config`: its section `control` and `origin.public_url`.
+    pub(crate) fn control(&self, config: &Config) -> Control {
+        Control {
+            library: self.service.library.clone(),
+            token: config.control.token.clone(),
+            public_url: config.origin.public_url.as_ref().map_or("", |url| url.as_str()).to_owned(),
+        }
     }
 
     /// Answers one request from this address. A request's body is never read.
@@ -76,6 +97,16 @@ impl Core {
         self.tasks.close();
         self.tasks.wait().await;
     }
+}
+
+/// Of the streams that have their own.
+fn dvr_windows(config: &Config) -> HashMap<StreamId, MediaTime> {
+    let window = |stream: &StreamId| (stream.clone(), media_time(config.policy(stream).dvr_window));
+    config.streams.iter().map(|own| window(&own.stream)).collect()
+}
+
+fn media_time(duration: Duration) -> MediaTime {
+    MediaTime::from_millis(duration.as_millis() as u64)
 }
 
 async fn count_viewers(service: Arc<Service>) {

@@ -7,8 +7,10 @@
 //! What viewers were given keeps its bytes: when a stream moves to another server, its window goes on, and a server
 //! with a lower epoch than one that was heard is refused.
 
+mod control;
 mod core;
 mod http;
+mod library;
 mod metrics;
 mod mirror;
 mod upstream;
@@ -18,6 +20,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use headwater_platform::store::{self, StoreError};
+use headwater_recordings::store_settings;
 use headwater_registry::Registry;
 use headwater_runtime::config::Config;
 use headwater_runtime::listener::{BindError, Limits, Listener};
@@ -29,11 +33,14 @@ use tracing::info;
 
 pub use crate::core::Core;
 pub use crate::http::Interrupted;
+use control::Control;
 
 #[derive(Debug, thiserror::Error)]
 pub enum OriginError {
     #[error(transparent)]
     Bind(#[from] BindError),
+    #[error("store.url can't be used: {0}")]
+    Store(#[from] StoreError),
     #[error("the HTTP listener broke: {0}")]
     Accept(#[from] io::Error),
 }
@@ -50,24 +57,38 @@ pub async fn run(process: Process, registry: Arc<dyn Registry>) -> Result<(), Or
 /// An origin that listens.
 pub struct Origin {
     listener: Listener,
+    /// Where the control API answers, if it does.
+    control: Option<(Listener, Control)>,
     core: Core,
 }
 
 impl Origin {
     /// Listens on `origin.http_listen` and begins to learn what the registry knows. Uses of `config`: its sections
-    /// `origin` and `registry`. Readiness waits for the registry's first answer.
+    /// `origin`, `registry`, `store`, `recording` and `streams`. Readiness waits for the registry's first answer.
     ///
     /// # Errors
-    /// When the address can't be listened on.
+    /// When the address can't be listened on, or the directory of the object store can't be made.
     pub async fn start(
         config: &Config,
         registry: Arc<dyn Registry>,
         readiness: &Readiness,
-    ) -> Result<Self, BindError> {
+    ) -> Result<Self, OriginError> {
         let limits = Limits::total(config.origin.max_connections);
         let listener = Listener::bind(config.origin.http_listen, "origin.http_listen", limits).await?;
-        let core = Core::start(config, registry, Channels::default(), readiness);
-        Ok(Self { listener, core })
+        let store = match store_settings(&config.store) {
+            Some(settings) => Some(store::open(&settings).await?),
+            None => None,
+        };
+        let core = Core::start(config, registry, Channels::default(), store, readiness);
+        let control = match config.control.listen {
+            Some(address) => {
+                let limits = Limits::total(control::MAX_CONNECTIONS);
+                let listener = Listener::bind(address, "control.listen", limits).await?;
+                Some((listener, core.control(config)))
+            }
+            None => None,
+        };
+        Ok(Self { listener, control, core })
     }
 
     /// The address that is really listened on.
@@ -82,7 +103,13 @@ impl Origin {
     /// When the listener is broken.
     pub async fn serve(self, drain: CancellationToken) -> io::Result<()> {
         info!(address = %self.address(), "the origin listens");
-        let served = http::serve(self.core.service.clone(), self.listener, drain).await;
+        let viewers = http::serve(self.core.service.clone(), self.listener, drain.clone());
+        let served = match self.control {
+            Some((listener, control)) => {
+                tokio::try_join!(viewers, control::serve(control, listener, drain)).map(drop)
+            }
+            None => viewers.await,
+        };
         self.core.stop().await;
         served
     }

@@ -3,16 +3,14 @@
 use std::sync::LazyLock;
 
 use bytes::Bytes;
-use futures::stream::BoxStream;
 use http::header::{
     ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, CONTENT_LENGTH,
     CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, IF_RANGE, RANGE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 
-use super::body::Body;
+use super::body::{Body, Pieces, Reader};
 use super::etag;
-use super::growing::Interrupted;
 use super::problem::Problem;
 use super::range::Wanted;
 
@@ -71,11 +69,17 @@ impl Answer {
 
     /// Media of the live window that is still being made. What it will be is not known yet: there is no tag, no length
     /// and no range of it.
-    pub(crate) fn growing(
-        content_type: &'static str,
-        parts: BoxStream<'static, Result<Bytes, Interrupted>>,
-    ) -> Self {
+    pub(crate) fn growing(content_type: &'static str, parts: Pieces) -> Self {
         Self { body: Body::growing(parts), ..Self::new(content_type, Cache::Immutable, Bytes::new()) }
+    }
+
+    /// A large file that is read as it is sent, and may be asked for in ranges.
+    pub(crate) fn read(content_type: &'static str, cache: Cache, length: u64, reader: Reader) -> Self {
+        Self {
+            ranges: true,
+            body: Body::read(length, reader),
+            ..Self::new(content_type, cache, Bytes::new())
+        }
     }
 
     pub(crate) fn status(self, status: StatusCode) -> Self {

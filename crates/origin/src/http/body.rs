@@ -13,33 +13,51 @@ use metrics::Counter;
 
 use super::growing::Interrupted;
 
-/// A list of pieces with a length that is known from the start; or pieces that come one by one.
+/// Gives the bytes of a range.
+pub(crate) type Reader = Box<dyn FnOnce(Range<u64>) -> Pieces + Send>;
+/// Bytes that come one by one.
+pub(crate) type Pieces = BoxStream<'static, Result<Bytes, Interrupted>>;
+
+/// A list of pieces with a length that is known from the start; or pieces that come one by one, whose length may be known.
 #[derive(Default)]
 pub(crate) struct Body {
     /// Most bodies have no more than this one, and take no memory of their own.
     first: Option<Bytes>,
     rest: VecDeque<Bytes>,
+    /// Bytes that are still to be sent, where that is known.
     left: u64,
+    is_growing: bool,
+    /// What is read when the first of it is sent.
+    unread: Option<(Reader, Range<u64>)>,
     /// What comes after the pieces.
-    more: Option<BoxStream<'static, Result<Bytes, Interrupted>>>,
+    more: Option<Pieces>,
     /// Counts what was handed to the connection, where somebody wants to know.
     sent: Option<Counter>,
 }
 
 impl Body {
     /// Pieces that are still being made.
-    pub(crate) fn growing(more: BoxStream<'static, Result<Bytes, Interrupted>>) -> Self {
-        Self { more: Some(more), ..Self::default() }
+    pub(crate) fn growing(more: Pieces) -> Self {
+        Self { more: Some(more), is_growing: true, ..Self::default() }
+    }
+
+    /// So many bytes that are read as they are sent.
+    pub(crate) fn read(length: u64, reader: Reader) -> Self {
+        Self { left: length, unread: Some((reader, 0..length)), ..Self::default() }
     }
 
     /// None while it is not known.
     pub(crate) fn len(&self) -> Option<u64> {
-        self.more.is_none().then_some(self.left)
+        (!self.is_growing).then_some(self.left)
     }
 
     /// Only these bytes of the body; `range` lies within it.
     #[must_use]
     pub(crate) fn slice(self, range: Range<u64>) -> Self {
+        if let Some((reader, whole)) = self.unread {
+            let part = whole.start + range.start..whole.start + range.end;
+            return Self { left: range.end - range.start, unread: Some((reader, part)), ..Self::default() };
+        }
         let mut start = 0;
         let mut cut = |piece: Bytes| {
             let piece_start = start;
@@ -80,10 +98,12 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Interrupted>>> {
+        if let Some((reader, range)) = self.unread.take() {
+            self.more = Some(reader(range));
+        }
         let next = match (self.first.take(), self.more.as_mut()) {
             (Some(piece), _) => {
                 self.first = self.rest.pop_front();
-                self.left -= piece.len() as u64;
                 Some(Ok(piece))
             }
             (None, Some(more)) => ready!(more.as_mut().poll_next(cx)),
@@ -93,6 +113,7 @@ impl http_body::Body for Body {
             self.more = None;
             return Poll::Ready(next.map(|end| end.map(Frame::data)));
         };
+        self.left = self.left.saturating_sub(piece.len() as u64);
         if let Some(sent) = &self.sent {
             sent.increment(piece.len() as u64);
         }
@@ -100,13 +121,13 @@ impl http_body::Body for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.first.is_none() && self.more.is_none()
+        self.first.is_none() && self.more.is_none() && self.unread.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self.more {
-            None => SizeHint::with_exact(self.left),
-            Some(_) => SizeHint::default(),
+        match self.is_growing {
+            false => SizeHint::with_exact(self.left),
+            true => SizeHint::default(),
         }
     }
 }

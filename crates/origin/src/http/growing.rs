@@ -10,14 +10,16 @@ use headwater_media::{MediaSequence, RenditionId};
 use super::playlist::blocked_limit;
 use crate::mirror::{Mirror, Scope, View};
 
-/// Why the rest of a segment will not be sent. The connection is broken off, so that nobody takes what was sent for the
-/// whole segment.
+/// Why the rest of an answer will not be sent. The connection is broken off, so that nobody takes what was sent for the
+/// whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Interrupted {
     #[error("the next part of the segment was not there in time")]
     Late,
     #[error("the segment is no longer in the live window")]
     Gone,
+    #[error("the object store did not give what was to be sent")]
+    Unread,
 }
 
 /// The parts of one segment that are still to be sent.

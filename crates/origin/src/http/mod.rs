@@ -7,12 +7,14 @@ pub(crate) mod etag;
 mod growing;
 mod media;
 mod moment;
+mod mp4;
 mod page;
 mod playlist;
 mod preflight;
 mod problem;
 mod progress;
 mod range;
+mod recorded;
 mod route;
 mod seldom;
 mod server;
@@ -21,11 +23,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use headwater_media::StreamId;
+use headwater_recordings::Layout;
 use http::header::USER_AGENT;
 use http::{Method, Request, Response};
 
 pub(crate) use server::serve;
 
+use crate::library::Library;
 use crate::metrics::Metrics;
 use crate::mirror::{Mirror, Mirrors, Which};
 use crate::viewers::Viewers;
@@ -33,12 +37,14 @@ use answer::{Answer, text};
 pub(crate) use body::Body;
 pub use growing::Interrupted;
 use problem::Problem;
+pub(crate) use recorded::entry;
 use route::{Resource, Route};
 
 /// Answers requests; shared by all connections.
 pub(crate) struct Service {
     pub(crate) mirrors: Arc<Mirrors>,
     pub(crate) viewers: Viewers,
+    pub(crate) library: Arc<Library>,
     pub(crate) metrics: Arc<Metrics>,
 }
 
@@ -79,13 +85,27 @@ impl Service {
                 Ok(answer)
             }
             Route::Moment(_) => Ok(moment::answer()),
-            Route::Rendition(stream, rendition, Resource::Playlist) => {
-                let answer = playlist::media(&*self.mirror(&stream)?, rendition, request).await?;
+            Route::Dvr(stream) => {
+                playlist::master(&*self.mirror(&stream)?, Which::DvrMultivariant, request).await
+            }
+            Route::Recordings(stream) => recorded::list(&self.library, &stream).await,
+            Route::Recording(stream, broadcast, what) => {
+                let layout = Layout { stream, broadcast };
+                recorded::answer(&self.library, &layout, what, request).await
+            }
+            Route::Rendition(stream, rendition, Resource::Playlist(reach)) => {
+                let answer = playlist::media(&*self.mirror(&stream)?, rendition, reach, request).await?;
                 self.viewers.saw(&stream, from, text(request.headers(), USER_AGENT).unwrap_or_default());
                 Ok(answer)
             }
             Route::Rendition(stream, rendition, Resource::Object(object)) => {
-                media::object(self.mirror(&stream)?, &rendition, object, request).await
+                let mirror = self.mirror(&stream)?;
+                match media::object(mirror.clone(), &rendition, object, request).await {
+                    Err(Problem::NoObject) => {
+                        recorded::past(&self.library, &self.mirrors, &mirror, &rendition, object).await
+                    }
+                    answer => answer,
+                }
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use headwater_hls::playlist::{self, MediaOptions};
-use headwater_hls::{Directives, LiveWindow, Readiness, Skip};
+use headwater_hls::{Archive, Directives, LiveWindow, Readiness, Skip};
 use headwater_media::{PartIndex, RenditionId};
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, VARY};
 use http::{HeaderMap, HeaderValue, Request};
@@ -14,8 +14,8 @@ use super::problem::Problem;
 use crate::mirror::{Mirror, Scope, Text, View, Which};
 
 /// RFC 8216bis §10 and ISO/IEC 23009-1 §C.2.
-const HLS: &str = "application/vnd.apple.mpegurl";
-const DASH: &str = "application/dash+xml";
+pub(super) const HLS: &str = "application/vnd.apple.mpegurl";
+pub(super) const DASH: &str = "application/dash+xml";
 
 /// How long somebody who comes while a stream starts is kept waiting for its first parts; more would look hung.
 const START_LIMIT: Duration = Duration::from_secs(3);
@@ -51,14 +51,27 @@ pub(super) async fn master<B>(
         Some(due) => due?,
         None => mirror.look(|view| due_at_last(view, |window| begun(window, &some)))?,
     };
+    if which == Which::DvrMultivariant && !mirror.has_history() {
+        return Err(Problem::NoDvr);
+    }
     let text = mirror.playlist(which, render).ok_or(Problem::NotReady)?;
     Ok(answer(content_type, &text, cache, request.headers()))
+}
+
+/// How far back a media playlist reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// The live window.
+    Window,
+    /// What is stored before it, too.
+    Dvr,
 }
 
 /// The media playlist of a rendition, once it has what the query names.
 pub(super) async fn media<B>(
     mirror: &Mirror,
     rendition: RenditionId,
+    reach: Reach,
     request: &Request<B>,
 ) -> Result<Answer, Problem> {
     let directives = Directives::parse(request.uri().query().unwrap_or_default());
@@ -67,20 +80,27 @@ pub(super) async fn media<B>(
     let state = |view: &View| due(view, |window| media_due(window, &rendition, &directives));
     let due = mirror.wait(Scope::Rendition(&rendition), limit, state).await;
     let cache = due.unwrap_or_else(|| mirror.look(|view| due_at_last(view, |_| None)))?;
-    let which = if directives.skip.is_some() { Which::Delta(rendition) } else { Which::Whole(rendition) };
+    let which = match (reach, directives.skip) {
+        (Reach::Window, None) => Which::Whole(rendition),
+        (Reach::Window, Some(_)) => Which::Delta(rendition),
+        (Reach::Dvr, _) if !mirror.has_history() => return Err(Problem::NoDvr),
+        (Reach::Dvr, None) => Which::Dvr(rendition),
+        (Reach::Dvr, Some(_)) => Which::DvrDelta(rendition),
+    };
     let text = mirror.playlist(which, render).ok_or(Problem::NotReady)?;
     Ok(answer(HLS, &text, cache, request.headers()))
 }
 
-fn render(window: &LiveWindow, which: &Which) -> Option<String> {
+fn render(window: &LiveWindow, archive: Option<&Archive>, which: &Which) -> Option<String> {
+    const DELTA: MediaOptions = MediaOptions { skip: Some(Skip::Segments), low_latency: true };
     match which {
         Which::Multivariant => playlist::multivariant(window),
         Which::Presentation => playlist::dash::live(window),
         Which::Whole(rendition) => playlist::media(window, rendition, MediaOptions::default()),
-        Which::Delta(rendition) => {
-            let options = MediaOptions { skip: Some(Skip::Segments), ..MediaOptions::default() };
-            playlist::media(window, rendition, options)
-        }
+        Which::Delta(rendition) => playlist::media(window, rendition, DELTA),
+        Which::DvrMultivariant => playlist::dvr_multivariant(window),
+        Which::Dvr(rendition) => playlist::dvr(archive?, window, rendition, MediaOptions::default()),
+        Which::DvrDelta(rendition) => playlist::dvr(archive?, window, rendition, DELTA),
     }
 }
 
@@ -147,7 +167,12 @@ pub(super) fn blocked_limit(mirror: &Mirror) -> Duration {
     target.map_or(START_LIMIT, |target| Duration::from_secs(u64::from(target * BLOCKED_TARGETS)))
 }
 
-fn answer(content_type: &'static str, text_of: &Text, cache: Cache, headers: &HeaderMap) -> Answer {
+pub(super) fn answer(
+    content_type: &'static str,
+    text_of: &Text,
+    cache: Cache,
+    headers: &HeaderMap,
+) -> Answer {
     let gzip = text(headers, ACCEPT_ENCODING).is_some_and(accepts_gzip);
     let tagged = if gzip { text_of.gzip() } else { text_of.plain() };
     let answer = Answer::new(content_type, cache, tagged.bytes.clone()).etag(tagged.etag.clone());

@@ -17,6 +17,14 @@ pub(crate) enum Problem {
     NotReady,
     /// The stream has no such rendition.
     NoRendition,
+    /// Nothing is stored of the stream that viewers could go back to.
+    NoDvr,
+    /// There is no such recording, or it has no such part.
+    NoRecording,
+    /// The object store does not answer.
+    StoreAway,
+    /// What is asked for can only be made of a recording that is complete.
+    Growing,
     /// Not, or no longer, or not yet in the live window.
     NoObject,
     /// A `_HLS_…` directive that is malformed or too far ahead; the text says which.
@@ -38,6 +46,9 @@ const ERROR_SECONDS: u32 = 1;
 impl Problem {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
+            Self::NoDvr | Self::NoRecording => StatusCode::NOT_FOUND,
+            Self::StoreAway => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Growing => StatusCode::CONFLICT,
             Self::NoRoute | Self::NotLive | Self::NoRendition | Self::NoObject => StatusCode::NOT_FOUND,
             Self::NotReady | Self::Late | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::Directive(_) => StatusCode::BAD_REQUEST,
@@ -52,6 +63,10 @@ impl Problem {
             Self::NotLive => "not-live",
             Self::NotReady => "not-ready",
             Self::NoRendition => "no-rendition",
+            Self::NoDvr => "no-dvr",
+            Self::NoRecording => "no-recording",
+            Self::StoreAway => "store-away",
+            Self::Growing => "growing",
             Self::NoObject => "no-object",
             Self::Directive(_) => "directive",
             Self::Late => "late",
@@ -67,6 +82,10 @@ impl Problem {
             Self::NotLive => "Not live",
             Self::NotReady => "Not ready yet",
             Self::NoRendition => "No such rendition",
+            Self::NoDvr => "Nothing to go back to",
+            Self::NoRecording => "No such recording",
+            Self::StoreAway => "The object store does not answer",
+            Self::Growing => "Still on air",
             Self::NoObject => "Not in the live window",
             Self::Directive(_) => "Delivery directive refused",
             Self::Late => "Not there in time",
@@ -89,6 +108,19 @@ impl Problem {
                 "The stream was not ready in time. It may be about to start: ask again in a second.".into()
             }
             Self::NoRendition => "The stream has no rendition of this name now: read live.m3u8 again.".into(),
+            Self::NoDvr => {
+                "Nothing of this stream is stored while it is live (store.url, recording.dvr_window): watch live.m3u8."
+                    .into()
+            }
+            Self::NoRecording => {
+                "It was never made or has been deleted, or has no such part: see /<stream>/recordings.json.".into()
+            }
+            Self::Growing => {
+                "The file can be made when the broadcast has ended: until then, its playlist has all of it.".into()
+            }
+            Self::StoreAway => {
+                "Recordings can't be read now; what is live goes on. Ask again in a second.".into()
+            }
             Self::NoObject => {
                 "It has left the live window or was never in it: read the media playlist again.".into()
             }
@@ -115,7 +147,7 @@ impl Problem {
 
     fn header(&self) -> Option<(HeaderName, HeaderValue)> {
         match self {
-            Self::NotLive | Self::NotReady | Self::Late | Self::Busy => {
+            Self::NotLive | Self::NotReady | Self::Late | Self::Busy | Self::StoreAway => {
                 Some((RETRY_AFTER, u16::from(RETRY_SECONDS).into()))
             }
             Self::Method => Some((ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"))),

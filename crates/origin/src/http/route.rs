@@ -3,7 +3,9 @@
 
 use std::str::FromStr;
 
-use headwater_media::{MediaSequence, PartIndex, RenditionId, StreamId};
+use headwater_media::{BroadcastId, MediaSequence, PartIndex, RenditionId, StreamId};
+
+use super::playlist::Reach;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
@@ -15,17 +17,36 @@ pub(crate) enum Route {
     /// A file below `/assets/`.
     Asset(String),
     Multivariant(StreamId),
+    /// The multivariant playlist with what is stored before the live window.
+    Dvr(StreamId),
     /// The presentation for DASH players.
     Presentation(StreamId),
     /// What time it is, for players that measure their latency.
     Moment(StreamId),
     Rendition(StreamId, RenditionId, Resource),
+    /// The newest recordings of a stream.
+    Recordings(StreamId),
+    /// Something of one recording.
+    Recording(StreamId, BroadcastId, Recorded),
+}
+
+/// What a recording consists of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Recorded {
+    Multivariant,
+    /// The presentation for DASH players.
+    Presentation,
+    /// All of it in one file.
+    Mp4,
+    Playlist(RenditionId),
+    Init(RenditionId, MediaSequence),
+    Segment(RenditionId, MediaSequence),
 }
 
 /// What a rendition consists of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Resource {
-    Playlist,
+    Playlist(Reach),
     Object(Object),
 }
 
@@ -58,12 +79,21 @@ impl Route {
             (stream, None, ..) => stream.parse().ok().map(Self::Page),
             (stream, Some(""), None, _) => stream.parse().ok().map(Self::SlashedPage),
             (stream, Some("live.m3u8"), None, _) => stream.parse().ok().map(Self::Multivariant),
+            (stream, Some("dvr.m3u8"), None, _) => stream.parse().ok().map(Self::Dvr),
             (stream, Some("live.mpd"), None, _) => stream.parse().ok().map(Self::Presentation),
             (stream, Some("time"), None, _) => stream.parse().ok().map(Self::Moment),
+            (stream, Some("recordings.json"), None, _) => stream.parse().ok().map(Self::Recordings),
+            (stream, Some(file), None, _) => {
+                let (broadcast, whole) = Recorded::parse_whole(file)?;
+                Some(Self::Recording(stream.parse().ok()?, broadcast, whole))
+            }
+            (stream, Some(id), Some(rendition), Some(file)) => {
+                let recorded = Recorded::parse(rendition.parse().ok()?, file)?;
+                Some(Self::Recording(stream.parse().ok()?, broadcast(id)?, recorded))
+            }
             (stream, Some(rendition), Some(file), None) => {
                 Some(Self::Rendition(stream.parse().ok()?, rendition.parse().ok()?, Resource::parse(file)?))
             }
-            _ => None,
         }
     }
 
@@ -72,10 +102,12 @@ impl Route {
         match self {
             Self::Home | Self::Page(_) | Self::SlashedPage(_) => "page",
             Self::Asset(_) => "asset",
-            Self::Multivariant(_) => "multivariant",
+            Self::Multivariant(_) | Self::Dvr(_) => "multivariant",
             Self::Presentation(_) => "presentation",
             Self::Moment(_) => "time",
-            Self::Rendition(_, _, Resource::Playlist) => "playlist",
+            Self::Recordings(_) => "recordings",
+            Self::Recording(_, _, recorded) => recorded.kind(),
+            Self::Rendition(_, _, Resource::Playlist(_)) => "playlist",
             Self::Rendition(_, _, Resource::Object(Object::Init(_))) => "init",
             Self::Rendition(_, _, Resource::Object(Object::Segment(_))) => "segment",
             Self::Rendition(_, _, Resource::Object(Object::Part(..))) => "part",
@@ -83,10 +115,52 @@ impl Route {
     }
 }
 
+impl Recorded {
+    /// What stands beside the broadcast's folder: `vod-<broadcast>.<kind>`.
+    fn parse_whole(file: &str) -> Option<(BroadcastId, Self)> {
+        let (id, kind) = file.strip_prefix("vod-")?.split_once('.')?;
+        let whole = match kind {
+            "m3u8" => Self::Multivariant,
+            "mpd" => Self::Presentation,
+            "mp4" => Self::Mp4,
+            _ => return None,
+        };
+        Some((broadcast(id)?, whole))
+    }
+
+    fn parse(rendition: RenditionId, file: &str) -> Option<Self> {
+        if file == "index.m3u8" {
+            return Some(Self::Playlist(rendition));
+        }
+        match Object::parse(file)? {
+            Object::Init(first) => Some(Self::Init(rendition, first)),
+            Object::Segment(sequence) => Some(Self::Segment(rendition, sequence)),
+            Object::Part(..) => None,
+        }
+    }
+
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Multivariant => "multivariant",
+            Self::Presentation => "presentation",
+            Self::Mp4 => "mp4",
+            Self::Playlist(_) => "playlist",
+            Self::Init(..) => "init",
+            Self::Segment(..) => "segment",
+        }
+    }
+}
+
+/// A broadcast's id as this service writes it.
+fn broadcast(text: &str) -> Option<BroadcastId> {
+    text.parse::<BroadcastId>().ok().filter(|id| id.to_string() == text)
+}
+
 impl Resource {
     fn parse(file: &str) -> Option<Self> {
         match file {
-            "index.m3u8" => Some(Self::Playlist),
+            "index.m3u8" => Some(Self::Playlist(Reach::Window)),
+            "dvr.m3u8" => Some(Self::Playlist(Reach::Dvr)),
             _ => Object::parse(file).map(Self::Object),
         }
     }
@@ -136,11 +210,41 @@ mod tests {
         assert_eq!(Route::parse("/demo/live.mpd"), Some(Route::Presentation(stream())));
         assert_eq!(Route::parse("/demo/time"), Some(Route::Moment(stream())));
         assert_eq!(Route::parse("/assets/player-1F.js"), Some(Route::Asset("player-1F.js".into())));
-        let playlist = Route::Rendition(stream(), "720p".parse().unwrap(), Resource::Playlist);
-        assert_eq!(Route::parse("/demo/720p/index.m3u8"), Some(playlist));
+        let playlist = |reach| Route::Rendition(stream(), "720p".parse().unwrap(), Resource::Playlist(reach));
+        assert_eq!(Route::parse("/demo/720p/index.m3u8"), Some(playlist(Reach::Window)));
+        assert_eq!(Route::parse("/demo/720p/dvr.m3u8"), Some(playlist(Reach::Dvr)));
+        assert_eq!(Route::parse("/demo/dvr.m3u8"), Some(Route::Dvr(stream())));
         assert_eq!(object("init-7.mp4"), Some(Object::Init(MediaSequence(7))));
         assert_eq!(object("7.m4s"), Some(Object::Segment(MediaSequence(7))));
         assert_eq!(object("7.0.m4s"), Some(Object::Part(MediaSequence(7), PartIndex(0))));
+    }
+
+    #[test]
+    fn a_recording_is_beside_and_below_its_name() {
+        let id = "019a1b2c-3d4e-7f50-8a61-728394a5b6c7";
+        let recording = |recorded| Some(Route::Recording(stream(), id.parse().unwrap(), recorded));
+        assert_eq!(Route::parse("/demo/recordings.json"), Some(Route::Recordings(stream())));
+        assert_eq!(Route::parse(&format!("/demo/vod-{id}.m3u8")), recording(Recorded::Multivariant));
+        assert_eq!(Route::parse(&format!("/demo/vod-{id}.mpd")), recording(Recorded::Presentation));
+        assert_eq!(Route::parse(&format!("/demo/vod-{id}.mp4")), recording(Recorded::Mp4));
+        let rendition = || "720p".parse().unwrap();
+        for (file, recorded) in [
+            ("index.m3u8", Recorded::Playlist(rendition())),
+            ("init-7.mp4", Recorded::Init(rendition(), MediaSequence(7))),
+            ("7.m4s", Recorded::Segment(rendition(), MediaSequence(7))),
+        ] {
+            assert_eq!(Route::parse(&format!("/demo/{id}/720p/{file}")), recording(recorded), "{file}");
+        }
+        let upper = id.to_uppercase();
+        for path in [
+            format!("/demo/vod-{upper}.m3u8"),
+            format!("/demo/vod-{id}.m4s"),
+            format!("/demo/{upper}/720p/7.m4s"),
+            format!("/demo/{id}/720p/7.0.m4s"),
+            format!("/demo/{id}/journal/0-1"),
+        ] {
+            assert_eq!(Route::parse(&path), None, "{path}");
+        }
     }
 
     #[test]

@@ -4,12 +4,14 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwater_hls::{LiveWindow, MediaEvent, Opening, WindowError};
+use headwater_hls::{Archive, LiveWindow, MediaEvent, Opening, WindowError};
 use headwater_media::{BroadcastId, Epoch};
 use headwater_runtime::backoff::{Backoff, Random};
+use headwater_wire::WatchMessage;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::{debug, info, warn};
 
+use super::dvr::learn;
 use super::{Mirror, View};
 use crate::upstream::{Feed, Located, Owner, Upstream, WatchError};
 
@@ -102,7 +104,7 @@ impl Follower {
         if owner.broadcast.is_none() && self.mirror.look(|view| matches!(view, View::NotLive)) {
             // Claimed a moment ago: worth a viewer's while to wait for.
             self.heard = Instant::now();
-            self.mirror.show(View::Seeking);
+            self.mirror.show(View::Seeking, None);
         }
         let opened = tokio::select! {
             opened = self.upstream.watch(self.mirror.stream(), &owner.address) => opened,
@@ -157,10 +159,10 @@ impl Follower {
     /// Mirrors what comes, until the end of the broadcast, or until the next owner's feed joins on, which it gives.
     async fn mirror_feed(&mut self, mut feed: Feed) -> Result<Option<(String, Feed)>, WatchError> {
         if !self.adopt(&feed.opening)? {
-            let window = backlog(&mut feed).await?;
+            let (window, archive) = backlog(&mut feed).await?;
             let standing = if window.ended() { Standing::Ended } else { Standing::OnAir };
             self.hold(&feed.opening, standing);
-            self.mirror.show(View::Showing(window));
+            self.mirror.show(View::Showing(window), archive.filter(|_| self.mirror.goes_back()));
             if standing == Standing::Ended {
                 return Ok(None);
             }
@@ -171,10 +173,17 @@ impl Follower {
             if let Some(next) = found.take_if(|(_, next)| self.joins_on(next)) {
                 return Ok(Some(next));
             }
-            let event = tokio::select! {
-                event = feed.next() => event?,
+            let message = tokio::select! {
+                message = feed.next() => message?,
                 next = &mut search, if found.is_none() => {
                     found = Some(next);
+                    continue;
+                }
+            };
+            let event = match message {
+                WatchMessage::Event(event) => event,
+                stored => {
+                    self.mirror.learn(stored);
                     continue;
                 }
             };
@@ -225,7 +234,7 @@ impl Follower {
         });
         if self.heard.elapsed() >= kept {
             debug!(?round, "not live");
-            self.mirror.show(View::NotLive);
+            self.mirror.show(View::NotLive, None);
         }
     }
 }
@@ -251,16 +260,23 @@ async fn next_owner(mirror: Arc<Mirror>, upstream: Arc<Upstream>, watched: Openi
     }
 }
 
-/// The window that a feed begins with.
-async fn backlog(feed: &mut Feed) -> Result<LiveWindow, WatchError> {
+/// The window that a feed begins with, and what is stored before it.
+async fn backlog(feed: &mut Feed) -> Result<(LiveWindow, Option<Archive>), WatchError> {
+    let mut archive = None;
     let mut window = LiveWindow::new(feed.opening.clone());
     let deadline = Instant::now() + LONGEST_BACKLOG;
     while !window.ended() {
         let until = deadline.min(Instant::now() + QUIET);
-        let Ok(event) = timeout_at(until, feed.next()).await else { break };
-        window.apply(&event?)?;
+        let Ok(message) = timeout_at(until, feed.next()).await else { break };
+        match message? {
+            WatchMessage::Event(event) => drop(window.apply(&event)?),
+            stored => learn(&mut archive, &feed.opening, stored),
+        }
     }
-    Ok(window)
+    if let Some(archive) = &mut archive {
+        archive.follow(&window);
+    }
+    Ok((window, archive))
 }
 
 /// How long the live window lasts.

@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use headwater_media::StreamId;
+use bytes::Bytes;
+use headwater_media::{MediaTime, StreamId};
 use headwater_registry::RegistryEvent;
+use headwater_wire::v1;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -26,12 +28,22 @@ const LEAST_LINGER: Duration = Duration::from_secs(12);
 const NOT_LIVE_LINGER: Duration = Duration::from_secs(5);
 
 /// What the configuration says about mirrors.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Settings {
     /// How long a stream that nobody asks for stays mirrored.
     pub(crate) linger: Duration,
     /// How long a stream that was on air is shown while nobody can be found who has it.
     pub(crate) patience: Duration,
+    /// How far viewers can go back; zero for not beyond the live window.
+    pub(crate) dvr_window: MediaTime,
+    /// The same of streams that have it their own way.
+    pub(crate) dvr_windows: HashMap<StreamId, MediaTime>,
+}
+
+impl Settings {
+    fn dvr_window(&self, stream: &StreamId) -> MediaTime {
+        self.dvr_windows.get(stream).copied().unwrap_or(self.dvr_window)
+    }
 }
 
 pub(crate) struct Mirrors {
@@ -58,6 +70,11 @@ impl Mirrors {
         mirrors
     }
 
+    /// A stored segment that only its server has; see [`Upstream::fetch`].
+    pub(crate) async fn fetch(&self, segment: v1::FetchRequest) -> Option<Bytes> {
+        self.upstream.fetch(segment).await
+    }
+
     /// The mirror of a stream, which is started when there is none; none when there are too many.
     pub(crate) fn get(self: &Arc<Self>, stream: &StreamId) -> Option<Arc<Mirror>> {
         let mut mirrors = self.lock();
@@ -68,7 +85,8 @@ impl Mirrors {
         if mirrors.len() >= MOST_MIRRORS {
             return None;
         }
-        let mirror = Arc::new(Mirror::new(stream.clone(), self.metrics.clone()));
+        let mirror =
+            Arc::new(Mirror::new(stream.clone(), self.settings.dvr_window(stream), self.metrics.clone()));
         mirrors.insert(stream.clone(), mirror.clone());
         self.metrics.mirrors.set(mirrors.len() as f64);
         drop(mirrors);
@@ -171,7 +189,12 @@ mod tests {
             readiness.latch("registry"),
             metrics.clone(),
         ));
-        let settings = Settings { linger: Duration::ZERO, patience: Duration::from_secs(20) };
+        let settings = Settings {
+            linger: Duration::ZERO,
+            patience: Duration::from_secs(20),
+            dvr_window: MediaTime::ZERO,
+            dvr_windows: HashMap::new(),
+        };
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         Mirrors::start(upstream, settings, metrics, tasks, stop)
     }

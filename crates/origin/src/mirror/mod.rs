@@ -1,5 +1,6 @@
 //! One stream as this origin shows it.
 
+mod dvr;
 mod follow;
 mod mirrors;
 mod rendered;
@@ -8,17 +9,17 @@ mod signals;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use headwater_hls::{Change, LiveWindow, MediaEvent, Opening, WindowError};
-use headwater_media::StreamId;
+use headwater_hls::{Archive, Change, LiveWindow, MediaEvent, Opening, WindowError};
+use headwater_media::{MediaTime, StreamId};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
+pub(crate) use dvr::Stored;
 pub(crate) use mirrors::{Mirrors, Settings};
-pub(crate) use rendered::{Text, Which};
+pub(crate) use rendered::{Rendered, Text, Which};
 pub(crate) use signals::Scope;
 
 use crate::metrics::Metrics;
-use rendered::Rendered;
 use signals::Signals;
 
 /// The mirror of one stream: one for all its viewers, written by one follower.
@@ -31,6 +32,8 @@ pub(crate) struct Mirror {
     used: Mutex<Instant>,
     /// Says that the stream's owner may be another one now.
     poke: Notify,
+    /// How far viewers can go back; zero for not beyond the live window.
+    dvr_window: MediaTime,
     metrics: Arc<Metrics>,
 }
 
@@ -38,6 +41,8 @@ struct Shown {
     /// Grows with every change.
     version: u64,
     view: View,
+    /// What is stored of the broadcast that is shown, where it is stored.
+    archive: Option<Archive>,
 }
 
 /// What there is to show.
@@ -60,25 +65,30 @@ impl View {
 }
 
 impl Mirror {
-    fn new(stream: StreamId, metrics: Arc<Metrics>) -> Self {
+    fn new(stream: StreamId, dvr_window: MediaTime, metrics: Arc<Metrics>) -> Self {
         Self {
             stream,
-            shown: RwLock::new(Shown { version: 0, view: View::Seeking }),
+            shown: RwLock::new(Shown { version: 0, view: View::Seeking, archive: None }),
             signals: Signals::new(),
             rendered: Rendered::default(),
             used: Mutex::new(Instant::now()),
             poke: Notify::new(),
+            dvr_window,
             metrics,
         }
     }
 
-    fn stream(&self) -> &StreamId {
+    pub(crate) fn stream(&self) -> &StreamId {
         &self.stream
     }
 
     /// Looks at the present state; never for long, the follower waits meanwhile.
     pub(crate) fn look<T>(&self, at: impl FnOnce(&View) -> T) -> T {
-        at(&self.shown.read().unwrap_or_else(PoisonError::into_inner).view)
+        self.look_at(|shown| at(&shown.view))
+    }
+
+    fn look_at<T>(&self, at: impl FnOnce(&Shown) -> T) -> T {
+        at(&self.shown.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Looks again at every change within `scope` until `at` finds something; nothing when `limit` has passed before.
@@ -103,15 +113,16 @@ impl Mirror {
         }
     }
 
-    /// A playlist of the window as it is now.
+    /// A playlist of the window, and of what is stored before it, as they are now.
     pub(crate) fn playlist(
         &self,
         which: Which,
-        render: impl FnOnce(&LiveWindow, &Which) -> Option<String>,
+        render: impl FnOnce(&LiveWindow, Option<&Archive>, &Which) -> Option<String>,
     ) -> Option<Arc<Text>> {
         let shown = self.shown.read().unwrap_or_else(PoisonError::into_inner);
         let window = shown.view.window()?;
-        self.rendered.get(which, shown.version, &self.metrics, |which| render(window, which))
+        self.rendered
+            .get(which, shown.version, &self.metrics, |which| render(window, shown.archive.as_ref(), which))
     }
 
     /// Whether a request waits for a change.
@@ -128,14 +139,14 @@ impl Mirror {
     }
 
     /// Replaces everything.
-    fn show(&self, view: View) {
-        self.change(|shown| *shown = view);
+    fn show(&self, view: View, archive: Option<Archive>) {
+        self.change(|shown| (shown.view, shown.archive) = (view, archive));
         self.signals.wake(Scope::Anything);
     }
 
     /// Goes on with the window that is shown; see [`LiveWindow::adopt`]. False when none is shown.
     fn adopt(&self, opening: &Opening) -> Result<bool, WindowError> {
-        self.change(|view| match view {
+        self.change(|shown| match &mut shown.view {
             View::Showing(window) => window.adopt(opening).map(|()| true),
             View::Seeking | View::NotLive => Ok(false),
         })
@@ -143,8 +154,14 @@ impl Mirror {
 
     /// Applies an event to the window that is shown.
     fn apply(&self, event: &MediaEvent) -> Result<Change, WindowError> {
-        let change = self.change(|view| match view {
-            View::Showing(window) => window.apply(event),
+        let change = self.change(|shown| match &mut shown.view {
+            View::Showing(window) => {
+                let change = window.apply(event)?;
+                if change == Change::Segment {
+                    shown.remember(self.dvr_window);
+                }
+                Ok(change)
+            }
             View::Seeking | View::NotLive => Ok(Change::Nothing),
         })?;
         match (change, event) {
@@ -157,9 +174,9 @@ impl Mirror {
         Ok(change)
     }
 
-    fn change<T>(&self, how: impl FnOnce(&mut View) -> T) -> T {
+    fn change<T>(&self, how: impl FnOnce(&mut Shown) -> T) -> T {
         let mut shown = self.shown.write().unwrap_or_else(PoisonError::into_inner);
         shown.version += 1;
-        how(&mut shown.view)
+        how(&mut shown)
     }
 }

@@ -19,6 +19,10 @@ pub(crate) enum Which {
     Whole(RenditionId),
     /// A delta update (RFC 8216bis §6.2.5.1).
     Delta(RenditionId),
+    /// The same three with what is stored before the live window.
+    DvrMultivariant,
+    Dvr(RenditionId),
+    DvrDelta(RenditionId),
 }
 
 /// A playlist's bytes.
@@ -55,14 +59,14 @@ impl Tagged {
     }
 }
 
-/// The newest rendering of every playlist of one stream.
+/// The newest rendering of every playlist of one stream, or of one recording.
 #[derive(Default)]
-pub(super) struct Rendered(Mutex<HashMap<Which, (u64, Arc<Text>)>>);
+pub(crate) struct Rendered(Mutex<HashMap<Which, (u64, Arc<Text>)>>);
 
 impl Rendered {
     /// The playlist at this version of the window; `render` is called when nobody has asked for it yet. Nothing when
     /// there is no such playlist, and nothing is kept of it.
-    pub(super) fn get(
+    pub(crate) fn get(
         &self,
         which: Which,
         version: u64,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use headwater_hls::{MediaEvent, Opening, WindowError};
+use headwater_hls::{Opening, WindowError};
 use headwater_media::StreamId;
 use headwater_wire::v1::delivery_client::DeliveryClient;
 use headwater_wire::{ConvertError, WatchMessage, v1};
@@ -68,15 +68,11 @@ impl Feed {
         timeout(OPENING_LIMIT, opened).await.unwrap_or(Err(WatchError::Silent))
     }
 
-    /// The next event. Can be cancelled without losing anything.
-    pub(crate) async fn next(&mut self) -> Result<MediaEvent, WatchError> {
-        loop {
-            match read(&mut self.messages).await? {
-                WatchMessage::Event(event) => return Ok(event),
-                WatchMessage::Opening(_) => return Err(WatchError::Order),
-                // What is stored concerns no live window.
-                WatchMessage::StoredFrom { .. } | WatchMessage::Stored(_) => {}
-            }
+    /// What comes next, never an opening. Can be cancelled without losing anything.
+    pub(crate) async fn next(&mut self) -> Result<WatchMessage, WatchError> {
+        match read(&mut self.messages).await? {
+            WatchMessage::Opening(_) => Err(WatchError::Order),
+            message => Ok(message),
         }
     }
 }

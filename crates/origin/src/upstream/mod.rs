@@ -6,6 +6,7 @@ mod servers;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::{Bytes, BytesMut};
 use futures::future::join_all;
 use headwater_media::{BroadcastId, Epoch, StreamId};
 use headwater_registry::{Ownership, Registry, Watch};
@@ -26,6 +27,11 @@ use servers::Servers;
 
 /// A server that was asked something small answers in milliseconds, or is not there.
 const LOCATE_LIMIT: Duration = Duration::from_secs(1);
+
+/// A segment comes in a moment from the memory or the disk of its server.
+const FETCH_LIMIT: Duration = Duration::from_secs(5);
+/// Bytes of a segment at most: ten seconds at 50 Mb/s.
+const MOST_FETCHED: usize = 64 << 20;
 
 pub(crate) struct Upstream {
     registry: Arc<dyn Registry>,
@@ -125,6 +131,30 @@ impl Upstream {
             Err(status) => {
                 debug!(address, %status, "a server did not say whether it has the stream");
                 self.servers.is_silent(address);
+                None
+            }
+        }
+    }
+
+    /// A stored segment that its owner has, which is about to bring it to the object store; none where it has not.
+    pub(crate) async fn fetch(&self, segment: v1::FetchRequest) -> Option<Bytes> {
+        let Located::Owner(owner) = self.locate(&segment.stream.parse().ok()?).await else { return None };
+        let mut client = self.client(&owner.address).ok()?;
+        let fetched = async {
+            let (mut bytes, mut chunks) = (BytesMut::new(), client.fetch(segment).await?.into_inner());
+            while let Some(chunk) = chunks.message().await? {
+                if bytes.len() + chunk.payload.len() > MOST_FETCHED {
+                    return Err(Status::out_of_range("a segment is not so large"));
+                }
+                bytes.extend_from_slice(&chunk.payload);
+            }
+            Ok(bytes.freeze())
+        };
+        let fetched = timeout(FETCH_LIMIT, fetched).await;
+        match fetched.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer in time"))) {
+            Ok(bytes) => Some(bytes),
+            Err(status) => {
+                debug!(address = owner.address, %status, "a segment that is not in the store was not fetched");
                 None
             }
         }

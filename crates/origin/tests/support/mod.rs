@@ -28,8 +28,17 @@ pub struct TestOrigin {
 }
 
 impl TestOrigin {
+    /// One without an object store.
     pub async fn start(registry: Arc<dyn Registry>) -> Self {
-        let variables = [("HEADWATER_ORIGIN_HTTP_LISTEN".to_owned(), "127.0.0.1:0".to_owned())];
+        Self::start_with(registry, "none").await
+    }
+
+    /// One that reads from this store.
+    pub async fn start_with(registry: Arc<dyn Registry>, store: &str) -> Self {
+        let variables = [
+            ("HEADWATER_ORIGIN_HTTP_LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
+            ("HEADWATER_STORE_URL".to_owned(), store.to_owned()),
+        ];
         let config = config::load(Service::AllInOne, None, variables).unwrap().config;
         let origin = Origin::start(&config, registry, &Readiness::default()).await.unwrap();
         let (address, drain) = (origin.address(), CancellationToken::new());

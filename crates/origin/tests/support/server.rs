@@ -1,13 +1,15 @@
 //! A transcode server that only has `Delivery`, and plays a script.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use bytes::Bytes;
 use futures::{Stream, StreamExt as _, stream};
-use headwater_hls::{LiveWindow, MediaEvent, Opening};
-use headwater_wire::v1;
+use headwater_hls::{LiveWindow, MediaEvent, Opening, Record};
 use headwater_wire::v1::delivery_server::{Delivery, DeliveryServer};
+use headwater_wire::{WatchMessage, v1};
 use tokio::net::TcpListener;
 use tokio::sync::broadcast;
 use tokio_stream::wrappers::{BroadcastStream, TcpListenerStream};
@@ -23,6 +25,10 @@ pub struct TestServer {
 struct State {
     on_air: Option<OnAir>,
     watches: usize,
+    /// What is said to be stored.
+    stored: Vec<WatchMessage>,
+    /// What the server itself has of it.
+    held: HashMap<(String, u64), Bytes>,
 }
 
 struct OnAir {
@@ -54,6 +60,18 @@ impl TestServer {
             on_air.window.apply(&event).expect("a broadcast in order");
             let _ = on_air.events.send(event);
         }
+    }
+
+    /// Says from now on that this is stored.
+    pub fn store(&self, records: impl IntoIterator<Item = Record>) {
+        let first = WatchMessage::StoredFrom { discontinuity_sequence: 0 };
+        let records = records.into_iter().map(WatchMessage::Stored);
+        self.state().stored = std::iter::once(first).chain(records).collect();
+    }
+
+    /// Has a segment that is not in the store.
+    pub fn hold(&self, rendition: &str, sequence: u64, bytes: Bytes) {
+        self.state().held.insert((rendition.into(), sequence), bytes);
     }
 
     /// Off the air, in the middle of a sentence.
@@ -89,8 +107,9 @@ impl Delivery for Service {
         state.watches += 1;
         let on_air = state.on_air.as_ref().ok_or_else(|| Status::not_found("not here"))?;
         let window = std::iter::once(on_air.window.opening().clone().into());
+        let stored = state.stored.iter().cloned().map(Into::into);
         let window: Vec<v1::MediaEvent> =
-            window.chain(on_air.window.events().into_iter().map(Into::into)).collect();
+            window.chain(stored).chain(on_air.window.events().into_iter().map(Into::into)).collect();
         let following = BroadcastStream::new(on_air.events.subscribe()).map(|event| event.unwrap().into());
         let cut_off = stream::once(async { Err(Status::unavailable("killed")) });
         Ok(Response::new(Box::pin(stream::iter(window).chain(following).map(Ok).chain(cut_off))))
@@ -98,7 +117,12 @@ impl Delivery for Service {
 
     type FetchStream = Pin<Box<dyn Stream<Item = Result<v1::Chunk, Status>> + Send>>;
 
-    async fn fetch(&self, _: Request<v1::FetchRequest>) -> Result<Response<Self::FetchStream>, Status> {
-        Err(Status::not_found("it is not here"))
+    async fn fetch(&self, request: Request<v1::FetchRequest>) -> Result<Response<Self::FetchStream>, Status> {
+        let v1::FetchRequest { rendition, sequence, .. } = request.into_inner();
+        let held = self.0.state().held.get(&(rendition, sequence)).cloned();
+        let bytes = held.ok_or_else(|| Status::not_found("it is not here"))?;
+        let chunks: Vec<_> =
+            bytes.chunks(5).map(|chunk| Ok(v1::Chunk { payload: Bytes::copy_from_slice(chunk) })).collect();
+        Ok(Response::new(Box::pin(stream::iter(chunks))))
     }
 }

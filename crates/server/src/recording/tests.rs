@@ -226,10 +226,10 @@ async fn a_store_that_is_away_for_a_minute_or_refuses_gets_everything_later() {
         on_air.segments(30).await;
         assert_eq!(on_air.history(), all(3), "{fault:?}: what can't be fetched is not told");
         store.set(Fault::None);
-        on_air.segments(10).await;
-        assert_eq!(on_air.history().len(), 43, "{fault:?}");
+        on_air.segments(20).await;
+        assert_eq!(on_air.history().len(), 53, "{fault:?}");
         on_air.end().await;
-        is_complete(&store, 43).await;
+        is_complete(&store, 53).await;
     }
 }
 

@@ -36,6 +36,6 @@ impl Commits {
 
     /// The last one, when the session ends: this server goes on storing what it has.
     pub(super) fn last(&mut self) -> Option<ResumePoint> {
-        self.waiting.drain(..).last().map(|(commit, _)| commit.resume)
+        self.waiting.drain(..).next_back().map(|(commit, _)| commit.resume)
     }
 }

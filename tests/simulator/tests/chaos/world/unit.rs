@@ -182,7 +182,7 @@ async fn proxy(host: Host, around: Surroundings, process: Process) {
 
 async fn origin(host: Host, run: u32, around: Surroundings, process: Process) {
     let registry = around.hub.client(host);
-    let core = Core::start(&process.config, registry, channels(&around.net, host), &process.readiness);
+    let core = Core::start(&process.config, registry, channels(&around.net, host), None, &process.readiness);
     let core = Arc::new(core);
     for stream in around.streams {
         let viewer = Viewer::new(host, run, stream, core.clone(), around.checker.clone());

@@ -1,0 +1,199 @@
+//! The control API: what operators and their programs do with recordings. JSON over HTTP, errors as
+//! `application/problem+json` (RFC 9457), described by `/api/v1/openapi.json`.
+
+mod auth;
+mod problem;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Path, RawQuery, State};
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use headwater_media::{BroadcastId, StreamId};
+use headwater_recordings::{DeleteError, Layout, Summary};
+use headwater_runtime::config::Secret;
+use headwater_runtime::listener::{Accepted, Listener};
+use http::StatusCode;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, info};
+
+use crate::http::entry;
+use crate::library::{Library, PAGE};
+use problem::Problem;
+
+/// Operators and their programs; more are a mistake or an attack.
+pub(crate) const MAX_CONNECTIONS: usize = 256;
+/// A request is one line and a few headers.
+const HEADER_DEADLINE: Duration = Duration::from_secs(5);
+
+/// What the API works on.
+pub(crate) struct Control {
+    pub(crate) library: Arc<Library>,
+    /// Without it, nobody has to show one: the listener is on a loopback address then.
+    pub(crate) token: Option<Secret>,
+    /// What paths to media begin with: where viewers reach the origins, or nothing.
+    pub(crate) public_url: String,
+}
+
+/// Answers until `drain` is cancelled, and then until the requests under way are answered.
+///
+/// # Errors
+/// When the listener is broken.
+pub(crate) async fn serve(
+    control: Control,
+    mut listener: Listener,
+    drain: CancellationToken,
+) -> io::Result<()> {
+    info!(address = %listener.local_addr(), "the control API listens");
+    let (router, connections) = (router(Arc::new(control)), TaskTracker::new());
+    loop {
+        tokio::select! {
+            () = drain.cancelled() => break,
+            accepted = listener.accept() => {
+                connections.spawn(connection(router.clone(), accepted?, drain.clone()));
+            }
+        }
+    }
+    connections.close();
+    connections.wait().await;
+    Ok(())
+}
+
+async fn connection(router: Router, accepted: Accepted, drain: CancellationToken) {
+    let Accepted { stream, peer, guard: _place } = accepted;
+    let mut served = std::pin::pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_DEADLINE)
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+    );
+    let ended = tokio::select! {
+        ended = &mut served => ended,
+        () = drain.cancelled() => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    };
+    if let Err(error) = ended {
+        debug!(%peer, %error, "a connection to the control API broke");
+    }
+}
+
+fn router(control: Arc<Control>) -> Router {
+    Router::new()
+        .route("/api/v1/streams/{stream}/recordings", get(list))
+        .route("/api/v1/streams/{stream}/recordings/{broadcast}", get(one).delete(delete))
+        .layer(from_fn_with_state(control.clone(), auth::check))
+        .route("/api/v1/openapi.json", get(openapi))
+        .fallback(async || Problem::NoRoute)
+        .method_not_allowed_fallback(async || Problem::Method)
+        .with_state(control)
+}
+
+/// The recordings of a stream, newest first, a page at a time.
+async fn list(
+    State(control): State<Arc<Control>>,
+    Path(stream): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let stream = parsed::<StreamId>(&stream)?;
+    let Page { before, limit } = Page::parse(query.as_deref().unwrap_or_default())?;
+    let store = control.library.store()?;
+    let (found, more) = headwater_recordings::list(store.as_ref(), &stream, before, limit).await?;
+    let next = found.last().filter(|_| more).map(|last| last.broadcast.clone());
+    let recordings: Vec<_> = found.iter().map(|summary| control.describe(summary)).collect();
+    Ok(answer(StatusCode::OK, &json!({ "recordings": recordings, "next": next })))
+}
+
+async fn one(
+    State(control): State<Arc<Control>>,
+    Path((stream, broadcast)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    let layout = layout(&stream, &broadcast)?;
+    let found = headwater_recordings::describe(control.library.store()?.as_ref(), &layout).await?;
+    let found = found.ok_or(Problem::NoRecording)?;
+    Ok(answer(StatusCode::OK, &control.describe(&found)))
+}
+
+/// Deletes a recording; one that is gone already is fine.
+async fn delete(
+    State(control): State<Arc<Control>>,
+    Path((stream, broadcast)): Path<(String, String)>,
+) -> Result<StatusCode, Problem> {
+    let layout = layout(&stream, &broadcast)?;
+    let deleted = headwater_recordings::delete(control.library.store()?.as_ref(), &layout).await;
+    control.library.forget(&layout).await;
+    match deleted {
+        Ok(()) => {
+            info!(stream = %layout.stream, broadcast = %layout.broadcast, "a recording was deleted");
+            Ok(StatusCode::NO_CONTENT)
+        }
+        Err(DeleteError::NotFound) => Ok(StatusCode::NO_CONTENT),
+        Err(DeleteError::Live) => Err(Problem::Live),
+        Err(DeleteError::Store(error)) => Err(error.into()),
+    }
+}
+
+async fn openapi() -> Response {
+    let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "public, max-age=60")];
+    (headers, include_str!("openapi.json")).into_response()
+}
+
+impl Control {
+    fn describe(&self, summary: &Summary) -> Value {
+        entry(summary, &format!("{}/{}/", self.public_url, summary.stream))
+    }
+}
+
+/// Which part of a list is wanted.
+struct Page {
+    before: Option<BroadcastId>,
+    limit: usize,
+}
+
+impl Page {
+    fn parse(query: &str) -> Result<Self, Problem> {
+        let mut page = Self { before: None, limit: PAGE };
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            match pair.split_once('=') {
+                Some(("before", id)) => page.before = Some(parsed(id)?),
+                Some(("limit", limit)) => {
+                    let within = limit.parse().ok().filter(|limit| (1..=PAGE).contains(limit));
+                    page.limit =
+                        within.ok_or(Problem::Query(format!("limit is a number from 1 to {PAGE}")))?;
+                }
+                _ => {
+                    return Err(Problem::Query(format!("{pair:?} is not known: there are before and limit")));
+                }
+            }
+        }
+        Ok(page)
+    }
+}
+
+fn layout(stream: &str, broadcast: &str) -> Result<Layout, Problem> {
+    Ok(Layout { stream: parsed(stream)?, broadcast: parsed(broadcast)? })
+}
+
+/// A name of the path or the query; one that can't be is the name of nothing.
+fn parsed<T: std::str::FromStr>(text: &str) -> Result<T, Problem> {
+    text.parse().map_err(|_| Problem::NoRecording)
+}
+
+fn answer(status: StatusCode, body: &Value) -> Response {
+    let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")];
+    (status, headers, body.to_string()).into_response()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,149 @@
+//! A recording as one file: planned once, then sent piece by piece from the store.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+use headwater_hls::cmaf::read::samples;
+use headwater_hls::mp4::{Mp4, Piece, Plan};
+use headwater_hls::{Rendition, RenditionKind};
+use headwater_media::{MediaSequence, MediaTime, RenditionId};
+use headwater_platform::store::Key;
+use headwater_recordings::Layout;
+use http::header::CONTENT_DISPOSITION;
+use http::{HeaderValue, Request};
+use tracing::warn;
+
+use super::answer::{Answer, Cache};
+use super::body::Pieces;
+use super::etag;
+use super::growing::Interrupted;
+use super::problem::Problem;
+use crate::library::{Library, Recorded, Unread};
+
+/// Segments that are read ahead, while planning and while sending: a slow store is not asked one after the other, and
+/// little is held.
+const AHEAD: usize = 4;
+
+/// How long caches may keep the file: it can only be deleted.
+const COMPLETE_SECONDS: u32 = 60;
+
+/// All of a recording that is complete, or a range of it: the best picture or that of `?rendition=`, and its sound.
+pub(super) async fn answer<B>(
+    library: &Arc<Library>,
+    layout: &Layout,
+    recorded: &Arc<Recorded>,
+    request: &Request<B>,
+) -> Result<Answer, Problem> {
+    if !recorded.is_complete() {
+        return Err(Problem::Growing);
+    }
+    let wanted = request.uri().query().and_then(|query| query.strip_prefix("rendition="));
+    let tracks = tracks(recorded, wanted).ok_or(Problem::NoRecording)?;
+    let planned = library.plan(layout, &tracks, || plan(library, layout, recorded, &tracks)).await?;
+    let name = format!("attachment; filename=\"{}-{}.mp4\"", layout.stream, layout.broadcast);
+    let disposition = HeaderValue::try_from(name).expect("names of streams are visible ASCII");
+    let (library, layout) = (library.clone(), layout.clone());
+    // All that is in the file follows from its tables.
+    let (length, etag) = (planned.length, etag::of_text(&planned.head));
+    let read = move |range| body(library, layout, tracks, planned, range);
+    Ok(Answer::read("video/mp4", Cache::Seconds(COMPLETE_SECONDS), length, Box::new(read))
+        .etag(etag)
+        .headers([(CONTENT_DISPOSITION, disposition)]))
+}
+
+/// The renditions that make the file: one picture and one sound, as far as there are.
+fn tracks(recorded: &Recorded, wanted: Option<&str>) -> Option<Vec<RenditionId>> {
+    let renditions = recorded.archive.renditions();
+    let is_picture = |r: &&&Rendition| matches!(r.kind, RenditionKind::Video { .. });
+    let picture = match wanted {
+        Some(wanted) => Some(*renditions.iter().find(|r| r.id.as_str() == wanted)?),
+        None => renditions.iter().find(is_picture).copied(),
+    };
+    let sound = renditions.iter().find(|r| !is_picture(r)).copied();
+    let sound = sound.filter(|sound| picture.is_none_or(|picture| picture.id != sound.id));
+    let tracks: Vec<_> = picture.into_iter().chain(sound).map(|r| r.id.clone()).collect();
+    (!tracks.is_empty()).then_some(tracks)
+}
+
+/// Reads every segment once for what its samples are.
+async fn plan(
+    library: &Library,
+    layout: &Layout,
+    recorded: &Recorded,
+    tracks: &[RenditionId],
+) -> Result<Mp4, Unread> {
+    let archive = &recorded.archive;
+    let renditions = archive.renditions();
+    let of = |id: &RenditionId| renditions.iter().find(|r| r.id == *id).copied();
+    let known: Vec<_> = tracks.iter().filter_map(of).collect();
+    let mut plan = Plan::new(&known);
+    let mut segments = Vec::new();
+    for segment in archive.segments() {
+        for (nth, id) in tracks.iter().enumerate().filter(|(_, id)| segment.size(id).is_some()) {
+            segments.push((segment.sequence, segment.start(), nth, layout.segment(id, segment.sequence)));
+        }
+    }
+    let read = |(sequence, start, nth, key): (MediaSequence, MediaTime, usize, Key)| async move {
+        let bytes = library.read(&key).await?;
+        let samples = samples(&bytes).unwrap_or_else(|error| {
+            warn!(%key, %error, "a stored segment is left out of the file");
+            Vec::new()
+        });
+        Ok::<_, Unread>((sequence, start, nth, samples))
+    };
+    let mut read = stream::iter(segments).map(read).buffered(AHEAD).boxed();
+    let mut period = None;
+    while let Some((sequence, start, nth, samples)) = read.try_next().await? {
+        let about = archive.period_of(sequence).ok_or(Unread::Missing)?;
+        if period != Some(about.number) {
+            let init = |id: &RenditionId| archive.init(id, about.first_sequence).map(Bytes::as_ref);
+            let inits: Vec<_> = tracks.iter().map(init).collect();
+            plan.period(&inits).map_err(|error| damaged(layout, &error))?;
+            period = Some(about.number);
+        }
+        plan.segment(nth, sequence, start, &samples).map_err(|error| damaged(layout, &error))?;
+    }
+    Ok(plan.finish())
+}
+
+fn damaged(layout: &Layout, error: &headwater_hls::mp4::PlanError) -> Unread {
+    warn!(broadcast = %layout.broadcast, %error, "a recording can't be made one file");
+    Unread::Missing
+}
+
+/// The bytes of a range of the file, as they are read.
+fn body(
+    library: Arc<Library>,
+    layout: Layout,
+    tracks: Vec<RenditionId>,
+    planned: Arc<Mp4>,
+    range: Range<u64>,
+) -> Pieces {
+    let within = |at: u64| at.min(planned.head.len() as u64) as usize;
+    let head = planned.head.slice(within(range.start)..within(range.end));
+    let mut needed: Vec<(Piece, Range<u64>)> = Vec::new();
+    needed.extend(planned.needed(range).map(|(piece, part)| (piece.clone(), part)));
+    // Pieces of one segment are read together.
+    let together = |one: &(Piece, Range<u64>), next: &(Piece, Range<u64>)| {
+        (one.0.track, one.0.sequence) == (next.0.track, next.0.sequence)
+    };
+    let segments: Vec<_> = needed.chunk_by(together).map(<[_]>::to_vec).collect();
+    let read = move |pieces: Vec<(Piece, Range<u64>)>| {
+        let (library, layout, tracks) = (library.clone(), layout.clone(), tracks.clone());
+        async move {
+            let (first, whole) = (&pieces[0].0, pieces[0].1.start..pieces[pieces.len() - 1].1.end);
+            let key = layout.segment(&tracks[first.track], first.sequence);
+            let bytes = library.read_range(&key, whole.clone()).await.map_err(|_| Interrupted::Unread)?;
+            let cut = |(_, part): &(Piece, Range<u64>)| {
+                let part = (part.start - whole.start) as usize..(part.end - whole.start) as usize;
+                (part.end <= bytes.len()).then(|| bytes.slice(part))
+            };
+            pieces.iter().map(|piece| cut(piece).ok_or(Interrupted::Unread)).collect::<Result<Vec<_>, _>>()
+        }
+    };
+    let media = stream::iter(segments).map(read).buffered(AHEAD);
+    let media = media.map_ok(|pieces| stream::iter(pieces.into_iter().map(Ok))).try_flatten();
+    stream::iter((!head.is_empty()).then_some(Ok(head))).chain(media).boxed()
+}

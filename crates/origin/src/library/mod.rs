@@ -1,0 +1,212 @@
+//! What is stored: recordings, and what viewers of a live broadcast go back to.
+
+mod recording;
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use headwater_hls::mp4::{Mp4, Piece};
+use headwater_media::{RenditionId, StreamId};
+use headwater_platform::store::{Key, ObjectStore, StoreError};
+use headwater_recordings::{Layout, Summary};
+use http::HeaderValue;
+use moka::Expiry;
+use moka::future::Cache;
+use tokio::sync::Semaphore;
+use tracing::warn;
+
+pub(crate) use recording::Recorded;
+
+use crate::http::etag;
+use crate::metrics::Metrics;
+
+/// Bytes of media that are kept: what a crowd asks for is asked of the store once. Half a minute of DVR for 25 streams.
+const KEPT_BYTES: u64 = 256 << 20;
+/// Media that nobody asks for is not kept for longer.
+const KEPT_FOR: Duration = Duration::from_secs(60);
+/// Recordings whose index is kept. That of an hour takes a megabyte.
+const KEPT_RECORDINGS: u64 = 64;
+/// How old the index of a recording may be that still grows: players ask again after a target duration.
+const GROWING_FOR: Duration = Duration::from_secs(1);
+/// And that much older for each hour that it lasts already, as reading it takes 30 requests an hour.
+const GROWING_HOUR_FOR: Duration = Duration::from_secs(1);
+/// And of one that does not: it can only be deleted.
+const COMPLETE_FOR: Duration = Duration::from_secs(30);
+/// How long a question that was answered with "there is none" is not asked again.
+const MISSING_FOR: Duration = Duration::from_secs(1);
+/// Bytes of planned files that are kept; that of an hour takes 3 MB.
+const KEPT_PLANS: u64 = 128 << 20;
+const PLAN_FOR: Duration = Duration::from_secs(600);
+/// Plans that are made at the same time: each reads a whole recording.
+const PLANS_AT_ONCE: usize = 2;
+/// Recordings of a list.
+pub(crate) const PAGE: usize = 100;
+
+/// Reads the object store for viewers: each object and each index once for all who ask at the same time, and within
+/// bounds of memory.
+pub(crate) struct Library {
+    store: Option<Arc<dyn ObjectStore>>,
+    objects: Cache<Key, Object>,
+    recordings: Cache<Layout, Option<Arc<Recorded>>>,
+    /// Files for downloading, by their tracks.
+    plans: Cache<(Layout, Vec<RenditionId>), Arc<Mp4>>,
+    planning: Semaphore,
+    lists: Cache<StreamId, Arc<Vec<Summary>>>,
+    metrics: Arc<Metrics>,
+}
+
+/// Bytes of the store.
+#[derive(Clone)]
+pub(crate) struct Object {
+    pub(crate) bytes: Bytes,
+    pub(crate) etag: HeaderValue,
+}
+
+/// Why something can't be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Unread {
+    /// Nothing is stored here.
+    NoStore,
+    Missing,
+    /// The store is away, or refuses.
+    Away,
+}
+
+impl Library {
+    /// None keeps nothing: there are no recordings, and no rewinding.
+    pub(crate) fn new(store: Option<Arc<dyn ObjectStore>>, metrics: Arc<Metrics>) -> Self {
+        let weight = |_: &Key, object: &Object| u32::try_from(object.bytes.len()).unwrap_or(u32::MAX);
+        Self {
+            objects: Cache::builder().weigher(weight).max_capacity(KEPT_BYTES).time_to_idle(KEPT_FOR).build(),
+            recordings: Cache::builder().max_capacity(KEPT_RECORDINGS).expire_after(Freshness).build(),
+            plans: Cache::builder()
+                .weigher(plan_weight)
+                .max_capacity(KEPT_PLANS)
+                .time_to_idle(PLAN_FOR)
+                .build(),
+            planning: Semaphore::new(PLANS_AT_ONCE),
+            lists: Cache::builder().max_capacity(KEPT_RECORDINGS).time_to_live(MISSING_FOR).build(),
+            store,
+            metrics,
+        }
+    }
+
+    /// What is stored, and its index; none where there is no such recording.
+    pub(crate) async fn recording(&self, layout: &Layout) -> Result<Arc<Recorded>, Unread> {
+        let store = self.store.as_ref().ok_or(Unread::NoStore)?;
+        let load = async {
+            let loaded = Recorded::load(store.as_ref(), layout, &self.metrics).await;
+            loaded.map_err(|error| unread(&layout.folder(), error))
+        };
+        let loaded = self.recordings.try_get_with(layout.clone(), load).await;
+        loaded.map_err(|error: Arc<Unread>| error.as_ref().clone())?.ok_or(Unread::Missing)
+    }
+
+    /// A whole object: a segment, say. What is not in the store may be `elsewhere`.
+    pub(crate) async fn object(
+        &self,
+        key: &Key,
+        elsewhere: impl Future<Output = Option<Bytes>>,
+    ) -> Result<Object, Unread> {
+        let get = async {
+            let bytes = match self.read(key).await {
+                Ok(bytes) => bytes,
+                Err(unread) => elsewhere.await.ok_or(unread)?,
+            };
+            Ok(Object { etag: etag::of_media(std::slice::from_ref(&bytes)), bytes })
+        };
+        let got = self.objects.try_get_with(key.clone(), get).await;
+        got.map_err(|error: Arc<Unread>| error.as_ref().clone())
+    }
+
+    /// A whole object that nobody else is about to ask for: it is not kept.
+    pub(crate) async fn read(&self, key: &Key) -> Result<Bytes, Unread> {
+        self.store()?.get(key).await.map_err(|error| unread(key, error))
+    }
+
+    /// The same of a part of an object.
+    pub(crate) async fn read_range(&self, key: &Key, range: Range<u64>) -> Result<Bytes, Unread> {
+        self.store()?.get_range(key, range).await.map_err(|error| unread(key, error))
+    }
+
+    /// The plan of a file of these tracks, which is made once for all who ask.
+    pub(crate) async fn plan<F>(
+        &self,
+        layout: &Layout,
+        tracks: &[RenditionId],
+        make: impl FnOnce() -> F,
+    ) -> Result<Arc<Mp4>, Unread>
+    where
+        F: Future<Output = Result<Mp4, Unread>>,
+    {
+        let make = async {
+            let _turn = self.planning.acquire().await.map_err(|_| Unread::Away)?;
+            Ok(Arc::new(make().await?))
+        };
+        let planned = self.plans.try_get_with((layout.clone(), tracks.to_vec()), make).await;
+        planned.map_err(|error: Arc<Unread>| error.as_ref().clone())
+    }
+
+    /// The newest recordings of a stream, newest first.
+    pub(crate) async fn list(&self, stream: &StreamId) -> Result<Arc<Vec<Summary>>, Unread> {
+        let store = self.store.as_ref().ok_or(Unread::NoStore)?;
+        let list = async {
+            let listed = headwater_recordings::list(store.as_ref(), stream, None, PAGE).await;
+            let (list, _) = listed.map_err(|error| unread(&Key::root(), error))?;
+            Ok(Arc::new(list))
+        };
+        let listed = self.lists.try_get_with(stream.clone(), list).await;
+        listed.map_err(|error: Arc<Unread>| error.as_ref().clone())
+    }
+
+    /// The store itself, for what is not done often.
+    pub(crate) fn store(&self) -> Result<&Arc<dyn ObjectStore>, Unread> {
+        self.store.as_ref().ok_or(Unread::NoStore)
+    }
+
+    /// Forgets a recording that was deleted.
+    pub(crate) async fn forget(&self, layout: &Layout) {
+        self.recordings.invalidate(layout).await;
+        self.lists.invalidate(&layout.stream).await;
+        let of = layout.clone();
+        // Its files go with time: their media is gone already.
+        let _ = self.plans.invalidate_entries_if(move |(layout, _), _| *layout == of);
+    }
+}
+
+fn plan_weight(_: &(Layout, Vec<RenditionId>), plan: &Arc<Mp4>) -> u32 {
+    u32::try_from(plan.head.len() + plan.pieces.len() * size_of::<Piece>()).unwrap_or(u32::MAX)
+}
+
+fn unread(key: &Key, error: StoreError) -> Unread {
+    match error {
+        StoreError::NotFound => Unread::Missing,
+        StoreError::Refused(_) | StoreError::Unavailable(_) => {
+            warn!(%key, %error, "the object store can't be read");
+            Unread::Away
+        }
+    }
+}
+
+/// How long an index is fresh.
+struct Freshness;
+
+impl Expiry<Layout, Option<Arc<Recorded>>> for Freshness {
+    fn expire_after_create(
+        &self,
+        _: &Layout,
+        recorded: &Option<Arc<Recorded>>,
+        _: Instant,
+    ) -> Option<Duration> {
+        Some(match recorded {
+            None => MISSING_FOR,
+            Some(recorded) if recorded.is_complete() => COMPLETE_FOR,
+            Some(recorded) => {
+                let hours = recorded.archive.duration().as_secs_f64() / 3_600.0;
+                GROWING_FOR + GROWING_HOUR_FOR.mul_f64(hours)
+            }
+        })
+    }
+}

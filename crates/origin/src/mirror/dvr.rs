@@ -1,0 +1,98 @@
+//! What is stored of the broadcast that a mirror shows, so that viewers can go back.
+
+use bytes::Bytes;
+use headwater_hls::{Archive, LiveWindow, Opening, Record};
+use headwater_media::{BroadcastId, MediaSequence, MediaTime, RenditionId};
+use headwater_wire::WatchMessage;
+use tracing::debug;
+
+use super::{Mirror, Shown, View};
+
+/// Where something is that has left the live window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Stored {
+    /// Here.
+    Init(Bytes),
+    /// In the object store, or with the server that is about to put it there.
+    Segment(BroadcastId),
+}
+
+/// What is told of a broadcast's stored segments, on top of what is known. `archive` is empty until the server says that
+/// it stores the broadcast.
+pub(super) fn learn(archive: &mut Option<Archive>, opening: &Opening, message: WatchMessage) {
+    match message {
+        // What is known already reaches back further than what a later server tells.
+        WatchMessage::StoredFrom { .. } if archive.as_ref().is_some_and(|held| !held.is_empty()) => {}
+        WatchMessage::StoredFrom { discontinuity_sequence } => {
+            *archive = Some(Archive::new(opening.broadcast, opening.settings, discontinuity_sequence));
+        }
+        WatchMessage::Stored(record) => {
+            if let Some(Err(error)) = archive.as_mut().map(|archive| archive.apply(&record)) {
+                debug!(%error, "what the server says to be stored does not fit what is known");
+            }
+        }
+        WatchMessage::Opening(_) | WatchMessage::Event(_) => {}
+    }
+}
+
+impl Shown {
+    /// Notes what has become whole in the window: it can be fetched when it has left it, as the server stores it or
+    /// still has it.
+    pub(super) fn remember(&mut self, dvr_window: MediaTime) {
+        let (View::Showing(window), Some(archive)) = (&self.view, &mut self.archive) else { return };
+        archive.follow(window);
+        archive.trim(dvr_window);
+    }
+}
+
+impl Mirror {
+    /// Takes what its server tells of stored segments.
+    pub(super) fn learn(&self, message: WatchMessage) {
+        if self.dvr_window == MediaTime::ZERO {
+            return;
+        }
+        // A segment that is only confirmed changes nothing that viewers see.
+        let confirms = |shown: &Shown| match (&message, &shown.archive) {
+            (WatchMessage::Stored(Record::Segment(segment)), Some(archive)) => {
+                archive.segment(segment.sequence).is_some_and(|held| held.as_ref() == segment)
+            }
+            _ => false,
+        };
+        if self.look_at(confirms) {
+            return;
+        }
+        self.change(|shown| {
+            let View::Showing(window) = &shown.view else { return };
+            learn(&mut shown.archive, &window.opening().clone(), message);
+            shown.remember(self.dvr_window);
+        });
+    }
+
+    /// How far viewers can go back at most; none where not beyond the live window.
+    pub(super) fn goes_back(&self) -> bool {
+        self.dvr_window > MediaTime::ZERO
+    }
+
+    /// Whether the broadcast that is shown can be gone back in.
+    pub(crate) fn has_history(&self) -> bool {
+        self.look_at(|shown| shown.archive.is_some())
+    }
+
+    /// Looks at what is stored.
+    pub(crate) fn history<T>(&self, at: impl FnOnce(&LiveWindow, &Archive) -> T) -> Option<T> {
+        self.look_at(|shown| Some(at(shown.view.window()?, shown.archive.as_ref()?)))
+    }
+
+    /// The init segment of a period that has left the live window.
+    pub(crate) fn stored_init(&self, rendition: &RenditionId, first: MediaSequence) -> Option<Stored> {
+        self.history(|_, archive| archive.init(rendition, first).cloned().map(Stored::Init))?
+    }
+
+    /// A segment that has left the live window.
+    pub(crate) fn stored_segment(&self, rendition: &RenditionId, sequence: MediaSequence) -> Option<Stored> {
+        let stored = |_: &LiveWindow, archive: &Archive| {
+            archive.segment(sequence)?.size(rendition).map(|_| Stored::Segment(archive.broadcast()))
+        };
+        self.history(stored)?
+    }
+}

@@ -1,0 +1,140 @@
+//! Going back: what has left the live window comes from the object store, or from the server that is about to store it.
+#![allow(clippy::unwrap_used, reason = "only tests do")]
+
+mod support;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use headwater_hls::{MediaEvent, Piece, Record, StoredSegment};
+use headwater_media::{BroadcastId, MediaSequence, MediaTime};
+use headwater_platform::store::{self, ObjectStore, StoreSettings};
+use headwater_recordings::Layout;
+use http::{Method, StatusCode};
+use support::broadcast::{AUDIO, FIRST, VIDEO, id, opening, period, rendition, segments};
+use support::client::{Got, Viewer};
+use support::server::TestServer;
+use support::{TestOrigin, eventually, own, registry, stream};
+
+const NOW: u64 = FIRST + 20;
+
+struct Rewound {
+    viewer: Viewer,
+    server: TestServer,
+    store: Arc<dyn ObjectStore>,
+    layout: Layout,
+    _origin: TestOrigin,
+    _folder: tempfile::TempDir,
+}
+
+impl Rewound {
+    /// A broadcast of twenty segments; the window has the last four, the others are stored.
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let registry = registry();
+        let server = TestServer::start().await;
+        let epoch = own(&registry, server.address, id(0)).await;
+        server.store(records(FIRST..NOW - 4));
+        let window = [period(FIRST)].into_iter().chain(segments(NOW - 4..NOW, "a"));
+        server.open(opening(id(0), epoch, NOW - 4), window);
+        let url = format!("file://{}", folder.path().display());
+        let origin = TestOrigin::start_with(Arc::new(registry), &url).await;
+        let store = store::open(&StoreSettings::Directory(folder.path().into())).await.unwrap();
+        let layout = Layout { stream: stream(), broadcast: id(0) };
+        Self { viewer: Viewer::new(origin.address), server, store, layout, _origin: origin, _folder: folder }
+    }
+
+    async fn put(&self, sequence: u64, bytes: &'static str) {
+        let key = self.layout.segment(&rendition(VIDEO), MediaSequence(sequence));
+        self.store.put(&key, Bytes::from_static(bytes.as_bytes()), "video/mp4").await.unwrap();
+    }
+
+    async fn get(&self, path: &str) -> Got {
+        self.viewer.get(path).await
+    }
+
+    async fn playlist(&self, path: &str) -> String {
+        self.viewer.text(path).await
+    }
+}
+
+fn records(sequences: std::ops::Range<u64>) -> Vec<Record> {
+    let MediaEvent::PeriodStart(start) = period(FIRST) else { unreachable!() };
+    let piece = |id, sequence: u64| Piece {
+        rendition: rendition(id),
+        start: MediaTime((sequence - FIRST) * 2_000_000),
+        duration: MediaTime(2_000_000),
+        size: Some(7),
+    };
+    let segment = |sequence| {
+        let pieces = vec![piece(VIDEO, sequence), piece(AUDIO, sequence)];
+        Record::Segment(StoredSegment { sequence: MediaSequence(sequence), pieces })
+    };
+    std::iter::once(Record::Period(start)).chain(sequences.map(segment)).collect()
+}
+
+fn numbers(playlist: &str) -> Vec<u64> {
+    let files = playlist.lines().filter_map(|line| line.strip_suffix(".m4s"));
+    files.filter(|file| !file.starts_with('#')).map(|file| file.parse().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn the_list_goes_back_to_the_first_segment_and_on_with_the_live_ones() {
+    let rewound = Rewound::start().await;
+    let list = rewound.playlist("/demo/720p/dvr.m3u8").await;
+    assert_eq!(numbers(&list), (FIRST..NOW).collect::<Vec<_>>());
+    assert!(
+        list.contains(&format!("#EXT-X-MEDIA-SEQUENCE:{FIRST}\n")) && list.contains("#EXT-X-PRELOAD-HINT")
+    );
+    assert!(rewound.playlist("/demo/dvr.m3u8").await.contains("720p/dvr.m3u8"));
+    assert_eq!(numbers(&rewound.playlist("/demo/720p/index.m3u8").await), (NOW - 4..NOW).collect::<Vec<_>>());
+    // What is made from here on is listed as well, with nothing lost when it leaves the window.
+    rewound.server.play(segments(NOW..NOW + 6, "a"));
+    let all: Vec<_> = (FIRST..NOW + 6).collect();
+    eventually("the new segments are listed", async || {
+        (numbers(&rewound.playlist("/demo/720p/dvr.m3u8").await) == all).then_some(())
+    })
+    .await;
+    let delta = rewound.playlist("/demo/720p/dvr.m3u8?_HLS_skip=YES").await;
+    let skip = delta.lines().find_map(|line| line.strip_prefix("#EXT-X-SKIP:SKIPPED-SEGMENTS=")).unwrap();
+    assert_eq!(numbers(&delta), all[skip.parse::<usize>().unwrap()..]);
+}
+
+#[tokio::test]
+async fn what_has_left_the_window_comes_from_the_store_or_from_its_server() {
+    let rewound = Rewound::start().await;
+    rewound.playlist("/demo/720p/dvr.m3u8").await;
+    rewound.put(FIRST + 3, "stored segment").await;
+    rewound.server.hold(VIDEO, FIRST + 9, Bytes::from_static(b"still on its way"));
+    let stored = rewound.get("/demo/720p/103.m4s").await;
+    assert_eq!((stored.status, stored.text()), (StatusCode::OK, "stored segment".into()));
+    assert_eq!(stored.header("cache-control"), "public, max-age=31536000, immutable");
+    let part = rewound.viewer.ask(Method::GET, "/demo/720p/103.m4s", &[("range", "bytes=7-13")]).await;
+    assert_eq!((part.status, part.text()), (StatusCode::PARTIAL_CONTENT, "segment".into()));
+    assert_eq!(rewound.get("/demo/720p/109.m4s").await.text(), "still on its way");
+    assert_eq!(rewound.get("/demo/720p/init-100.mp4").await.text(), "init of 720p");
+    // Neither has it; and a number that never was.
+    assert_eq!(rewound.get("/demo/720p/110.m4s").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(rewound.get("/demo/720p/99.m4s").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_stream_that_is_not_stored_has_no_past() {
+    let (registry, server) = (registry(), TestServer::start().await);
+    let epoch = own(&registry, server.address, id(0)).await;
+    server.open(
+        opening(id(0), epoch, FIRST),
+        [period(FIRST)].into_iter().chain(segments(FIRST..FIRST + 2, "a")),
+    );
+    let origin = TestOrigin::start(Arc::new(registry)).await;
+    let viewer = Viewer::new(origin.address);
+    assert_eq!(viewer.get("/demo/live.m3u8").await.status, StatusCode::OK);
+    for path in ["/demo/dvr.m3u8", "/demo/720p/dvr.m3u8"] {
+        let answer = viewer.get(path).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
+        assert!(answer.text().contains("urn:headwater:problem:no-dvr"), "{}", answer.text());
+    }
+    assert_eq!(viewer.get("/demo/recordings.json").await.text(), "[]");
+    let recording = format!("/demo/vod-{}.m3u8", BroadcastId::from_bytes([7; 16]));
+    assert_eq!(viewer.get(&recording).await.status, StatusCode::NOT_FOUND);
+}
