@@ -19,8 +19,10 @@ use crate::series::Series;
 use crate::sink::Sink;
 use crate::{Common, flv, machine, source};
 
-/// Until the replay buffers are about as full as they get: a group, a segment and its delay.
-const SETTLE: Duration = Duration::from_secs(4);
+/// Until the replay buffers are as full as they get and memory is used again: several segments.
+const SETTLE: Duration = Duration::from_secs(7);
+/// The others keep nothing.
+const SETTLE_PEER: Duration = Duration::from_secs(2);
 /// From so many publishers on, a source of about half a megabit a second.
 const MANY: u32 = 200;
 /// nginx-rtmp connects to where it pushes only when a publisher has begun: what comes meanwhile does not get through.
@@ -120,6 +122,13 @@ fn ways() -> Vec<Way> {
 }
 
 impl Way {
+    fn settle(self) -> Duration {
+        match self {
+            Self::Headwater { .. } => SETTLE,
+            Self::HaProxy { .. } | Self::Nginx => SETTLE_PEER,
+        }
+    }
+
     fn name(self) -> String {
         match self {
             Self::Headwater { threads } => format!("headwater-proxy, {}", count(threads)),
@@ -203,7 +212,7 @@ impl Bench {
         let mut load = self.publishers(forwarder.address(), publishers)?;
         let all = || (received.publishers() == u64::from(publishers)).then_some(());
         processes::until("all publishers to be on air", all).await.with_context(|| load.output())?;
-        tokio::time::sleep(SETTLE).await;
+        tokio::time::sleep(way.settle()).await;
         let tree = forwarder.process().tree();
         let (cpu, bytes) = (tree.cpu()?, received.so_far().1);
         tokio::time::sleep(self.window).await;
@@ -284,7 +293,7 @@ fn heading(common: &Common, versions: &str) -> String {
          HAProxy in TCP mode (`option splice-auto`); both with as many threads as there are cores, their default, and with one \
          (`TOKIO_WORKER_THREADS=1`, `nbthread 1`); nginx-rtmp with `push` (one process, as more cost more; `chunk_size 65536`, which \
          costs a tenth less than the usual 4096; access log off). HAProxy and nginx-rtmp send to a server that accepts every publisher and counts. \
-         The servers and the publishers are not counted. {} s after all are on air the CPU time of the process is read from the \
+         The servers and the publishers are not counted. {} s after all are on air ({} s where nothing is kept) the CPU time of the process is read from the \
          kernel, and again {seconds} s later; a GB is of frames that arrived at the server meanwhile. Memory is the peak of \
          what was resident. At the end what arrived is compared with what was sent, frame for frame and byte for byte; \
          headwater-proxy leaves out what no decoder can show, the sound from before the first picture, and must lack exactly that; \
@@ -295,6 +304,7 @@ fn heading(common: &Common, versions: &str) -> String {
          | Publishers | Mb/s | Way | CPU s per GB | {} against it | {} against it | Peak memory, MB | MB a publisher | Of that replay |\n\
          | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
         SETTLE.as_secs(),
+        SETTLE_PEER.as_secs(),
         machine::describe(),
         ways()[0].name(),
         Way::Headwater { threads: 1 }.name(),
@@ -321,13 +331,14 @@ fn rows(section: &mut String, publishers: u32, ways: &[Way], sides: &[Side]) {
 }
 
 /// Where the time goes.
-const WHERE: &str = "\nAims: at most 2 × HAProxy, at most 0.5 × nginx-rtmp. From ten publishers on the second one is out of \
-    reach of a process between two sockets: HAProxy, which reads nothing of what it moves, needs more than that. Of \
-    headwater-proxy's time (`perf`, 50 and 500 publishers) half to six tenths are spent in the kernel, on TCP, which all have to \
-    pay, and on waking threads: with 50 publishers a second thread costs a fifth more than one alone. The rest is spread over \
-    tokio, h2, tonic and the proxy itself. The largest functions are copying each frame into its gRPC message (4 %), counting \
-    who still holds a block (3 %) and the queue into the gRPC call (2 %); none of them makes a difference alone. nginx-rtmp writes \
-    what it has read in the same thread, without a gRPC message, a queue, or anything kept for another server.\n";
+const WHERE: &str = "\nAims: at most 2 × HAProxy, at most 0.5 × nginx-rtmp. The first one is met from ten publishers on, thread \
+    for thread. The second one is out of reach of a process between two sockets: HAProxy, which reads nothing of what it moves, \
+    needs about as much as nginx-rtmp. Of headwater-proxy's time (`perf`, 50 and 500 publishers) half to six tenths are spent in \
+    the kernel, on TCP, which all have to pay, and on waking threads: a second thread costs a tenth to a fifth more than one alone. \
+    The rest is spread over tokio, h2, tonic and the proxy itself. The largest functions are copying each frame into its gRPC \
+    message (4 %), counting who still holds a block (3 %) and the queue into the gRPC call (2 %); none of them makes a difference \
+    alone. nginx-rtmp writes what it has read in the same thread, without a gRPC message, a queue, or anything kept for \
+    another server.\n";
 
 #[cfg(test)]
 mod tests {
