@@ -6,7 +6,7 @@ CARGO ?= cargo
 export RUST_LIB_BACKTRACE = 0
 URL ?= rtmp://127.0.0.1:1935/live/demo
 
-.PHONY: run demo test test-rust test-browser lint fmt web setup setup-test bench bench-micro bench-replay bench-ladder bench-proxy bench-origin bench-viewers bench-latency bench-scale bench-failover compose-test chaos audit clean
+.PHONY: run demo test test-rust test-browser lint fmt web setup setup-test bench bench-micro bench-replay bench-ladder bench-proxy bench-origin bench-viewers bench-latency bench-scale bench-recording bench-failover compose-test chaos audit clean
 
 ## Runs proxy, server and origin in one process. Publish to rtmp://localhost:1935/live/demo, watch http://localhost:8080/demo
 run: setup web
@@ -56,7 +56,7 @@ setup-test:
 	deploy/setup.sh build run test
 
 ## All benchmarks, one after the other; they rewrite BENCHMARKS.md
-bench: bench-micro bench-replay bench-ladder bench-proxy bench-origin bench-viewers bench-latency bench-scale bench-failover
+bench: bench-micro bench-replay bench-ladder bench-proxy bench-origin bench-viewers bench-latency bench-scale bench-recording bench-failover
 
 ## Micro benchmarks of the parts that run for every byte and every part
 bench-micro:
@@ -94,6 +94,11 @@ bench-origin: setup-test
 bench-viewers: setup-test
 	$(CARGO) build --release -p headwater-origin -p headwater-bench
 	target/release/headwater-bench viewers --write BENCHMARKS.md $(ARGS)
+
+## What recording asks of the store, and how soon a segment is listed; written into BENCHMARKS.md
+bench-recording: setup-test
+	$(CARGO) build --release -p headwater -p headwater-bench
+	target/release/headwater-bench recording --rounds 2 --seconds 60 $(if $(SOURCE),--source $(SOURCE)) --write BENCHMARKS.md $(ARGS)
 
 ## What the default ladder costs and how good it is, against ffmpeg and x264, written into BENCHMARKS.md (SOURCE=film.mp4)
 bench-ladder: setup-test

@@ -25,7 +25,7 @@ const MAY_KNOW: [(&str, &[&str]); 17] = [
     ),
     ("tests", &["registry", "rtmp", "wire"]),
     // Its sinks stand in for what it does not measure.
-    ("bench", &["media", "rtmp", "hls", "wire", "registry"]),
+    ("bench", &["media", "rtmp", "hls", "wire", "registry", "store"]),
     // A stand-in for Amazon's, which knows nothing of ours.
     ("store", &[]),
     // All that it knows, it knows as a test.

@@ -59,6 +59,8 @@ impl AllInOne {
             ("UP_METRICS_LISTEN", metrics.clone()),
             // A broadcast that is over makes room for the next one.
             ("SERVER_RECONNECT_WINDOW", "1s".into()),
+            ("STORE_URL", format!("file://{}", directory.join("store").display())),
+            ("RECORDING_SPOOL", directory.join("spool").to_string_lossy().into_owned()),
         ];
         let process = Process::start(directory, "headwater", ["up"], &settings)?;
         let metrics = metrics.parse()?;

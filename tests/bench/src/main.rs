@@ -16,6 +16,7 @@ mod peers;
 mod processes;
 mod proxy;
 mod received;
+mod recording;
 mod replay;
 mod rtmp_sink;
 mod scale;
@@ -53,6 +54,8 @@ enum Benchmark {
     Origin(origin::Arguments),
     /// Many viewers who wait for the same part
     Viewers(viewers::Arguments),
+    /// What recording asks of the store, and how soon a segment is listed
+    Recording(recording::Arguments),
     /// A worker against one ffmpeg with three outputs, and against x264 alone
     Ladder(ladder::Arguments),
 }
@@ -105,6 +108,10 @@ async fn main() -> anyhow::Result<()> {
         Benchmark::Viewers(arguments) => {
             let section = viewers::run(&arguments).await?;
             ("viewers", arguments.common, section)
+        }
+        Benchmark::Recording(arguments) => {
+            let section = recording::run(&arguments).await?;
+            ("recording", arguments.common, section)
         }
         Benchmark::Ladder(arguments) => {
             let section = ladder::run(&arguments)?;

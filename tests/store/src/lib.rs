@@ -1,11 +1,16 @@
 //! An S3-compatible store over a directory (s3s-fs), for tests and for development. It checks signatures, but it is not
 //! made for recordings that matter.
 
+mod traffic;
+
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use s3s::auth::SimpleAuth;
@@ -15,6 +20,9 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
+
+use traffic::Counted;
+pub use traffic::Traffic;
 
 /// The only ones that a [`TestStore`] lets in.
 pub const ACCESS_KEY: &str = "test-access-key";
@@ -45,6 +53,10 @@ pub fn service(root: &Path, buckets: &[String], credentials: Credentials) -> any
 
 /// Answers until it is told to stop; then it closes every connection.
 pub async fn serve(listener: TcpListener, service: S3Service, stop: CancellationToken) {
+    serve_counted(listener, service, Counted::default(), stop).await;
+}
+
+async fn serve_counted(listener: TcpListener, service: S3Service, counted: Counted, stop: CancellationToken) {
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -56,10 +68,14 @@ pub async fn serve(listener: TcpListener, service: S3Service, stop: Cancellation
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let service = service.clone();
+        let (service, counted) = (service.clone(), counted.clone());
+        let counting = service_fn(move |request: Request<Incoming>| {
+            counted.count(&request);
+            Service::call(&service, request)
+        });
         connections.spawn(async move {
             // A connection that breaks is its client's business.
-            let _ = Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(socket), service).await;
+            let _ = Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(socket), counting).await;
         });
     }
 }
@@ -68,6 +84,7 @@ pub async fn serve(listener: TcpListener, service: S3Service, stop: Cancellation
 pub struct TestStore {
     address: SocketAddr,
     directory: TempDir,
+    counted: Counted,
     running: Option<DropGuard>,
 }
 
@@ -79,7 +96,7 @@ impl TestStore {
     pub async fn start() -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut store = Self { address, directory, running: None };
+        let mut store = Self { address, directory, counted: Counted::default(), running: None };
         store.restart().await.expect("a port is free");
         store
     }
@@ -92,6 +109,11 @@ impl TestStore {
     /// Where an object of the bucket lies.
     pub fn path(&self, key: &str) -> PathBuf {
         self.directory.path().join(BUCKET).join(key)
+    }
+
+    /// What was asked of it so far.
+    pub fn traffic(&self) -> Traffic {
+        self.counted.now()
     }
 
     /// Stops answering and closes all connections; what it stores stays.
@@ -108,7 +130,7 @@ impl TestStore {
         let service =
             service(self.directory.path(), &[BUCKET.into()], credentials).map_err(io::Error::other)?;
         let stop = CancellationToken::new();
-        tokio::spawn(serve(listener, service, stop.clone()));
+        tokio::spawn(serve_counted(listener, service, self.counted.clone(), stop.clone()));
         self.running = Some(stop.drop_guard());
         Ok(())
     }

@@ -327,3 +327,26 @@ async fn encryption_and_class_are_asked_for() {
         "{answer:?}"
     );
 }
+
+/// In a process of its own, as everything around it tells where credentials are.
+#[test]
+fn that_there_are_no_credentials_is_said() {
+    let child = "store::contract::try_without_credentials";
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", child, "--ignored", "--nocapture"])
+        .env_clear()
+        .envs([("AWS_EC2_METADATA_DISABLED", "true"), ("HOME", "/nonexistent")])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}
+
+#[tokio::test]
+#[ignore = "run by the test above"]
+async fn try_without_credentials() {
+    let server = headwater_store::TestStore::start().await;
+    let store = S3Store::open(&S3Settings { credentials: None, ..settings(&server) }).await;
+    let error = store.put(&key("a"), "x".into(), "text/plain").await.unwrap_err();
+    assert!(matches!(&error, StoreError::Refused(text) if text.contains("set AWS_ACCESS_KEY_ID")), "{error}");
+}
