@@ -156,8 +156,8 @@ fn heading(common: &Common) -> Result<String> {
     Ok(format!(
         "## What an origin costs\n\n`make bench-origin`. \
          One `headwater-origin` (A) mirrors a stream whose window stands still: ten segments of ten parts of 100 KiB of random \
-         bytes. nginx {} serves the same bytes from files (B): `worker_processes auto`, `sendfile`, `tcp_nopush`, \
-         `open_file_cache`, `gzip_static` for the playlist, `reuseport`, no log, and the headers that the origin's answers have. \
+         bytes. nginx {} serves the same bytes from files (B): `worker_processes auto`, `sendfile` and `tcp_nopush` for \
+         media, `gzip_static` and one `writev` for the playlist, `open_file_cache` with errors, `reuseport`, no log, and the headers that the origin's answers have. \
          nginx with `proxy_cache` before the origin (C) keeps playlists for a second and media for long; its CPU includes that \
          of the origin behind it. Keep-alive HTTP/1.1 over loopback, each connection asks for the same thing again as soon as it \
          has it, with the headers that a browser sends; a client of a few lines over raw sockets, in another process, checks \
@@ -176,10 +176,12 @@ fn heading(common: &Common) -> Result<String> {
 fn judgement(ratios: &Series) -> String {
     let met = ratios.iter().filter(|ratio| *ratio >= AIM).count();
     format!(
-        "\nThe aim is met in {met} of {} rows; the lowest A / B is {:.2}. An answer costs the origin one `recvmsg` and one \
-         `writev`, as it costs nginx. Of a playlist's, the kernel's share (TCP over loopback) is about two thirds; of the rest \
-         hyper's parsing and writing of heads is the largest part, then memory allocation. A part or a segment is a copy \
-         into the socket, which `sendfile` spares nginx; it pays for opening and looking at files instead.\n",
+        "\nThe aim is met in {met} of {} rows; the lowest A / B is {:.2}. An answer costs the origin one `recvfrom` and one \
+         `writev`; a playlist's costs nginx a `pread` besides, and a part's a `sendfile` and two `setsockopt`. Of the \
+         origin's time for a playlist two thirds are the kernel's (TCP over loopback, the firewall's connection tracking); of \
+         the rest, hyper's reading and writing of heads is the largest part, memory allocation the next (another \
+         allocator was tried and brought nothing). A part or a segment is copied into the socket, which `sendfile` \
+         spares nginx.\n",
         ratios.len(),
         ratios.quantile(0.0),
     )

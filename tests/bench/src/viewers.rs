@@ -98,16 +98,18 @@ async fn measure(viewers: usize, window: Duration) -> Result<Found> {
     let parts = window.as_millis().div_ceil(u128::from(SHAPE.settings.part_ms)) as usize;
     let played = std::iter::repeat_with(OnceLock::new).take(parts).collect();
     let show = Arc::new(Show { played, known: RwLock::default() });
-    let audience = Audience::start(origin.address, viewers, show.clone())?;
+    let mut audience = Audience::start(origin.address, viewers, show.clone())?;
     all_wait(&origin, viewers).await?;
 
     let own = Scope::Process(std::process::id());
     let before = (origin.process.tree().cpu()?, own.cpu()?, player.stub.calls(), Instant::now());
     player.play(&show).await?;
-    let delays = audience.end().await?;
+    let delays = audience.delays().await?;
     let wall = before.3.elapsed().as_secs_f64();
     ensure!(delays.len() == viewers * parts, "{} answers instead of {}", delays.len(), viewers * parts);
     let spent = (origin.process.tree().cpu()? - before.0).as_secs_f64();
+    let client_spent = (own.cpu()? - before.1).as_secs_f64();
+    drop(audience);
     let answers = delays.len() as f64;
     let series =
         |of: fn(&Delay) -> Duration| delays.iter().map(|delay| of(delay).as_secs_f64() * 1e3).collect();
@@ -115,7 +117,7 @@ async fn measure(viewers: usize, window: Duration) -> Result<Found> {
         memory_per_viewer: (origin.process.tree().peak_memory()? - empty) as f64 / viewers as f64,
         calls_per_second: (player.stub.calls() - before.2) as f64 / wall,
         cpu_per_answer: spent / answers,
-        client_cpu_per_answer: (own.cpu()? - before.1).as_secs_f64() / answers,
+        client_cpu_per_answer: client_spent / answers,
         busy: spent / wall,
         came: series(|delay| delay.came),
         read: series(|delay| delay.read),
@@ -172,7 +174,7 @@ impl Drop for Player {
 
 /// All viewers, on a thread of their own that has a processor when the origin leaves one: they stand for other machines.
 struct Audience {
-    runtime: Runtime,
+    runtime: Option<Runtime>,
     delays: JoinHandle<Result<Vec<Delay>>>,
 }
 
@@ -194,13 +196,21 @@ impl Audience {
             }
             Ok(delays)
         });
-        Ok(Self { runtime, delays })
+        Ok(Self { runtime: Some(runtime), delays })
     }
 
-    async fn end(self) -> Result<Vec<Delay>> {
-        let delays = self.delays.await?;
-        self.runtime.shutdown_background();
-        delays
+    /// All delays, once all viewers have had the last part.
+    async fn delays(&mut self) -> Result<Vec<Delay>> {
+        (&mut self.delays).await?
+    }
+}
+
+impl Drop for Audience {
+    /// Not before the account of its thread was read, which ends with it.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
