@@ -82,6 +82,7 @@ impl Keeper {
             ((), ()) = async { tokio::join!(self.keep_tidy(), self.look_back()) } => {}
         }
         if self.recorder.is_over() {
+            self.recorder.written().await;
             self.finish().await;
         }
     }
@@ -122,6 +123,7 @@ impl Keeper {
                 let progress = receipt.settled().await;
                 take(&mut last, id, progress);
             }
+            entry.written.settled().await;
             if last != entry.segment {
                 self.recorder.correct(last.clone());
             }

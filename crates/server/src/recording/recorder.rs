@@ -34,6 +34,10 @@ struct State {
     journal: JournalWriter,
     /// The last period that was handed over.
     period: Option<PeriodNumber>,
+    /// Of the newest block of the journal.
+    written: Option<Receipt>,
+    /// Of the mark that the recording is unfinished.
+    marked: Option<Receipt>,
     /// To the [`Keeper`](super::Keeper); none when nothing more comes.
     entries: Option<mpsc::Sender<Entry>>,
     /// Whether the broadcast has come to its end here.
@@ -47,6 +51,8 @@ pub(crate) struct Entry {
     /// As the journal says it.
     pub(super) segment: StoredSegment,
     pub(super) receipts: Vec<(RenditionId, Receipt)>,
+    /// Of the journal that names it.
+    pub(super) written: Receipt,
 }
 
 /// What has to survive this process until a segment is committed.
@@ -84,7 +90,14 @@ impl Recorder {
             (RecordingMode::Automatic, RecordedRenditions::Top) => Some(with_best(&[], known.iter())),
         };
         let journal = JournalWriter::new(layout.clone(), opening.epoch, opening.settings, kept);
-        let state = State { journal, period: None, entries: Some(entries), is_over: false };
+        let state = State {
+            journal,
+            period: None,
+            written: None,
+            marked: None,
+            entries: Some(entries),
+            is_over: false,
+        };
         let lane = storage.uploads.lane(format!("{}/{}", layout.stream, layout.broadcast));
         let recorder =
             Self { layout, epoch: opening.epoch, lane, policy: policy.clone(), state: Mutex::new(state) };
@@ -124,14 +137,27 @@ impl Recorder {
     /// Marks the recording as unfinished. Once more when media waits on the disk: whoever uploads it may come after somebody
     /// who has finished what was there.
     pub(super) fn mark(&self) {
-        self.lane.put(self.layout.marker(), Bytes::from(self.epoch.to_string()), "text/plain");
+        let epoch = Bytes::from(self.epoch.to_string());
+        let mut state = self.state();
+        state.marked = Some(self.lane.put(self.layout.marker(), epoch, "text/plain"));
     }
 
     /// What the journal says of a segment was wrong.
     pub(super) fn correct(&self, segment: StoredSegment) {
         let mut state = self.state();
         state.journal.append(Record::Segment(segment));
-        self.write_journal(&state);
+        self.write_journal(&mut state);
+    }
+
+    /// Waits until the journal is stored as it is now, and the mark; or can't be.
+    pub(super) async fn written(&self) {
+        let receipts = {
+            let state = self.state();
+            [state.written.clone(), state.marked.clone()]
+        };
+        for mut receipt in receipts.into_iter().flatten() {
+            receipt.settled().await;
+        }
     }
 
     fn record_one(&self, state: &mut State, whole: WholeSegment) -> Vec<Receipt> {
@@ -152,9 +178,9 @@ impl Recorder {
         state.journal.append(Record::Segment(segment.clone()));
         let written = self.write_journal(state);
         // Without the record, whoever takes over knows nothing of the segment.
-        let safe = receipts.iter().map(|(_, receipt)| receipt.clone()).chain([written]).collect();
+        let safe = receipts.iter().map(|(_, receipt)| receipt.clone()).chain([written.clone()]).collect();
         let period = is_new.then(|| whole.period.as_ref().clone());
-        self.tell(state, Entry { period, segment, receipts });
+        self.tell(state, Entry { period, segment, receipts, written });
         safe
     }
 
@@ -180,9 +206,11 @@ impl Recorder {
         !self.policy.dvr_window.is_zero() || state.journal.kept().is_none_or(|kept| kept.contains(rendition))
     }
 
-    fn write_journal(&self, state: &State) -> Receipt {
+    fn write_journal(&self, state: &mut State) -> Receipt {
         let (key, block) = state.journal.block();
-        self.lane.put(key, block, JOURNAL)
+        let written = self.lane.put(key, block, JOURNAL);
+        state.written = Some(written.clone());
+        written
     }
 
     fn tell(&self, state: &State, entry: Entry) {
