@@ -334,7 +334,7 @@ fn rows(section: &mut String, publishers: u32, ways: &[Way], sides: &[Side]) {
 const WHERE: &str = "\nAims: at most 2 × HAProxy, at most 0.5 × nginx-rtmp. The first one is met from ten publishers on, thread \
     for thread. The second one is out of reach of a process between two sockets: HAProxy, which reads nothing of what it moves, \
     needs about as much as nginx-rtmp. Of headwater-proxy's time (`perf`, 50 and 500 publishers) half to six tenths are spent in \
-    the kernel, on TCP, which all have to pay, and on waking threads: a second thread costs a tenth to a fifth more than one alone. \
+    the kernel, on TCP, which all have to pay, and on waking threads: with few publishers a second thread costs up to a fifth more than one alone. \
     The rest is spread over tokio, h2, tonic and the proxy itself. The largest functions are copying each frame into its gRPC \
     message (4 %), counting who still holds a block (3 %) and the queue into the gRPC call (2 %); none of them makes a difference \
     alone. nginx-rtmp writes what it has read in the same thread, without a gRPC message, a queue, or anything kept for \
