@@ -169,3 +169,44 @@ mod imp {
         structure.get::<&str>("format").is_ok_and(|name| sws::is_rgb(VideoFormat::from_string(name)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One picture through a scaler, as it comes out.
+    fn scaled(from: (u32, u32), to: (i32, i32)) -> gst::Buffer {
+        let info = gst_video::VideoInfo::builder(VideoFormat::I420, from.0, from.1).fps((30, 1));
+        let info = info.build().unwrap();
+        let source =
+            gst_app::AppSrc::builder().caps(&info.to_caps().unwrap()).format(gst::Format::Time).build();
+        // Colours stay what they are, so nothing is said of them.
+        let small = gst_video::VideoCapsBuilder::new().width(to.0).height(to.1).build();
+        let sink = gst_app::AppSink::builder().caps(&small).sync(false).build();
+        let pipeline = gst::Pipeline::new();
+        let chain = [source.clone().upcast(), Scale::element("scaler"), sink.clone().upcast()];
+        pipeline.add_many(&chain).unwrap();
+        gst::Element::link_many(&chain).unwrap();
+        pipeline.set_state(gst::State::Playing).unwrap();
+        let mut picture = gst::Buffer::from_mut_slice(vec![7; info.size()]);
+        picture.get_mut().unwrap().set_pts(gst::ClockTime::ZERO);
+        source.push_buffer(picture).unwrap();
+        let sample = sink.try_pull_sample(gst::ClockTime::from_seconds(10)).unwrap();
+        pipeline.set_state(gst::State::Null).unwrap();
+        sample.buffer_owned().unwrap()
+    }
+
+    #[test]
+    fn rows_begin_where_libswscale_writes_fast() {
+        gst::init().unwrap();
+        for to in [(854, 480), (640, 360), (98, 54)] {
+            let picture = scaled((1280, 720), to);
+            let rows = picture.meta::<gst_video::VideoMeta>().expect("it says where its rows are");
+            let aligned = sws::ROW_ALIGNMENT as usize;
+            let strides = rows.stride().iter().map(|stride| *stride as usize);
+            let places = rows.offset().iter().copied().chain(strides);
+            let first = picture.map_readable().unwrap().as_ptr() as usize;
+            assert!(places.chain([first]).all(|place| place % aligned == 0), "{to:?}: {rows:?}");
+        }
+    }
+}
