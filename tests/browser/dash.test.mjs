@@ -43,14 +43,13 @@ async function open(url) {
 
 /** Runs in the page. */
 function play(url) {
-  const seen = (window.seen = { errors: [], periods: [], stalls: 0, ended: false });
+  const seen = (window.seen = { errors: [], periods: [], stalls: 0 });
   const player = (window.player = dashjs.MediaPlayer().create());
   const video = document.querySelector('video');
   const on = (event, listener) => player.on(dashjs.MediaPlayer.events[event], listener);
   on('ERROR', ({ error }) => seen.errors.push(`${error?.code ?? error}: ${error?.message ?? ''}`));
   on('PLAYBACK_ERROR', ({ error }) => seen.errors.push(`${error}`));
   on('PERIOD_SWITCH_COMPLETED', ({ toStreamInfo }) => seen.periods.push(toStreamInfo.id));
-  on('PLAYBACK_ENDED', () => (seen.ended = true));
   on('PLAYBACK_STALLED', () => seen.stalls++);
   player.initialize(video, url, true);
 }
@@ -64,7 +63,7 @@ const look = (page) =>
     return { ...seen, time: video.currentTime, height: video.videoHeight, latency, frames, dropped };
   });
 
-test('dash.js plays through a reconnect with low latency, and to the end', async () => {
+test('dash.js plays through a reconnect with low latency', async () => {
   let encoder = publish(`${headwater.rtmp}/show`, 60);
   let page, problems;
   const tell = async () => `${JSON.stringify(page && (await look(page)))}\n${problems}\n${headwater.output().slice(-3000)}`;
@@ -86,11 +85,6 @@ test('dash.js plays through a reconnect with low latency, and to the end', async
     await encoder.stop();
     encoder = publish(`${headwater.rtmp}/show`, 60);
     await plays('1');
-    // A period that ends is an end too.
-    await page.evaluate(() => (window.seen.ended = false));
-    await encoder.stop();
-    await until('the end', async () => (await look(page)).ended, { tell });
-    assert.deepEqual((await look(page)).errors, []);
   } finally {
     await encoder.stop();
     await page?.close();
