@@ -1,0 +1,112 @@
+//! What viewers get of what is stored, as real players read it: going back while it is live, and the recording after.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use headwater_tests::http::get;
+use headwater_tests::shows::tiny;
+use headwater_tests::stack::{Plan, Stack};
+use headwater_tests::{content, publish, wait};
+use serde_json::Value;
+
+const LIVE: Duration = Duration::from_secs(30);
+/// The reconnect window is over by then, and the recording finished.
+const FINISHED: Duration = Duration::from_secs(30);
+
+struct Vod {
+    stack: Stack,
+    _store: tempfile::TempDir,
+}
+
+impl Vod {
+    /// Two origins, and a live window that is much shorter than what is sent.
+    async fn start() -> Result<Self> {
+        let store = tempfile::tempdir()?;
+        let plan = Plan::tiny()
+            .origins(2)
+            .set("STORE_URL", &format!("file://{}", store.path().display()))
+            .set("HLS_WINDOW_SEGMENTS", "3")
+            .set("SERVER_RECONNECT_WINDOW", "5s");
+        Ok(Self { stack: plan.start().await?, _store: store })
+    }
+
+    fn url(&self, origin: usize, path: &str) -> String {
+        format!("{}/demo/{path}", self.stack.origin(origin))
+    }
+
+    /// The numbers of the media segments that a playlist lists.
+    async fn listed(&self, origin: usize, path: &str) -> Result<Vec<u64>> {
+        let url = self.url(origin, path);
+        let answer = get(&url).await?.ok(&url)?;
+        let files = answer.text().lines().filter(|line| !line.starts_with('#'));
+        files.filter_map(|line| line.strip_suffix(".m4s")).map(|name| Ok(name.parse()?)).collect()
+    }
+
+    /// The only recording, once it is complete.
+    async fn complete(&self, origin: usize) -> Result<Value> {
+        wait::until("the recording to be complete", FINISHED, || async {
+            let list = get(&self.url(origin, "recordings.json")).await.ok()?;
+            let list: Vec<Value> = serde_json::from_slice(&list.body).ok()?;
+            list.into_iter().next().filter(|recording| recording["state"] == "complete")
+        })
+        .await
+    }
+
+    /// What ffmpeg shows of it.
+    async fn pictures(&self, origin: usize, path: &str) -> Result<Vec<u32>> {
+        let url = self.url(origin, path);
+        let pictures = content::pictures(Path::new(&url)).await.with_context(|| url.clone())?;
+        Ok(pictures.iter().map(|picture| picture.number).collect())
+    }
+}
+
+#[tokio::test]
+async fn a_broadcast_can_be_gone_back_in_and_watched_and_downloaded_afterwards() -> Result<()> {
+    let vod = Vod::start().await?;
+    let source = tiny(22);
+    let file = source.make(vod.stack.path(), "source").await?;
+    let publish = |name| {
+        let url = vod.stack.publish_url("demo");
+        publish::ffmpeg_named(vod.stack.path(), name, &file, &url)
+    };
+    let mut encoder = publish("one")?;
+    // Ten segments: the first ones have left every window, and only the store has them.
+    let history = wait::until("a list that goes back", LIVE, || async {
+        vod.listed(0, "180p/dvr.m3u8").await.ok().filter(|listed| listed.len() >= 10)
+    });
+    let history = history.await?;
+    ensure!(history.windows(2).all(|pair| pair[1] == pair[0] + 1), "{history:?}");
+    let live = vod.listed(0, "180p/index.m3u8").await?;
+    ensure!(live[0] > history[0] + 4, "the window is {live:?} of {history:?}");
+    for (origin, rendition) in [(0, "180p"), (0, "audio"), (1, "90p")] {
+        let listed = vod.listed(origin, &format!("{rendition}/dvr.m3u8")).await?;
+        ensure!(listed[0] == history[0], "origin {origin} begins {rendition} with {}", listed[0]);
+        let url = vod.url(origin, &format!("{rendition}/{}.m4s", history[0]));
+        ensure!(get(&url).await?.ok(&url)?.body.get(4..8) == Some(b"moof"), "{url} is no segment");
+    }
+    ensure!(encoder.wait(LIVE).await?.success(), "{}", encoder.output());
+    // It comes back: a second period with a clock of its own.
+    let mut encoder = publish("two")?;
+    ensure!(encoder.wait(LIVE).await?.success(), "{}", encoder.output());
+
+    let recording = vod.complete(1).await?;
+    let sent: Vec<u32> = (0..source.frames() as u32).collect();
+    let twice = [sent.clone(), sent].concat();
+    for kind in ["playlist", "mp4"] {
+        let path = recording[kind].as_str().context("a path")?;
+        let shown = vod.pictures(1, path).await?;
+        ensure!(shown == twice, "the {kind} shows {shown:?}");
+    }
+    let small = format!("{}?rendition=90p", recording["mp4"].as_str().context("a path")?);
+    ensure!(vod.pictures(0, &small).await? == twice, "the small file shows something else");
+    let id = recording["broadcast"].as_str().context("an id")?;
+    let playlist = vod.url(0, &format!("{id}/180p/index.m3u8"));
+    let text = get(&playlist).await?.ok(&playlist)?;
+    ensure!(
+        text.text().contains("#EXT-X-ENDLIST") && text.text().matches("#EXT-X-DISCONTINUITY\n").count() == 1,
+        "{}",
+        text.text()
+    );
+    Ok(())
+}
