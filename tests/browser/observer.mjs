@@ -2,6 +2,8 @@
 // is every few milliseconds, the page's state, what is buffered, and how each request was answered.
 import { STRIP_BITS, STRIP_HEIGHT } from './source.mjs';
 
+const OPTIONAL = /\/(dvr\.m3u8|recordings\.json|storyboard\.vtt)(\?|$)/;
+
 /** A new page of the context, watching a stream. */
 export async function watch(context, url) {
   const page = await context.newPage();
@@ -18,8 +20,8 @@ export async function watch(context, url) {
   return {
     page,
     problems,
-    /** Answers that no viewer should get. */
-    refused: () => answers.filter(({ status }) => status >= 400),
+    /** Answers that no viewer should get. That there is nothing to go back to is one that they may. */
+    refused: () => answers.filter(({ url, status }) => status >= 400 && !(status === 404 && OPTIONAL.test(url))),
     requests: () => answers.length,
     state: () => page.evaluate(() => window.headwater?.state),
     stats: () => page.evaluate(() => window.headwater?.stats()),

@@ -18,7 +18,7 @@ const MAY_KNOW: [(&str, &[&str]); 17] = [
     ("recordings", &["media", "hls", "wire", "platform", "runtime"]),
     ("proxy", &["media", "rtmp", "hls", "wire", "registry", "platform", "runtime"]),
     ("server", &["media", "hls", "wire", "registry", "platform", "runtime", "recordings", "transcode"]),
-    ("origin", &["media", "hls", "wire", "registry", "platform", "runtime", "recordings"]),
+    ("origin", &["media", "hls", "wire", "registry", "platform", "runtime", "recordings", "transcode"]),
     (
         "headwater",
         &["media", "rtmp", "registry", "runtime", "transcode", "proxy", "server", "origin", "wire"],

@@ -36,6 +36,9 @@ enum Command {
     /// Transcodes one broadcast between standard input and output; started by `up` itself
     #[command(hide = true)]
     Worker,
+    /// Makes one still picture between standard input and output; started by `up` itself
+    #[command(hide = true)]
+    Still,
 }
 
 fn main() -> ExitCode {
@@ -45,5 +48,6 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Drain(arguments) => drain::run(&arguments),
         Command::Worker => headwater_transcode::worker::main(),
+        Command::Still => headwater_transcode::still::main(),
     }
 }

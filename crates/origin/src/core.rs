@@ -20,6 +20,7 @@ use crate::http::{Body, Interrupted, Service};
 use crate::library::Library;
 use crate::metrics::Metrics;
 use crate::mirror::{Mirrors, Settings, View};
+use crate::stills::Stills;
 use crate::upstream::Upstream;
 
 /// How long a stream that was on air is shown though nobody can be found who has it, beyond the lease of its owner and
@@ -39,7 +40,7 @@ pub struct Core {
 impl Core {
     /// Begins to learn what the registry knows; `channels` lead to the servers, and `store` is what
     /// recordings are read from. Uses of `config`: its sections `origin`
-    /// and `registry`, and `proxy.replay_duration`. Readiness waits for the registry's first answer.
+    /// and `registry`, `proxy.replay_duration` and `server.worker_sandbox`. Readiness waits for the registry's first answer.
     pub fn start(
         config: &Config,
         registry: Arc<dyn Registry>,
@@ -59,7 +60,8 @@ impl Core {
         };
         let mirrors = Mirrors::start(upstream, settings, metrics.clone(), tasks.clone(), stop.clone());
         let library = Arc::new(Library::new(store, metrics.clone()));
-        let service = Arc::new(Service { library, mirrors, viewers: Default::default(), metrics });
+        let stills = Stills::new(config);
+        let service = Arc::new(Service { library, mirrors, viewers: Default::default(), metrics, stills });
         tasks.spawn(stop.clone().run_until_cancelled_owned(count_viewers(service.clone())));
         Self { service, tasks, stop: stop.drop_guard() }
     }

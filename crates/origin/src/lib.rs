@@ -13,6 +13,7 @@ mod http;
 mod library;
 mod metrics;
 mod mirror;
+mod stills;
 mod upstream;
 mod viewers;
 

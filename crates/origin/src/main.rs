@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use headwater_runtime::{cli::Options, config::Service, process};
 
 /// Headwater's origin: shows live streams to viewers over HTTP
@@ -11,10 +11,23 @@ use headwater_runtime::{cli::Options, config::Service, process};
 struct Arguments {
     #[command(flatten)]
     options: Options,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Makes one still picture between standard input and output; started by the origin itself
+    #[command(hide = true)]
+    Still,
 }
 
 fn main() -> ExitCode {
-    process::run(Service::Origin, &Arguments::parse().options, |process| async {
+    let arguments = Arguments::parse();
+    if let Some(Command::Still) = arguments.command {
+        return headwater_transcode::still::main();
+    }
+    process::run(Service::Origin, &arguments.options, |process| async {
         let config = &process.config.registry;
         let registry = headwater_registry::open(config.redis_url(), config.prefix.as_str(), config.lease)?;
         headwater_origin::run(process, registry).await?;

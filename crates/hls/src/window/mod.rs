@@ -202,11 +202,8 @@ impl LiveWindow {
         self.tracks.get(rendition)?.get(&sequence)
     }
 
-    /// All segments of a rendition that are kept.
-    pub(crate) fn kept(
-        &self,
-        rendition: &RenditionId,
-    ) -> impl Iterator<Item = (MediaSequence, &Arc<Segment>)> {
+    /// All segments of a rendition that are kept, oldest first; the last one may be open.
+    pub fn kept(&self, rendition: &RenditionId) -> impl Iterator<Item = (MediaSequence, &Arc<Segment>)> {
         self.tracks.get(rendition).into_iter().flatten().map(|(sequence, segment)| (*sequence, segment))
     }
 
@@ -262,7 +259,7 @@ impl LiveWindow {
     }
 
     /// The period that a sequence belongs to.
-    pub(crate) fn period_of(&self, sequence: MediaSequence) -> Option<&Arc<PeriodStart>> {
+    pub fn period_of(&self, sequence: MediaSequence) -> Option<&Arc<PeriodStart>> {
         self.periods.iter().rev().find(|period| period.first_sequence <= sequence)
     }
 

@@ -18,6 +18,8 @@ mod recorded;
 mod route;
 mod seldom;
 mod server;
+mod storyboard;
+mod thumbnail;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -32,6 +34,7 @@ pub(crate) use server::serve;
 use crate::library::Library;
 use crate::metrics::Metrics;
 use crate::mirror::{Mirror, Mirrors, Which};
+use crate::stills::Stills;
 use crate::viewers::Viewers;
 use answer::{Answer, text};
 pub(crate) use body::Body;
@@ -46,6 +49,7 @@ pub(crate) struct Service {
     pub(crate) viewers: Viewers,
     pub(crate) library: Arc<Library>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) stills: Stills,
 }
 
 impl Service {
@@ -93,6 +97,23 @@ impl Service {
                 let layout = Layout { stream, broadcast };
                 recorded::answer(&self.library, &layout, what, request).await
             }
+            Route::Thumbnail(stream) => {
+                thumbnail::live(&*self.mirror(&stream)?, &self.library, &self.stills, query(request)).await
+            }
+            Route::Storyboard(stream) => storyboard::live(&*self.mirror(&stream)?).await,
+            Route::RecordedThumbnail(stream, broadcast) => {
+                let layout = Layout { stream, broadcast };
+                thumbnail::recorded(&self.library, &layout, &self.stills, query(request)).await
+            }
+            Route::RecordedStoryboard(stream, broadcast) => {
+                storyboard::recorded(&self.library, &Layout { stream, broadcast }).await
+            }
+            Route::Sheet(stream, broadcast, number) => {
+                let mirror = self.mirror(&stream)?;
+                let layout = Layout { stream, broadcast };
+                let wanted = (number, query(request));
+                storyboard::sheet(&mirror, &self.library, &self.stills, &layout, wanted).await
+            }
             Route::Rendition(stream, rendition, Resource::Playlist(reach)) => {
                 let answer = playlist::media(&*self.mirror(&stream)?, rendition, reach, request).await?;
                 self.viewers.saw(&stream, from, text(request.headers(), USER_AGENT).unwrap_or_default());
@@ -113,4 +134,8 @@ impl Service {
     fn mirror(&self, stream: &StreamId) -> Result<Arc<Mirror>, Problem> {
         self.mirrors.get(stream).ok_or(Problem::Busy)
     }
+}
+
+fn query<B>(request: &Request<B>) -> &str {
+    request.uri().query().unwrap_or_default()
 }

@@ -5,6 +5,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::json;
 
 use super::answer::{Answer, Cache};
+use crate::stills::NoStill;
 
 /// Every problem that this service answers with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,24 +35,43 @@ pub(crate) enum Problem {
     Method,
     /// The range begins behind the end; the length of the object.
     Range(u64),
+    /// A query that is not understood; the text says what to write.
+    Query(String),
+    /// There is no picture of this moment; the text says why.
+    NoPicture(String),
+    /// More pictures are asked for than can be made.
+    StillsBusy,
+    /// A picture could not be made, through no fault of the media.
+    StillFailed,
     /// More streams are asked for at once than this origin follows.
     Busy,
 }
 
 /// What players are told to wait before they ask again, in seconds.
 const RETRY_SECONDS: u8 = 1;
+/// And where making pictures takes too much.
+const STILL_RETRY_SECONDS: u8 = 5;
 /// Caches may keep an error so long: long enough to shield from a crowd that polls, short enough not to hide a start.
 const ERROR_SECONDS: u32 = 1;
 
 impl Problem {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::NoDvr | Self::NoRecording => StatusCode::NOT_FOUND,
-            Self::StoreAway => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoRoute
+            | Self::NotLive
+            | Self::NoRendition
+            | Self::NoObject
+            | Self::NoDvr
+            | Self::NoRecording
+            | Self::NoPicture(_) => StatusCode::NOT_FOUND,
+            Self::NotReady
+            | Self::Late
+            | Self::Busy
+            | Self::StoreAway
+            | Self::StillsBusy
+            | Self::StillFailed => StatusCode::SERVICE_UNAVAILABLE,
             Self::Growing => StatusCode::CONFLICT,
-            Self::NoRoute | Self::NotLive | Self::NoRendition | Self::NoObject => StatusCode::NOT_FOUND,
-            Self::NotReady | Self::Late | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Directive(_) => StatusCode::BAD_REQUEST,
+            Self::Directive(_) | Self::Query(_) => StatusCode::BAD_REQUEST,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Range(_) => StatusCode::RANGE_NOT_SATISFIABLE,
         }
@@ -72,6 +92,10 @@ impl Problem {
             Self::Late => "late",
             Self::Method => "method",
             Self::Range(_) => "range",
+            Self::Query(_) => "query",
+            Self::NoPicture(_) => "no-picture",
+            Self::StillsBusy => "stills-busy",
+            Self::StillFailed => "still-failed",
             Self::Busy => "busy",
         }
     }
@@ -91,6 +115,10 @@ impl Problem {
             Self::Late => "Not there in time",
             Self::Method => "Method not allowed",
             Self::Range(_) => "Range not satisfiable",
+            Self::Query(_) => "Query not understood",
+            Self::NoPicture(_) => "No such picture",
+            Self::StillsBusy => "Too many pictures",
+            Self::StillFailed => "The picture could not be made",
             Self::Busy => "Too many streams",
         }
     }
@@ -131,6 +159,13 @@ impl Problem {
             }
             Self::Method => "Only GET, HEAD and OPTIONS are answered here.".into(),
             Self::Range(length) => format!("There are {length} bytes: ask for a range within them."),
+            Self::Query(text) | Self::NoPicture(text) => text.clone(),
+            Self::StillsBusy => {
+                "More pictures are asked for than this origin can make: ask again in some seconds.".into()
+            }
+            Self::StillFailed => {
+                "The picture could not be made; the origin's log says why. Ask again in some seconds.".into()
+            }
             Self::Busy => {
                 "This origin follows as many streams as it can: ask another one, or again in a second.".into()
             }
@@ -150,6 +185,9 @@ impl Problem {
             Self::NotLive | Self::NotReady | Self::Late | Self::Busy | Self::StoreAway => {
                 Some((RETRY_AFTER, u16::from(RETRY_SECONDS).into()))
             }
+            Self::StillsBusy | Self::StillFailed => {
+                Some((RETRY_AFTER, u16::from(STILL_RETRY_SECONDS).into()))
+            }
             Self::Method => Some((ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"))),
             Self::Range(length) => {
                 let range =
@@ -157,6 +195,16 @@ impl Problem {
                 Some((CONTENT_RANGE, range))
             }
             _ => None,
+        }
+    }
+}
+
+impl From<NoStill> for Problem {
+    fn from(no_still: NoStill) -> Self {
+        match no_still {
+            NoStill::Undecodable(why) => Self::NoPicture(format!("{why}. Ask for another moment.")),
+            NoStill::Busy => Self::StillsBusy,
+            NoStill::Failed => Self::StillFailed,
         }
     }
 }

@@ -23,6 +23,14 @@ pub(crate) enum Route {
     Presentation(StreamId),
     /// What time it is, for players that measure their latency.
     Moment(StreamId),
+    Thumbnail(StreamId),
+    /// The index of the storyboard.
+    Storyboard(StreamId),
+    /// A sheet of it.
+    Sheet(StreamId, BroadcastId, u32),
+    /// A picture of a recording.
+    RecordedThumbnail(StreamId, BroadcastId),
+    RecordedStoryboard(StreamId, BroadcastId),
     Rendition(StreamId, RenditionId, Resource),
     /// The newest recordings of a stream.
     Recordings(StreamId),
@@ -83,6 +91,18 @@ impl Route {
             (stream, Some("live.mpd"), None, _) => stream.parse().ok().map(Self::Presentation),
             (stream, Some("time"), None, _) => stream.parse().ok().map(Self::Moment),
             (stream, Some("recordings.json"), None, _) => stream.parse().ok().map(Self::Recordings),
+            (stream, Some("thumbnail.jpg"), None, _) => stream.parse().ok().map(Self::Thumbnail),
+            (stream, Some("storyboard.vtt"), None, _) => stream.parse().ok().map(Self::Storyboard),
+            (stream, Some(id), Some("thumbnail.jpg"), None) => {
+                Some(Self::RecordedThumbnail(stream.parse().ok()?, broadcast(id)?))
+            }
+            (stream, Some(id), Some("storyboard.vtt"), None) => {
+                Some(Self::RecordedStoryboard(stream.parse().ok()?, broadcast(id)?))
+            }
+            (stream, Some(id), Some("storyboard"), Some(file)) => {
+                let sheet = number(file.strip_suffix(".jpg")?)?;
+                Some(Self::Sheet(stream.parse().ok()?, broadcast(id)?, sheet))
+            }
             (stream, Some(file), None, _) => {
                 let (broadcast, whole) = Recorded::parse_whole(file)?;
                 Some(Self::Recording(stream.parse().ok()?, broadcast, whole))
@@ -105,6 +125,8 @@ impl Route {
             Self::Multivariant(_) | Self::Dvr(_) => "multivariant",
             Self::Presentation(_) => "presentation",
             Self::Moment(_) => "time",
+            Self::Thumbnail(_) | Self::RecordedThumbnail(..) => "thumbnail",
+            Self::Storyboard(_) | Self::RecordedStoryboard(..) | Self::Sheet(..) => "storyboard",
             Self::Recordings(_) => "recordings",
             Self::Recording(_, _, recorded) => recorded.kind(),
             Self::Rendition(_, _, Resource::Playlist(_)) => "playlist",
@@ -214,6 +236,16 @@ mod tests {
         assert_eq!(Route::parse("/demo/720p/index.m3u8"), Some(playlist(Reach::Window)));
         assert_eq!(Route::parse("/demo/720p/dvr.m3u8"), Some(playlist(Reach::Dvr)));
         assert_eq!(Route::parse("/demo/dvr.m3u8"), Some(Route::Dvr(stream())));
+        assert_eq!(Route::parse("/demo/thumbnail.jpg"), Some(Route::Thumbnail(stream())));
+        assert_eq!(Route::parse("/demo/storyboard.vtt"), Some(Route::Storyboard(stream())));
+        let id = "019a1b2c-3d4e-7f50-8a61-728394a5b6c7";
+        let sheet = Some(Route::Sheet(stream(), id.parse().unwrap(), 3));
+        assert_eq!(Route::parse(&format!("/demo/{id}/storyboard/3.jpg")), sheet);
+        assert_eq!(Route::parse(&format!("/demo/{id}/storyboard/03.jpg")), None);
+        let thumbnail = Some(Route::RecordedThumbnail(stream(), id.parse().unwrap()));
+        assert_eq!(Route::parse(&format!("/demo/{id}/thumbnail.jpg")), thumbnail);
+        let storyboard = Some(Route::RecordedStoryboard(stream(), id.parse().unwrap()));
+        assert_eq!(Route::parse(&format!("/demo/{id}/storyboard.vtt")), storyboard);
         assert_eq!(object("init-7.mp4"), Some(Object::Init(MediaSequence(7))));
         assert_eq!(object("7.m4s"), Some(Object::Segment(MediaSequence(7))));
         assert_eq!(object("7.0.m4s"), Some(Object::Part(MediaSequence(7), PartIndex(0))));

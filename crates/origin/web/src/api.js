@@ -7,6 +7,7 @@
 //   headwater.level      index of the level on the screen, -1 before the first and with native HLS
 //   headwater.auto       whether the level is chosen automatically
 //   headwater.select(i)  choose the level with index i, -1 for automatic choice
+//   headwater.seek(t)    go to second t of the video's own time
 //   headwater.stats()    a snapshot of everything else, see below
 
 /** @param {import('./player.js').Player} player */
@@ -28,11 +29,12 @@ export function publish(player) {
       return player.engine?.auto ?? true;
     },
     select: (index) => player.select(index),
+    seek: (time) => player.seek(time),
     stats: () => stats(player),
   });
 }
 
-function stats({ video, engine, latency, state }) {
+function stats({ video, engine, latency, state, timeline, recording }) {
   const quality = video.getVideoPlaybackQuality?.();
   return {
     state,
@@ -45,6 +47,10 @@ function stats({ video, engine, latency, state }) {
     height: video.videoHeight,
     buffered: bufferedAhead(video), // seconds
     latency, // seconds behind the live edge
+    recording: recording ?? '', // the broadcast that is played, where it is not what is on air
+    start: timeline?.start, // seconds of the video's own time: how far one can go back
+    end: timeline?.end, // and forward
+    date: timeline?.dateAt(video.currentTime), // when what is shown was on air, in milliseconds since 1970
     targetLatency: engine?.targetLatency, // seconds
     sourceLatency: engine?.sourceLatency, // seconds behind the publisher, by this computer's clock
     bandwidth: engine?.bandwidth, // estimate, bits per second

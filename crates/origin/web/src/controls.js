@@ -1,13 +1,17 @@
 import { byId, setIcon, setLabel, setText } from './dom.js';
 import { Fullscreen, PictureInPicture } from './presentation.js';
+import { clock } from './timeline.js';
 
 /** The bar hides after so many milliseconds without a hand on mouse, screen or keys, while pictures move. */
 const IDLE = 3_000;
 
+/** Seconds from which the distance to live is a matter of minutes, and stands beside "go live". */
+const FAR = 20;
+
 /** Keys that a focused button or slider uses itself. */
 const TAKEN = new Set([' ', 'ArrowUp', 'ArrowDown']);
 
-/** The bar at the bottom, and the keys: space or k, m, f, p, l, arrows up and down. */
+/** The bar at the bottom, and the keys: space or k, m, f, p, l, arrows up and down. Left and right are the scrubber's. */
 export class Controls {
   #player;
   #idle;
@@ -32,7 +36,7 @@ export class Controls {
   }
 
   show() {
-    const { video, paused, latency, behind, engine } = this.#player;
+    const { video, paused, latency, behind, engine, recording, timeline } = this.#player;
     const silent = video.muted || video.volume === 0;
     setIcon(byId('play'), paused ? 'i-play' : 'i-pause');
     setLabel(byId('play'), paused ? 'Play (k)' : 'Pause (k)');
@@ -40,8 +44,11 @@ export class Controls {
     setLabel(byId('mute'), silent ? 'Unmute (m)' : 'Mute (m)');
     byId('volume').value = silent ? 0 : video.volume;
     byId('volume').style.setProperty('--level', silent ? 0 : video.volume);
+    const distance = timeline?.live ? timeline.end - video.currentTime : latency;
+    const isFar = behind && distance > FAR;
     byId('golive').hidden = !behind;
-    byId('latency').hidden = latency === undefined;
+    setText(byId('distance'), isFar ? ` −${clock(distance)}` : '');
+    byId('latency').hidden = latency === undefined || isFar || Boolean(recording);
     setText(byId('latency-value'), latency === undefined ? '' : `${latency.toFixed(1)} s`);
     byId('latency').title = explained(engine);
     this.fullscreen.show();
@@ -72,7 +79,7 @@ export class Controls {
 
   #key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (TAKEN.has(event.key) && event.target.closest('button, input')) return;
+    if (TAKEN.has(event.key) && event.target.closest('button, input, a')) return;
     const actions = {
       ' ': () => this.#player.toggle(),
       k: () => this.#player.toggle(),

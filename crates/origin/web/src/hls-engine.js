@@ -1,10 +1,14 @@
 import Hls from 'hls.js';
 import { describe } from './levels.js';
+import { ofDetails } from './timeline.js';
 
 // The full build of hls.js, because the light one can't play an audio group (EXT-X-MEDIA), which is what origins serve.
 
 /** A second media error so soon after a recovery (milliseconds) will not be cured by another one. */
 const RECOVERY_HOLDS = 5_000;
+
+/** Seconds before the end at which a session that runs dry is over. */
+const NEARLY_OVER = 2;
 
 /** Neither goes away by trying again. */
 const UNPLAYABLE = new Set([
@@ -63,6 +67,9 @@ export class HlsEngine {
   }
 
   #hls;
+  #video;
+  /** Of these playlist details. */
+  #timeline = { details: undefined, timeline: undefined };
   #recovered = -Infinity;
   #on;
   /** Given up by hls.js: what is buffered still plays, no more will come. */
@@ -77,6 +84,7 @@ export class HlsEngine {
   /** @param {{ lost(): void, unplayable(): void, levels(): void }} on */
   constructor(video, { source, latency }, on) {
     this.#on = on;
+    this.#video = video;
     this.#hls = new Hls({ ...CONFIG, ...(latency && { liveSyncDuration: latency }) });
     this.#hls.on(Hls.Events.MANIFEST_PARSED, () => this.#describe());
     this.#hls.on(Hls.Events.LEVELS_UPDATED, () => this.#describe());
@@ -110,9 +118,17 @@ export class HlsEngine {
     return date ? (Date.now() - date.getTime()) / 1000 : undefined;
   }
 
-  /** Whether the playlist is closed: what is buffered is all there will be. */
+  /** Whether what is played is at the end of a closed playlist: no more will come. */
   get over() {
-    return this.#hls.latestLevelDetails?.live === false;
+    const details = this.#hls.latestLevelDetails;
+    return details?.live === false && details.edge - this.#video.currentTime < NEARLY_OVER;
+  }
+
+  /** @returns {import('./timeline.js').Timeline|undefined} */
+  get timeline() {
+    const details = this.#hls.latestLevelDetails ?? undefined;
+    if (details !== this.#timeline.details) this.#timeline = { details, timeline: details && ofDetails(details) };
+    return this.#timeline.timeline;
   }
 
   get livePosition() {

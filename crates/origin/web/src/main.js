@@ -3,7 +3,9 @@ import { Controls } from './controls.js';
 import { QualityMenu } from './menu.js';
 import { parse } from './params.js';
 import { Player } from './player.js';
+import { Recordings } from './recordings.js';
 import { Screen } from './screen.js';
+import { Scrubber } from './scrubber.js';
 
 /** The same broadcast for other players, where scripts and extensions look for it. */
 function offer({ source }) {
@@ -17,7 +19,7 @@ const params = parse(location.href);
 offer(params);
 const player = new Player(document.querySelector('video'), params);
 publish(player);
-for (const View of [Screen, Controls, QualityMenu]) {
+for (const View of [Screen, Scrubber, Controls, QualityMenu, Recordings]) {
   const view = new View(player, params);
   player.addEventListener('change', () => view.show());
   view.show();

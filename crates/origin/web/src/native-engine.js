@@ -1,3 +1,6 @@
+/** Seconds before the end at which a session that runs dry is over. */
+const NEARLY_OVER = 2;
+
 /** Plays HLS by the browser's own means (Safari without Media Source Extensions): no choice of quality. */
 export class NativeEngine {
   static label = 'native';
@@ -46,7 +49,22 @@ export class NativeEngine {
   }
 
   get over() {
-    return Number.isFinite(this.#video.duration);
+    const { duration, currentTime } = this.#video;
+    return Number.isFinite(duration) && duration - currentTime < NEARLY_OVER;
+  }
+
+  /** @returns {import('./timeline.js').Timeline|undefined} */
+  get timeline() {
+    const { seekable, duration } = this.#video;
+    if (!seekable.length) return undefined;
+    const began = this.#video.getStartDate?.().getTime() || undefined;
+    return {
+      start: seekable.start(0),
+      end: seekable.end(seekable.length - 1),
+      live: !Number.isFinite(duration),
+      dateAt: (time) => began && began + time * 1000,
+      timeAt: (date) => began && (date - began) / 1000,
+    };
   }
 
   /** The browser keeps its own distance to the end of what can be sought. */

@@ -2,16 +2,23 @@ import { HlsEngine } from './hls-engine.js';
 import { INITIAL, hasSession, next, probes } from './machine.js';
 import { NativeEngine } from './native-engine.js';
 import { Poller } from './poller.js';
+import { seekable } from './timeline.js';
 import { Watch } from './watch.js';
 
 /** Milliseconds. A viewer who pauses for longer gives the session up; play then starts at the live edge. */
 const HOLD_AFTER = 60_000;
+/** The same where it is possible to go on where it was: the playlist is loaded all the time. */
+const HOLD_REWOUND_AFTER = 15 * 60_000;
 /** The end stays on the page for so long, also where the origin forgets the broadcast at once. */
 const END_SHOWN = 10_000;
 /** A session that ran for so long counts as healthy: the next loss is retried without a wait. */
 const HEALTHY = 10_000;
 /** Seconds. Further behind than this after a stall, somebody who follows live is taken to the edge. */
 const FAR_BEHIND = 5;
+/** Seconds that one stays away from the start, which moves on while it is live; what is before it is gone. */
+const START_MARGIN = 0.5;
+/** Milliseconds for which the origin is asked how far it can go back. */
+const DVR_LIMIT = 2_000;
 /** Milliseconds between two such jumps. */
 const JUMP_SETTLES = 4_000;
 /** Seconds behind the target from which "go live" makes a difference. */
@@ -33,6 +40,7 @@ export class Player extends EventTarget {
   #watch;
   /** @type {HlsEngine|NativeEngine|undefined} */
   #engine;
+  #opening;
   #wanted;
   #following = true;
   #since = performance.now();
@@ -79,9 +87,27 @@ export class Player extends EventTarget {
     return this.state === 'live' || this.state === 'buffering' ? this.#engine?.latency : undefined;
   }
 
+  /** The address of a recording was opened, and not that of what is on air. */
+  get recording() {
+    return this.#params.recording;
+  }
+
+  /** Where one can go, while there is a session. @returns {import('./timeline.js').Timeline|undefined} */
+  get timeline() {
+    return hasSession(this.state) ? this.#engine?.timeline : undefined;
+  }
+
+  get canSeek() {
+    return hasSession(this.state) && this.pictured;
+  }
+
   get behind() {
-    const target = this.#engine?.targetLatency ?? 6;
-    return this.latency !== undefined && this.latency > target + BEHIND;
+    if (this.recording) return false;
+    const { latency, timeline } = this;
+    if (latency === undefined) return false;
+    // The session's own figure follows a jump only when playback moves again.
+    const distance = timeline?.live ? timeline.end - this.video.currentTime : latency;
+    return distance > (this.#engine.targetLatency ?? 6) + BEHIND;
   }
 
   toggle() {
@@ -92,6 +118,7 @@ export class Player extends EventTarget {
   play() {
     this.#wanted = true;
     if (hasSession(this.state)) this.#run();
+    if (this.recording && this.state === 'ended') this.#dispatch('on-air');
     this.#dispatch('play');
     this.#changed();
   }
@@ -109,6 +136,18 @@ export class Player extends EventTarget {
     this.#following = true;
   }
 
+  /** @param {number} time in the video's own seconds; the live edge is as near as the session goes */
+  seek(time) {
+    const { timeline, livePosition } = this.#engine ?? {};
+    if (!timeline) return;
+    const edge = timeline.live ? (livePosition ?? timeline.end) : timeline.end;
+    if (timeline.live && time >= edge) return this.goLive();
+    const first = timeline.start + (timeline.live ? START_MARGIN : 0);
+    this.video.currentTime = Math.min(edge, Math.max(first, time));
+    this.#following = false;
+    this.#changed();
+  }
+
   /** @param {number} index of one of the engine's levels, -1 for automatic choice */
   select(index) {
     this.#engine?.select(index);
@@ -116,7 +155,9 @@ export class Player extends EventTarget {
 
   #probed({ event }) {
     if (this.state === 'ended' && event === 'off-air' && this.age < END_SHOWN) return;
-    this.#dispatch(event);
+    // A recording is there to be played once more, and is closed like a broadcast that is over.
+    if (this.recording && this.state === 'ended') return;
+    this.#dispatch(this.recording && event === 'over' ? 'on-air' : event);
   }
 
   #dispatch(event) {
@@ -131,24 +172,35 @@ export class Player extends EventTarget {
     this.state = state;
     this.#since = performance.now();
     if (state === 'starting') this.#open();
+    this.#setPoster(state);
     if (state === 'waiting' || state === 'failed') this.#close();
     if (state === 'ready' || state === 'ended') this.#engine?.suspend();
     this.#ask(before);
     this.#changed();
   }
 
+  /** A picture of what is there to be played, while nobody has asked to play it. */
+  #setPoster(state) {
+    if (state === 'ready') this.video.poster = this.#params.poster(this.recording, 720);
+    else if (state !== 'starting') this.video.removeAttribute('poster');
+  }
+
   /** Asks the origin in the states that want it, and leaves it alone in the others. */
   #ask(before) {
     if (this.state === 'reconnecting') this.#poller.startForProgress(this.#attempts++);
-    else if (!probes(this.state)) this.#poller.stop();
+    else if (!probes(this.state) || (this.recording && this.state === 'ended')) this.#poller.stop();
     else if (!probes(before) || before === 'reconnecting') this.#poller.start();
   }
 
-  #open() {
+  async #open() {
     this.#close();
-    this.#following = true;
+    this.#following = !this.recording;
+    const opening = (this.#opening = Symbol('session'));
+    const source = await this.#source();
+    // Another session, or none, may be wanted by now.
+    if (this.#opening !== opening || this.state !== 'starting') return;
     const Engine = HlsEngine.supported ? HlsEngine : NativeEngine;
-    this.#engine = new Engine(this.video, this.#params, {
+    this.#engine = new Engine(this.video, { ...this.#params, source }, {
       lost: () => this.#dispatch('lost'),
       unplayable: () => this.#dispatch('unplayable'),
       levels: () => this.#changed(),
@@ -156,7 +208,20 @@ export class Player extends EventTarget {
     this.#run();
   }
 
+  /** The playlist that goes back further, where the origin has one. */
+  async #source() {
+    const { recording, source, dvr } = this.#params;
+    if (recording) return source;
+    try {
+      const { ok } = await fetch(dvr, { method: 'HEAD', signal: AbortSignal.timeout(DVR_LIMIT) });
+      return ok ? dvr : source;
+    } catch {
+      return source;
+    }
+  }
+
   #close() {
+    this.#opening = undefined;
     this.#engine?.destroy();
     this.#engine = undefined;
     this.pictured = false;
@@ -183,7 +248,8 @@ export class Player extends EventTarget {
   }
 
   #tick() {
-    if (hasSession(this.state) && !this.#wanted && this.#watch.idle > HOLD_AFTER) this.#dispatch('hold');
+    const patience = seekable(this.timeline) ? HOLD_REWOUND_AFTER : HOLD_AFTER;
+    if (hasSession(this.state) && !this.#wanted && !this.recording && this.#watch.idle > patience) this.#dispatch('hold');
     if (this.state === 'live' && this.#wanted && this.#following) this.#keepUp();
     this.#changed();
   }
@@ -202,7 +268,7 @@ export class Player extends EventTarget {
 
   #resumed() {
     this.#wanted = true;
-    this.#following = !this.behind;
+    this.#following = !this.recording && !this.behind;
     this.#changed();
   }
 

@@ -12,6 +12,16 @@ const TEXTS = {
   failed: ['Error', 'This browser can’t play the broadcast', 'Try a current version of Chrome, Edge, Firefox or Safari.'],
 };
 
+/** The same where a recording is played. */
+const RECORDED = {
+  waiting: ['Recording', 'This recording is not here', 'It may have been deleted. The list below has the others.'],
+  ready: ['Recording', '', ''],
+  starting: ['Recording', '', ''],
+  live: ['Recording', '', ''],
+  buffering: ['Recording', '', ''],
+  ended: ['Recording', 'That was the recording', 'Press play to see it again.'],
+};
+
 /** What a screen reader hears where there is no headline. */
 const SPOKEN = { ready: 'Live. Press play to watch.', starting: 'Starting', live: 'Live', buffering: 'Buffering' };
 
@@ -21,10 +31,13 @@ const SPINNER_AFTER = 600;
 /** Everything over the picture but the controls: badge, stream, messages, spinner, the large play button. */
 export class Screen {
   #player;
+  #texts;
 
   /** @param {import('./player.js').Player} player @param {import('./params.js').Params} params */
   constructor(player, params) {
     this.#player = player;
+    this.#texts = params.recording ? { ...TEXTS, ...RECORDED } : TEXTS;
+    document.body.classList.toggle('recorded', Boolean(params.recording));
     byId('stream').textContent = params.stream;
     document.title = params.stream;
     document.body.classList.toggle('bare', !params.controls);
@@ -34,7 +47,7 @@ export class Screen {
 
   show() {
     const { state, silenced, paused } = this.#player;
-    const [badge, headline, word] = TEXTS[state];
+    const [badge, headline, word] = this.#texts[state];
     document.body.dataset.state = state;
     document.body.classList.toggle('behind', this.#player.behind);
     setText(byId('badge'), badge);
@@ -42,7 +55,7 @@ export class Screen {
     setText(byId('word'), word);
     setText(byId('status'), headline ? `${headline}. ${word}` : SPOKEN[state]);
     byId('message').hidden = !headline;
-    byId('start').hidden = !(paused && (state === 'ready' || state === 'starting' || state === 'live'));
+    byId('start').hidden = !(paused && (state === 'ready' || state === 'starting' || state === 'live')) || document.body.classList.contains('scrubbing');
     byId('unmute').hidden = !(silenced && (state === 'live' || state === 'buffering'));
     byId('spinner').hidden = !this.#spins();
     byId('sound-only').hidden = !this.#soundOnly();

@@ -68,7 +68,7 @@ export class Watch {
   #standsStill() {
     const { state, age, engine } = this.#player;
     if (state === 'live' && this.idle > STALLED) this.#tell('stalled');
-    if (state === 'buffering' && engine.over) this.#tell('finished');
+    if (state === 'buffering' && engine?.over) this.#tell('finished');
     else if (state === 'buffering' && this.idle > LOST) this.#tell('lost');
     if (state === 'starting' && age > LOST_STARTING) this.#tell('lost');
   }

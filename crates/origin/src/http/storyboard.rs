@@ -1,0 +1,181 @@
+//! `storyboard.vtt` and its sheets.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use headwater_hls::LiveWindow;
+use headwater_media::BroadcastId;
+use headwater_platform::store::Key as StoreKey;
+use headwater_recordings::Layout;
+use headwater_wire::v1::StillRequest;
+use headwater_wire::v1::still_request::Picture;
+use http::HeaderValue;
+use tracing::debug;
+
+use super::answer::{Answer, Cache};
+use super::etag;
+use super::problem::Problem;
+use crate::library::{Library, Recorded, Unread};
+use crate::mirror::{Mirror, Scope, View};
+use crate::stills::{Board, COLUMNS, Clock, Key, ROWS, Sheet, Still, Stills, Tile};
+
+const VTT: &str = "text/vtt; charset=utf-8";
+/// The index of a live broadcast grows by a tile in ten seconds.
+const LIVE_SECONDS: u32 = 5;
+/// A sheet with so many tiles stays what it is.
+const SHEET_SECONDS: u32 = 3_600;
+/// And that of a recording that is complete.
+const COMPLETE_SECONDS: u32 = 60;
+/// Segments of a sheet that are fetched at the same time.
+const FETCHES: usize = 8;
+/// So much of a segment is fetched: a keyframe of the smallest rendition, many times over.
+const FIRST_BYTES: u64 = 256 << 10;
+/// How long a broadcast is waited for that this origin has not heard of.
+const START_LIMIT: Duration = Duration::from_secs(3);
+
+/// The index of what is on air, and of what can be gone back to.
+pub(super) async fn live(mirror: &Mirror) -> Result<Answer, Problem> {
+    let board = board(mirror, None).await?;
+    let vtt = board.vtt(&format!("{}/", board.broadcast));
+    Ok(index(vtt, Cache::Seconds(LIVE_SECONDS)))
+}
+
+/// The index of a recording.
+pub(super) async fn recorded(library: &Library, layout: &Layout) -> Result<Answer, Problem> {
+    let recorded = library.recording(layout).await?;
+    let board = recorded_board(&recorded)?;
+    let cache = if recorded.is_complete() { COMPLETE_SECONDS } else { LIVE_SECONDS };
+    Ok(index(board.vtt(""), Cache::Seconds(cache)))
+}
+
+fn index(vtt: String, cache: Cache) -> Answer {
+    let etag = etag::of_text(vtt.as_bytes());
+    Answer::new(VTT, cache, vtt.into()).etag(etag)
+}
+
+/// A sheet, of what is on air or of a recording.
+pub(super) async fn sheet(
+    mirror: &Mirror,
+    library: &Library,
+    stills: &Stills,
+    layout: &Layout,
+    (number, query): (u32, &str),
+) -> Result<Answer, Problem> {
+    let wanted = tiles(query)?;
+    let kept = layout.storyboard(number);
+    // One that was made before is the same wherever it is asked for; asking for it costs less than an index.
+    if wanted.is_none()
+        && let Ok(object) = library.object(&kept, async { None }).await
+    {
+        return Ok(jpeg(object.bytes, object.etag, SHEET_SECONDS));
+    }
+    let board = match board(mirror, Some(layout.broadcast)).await {
+        Ok(board) => board,
+        Err(_) => recorded_board(&*library.recording(layout).await?)?,
+    };
+    let sheet = board.sheet(number, wanted).ok_or_else(|| Problem::NoPicture(NO_SHEET.into()))?;
+    let count = sheet.tiles.len() as u64;
+    let key = Key::Sheet { broadcast: layout.broadcast, number, first: first(&sheet), count };
+    let still = stills.get(key, request(library, layout, &sheet)).await?;
+    if sheet.is_complete && wanted.is_none() && first(&sheet) == 0 {
+        keep(library, &kept, &still).await;
+    }
+    let is_settled = sheet.is_complete || wanted == Some(count);
+    Ok(jpeg(still.bytes, still.etag, if is_settled { SHEET_SECONDS } else { LIVE_SECONDS }))
+}
+
+fn jpeg(bytes: Bytes, etag: HeaderValue, seconds: u32) -> Answer {
+    Answer::new("image/jpeg", Cache::Seconds(seconds), bytes).etag(etag)
+}
+
+/// Beside the recording. Where that fails, it is made once more.
+async fn keep(library: &Library, key: &StoreKey, still: &Still) {
+    let Ok(store) = library.store() else { return };
+    if let Err(error) = store.put_new(key, still.bytes.clone(), "image/jpeg").await {
+        debug!(%key, %error, "a sheet of the storyboard could not be kept");
+    }
+}
+
+const NO_SHEET: &str = "There is no such sheet: read storyboard.vtt again.";
+
+/// What the query says of how far a sheet is filled.
+fn tiles(query: &str) -> Result<Option<u64>, Problem> {
+    let named = query.split('&').find_map(|pair| pair.strip_prefix("tiles="));
+    let most = u64::from(COLUMNS * ROWS);
+    let parse = |text: &str| text.parse().ok().filter(|count| (1..=most).contains(count));
+    let wrong =
+        || Problem::Query(format!("`tiles` is a number from 1 to {most}: read storyboard.vtt again."));
+    named.map(|text| parse(text).ok_or_else(wrong)).transpose()
+}
+
+fn recorded_board(recorded: &Recorded) -> Result<Board, Problem> {
+    let board = Board::of(Some(&recorded.archive), None, Clock::Recording).ok_or(Problem::NoRecording)?;
+    Ok(if recorded.is_complete() { board } else { board.growing(&recorded.archive) })
+}
+
+async fn board(mirror: &Mirror, broadcast: Option<BroadcastId>) -> Result<Board, Problem> {
+    let look = |view: &View| match view {
+        View::Seeking => None,
+        View::NotLive => Some(Err(Problem::NotLive)),
+        View::Showing(window) => found(window, broadcast),
+    };
+    let board = mirror.wait(Scope::Anything, START_LIMIT, look).await.unwrap_or(Err(Problem::NotReady))?;
+    let with_history = mirror.history(|window, archive| {
+        let is_same = window.opening().broadcast == board.broadcast && archive.broadcast() == board.broadcast;
+        is_same.then(|| Board::of(Some(archive), Some(window), Clock::Live)).flatten()
+    });
+    Ok(with_history.flatten().unwrap_or(board))
+}
+
+/// Nothing while it is worth waiting.
+fn found(window: &LiveWindow, broadcast: Option<BroadcastId>) -> Option<Result<Board, Problem>> {
+    if broadcast.is_some_and(|broadcast| broadcast != window.opening().broadcast) {
+        return Some(Err(Problem::NoPicture(NO_SHEET.into())));
+    }
+    Board::of(None, Some(window), Clock::Live).map(Ok)
+}
+
+/// The first place that has a picture.
+fn first(sheet: &Sheet) -> u64 {
+    sheet.tiles.iter().position(Option::is_some).unwrap_or_default() as u64
+}
+
+async fn request(library: &Library, layout: &Layout, sheet: &Sheet) -> Result<StillRequest, Problem> {
+    let (width, height) = sheet.size;
+    let fetches: Vec<_> = sheet.tiles.iter().map(|tile| picture(library, layout, tile.as_ref())).collect();
+    let pictures = stream::iter(fetches).buffered(FETCHES).try_collect().await?;
+    Ok(StillRequest { pictures, columns: COLUMNS, rows: ROWS, height, width })
+}
+
+/// Empty where there is none: its place stays black.
+async fn picture(library: &Library, layout: &Layout, tile: Option<&Tile>) -> Result<Picture, Problem> {
+    let Some(tile) = tile else { return Ok(Picture::default()) };
+    let media = match &tile.media {
+        Some(media) => media.clone(),
+        None => {
+            let key = layout.segment(&tile.rendition, tile.sequence);
+            match library.read_range(&key, 0..FIRST_BYTES).await {
+                Err(Unread::Missing | Unread::NoStore) => Bytes::new(),
+                read => read?,
+            }
+        }
+    };
+    Ok(Picture { init: tile.init.clone(), media, offset_us: 0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sheet_is_asked_for_by_how_far_it_is_filled() {
+        assert_eq!(
+            (tiles(""), tiles("tiles=7"), tiles("x=1&tiles=25")),
+            (Ok(None), Ok(Some(7)), Ok(Some(25)))
+        );
+        for query in ["tiles=0", "tiles=26", "tiles=", "tiles=x"] {
+            assert!(matches!(tiles(query), Err(Problem::Query(_))), "{query}");
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! `thumbnail.jpg?time=&height=`: one frame as a JPEG.
+
+use std::time::Duration;
+
+use headwater_hls::{Archive, LiveWindow};
+use headwater_media::{StreamId, UnixMillis};
+use headwater_recordings::Layout;
+
+use super::answer::{Answer, Cache};
+use super::problem::Problem;
+use crate::library::Library;
+use crate::mirror::{Mirror, Scope, View};
+use crate::stills::{Missed, Shot, Stills, When, newest_end, newest_or_at, stored_at};
+
+/// Pixels. What is asked for is rounded up to one of these, so that a picture is made in a few sizes only.
+const HEIGHTS: [u32; 5] = [90, 180, 360, 540, 720];
+const LEAST_HEIGHT: u32 = 16;
+const DEFAULT_HEIGHT: u32 = 360;
+/// A stream that starts may take so long to its first picture.
+const START_LIMIT: Duration = Duration::from_secs(3);
+/// A moment that is named has one picture for ever; but a cache need not keep it when the broadcast is gone.
+const SETTLED_SECONDS: u32 = 3_600;
+/// The same of a recording that still grows.
+const GROWING_SECONDS: u32 = 30;
+
+/// What a query asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Wanted {
+    when: When,
+    /// One of [`HEIGHTS`].
+    height: u32,
+}
+
+impl Wanted {
+    fn parse(query: &str) -> Result<Self, Problem> {
+        Self::with(query, |value| When::parse(value).ok_or_else(|| Problem::Query(LIVE_TIME.into())))
+    }
+
+    fn parse_recorded(query: &str) -> Result<Self, Problem> {
+        Self::with(query, |value| {
+            When::parse_recorded(value).ok_or_else(|| Problem::Query(RECORDED_TIME.into()))
+        })
+    }
+
+    fn with(query: &str, time: impl Fn(&str) -> Result<When, Problem>) -> Result<Self, Problem> {
+        let mut wanted = Self { when: When::Newest, height: DEFAULT_HEIGHT };
+        for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+            match name {
+                "time" if !value.is_empty() => wanted.when = time(&plain(value))?,
+                "height" => wanted.height = height(value)?,
+                _ => {}
+            }
+        }
+        Ok(wanted)
+    }
+}
+
+const LIVE_TIME: &str = "`time` is a moment as in 2026-11-21T09:20:00Z, seconds from the Unix epoch as in 1795252800, or \
+    seconds ago as in -30.";
+const RECORDED_TIME: &str = "`time` is seconds from the beginning as in 75.5, seconds from the end as in -30, or a moment as in \
+    2026-11-21T09:20:00Z.";
+
+/// Without the escapes that a date may have.
+fn plain(value: &str) -> String {
+    [("%3A", ":"), ("%3a", ":"), ("%2B", "+"), ("%2b", "+"), ("%20", "+")]
+        .iter()
+        .fold(value.to_owned(), |text, (escaped, plain)| text.replace(escaped, plain))
+}
+
+fn height(value: &str) -> Result<u32, Problem> {
+    let most = HEIGHTS[HEIGHTS.len() - 1];
+    let asked = value.parse().ok().filter(|height: &u32| (LEAST_HEIGHT..=most).contains(height));
+    let rounded = asked.and_then(|asked| HEIGHTS.into_iter().find(|height| *height >= asked));
+    rounded.ok_or_else(|| {
+        Problem::Query(format!("`height` is a number of pixels from {LEAST_HEIGHT} to {most}."))
+    })
+}
+
+/// A frame of what is on air now, or was lately, or of what can be gone back to.
+pub(super) async fn live(
+    mirror: &Mirror,
+    library: &Library,
+    stills: &Stills,
+    query: &str,
+) -> Result<Answer, Problem> {
+    let wanted = Wanted::parse(query)?;
+    let found = mirror.wait(Scope::Anything, START_LIMIT, |view| look(view, wanted)).await;
+    let Found { shot, target } = found.unwrap_or(Err(Problem::NotReady))?;
+    let shot = match shot {
+        Err(Missed::Before(first)) => {
+            let earlier = mirror.history(|window, archive| earlier(window, archive, wanted));
+            earlier.unwrap_or(Err(Missed::Before(first)))
+        }
+        shot => shot,
+    }?;
+    let cache = if shot.is_settled { SETTLED_SECONDS } else { target };
+    answer(library, stills, mirror.stream(), shot, cache).await
+}
+
+/// A frame of what has left the live window.
+fn earlier(window: &LiveWindow, archive: &Archive, wanted: Wanted) -> Result<Shot, Missed> {
+    let when = match wanted.when {
+        When::Ago(ago) => When::At(UnixMillis(newest_end(window)?.0.saturating_sub(ago))),
+        when => when,
+    };
+    let mut shot = stored_at(archive, when, wanted.height)?;
+    shot.is_settled = matches!(wanted.when, When::At(_));
+    Ok(shot)
+}
+
+/// A frame of a recording.
+pub(super) async fn recorded(
+    library: &Library,
+    layout: &Layout,
+    stills: &Stills,
+    query: &str,
+) -> Result<Answer, Problem> {
+    let wanted = Wanted::parse_recorded(query)?;
+    let recorded = library.recording(layout).await?;
+    let shot = stored_at(&recorded.archive, wanted.when, wanted.height)?;
+    let cache = if recorded.is_complete() { SETTLED_SECONDS } else { GROWING_SECONDS };
+    answer(library, stills, &layout.stream, shot, cache).await
+}
+
+async fn answer(
+    library: &Library,
+    stills: &Stills,
+    stream: &StreamId,
+    shot: Shot,
+    cache: u32,
+) -> Result<Answer, Problem> {
+    let layout = Layout { stream: stream.clone(), broadcast: shot.key.broadcast() };
+    let request = async {
+        let fetched = match shot.stored() {
+            Some((rendition, sequence)) => {
+                let key = layout.segment(rendition, sequence);
+                Some(library.object(&key, async { None }).await?.bytes)
+            }
+            None => None,
+        };
+        Ok::<_, Problem>(shot.request(fetched))
+    };
+    let still = stills.get(shot.key.clone(), request).await?;
+    Ok(Answer::new("image/jpeg", Cache::Seconds(cache), still.bytes).etag(still.etag))
+}
+
+/// What a window says of a moment.
+struct Found {
+    shot: Result<Shot, Missed>,
+    /// Target duration, in seconds.
+    target: u32,
+}
+
+/// Nothing while it is worth waiting.
+fn look(view: &View, wanted: Wanted) -> Option<Result<Found, Problem>> {
+    match view {
+        View::Seeking => None,
+        View::NotLive => Some(Err(Problem::NotLive)),
+        View::Showing(window) => match newest_or_at(window, wanted.when, wanted.height) {
+            Err(Missed::NoPictures) if may_have_pictures(window) => None,
+            shot => Some(Ok(Found { shot, target: window.opening().settings.target_duration() })),
+        },
+    }
+}
+
+/// It has only begun.
+fn may_have_pictures(window: &LiveWindow) -> bool {
+    !window.ended() && window.committed().is_none()
+}
+
+impl From<Missed> for Problem {
+    fn from(missed: Missed) -> Self {
+        Self::NoPicture(match missed {
+            Missed::NoPictures => "This broadcast has no pictures, only sound.".into(),
+            Missed::Before(first) => {
+                format!("That moment is no longer kept: the first one was on air at {}.", date(first))
+            }
+            Missed::Ahead(last) => {
+                format!("That moment is still to come: the newest one was on air at {}.", date(last))
+            }
+        })
+    }
+}
+
+fn date(moment: UnixMillis) -> String {
+    let millis = moment.0.try_into().unwrap_or(i64::MAX);
+    jiff::Timestamp::from_millisecond(millis)
+        .map_or_else(|_| "an unknown time".into(), |date| format!("{date:.3}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_are_bounded() {
+        let of = |query: &str| Wanted::parse(query).map(|wanted| (wanted.when, wanted.height));
+        assert_eq!(of(""), Ok((When::Newest, 360)));
+        assert_eq!(of("time=&x=y"), Ok((When::Newest, 360)));
+        assert_eq!(of("time=-10&height=16"), Ok((When::Ago(10_000), 90)));
+        assert_eq!(of("height=181"), Ok((When::Newest, 360)));
+        let moment = UnixMillis(1_795_252_800_000);
+        for time in ["2026-11-21T10%3A20%3A00%2B01:00", "2026-11-21T10:20:00+01:00", "1795252800"] {
+            assert_eq!(of(&format!("time={time}&height=720")), Ok((When::At(moment), 720)), "{time}");
+        }
+        for query in ["height=15", "height=721", "height=x", "height=", "time=yesterday", "height=-90"] {
+            assert!(matches!(of(query), Err(Problem::Query(_))), "{query}");
+        }
+        assert_eq!(date(moment), "2026-11-21T09:20:00.000Z");
+    }
+}

@@ -1,0 +1,239 @@
+//! Still pictures of broadcasts: which frame is meant, who decodes it, and how often.
+//!
+//! A picture is made once, by a confined child process ([`process`]), for everybody who asks at the same time, and kept for
+//! those who ask later. What many different questions can cost is bounded: so many children at a time, so many waiting.
+
+mod board;
+mod process;
+mod shot;
+mod when;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use headwater_media::{BroadcastId, MediaSequence, RenditionId};
+use headwater_runtime::config::Config;
+use headwater_wire::v1::StillRequest;
+use http::HeaderValue;
+use metrics::{Counter, counter, describe_counter};
+use moka::future::Cache;
+use tokio::sync::Semaphore;
+use tracing::{info, warn};
+
+pub(crate) use board::{Board, COLUMNS, Clock, ROWS, Sheet, Tile};
+pub(crate) use process::{Failure, Stills as Process};
+pub(crate) use shot::{Missed, Shot, newest_end, newest_or_at, stored_at};
+pub(crate) use when::When;
+
+use crate::http::etag;
+
+/// Children at a time: they are nicer than the origin, and take 0.1 to 0.2 s of a core each.
+const CHILDREN: usize = 2;
+/// Those who wait for a child, their own or somebody else's: ten seconds' worth.
+const MOST_WAITING: usize = 64;
+/// How long somebody waits for a child to be free.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Bytes of pictures that are kept: about 1,500 of 640x360.
+const KEPT_BYTES: u64 = 64 << 20;
+/// Those that nobody asks for are not kept for longer.
+const KEPT_FOR: Duration = Duration::from_secs(3_600);
+/// What an entry takes beside its bytes.
+const ENTRY_BYTES: u32 = 256;
+
+/// What a picture is of. The same key never stands for two pictures.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Key {
+    Frame {
+        broadcast: BroadcastId,
+        rendition: RenditionId,
+        sequence: MediaSequence,
+        /// Microseconds from the segment's start.
+        offset: u64,
+        /// Pixels.
+        height: u32,
+    },
+    /// A sheet of the storyboard.
+    Sheet {
+        broadcast: BroadcastId,
+        number: u32,
+        /// The first place with a picture, and how many places there are.
+        first: u64,
+        count: u64,
+    },
+}
+
+impl Key {
+    pub(crate) fn broadcast(&self) -> BroadcastId {
+        match self {
+            Self::Frame { broadcast, .. } | Self::Sheet { broadcast, .. } => *broadcast,
+        }
+    }
+}
+
+/// A JPEG.
+#[derive(Clone, Debug)]
+pub(crate) struct Still {
+    pub(crate) bytes: Bytes,
+    pub(crate) etag: HeaderValue,
+}
+
+/// Why there is no picture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum NoStill {
+    /// The media is to blame; the text says more.
+    Undecodable(String),
+    /// Everybody wants pictures.
+    Busy,
+    /// This origin is to blame, and its log says how.
+    Failed,
+}
+
+pub(crate) struct Stills {
+    process: Process,
+    /// A failure that is the media's is kept as well: it would fail again.
+    kept: Cache<Key, Result<Still, String>>,
+    children: Semaphore,
+    waiting: Semaphore,
+    made: Counter,
+    failed: Counter,
+}
+
+impl Stills {
+    /// Uses of `config`: `server.worker_sandbox`.
+    pub(crate) fn new(config: &Config) -> Self {
+        Self::with(Process::own(config.server.worker_sandbox))
+    }
+
+    fn with(process: Process) -> Self {
+        describe_counter!(
+            "headwater_origin_stills_total",
+            "Still pictures and sheets, by what became of them."
+        );
+        let weight = |_: &Key, still: &Result<Still, String>| {
+            still.as_ref().map_or(0, |still| still.bytes.len() as u32) + ENTRY_BYTES
+        };
+        let kept = Cache::builder().weigher(weight).max_capacity(KEPT_BYTES).time_to_idle(KEPT_FOR).build();
+        let count = |result: &'static str| counter!("headwater_origin_stills_total", "result" => result);
+        Self {
+            process,
+            kept,
+            children: Semaphore::new(CHILDREN),
+            waiting: Semaphore::new(MOST_WAITING),
+            made: count("made"),
+            failed: count("failed"),
+        }
+    }
+
+    /// The picture of this key, which `request` is asked for where it has to be made.
+    pub(crate) async fn get<E>(
+        &self,
+        key: Key,
+        request: impl Future<Output = Result<StillRequest, E>>,
+    ) -> Result<Still, E>
+    where
+        E: From<NoStill> + Clone + Send + Sync + 'static,
+    {
+        let made = self.kept.try_get_with(key, self.make(request)).await;
+        match made {
+            Ok(Ok(still)) => Ok(still),
+            Ok(Err(why)) => Err(NoStill::Undecodable(why).into()),
+            Err(error) => Err(Arc::unwrap_or_clone(error)),
+        }
+    }
+
+    async fn make<E: From<NoStill>>(
+        &self,
+        request: impl Future<Output = Result<StillRequest, E>>,
+    ) -> Result<Result<Still, String>, E> {
+        let _seat = self.waiting.try_acquire().map_err(|_| NoStill::Busy)?;
+        let place = tokio::time::timeout(PATIENCE, self.children.acquire()).await;
+        let _place = place.map_err(|_| NoStill::Busy)?.map_err(|_| NoStill::Failed)?;
+        let request = request.await?;
+        match self.process.run(&request).await {
+            Ok(bytes) => {
+                self.made.increment(1);
+                Ok(Ok(Still { etag: etag::of_text(&bytes), bytes }))
+            }
+            Err(Failure::Media(why)) => {
+                self.failed.increment(1);
+                info!(why, "no still picture can be made of this media");
+                Ok(Err(why))
+            }
+            Err(Failure::Process(why)) => {
+                self.failed.increment(1);
+                warn!(why, "a still picture could not be made");
+                Err(NoStill::Failed.into())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+    use headwater_media::UnixMillis;
+    use headwater_transcode::launch::WorkerCommand;
+
+    use super::*;
+
+    fn stills(script: &str) -> Stills {
+        let arguments = ["-c", script].map(Into::into).into();
+        let command = WorkerCommand { program: "/bin/sh".into(), arguments };
+        Stills::with(Process::new(command, headwater_transcode::sandbox::Mode::Off))
+    }
+
+    fn key(offset: u64) -> Key {
+        let broadcast = BroadcastId::new(UnixMillis(0), &[7; 10]);
+        let (rendition, sequence) = ("720p".parse().unwrap(), MediaSequence(1));
+        Key::Frame { broadcast, rendition, sequence, offset, height: 360 }
+    }
+
+    async fn request() -> Result<StillRequest, NoStill> {
+        Ok(StillRequest::default())
+    }
+
+    #[tokio::test]
+    async fn a_crowd_has_one_picture_made() {
+        let stills = stills("cat >/dev/null; sleep 0.2; printf picture");
+        let asked = AtomicUsize::new(0);
+        let ask = |_| {
+            stills.get(key(0), async {
+                asked.fetch_add(1, SeqCst);
+                request().await
+            })
+        };
+        for still in futures::future::join_all((0..50).map(ask)).await {
+            assert_eq!(still.unwrap().bytes, "picture");
+        }
+        assert_eq!(stills.get(key(0), request()).await.unwrap().bytes, "picture");
+        assert_eq!(asked.load(SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn media_that_is_to_blame_is_not_tried_twice() {
+        let stills = stills("cat >/dev/null; echo it is nonsense >&2; exit 3");
+        for _ in 0..2 {
+            let refused = stills.get(key(0), request()).await.unwrap_err();
+            assert_eq!(refused, NoStill::Undecodable("it is nonsense".into()));
+        }
+        assert_eq!(stills.kept.iter().count(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_failure_of_ours_is_tried_again() {
+        let stills = stills("exit 1");
+        assert_eq!(stills.get(key(0), request()).await.unwrap_err(), NoStill::Failed);
+        assert_eq!(stills.kept.iter().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn more_questions_than_can_wait_are_turned_away() {
+        let stills = stills("cat >/dev/null; sleep 0.1; printf picture");
+        let asked = (0..MOST_WAITING as u64 + 10).map(|nth| stills.get(key(nth), request()));
+        let answers = futures::future::join_all(asked).await;
+        let busy = answers.iter().filter(|answer| matches!(answer, Err(NoStill::Busy))).count();
+        assert_eq!(busy, 10);
+    }
+}

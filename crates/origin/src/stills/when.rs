@@ -1,0 +1,81 @@
+//! Which moment of a broadcast is meant.
+
+use headwater_media::UnixMillis;
+
+/// What `time=` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum When {
+    /// The newest picture there is.
+    Newest,
+    /// On air at this moment.
+    At(UnixMillis),
+    /// So many milliseconds before the newest one.
+    Ago(u64),
+    /// So many milliseconds after the first one, as a player of the recording counts.
+    After(u64),
+}
+
+impl When {
+    /// `2026-11-21T09:20:00.5Z` (RFC 3339), `1795252800.5` (seconds from the Unix epoch), or `-30` (seconds ago).
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        Self::ago(text).or_else(|| seconds(text).map(UnixMillis).or_else(|| date(text)).map(Self::At))
+    }
+
+    /// The same of a recording: `75.5` are seconds from its beginning, `-30` from its end.
+    pub(crate) fn parse_recorded(text: &str) -> Option<Self> {
+        Self::ago(text).or_else(|| seconds(text).map(Self::After)).or_else(|| date(text).map(Self::At))
+    }
+
+    fn ago(text: &str) -> Option<Self> {
+        seconds(text.strip_prefix('-')?).map(Self::Ago)
+    }
+}
+
+/// Milliseconds of a plain decimal number of seconds.
+pub(crate) fn seconds(text: &str) -> Option<u64> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let seconds = text.parse::<f64>().ok().filter(|_| is_plain && text.len() <= 20)?;
+    Some((seconds * 1_000.0).round() as u64)
+}
+
+fn date(text: &str) -> Option<UnixMillis> {
+    // In a query, an unescaped plus sign stands for a space.
+    let moment: jiff::Timestamp = text.replace(' ', "+").parse().ok()?;
+    moment.as_millisecond().try_into().ok().map(UnixMillis)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_ways_to_name_a_moment() {
+        let at = |millis| Some(When::At(UnixMillis(millis)));
+        assert_eq!(When::parse("2026-11-21T09:20:00.5Z"), at(1_795_252_800_500));
+        assert_eq!(When::parse("2026-11-21T10:20:00+01:00"), at(1_795_252_800_000));
+        assert_eq!(When::parse("2026-11-21T10:20:00 01:00"), at(1_795_252_800_000));
+        assert_eq!(When::parse("1795252800.25"), at(1_795_252_800_250));
+        assert_eq!(When::parse("-12.5"), Some(When::Ago(12_500)));
+        assert_eq!(When::parse("-0"), Some(When::Ago(0)));
+    }
+
+    #[test]
+    fn a_recording_begins_at_zero() {
+        assert_eq!(When::parse_recorded("75.5"), Some(When::After(75_500)));
+        assert_eq!(When::parse_recorded("-30"), Some(When::Ago(30_000)));
+        assert_eq!(
+            When::parse_recorded("2026-11-21T09:20:00Z"),
+            Some(When::At(UnixMillis(1_795_252_800_000)))
+        );
+        assert_eq!(When::parse_recorded("1:15"), None);
+    }
+
+    #[test]
+    fn nothing_else_does() {
+        for text in
+            ["", "now", "-", "--1", "1e9", "+5", "inf", "NaN", "2026-11-21", "12:30", "9".repeat(30).as_str()]
+        {
+            assert_eq!(When::parse(text), None, "{text}");
+        }
+    }
+}
