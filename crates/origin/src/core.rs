@@ -59,7 +59,8 @@ impl Core {
             dvr_windows: dvr_windows(config),
         };
         let mirrors = Mirrors::start(upstream, settings, metrics.clone(), tasks.clone(), stop.clone());
-        let library = Arc::new(Library::new(store, metrics.clone()));
+        let public_url = config.store.public_url.as_ref().map(|url| url.as_str().to_owned());
+        let library = Arc::new(Library::new(store, public_url, metrics.clone()));
         let stills = Stills::new(config);
         let service = Arc::new(Service { library, mirrors, viewers: Default::default(), metrics, stills });
         tasks.spawn(stop.clone().run_until_cancelled_owned(count_viewers(service.clone())));

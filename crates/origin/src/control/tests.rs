@@ -26,7 +26,7 @@ struct Api {
 impl Api {
     fn new() -> Self {
         let store = MemoryStore::new();
-        let library = Library::new(Some(Arc::new(store.clone())), Arc::new(Metrics::new()));
+        let library = Library::new(Some(Arc::new(store.clone())), None, Arc::new(Metrics::new()));
         let control = Control {
             library: Arc::new(library),
             token: Some(token()),

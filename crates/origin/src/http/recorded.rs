@@ -8,7 +8,8 @@ use headwater_media::{RenditionId, StreamId, UnixMillis};
 use headwater_recordings::{Layout, State, Summary};
 use headwater_wire::broadcast_bytes;
 use headwater_wire::v1::FetchRequest;
-use http::Request;
+use http::header::LOCATION;
+use http::{HeaderValue, Request, StatusCode};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -46,6 +47,13 @@ pub(super) async fn answer<B>(
         let seconds = if recorded.is_complete() { COMPLETE_SECONDS } else { GROWING_SECONDS };
         Ok(playlist::answer(content_type, &text, Cache::Seconds(seconds), request.headers()))
     };
+    if what == What::Multivariant
+        && recorded.is_complete()
+        && let Some(url) = library.public_url(&layout.multivariant())
+    {
+        // The playlists in the store are relative to each other: from there on, a CDN gives everything.
+        return Ok(redirect(url));
+    }
     match what {
         What::Multivariant => text(HLS, Which::Multivariant),
         What::Presentation => text(DASH, Which::Presentation),
@@ -62,6 +70,12 @@ pub(super) async fn answer<B>(
         }
         What::Mp4 => mp4::answer(library, layout, &recorded, request).await,
     }
+}
+
+fn redirect(url: String) -> Answer {
+    let location = HeaderValue::try_from(url).expect("URLs of the configuration are visible ASCII");
+    let answer = Answer::new(HLS, Cache::Seconds(COMPLETE_SECONDS), Bytes::new());
+    answer.status(StatusCode::TEMPORARY_REDIRECT).headers([(LOCATION, location)])
 }
 
 fn media(recorded: &Recorded, rendition: &RenditionId, bytes: Bytes) -> Answer {
@@ -149,4 +163,138 @@ pub(crate) fn entry(summary: &Summary, folder: &str) -> Value {
 fn rfc3339(time: UnixMillis) -> Option<String> {
     let time = Timestamp::from_millisecond(i64::try_from(time.0).ok()?).ok()?;
     Some(format!("{time:.3}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use headwater_hls::{PeriodStart, Piece, Record, Rendition, StoredSegment};
+    use headwater_media::{BroadcastId, Epoch, MediaSequence, MediaTime, PeriodNumber, SegmentSettings};
+    use headwater_platform::store::testing::{Fault, MemoryStore};
+    use headwater_platform::store::{Key, ObjectStore as _};
+    use headwater_recordings::JournalWriter;
+    use http::{HeaderMap, Method, Response};
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+    use crate::http::Body;
+    use crate::metrics::Metrics;
+
+    const SETTINGS: SegmentSettings = SegmentSettings { segment_ms: 2_000, part_ms: 334 };
+
+    struct Stored {
+        store: MemoryStore,
+        library: Arc<Library>,
+        layout: Layout,
+    }
+
+    impl Stored {
+        /// One segment of one picture, and what its summary says of it.
+        async fn new(state: State, public_url: Option<&str>) -> Self {
+            let store = MemoryStore::new();
+            let public_url = public_url.map(str::to_owned);
+            let library = Library::new(Some(Arc::new(store.clone())), public_url, Arc::new(Metrics::new()));
+            let broadcast = BroadcastId::new(UnixMillis(1_800_000_000_000), &[7; 10]);
+            let layout = Layout { stream: "demo".parse().unwrap(), broadcast };
+            let stored = Self { store, library: Arc::new(library), layout };
+            stored.record(state).await;
+            stored
+        }
+
+        async fn record(&self, state: State) {
+            let kind = RenditionKind::Video { width: 1280, height: 720, frame_rate: 30.0 };
+            let id: RenditionId = "720p".parse().unwrap();
+            let rendition =
+                Rendition { id: id.clone(), kind, codecs: "avc1.64001f".into(), declared_bitrate: 1 };
+            let mut journal = JournalWriter::new(self.layout.clone(), Epoch(1), SETTINGS, None);
+            journal.append(Record::Period(PeriodStart {
+                number: PeriodNumber(0),
+                first_sequence: MediaSequence(7),
+                origin: MediaTime::ZERO,
+                wall_clock: UnixMillis(1_800_000_000_000),
+                renditions: vec![(rendition, Bytes::from_static(b"init"))],
+            }));
+            let piece = Piece {
+                rendition: id.clone(),
+                start: MediaTime::ZERO,
+                duration: MediaTime::from_millis(2_000),
+                size: Some(12),
+            };
+            let segment = StoredSegment { sequence: MediaSequence(7), pieces: vec![piece] };
+            journal.append(Record::Segment(segment));
+            let (key, block) = journal.block();
+            self.put(&key, block).await;
+            self.put(&self.layout.segment(&id, MediaSequence(7)), Bytes::from_static(b"the segment!")).await;
+            let summary = Summary { state, ..Summary::begun(&self.layout.stream, self.layout.broadcast) };
+            self.put(&self.layout.summary(), summary.encode()).await;
+        }
+
+        async fn put(&self, key: &Key, bytes: Bytes) {
+            self.store.put(key, bytes, "").await.unwrap();
+        }
+
+        async fn ask(&self, what: What) -> Response<Body> {
+            let request = Request::get("/").body(()).unwrap();
+            let answer = answer(&self.library, &self.layout, what, &request).await;
+            answer.unwrap_or_else(Answer::from).respond(&Method::GET, HeaderMap::new())
+        }
+
+        async fn text(&self, what: What) -> String {
+            let response = self.ask(what).await;
+            assert_eq!(response.status(), StatusCode::OK);
+            String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+        }
+    }
+
+    fn playlist() -> What {
+        What::Playlist("720p".parse().unwrap())
+    }
+
+    fn segment(sequence: u64) -> What {
+        What::Segment("720p".parse().unwrap(), MediaSequence(sequence))
+    }
+
+    #[tokio::test]
+    async fn a_recording_that_grows_is_open_and_a_complete_one_is_closed() {
+        let growing = Stored::new(State::Live, None).await;
+        let text = growing.text(playlist()).await;
+        assert!(text.contains("EVENT") && !text.contains("ENDLIST"), "{text}");
+        assert_eq!(growing.ask(What::Mp4).await.status(), StatusCode::CONFLICT);
+        let complete = Stored::new(State::Complete, None).await;
+        let text = complete.text(playlist()).await;
+        assert!(text.contains("VOD") && text.ends_with("7.m4s\n#EXT-X-ENDLIST\n"), "{text}");
+        assert!(complete.text(What::Multivariant).await.contains("/720p/index.m3u8"));
+        assert!(complete.text(What::Presentation).await.contains("type=\"static\""));
+    }
+
+    #[tokio::test]
+    async fn media_never_changes_and_what_is_not_listed_is_not_there() {
+        let stored = Stored::new(State::Complete, None).await;
+        assert_eq!(stored.text(segment(7)).await, "the segment!");
+        assert_eq!(stored.text(What::Init("720p".parse().unwrap(), MediaSequence(7))).await, "init");
+        let cache = stored.ask(segment(7)).await.headers()["cache-control"].clone();
+        assert_eq!(cache, "public, max-age=31536000, immutable");
+        for what in [segment(8), What::Playlist("90p".parse().unwrap())] {
+            assert_eq!(stored.ask(what).await.status(), StatusCode::NOT_FOUND);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_store_that_is_away_is_said_to_be() {
+        let stored = Stored::new(State::Complete, None).await;
+        stored.store.set(Fault::Away);
+        assert_eq!(stored.ask(playlist()).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+        stored.store.set(Fault::None);
+        assert_eq!(stored.ask(playlist()).await.status(), StatusCode::OK, "it is not remembered");
+    }
+
+    #[tokio::test]
+    async fn a_complete_recording_is_left_to_the_cdn() {
+        let url = "https://cdn.example/recordings";
+        let complete = Stored::new(State::Complete, Some(url)).await;
+        let answer = complete.ask(What::Multivariant).await;
+        assert_eq!(answer.status(), StatusCode::TEMPORARY_REDIRECT);
+        assert_eq!(answer.headers()["location"], format!("{url}/{}", complete.layout.multivariant()));
+        let growing = Stored::new(State::Live, Some(url)).await;
+        assert_eq!(growing.ask(What::Multivariant).await.status(), StatusCode::OK);
+    }
 }

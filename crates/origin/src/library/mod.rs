@@ -48,6 +48,7 @@ pub(crate) const PAGE: usize = 100;
 /// bounds of memory.
 pub(crate) struct Library {
     store: Option<Arc<dyn ObjectStore>>,
+    public_url: Option<String>,
     objects: Cache<Key, Object>,
     recordings: Cache<Layout, Option<Arc<Recorded>>>,
     /// Files for downloading, by their tracks.
@@ -75,8 +76,13 @@ pub(crate) enum Unread {
 }
 
 impl Library {
-    /// None keeps nothing: there are no recordings, and no rewinding.
-    pub(crate) fn new(store: Option<Arc<dyn ObjectStore>>, metrics: Arc<Metrics>) -> Self {
+    /// Without a store there are no recordings, and no rewinding. `public_url` is where viewers reach its objects by
+    /// themselves.
+    pub(crate) fn new(
+        store: Option<Arc<dyn ObjectStore>>,
+        public_url: Option<String>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let weight = |_: &Key, object: &Object| u32::try_from(object.bytes.len()).unwrap_or(u32::MAX);
         Self {
             objects: Cache::builder().weigher(weight).max_capacity(KEPT_BYTES).time_to_idle(KEPT_FOR).build(),
@@ -89,6 +95,7 @@ impl Library {
             planning: Semaphore::new(PLANS_AT_ONCE),
             lists: Cache::builder().max_capacity(KEPT_RECORDINGS).time_to_live(MISSING_FOR).build(),
             store,
+            public_url,
             metrics,
         }
     }
@@ -102,6 +109,11 @@ impl Library {
         };
         let loaded = self.recordings.try_get_with(layout.clone(), load).await;
         loaded.map_err(|error: Arc<Unread>| error.as_ref().clone())?.ok_or(Unread::Missing)
+    }
+
+    /// Where viewers reach an object by themselves, if they do.
+    pub(crate) fn public_url(&self, key: &Key) -> Option<String> {
+        Some(format!("{}/{key}", self.public_url.as_ref()?))
     }
 
     /// A whole object: a segment, say. What is not in the store may be `elsewhere`.
