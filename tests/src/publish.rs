@@ -110,9 +110,10 @@ pub fn ffmpeg_named(directory: &Path, name: &str, file: &Path, url: &str) -> Res
     Process::start(directory, name, Path::new("ffmpeg"), told.into_iter().chain(sent), &[])
 }
 
-/// Pictures that an encoder has counted as sent and still has in its own hands when its connection ends: those that its
-/// muxer holds back for the sound beside them, and one on its way.
-pub const IN_HAND: usize = 4;
+/// Pictures that an encoder has counted as sent and that the proxy has not read when it ends the connection: those that
+/// the encoder's muxer holds back for the sound beside them, and those in the buffers of the connection, which on a busy
+/// machine are read up to a tenth of a second later. A quarter of a second at 30 pictures a second.
+pub const IN_HAND: usize = 8;
 
 /// How many pictures an ffmpeg had sent when it last told, which it does ten times a second.
 pub fn sent(directory: &Path, name: &str) -> Result<usize> {

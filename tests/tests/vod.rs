@@ -4,7 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use headwater_tests::content::{HEIGHT, WIDTH};
 use headwater_tests::http::get;
+use headwater_tests::process::Process;
 use headwater_tests::shows::tiny;
 use headwater_tests::stack::{Plan, Stack};
 use headwater_tests::{content, publish, wait};
@@ -53,6 +55,22 @@ impl Vod {
         .await
     }
 
+    /// What GStreamer shows of it, by a demuxer of its own choice.
+    async fn gstreamer(&self, origin: usize, path: &str, demuxer: &str) -> Result<Vec<u32>> {
+        let (url, file) = (self.url(origin, path), self.stack.path().join(format!("{demuxer}.grey")));
+        let pipeline = format!(
+            "-q souphttpsrc location={url} ! {demuxer} ! decodebin ! videoconvert ! videoscale add-borders=false ! \
+             video/x-raw,format=GRAY8,width={WIDTH},height={HEIGHT} ! filesink location={}",
+            file.display()
+        );
+        let program = Path::new("gst-launch-1.0");
+        let mut player =
+            Process::start(self.stack.path(), demuxer, program, pipeline.split_whitespace(), &[])?;
+        let status = player.wait(FINISHED).await?;
+        ensure!(status.success(), "{demuxer}: {status}: {}", player.output());
+        content::written(&file)
+    }
+
     /// What ffmpeg shows of it.
     async fn pictures(&self, origin: usize, path: &str) -> Result<Vec<u32>> {
         let url = self.url(origin, path);
@@ -93,14 +111,18 @@ async fn a_broadcast_can_be_gone_back_in_and_watched_and_downloaded_afterwards()
     let recording = vod.complete(1).await?;
     let sent: Vec<u32> = (0..source.frames() as u32).collect();
     let twice = [sent.clone(), sent].concat();
-    for kind in ["playlist", "mp4"] {
-        let path = recording[kind].as_str().context("a path")?;
-        let shown = vod.pictures(1, path).await?;
-        ensure!(shown == twice, "the {kind} shows {shown:?}");
-    }
-    let small = format!("{}?rendition=90p", recording["mp4"].as_str().context("a path")?);
-    ensure!(vod.pictures(0, &small).await? == twice, "the small file shows something else");
     let id = recording["broadcast"].as_str().context("an id")?;
+    let mp4 = recording["mp4"].as_str().context("a path")?;
+    let small = format!("{mp4}?rendition=90p");
+    // ffmpeg 5.1 shows a playlist's second period without its first segment; that the objects hold it is shown elsewhere.
+    for path in [mp4, &small] {
+        let shown = vod.pictures(1, path).await?;
+        ensure!(shown == twice, "{path} shows {shown:?}");
+    }
+    for (kind, demuxer) in [("playlist", "hlsdemux"), ("mp4", "qtdemux")] {
+        let shown = vod.gstreamer(0, recording[kind].as_str().context("a path")?, demuxer).await?;
+        ensure!(shown == twice, "{demuxer} shows {shown:?}");
+    }
     let playlist = vod.url(0, &format!("{id}/180p/index.m3u8"));
     let text = get(&playlist).await?.ok(&playlist)?;
     ensure!(
