@@ -8,6 +8,8 @@ use headwater_media::{
     SourceTime, UnixMillis,
 };
 
+use crate::cmaf::VIDEO_TIMESCALE;
+
 /// What holds for a whole broadcast, and where the window starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opening {
@@ -44,6 +46,24 @@ pub struct Rendition {
     pub codecs: String,
     /// The bit rate that the encoder is held to, in bits a second; `BANDWIDTH` until more was measured.
     pub declared_bitrate: u32,
+}
+
+impl Rendition {
+    /// Ticks a second of its track, so that times are exact.
+    pub fn timescale(&self) -> u32 {
+        match self.kind {
+            RenditionKind::Video { .. } => VIDEO_TIMESCALE,
+            RenditionKind::Audio { sample_rate, .. } => sample_rate.max(1),
+        }
+    }
+
+    /// The media type of its segments (RFC 4337).
+    pub fn media_type(&self) -> &'static str {
+        match self.kind {
+            RenditionKind::Video { .. } => "video/mp4",
+            RenditionKind::Audio { .. } => "audio/mp4",
+        }
+    }
 }
 
 /// A period begins: every rendition that it has, and where its first segment stands.

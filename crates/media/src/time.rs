@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::{Add, Sub};
+use std::time::Duration;
 
 /// A moment of the publisher's own clock, unwrapped to 64 bits. Unit: milliseconds, as in RTMP and FLV.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,6 +41,12 @@ impl MediaTime {
         Self(((u128::from(ticks) * 1_000_000 + scale / 2) / scale) as u64)
     }
 
+    /// Ticks of a clock of `timescale` ticks a second, rounded to the nearest one. What [`Self::from_ticks`] made of ticks
+    /// that are much longer than a microsecond becomes the very same ticks.
+    pub fn ticks(self, timescale: u32) -> u64 {
+        ((u128::from(self.0) * u128::from(timescale) + 500_000) / 1_000_000) as u64
+    }
+
     pub fn as_secs_f64(self) -> f64 {
         self.0 as f64 / 1e6
     }
@@ -51,6 +58,13 @@ impl MediaTime {
     #[must_use]
     pub fn saturating_sub(self, other: Self) -> Self {
         Self(self.0.saturating_sub(other.0))
+    }
+}
+
+/// Whole milliseconds of it.
+impl From<Duration> for MediaTime {
+    fn from(duration: Duration) -> Self {
+        Self::from_millis(duration.as_millis() as u64)
     }
 }
 

@@ -55,7 +55,7 @@ impl Core {
         let settings = Settings {
             linger: config.origin.mirror_linger,
             patience,
-            dvr_window: media_time(config.recording.dvr_window),
+            dvr_window: config.recording.dvr_window.into(),
             dvr_windows: dvr_windows(config),
         };
         let mirrors = Mirrors::start(upstream, settings, metrics.clone(), tasks.clone(), stop.clone());
@@ -104,12 +104,8 @@ impl Core {
 
 /// Of the streams that have their own.
 fn dvr_windows(config: &Config) -> HashMap<StreamId, MediaTime> {
-    let window = |stream: &StreamId| (stream.clone(), media_time(config.policy(stream).dvr_window));
+    let window = |stream: &StreamId| (stream.clone(), config.policy(stream).dvr_window.into());
     config.streams.iter().map(|own| window(&own.stream)).collect()
-}
-
-fn media_time(duration: Duration) -> MediaTime {
-    MediaTime::from_millis(duration.as_millis() as u64)
 }
 
 async fn count_viewers(service: Arc<Service>) {

@@ -13,6 +13,7 @@ use headwater_media::{BroadcastId, MediaSequence, MediaTime, RenditionId, Segmen
 pub use apply::ArchiveError;
 
 use crate::event::{PeriodStart, Rendition};
+use crate::window::Segment;
 
 /// One entry of a recording's journal. In the order of the media; a segment is named when it can be fetched.
 #[derive(Clone, Debug, PartialEq)]
@@ -119,6 +120,12 @@ impl Archive {
         period.renditions.iter().find(|(r, _)| r.id == *rendition).map(|(_, init)| init)
     }
 
+    /// A rendition, as the newest period that has it describes it.
+    pub fn rendition(&self, id: &RenditionId) -> Option<&Rendition> {
+        let all = self.periods.iter().rev().flat_map(|period| &period.renditions);
+        all.map(|(rendition, _)| rendition).find(|rendition| rendition.id == *id)
+    }
+
     /// The renditions that any segment is stored in, as the newest period that has them describes them; best first.
     pub fn renditions(&self) -> Vec<&Rendition> {
         let mut found: Vec<&Rendition> = Vec::new();
@@ -181,6 +188,18 @@ impl Archive {
     }
 }
 
+impl Piece {
+    /// A segment that is whole, as an index names it.
+    pub fn of(rendition: &RenditionId, segment: &Segment) -> Self {
+        Self {
+            rendition: rendition.clone(),
+            start: segment.start(),
+            duration: segment.duration(),
+            size: (!segment.is_gap()).then(|| segment.size() as u64),
+        }
+    }
+}
+
 impl StoredSegment {
     pub fn piece(&self, rendition: &RenditionId) -> Option<&Piece> {
         self.pieces.iter().find(|piece| piece.rendition == *rendition)
@@ -189,6 +208,12 @@ impl StoredSegment {
     /// Bytes of the object of a rendition, if there is one.
     pub fn size(&self, rendition: &RenditionId) -> Option<u64> {
         self.piece(rendition)?.size
+    }
+
+    /// Where it begins and how long it is in a rendition; in the others, where it is not stored in this one.
+    pub fn place(&self, rendition: &RenditionId) -> (MediaTime, MediaTime) {
+        let piece = self.piece(rendition).map(|piece| (piece.start, piece.duration));
+        piece.unwrap_or_else(|| (self.start(), self.duration()))
     }
 
     /// Media time of its first frame, in the rendition that begins first.

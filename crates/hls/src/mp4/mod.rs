@@ -16,7 +16,7 @@ use bytes::Bytes;
 use headwater_media::{MediaSequence, MediaTime};
 
 use crate::cmaf::read::{Placed, sample_entry};
-use crate::event::{Rendition, RenditionKind};
+use crate::event::Rendition;
 use track::Track;
 
 /// A file in the making.
@@ -136,12 +136,5 @@ impl Mp4 {
 impl Piece {
     fn length(&self) -> u64 {
         self.range.end - self.range.start
-    }
-}
-
-fn timescale(rendition: &Rendition) -> u32 {
-    match rendition.kind {
-        RenditionKind::Video { .. } => crate::cmaf::VIDEO_TIMESCALE,
-        RenditionKind::Audio { sample_rate, .. } => sample_rate,
     }
 }

@@ -2,7 +2,6 @@
 
 use headwater_media::MediaTime;
 
-use super::timescale;
 use crate::cmaf::read::Placed;
 use crate::event::{Rendition, RenditionKind};
 
@@ -43,7 +42,7 @@ impl Track {
     pub(super) fn new(rendition: &Rendition) -> Self {
         Self {
             kind: rendition.kind.clone(),
-            timescale: timescale(rendition),
+            timescale: rendition.timescale(),
             entries: Vec::new(),
             entry: 0,
             shift: 0,
@@ -72,7 +71,7 @@ impl Track {
 
     /// What is `from` on the period's clock is `to` in the file.
     pub(super) fn shift(&mut self, to: MediaTime, from: MediaTime) {
-        self.shift = self.ticks(to) as i64 - self.ticks(from) as i64;
+        self.shift = to.ticks(self.timescale) as i64 - from.ticks(self.timescale) as i64;
     }
 
     /// Samples that stand together, `at` bytes behind the file's head. A sample lasts until the next one begins, so a gap
@@ -116,10 +115,6 @@ impl Track {
             push_run(&mut runs, duration);
         }
         runs
-    }
-
-    fn ticks(&self, time: MediaTime) -> u64 {
-        ((u128::from(time.0) * u128::from(self.timescale) + 500_000) / 1_000_000) as u64
     }
 }
 

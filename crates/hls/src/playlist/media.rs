@@ -170,17 +170,10 @@ impl<'a> MediaPlaylist<'a> {
             let Some(period) = archive.period_of(segment.sequence) else { continue };
             let is_first = map.is_none_or(|map| map.number != period.number);
             map = Some(begin(out, period, segment.sequence, map)?);
-            let (start, duration) = match segment.piece(self.rendition) {
-                Some(piece) => (piece.start, piece.duration),
-                None => (segment.start(), segment.duration()),
-            };
             if is_first {
-                program_date_time(out, period, start)?;
+                program_date_time(out, period, segment.place(self.rendition).0)?;
             }
-            if segment.size(self.rendition).is_none() {
-                out.write_str("#EXT-X-GAP\n")?;
-            }
-            writeln!(out, "#EXTINF:{duration},\n{}.m4s", segment.sequence)?;
+            stored_segment(out, segment, self.rendition)?;
         }
         Ok(map)
     }
@@ -263,6 +256,18 @@ fn begin<'a>(
         writeln!(out, "#EXT-X-MAP:URI=\"init-{}.mp4\"", period.first_sequence)?;
     }
     Ok(period)
+}
+
+/// A segment that is stored, or lost in this rendition.
+pub(super) fn stored_segment(
+    out: &mut String,
+    segment: &StoredSegment,
+    rendition: &RenditionId,
+) -> fmt::Result {
+    if segment.size(rendition).is_none() {
+        out.write_str("#EXT-X-GAP\n")?;
+    }
+    writeln!(out, "#EXTINF:{},\n{}.m4s", segment.place(rendition).1, segment.sequence)
 }
 
 /// How many of segments with these durations end further than `boundary` before the end of the last one, all in

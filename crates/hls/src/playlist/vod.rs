@@ -3,9 +3,9 @@ use std::fmt::{self, Write};
 use headwater_media::{MediaSequence, MediaTime, RenditionId};
 
 use super::bitrate::Bitrate;
-use super::media::program_date_time;
+use super::media::{program_date_time, stored_segment};
 use super::multivariant;
-use crate::archive::{Archive, StoredSegment};
+use crate::archive::Archive;
 use crate::event::PeriodStart;
 use crate::window::is_discontinuity;
 
@@ -55,7 +55,10 @@ fn write_media(out: &mut String, archive: &Archive, rendition: &RenditionId, sta
             begin(out, next, segment.sequence, rendition)?;
             period = Some(next);
         }
-        write_segment(out, segment, rendition, period)?;
+        if let Some(period) = period {
+            program_date_time(out, period, segment.place(rendition).0)?;
+        }
+        stored_segment(out, segment, rendition)?;
     }
     match stage {
         Stage::Growing => Ok(()),
@@ -79,24 +82,6 @@ fn begin(
     }
 }
 
-fn write_segment(
-    out: &mut String,
-    segment: &StoredSegment,
-    rendition: &RenditionId,
-    period: Option<&PeriodStart>,
-) -> fmt::Result {
-    let piece = segment.piece(rendition);
-    let start = piece.map_or(segment.start(), |piece| piece.start);
-    let duration = piece.map_or(segment.duration(), |piece| piece.duration);
-    if let Some(period) = period {
-        program_date_time(out, period, start)?;
-    }
-    if segment.size(rendition).is_none() {
-        out.write_str("#EXT-X-GAP\n")?;
-    }
-    writeln!(out, "#EXTINF:{duration},\n{}.m4s", segment.sequence)
-}
-
 /// The longest segment of any rendition, as all media playlists have the same. While more may come it is what none will
 /// exceed, as it must not change.
 fn target_duration(archive: &Archive, stage: Stage) -> u64 {
@@ -118,7 +103,7 @@ mod tests {
     use headwater_media::{BroadcastId, PeriodNumber, SegmentSettings, UnixMillis};
 
     use super::*;
-    use crate::archive::{Piece, Record};
+    use crate::archive::{Piece, Record, StoredSegment};
     use crate::event::{Rendition, RenditionKind};
 
     const SETTINGS: SegmentSettings = SegmentSettings { segment_ms: 2_000, part_ms: 334 };

@@ -187,12 +187,7 @@ impl LiveWindow {
         let period = self.period_of(sequence)?;
         let piece = |rendition: &RenditionId| {
             let segment = self.held(rendition, sequence).filter(|segment| segment.is_whole())?;
-            Some(Piece {
-                rendition: rendition.clone(),
-                start: segment.start(),
-                duration: segment.duration(),
-                size: (!segment.is_gap()).then(|| segment.size() as u64),
-            })
+            Some(Piece::of(rendition, segment))
         };
         let pieces = period.renditions.iter().map(|(rendition, _)| piece(&rendition.id));
         Some((period, StoredSegment { sequence, pieces: pieces.collect::<Option<_>>()? }))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use headwater_hls::{LiveWindow, RenditionKind};
+use headwater_hls::{LiveWindow, Rendition};
 use headwater_media::RenditionId;
 use http::header::RANGE;
 use http::{Method, Request};
@@ -95,9 +95,5 @@ fn may_come(window: &LiveWindow, rendition: &RenditionId, object: Object) -> boo
 }
 
 fn content_type(window: &LiveWindow, rendition: &RenditionId) -> &'static str {
-    let kind = window.renditions().find(|r| r.id == *rendition).map(|r| &r.kind);
-    match kind {
-        Some(RenditionKind::Audio { .. }) => "audio/mp4",
-        Some(RenditionKind::Video { .. }) | None => "video/mp4",
-    }
+    window.renditions().find(|r| r.id == *rendition).map_or("video/mp4", Rendition::media_type)
 }

@@ -18,7 +18,7 @@ pub(super) const HLS: &str = "application/vnd.apple.mpegurl";
 pub(super) const DASH: &str = "application/dash+xml";
 
 /// How long somebody who comes while a stream starts is kept waiting for its first parts; more would look hung.
-const START_LIMIT: Duration = Duration::from_secs(3);
+pub(super) const START_LIMIT: Duration = Duration::from_secs(3);
 /// What a page that waits for a broadcast asks with: it is answered when there is one, and need not ask so often.
 const AWAIT: &str = "await=live";
 /// But after this time in any case: proxies on the way give up requests that are not answered for long, and an origin
@@ -31,8 +31,8 @@ const NAMED_TARGETS: u32 = 6;
 /// And that of a broadcast that has ended: nothing changes in it, until the next one replaces it.
 const ENDED_TARGETS: u32 = 2;
 
-/// What a player begins with, the multivariant playlist or the presentation of DASH, once every rendition has its first part; after [`START_LIMIT`] any is enough. Where the
-/// query says [`AWAIT`], a stream that is not live is waited for.
+/// What a player begins with, the multivariant playlist or the presentation of DASH, once every rendition has its first
+/// part; after [`START_LIMIT`] any is enough. Where the query says [`AWAIT`], a stream that is not live is waited for.
 pub(super) async fn master<B>(
     mirror: &Mirror,
     which: Which,

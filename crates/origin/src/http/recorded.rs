@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use headwater_hls::RenditionKind;
+use headwater_hls::{Archive, LiveWindow, Rendition};
 use headwater_media::{RenditionId, StreamId, UnixMillis};
 use headwater_recordings::{Layout, State, Summary};
 use headwater_wire::broadcast_bytes;
@@ -18,8 +18,8 @@ use super::mp4;
 use super::playlist::{self, DASH, HLS};
 use super::problem::Problem;
 use super::route::{Object, Recorded as What};
-use crate::library::{Library, Recorded, Unread};
-use crate::mirror::{Mirror, Mirrors, Stored, Which};
+use crate::library::{Library, Unread};
+use crate::mirror::{Mirror, Mirrors, Which};
 
 /// How long caches may keep what does not change any more: it can only be deleted.
 const COMPLETE_SECONDS: u32 = 60;
@@ -60,13 +60,13 @@ pub(super) async fn answer<B>(
         What::Playlist(rendition) => text(HLS, Which::Whole(rendition)),
         What::Init(rendition, first) => {
             let init = recorded.archive.init(&rendition, first).ok_or(Problem::NoRecording)?;
-            Ok(media(&recorded, &rendition, init.clone()))
+            Ok(media(&recorded.archive, &rendition, init.clone()))
         }
         What::Segment(rendition, sequence) => {
             let segment = recorded.archive.segment(sequence).and_then(|segment| segment.size(&rendition));
             segment.ok_or(Problem::NoRecording)?;
             let object = library.object(&layout.segment(&rendition, sequence), async { None }).await?;
-            Ok(media(&recorded, &rendition, object.bytes).etag(object.etag))
+            Ok(media(&recorded.archive, &rendition, object))
         }
         What::Mp4 => mp4::answer(library, layout, &recorded, request).await,
     }
@@ -78,17 +78,12 @@ fn redirect(url: String) -> Answer {
     answer.status(StatusCode::TEMPORARY_REDIRECT).headers([(LOCATION, location)])
 }
 
-fn media(recorded: &Recorded, rendition: &RenditionId, bytes: Bytes) -> Answer {
-    let renditions = recorded.archive.renditions();
-    let kind = renditions.iter().find(|r| r.id == *rendition).map(|r| &r.kind);
-    Answer::media(content_type(kind), &[bytes])
+fn media(archive: &Archive, rendition: &RenditionId, bytes: Bytes) -> Answer {
+    Answer::media(media_type(archive, rendition), &[bytes])
 }
 
-fn content_type(kind: Option<&RenditionKind>) -> &'static str {
-    match kind {
-        Some(RenditionKind::Audio { .. }) => "audio/mp4",
-        Some(RenditionKind::Video { .. }) | None => "video/mp4",
-    }
+fn media_type(archive: &Archive, rendition: &RenditionId) -> &'static str {
+    archive.rendition(rendition).map_or("video/mp4", Rendition::media_type)
 }
 
 /// Something that has left the live window.
@@ -99,31 +94,31 @@ pub(super) async fn past(
     rendition: &RenditionId,
     object: Object,
 ) -> Result<Answer, Problem> {
-    let stored = match object {
-        Object::Init(first) => mirror.stored_init(rendition, first),
-        Object::Segment(sequence) => mirror.stored_segment(rendition, sequence),
-        Object::Part(..) => None,
-    };
-    let kind = mirror.history(|window, _| {
-        window.renditions().find(|r| r.id == *rendition).map(|rendition| content_type(Some(&rendition.kind)))
-    });
-    let content_type = kind.flatten().unwrap_or("video/mp4");
-    match stored.ok_or(Problem::NoObject)? {
-        Stored::Init(init) => Ok(Answer::media(content_type, &[init])),
-        Stored::Segment(broadcast) => {
-            let layout = Layout { stream: mirror.stream().clone(), broadcast };
-            let sequence = object.sequence();
-            // The server has what has not come to the store yet.
-            let elsewhere = mirrors.fetch(FetchRequest {
-                stream: layout.stream.to_string(),
-                broadcast: broadcast_bytes(broadcast),
-                rendition: rendition.to_string(),
-                sequence: sequence.0,
-            });
-            let object = library.object(&layout.segment(rendition, sequence), elsewhere).await?;
-            Ok(Answer::media(content_type, std::slice::from_ref(&object.bytes)))
+    let sequence = match object {
+        Object::Init(first) => {
+            let init = |_: &LiveWindow, archive: &Archive| {
+                Some(media(archive, rendition, archive.init(rendition, first)?.clone()))
+            };
+            return mirror.history(init).flatten().ok_or(Problem::NoObject);
         }
-    }
+        Object::Segment(sequence) => sequence,
+        Object::Part(..) => return Err(Problem::NoObject),
+    };
+    let stored = |_: &LiveWindow, archive: &Archive| {
+        archive.segment(sequence)?.size(rendition)?;
+        Some((archive.broadcast(), media_type(archive, rendition)))
+    };
+    let (broadcast, media_type) = mirror.history(stored).flatten().ok_or(Problem::NoObject)?;
+    let layout = Layout { stream: mirror.stream().clone(), broadcast };
+    // The server has what has not come to the store yet.
+    let elsewhere = mirrors.fetch(FetchRequest {
+        stream: layout.stream.to_string(),
+        broadcast: broadcast_bytes(broadcast),
+        rendition: rendition.to_string(),
+        sequence: sequence.0,
+    });
+    let bytes = library.object(&layout.segment(rendition, sequence), elsewhere).await?;
+    Ok(Answer::media(media_type, &[bytes]))
 }
 
 /// The newest recordings of a stream, newest first.
@@ -160,14 +155,14 @@ pub(crate) fn entry(summary: &Summary, folder: &str) -> Value {
     })
 }
 
-fn rfc3339(time: UnixMillis) -> Option<String> {
+pub(super) fn rfc3339(time: UnixMillis) -> Option<String> {
     let time = Timestamp::from_millisecond(i64::try_from(time.0).ok()?).ok()?;
     Some(format!("{time:.3}"))
 }
 
 #[cfg(test)]
 mod tests {
-    use headwater_hls::{PeriodStart, Piece, Record, Rendition, StoredSegment};
+    use headwater_hls::{PeriodStart, Piece, Record, RenditionKind, StoredSegment};
     use headwater_media::{BroadcastId, Epoch, MediaSequence, MediaTime, PeriodNumber, SegmentSettings};
     use headwater_platform::store::testing::{Fault, MemoryStore};
     use headwater_platform::store::{Key, ObjectStore as _};

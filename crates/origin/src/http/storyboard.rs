@@ -1,7 +1,5 @@
 //! `storyboard.vtt` and its sheets.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use headwater_hls::LiveWindow;
@@ -15,6 +13,7 @@ use tracing::debug;
 
 use super::answer::{Answer, Cache};
 use super::etag;
+use super::playlist::START_LIMIT;
 use super::problem::Problem;
 use crate::library::{Library, Recorded, Unread};
 use crate::mirror::{Mirror, Scope, View};
@@ -31,8 +30,6 @@ const COMPLETE_SECONDS: u32 = 60;
 const FETCHES: usize = 8;
 /// So much of a segment is fetched: a keyframe of the smallest rendition, many times over.
 const FIRST_BYTES: u64 = 256 << 10;
-/// How long a broadcast is waited for that this origin has not heard of.
-const START_LIMIT: Duration = Duration::from_secs(3);
 
 /// The index of what is on air, and of what can be gone back to.
 pub(super) async fn live(mirror: &Mirror) -> Result<Answer, Problem> {
@@ -68,7 +65,8 @@ pub(super) async fn sheet(
     if wanted.is_none()
         && let Ok(object) = library.object(&kept, async { None }).await
     {
-        return Ok(jpeg(object.bytes, object.etag, SHEET_SECONDS));
+        let etag = etag::of_media(std::slice::from_ref(&object));
+        return Ok(jpeg(object, etag, SHEET_SECONDS));
     }
     let board = match board(mirror, Some(layout.broadcast)).await {
         Ok(board) => board,

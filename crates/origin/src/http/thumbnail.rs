@@ -1,13 +1,13 @@
 //! `thumbnail.jpg?time=&height=`: one frame as a JPEG.
 
-use std::time::Duration;
-
 use headwater_hls::{Archive, LiveWindow};
 use headwater_media::{StreamId, UnixMillis};
 use headwater_recordings::Layout;
 
 use super::answer::{Answer, Cache};
+use super::playlist::START_LIMIT;
 use super::problem::Problem;
+use super::recorded::rfc3339;
 use crate::library::Library;
 use crate::mirror::{Mirror, Scope, View};
 use crate::stills::{Missed, Shot, Stills, When, newest_end, newest_or_at, stored_at};
@@ -16,8 +16,6 @@ use crate::stills::{Missed, Shot, Stills, When, newest_end, newest_or_at, stored
 const HEIGHTS: [u32; 5] = [90, 180, 360, 540, 720];
 const LEAST_HEIGHT: u32 = 16;
 const DEFAULT_HEIGHT: u32 = 360;
-/// A stream that starts may take so long to its first picture.
-const START_LIMIT: Duration = Duration::from_secs(3);
 /// A moment that is named has one picture for ever; but a cache need not keep it when the broadcast is gone.
 const SETTLED_SECONDS: u32 = 3_600;
 /// The same of a recording that still grows.
@@ -134,7 +132,7 @@ async fn answer(
         let fetched = match shot.stored() {
             Some((rendition, sequence)) => {
                 let key = layout.segment(rendition, sequence);
-                Some(library.object(&key, async { None }).await?.bytes)
+                Some(library.object(&key, async { None }).await?)
             }
             None => None,
         };
@@ -183,9 +181,7 @@ impl From<Missed> for Problem {
 }
 
 fn date(moment: UnixMillis) -> String {
-    let millis = moment.0.try_into().unwrap_or(i64::MAX);
-    jiff::Timestamp::from_millisecond(millis)
-        .map_or_else(|_| "an unknown time".into(), |date| format!("{date:.3}"))
+    rfc3339(moment).unwrap_or_else(|| "an unknown time".into())
 }
 
 #[cfg(test)]

@@ -11,7 +11,6 @@ use headwater_hls::mp4::{Mp4, Piece};
 use headwater_media::{RenditionId, StreamId};
 use headwater_platform::store::{Key, ObjectStore, StoreError};
 use headwater_recordings::{Layout, Summary};
-use http::HeaderValue;
 use moka::Expiry;
 use moka::future::Cache;
 use tokio::sync::Semaphore;
@@ -19,7 +18,6 @@ use tracing::warn;
 
 pub(crate) use recording::Recorded;
 
-use crate::http::etag;
 use crate::metrics::Metrics;
 
 /// Bytes of media that are kept: what a crowd asks for is asked of the store once. Half a minute of DVR for 25 streams.
@@ -49,20 +47,13 @@ pub(crate) const PAGE: usize = 100;
 pub(crate) struct Library {
     store: Option<Arc<dyn ObjectStore>>,
     public_url: Option<String>,
-    objects: Cache<Key, Object>,
+    objects: Cache<Key, Bytes>,
     recordings: Cache<Layout, Option<Arc<Recorded>>>,
     /// Files for downloading, by their tracks.
     plans: Cache<(Layout, Vec<RenditionId>), Arc<Mp4>>,
     planning: Semaphore,
     lists: Cache<StreamId, Arc<Vec<Summary>>>,
     metrics: Arc<Metrics>,
-}
-
-/// Bytes of the store.
-#[derive(Clone)]
-pub(crate) struct Object {
-    pub(crate) bytes: Bytes,
-    pub(crate) etag: HeaderValue,
 }
 
 /// Why something can't be read.
@@ -83,7 +74,7 @@ impl Library {
         public_url: Option<String>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let weight = |_: &Key, object: &Object| u32::try_from(object.bytes.len()).unwrap_or(u32::MAX);
+        let weight = |_: &Key, object: &Bytes| u32::try_from(object.len()).unwrap_or(u32::MAX);
         Self {
             objects: Cache::builder().weigher(weight).max_capacity(KEPT_BYTES).time_to_idle(KEPT_FOR).build(),
             recordings: Cache::builder().max_capacity(KEPT_RECORDINGS).expire_after(Freshness).build(),
@@ -121,13 +112,12 @@ impl Library {
         &self,
         key: &Key,
         elsewhere: impl Future<Output = Option<Bytes>>,
-    ) -> Result<Object, Unread> {
+    ) -> Result<Bytes, Unread> {
         let get = async {
-            let bytes = match self.read(key).await {
-                Ok(bytes) => bytes,
-                Err(unread) => elsewhere.await.ok_or(unread)?,
-            };
-            Ok(Object { etag: etag::of_media(std::slice::from_ref(&bytes)), bytes })
+            match self.read(key).await {
+                Err(unread) => elsewhere.await.ok_or(unread),
+                read => read,
+            }
         };
         let got = self.objects.try_get_with(key.clone(), get).await;
         got.map_err(|error: Arc<Unread>| error.as_ref().clone())

@@ -1,21 +1,11 @@
 //! What is stored of the broadcast that a mirror shows, so that viewers can go back.
 
-use bytes::Bytes;
 use headwater_hls::{Archive, LiveWindow, Opening, Record};
-use headwater_media::{BroadcastId, MediaSequence, MediaTime, RenditionId};
+use headwater_media::MediaTime;
 use headwater_wire::WatchMessage;
 use tracing::debug;
 
 use super::{Mirror, Shown, View};
-
-/// Where something is that has left the live window.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Stored {
-    /// Here.
-    Init(Bytes),
-    /// In the object store, or with the server that is about to put it there.
-    Segment(BroadcastId),
-}
 
 /// What is told of a broadcast's stored segments, on top of what is known. `archive` is empty until the server says that
 /// it stores the broadcast.
@@ -81,18 +71,5 @@ impl Mirror {
     /// Looks at what is stored.
     pub(crate) fn history<T>(&self, at: impl FnOnce(&LiveWindow, &Archive) -> T) -> Option<T> {
         self.look_at(|shown| Some(at(shown.view.window()?, shown.archive.as_ref()?)))
-    }
-
-    /// The init segment of a period that has left the live window.
-    pub(crate) fn stored_init(&self, rendition: &RenditionId, first: MediaSequence) -> Option<Stored> {
-        self.history(|_, archive| archive.init(rendition, first).cloned().map(Stored::Init))?
-    }
-
-    /// A segment that has left the live window.
-    pub(crate) fn stored_segment(&self, rendition: &RenditionId, sequence: MediaSequence) -> Option<Stored> {
-        let stored = |_: &LiveWindow, archive: &Archive| {
-            archive.segment(sequence)?.size(rendition).map(|_| Stored::Segment(archive.broadcast()))
-        };
-        self.history(stored)?
     }
 }

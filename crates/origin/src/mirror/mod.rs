@@ -14,7 +14,6 @@ use headwater_media::{MediaTime, StreamId};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
-pub(crate) use dvr::Stored;
 pub(crate) use mirrors::{Mirrors, Settings};
 pub(crate) use rendered::{Rendered, Text, Which};
 pub(crate) use signals::Scope;

@@ -8,7 +8,7 @@ use headwater_hls::{
     Archive, LiveWindow, MediaEvent, Opening, Record, ResumePoint, Segment, StoredSegment, WholeSegment,
     WindowError,
 };
-use headwater_media::{Epoch, MediaSequence, MediaTime, RenditionId, SegmentSettings};
+use headwater_media::{Epoch, MediaSequence, RenditionId, SegmentSettings};
 use tokio::sync::broadcast;
 
 use super::history::{History, Taken};
@@ -59,8 +59,7 @@ impl Feed {
     /// `dvr_window` is how far viewers can go back.
     pub fn new(opening: Opening, taken_over: Option<ResumePoint>, dvr_window: Duration) -> Self {
         let empty = Archive::new(opening.broadcast, opening.settings, opening.discontinuity_sequence);
-        let dvr_window = MediaTime::from_millis(dvr_window.as_millis() as u64);
-        let history = History::new(dvr_window, empty, opening.first_sequence, taken_over.is_none());
+        let history = History::new(dvr_window.into(), empty, opening.first_sequence, taken_over.is_none());
         Self {
             unrecorded: AtomicU64::new(opening.first_sequence.0),
             window: Mutex::new(LiveWindow::new(opening)),

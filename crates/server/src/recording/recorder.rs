@@ -18,8 +18,8 @@ use super::Storage;
 /// go back to them while the broadcast is live.
 const BACKLOG: usize = 4_096;
 const JOURNAL: &str = "application/octet-stream";
-const VIDEO: &str = "video/mp4";
-const AUDIO: &str = "audio/mp4";
+/// Of a rendition that its period does not describe, which no window has.
+const UNKNOWN: &str = "video/mp4";
 
 /// Hands over what becomes whole of one broadcast. Never waits.
 pub(crate) struct Recorder {
@@ -241,12 +241,7 @@ fn with_best<'a>(kept: &[RenditionId], renditions: impl Iterator<Item = &'a Rend
 fn stored_segment(whole: &WholeSegment, wanted: &[(RenditionId, Option<Arc<Segment>>)]) -> StoredSegment {
     let (start, duration) = whole.place();
     let piece = |(id, segment): &(RenditionId, Option<Arc<Segment>>)| match segment {
-        Some(segment) => Piece {
-            rendition: id.clone(),
-            start: segment.start(),
-            duration: segment.duration(),
-            size: (!segment.is_gap()).then_some(segment.size() as u64),
-        },
+        Some(segment) => Piece::of(id, segment),
         None => Piece { rendition: id.clone(), start, duration, size: None },
     };
     StoredSegment { sequence: whole.sequence, pieces: wanted.iter().map(piece).collect() }
@@ -266,8 +261,5 @@ fn body(segment: &Segment) -> Bytes {
 
 fn content_type(period: &PeriodStart, id: &RenditionId) -> &'static str {
     let rendition = period.renditions.iter().find(|(rendition, _)| rendition.id == *id);
-    match rendition.map(|(rendition, _)| &rendition.kind) {
-        Some(RenditionKind::Audio { .. }) => AUDIO,
-        _ => VIDEO,
-    }
+    rendition.map_or(UNKNOWN, |(rendition, _)| rendition.media_type())
 }

@@ -81,12 +81,4 @@ impl Track<'_> {
     fn is_video(&self) -> bool {
         matches!(self.rendition.kind, RenditionKind::Video { .. })
     }
-
-    /// Ticks a second of the track itself, so that times are exact.
-    fn timescale(&self) -> u32 {
-        match self.rendition.kind {
-            RenditionKind::Video { .. } => crate::cmaf::VIDEO_TIMESCALE,
-            RenditionKind::Audio { sample_rate, .. } => sample_rate.max(1),
-        }
-    }
 }

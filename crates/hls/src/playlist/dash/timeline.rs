@@ -106,7 +106,7 @@ impl Timeline {
         let mut reached = None;
         let next = if let Then::More(start, end) = self.then { Some((start, end)) } else { None };
         for (start, end) in self.whole.iter().copied().chain(next) {
-            let (start, end) = (ticks(start, timescale), ticks(end, timescale));
+            let (start, end) = (start.ticks(timescale), end.ticks(timescale));
             let duration = end.saturating_sub(start);
             let follows = reached == Some(start);
             match rows.last_mut() {
@@ -117,7 +117,7 @@ impl Timeline {
         }
         if next.is_some() {
             let cell = MediaTime::from_millis(u64::from(self.settings.segment_ms));
-            rows.push(Row { start: None, duration: ticks(cell, timescale), repeat: -1 });
+            rows.push(Row { start: None, duration: cell.ticks(timescale), repeat: -1 });
         }
         rows
     }
@@ -144,10 +144,4 @@ impl Row {
         }
         out.write_str("/>")
     }
-}
-
-/// A time in ticks. Media times are ticks that were rounded to microseconds, much less than half a tick away; so this
-/// gives back the very number that stands in `tfdt`.
-pub(super) fn ticks(time: MediaTime, timescale: u32) -> u64 {
-    ((u128::from(time.0) * u128::from(timescale) + 500_000) / 1_000_000) as u64
 }

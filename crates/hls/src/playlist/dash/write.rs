@@ -5,7 +5,6 @@ use std::fmt::{self, Display, Write};
 use headwater_media::{MediaTime, UnixMillis};
 use jiff::Timestamp;
 
-use super::timeline::ticks;
 use super::{Period, Presentation, State, Track};
 use crate::event::RenditionKind;
 
@@ -109,10 +108,10 @@ impl Presentation<'_> {
     ) -> fmt::Result {
         write!(out, "<AdaptationSet id=\"{id}\" contentType=\"{kind}\" mimeType=\"{kind}/mp4\"")?;
         writeln!(out, " segmentAlignment=\"true\" startWithSAP=\"1\">")?;
-        let timescale = tracks[0].timescale();
+        let timescale = tracks[0].rendition.timescale();
         if self.is_dynamic() {
             write!(out, "<ProducerReferenceTime id=\"0\" type=\"encoder\" wallClockTime=\"")?;
-            let origin = ticks(period.about.origin, timescale);
+            let origin = period.about.origin.ticks(timescale);
             write!(out, "{}\" presentationTime=\"{origin}\">", Moment(period.about.wall_clock))?;
             writeln!(
                 out,
@@ -134,8 +133,8 @@ impl Presentation<'_> {
 
     fn template(&self, period: &Period<'_>, track: &Track<'_>) -> Result<String, fmt::Error> {
         let mut out = String::with_capacity(512);
-        let timescale = track.timescale();
-        let (from, first) = (ticks(period.from, timescale), track.timeline.first());
+        let timescale = track.rendition.timescale();
+        let (from, first) = (period.from.ticks(timescale), track.timeline.first());
         let base = &self.base;
         write!(out, "<SegmentTemplate timescale=\"{timescale}\" presentationTimeOffset=\"{from}\"")?;
         write!(out, " startNumber=\"{first}\" media=\"{base}$RepresentationID$/$Number$.m4s\"")?;
