@@ -21,7 +21,7 @@ pub fn note(socket: BorrowedFd) -> io::Result<()> {
     if set == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Reads what is there, and says when the last of it came.
+/// Reads what is there, and says when the last of it came: nothing of what came before the kernel began to note times.
 pub fn receive(socket: BorrowedFd, room: &mut [u8]) -> io::Result<(usize, Option<SystemTime>)> {
     // Words, so that it is aligned as a header of control messages must be; one with a time takes 32 bytes.
     let mut control = [0u64; 8];
@@ -64,18 +64,24 @@ mod tests {
         let mut far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (near, _) = listener.accept().unwrap();
         note(near.as_fd()).unwrap();
+        let mut room = [0; 16];
+        // The kernel begins to keep times a moment after the first socket asks for them.
+        let kept = std::iter::repeat_with(|| {
+            far.write_all(b"first").unwrap();
+            receive(near.as_fd(), &mut room).unwrap().1
+        });
+        kept.take(100_000).find(Option::is_some).expect("the kernel keeps times");
+
         let before = SystemTime::now();
         far.write_all(b"bytes").unwrap();
-        let after = SystemTime::now();
-        // It is read much later.
-        std::thread::sleep(Duration::from_millis(50));
-        let mut room = [0; 16];
+        near.peek(&mut [0; 16]).unwrap();
+        let there = SystemTime::now();
         let (read, came) = receive(near.as_fd(), &mut room).unwrap();
         assert_eq!(&room[..read], b"bytes");
-        let came = came.expect("the kernel keeps times");
+        let came = came.expect("it does so from then on");
         assert!(
-            before <= came && came < after + Duration::from_millis(40),
-            "{came:?}, sent before {after:?}"
+            before <= came && came <= there,
+            "{came:?}, sent after {before:?} and there before {there:?}"
         );
     }
 }
