@@ -34,12 +34,12 @@ use crate::event::{Opening, PeriodStart, Rendition};
 /// sequences agree between renditions.
 ///
 /// **What is kept.** A segment and its parts stay for twice the longest playlist and two segments after the segment's
-/// own start; so, counted from when it left the playlists, at least its own duration plus that of the longest
-/// playlist that listed it.
+/// own start (gaps do not count); so, counted from when it left the playlists, at least its own duration plus that of
+/// the longest playlist that listed it.
 ///
 /// **Bound.** [`MAX_BYTES`] of media, [`MAX_RENDITIONS`] renditions, and of each at most six windows of segments that
-/// are whole everywhere, however short they are, and one window more where a rendition runs ahead. With the defaults
-/// (three rungs, 10 segments of 2 s) it holds 24 segments of each, about 30 MB.
+/// are whole everywhere (36 where that is more), however short they are, and one window more where a rendition runs
+/// ahead. With the defaults (three rungs, 10 segments of 2 s) it holds 24 segments of each, about 30 MB.
 ///
 /// What happens at a period's end: all renditions should end in the same segment. Where one did not (its source ended
 /// earlier), the segments that it lacks are listed with `EXT-X-GAP`, so that the numbers go on agreeing.

@@ -11,6 +11,8 @@ use super::{LiveWindow, is_discontinuity};
 const LEAST_TARGET_DURATIONS: u64 = 3;
 /// However short the segments are, no more than this many times the window is listed, and half as many again kept.
 const SHORT_SEGMENTS: u64 = 4;
+/// A window of fewer segments counts as one of this many for that: a period may end with three short ones.
+const LEAST_SHORT: u64 = 6;
 
 impl LiveWindow {
     /// Whole segments in a playlist.
@@ -25,9 +27,11 @@ impl LiveWindow {
         let target = MediaTime::from_millis(u64::from(self.opening.settings.target_duration()) * 1_000);
         let window = u64::from(self.window_segments());
         let least = MediaTime(target.0 * LEAST_TARGET_DURATIONS);
-        // A playlist has a window and an open segment; twice that, and a segment for its own duration and one more.
-        let kept = MediaTime(segment.0 * (2 * (window + 1) + 2));
-        let most = window * SHORT_SEGMENTS;
+        // The longest playlist: a window, or what falls just short of the least and a segment; and the open segment.
+        let longest = (segment.0 * window).max(least.0 + segment.0) + segment.0;
+        // Twice that, and a segment for its own duration and one more.
+        let kept = MediaTime(2 * longest + 2 * segment.0);
+        let most = window.max(LEAST_SHORT) * SHORT_SEGMENTS;
         self.listed_from = self.listed_from.max(self.start_of(end, least, window, most));
         let keep_from = self.start_of(end, kept, 0, most * 3 / 2).min(self.listed_from);
         self.drop_before(keep_from);
@@ -48,10 +52,14 @@ impl LiveWindow {
         start
     }
 
-    /// The duration of a sequence in the rendition where it is shortest.
+    /// The duration of a sequence in the rendition where it is shortest: none where it is a gap.
     fn duration_of(&self, sequence: MediaSequence) -> MediaTime {
-        let segments = self.tracks.values().filter_map(|track| track.get(&sequence));
-        segments.map(|segment| segment.duration()).min().unwrap_or_default()
+        let Some(period) = self.period_of(sequence) else { return MediaTime::ZERO };
+        let durations = period.renditions.iter().map(|(rendition, _)| {
+            let segment = self.tracks.get(&rendition.id).and_then(|track| track.get(&sequence));
+            segment.map_or(MediaTime::ZERO, |segment| segment.duration())
+        });
+        durations.min().unwrap_or_default()
     }
 
     fn drop_before(&mut self, sequence: MediaSequence) {
