@@ -15,7 +15,7 @@ pub mod time;
 pub mod timeline;
 
 pub use aac::{AacExtension, AudioConfig};
-pub use avc::{AvcConfig, Sps};
+pub use avc::{AvcConfig, Colours, Sps};
 pub use error::MediaError;
 pub use flv::{AudioMessage, VideoMessage};
 pub use ids::{BroadcastId, Epoch, MediaSequence, PartIndex, PeriodNumber, RenditionId, StreamId, StreamKey};

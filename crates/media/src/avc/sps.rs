@@ -21,6 +21,18 @@ pub struct Sps {
     pub frame_rate: Option<f64>,
     /// May hold fields.
     pub interlaced: bool,
+    /// What the samples mean, where it is said.
+    pub colours: Option<Colours>,
+}
+
+/// The colour description of §E.2.1, as code points of ISO/IEC 23091-2 (1 is BT.709, 2 unspecified, 6 SMPTE 170M).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Colours {
+    pub primaries: u8,
+    pub transfer: u8,
+    pub matrix: u8,
+    /// Luma and chroma use all values.
+    pub full_range: bool,
 }
 
 /// Beyond this nothing that calls itself live video is sane.
@@ -103,6 +115,7 @@ fn read(bits: &mut BitReader<'_>) -> Result<Sps, Fault> {
         sample_aspect: usability.sample_aspect,
         frame_rate: usability.frame_rate,
         interlaced,
+        colours: usability.colours,
     })
 }
 
@@ -198,12 +211,13 @@ fn side(coded: u64, cropped: u64) -> Result<u32, Fault> {
 
 struct Usability {
     sample_aspect: (u32, u32),
+    colours: Option<Colours>,
     frame_rate: Option<f64>,
 }
 
 impl Default for Usability {
     fn default() -> Self {
-        Self { sample_aspect: (1, 1), frame_rate: None }
+        Self { sample_aspect: (1, 1), colours: None, frame_rate: None }
     }
 }
 
@@ -212,7 +226,10 @@ fn read_usability(bits: &mut BitReader<'_>) -> Usability {
     let mut usability = Usability::default();
     if let Ok(aspect) = read_sample_aspect(bits) {
         usability.sample_aspect = aspect;
-        usability.frame_rate = read_frame_rate(bits).unwrap_or(None);
+        if let Ok(colours) = read_colours(bits) {
+            usability.colours = colours;
+            usability.frame_rate = read_frame_rate(bits).unwrap_or(None);
+        }
     }
     usability
 }
@@ -248,16 +265,24 @@ fn read_sample_aspect(bits: &mut BitReader<'_>) -> Result<(u32, u32), OutOfBits>
     Ok(if aspect.0 == 0 || aspect.1 == 0 { (1, 1) } else { aspect })
 }
 
-fn read_frame_rate(bits: &mut BitReader<'_>) -> Result<Option<f64>, OutOfBits> {
+fn read_colours(bits: &mut BitReader<'_>) -> Result<Option<Colours>, OutOfBits> {
+    const UNSPECIFIED: u8 = 2;
     if bits.flag()? {
         let _overscan_appropriate = bits.flag()?;
     }
-    if bits.flag()? {
-        let _format_and_range = bits.bits(4)?;
-        if bits.flag()? {
-            let _colours = bits.bits(24)?;
-        }
+    if !bits.flag()? {
+        return Ok(None);
     }
+    let _format = bits.bits(3)?;
+    let full_range = bits.flag()?;
+    let [primaries, transfer, matrix] = match bits.flag()? {
+        true => [bits.small(8)?, bits.small(8)?, bits.small(8)?],
+        false => [UNSPECIFIED; 3],
+    };
+    Ok(Some(Colours { primaries, transfer, matrix, full_range }))
+}
+
+fn read_frame_rate(bits: &mut BitReader<'_>) -> Result<Option<f64>, OutOfBits> {
     if bits.flag()? {
         let _chroma_location = (bits.ue()?, bits.ue()?);
     }

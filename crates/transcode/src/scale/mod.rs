@@ -5,4 +5,4 @@ mod element;
 mod sws;
 
 pub(crate) use element::Scale;
-pub(crate) use sws::{Scaler, avoid_gathers};
+pub(crate) use sws::{Scaler, avoid_gathers, is_rgb};

@@ -100,7 +100,7 @@ pub(super) fn formats() -> impl Iterator<Item = VideoFormat> {
 }
 
 /// Whether a format's colours must be turned into luma and chroma.
-pub(super) fn is_rgb(format: VideoFormat) -> bool {
+pub(crate) fn is_rgb(format: VideoFormat) -> bool {
     matches!(format, Gbr | Gbr10le | Gbr12le)
 }
 
@@ -120,8 +120,9 @@ impl Scaler {
     /// None where libswscale can't do it.
     pub(super) fn new(source: &VideoInfo, target: &VideoInfo) -> Option<Self> {
         let scaler = Self::to_format(source, target, av_format(target.format())?)?;
-        if is_rgb(source.format()) {
-            scaler.convert_to_bt709();
+        match is_rgb(source.format()) {
+            true => scaler.convert_to_bt709(),
+            false => scaler.keep_range(),
         }
         Some(scaler)
     }
@@ -190,6 +191,15 @@ impl Scaler {
             let from = sws_getCoefficients(matrix(&colorimetry));
             let to = sws_getCoefficients(SWS_CS_ITU601);
             sws_setColorspaceDetails(self.context.as_ptr(), from, is_full.into(), to, 1, 0, UNITY, UNITY);
+        }
+    }
+
+    /// Numbers stay what they are. Left to itself, libswscale takes grey for full range, and makes it limited.
+    fn keep_range(&self) {
+        // SAFETY: the context lives; the table is a constant of the library.
+        unsafe {
+            let table = sws_getCoefficients(SWS_CS_ITU709);
+            sws_setColorspaceDetails(self.context.as_ptr(), table, 0, table, 0, 0, UNITY, UNITY);
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use headwater_media::{Limits, MediaError, MediaSequence, MediaTime, SourceTime};
 
 use super::track::Track;
-use super::{FrameRate, encoder_time};
+use super::{FrameRate, colours, encoder_time};
 use crate::error::Error;
 use crate::fault::{Fault, Flow};
 use crate::pacer::{Pacer, Slot};
@@ -44,6 +44,8 @@ struct State {
     pacer: Pacer,
     picture: Picture,
     caps: Option<gst::Caps>,
+    /// Of the period; none where the scaler makes it.
+    colorimetry: Option<String>,
 }
 
 /// The newest picture.
@@ -64,7 +66,7 @@ impl Fan {
         progress: &Arc<Progress>,
         fault: &Arc<Fault>,
     ) -> Self {
-        let state = State { pacer, picture: Picture::Awaited { since: None }, caps: None };
+        let state = State { pacer, picture: Picture::Awaited { since: None }, caps: None, colorimetry: None };
         let (progress, fault) = (progress.clone(), fault.clone());
         Self { state: Mutex::new(state), branches, follower, frame_rate, progress, fault }
     }
@@ -105,17 +107,24 @@ impl Fan {
         Ok(())
     }
 
-    /// Follows the decoder when it finds another picture size than before; the encoders keep theirs.
+    /// Follows the decoder when it finds another picture size than before; the encoders keep theirs, and the colours
+    /// that the period began with.
     fn adopt(&self, state: &mut State, caps: &gst::CapsRef) -> Flow {
         if state.caps.as_deref() == Some(caps) {
             return Ok(());
         }
         self.admit(caps)?;
         let caps = caps.to_owned();
+        if state.caps.is_none() {
+            state.colorimetry = colours::colorimetry(&caps);
+        }
         let mut encoded = caps.clone();
         for structure in encoded.make_mut().iter_mut() {
             structure.set("framerate", self.frame_rate.fraction());
             structure.set("interlace-mode", "progressive");
+            if let Some(colorimetry) = &state.colorimetry {
+                structure.set("colorimetry", colorimetry);
+            }
             structure.remove_fields(["field-order", "multiview-mode", "multiview-flags"]);
         }
         self.branches.iter().for_each(|branch| branch.feed.set_caps(&encoded));

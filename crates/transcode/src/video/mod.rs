@@ -1,6 +1,7 @@
 //! The pictures of a period: decoded once, paced, and given to one encoder per rendition.
 
 mod black;
+mod colours;
 mod encoder;
 mod fan;
 mod rate;
