@@ -9,6 +9,7 @@ mod media;
 mod moment;
 mod mp4;
 mod page;
+mod past;
 mod playlist;
 mod preflight;
 mod problem;
@@ -39,6 +40,7 @@ use crate::viewers::Viewers;
 use answer::{Answer, text};
 pub(crate) use body::Body;
 pub use growing::Interrupted;
+use past::Past;
 use problem::Problem;
 pub(crate) use recorded::entry;
 use route::{Resource, Route};
@@ -98,12 +100,12 @@ impl Service {
                 recorded::answer(&self.library, &layout, what, request).await
             }
             Route::Thumbnail(stream) => {
-                thumbnail::live(&*self.mirror(&stream)?, &self.library, &self.stills, query(request)).await
+                thumbnail::live(&*self.mirror(&stream)?, self.past(), &self.stills, query(request)).await
             }
             Route::Storyboard(stream) => storyboard::live(&*self.mirror(&stream)?).await,
             Route::RecordedThumbnail(stream, broadcast) => {
                 let layout = Layout { stream, broadcast };
-                thumbnail::recorded(&self.library, &layout, &self.stills, query(request)).await
+                thumbnail::recorded(self.past(), &layout, &self.stills, query(request)).await
             }
             Route::RecordedStoryboard(stream, broadcast) => {
                 storyboard::recorded(&self.library, &Layout { stream, broadcast }).await
@@ -112,7 +114,7 @@ impl Service {
                 let mirror = self.mirror(&stream)?;
                 let layout = Layout { stream, broadcast };
                 let wanted = (number, query(request));
-                storyboard::sheet(&mirror, &self.library, &self.stills, &layout, wanted).await
+                storyboard::sheet(&mirror, self.past(), &self.stills, &layout, wanted).await
             }
             Route::Rendition(stream, rendition, Resource::Playlist(reach)) => {
                 let answer = playlist::media(&*self.mirror(&stream)?, rendition, reach, request).await?;
@@ -122,13 +124,15 @@ impl Service {
             Route::Rendition(stream, rendition, Resource::Object(object)) => {
                 let mirror = self.mirror(&stream)?;
                 match media::object(mirror.clone(), &rendition, object, request).await {
-                    Err(Problem::NoObject) => {
-                        recorded::past(&self.library, &self.mirrors, &mirror, &rendition, object).await
-                    }
+                    Err(Problem::NoObject) => recorded::past(self.past(), &mirror, &rendition, object).await,
                     answer => answer,
                 }
             }
         }
+    }
+
+    fn past(&self) -> Past<'_> {
+        Past { library: &self.library, mirrors: &self.mirrors }
     }
 
     fn mirror(&self, stream: &StreamId) -> Result<Arc<Mirror>, Problem> {

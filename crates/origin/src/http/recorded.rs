@@ -6,8 +6,6 @@ use bytes::Bytes;
 use headwater_hls::{Archive, LiveWindow, Rendition};
 use headwater_media::{RenditionId, StreamId, UnixMillis};
 use headwater_recordings::{Layout, State, Summary};
-use headwater_wire::broadcast_bytes;
-use headwater_wire::v1::FetchRequest;
 use http::header::LOCATION;
 use http::{HeaderValue, Request, StatusCode};
 use jiff::Timestamp;
@@ -15,11 +13,12 @@ use serde_json::{Value, json};
 
 use super::answer::{Answer, Cache};
 use super::mp4;
+use super::past::Past;
 use super::playlist::{self, DASH, HLS};
 use super::problem::Problem;
 use super::route::{Object, Recorded as What};
 use crate::library::{Library, Unread};
-use crate::mirror::{Mirror, Mirrors, Which};
+use crate::mirror::{Mirror, Which};
 
 /// How long caches may keep what does not change any more: it can only be deleted.
 const COMPLETE_SECONDS: u32 = 60;
@@ -88,8 +87,7 @@ fn media_type(archive: &Archive, rendition: &RenditionId) -> &'static str {
 
 /// Something that has left the live window.
 pub(super) async fn past(
-    library: &Library,
-    mirrors: &Mirrors,
+    past: Past<'_>,
     mirror: &Mirror,
     rendition: &RenditionId,
     object: Object,
@@ -110,14 +108,7 @@ pub(super) async fn past(
     };
     let (broadcast, media_type) = mirror.history(stored).flatten().ok_or(Problem::NoObject)?;
     let layout = Layout { stream: mirror.stream().clone(), broadcast };
-    // The server has what has not come to the store yet.
-    let elsewhere = mirrors.fetch(FetchRequest {
-        stream: layout.stream.to_string(),
-        broadcast: broadcast_bytes(broadcast),
-        rendition: rendition.to_string(),
-        sequence: sequence.0,
-    });
-    let bytes = library.object(&layout.segment(rendition, sequence), elsewhere).await?;
+    let bytes = past.segment(&layout, rendition, sequence).await?;
     Ok(Answer::media(media_type, &[bytes]))
 }
 

@@ -13,6 +13,7 @@ use tracing::debug;
 
 use super::answer::{Answer, Cache};
 use super::etag;
+use super::past::Past;
 use super::playlist::START_LIMIT;
 use super::problem::Problem;
 use crate::library::{Library, Recorded, Unread};
@@ -54,7 +55,7 @@ fn index(vtt: String, cache: Cache) -> Answer {
 /// A sheet, of what is on air or of a recording.
 pub(super) async fn sheet(
     mirror: &Mirror,
-    library: &Library,
+    past: Past<'_>,
     stills: &Stills,
     layout: &Layout,
     (number, query): (u32, &str),
@@ -63,23 +64,28 @@ pub(super) async fn sheet(
     let kept = layout.storyboard(number);
     // One that was made before is the same wherever it is asked for; asking for it costs less than an index.
     if wanted.is_none()
-        && let Ok(object) = library.object(&kept, async { None }).await
+        && let Ok(object) = past.library.object(&kept, async { None }).await
     {
         let etag = etag::of_media(std::slice::from_ref(&object));
         return Ok(jpeg(object, etag, SHEET_SECONDS));
     }
-    let board = match board(mirror, Some(layout.broadcast)).await {
-        Ok(board) => board,
-        Err(_) => recorded_board(&*library.recording(layout).await?)?,
+    let (board, is_final) = match board(mirror, Some(layout.broadcast)).await {
+        Ok(board) => (board, false),
+        Err(_) => {
+            let recorded = past.library.recording(layout).await?;
+            (recorded_board(&recorded)?, recorded.is_complete())
+        }
     };
     let sheet = board.sheet(number, wanted).ok_or_else(|| Problem::NoPicture(NO_SHEET.into()))?;
     let count = sheet.tiles.len() as u64;
     let key = Key::Sheet { broadcast: layout.broadcast, number, first: first(&sheet), count };
-    let still = stills.get(key, request(library, layout, &sheet)).await?;
-    if sheet.is_complete && wanted.is_none() && first(&sheet) == 0 {
-        keep(library, &kept, &still).await;
+    let still = stills.get(key, request(past, layout, &sheet)).await?;
+    // Where a live broadcast has no picture for a place, there may be one that this origin does not know of yet.
+    let has_all = still.is_whole && (is_final || sheet.tiles.iter().all(Option::is_some));
+    if sheet.is_complete && wanted.is_none() && first(&sheet) == 0 && has_all {
+        keep(past.library, &kept, &still).await;
     }
-    let is_settled = sheet.is_complete || wanted == Some(count);
+    let is_settled = still.is_whole && (sheet.is_complete || wanted == Some(count));
     Ok(jpeg(still.bytes, still.etag, if is_settled { SHEET_SECONDS } else { LIVE_SECONDS }))
 }
 
@@ -139,41 +145,25 @@ fn first(sheet: &Sheet) -> u64 {
     sheet.tiles.iter().position(Option::is_some).unwrap_or_default() as u64
 }
 
-async fn request(library: &Library, layout: &Layout, sheet: &Sheet) -> Result<StillRequest, Problem> {
+async fn request(past: Past<'_>, layout: &Layout, sheet: &Sheet) -> Result<StillRequest, Problem> {
     let (width, height) = sheet.size;
-    let fetches: Vec<_> = sheet.tiles.iter().map(|tile| picture(library, layout, tile.as_ref())).collect();
+    let fetches: Vec<_> = sheet.tiles.iter().map(|tile| picture(past, layout, tile.as_ref())).collect();
     let pictures = stream::iter(fetches).buffered(FETCHES).try_collect().await?;
     Ok(StillRequest { pictures, columns: COLUMNS, rows: ROWS, height, width })
 }
 
-/// Empty where there is none: its place stays black.
-async fn picture(library: &Library, layout: &Layout, tile: Option<&Tile>) -> Result<Picture, Problem> {
+/// Without media where there is none at the moment: its place stays black.
+async fn picture(past: Past<'_>, layout: &Layout, tile: Option<&Tile>) -> Result<Picture, Problem> {
     let Some(tile) = tile else { return Ok(Picture::default()) };
     let media = match &tile.media {
         Some(media) => media.clone(),
-        None => {
-            let key = layout.segment(&tile.rendition, tile.sequence);
-            match library.read_range(&key, 0..FIRST_BYTES).await {
-                Err(Unread::Missing | Unread::NoStore) => Bytes::new(),
-                read => read?,
-            }
-        }
+        None => match past.beginning(layout, &tile.rendition, tile.sequence, FIRST_BYTES).await {
+            Err(Unread::Missing | Unread::NoStore) => Bytes::new(),
+            read => read?,
+        },
     };
     Ok(Picture { init: tile.init.clone(), media, offset_us: 0 })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_sheet_is_asked_for_by_how_far_it_is_filled() {
-        assert_eq!(
-            (tiles(""), tiles("tiles=7"), tiles("x=1&tiles=25")),
-            (Ok(None), Ok(Some(7)), Ok(Some(25)))
-        );
-        for query in ["tiles=0", "tiles=26", "tiles=", "tiles=x"] {
-            assert!(matches!(tiles(query), Err(Problem::Query(_))), "{query}");
-        }
-    }
-}
+mod tests;

@@ -5,10 +5,10 @@ use headwater_media::{StreamId, UnixMillis};
 use headwater_recordings::Layout;
 
 use super::answer::{Answer, Cache};
+use super::past::Past;
 use super::playlist::START_LIMIT;
 use super::problem::Problem;
 use super::recorded::rfc3339;
-use crate::library::Library;
 use crate::mirror::{Mirror, Scope, View};
 use crate::stills::{Missed, Shot, Stills, When, newest_end, newest_or_at, stored_at};
 
@@ -77,7 +77,7 @@ fn height(value: &str) -> Result<u32, Problem> {
 /// A frame of what is on air now, or was lately, or of what can be gone back to.
 pub(super) async fn live(
     mirror: &Mirror,
-    library: &Library,
+    past: Past<'_>,
     stills: &Stills,
     query: &str,
 ) -> Result<Answer, Problem> {
@@ -92,7 +92,7 @@ pub(super) async fn live(
         shot => shot,
     }?;
     let cache = if shot.is_settled { SETTLED_SECONDS } else { target };
-    answer(library, stills, mirror.stream(), shot, cache).await
+    answer(past, stills, mirror.stream(), shot, cache).await
 }
 
 /// A frame of what has left the live window.
@@ -108,20 +108,20 @@ fn earlier(window: &LiveWindow, archive: &Archive, wanted: Wanted) -> Result<Sho
 
 /// A frame of a recording.
 pub(super) async fn recorded(
-    library: &Library,
+    past: Past<'_>,
     layout: &Layout,
     stills: &Stills,
     query: &str,
 ) -> Result<Answer, Problem> {
     let wanted = Wanted::parse_recorded(query)?;
-    let recorded = library.recording(layout).await?;
+    let recorded = past.library.recording(layout).await?;
     let shot = stored_at(&recorded.archive, wanted.when, wanted.height)?;
     let cache = if recorded.is_complete() { SETTLED_SECONDS } else { GROWING_SECONDS };
-    answer(library, stills, &layout.stream, shot, cache).await
+    answer(past, stills, &layout.stream, shot, cache).await
 }
 
 async fn answer(
-    library: &Library,
+    past: Past<'_>,
     stills: &Stills,
     stream: &StreamId,
     shot: Shot,
@@ -130,10 +130,7 @@ async fn answer(
     let layout = Layout { stream: stream.clone(), broadcast: shot.key.broadcast() };
     let request = async {
         let fetched = match shot.stored() {
-            Some((rendition, sequence)) => {
-                let key = layout.segment(rendition, sequence);
-                Some(library.object(&key, async { None }).await?)
-            }
+            Some((rendition, sequence)) => Some(past.segment(&layout, rendition, sequence).await?),
             None => None,
         };
         Ok::<_, Problem>(shot.request(fetched))

@@ -76,6 +76,8 @@ impl Key {
 pub(crate) struct Still {
     pub(crate) bytes: Bytes,
     pub(crate) etag: HeaderValue,
+    /// There was media for all that it shows. One that is not whole is made again for whoever asks next.
+    pub(crate) is_whole: bool,
 }
 
 /// Why there is no picture.
@@ -103,6 +105,14 @@ impl Stills {
     /// Uses of `config`: `server.worker_sandbox`.
     pub(crate) fn new(config: &Config) -> Self {
         Self::with(Process::own(config.server.worker_sandbox))
+    }
+
+    /// What a shell's script writes instead of pictures.
+    #[cfg(test)]
+    pub(crate) fn scripted(script: &str) -> Self {
+        let arguments = ["-c", script].map(Into::into).into();
+        let command = headwater_transcode::launch::WorkerCommand { program: "/bin/sh".into(), arguments };
+        Self::with(Process::new(command, headwater_transcode::sandbox::Mode::Off))
     }
 
     fn with(process: Process) -> Self {
@@ -134,7 +144,10 @@ impl Stills {
     where
         E: From<NoStill> + Clone + Send + Sync + 'static,
     {
-        let made = self.kept.try_get_with(key, self.make(request)).await;
+        let made = self.kept.try_get_with(key.clone(), self.make(request)).await;
+        if let Ok(Ok(Still { is_whole: false, .. })) = &made {
+            self.kept.invalidate(&key).await;
+        }
         match made {
             Ok(Ok(still)) => Ok(still),
             Ok(Err(why)) => Err(NoStill::Undecodable(why).into()),
@@ -153,7 +166,7 @@ impl Stills {
         match self.process.run(&request).await {
             Ok(bytes) => {
                 self.made.increment(1);
-                Ok(Ok(Still { etag: etag::of_text(&bytes), bytes }))
+                Ok(Ok(Still { etag: etag::of_text(&bytes), bytes, is_whole: is_whole(&request) }))
             }
             Err(Failure::Media(why)) => {
                 self.failed.increment(1);
@@ -169,20 +182,18 @@ impl Stills {
     }
 }
 
+/// Whether there is media for every picture that is there.
+fn is_whole(request: &StillRequest) -> bool {
+    request.pictures.iter().all(|picture| picture.init.is_empty() || !picture.media.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
     use headwater_media::UnixMillis;
-    use headwater_transcode::launch::WorkerCommand;
 
     use super::*;
-
-    fn stills(script: &str) -> Stills {
-        let arguments = ["-c", script].map(Into::into).into();
-        let command = WorkerCommand { program: "/bin/sh".into(), arguments };
-        Stills::with(Process::new(command, headwater_transcode::sandbox::Mode::Off))
-    }
 
     fn key(offset: u64) -> Key {
         let broadcast = BroadcastId::new(UnixMillis(0), &[7; 10]);
@@ -196,7 +207,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_crowd_has_one_picture_made() {
-        let stills = stills("cat >/dev/null; sleep 0.2; printf picture");
+        let stills = Stills::scripted("cat >/dev/null; sleep 0.2; printf picture");
         let asked = AtomicUsize::new(0);
         let ask = |_| {
             stills.get(key(0), async {
@@ -213,7 +224,7 @@ mod tests {
 
     #[tokio::test]
     async fn media_that_is_to_blame_is_not_tried_twice() {
-        let stills = stills("cat >/dev/null; echo it is nonsense >&2; exit 3");
+        let stills = Stills::scripted("cat >/dev/null; echo it is nonsense >&2; exit 3");
         for _ in 0..2 {
             let refused = stills.get(key(0), request()).await.unwrap_err();
             assert_eq!(refused, NoStill::Undecodable("it is nonsense".into()));
@@ -223,14 +234,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_failure_of_ours_is_tried_again() {
-        let stills = stills("exit 1");
+        let stills = Stills::scripted("exit 1");
         assert_eq!(stills.get(key(0), request()).await.unwrap_err(), NoStill::Failed);
         assert_eq!(stills.kept.iter().count(), 0);
     }
 
     #[tokio::test]
     async fn more_questions_than_can_wait_are_turned_away() {
-        let stills = stills("cat >/dev/null; sleep 0.1; printf picture");
+        let stills = Stills::scripted("cat >/dev/null; sleep 0.1; printf picture");
         let asked = (0..MOST_WAITING as u64 + 10).map(|nth| stills.get(key(nth), request()));
         let answers = futures::future::join_all(asked).await;
         let busy = answers.iter().filter(|answer| matches!(answer, Err(NoStill::Busy))).count();
