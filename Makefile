@@ -95,9 +95,10 @@ bench-viewers: setup-test
 	$(CARGO) build --release -p headwater-origin -p headwater-bench
 	target/release/headwater-bench viewers --write BENCHMARKS.md $(ARGS)
 
-## What recording asks of the store, and how soon a segment is listed; written into BENCHMARKS.md
+## What recording asks of the store, how soon a segment is listed, what going back and downloads cost; written into BENCHMARKS.md
 bench-recording: setup-test
-	$(CARGO) build --release -p headwater -p headwater-bench
+	deploy/setup.sh bench
+	$(CARGO) build --release -p headwater -p headwater-origin -p headwater-bench
 	target/release/headwater-bench recording --rounds 2 --seconds 60 $(if $(SOURCE),--source $(SOURCE)) --write BENCHMARKS.md $(ARGS)
 
 ## What the default ladder costs and how good it is, against ffmpeg and x264, written into BENCHMARKS.md (SOURCE=film.mp4)

@@ -90,7 +90,7 @@ pub fn period(id: &RenditionId) -> MediaEvent {
 }
 
 /// Random by xorshift, the same at every run.
-fn noise(nth: u64, length: usize) -> Bytes {
+pub fn noise(nth: u64, length: usize) -> Bytes {
     let mut state = SEED ^ nth.wrapping_mul(SEED).rotate_left(17) | 1;
     let words = std::iter::repeat_with(|| {
         state ^= state << 13;

@@ -54,7 +54,7 @@ enum Benchmark {
     Origin(origin::Arguments),
     /// Many viewers who wait for the same part
     Viewers(viewers::Arguments),
-    /// What recording asks of the store, and how soon a segment is listed
+    /// What recording asks of the store, how soon a segment is listed, what going back and downloads cost
     Recording(recording::Arguments),
     /// A worker against one ffmpeg with three outputs, and against x264 alone
     Ladder(ladder::Arguments),

@@ -20,7 +20,7 @@ use crate::stub::{STREAM, Stub};
 use crate::{Common, machine, nginx};
 
 /// Where origin and stub find each other.
-const PREFIX: &str = "bench";
+pub const PREFIX: &str = "bench";
 /// Ten parts of 100 KiB: parts of some 100 KB, segments of 1 MB.
 const SHAPE: Shape =
     Shape { settings: SegmentSettings { segment_ms: 2_000, part_ms: 200 }, parts: 10, part_bytes: 100 << 10 };
@@ -117,11 +117,20 @@ pub async fn start_stub(redis: String, shape: &Shape) -> Result<Stub> {
 }
 
 pub async fn start_origin(redis: &RedisServer, directory: &Path) -> Result<Service> {
-    let settings = [
+    start_origin_with(redis, directory, &[]).await
+}
+
+pub async fn start_origin_with(
+    redis: &RedisServer,
+    directory: &Path,
+    more: &[(&str, String)],
+) -> Result<Service> {
+    let mut settings = more.to_vec();
+    settings.extend([
         ("REGISTRY_URL", redis.url_text()),
         ("REGISTRY_PREFIX", PREFIX.into()),
         ("ORIGIN_MAX_CONNECTIONS", "50000".into()),
-    ];
+    ]);
     Service::start(directory, "origin", "HTTP_LISTEN", &settings).await
 }
 

@@ -1,27 +1,21 @@
-//! What recording asks of the store, and how soon a segment that is whole is listed as stored: `headwater up` with its
-//! default settings, an S3-compatible store on the same machine, one publisher.
+//! What recording asks of the store, how soon a segment that is whole is listed, what going back takes of memory, and what
+//! a download costs: `headwater up` with its default settings, an S3-compatible store on the same machine, one publisher.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-use std::process::Command;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+mod download;
+mod rewind;
+mod upload;
 
-use anyhow::{Context, Result, ensure};
-use headwater_hls::{MediaEvent, Record};
-use headwater_store::{ACCESS_KEY, BUCKET, SECRET_KEY, TestStore, Traffic};
-use headwater_wire::v1::delivery_client::DeliveryClient;
-use headwater_wire::{Channels, WatchMessage, v1};
-use tokio::task::JoinSet;
+use std::time::Duration;
 
-use crate::processes::{self, Process, free_address};
+use anyhow::Result;
+use headwater_store::{TestStore, Traffic};
+
 use crate::series::Series;
-use crate::{Common, machine, source};
+use crate::{Common, machine, nginx, source};
+use download::{DOWNLOADS, Downloads};
+use rewind::Memory;
+use upload::Uploads;
 
-/// What one publisher of `headwater bench publish` is called.
-const STREAM: &str = "load";
-/// Segments until all is as it stays: playlists are written often in the first minute.
-const SETTLE: usize = 5;
 const HOUR: f64 = 3600.0;
 
 #[derive(clap::Args)]
@@ -31,152 +25,25 @@ pub struct Arguments {
 }
 
 pub async fn run(arguments: &Arguments) -> Result<String> {
+    // First, while this process is small.
+    let memory = rewind::measure().await?;
     let directory = tempfile::tempdir()?;
     let source = source::make(arguments.common.source.as_deref(), directory.path())?;
     let window = Duration::from_secs(arguments.common.seconds);
-    let mut rounds = Vec::new();
+    let (mut uploads, mut downloads) = (Vec::new(), Vec::new());
     for _ in 0..arguments.common.rounds {
-        rounds.push(measure(&source, window).await?);
+        let store = TestStore::start().await;
+        uploads.push(upload::measure(&store, &source, window).await?);
+        downloads.push(download::measure(&store).await?);
     }
-    Ok(section(&arguments.common, &rounds))
+    let mut section = asked_of_the_store(&arguments.common, &uploads);
+    section.push_str(&going_back(&memory));
+    section.push_str(&downloading(&downloads)?);
+    Ok(section)
 }
 
-/// One measurement.
-struct Round {
-    /// Milliseconds from a whole segment to its record, of each segment.
-    lag: Vec<f64>,
-    seconds: f64,
-    before: Traffic,
-    after: Traffic,
-    /// Bytes of all segments that were listed meanwhile.
-    media: u64,
-}
-
-async fn measure(source: &Path, window: Duration) -> Result<Round> {
-    let directory = tempfile::tempdir()?;
-    let store = TestStore::start().await;
-    let (all, rtmp, grpc) = all_in_one(directory.path(), &store).await?;
-    let watched = Watched::start(grpc);
-    let arguments = [
-        "bench",
-        "publish",
-        "-n",
-        "1",
-        "--url",
-        &format!("rtmp://{rtmp}/live/{STREAM}"),
-        "--loop",
-        "--source",
-    ];
-    let source = source.to_string_lossy();
-    let arguments = arguments.into_iter().chain([&*source]);
-    let publisher = Process::start(directory.path(), "headwater", arguments, &[])?;
-    let settled = || (watched.lock().lag.len() >= SETTLE).then_some(());
-    processes::until("segments to be stored", settled)
-        .await
-        .with_context(|| format!("{}{}", all.output(), publisher.output()))?;
-
-    let (before, since, first) = (store.traffic(), Instant::now(), watched.lock().lag.len());
-    let media = watched.lock().media;
-    tokio::time::sleep(window).await;
-    let (after, seconds) = (store.traffic(), since.elapsed().as_secs_f64());
-    processes::check(&publisher)?;
-    let seen = watched.lock();
-    ensure!(seen.lag.len() > first, "no segment was stored: {}", all.output());
-    Ok(Round { lag: seen.lag[first..].to_vec(), seconds, before, after, media: seen.media - media })
-}
-
-async fn all_in_one(directory: &Path, store: &TestStore) -> Result<(Process, String, String)> {
-    let address = || free_address().map(|address| address.to_string());
-    let (rtmp, http, grpc, metrics) = (address()?, address()?, address()?, address()?);
-    let mut command = Command::new(std::env::current_exe()?.with_file_name("headwater"));
-    command.arg("up").current_dir(directory).envs([
-        ("HEADWATER_PROXY_RTMP_LISTEN", rtmp.clone()),
-        ("HEADWATER_ORIGIN_HTTP_LISTEN", http),
-        ("HEADWATER_SERVER_GRPC_LISTEN", grpc.clone()),
-        ("HEADWATER_UP_METRICS_LISTEN", metrics.clone()),
-        ("HEADWATER_STORE_URL", format!("s3://{BUCKET}")),
-        ("HEADWATER_STORE_ENDPOINT", store.endpoint()),
-        ("HEADWATER_RECORDING_SPOOL", directory.join("spool").to_string_lossy().into_owned()),
-        ("AWS_ACCESS_KEY_ID", ACCESS_KEY.into()),
-        ("AWS_SECRET_ACCESS_KEY", SECRET_KEY.into()),
-    ]);
-    let process = Process::spawn(command, directory.join("up.log")).context("build it first")?;
-    let metrics = metrics.parse()?;
-    let ready =
-        || processes::get(metrics, "/readyz").ok().filter(|answer| answer.starts_with("HTTP/1.1 200"));
-    processes::until("headwater to be ready", ready).await.with_context(|| process.output())?;
-    Ok((process, rtmp, grpc))
-}
-
-/// What a subscriber of the stream is told.
-#[derive(Default)]
-struct Seen {
-    /// The renditions of the stream.
-    renditions: BTreeSet<String>,
-    /// When a segment became whole in its last rendition so far.
-    whole: BTreeMap<u64, Instant>,
-    /// In milliseconds, of each stored segment.
-    lag: Vec<f64>,
-    media: u64,
-}
-
-impl Seen {
-    fn take(&mut self, message: WatchMessage) {
-        match message {
-            WatchMessage::Event(MediaEvent::SegmentEnd { rendition, sequence }) => {
-                self.renditions.insert(rendition.as_str().to_owned());
-                self.whole.insert(sequence.0, Instant::now());
-            }
-            WatchMessage::Stored(Record::Segment(segment)) => {
-                // One that was whole before the subscription has no beginning.
-                let Some(whole) = self.whole.remove(&segment.sequence.0) else { return };
-                self.lag.push(whole.elapsed().as_secs_f64() * 1e3);
-                self.media += segment.pieces.iter().filter_map(|piece| piece.size).sum::<u64>();
-            }
-            _ => {}
-        }
-    }
-}
-
-/// Watches the stream until it is dropped.
-struct Watched {
-    seen: Arc<Mutex<Seen>>,
-    _task: JoinSet<()>,
-}
-
-impl Watched {
-    fn start(server: String) -> Self {
-        let (seen, mut task) = (Arc::<Mutex<Seen>>::default(), JoinSet::new());
-        let into = seen.clone();
-        task.spawn(async move {
-            loop {
-                // Not on air yet.
-                let _ = watch(&server, &into).await;
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        });
-        Self { seen, _task: task }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-async fn watch(server: &str, into: &Mutex<Seen>) -> Result<()> {
-    let channel = Channels::default().to(server)?;
-    let mut client =
-        DeliveryClient::new(channel).max_decoding_message_size(headwater_wire::frames::MESSAGE_LIMIT);
-    let mut messages = client.watch(v1::WatchRequest { stream: STREAM.into() }).await?.into_inner();
-    while let Some(message) = messages.message().await? {
-        let message = message.try_into()?;
-        into.lock().unwrap_or_else(PoisonError::into_inner).take(message);
-    }
-    Ok(())
-}
-
-fn section(common: &Common, rounds: &[Round]) -> String {
-    let per_hour = |value: &dyn Fn(&Round) -> f64| -> Series {
+fn asked_of_the_store(common: &Common, rounds: &[Uploads]) -> String {
+    let per_hour = |value: &dyn Fn(&Uploads) -> f64| -> Series {
         rounds.iter().map(|round| value(round) / round.seconds * HOUR).collect()
     };
     let asked = |kind: &'static str| {
@@ -219,4 +86,52 @@ fn section(common: &Common, rounds: &[Round]) -> String {
     text.push_str(&format!("| of that, MB of media | {} |\n", media.show(0)));
     text.push_str(&format!("| what indexes and requests add, % | {} |\n", index.show(2)));
     text
+}
+
+fn going_back(memory: &Memory) -> String {
+    let Memory { streams, origin: [without, with, asked], index } = memory;
+    format!(
+        "\nMemory of going back: one origin mirrors {streams} streams of four renditions in parts of 29 KB (the bytes of the \
+         default ladder), whose server tells it 1790 stored segments of each before the live window, an hour in all; \
+         viewers have asked for each live playlist, compressed. Growth of the origin's peak, by stream. A server holds \
+         the same index once for a stream, and no playlist of it.\n\n\
+         | `recording.dvr_window` | MB a stream | Against none |\n| --- | --- | --- |\n\
+         | origin, `0s` | {without:.2} | |\n\
+         | origin, `60m`, nobody has gone back yet | {with:.2} | +{:.2} |\n\
+         | origin, `60m`, all four playlists of the hour are asked for | {asked:.2} | +{:.2} |\n\
+         | server, the index of `60m` alone | {index:.2} | +{index:.2} |\n",
+        with - without,
+        asked - without,
+    )
+}
+
+fn downloading(rounds: &[Downloads]) -> Result<String> {
+    let over = |value: &dyn Fn(&Downloads) -> f64| rounds.iter().map(value).collect::<Series>();
+    let mut text = format!(
+        "\nA recording of {:.0} s as one MP4 file of {:.0} MB (720p and the sound), downloaded again and again over loopback by \
+         one and by {DOWNLOADS} clients, 3 s each; the first answer of each connection is compared byte by byte. A fresh \
+         `headwater-origin` makes it of the stored segments, of which it holds four at a time for each download, whatever the \
+         length of the file; the CPU of the store is not counted, nor is that of the clients. nginx {} has it as a file, with `sendfile`. For the first request to a file the origin \
+         reads each segment to plan it: {} ms of CPU. Memory is the peak of what was resident, pages that nginx' processes share counted \
+         in each, and what of it came with the downloads.\n\n\
+         | Server | MB per CPU s, one download | {DOWNLOADS} downloads | Peak memory, MB | Of that by downloads |\n| --- | --- | --- | --- | --- |\n",
+        over(&|round| round.seconds).median(),
+        over(&|round| round.size).median(),
+        nginx::version()?,
+        over(&|round| round.plan).show(0),
+    );
+    let ways = rounds.iter().map(|round| round.ways.len()).min().unwrap_or_default();
+    for way in 0..ways {
+        let [one, many] = [0, 1].map(|index| over(&|round| round.ways[way].speed[index]));
+        let [peak, more] = [0, 1].map(|index| over(&|round| round.ways[way].memory[index]));
+        let name = rounds[0].ways[way].name;
+        text.push_str(&format!(
+            "| {name} | {} | {} | {} | {} |\n",
+            one.show(0),
+            many.show(0),
+            peak.show(0),
+            more.show(0)
+        ));
+    }
+    Ok(text)
 }

@@ -1,4 +1,5 @@
-//! A server that has one stream on air, of which the benchmark says what comes and when. It knows how often it was called.
+//! A server that has one broadcast on air, as one stream or as many, of which the benchmark says what comes and when. It
+//! knows how often it was called.
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -9,8 +10,8 @@ use anyhow::{Result, bail};
 use headwater_hls::{LiveWindow, MediaEvent, Opening};
 use headwater_media::{BroadcastId, Epoch, StreamId, UnixMillis};
 use headwater_registry::{Claim, Ownership, Registry, ServerId, ServerRecord};
-use headwater_wire::v1;
 use headwater_wire::v1::delivery_server::{Delivery, DeliveryServer};
+use headwater_wire::{WatchMessage, v1};
 use tokio::net::TcpListener;
 use tokio::sync::broadcast;
 use tokio::task::JoinSet;
@@ -35,6 +36,7 @@ pub struct Stub {
 
 struct Shared {
     window: Mutex<LiveWindow>,
+    stored: Vec<WatchMessage>,
     events: broadcast::Sender<MediaEvent>,
     calls: AtomicU64,
 }
@@ -45,16 +47,32 @@ impl Stub {
         registry: Arc<dyn Registry>,
         opening: impl FnOnce(BroadcastId, Epoch) -> Opening,
     ) -> Result<Self> {
+        Self::start_with(registry, &[STREAM.parse()?], Vec::new(), opening).await
+    }
+
+    /// Goes on air with the same broadcast as all of these streams, and says that this is stored of it.
+    pub async fn start_with(
+        registry: Arc<dyn Registry>,
+        streams: &[StreamId],
+        stored: Vec<WatchMessage>,
+        opening: impl FnOnce(BroadcastId, Epoch) -> Opening,
+    ) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let (record, stream) = (record(address)?, STREAM.parse()?);
-        let ownership = own(&*registry, &stream, &record).await?;
-        let Some(broadcast) = ownership.broadcast else { bail!("the broadcast was just said") };
-        let window = Mutex::new(LiveWindow::new(opening(broadcast, ownership.epoch)));
-        let shared =
-            Arc::new(Shared { window, events: broadcast::Sender::new(EVENTS), calls: AtomicU64::new(0) });
+        let record = record(address)?;
+        let mut owned = Vec::new();
+        for stream in streams {
+            owned.push((stream.clone(), own(&*registry, stream, &record).await?));
+        }
+        let Some(Ownership { broadcast: Some(broadcast), epoch, .. }) = owned.first().map(|(_, own)| own)
+        else {
+            bail!("there is no stream")
+        };
+        let window = Mutex::new(LiveWindow::new(opening(*broadcast, *epoch)));
+        let (events, calls) = (broadcast::Sender::new(EVENTS), AtomicU64::new(0));
+        let shared = Arc::new(Shared { window, stored, events, calls });
         let mut tasks = JoinSet::new();
-        tasks.spawn(keep(registry, stream, record, ownership));
+        tasks.spawn(keep(registry, record, owned));
         let server = tonic::transport::Server::builder()
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
@@ -115,12 +133,14 @@ async fn own(registry: &dyn Registry, stream: &StreamId, record: &ServerRecord) 
 }
 
 /// As a server does it.
-async fn keep(registry: Arc<dyn Registry>, stream: StreamId, record: ServerRecord, ownership: Ownership) {
+async fn keep(registry: Arc<dyn Registry>, record: ServerRecord, owned: Vec<(StreamId, Ownership)>) {
     loop {
         tokio::time::sleep(headwater_registry::HEARTBEAT_INTERVAL).await;
         // The next one will do as well.
         let _ = registry.register_server(&record).await;
-        let _ = registry.renew(&stream, &ownership).await;
+        for (stream, ownership) in &owned {
+            let _ = registry.renew(stream, ownership).await;
+        }
     }
 }
 
@@ -141,6 +161,7 @@ impl Delivery for Service {
         self.0.calls.fetch_add(1, Ordering::Relaxed);
         let window = self.0.window();
         let held = std::iter::once(window.opening().clone().into());
+        let held = held.chain(self.0.stored.iter().cloned().map(Into::into));
         let held: Vec<v1::MediaEvent> = held.chain(window.events().into_iter().map(Into::into)).collect();
         let following = BroadcastStream::new(self.0.events.subscribe()).map(|event| match event {
             Ok(event) => Ok(event.into()),
