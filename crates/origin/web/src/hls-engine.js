@@ -38,7 +38,32 @@ const policy = (first, whole) => ({
   },
 });
 
+// Two things of hls.js 1.7 that cost viewers of a broadcast's first seconds time, mended in its controllers for want of
+// settings.
+
+/** Sound is asked for as soon as the picture's time is known, and not at the second look after that (every 100 ms). */
+class PromptAudio extends Hls.DefaultConfig.audioStreamController {
+  onInitPtsFound(event, data) {
+    super.onInitPtsFound(event, data);
+    this.tick();
+    this.tick();
+  }
+}
+
+/**
+ * While every segment of a playlist is listed with its parts, parts are loaded. hls.js wants more than the newest
+ * segment's parts to be listed before those; what has only begun was played up to there, and then not before that
+ * segment was whole.
+ */
+const loader = Object.getPrototypeOf(Hls.DefaultConfig.audioStreamController).prototype;
+const { shouldLoadParts } = loader;
+loader.shouldLoadParts = function (details, bufferEnd) {
+  const inParts = this.config.lowLatencyMode && details?.partList?.[0]?.fragment.sn === details?.startSN;
+  return shouldLoadParts.call(this, details, bufferEnd) || Boolean(details?.partList && inParts);
+};
+
 const CONFIG = {
+  audioStreamController: PromptAudio,
   lowLatencyMode: true,
   // liveSyncDuration stays unset on purpose: hls.js then aims for the playlist's PART-HOLD-BACK (or HOLD-BACK).
   maxLiveSyncPlaybackRate: 1.1,
