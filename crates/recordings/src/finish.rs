@@ -5,6 +5,7 @@ use headwater_hls::playlist::{vod_media, vod_multivariant};
 use headwater_media::Epoch;
 use headwater_platform::store::{ObjectStore, StoreError};
 
+use crate::adopt::adopt;
 use crate::journal::Recording;
 use crate::pages::delete_below;
 use crate::summary::{State, Summary};
@@ -45,7 +46,10 @@ pub async fn finish(
     layout: &Layout,
     owner: Option<Epoch>,
 ) -> Result<Finished, StoreError> {
-    let recording = Recording::load(store, layout).await?;
+    let mut recording = Recording::load(store, layout).await?;
+    if let (Some(recording), None) = (&mut recording, owner) {
+        adopt(store, layout, recording).await?;
+    }
     if let (Some(recording), Some(owner)) = (&recording, owner)
         && recording.epoch > owner
     {

@@ -95,6 +95,8 @@ pub struct Recording {
     pub kept: Option<Vec<RenditionId>>,
     /// Of the newest owner that has written.
     pub epoch: Epoch,
+    /// The number after that of its newest block.
+    pub(crate) next_block: u32,
 }
 
 impl Recording {
@@ -108,8 +110,10 @@ impl Recording {
             let bytes = store.get(&entry.key).await?;
             Ok::<_, StoreError>(decode(&entry.key, bytes))
         };
+        let newest = blocks.last().map(|entry| entry.key.clone());
         let blocks: Vec<_> = stream::iter(blocks).map(read).buffered(AT_ONCE).try_collect().await?;
-        Ok(Self::merge(layout, blocks.into_iter().flatten()))
+        let next_block = newest.and_then(|key| Layout::block_of(&key)).map_or(0, |last| last + 1);
+        Ok(Self::merge(layout, blocks.into_iter().flatten(), next_block))
     }
 
     /// What the recording keeps of it.
@@ -118,7 +122,11 @@ impl Recording {
         only(&self.archive, |id| kept.contains(id))
     }
 
-    fn merge(layout: &Layout, blocks: impl IntoIterator<Item = (Epoch, JournalBlock)>) -> Option<Self> {
+    fn merge(
+        layout: &Layout,
+        blocks: impl IntoIterator<Item = (Epoch, JournalBlock)>,
+        next_block: u32,
+    ) -> Option<Self> {
         let mut epochs: BTreeMap<Epoch, Vec<Record>> = BTreeMap::new();
         let mut newest = None;
         for (epoch, block) in blocks {
@@ -143,7 +151,7 @@ impl Recording {
                 tracing::warn!(broadcast = %layout.broadcast, %error, "a record of the journal is left out");
             }
         }
-        Some(Self { archive, kept, epoch })
+        Some(Self { archive, kept, epoch, next_block })
     }
 }
 

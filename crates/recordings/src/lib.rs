@@ -1,5 +1,6 @@
 //! What is stored of broadcasts: where it stands, and how it gets there and away again.
 
+mod adopt;
 mod delete;
 mod finish;
 mod journal;

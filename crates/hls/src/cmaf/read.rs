@@ -50,6 +50,18 @@ pub fn samples(bytes: &[u8]) -> Result<Vec<Placed>, ReadError> {
     Ok(found)
 }
 
+/// From where to where chunks go, in ticks of the track's timescale; none where they are not whole, or do not follow each
+/// other.
+pub fn span(bytes: &[u8]) -> Option<(u64, u64)> {
+    let end = Boxes::of(bytes, 0).try_fold(0, |_, found| found.is_whole.then_some(found.data.end));
+    let samples = samples(bytes).ok().filter(|_| end == Some(bytes.len()))?;
+    let first = samples.first()?.decode_time;
+    let follow = |end: u64, next: &Placed| {
+        (next.decode_time == end).then(|| end.saturating_add(u64::from(next.duration)))
+    };
+    Some((first, samples.iter().try_fold(first, follow)?))
+}
+
 /// The `AVCDecoderConfigurationRecord` of an H.264 track's init segment; none where there is none.
 pub fn avc_record(init: &[u8]) -> Option<&[u8]> {
     let entry = Boxes::find(sample_entry(init)?, b"avc1")?;

@@ -82,7 +82,7 @@ impl Keeper {
             ((), ()) = async { tokio::join!(self.keep_tidy(), self.look_back()) } => {}
         }
         if self.recorder.is_over() {
-            self.recorder.written().await;
+            self.write_down().await;
             self.finish().await;
         }
     }
@@ -123,7 +123,10 @@ impl Keeper {
                 let progress = receipt.settled().await;
                 take(&mut last, id, progress);
             }
-            entry.written.settled().await;
+            if let Progress::Stored { .. } = entry.written.settled().await {
+                // The store works, so there is room.
+                self.recorder.rewrite();
+            }
             if last != entry.segment {
                 self.recorder.correct(last.clone());
             }
@@ -222,6 +225,18 @@ impl Keeper {
             }
         }
         std::future::pending().await
+    }
+
+    /// Waits until the whole journal is stored.
+    async fn write_down(&self) {
+        let mut backoff = backoff();
+        loop {
+            self.recorder.written().await;
+            if !self.recorder.rewrite() {
+                return;
+            }
+            backoff.wait().await;
+        }
     }
 
     async fn finish(&self) {

@@ -7,6 +7,7 @@ use headwater_hls::{
     Opening, PeriodStart, Piece, Record, Rendition, RenditionKind, Segment, StoredSegment, WholeSegment,
 };
 use headwater_media::{Epoch, PeriodNumber, RenditionId};
+use headwater_platform::store::Key;
 use headwater_recordings::uploads::{Lane, Progress, Receipt};
 use headwater_recordings::{JournalWriter, Layout};
 use headwater_runtime::config::{RecordedRenditions, RecordingMode, StreamPolicy};
@@ -17,6 +18,9 @@ use super::Storage;
 /// Segments whose fate may be open at a time: more than two hours of them. Beyond it they are stored all the same; viewers can't
 /// go back to them while the broadcast is live.
 const BACKLOG: usize = 4_096;
+/// Blocks of the journal that wait to be written at most, beside those in the spool: eight hours of segments of two seconds, in
+/// some 5 MB.
+const MOST_BLOCKS: usize = 240;
 const JOURNAL: &str = "application/octet-stream";
 /// Of a rendition that its period does not describe, which no window has.
 const UNKNOWN: &str = "video/mp4";
@@ -34,14 +38,21 @@ struct State {
     journal: JournalWriter,
     /// The last period that was handed over.
     period: Option<PeriodNumber>,
-    /// Of the newest block of the journal.
-    written: Option<Receipt>,
+    /// The journal's blocks that were handed over and are not known to be stored. The newest one is the last.
+    written: Vec<Written>,
     /// Of the mark that the recording is unfinished.
     marked: Option<Receipt>,
     /// To the [`Keeper`](super::Keeper); none when nothing more comes.
     entries: Option<mpsc::Sender<Entry>>,
     /// Whether the broadcast has come to its end here.
     is_over: bool,
+}
+
+/// A block of the journal.
+struct Written {
+    key: Key,
+    block: Bytes,
+    receipt: Receipt,
 }
 
 /// A segment that was handed over.
@@ -93,7 +104,7 @@ impl Recorder {
         let state = State {
             journal,
             period: None,
-            written: None,
+            written: Vec::new(),
             marked: None,
             entries: Some(entries),
             is_over: false,
@@ -149,13 +160,28 @@ impl Recorder {
         self.write_journal(&mut state);
     }
 
-    /// Waits until the journal is stored as it is now, and the mark; or can't be.
+    /// Writes the blocks of the journal again that there was no room for; to be called when there is. Whether there were
+    /// any.
+    pub(super) fn rewrite(&self) -> bool {
+        let mut state = self.state();
+        let mut was_lost = false;
+        state.written.retain(|written| !matches!(written.receipt.progress(), Progress::Stored { .. }));
+        for Written { key, block, receipt } in &mut state.written {
+            if receipt.progress() == Progress::Dropped {
+                *receipt = self.lane.put(key.clone(), block.clone(), JOURNAL);
+                was_lost = true;
+            }
+        }
+        was_lost
+    }
+
+    /// Waits until the journal is stored as it is now, and the mark; or can't be now.
     pub(super) async fn written(&self) {
-        let receipts = {
+        let receipts: Vec<_> = {
             let state = self.state();
-            [state.written.clone(), state.marked.clone()]
+            state.written.iter().map(|written| &written.receipt).chain(&state.marked).cloned().collect()
         };
-        for mut receipt in receipts.into_iter().flatten() {
+        for mut receipt in receipts {
             receipt.settled().await;
         }
     }
@@ -208,9 +234,14 @@ impl Recorder {
 
     fn write_journal(&self, state: &mut State) -> Receipt {
         let (key, block) = state.journal.block();
-        let written = self.lane.put(key, block, JOURNAL);
-        state.written = Some(written.clone());
-        written
+        let receipt = self.lane.put(key.clone(), block.clone(), JOURNAL);
+        state.written.retain(|written| {
+            written.key != key && !matches!(written.receipt.progress(), Progress::Stored { .. })
+        });
+        let too_many = (state.written.len() + 1).saturating_sub(MOST_BLOCKS);
+        state.written.drain(..too_many);
+        state.written.push(Written { key, block, receipt: receipt.clone() });
+        receipt
     }
 
     fn tell(&self, state: &State, entry: Entry) {

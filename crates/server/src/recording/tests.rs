@@ -274,6 +274,29 @@ async fn what_there_is_no_room_for_is_a_gap() {
     assert!(playlist.contains("#EXT-X-GAP\n"), "{playlist}");
 }
 
+/// A publisher comes back while the store is away, and then there is no room even for what the journal says of that.
+#[tokio::test(start_paused = true)]
+async fn a_block_of_the_journal_that_had_no_room_is_written_again() {
+    let store = MemoryStore::new();
+    // Of some 5 KB a block of the journal.
+    let mut on_air = OnAir::with(&storage(&store, 9_000).await, &policy(), Epoch(1), None);
+    on_air.period(0, first());
+    on_air.segments(3).await;
+    store.set(Fault::Away);
+    on_air.segments(10).await;
+    on_air.period(1, first() + 13);
+    on_air.segments(120).await;
+    store.set(Fault::None);
+    on_air.segments(10).await;
+    on_air.end().await;
+    let recorded = recorded(&store).await;
+    let begun: Vec<_> = recorded.periods().map(|period| period.first_sequence.0 - first()).collect();
+    assert_eq!(begun, [0, 13]);
+    let found = there(&recorded);
+    assert_eq!(found.len(), 143);
+    assert!(found[..3].iter().chain(&found[138..]).all(|(_, there)| *there), "{found:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_server_that_takes_over_knows_what_was_stored_before() {
     let store = MemoryStore::new();
