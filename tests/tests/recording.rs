@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use headwater_tests::player::Player;
@@ -25,10 +25,12 @@ struct Recording {
 
 impl Recording {
     async fn start(servers: usize) -> Result<Self> {
-        let store = tempfile::tempdir()?.keep();
+        Self::with(Plan::tiny().servers(servers), tempfile::tempdir()?.keep()).await
+    }
+
+    async fn with(plan: Plan, store: PathBuf) -> Result<Self> {
         let spool = store.with_extension("spool");
-        let plan = Plan::tiny()
-            .servers(servers)
+        let plan = plan
             .set("STORE_URL", &format!("file://{}", store.display()))
             .set("RECORDING_SPOOL", &spool.to_string_lossy())
             .set("SERVER_RECONNECT_WINDOW", "4s")
@@ -205,4 +207,49 @@ async fn a_store_that_is_away_for_a_minute_costs_nothing() -> Result<()> {
     headwater_tests::shows::shown_in_one_go(&recording.stack, &shown, source.frames()).await?;
     ensure!(encoder.wait(LIVE).await?.success(), "{}", encoder.output());
     recording.holds(&[source.frames()], "complete").await
+}
+
+/// A recording of a minute that ended so long ago, as far as the store shows. Its files.
+fn put_recording(store: &Path, age: Duration) -> Result<Vec<PathBuf>> {
+    let ended = SystemTime::now().duration_since(UNIX_EPOCH)? - age;
+    let begun = (ended - Duration::from_secs(60)).as_millis();
+    // UUIDs of version 7 begin with the time (RFC 9562 §5.7).
+    let id = format!("{:08x}-{:04x}-7000-8000-000000000001", begun >> 16, begun & 0xFFFF);
+    let summary = format!(
+        r#"{{"stream":"demo","broadcast":"{id}","state":"complete","start_unix_ms":{begun},"duration_ms":60000,"bytes":9,"renditions":[]}}"#
+    );
+    let files = [
+        (format!("vod-{id}.m3u8"), "#EXTM3U\n"),
+        (format!("{id}/recording.json"), summary.as_str()),
+        (format!("{id}/180p/7.m4s"), "a segment"),
+        (format!("{id}/storyboard/0.jpg"), "a picture"),
+    ];
+    let written = files.map(|(name, text)| {
+        let path = store.join("demo").join(name);
+        std::fs::create_dir_all(path.parent().context("a folder")?)?;
+        std::fs::write(&path, text)?;
+        Ok(path)
+    });
+    written.into_iter().collect()
+}
+
+/// Recordings are kept for a day. A server at work deletes the old one, and leaves the young one and what is on air.
+#[tokio::test]
+async fn recordings_that_are_old_enough_are_deleted_and_no_others() -> Result<()> {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    let store = tempfile::tempdir()?.keep();
+    let old = put_recording(&store, DAY * 3)?;
+    let young = put_recording(&store, DAY / 2)?;
+    let plan = Plan::tiny().set("RECORDING_RETENTION", "1d");
+    let recording = Recording::with(plan, store).await?;
+    let mut encoder = recording.publish("one", &tiny(110)).await?;
+    recording.stored(2).await?;
+    // A server looks for the first time after a minute.
+    let gone = || async { (!old.iter().any(|file| file.exists())).then_some(()) };
+    wait::until("the old recording to be deleted", Duration::from_secs(90), gone).await?;
+    ensure!(young.iter().all(|file| file.exists()), "some of the young one is gone");
+    ensure!(encoder.is_running(), "{}", encoder.output());
+    let own = segments(&recording.store);
+    ensure!(own.len() > 3 * 20, "of what is on air there is {own:?}");
+    encoder.kill().await
 }

@@ -25,7 +25,7 @@ const LEFTOVERS: Duration = Duration::from_secs(60);
 /// How often old recordings are looked for.
 const EXPIRE: Duration = Duration::from_secs(60 * 60);
 /// Not in the first moments of a server, which has other things to do then.
-const FIRST_EXPIRE: Duration = Duration::from_secs(5 * 60);
+const FIRST_EXPIRE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Housekeeping {
     pub(crate) storage: Storage,
