@@ -9,7 +9,8 @@ build=(build-essential pkg-config libgstreamer1.0-dev libgstreamer-plugins-base1
 run=(gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
   gstreamer1.0-libav)
 demo=(gstreamer1.0-x fonts-dejavu-core)
-test=(redis-server ffmpeg chromium gstreamer1.0-tools procps iproute2 util-linux)
+test=(redis-server ffmpeg gstreamer1.0-tools procps iproute2 util-linux)
+browser=(chromium)
 # What Headwater is measured against.
 bench=(haproxy nginx-light libnginx-mod-rtmp)
 node=(nodejs npm)
@@ -17,13 +18,18 @@ node=(nodejs npm)
 # Node from anywhere will do; Debian's is only taken where there is none.
 command -v npm >/dev/null && command -v node >/dev/null && node=()
 
+# So will one of these browsers, where the tests look for it. Ubuntu has only a snap of the first one.
+for program in chromium chromium-browser google-chrome; do
+  if [ -x "/usr/bin/$program" ]; then browser=(); fi
+done
+
 wanted=()
 for group in "$@"; do
   case $group in
     build) wanted+=("${build[@]}") ;;
     run) wanted+=("${run[@]}") ;;
     demo) wanted+=("${demo[@]}") ;;
-    test) wanted+=("${demo[@]}" "${test[@]}" "${node[@]}") ;;
+    test) wanted+=("${demo[@]}" "${test[@]}" "${browser[@]}" "${node[@]}") ;;
     bench) wanted+=("${bench[@]}") ;;
     node) wanted+=("${node[@]}") ;;
     *) echo "setup: there is no group '$group': build, run, demo, test, bench, node" >&2; exit 2 ;;
