@@ -1,11 +1,16 @@
-// dash.js plays the same segments as the page, on another site, with low latency, through a reconnect of the publisher.
+// dash.js plays the same segments as the page, on another site, with low latency, through a reconnect of the publisher, and
+// to the last picture.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { browser, publish, until, up } from './harness.mjs';
+import { observed } from './observer.mjs';
+import { FRAME_RATE, numbered, send } from './source.mjs';
 
 const DASHJS = createRequire(import.meta.url).resolve('dashjs');
 const PAGE = '<!doctype html><video muted></video><script src="/dash.js"></script>';
@@ -13,10 +18,16 @@ const PAGE = '<!doctype html><video muted></video><script src="/dash.js"></scrip
 const PLAYED = 8;
 /** The most that a player may be behind the publisher, in seconds. It aims at two. */
 const LATENCY = 3.5;
+/** Seconds that the last publisher sends. */
+const LAST = 16;
+/** A picture's duration, in seconds. */
+const PICTURE = 1 / FRAME_RATE;
 
-let headwater, chromium, site;
+let headwater, chromium, site, directory, source;
 
 before(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'headwater-dash-'));
+  source = await numbered(directory, LAST);
   [headwater, chromium] = await Promise.all([up({ HEADWATER_SERVER_RECONNECT_WINDOW: '10s' }), browser()]);
   site = createServer(async ({ url }, answer) => {
     const [type, body] = url === '/dash.js' ? ['text/javascript', await readFile(DASHJS)] : ['text/html', PAGE];
@@ -29,6 +40,7 @@ after(async () => {
   await chromium?.close();
   site?.close();
   await headwater?.stop();
+  await rm(directory, { recursive: true, force: true });
 });
 
 /** A page of another site with a player of its own. */
@@ -36,6 +48,7 @@ async function open(url) {
   const page = await chromium.context.newPage();
   const problems = [];
   page.on('pageerror', (error) => problems.push(`${error}`));
+  await observed(page);
   await page.goto(`http://127.0.0.1:${site.address().port}/`);
   await page.evaluate(play, url);
   return { page, problems };
@@ -43,33 +56,39 @@ async function open(url) {
 
 /** Runs in the page. */
 function play(url) {
-  const seen = (window.seen = { errors: [], periods: [], stalls: 0 });
+  const told = (window.told = { errors: [], periods: [], stalls: 0 });
   const player = (window.player = dashjs.MediaPlayer().create());
   const video = document.querySelector('video');
   const on = (event, listener) => player.on(dashjs.MediaPlayer.events[event], listener);
-  on('ERROR', ({ error }) => seen.errors.push(`${error?.code ?? error}: ${error?.message ?? ''}`));
-  on('PLAYBACK_ERROR', ({ error }) => seen.errors.push(`${error}`));
-  on('PERIOD_SWITCH_COMPLETED', ({ toStreamInfo }) => seen.periods.push(toStreamInfo.id));
-  on('PLAYBACK_STALLED', () => seen.stalls++);
+  on('ERROR', ({ error }) => told.errors.push(`${error?.code ?? error}: ${error?.message ?? ''}`));
+  on('PLAYBACK_ERROR', ({ error }) => told.errors.push(`${error}`));
+  on('PERIOD_SWITCH_COMPLETED', ({ toStreamInfo }) => told.periods.push(toStreamInfo.id));
+  on('PLAYBACK_STALLED', () => told.stalls++);
+  // What was played stays in the buffer, to be looked at.
+  player.updateSettings({ streaming: { buffer: { bufferToKeep: 60 } } });
   player.initialize(video, url, true);
 }
 
 const look = (page) =>
   page.evaluate(() => {
-    const { player, seen } = window;
+    const { player, told } = window;
     const video = document.querySelector('video');
     const { totalVideoFrames: frames, droppedVideoFrames: dropped } = video.getVideoPlaybackQuality();
     const latency = player.getCurrentLiveLatency();
-    return { ...seen, time: video.currentTime, height: video.videoHeight, latency, frames, dropped };
+    const { currentTime: time, videoHeight: height, ended, duration, buffered } = video;
+    const ranges = Array.from({ length: buffered.length }, (_, n) => [buffered.start(n), buffered.end(n)]);
+    return { ...told, time, height, latency, frames, dropped, ended, duration, ranges };
   });
 
-test('dash.js plays through a reconnect with low latency', async () => {
+test('dash.js plays through a reconnect with low latency, and to the last picture', async () => {
   let encoder = publish(`${headwater.rtmp}/show`, 60);
   let page, problems;
   const tell = async () => `${JSON.stringify(page && (await look(page)))}\n${problems}\n${headwater.output().slice(-3000)}`;
   const plays = async (period) => {
-    await until(`period ${period}`, async () => (await look(page)).periods.includes(period), { tell });
-    const start = await look(page);
+    const start = await until(`a picture of period ${period}`, async () => {
+      const now = await look(page);
+      return now.periods.includes(period) && now.frames > 0 && now.time > 0 && now;
+    }, { tell });
     await until('playback', async () => (await look(page)).time > start.time + PLAYED, { tell });
     const now = await look(page);
     if (process.env.TELL) console.log(JSON.stringify(now));
@@ -83,8 +102,21 @@ test('dash.js plays through a reconnect with low latency', async () => {
     ({ page, problems } = await open(presentation));
     await plays('0');
     await encoder.stop();
-    encoder = publish(`${headwater.rtmp}/show`, 60);
+    encoder = send(source, `${headwater.rtmp}/show`);
     await plays('1');
+
+    // Its publisher does not come back: it has shown everything, and knows that it is over.
+    assert.equal(await encoder.done, 0);
+    await until('the end', async () => (await look(page)).ended, { tell });
+    const end = await look(page);
+    if (process.env.TELL) console.log(JSON.stringify(end));
+    assert.deepEqual([end.errors, problems], [[], []]);
+    assert.ok(end.duration - end.time < PICTURE, JSON.stringify(end));
+    const [from, to] = end.ranges.at(-1);
+    assert.ok(Math.abs(to - from - LAST) < 2 * PICTURE, `all that was sent has come: ${JSON.stringify(end)}`);
+    // Chromium holds the last one back until it knows that it is, and dash.js jumps to the end after so long a wait.
+    const shown = await page.evaluate(() => window.onScreen());
+    assert.ok(shown >= source.frames - 2, `the last picture but one: ${shown}`);
   } finally {
     await encoder.stop();
     await page?.close();

@@ -15,7 +15,7 @@ export async function watch(context, url) {
     if (request.failure()?.errorText !== 'net::ERR_ABORTED') problems.push(`${request.url()}: ${request.failure()?.errorText}`);
   });
   page.on('pageerror', (error) => problems.push(`${error}`));
-  await page.addInitScript(observe, { bits: STRIP_BITS, strip: STRIP_HEIGHT });
+  await observed(page);
   await page.goto(url);
   return {
     page,
@@ -28,6 +28,9 @@ export async function watch(context, url) {
     seen: () => page.evaluate(() => window.seen),
   };
 }
+
+/** Has a page write down in `window.seen` what its video shows. Before it is loaded. */
+export const observed = (page) => page.addInitScript(observe, { bits: STRIP_BITS, strip: STRIP_HEIGHT });
 
 /** Runs in the page, before its own scripts. Times are milliseconds since the Unix epoch. */
 function observe({ bits, strip }) {
@@ -46,6 +49,9 @@ function observe({ bits, strip }) {
     const isSet = (bit) => pixels[Math.floor(((bit + 0.5) * width) / bits) * 4] > 127;
     return Array.from({ length: bits }, (_, bit) => (isSet(bit) ? 2 ** bit : 0)).reduce((sum, value) => sum + value);
   }
+
+  /** The number of the picture that is there when playback is over: its callback may be left out. */
+  window.onScreen = () => number(document.querySelector('video'));
 
   function picture(video) {
     seen.pictures.push({ at: now(), number: number(video) });

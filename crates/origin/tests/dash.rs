@@ -113,6 +113,28 @@ async fn the_next_segment_is_waited_for_and_then_sent_while_it_is_made() {
 }
 
 #[tokio::test]
+async fn a_segment_that_was_announced_and_never_came_is_empty_and_says_so() {
+    let OnAir { viewer, server, _origin, .. } = on_air().await;
+    let waiting = viewer.clone();
+    let waiting = tokio::spawn(async move { waiting.get("/demo/720p/103.m4s").await });
+    server.play((1..PARTS).map(|index| broadcast::part(VIDEO, 102, index, "a")));
+    server.play([broadcast::end(VIDEO, 102), headwater_hls::MediaEvent::BroadcastEnd]);
+    let announced = waiting.await.unwrap();
+    let is_end = |got: &support::client::Got| {
+        got.status == StatusCode::OK && got.body[..] == headwater_hls::cmaf::END_SEGMENT
+    };
+    assert!(is_end(&announced), "{}", announced.status);
+    assert_eq!(announced.header("content-type"), "video/mp4");
+    assert_eq!(announced.header("cache-control"), "public, max-age=1", "the next broadcast may have it");
+    let began = std::time::Instant::now();
+    assert!(is_end(&viewer.get("/demo/720p/104.m4s").await));
+    assert!(began.elapsed().as_secs() >= 2, "a player that goes on counting does so once a segment");
+    // What is no whole segment was not announced.
+    assert_eq!(viewer.get("/demo/720p/103.0.m4s").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(viewer.get("/demo/720p/99.m4s").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
 async fn whoever_needs_its_length_waits_for_the_whole_segment() {
     let OnAir { viewer, server, _origin, .. } = on_air().await;
     let ranged = viewer.clone();

@@ -182,6 +182,22 @@ impl LiveWindow {
         }
     }
 
+    /// How far a number is behind the last segment that a rendition has in its period, where nothing more comes of that:
+    /// zero for the next one, which DASH players have been told to expect. None for everything else.
+    pub fn past_end(&self, rendition: &RenditionId, sequence: MediaSequence) -> Option<u64> {
+        let at = self.periods.iter().rposition(|period| period.first_sequence <= sequence)?;
+        let (period, next) = (&self.periods[at], self.periods.get(at + 1));
+        let is_over = self.ended || next.is_some();
+        let is_known = sequence >= self.opening.first_sequence && init_of(period, rendition).is_some();
+        if !is_over || !is_known {
+            return None;
+        }
+        let end = next.map_or(MediaSequence(u64::MAX), |next| next.first_sequence);
+        let mut made = self.tracks.get(rendition)?.range(period.first_sequence..end).rev();
+        let last = made.find(|(_, segment)| !segment.is_gap());
+        sequence.0.checked_sub(last.map_or(period.first_sequence, |(last, _)| last.next()).0)
+    }
+
     /// A segment that is whole in every rendition of its period, as an index names it, and that period.
     pub fn stored(&self, sequence: MediaSequence) -> Option<(&Arc<PeriodStart>, StoredSegment)> {
         let period = self.period_of(sequence)?;

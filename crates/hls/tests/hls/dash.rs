@@ -142,6 +142,7 @@ fn what_has_ended_is_static() {
     window.apply(&MediaEvent::BroadcastEnd).unwrap();
     let mpd = mpd(&window);
     assert_eq!((mpd.text("type"), mpd.seconds("mediaPresentationDuration")), ("static", 65.0));
+    assert_eq!(mpd.one("Period").text("duration"), "PT5S");
     assert!(!mpd.has("minimumUpdatePeriod") && mpd.all("UTCTiming").next().is_none());
     let listed = listed(&mpd);
     assert!(listed.iter().all(|one| one.then_each.is_none() && one.segments.len() == 4), "{listed:?}");
@@ -175,6 +176,34 @@ fn a_rendition_that_ends_early_is_shorter() {
     let listed = listed(&mpd(&live(&[ends_early, Plan::steady(0, 2_000)])));
     let lengths: Vec<_> = listed[..3].iter().map(|one| one.segments.len()).collect();
     assert_eq!(lengths, [3, 3, 2]);
+}
+
+#[test]
+fn time_between_the_periods_of_what_has_ended_belongs_to_the_one_before() {
+    let mut window = live(&[Plan::steady(5_000, 3_320), Plan::steady(7_000, 2_000)]);
+    window.apply(&MediaEvent::BroadcastEnd).unwrap();
+    let mpd = mpd(&window);
+    let periods: Vec<_> = mpd.all("Period").collect();
+    assert_eq!((periods.len(), periods[0].has("duration"), periods[1].text("duration")), (2, false, "PT2S"));
+    assert_eq!(mpd.seconds("mediaPresentationDuration"), periods[1].seconds("start") + 2.0);
+}
+
+#[test]
+fn what_is_announced_and_not_made_is_known_to_be_past_the_end() {
+    let ends_early = Plan { audio_excess: -1_500, ..Plan::steady(0, 3_320) };
+    let mut window = live(&[ends_early, Plan::steady(5_000, 5_000)]);
+    let past = |window: &LiveWindow, rendition: &str, n| window.past_end(&id(rendition), MediaSequence(n));
+    let numbers = |window: &LiveWindow, rendition: &str| -> Vec<_> {
+        (99..110).filter_map(|n| past(window, rendition, n).map(|past| (n, past))).collect()
+    };
+    assert_eq!(numbers(&window, "audio"), [(102, 0)], "the first period had no more of it");
+    assert_eq!(numbers(&window, "720p"), [], "it is on air");
+    window.apply(&MediaEvent::BroadcastEnd).unwrap();
+    assert_eq!(numbers(&window, "720p"), [(107, 0), (108, 1), (109, 2)]);
+    assert_eq!(numbers(&window, "audio"), [(102, 0), (107, 0), (108, 1), (109, 2)]);
+    assert_eq!(past(&window, "90p", 107), None);
+    let styp = headwater_hls::cmaf::END_SEGMENT;
+    assert_eq!((u32::from_be_bytes(styp[..4].try_into().unwrap()) as usize, &styp[4..8]), (24, &b"styp"[..]));
 }
 
 #[test]

@@ -1,14 +1,17 @@
 //! Init segments, segments and parts: bytes from memory.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use headwater_hls::cmaf::END_SEGMENT;
 use headwater_hls::{LiveWindow, Rendition};
 use headwater_media::RenditionId;
 use http::header::RANGE;
 use http::{Method, Request};
+use tokio::time::sleep;
 
-use super::answer::Answer;
+use super::answer::{Answer, Cache};
 use super::growing;
 use super::playlist::blocked_limit;
 use super::problem::Problem;
@@ -36,7 +39,22 @@ pub(super) async fn object<B>(
             let parts = growing::parts(mirror, rendition.clone(), object.sequence());
             Ok(Answer::growing(content_type, parts))
         }
+        Found::End(content_type, past) => {
+            if past > 0 {
+                sleep(segment_length(&mirror)).await;
+            }
+            Ok(Answer::new(content_type, END_CACHE, Bytes::from_static(&END_SEGMENT)))
+        }
     }
+}
+
+/// The next broadcast may have a segment of this number.
+const END_CACHE: Cache = Cache::Seconds(1);
+
+/// How often a player that goes on counting gets an answer.
+fn segment_length(mirror: &Mirror) -> Duration {
+    let length = |view: &View| Some(view.window()?.opening().settings.segment_ms);
+    Duration::from_millis(mirror.look(length).unwrap_or_default().into())
 }
 
 /// Something of this type.
@@ -44,6 +62,9 @@ enum Found {
     Whole(&'static str, Vec<Bytes>),
     /// A segment that is being made.
     Begun(&'static str),
+    /// A segment that a presentation announced before it was known that nothing follows, so many numbers behind the first
+    /// one that is not there. Players of DASH take an error for fatal before they have read that it is over.
+    End(&'static str, u64),
 }
 
 /// Nothing while it is worth waiting.
@@ -59,9 +80,19 @@ fn look(view: &View, rendition: &RenditionId, object: Object, grows: bool) -> Op
             Some(pieces) => Some(Ok(Found::Whole(content_type(window, rendition), pieces))),
             None if has_begun(window) => Some(Ok(Found::Begun(content_type(window, rendition)))),
             None if may_come(window, rendition, object) => None,
+            None if let Some(past) = past_end(window, rendition, object) => {
+                Some(Ok(Found::End(content_type(window, rendition), past)))
+            }
             None if window.has_rendition(rendition) => Some(Err(Problem::NoObject)),
             None => Some(Err(Problem::NoRendition)),
         },
+    }
+}
+
+fn past_end(window: &LiveWindow, rendition: &RenditionId, object: Object) -> Option<u64> {
+    match object {
+        Object::Segment(sequence) => window.past_end(rendition, sequence),
+        Object::Init(_) | Object::Part(..) => None,
     }
 }
 

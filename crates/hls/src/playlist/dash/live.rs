@@ -26,7 +26,7 @@ fn presentation(window: &LiveWindow, sources: Vec<Source<'_>>) -> Option<String>
     let (oldest, newest) = (periods.first()?, periods.last()?);
     let end = newest.start + newest.length();
     let state = if window.ended() {
-        State::Static { duration: end }
+        State::Ended { duration: end }
     } else {
         let published = UnixMillis(zero.0 + end.as_millis());
         let starts = oldest.tracks.iter().filter_map(|track| track.timeline.start());

@@ -11,7 +11,9 @@
 //! **The live edge.** The grid of a period says where segments are going to begin (see `SegmentSettings`), so what is
 //! about to be made is announced with `r="-1"` (§5.3.9.6.2), right but for less than a frame, and an MPD becomes stale
 //! only by a new period. Whoever asks for a segment that is being made gets its parts as they come (`availabilityTimeOffset`,
-//! §5.3.5.3; DASH-IF IOP part 9 / CR Low-Latency Live §9.X.4).
+//! §5.3.5.3; DASH-IF IOP part 9 / CR Low-Latency Live §9.X.4). That nothing more comes is known after it was announced:
+//! players are told by a static MPD, at the latest after `minimumUpdatePeriod`, and whoever has asked by then gets
+//! [`END_SEGMENT`](crate::cmaf::END_SEGMENT).
 
 mod live;
 mod stored;
@@ -47,9 +49,10 @@ enum State {
         /// `timeShiftBufferDepth`.
         depth: MediaTime,
     },
-    Static {
-        duration: MediaTime,
-    },
+    /// What was live, with the wall clock's time between its periods.
+    Ended { duration: MediaTime },
+    /// One period right after the other.
+    Stored { duration: MediaTime },
 }
 
 struct Period<'a> {

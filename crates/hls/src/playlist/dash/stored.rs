@@ -22,7 +22,7 @@ pub fn stored(archive: &Archive) -> Option<String> {
             periods.push(period);
         }
     }
-    let (state, base) = (State::Static { duration }, format!("{}/", archive.broadcast()));
+    let (state, base) = (State::Stored { duration }, format!("{}/", archive.broadcast()));
     let presentation = Presentation { settings: archive.settings(), state, base, periods };
     (!presentation.periods.is_empty()).then(|| write::mpd(&presentation))
 }

@@ -56,11 +56,14 @@ impl Presentation<'_> {
                 writeln!(out, " suggestedPresentationDelay=\"{}\">", Length(delay))?;
                 self.service_description(out, delay)?;
             }
-            State::Static { duration } => {
+            State::Ended { duration } | State::Stored { duration } => {
                 writeln!(out, " type=\"static\" mediaPresentationDuration=\"{}\">", Length(duration))?;
             }
         }
-        self.periods.iter().try_for_each(|period| self.period(out, period))?;
+        let last = self.periods.len().saturating_sub(1);
+        for (at, period) in self.periods.iter().enumerate() {
+            self.period(out, period, at == last)?;
+        }
         if self.is_dynamic() {
             writeln!(out, "<UTCTiming schemeIdUri=\"{TIME_SCHEME}\" value=\"{TIME_URI}\"/>")?;
         }
@@ -83,9 +86,16 @@ impl Presentation<'_> {
         writeln!(out, "<PlaybackRate min=\"{slowest}\" max=\"{fastest}\"/></ServiceDescription>")
     }
 
-    fn period(&self, out: &mut String, period: &Period<'_>) -> fmt::Result {
+    fn period(&self, out: &mut String, period: &Period<'_>, is_last: bool) -> fmt::Result {
         write!(out, "<Period id=\"{}\" start=\"{}\"", period.id, Length(period.start))?;
-        if !self.is_dynamic() {
+        // Without it, a period lasts until the next one starts (§5.3.2.1). dash.js takes the sum of all durations for that of
+        // the presentation, and waits for more after the last period where time passes between them.
+        let is_told = match self.state {
+            State::Dynamic { .. } => false,
+            State::Ended { .. } => is_last,
+            State::Stored { .. } => true,
+        };
+        if is_told {
             write!(out, " duration=\"{}\"", Length(period.length()))?;
         }
         out.write_str(">\n")?;
