@@ -101,6 +101,24 @@ async fn the_list_goes_back_to_the_first_segment_and_on_with_the_live_ones() {
 }
 
 #[tokio::test]
+async fn the_presentation_goes_back_to_the_first_segment_too() {
+    let rewound = Rewound::start().await;
+    let answer = rewound.get("/demo/dvr.mpd").await;
+    assert_eq!((answer.status, answer.header("content-type")), (StatusCode::OK, "application/dash+xml"));
+    let first = |text: &str| -> u64 {
+        let number = text.split_once("startNumber=\"").unwrap().1;
+        number.split_once('"').unwrap().0.parse().unwrap()
+    };
+    assert_eq!(first(&answer.text()), FIRST);
+    assert!(
+        answer.text().contains("type=\"dynamic\"") && answer.text().contains("timeShiftBufferDepth=\"PT40")
+    );
+    assert_eq!(first(&rewound.playlist("/demo/live.mpd").await), NOW - 4);
+    rewound.put(FIRST, "stored segment").await;
+    assert_eq!(rewound.get("/demo/720p/100.m4s").await.text(), "stored segment");
+}
+
+#[tokio::test]
 async fn what_has_left_the_window_comes_from_the_store_or_from_its_server() {
     let rewound = Rewound::start().await;
     rewound.playlist("/demo/720p/dvr.m3u8").await;
@@ -129,7 +147,7 @@ async fn a_stream_that_is_not_stored_has_no_past() {
     let origin = TestOrigin::start(Arc::new(registry)).await;
     let viewer = Viewer::new(origin.address);
     assert_eq!(viewer.get("/demo/live.m3u8").await.status, StatusCode::OK);
-    for path in ["/demo/dvr.m3u8", "/demo/720p/dvr.m3u8"] {
+    for path in ["/demo/dvr.m3u8", "/demo/720p/dvr.m3u8", "/demo/dvr.mpd"] {
         let answer = viewer.get(path).await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
         assert!(answer.text().contains("urn:headwater:problem:no-dvr"), "{}", answer.text());

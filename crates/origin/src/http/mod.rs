@@ -86,9 +86,10 @@ impl Service {
                 playlist::master(&*self.mirror(&stream)?, Which::Multivariant, request).await
             }
             Route::Presentation(stream) => {
-                let answer = playlist::master(&*self.mirror(&stream)?, Which::Presentation, request).await?;
-                self.viewers.saw(&stream, from, text(request.headers(), USER_AGENT).unwrap_or_default());
-                Ok(answer)
+                self.presentation(from, &stream, Which::Presentation, request).await
+            }
+            Route::DvrPresentation(stream) => {
+                self.presentation(from, &stream, Which::DvrPresentation, request).await
             }
             Route::Moment(_) => Ok(moment::answer()),
             Route::Dvr(stream) => {
@@ -133,6 +134,19 @@ impl Service {
 
     fn past(&self) -> Past<'_> {
         Past { library: &self.library, mirrors: &self.mirrors }
+    }
+
+    /// Players of DASH ask for it again and again, as those of HLS do for media playlists.
+    async fn presentation<B>(
+        &self,
+        from: IpAddr,
+        stream: &StreamId,
+        which: Which,
+        request: &Request<B>,
+    ) -> Result<Answer, Problem> {
+        let answer = playlist::master(&*self.mirror(stream)?, which, request).await?;
+        self.viewers.saw(stream, from, text(request.headers(), USER_AGENT).unwrap_or_default());
+        Ok(answer)
     }
 
     fn mirror(&self, stream: &StreamId) -> Result<Arc<Mirror>, Problem> {

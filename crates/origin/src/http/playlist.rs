@@ -38,7 +38,10 @@ pub(super) async fn master<B>(
     which: Which,
     request: &Request<B>,
 ) -> Result<Answer, Problem> {
-    let content_type = if which == Which::Presentation { DASH } else { HLS };
+    let content_type = match which {
+        Which::Presentation | Which::DvrPresentation => DASH,
+        _ => HLS,
+    };
     if request.uri().query() == Some(AWAIT) {
         let on_air = |view: &View| view.window().map(drop);
         mirror.wait(Scope::Anything, AIR_LIMIT, on_air).await;
@@ -51,7 +54,7 @@ pub(super) async fn master<B>(
         Some(due) => due?,
         None => mirror.look(|view| due_at_last(view, |window| begun(window, &some)))?,
     };
-    if which == Which::DvrMultivariant && !mirror.has_history() {
+    if matches!(which, Which::DvrMultivariant | Which::DvrPresentation) && !mirror.has_history() {
         return Err(Problem::NoDvr);
     }
     let text = mirror.playlist(which, render).ok_or(Problem::NotReady)?;
@@ -99,6 +102,7 @@ fn render(window: &LiveWindow, archive: Option<&Archive>, which: &Which) -> Opti
         Which::Whole(rendition) => playlist::media(window, rendition, MediaOptions::default()),
         Which::Delta(rendition) => playlist::media(window, rendition, DELTA),
         Which::DvrMultivariant => playlist::dvr_multivariant(window),
+        Which::DvrPresentation => playlist::dash::dvr(archive?, window),
         Which::Dvr(rendition) => playlist::dvr(archive?, window, rendition, MediaOptions::default()),
         Which::DvrDelta(rendition) => playlist::dvr(archive?, window, rendition, DELTA),
     }

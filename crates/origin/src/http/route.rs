@@ -21,6 +21,8 @@ pub(crate) enum Route {
     Dvr(StreamId),
     /// The presentation for DASH players.
     Presentation(StreamId),
+    /// The presentation with what is stored before the live window.
+    DvrPresentation(StreamId),
     /// What time it is, for players that measure their latency.
     Moment(StreamId),
     Thumbnail(StreamId),
@@ -89,6 +91,7 @@ impl Route {
             (stream, Some("live.m3u8"), None, _) => stream.parse().ok().map(Self::Multivariant),
             (stream, Some("dvr.m3u8"), None, _) => stream.parse().ok().map(Self::Dvr),
             (stream, Some("live.mpd"), None, _) => stream.parse().ok().map(Self::Presentation),
+            (stream, Some("dvr.mpd"), None, _) => stream.parse().ok().map(Self::DvrPresentation),
             (stream, Some("time"), None, _) => stream.parse().ok().map(Self::Moment),
             (stream, Some("recordings.json"), None, _) => stream.parse().ok().map(Self::Recordings),
             (stream, Some("thumbnail.jpg"), None, _) => stream.parse().ok().map(Self::Thumbnail),
@@ -123,7 +126,7 @@ impl Route {
             Self::Home | Self::Page(_) | Self::SlashedPage(_) => "page",
             Self::Asset(_) => "asset",
             Self::Multivariant(_) | Self::Dvr(_) => "multivariant",
-            Self::Presentation(_) => "presentation",
+            Self::Presentation(_) | Self::DvrPresentation(_) => "presentation",
             Self::Moment(_) => "time",
             Self::Thumbnail(_) | Self::RecordedThumbnail(..) => "thumbnail",
             Self::Storyboard(_) | Self::RecordedStoryboard(..) | Self::Sheet(..) => "storyboard",
@@ -236,6 +239,7 @@ mod tests {
         assert_eq!(Route::parse("/demo/720p/index.m3u8"), Some(playlist(Reach::Window)));
         assert_eq!(Route::parse("/demo/720p/dvr.m3u8"), Some(playlist(Reach::Dvr)));
         assert_eq!(Route::parse("/demo/dvr.m3u8"), Some(Route::Dvr(stream())));
+        assert_eq!(Route::parse("/demo/dvr.mpd"), Some(Route::DvrPresentation(stream())));
         assert_eq!(Route::parse("/demo/thumbnail.jpg"), Some(Route::Thumbnail(stream())));
         assert_eq!(Route::parse("/demo/storyboard.vtt"), Some(Route::Storyboard(stream())));
         let id = "019a1b2c-3d4e-7f50-8a61-728394a5b6c7";

@@ -19,8 +19,9 @@ pub(crate) enum Which {
     Whole(RenditionId),
     /// A delta update (RFC 8216bis §6.2.5.1).
     Delta(RenditionId),
-    /// The same three with what is stored before the live window.
+    /// The same four with what is stored before the live window.
     DvrMultivariant,
+    DvrPresentation,
     Dvr(RenditionId),
     DvrDelta(RenditionId),
 }
