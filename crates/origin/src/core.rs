@@ -16,7 +16,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::control::Control;
-use crate::http::{Body, Interrupted, Service};
+use crate::http::{Body, Interrupted, Policy, Service};
 use crate::library::Library;
 use crate::metrics::Metrics;
 use crate::mirror::{Mirrors, Settings, View};
@@ -60,9 +60,10 @@ impl Core {
         };
         let mirrors = Mirrors::start(upstream, settings, metrics.clone(), tasks.clone(), stop.clone());
         let public_url = config.store.public_url.as_ref().map(|url| url.as_str().to_owned());
+        let policy = Policy::new(public_url.as_deref());
         let library = Arc::new(Library::new(store, public_url, metrics.clone()));
-        let stills = Stills::new(config);
-        let service = Arc::new(Service { library, mirrors, viewers: Default::default(), metrics, stills });
+        let (stills, viewers) = (Stills::new(config), Default::default());
+        let service = Arc::new(Service { library, mirrors, viewers, metrics, stills, policy });
         tasks.spawn(stop.clone().run_until_cancelled_owned(count_viewers(service.clone())));
         Self { service, tasks, stop: stop.drop_guard() }
     }

@@ -40,6 +40,7 @@ use crate::viewers::Viewers;
 use answer::{Answer, text};
 pub(crate) use body::Body;
 pub use growing::Interrupted;
+pub(crate) use page::Policy;
 use past::Past;
 use problem::Problem;
 pub(crate) use recorded::entry;
@@ -52,6 +53,7 @@ pub(crate) struct Service {
     pub(crate) library: Arc<Library>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) stills: Stills,
+    pub(crate) policy: Policy,
 }
 
 impl Service {
@@ -78,8 +80,8 @@ impl Service {
         request: &Request<B>,
     ) -> Result<Answer, Problem> {
         match route.ok_or(Problem::NoRoute)? {
-            Route::Home => Ok(page::home()),
-            Route::Page(_) => Ok(page::player()),
+            Route::Home => Ok(page::home(&self.policy)),
+            Route::Page(_) => Ok(page::player(&self.policy)),
             Route::SlashedPage(stream) => Ok(page::without_slash(&stream)),
             Route::Asset(file) => page::asset(&file),
             Route::Multivariant(stream) => {
