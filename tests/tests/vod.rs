@@ -18,7 +18,7 @@ const FINISHED: Duration = Duration::from_secs(30);
 
 struct Vod {
     stack: Stack,
-    _store: tempfile::TempDir,
+    store: tempfile::TempDir,
 }
 
 impl Vod {
@@ -30,7 +30,7 @@ impl Vod {
             .set("STORE_URL", &format!("file://{}", store.path().display()))
             .set("HLS_WINDOW_SEGMENTS", "3")
             .set("SERVER_RECONNECT_WINDOW", "5s");
-        Ok(Self { stack: plan.start().await?, _store: store })
+        Ok(Self { stack: plan.start().await?, store })
     }
 
     fn url(&self, origin: usize, path: &str) -> String {
@@ -129,6 +129,28 @@ async fn a_broadcast_can_be_gone_back_in_and_watched_and_downloaded_afterwards()
         text.text().contains("#EXT-X-ENDLIST") && text.text().matches("#EXT-X-DISCONTINUITY\n").count() == 1,
         "{}",
         text.text()
+    );
+    one_storyboard(&vod, id).await
+}
+
+/// What one origin has made of a recording, others read: the second one could not make it any more.
+async fn one_storyboard(vod: &Vod, id: &str) -> Result<()> {
+    let sheet = format!("{id}/storyboard/0.jpg");
+    let first = get(&vod.url(0, &sheet)).await?.ok(&sheet)?;
+    let recording = vod.store.path().join("demo").join(id);
+    for rendition in ["180p", "90p"] {
+        std::fs::remove_dir_all(recording.join(rendition))?;
+    }
+    let second = get(&vod.url(1, &sheet)).await?.ok(&sheet)?;
+    ensure!(first.body == second.body && first.header("etag") == second.header("etag"), "two sheets differ");
+    let metrics = get(&vod.stack.origins[1].operations("metrics")).await?;
+    ensure!(
+        !metrics
+            .text()
+            .lines()
+            .any(|line| { line.starts_with("headwater_origin_stills_total") && !line.ends_with(" 0") }),
+        "the second origin has made a picture: {}",
+        metrics.text()
     );
     Ok(())
 }

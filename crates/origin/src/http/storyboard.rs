@@ -66,7 +66,7 @@ pub(super) async fn sheet(
     if wanted.is_none()
         && let Ok(object) = past.library.object(&kept, async { None }).await
     {
-        let etag = etag::of_media(std::slice::from_ref(&object));
+        let etag = etag::of_text(&object);
         return Ok(jpeg(object, etag, SHEET_SECONDS));
     }
     let (board, is_final) = match board(mirror, Some(layout.broadcast)).await {

@@ -158,13 +158,16 @@ async fn a_sheet_that_was_made_is_read_by_other_origins() {
     let store = recording().await;
     let made = Origin::alone(&store, PICTURES).sheet().await;
     assert_eq!(max_age(&made), SHEET_SECONDS);
+    let etag = made.headers()["etag"].clone();
     let made = bytes(made).await;
     assert_eq!(kept(&store), 1);
     for number in 0..SEGMENTS {
         remove(&store, number).await;
     }
     let other = Origin::alone(&store, "exit 1");
-    assert_eq!(bytes(other.sheet().await).await, made);
+    let read = other.sheet().await;
+    assert_eq!(read.headers()["etag"], etag);
+    assert_eq!(bytes(read).await, made);
 }
 
 #[tokio::test]
