@@ -117,6 +117,18 @@ test('dash.js plays through a reconnect with low latency, and to the last pictur
     // Chromium holds the last one back until it knows that it is, and dash.js jumps to the end after so long a wait.
     const shown = await page.evaluate(() => window.onScreen());
     assert.ok(shown >= source.frames - 2, `the last picture but one: ${shown}`);
+
+    // What has left the live window can be gone back to.
+    const [[start]] = end.ranges;
+    await page.close();
+    ({ page, problems } = await open(`${headwater.http}/show/dvr.mpd`));
+    const back = await until('the first pictures', async () => {
+      const now = await look(page);
+      return now.frames > FRAME_RATE && now.time > 0 && now;
+    }, { tell });
+    if (process.env.TELL) console.log(JSON.stringify(back));
+    assert.ok(back.periods[0] === '0' && back.time < start + 4, JSON.stringify([start, back]));
+    assert.deepEqual([back.errors, problems], [[], []]);
   } finally {
     await encoder.stop();
     await page?.close();
