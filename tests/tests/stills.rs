@@ -1,10 +1,11 @@
 //! Pictures of a broadcast while it is live: the right frame, of the right size, made once.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use headwater_tests::publish::{self, Source};
+use headwater_tests::shows::tiny;
 use headwater_tests::stack::Plan;
 use headwater_tests::{content, http, process, wait};
 
@@ -27,7 +28,7 @@ async fn thumbnails_show_the_frame_of_the_moment() -> Result<()> {
     })
     .await?;
     let (date, segment) = newest(&playlist).context("no dated segment")?;
-    let numbers = numbers(stack.path(), &origin, &playlist, &segment).await?;
+    let numbers = numbers(stack.path(), &format!("{origin}/demo/360p"), &playlist, &segment).await?;
 
     for nth in [0, 1, 15, numbers.len() - 1] {
         let moment = date + FRAME * nth as u32 + FRAME / 2;
@@ -42,6 +43,62 @@ async fn thumbnails_show_the_frame_of_the_moment() -> Result<()> {
     ensure!(ago.abs_diff(newest) <= 120, "two seconds before {newest} is {ago}");
     problems(&origin).await?;
     made_once(&stack.origins[0].operations("metrics"), &origin).await
+}
+
+/// While the store is away, what has left the live window is with the server only.
+#[tokio::test]
+async fn what_waits_for_the_store_has_pictures_too() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let [store, away, spool] = ["store", "away", "spool"].map(|name| directory.path().join(name));
+    std::fs::create_dir(&store)?;
+    let plan = Plan::tiny()
+        .set("STORE_URL", &format!("file://{}", store.display()))
+        .set("RECORDING_SPOOL", &spool.to_string_lossy())
+        .set("HLS_WINDOW_SEGMENTS", "3");
+    let stack = plan.start().await?;
+    let file = tiny(60).make(stack.path(), "source").await?;
+    let _encoder = publish::ffmpeg(stack.path(), &file, &stack.publish_url("demo"))?;
+    let demo = format!("{}/demo", stack.origin(0));
+    let listed = async |name: &str, count: usize| {
+        let url = format!("{demo}/180p/{name}");
+        wait::until("segments", Duration::from_secs(50), || async {
+            let playlist = http::get(&url).await.ok()?.ok(&url).ok()?.text().to_owned();
+            (dated(&playlist)?.len() >= count).then_some(playlist)
+        })
+        .await
+    };
+    listed("dvr.m3u8", 2).await?;
+    std::fs::rename(&store, &away)?;
+    // Where a file is in the way nothing can be made, and a directory has none of what it had.
+    std::fs::write(&store, b"")?;
+    let stored = dated(&listed("dvr.m3u8", 2).await?).context("dates")?.len();
+    // Windows keep what players may still ask for, some 20 s here.
+    let history = listed("dvr.m3u8", stored + 18).await?;
+    let past = dated(&history).context("dates")?;
+    let (date, segment) = &past[stored + 2];
+    let is_stored = segments(&away).iter().any(|path| path.ends_with(segment));
+    ensure!(!is_stored, "{segment} is in the store");
+    let numbers = numbers(stack.path(), &format!("{demo}/180p"), &history, segment).await?;
+    let moment = *date + FRAME / 2;
+    let url = format!("{demo}/thumbnail.jpg?time={}.{:03}", moment.as_secs(), moment.subsec_millis());
+    let got = picture(stack.path(), &url).await?;
+    ensure!(got == numbers[0], "the first frame of {segment} is {}, not {got}", numbers[0]);
+
+    let vtt = http::get(&format!("{demo}/storyboard.vtt")).await?;
+    let sheet =
+        vtt.text().lines().rfind(|line| line.contains(".jpg")).and_then(|line| line.split('#').next());
+    let url = format!("{demo}/{}", sheet.context("no sheet")?);
+    let max_age = async || {
+        let answer = http::get(&url).await?.ok(&url)?;
+        anyhow::Ok(answer.header("cache-control").unwrap_or_default().to_owned())
+    };
+    let cache = max_age().await?;
+    ensure!(cache.contains("max-age=5"), "the first tiles can't be had, and the sheet may be kept: {cache}");
+    std::fs::remove_file(&store)?;
+    std::fs::rename(&away, &store)?;
+    let cache = max_age().await?;
+    ensure!(cache.contains("max-age=3600"), "the sheet has all its tiles, and is not to be kept: {cache}");
+    Ok(())
 }
 
 async fn sizes(origin: &str) -> Result<()> {
@@ -100,9 +157,21 @@ async fn made_once(metrics: &str, origin: &str) -> Result<()> {
     Ok(())
 }
 
+/// All segments below a directory.
+fn segments(directory: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
+    let paths = entries.flatten().map(|entry| entry.path());
+    paths.flat_map(|path| if path.is_dir() { segments(&path) } else { vec![path] }).collect()
+}
+
 /// When the last whole segment of a playlist was on air, from the Unix epoch on, and its name.
 fn newest(playlist: &str) -> Option<(Duration, String)> {
-    let mut found = None;
+    dated(playlist)?.pop()
+}
+
+/// The same of all whole segments.
+fn dated(playlist: &str) -> Option<Vec<(Duration, String)>> {
+    let mut found = Vec::new();
     let mut date = None;
     let mut duration = Duration::ZERO;
     for line in playlist.lines() {
@@ -112,19 +181,19 @@ fn newest(playlist: &str) -> Option<(Duration, String)> {
         } else if let Some(text) = line.strip_prefix("#EXTINF:") {
             duration = Duration::from_secs_f64(text.trim_end_matches(',').split(',').next()?.parse().ok()?);
         } else if line.ends_with(".m4s") && !line.starts_with('#') {
-            found = Some((date?, line.to_owned()));
+            found.push((date?, line.to_owned()));
             date = date.map(|date| date + duration);
         }
     }
-    found
+    Some(found)
 }
 
-/// The numbers of the pictures of a segment.
-async fn numbers(directory: &Path, origin: &str, playlist: &str, segment: &str) -> Result<Vec<u32>> {
+/// The numbers of the pictures of a segment of a rendition.
+async fn numbers(directory: &Path, rendition: &str, playlist: &str, segment: &str) -> Result<Vec<u32>> {
     let map = playlist.split("#EXT-X-MAP:URI=\"").nth(1).and_then(|rest| rest.split('"').next());
     let mut bytes = Vec::new();
     for name in [map.context("no init segment")?, segment] {
-        let url = format!("{origin}/demo/360p/{name}");
+        let url = format!("{rendition}/{name}");
         bytes.extend_from_slice(&http::get(&url).await?.ok(&url)?.body);
     }
     let file = directory.join("segment.mp4");
