@@ -108,6 +108,12 @@ impl ResumePoint {
         self.free = self.free.max(MediaSequence(self.next_sequence.0 + Self::LEAD));
         self
     }
+
+    /// Where a producer goes on that can't make what comes next here, as its media is lost: with this new period, behind
+    /// all that viewers may have in part.
+    pub fn left_out(self, period: PeriodNumber) -> Self {
+        Self { period, start: None, next_sequence: self.free, ..self }
+    }
 }
 
 /// One thing that happened to a broadcast. In order per rendition: parts by index, a segment's end, the next segment.

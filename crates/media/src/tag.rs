@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::ids::PeriodNumber;
+use crate::ids::{MediaSequence, PeriodNumber};
 use crate::time::{SourceTime, UnixMillis};
 
 /// One continuous source timeline within a broadcast. A new one begins when the publisher reconnects, its
@@ -10,6 +10,9 @@ use crate::time::{SourceTime, UnixMillis};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Period {
     pub number: PeriodNumber,
+    /// Where the media that should come before it was lost: the least number of its first segment, as viewers may have
+    /// smaller ones in part.
+    pub first_sequence: Option<MediaSequence>,
     /// Presentation time of the first frame (of the first keyframe where there is video). Segment boundaries are
     /// counted from here.
     pub origin: SourceTime,

@@ -313,7 +313,14 @@ fn apart(config: &Bytes) -> Bytes {
 impl Running {
     fn describe(&self, number: PeriodNumber) -> Period {
         let (video, audio) = (self.video.clone(), self.audio.clone());
-        Period { number, origin: self.origin, wall_clock: self.wall_clock, video, audio }
+        Period {
+            number,
+            first_sequence: None,
+            origin: self.origin,
+            wall_clock: self.wall_clock,
+            video,
+            audio,
+        }
     }
 
     /// The tag as an event, unless it is audio from before the origin.

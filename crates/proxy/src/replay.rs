@@ -2,8 +2,8 @@
 
 use headwater_hls::ResumePoint;
 use headwater_media::{
-    Loss, MediaTime, Period, PeriodNumber, ReplayBuffer, ReplayLimits, SourceTime, Tag, TimelineEvent,
-    UnixMillis,
+    Loss, MediaSequence, MediaTime, Period, PeriodNumber, ReplayBuffer, ReplayLimits, SourceTime, Tag,
+    TimelineEvent, UnixMillis,
 };
 use metrics::{Counter, Gauge};
 
@@ -12,8 +12,9 @@ pub struct Replay {
     buffer: ReplayBuffer,
     /// Periods that were put in where media was lost. The numbers of the timeline are so much lower.
     inserted: u32,
-    /// Whether nothing that decoding can start with was left for the server: it gets nothing until there is.
-    is_waiting: bool,
+    /// While nothing that decoding can start with is left for the server, which gets nothing until there is: the first
+    /// segment of the period that begins then.
+    waiting: Option<MediaSequence>,
     /// What was lost before the last commit, and so after all was not.
     settled: Loss,
     counted_bytes: usize,
@@ -43,7 +44,7 @@ impl Replay {
             lost: metrics::counter!("headwater_proxy_replay_lost_tags_total"),
         };
         let (counted_bytes, counted_lost) = (0, 0);
-        Self { limits, buffer, inserted: 0, is_waiting: false, settled, counted_bytes, counted_lost, metrics }
+        Self { limits, buffer, inserted: 0, waiting: None, settled, counted_bytes, counted_lost, metrics }
     }
 
     /// Whether anything is kept, so that another server can take over.
@@ -56,18 +57,17 @@ impl Replay {
         if !self.is_on() {
             return None.into_iter().chain(Some(event));
         }
-        let event = later(event, self.inserted);
-        let begun = match &event {
-            TimelineEvent::Tag(tag) if self.is_waiting => self.begin_with(tag),
-            TimelineEvent::Tag(_) => None,
-            TimelineEvent::Period(_) => {
-                self.is_waiting = false;
+        let mut event = later(event, self.inserted);
+        let begun = match &mut event {
+            TimelineEvent::Tag(tag) => self.begin_with(tag),
+            TimelineEvent::Period(period) => {
+                period.first_sequence = self.waiting.take();
                 None
             }
         };
         self.buffer.push(&event);
         self.count();
-        let given = (!self.is_waiting).then_some(event);
+        let given = self.waiting.is_none().then_some(event);
         begun.into_iter().chain(given)
     }
 
@@ -89,8 +89,8 @@ impl Replay {
             (Some((number, start)), Some(TimelineEvent::Period(first)))
                 if number > point.period || start > point.start.unwrap_or(first.origin) =>
             {
-                let first = beginning(first.number, start, first);
-                self.begin_anew(point, first, events)
+                let left = Left { period: first.clone(), start };
+                self.begin_anew(point, left, events)
             }
             (Some(_), _) => Replayed { events, lost: None },
             (None, _) => self.wait(point),
@@ -100,49 +100,53 @@ impl Replay {
     /// Nothing that decoding could start with is left: the next keyframe begins a new period.
     fn wait(&mut self, point: &mut ResumePoint) -> Replayed {
         // A publisher that has sent nothing has lost nothing.
-        let Some(period) = self.buffer.period().cloned() else { return Replayed::default() };
-        let is_news = !std::mem::replace(&mut self.is_waiting, true);
-        let lost = is_news.then(|| self.lost_before(point, None));
-        let old = told(point, &period);
-        point.period = PeriodNumber(period.number.0 + 1);
-        Replayed { events: old.into_iter().collect(), lost }
+        let Some(period) = self.buffer.period() else { return Replayed::default() };
+        if self.waiting.is_some() {
+            return Replayed::default();
+        }
+        let next = PeriodNumber(period.number.0 + 1);
+        let lost = self.lost_before(point, None);
+        self.waiting = Some(leave_out(point, next));
+        Replayed { events: Vec::new(), lost: Some(lost) }
     }
 
     /// Ends the wait for something to start with, if this tag is it.
     fn begin_with(&mut self, tag: &Tag) -> Option<TimelineEvent> {
+        let first_sequence = self.waiting?;
         let last = self.buffer.period().filter(|_| self.buffer.can_begin_with(tag))?;
         let number = PeriodNumber(last.number.0 + 1);
-        let period = TimelineEvent::Period(beginning(number, tag.presentation_time(), last));
+        let period = beginning(number, first_sequence, tag.presentation_time(), last);
+        let period = TimelineEvent::Period(period);
         self.buffer.push(&period);
         self.inserted += 1;
-        self.is_waiting = false;
+        self.waiting = None;
         Some(period)
     }
 
-    fn begin_anew(&mut self, point: &mut ResumePoint, first: Period, events: Vec<TimelineEvent>) -> Replayed {
-        let lost = self.lost_before(point, Some(&first));
-        let old = told(point, &first);
-        let rest = events.into_iter().skip(1);
-        let kept: Vec<_> =
-            std::iter::once(TimelineEvent::Period(first)).chain(rest).map(|event| later(event, 1)).collect();
+    /// What is left, from this time on, is a new period.
+    fn begin_anew(&mut self, point: &mut ResumePoint, left: Left, events: Vec<TimelineEvent>) -> Replayed {
+        let lost = self.lost_before(point, Some(&left));
+        let number = PeriodNumber(left.period.number.0 + 1);
+        let first = beginning(number, leave_out(point, number), left.start, &left.period);
+        let rest = events.into_iter().skip(1).map(|event| later(event, 1));
+        let events: Vec<_> = std::iter::once(TimelineEvent::Period(first)).chain(rest).collect();
         self.buffer = ReplayBuffer::new(self.limits);
         (self.counted_lost, self.settled) = (0, Loss::default());
-        kept.iter().for_each(|event| self.buffer.push(event));
+        events.iter().for_each(|event| self.buffer.push(event));
         self.count();
         self.inserted += 1;
-        point.period = self.buffer.start().map_or(point.period, |(number, _)| number);
-        Replayed { events: old.into_iter().chain(kept).collect(), lost: Some(lost) }
+        Replayed { events, lost: Some(lost) }
     }
 
     /// What is missing between this point and what is left. Within a period that is known to the millisecond; what led up
     /// to the point was lost too, but is not missed.
-    fn lost_before(&self, point: &ResumePoint, left: Option<&Period>) -> Loss {
+    fn lost_before(&self, point: &ResumePoint, left: Option<&Left>) -> Loss {
         let Loss { tags, duration_ms } = self.buffer.lost();
         let since =
             Loss { tags: tags - self.settled.tags, duration_ms: duration_ms - self.settled.duration_ms };
         match (left, point.start) {
-            (Some(left), Some(start)) if left.number == point.period => {
-                Loss { duration_ms: left.origin.since(start), ..since }
+            (Some(left), Some(start)) if left.period.number == point.period => {
+                Loss { duration_ms: left.start.since(start), ..since }
             }
             _ => since,
         }
@@ -164,17 +168,25 @@ impl Drop for Replay {
     }
 }
 
-/// What a worker that was told to go on in the old period needs to see of it, even if nothing is left. The point becomes
-/// the start of a period.
-fn told(point: &mut ResumePoint, like: &Period) -> Option<TimelineEvent> {
-    let start = point.start.take()?;
-    Some(TimelineEvent::Period(beginning(point.period, start, like)))
+/// What is left of what a server would need.
+struct Left {
+    /// As it was sent.
+    period: Period,
+    /// From where on.
+    start: SourceTime,
+}
+
+/// The point becomes the start of this period, behind all that viewers may have. Gives the number of its first segment.
+fn leave_out(point: &mut ResumePoint, period: PeriodNumber) -> MediaSequence {
+    let first = point.free;
+    *point = point.clone().left_out(period).begun();
+    first
 }
 
 /// A period like this one that begins at another time.
-fn beginning(number: PeriodNumber, origin: SourceTime, like: &Period) -> Period {
-    let wall_clock = (like.wall_clock.0 + origin.0).saturating_sub(like.origin.0);
-    Period { number, origin, wall_clock: UnixMillis(wall_clock), ..like.clone() }
+fn beginning(number: PeriodNumber, first: MediaSequence, origin: SourceTime, like: &Period) -> Period {
+    let wall_clock = UnixMillis((like.wall_clock.0 + origin.0).saturating_sub(like.origin.0));
+    Period { number, first_sequence: Some(first), origin, wall_clock, ..like.clone() }
 }
 
 /// The event with its period's number raised.

@@ -22,7 +22,8 @@ pub struct Start {
     pub ladder: Ladder,
     /// Number of the first segment that is made.
     pub first_sequence: MediaSequence,
-    /// The segment boundary where the first period's output starts, when another producer made what is before it.
+    /// The segment boundary where the first period's output starts, when another producer made what is before it. A period
+    /// that leaves out segments begins anew.
     pub resume: Option<SourceTime>,
     /// What viewers of the broadcast know already: every period has these renditions.
     pub kept: Vec<Rendition>,
@@ -80,6 +81,10 @@ impl Transcoder {
     /// Media that can't be decoded, elements that are missing, fail or freeze.
     pub fn period(&mut self, period: Period) -> Result<()> {
         self.end_period()?;
+        if let Some(first) = period.first_sequence.filter(|first| *first > self.next_sequence) {
+            // What there was to go on with is lost.
+            (self.next_sequence, self.resume) = (first, None);
+        }
         let grid = self.grid(period.origin)?;
         self.cast = self.cast.follow(&period, &self.tools.ladder)?;
         self.running = Some(Running::start(period, self.cast.clone(), grid, self.tools.clone())?);

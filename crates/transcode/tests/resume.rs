@@ -7,7 +7,9 @@ mod support;
 use std::sync::{Arc, Mutex};
 
 use headwater_hls::{LiveWindow, Opening, WindowError};
-use headwater_media::{BroadcastId, Epoch, MediaSequence, SegmentSettings, SourceTime, UnixMillis};
+use headwater_media::{
+    BroadcastId, Epoch, MediaSequence, Period, SegmentSettings, SourceTime, TimelineEvent, UnixMillis,
+};
 use headwater_transcode::{Report, Result, Sink};
 use support::source::{self, picture, tone};
 use support::{Output, Source, attempt, feed, resume, start, transcode};
@@ -138,6 +140,42 @@ fn pictures_alone_and_sound_alone() {
     let source = Source::usual("320x180", 30, 7);
     check(&source.clone().without_audio(), 1);
     check(&source.without_video(), 1);
+}
+
+/// The proxy has not kept for so long what it was to go on with.
+#[test]
+fn a_period_that_leaves_out_what_is_lost_begins_anew() {
+    let source = Source::usual("320x180", 30, 3);
+    let awaited = resume(SourceTime(source.origin().0 + 2_000), MediaSequence(1_001));
+    let first_sequence = Some(MediaSequence(1_003));
+    let late = source.later(90_000);
+    let events = late.events(1).into_iter().map(|event| match event {
+        TimelineEvent::Period(period) => TimelineEvent::Period(Period { first_sequence, ..period }),
+        tag @ TimelineEvent::Tag(_) => tag,
+    });
+    let output = transcode(awaited, events);
+    output.check();
+    assert_eq!(output.periods.len(), 1);
+    let period = &output.periods[0];
+    assert_eq!((period.number.0, period.first_sequence.0, period.origin), (1, 1_003, late.origin().into()));
+    assert_eq!(output.parts_of(0, "180p").first().map(|part| part.sequence), Some(1_003));
+    assert_eq!(output.decoded_times(0, "180p").len(), 90);
+}
+
+/// Such a period is kept as it is, and some other producer goes on in it.
+#[test]
+fn a_period_that_left_something_out_is_gone_on_with() {
+    let source = Source::usual("320x180", 30, 7);
+    let boundary = SourceTime(source.origin().0 + SegmentSettings::default().cell_start(1).as_millis());
+    let first_sequence = Some(MediaSequence(1_000));
+    let marked = source.replay(0, boundary).into_iter().map(|event| match event {
+        TimelineEvent::Period(period) => TimelineEvent::Period(Period { first_sequence, ..period }),
+        tag @ TimelineEvent::Tag(_) => tag,
+    });
+    let late = transcode(resume(boundary, MediaSequence(1_001)), marked);
+    late.check();
+    assert_eq!(late.periods[0].first_sequence, MediaSequence(1_000));
+    assert_eq!(late.parts_of(0, "180p").first().map(|part| part.sequence), Some(1_001));
 }
 
 #[test]

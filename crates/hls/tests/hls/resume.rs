@@ -105,6 +105,18 @@ fn a_period_that_was_ended_or_followed_is_not_joined() {
     assert_eq!(followed.rejoin(&before), None, "another period has begun");
 }
 
+#[test]
+fn what_is_lost_is_left_out_behind_all_that_viewers_may_have() {
+    let lost_at = going_on(&[Plan::steady(40, 9_000)], 102).resume_point().begun();
+    assert_eq!((place(&lost_at), lost_at.free.0), ((0, Some(2_360), 102, 0, 3), 104));
+    let next = lost_at.left_out(PeriodNumber(1));
+    assert_eq!((place(&next), next.free.0), ((1, None, 104, 0, 3), 104));
+    assert_eq!(
+        (next.clone().begun().free.0, next.begun().left_out(PeriodNumber(2)).next_sequence.0),
+        (106, 106)
+    );
+}
+
 /// A server was lost in the middle of segment 102, the next one made nothing of it before it lost its publisher, and begins a
 /// new period where nobody has seen anything.
 #[test]

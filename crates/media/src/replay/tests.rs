@@ -11,6 +11,7 @@ const LIMITS: ReplayLimits = ReplayLimits { bytes: 1 << 20, duration_ms: 60_000 
 fn period(number: u32, video: bool) -> TimelineEvent {
     TimelineEvent::Period(Period {
         number: PeriodNumber(number),
+        first_sequence: None,
         origin: SourceTime(0),
         wall_clock: UnixMillis(0),
         video: video.then(|| Bytes::from_static(b"avcC")),

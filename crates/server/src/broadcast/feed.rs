@@ -172,6 +172,18 @@ impl Feed {
         known.or_else(|| window.rejoin(point).filter(|_| self.untouched(&window).is_none()))
     }
 
+    /// Where a publisher goes on here that has lost what would come next, and begins a new period behind all that viewers
+    /// may have; none where another server must have made something since.
+    pub fn leave_out(&self, point: &ResumePoint) -> Option<ResumePoint> {
+        let window = self.window();
+        let anew = self.anew(&window);
+        let most = MediaSequence(window.next_sequence().0 + ResumePoint::LEAD);
+        let is_new = point.start.is_none() && point.period >= anew.period;
+        let fits = is_new && (anew.next_sequence..=most).contains(&point.next_sequence);
+        let (period, next_sequence) = (point.period, point.next_sequence);
+        fits.then_some(ResumePoint { period, next_sequence, free: next_sequence, ..anew })
+    }
+
     /// Whether somebody goes on with this broadcast behind what has been made here, so that another server made what is
     /// between.
     pub fn is_behind(&self, point: &ResumePoint) -> bool {

@@ -136,8 +136,9 @@ impl Session<'_> {
     /// Where the publisher begins. One that was interrupted can only go on where nobody else has.
     fn from(&self, resume: Option<ResumePoint>) -> Result<ResumePoint, Failure> {
         let Some(resume) = resume else { return Ok(self.on_air.feed.starting_point()) };
-        let joined = self.on_air.feed.rejoin(&resume);
-        joined
+        let feed = &self.on_air.feed;
+        feed.rejoin(&resume)
+            .or_else(|| feed.leave_out(&resume))
             .ok_or_else(|| failure(Code::CannotResume, "the broadcast has gone on meanwhile: publish again"))
     }
 

@@ -125,6 +125,59 @@ async fn numbers_that_viewers_have_seen_do_not_come_back_as_something_else() {
     assert_eq!(late.opening.first_sequence.0, 502);
 }
 
+/// All servers were gone for longer than the proxy keeps media. The worker of the one that comes then crashes at once.
+#[tokio::test]
+async fn what_was_lost_is_left_out_behind_what_viewers_have_seen() {
+    let point = begun_elsewhere(a_point().await);
+    let server = TestServer::start().await;
+    let mut source = resume(&server, "p", &point).await.unwrap();
+    source.period_after_loss().await;
+    assert_eq!(source.crash().await.code(), Code::WorkerFailed);
+    let (next_sequence, free_sequence) = (502, 504);
+    let anew = ResumePoint { period: 4, start_ms: None, next_sequence, free_sequence, ..point };
+    let mut source = resume(&server, "p", &anew).await.unwrap();
+    assert_eq!(source.accepted, anew);
+    source.period().await;
+    source.keyframes(1).await;
+    let next = source.committed().await;
+    assert_eq!((next.period, next.next_sequence), (4, 503));
+    let watcher = Watcher::join(&server, "demo").await;
+    assert_eq!(watcher.opening.first_sequence.0, 502);
+}
+
+/// Its worker crashes, and by then the proxy has lost what should come next.
+#[tokio::test]
+async fn a_server_leaves_out_what_is_lost_of_its_own_broadcast() {
+    let server = TestServer::start().await;
+    let (mut source, point) = on_air(&server, "p", 2).await;
+    // Of the next segment viewers have something.
+    source.order(Order::Half).await;
+    let mut watcher = Watcher::join(&server, "demo").await;
+    let rendition = RENDITIONS[0].parse().unwrap();
+    let (open, free) = (MediaSequence(point.next_sequence), MediaSequence(point.free_sequence));
+    watcher
+        .until("half a segment", |window| window.part(&rendition, open, Default::default()).is_some())
+        .await;
+    assert_eq!(source.crash().await.code(), Code::WorkerFailed);
+    let left_out =
+        ResumePoint { period: 1, start_ms: None, next_sequence: free.0, free_sequence: free.0 + 2, ..point };
+    let mut source = resume(&server, "p", &left_out).await.unwrap();
+    assert_eq!((source.accepted.period, source.accepted.next_sequence), (1, free.0));
+    source.period().await;
+    source.keyframes(1).await;
+    watcher.until("the new period", |window| window.committed() == Some(free)).await;
+    let window = &watcher.window;
+    assert!(
+        window.segment(&rendition, open).is_some_and(|segment| segment.parts().len() == 1),
+        "it ends there"
+    );
+    assert!(window.segment(&rendition, MediaSequence(free.0 - 1)).is_none(), "a gap");
+    let more = ResumePoint { period: 2, next_sequence: free.0 + 4, ..left_out };
+    assert_eq!(source.crash().await.code(), Code::WorkerFailed);
+    let refused = resume(&server, "p", &more).await.err().unwrap();
+    assert_eq!(refused.code(), Code::CannotResume, "another server must have made something");
+}
+
 #[tokio::test]
 async fn the_server_that_has_the_broadcast_goes_on_in_it() {
     let server = TestServer::start().await;

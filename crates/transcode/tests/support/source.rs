@@ -100,6 +100,7 @@ impl Source {
     pub fn period(&self, number: u32) -> Period {
         Period {
             number: PeriodNumber(number),
+            first_sequence: None,
             origin: self.origin(),
             wall_clock: UnixMillis(1_800_000_000_000),
             video: self.video.clone(),

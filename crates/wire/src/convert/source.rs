@@ -1,6 +1,8 @@
 //! What the proxy sends: periods and tags.
 
-use headwater_media::{Period, PeriodNumber, SourceTime, Tag, TagKind, TimelineEvent, UnixMillis};
+use headwater_media::{
+    MediaSequence, Period, PeriodNumber, SourceTime, Tag, TagKind, TimelineEvent, UnixMillis,
+};
 
 use super::{ConvertError, invalid};
 use crate::v1;
@@ -13,6 +15,7 @@ impl From<Period> for v1::Period {
             wall_clock_unix_ms: period.wall_clock.0,
             video_config: period.video,
             audio_config: period.audio,
+            first_sequence: period.first_sequence.map(|first| first.0),
         }
     }
 }
@@ -25,6 +28,7 @@ impl TryFrom<v1::Period> for Period {
         }
         Ok(Self {
             number: PeriodNumber(message.number),
+            first_sequence: message.first_sequence.map(MediaSequence),
             origin: SourceTime(message.origin_ms),
             wall_clock: UnixMillis(message.wall_clock_unix_ms),
             video: message.video_config,

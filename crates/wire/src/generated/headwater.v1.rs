@@ -24,6 +24,10 @@ pub struct Period {
     /// AudioSpecificConfig, ISO/IEC 14496-3; absent where there is no audio.
     #[prost(bytes = "bytes", optional, tag = "5")]
     pub audio_config: ::core::option::Option<::prost::bytes::Bytes>,
+    /// Where the media that should come before it was lost: the least number of its first segment, as viewers may have
+    /// smaller ones in part.
+    #[prost(uint64, optional, tag = "6")]
+    pub first_sequence: ::core::option::Option<u64>,
 }
 /// One access unit of the publisher.
 #[allow(clippy::all)]
@@ -1807,7 +1811,8 @@ pub mod worker_input {
         /// Number of the first segment that is made.
         #[prost(uint64, tag = "3")]
         pub first_sequence: u64,
-        /// The segment boundary where the first period's output starts, when another producer made what is before it.
+        /// The segment boundary where the first period's output starts, when another producer made what is before it. A
+        /// period whose first_sequence is larger than the one above begins anew instead.
         #[prost(uint64, optional, tag = "4")]
         pub resume_ms: ::core::option::Option<u64>,
         /// What viewers of the broadcast know already: every period has these renditions.

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::kernel::{log, system};
+use crate::kernel::{log, metrics, system};
 use crate::world::World;
 
 /// Which schedule: the child's task, or a run's only one.
@@ -131,6 +131,7 @@ fn verdict(seed: u64, output: &std::process::Output) -> Verdict {
 /// One schedule, told on the standard output.
 pub fn be_the_child() {
     let seed = number(SEED).expect("the runner says which schedule");
+    metrics::record();
     log::start(std::env::var(TELL).is_ok_and(|tell| !tell.is_empty()));
     let simulation = std::thread::Builder::new().stack_size(STACK).spawn(move || simulate(seed));
     let failures =

@@ -27,6 +27,8 @@ pub struct Source {
     pub accepted: ResumePoint,
     /// Where its next keyframe is.
     time_ms: u64,
+    /// What its next period leaves out segments up to.
+    left_out_to: Option<u64>,
 }
 
 impl Call {
@@ -68,7 +70,7 @@ impl Call {
     pub async fn accepted(mut self) -> Result<Source, Failure> {
         match self.hear().await {
             Some(Response::Accepted(Accepted { resume })) => {
-                Ok(Source { call: self, accepted: resume.unwrap(), time_ms: 0 })
+                Ok(Source { call: self, accepted: resume.unwrap(), time_ms: 0, left_out_to: None })
             }
             Some(Response::Rejected(failure)) => Err(failure),
             other => panic!("neither accepted nor rejected: {other:?}"),
@@ -116,12 +118,21 @@ impl Source {
         self.accepted.period += 1;
         let period = v1::Period {
             number,
+            first_sequence: self.left_out_to.take(),
             origin_ms: self.time_ms,
             wall_clock_unix_ms: 1_800_000_000_000,
             video_config: config(),
             audio_config: config(),
         };
         self.send(Request::Period(period)).await;
+    }
+
+    /// Begins a period because what would come next is lost.
+    pub async fn period_after_loss(&mut self) {
+        let ResumePoint { period, free_sequence, .. } = self.accepted;
+        self.accepted.period = period + 1;
+        self.left_out_to = Some(free_sequence);
+        self.period().await;
     }
 
     /// Sends keyframes, of which the worker makes a segment each.

@@ -99,6 +99,9 @@ impl Stub {
                     if std::mem::take(&mut self.ahead) {
                         self.next = self.next.next().next();
                     }
+                    if let Some(first) = period.first_sequence.filter(|first| *first > self.next.0) {
+                        (self.next, self.start.resume_ms) = (MediaSequence(first), None);
+                    }
                     let before = self.start.resume_ms.map_or(0, |start| {
                         let settings = SegmentSettings::try_from(self.start.settings.unwrap()).unwrap();
                         settings.cell(MediaTime::from_millis(start - period.origin_ms))

@@ -34,7 +34,7 @@ pub struct Broadcast {
     pub ended: bool,
 }
 
-type Place = (usize, u64, u32);
+pub type Place = (usize, u64, u32);
 
 #[derive(Clone, PartialEq)]
 struct Part {
@@ -99,6 +99,21 @@ impl Shown {
             format!("{at}.{index} from {} s: {tags:?}", part.start.as_secs_f64())
         };
         near.map(line).collect()
+    }
+
+    /// Whether a period begins behind this segment, and not behind the other one.
+    pub fn has_break(&self, after: u64, upto: u64) -> bool {
+        let mut firsts = self.broadcasts.iter().flat_map(|broadcast| broadcast.periods.values());
+        firsts.any(|first| *first > after && *first <= upto)
+    }
+
+    /// Every part by what its URL says, with its start and its first tag. What follows may have been cut off.
+    pub fn contents(&self) -> impl Iterator<Item = ((BroadcastId, Place), (MediaTime, Option<Number>))> {
+        let parts = self
+            .broadcasts
+            .iter()
+            .flat_map(|broadcast| broadcast.parts.iter().map(move |it| (broadcast.id, it)));
+        parts.map(|(id, (place, part))| ((id, *place), (part.start, numbers(&part.bytes).next())))
     }
 
     pub fn newest(&self) -> Option<Number> {

@@ -1,6 +1,6 @@
 //! What must hold at the end of a schedule.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Checker, Holders, Seat, Shown};
 use crate::kernel::log::event;
@@ -16,23 +16,39 @@ pub struct Facts {
     pub takes: Vec<Take>,
     /// How often each origin was started.
     pub runs: BTreeMap<Host, u32>,
+    /// What proxies say that they could not keep, and how often that was missed.
+    pub lost_tags: u64,
+    pub losses: usize,
+    /// Bytes that were kept for a publisher at most, and that may be.
+    pub kept: (u64, u64),
 }
+
+/// Tags of the two segments of which viewers may have a part.
+const SEGMENTS: u32 = 2 * 20;
 
 const ONCE: &str = "every tag is shown once, in order (5.2, 5.3)";
 const GAPS: &str = "an origin misses only what it could not get anywhere, and says so (5.4)";
 const WHOLE: &str = "every tag that was sent is shown (5.2)";
 const PERIODS: &str = "no new period without a cause (5.3)";
 const CONNECTION: &str = "the encoder's connection is not touched (5.2)";
+const KEPT: &str = "what a proxy keeps is bounded (5.1)";
+const LOST: &str = "what a proxy could not keep is counted (5.1)";
+const URLS: &str = "a URL has one content, at every origin and for ever (4)";
 const ENDS: &str = "a broadcast ends when its publisher stays away (3)";
 
 pub fn judge(checker: &Checker, facts: &Facts) {
     if facts.is_strict {
         judge_takes(checker, &facts.takes);
     }
+    if facts.kept.0 > facts.kept.1 {
+        checker.fail(KEPT, &format!("{} bytes of {}", facts.kept.0, facts.kept.1));
+    }
+    judge_urls(checker);
     let holders = checker.note(|holders| holders.clone()).of(&facts.takes);
+    let mut lost = BTreeSet::new();
     for (seat, shown) in checker.seats() {
         for rendition in 0..RENDITIONS.len() {
-            judge_order(checker, &holders, seat, &shown, rendition);
+            lost.extend(judge_order(checker, facts, &holders, seat, &shown, rendition));
             judge_gaps(checker, &holders, seat, &shown, rendition);
         }
         if facts.is_strict {
@@ -41,6 +57,23 @@ pub fn judge(checker: &Checker, facts: &Facts) {
         let is_last = facts.runs.get(seat.origin) == Some(&seat.run);
         if is_last && !shown.broadcasts.is_empty() && !shown.has_ended() {
             checker.fail(ENDS, &format!("{seat:?}"));
+        }
+    }
+    if lost.len() as u64 > facts.lost_tags {
+        checker.fail(LOST, &format!("{} of {} tags: {lost:?}", facts.lost_tags, lost.len()));
+    }
+}
+
+/// Origins that have a part have the same one.
+fn judge_urls(checker: &Checker) {
+    let mut urls = BTreeMap::new();
+    for (seat, shown) in checker.seats() {
+        for (url, content) in shown.contents() {
+            let (first, other) = urls.entry((seat.stream, url)).or_insert((seat, content));
+            if *other != content {
+                checker.fail(URLS, &format!("{url:?} is {other:?} at {first:?} and {content:?} at {seat:?}"));
+                return;
+            }
         }
     }
 }
@@ -53,27 +86,50 @@ fn judge_takes(checker: &Checker, takes: &[Take]) {
     }
 }
 
-/// Within a connection of the encoder no tag comes twice, and none is missing that the origin could have had.
-fn judge_order(checker: &Checker, holders: &Holders, seat: Seat, shown: &Shown, rendition: usize) {
+/// Within a connection of the encoder no tag comes twice, and none is missing that the origin could have had. Gives those
+/// that only a loss of a proxy's can explain.
+fn judge_order(
+    checker: &Checker,
+    facts: &Facts,
+    holders: &Holders,
+    seat: Seat,
+    shown: &Shown,
+    rendition: usize,
+) -> BTreeSet<(usize, Number)> {
     let name = RENDITIONS[rendition];
+    let mut lost = BTreeSet::new();
     let mut last: Option<(u64, Number)> = None;
     for (sequence, number) in shown.numbers(rendition) {
         let wrong = last.and_then(|(at, last)| {
+            let may_be_lost = facts.losses > 0 && shown.has_break(at, sequence);
             if number <= last {
-                return Some((ONCE, String::new()));
+                // What is left may begin with what viewers have of the segment that was interrupted.
+                let is_again =
+                    may_be_lost && number.take == last.take && last.index - number.index < SEGMENTS;
+                return (!is_again).then(|| (ONCE, String::new()));
             }
             let first = if number.take == last.take { last.index + 1 } else { 0 };
             let mut missing = (first..number.index).map(|index| Number { index, ..number });
-            let why = missing.find_map(|it| excuse(holders, seat, shown, rendition, at, it).err());
+            let why = missing.find_map(|it| match excuse(holders, seat, shown, rendition, at, it) {
+                Err(_) if may_be_lost && holders.could_give(seat, rendition, it).is_none() => {
+                    lost.extend(
+                        holders.segments_of(rendition, it).next().is_none().then_some((rendition, it)),
+                    );
+                    None
+                }
+                excused => excused.err(),
+            });
             why.map(|why| (GAPS, why))
         });
         if let Some((invariant, why)) = wrong {
             event!("{:#?}", shown.around(rendition, sequence));
             let detail = format!("{seat:?} {name}: {number:?} in {sequence} after {last:?}; {why}");
-            return checker.fail(invariant, &detail);
+            checker.fail(invariant, &detail);
+            return lost;
         }
         last = Some((sequence, number));
     }
+    lost
 }
 
 /// Whether a tag may be missing that belongs behind what is shown of segment `after`: it was in the rest of that segment, or
@@ -110,8 +166,11 @@ fn judge_gaps(checker: &Checker, holders: &Holders, seat: Seat, shown: &Shown, r
 
 fn judge_strictly(checker: &Checker, facts: &Facts, seat: Seat, shown: &Shown) {
     let periods: Vec<_> = shown.broadcasts.iter().map(|broadcast| broadcast.periods.len()).collect();
-    if !periods.is_empty() && periods != [1] {
-        checker.fail(PERIODS, &format!("{seat:?}: broadcasts with {periods:?} periods"));
+    if !periods.is_empty() && (periods.len() > 1 || periods[0] > 1 + facts.losses) {
+        checker.fail(
+            PERIODS,
+            &format!("{seat:?}: broadcasts with {periods:?} periods, {} losses", facts.losses),
+        );
     }
     // One that was there from the beginning has seen everything, one that was there at the end its end.
     let (is_first, is_last) = (seat.run == 1, facts.runs.get(seat.origin) == Some(&seat.run));

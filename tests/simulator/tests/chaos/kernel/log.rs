@@ -62,6 +62,11 @@ pub fn lines() -> Vec<String> {
     log().lines.clone()
 }
 
+/// How many of them have this text in them.
+pub fn lines_with(text: &str) -> usize {
+    log().lines.iter().filter(|line| line.contains(text)).count()
+}
+
 macro_rules! event {
     ($($text:tt)*) => {
         $crate::kernel::log::note(&format!($($text)*))

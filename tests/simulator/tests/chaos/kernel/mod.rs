@@ -3,6 +3,7 @@
 pub mod chance;
 pub mod log;
 pub mod machine;
+pub mod metrics;
 pub mod net;
 pub mod registry;
 pub mod socket;

@@ -52,6 +52,9 @@ impl Packaging {
         let settings = self.start.settings.expect("a server says its settings").try_into();
         let settings = settings.expect("they are valid");
         let origin = SourceTime(period.origin_ms);
+        if let Some(first) = period.first_sequence.map(MediaSequence).filter(|first| *first > self.next) {
+            (self.next, self.start.resume_ms) = (first, None);
+        }
         let (grid, first) = match self.start.resume_ms.take().map(SourceTime) {
             Some(start) => {
                 let grid = Grid::resumed(origin, start, self.next, settings);

@@ -16,8 +16,9 @@ use tokio_util::sync::CancellationToken;
 use crate::check::{Checker, Facts, Seat, judge};
 use crate::kernel::STEP_MS;
 use crate::kernel::chance::Chance;
-use crate::kernel::log::event;
+use crate::kernel::log::{self, event};
 use crate::kernel::machine::Machine;
+use crate::kernel::metrics;
 use crate::kernel::net::{self, Host, Net};
 use crate::kernel::registry::Hub;
 use crate::kernel::system;
@@ -67,7 +68,7 @@ impl World {
         let hub = Hub::new(net.clone(), chance.fork(3));
         let checker = Checker::default();
         let crews = checker.clone();
-        let around = Surroundings { net, hub, checker, streams: plan.streams.clone() };
+        let around = Surroundings { net, hub, checker, streams: plan.streams.clone(), replay: plan.replay };
         let kinds = [(&SERVERS[..], Kind::Server), (&PROXIES, Kind::Proxy), (&ORIGINS, Kind::Origin)];
         let hosts = kinds.into_iter().flat_map(|(hosts, kind)| hosts.iter().map(move |host| (*host, kind)));
         let unit = |((host, kind), n)| (host, Unit::new(host, kind, chance.fork(n), crews.clone()));
@@ -107,7 +108,10 @@ impl World {
         }
         let runs = self.units.values().map(|unit| (unit.host, unit.run)).collect();
         let takes = self.takes.all().clone();
-        judge(&self.around.checker, &Facts { is_strict: self.plan.is_strict, takes, runs });
+        let is_strict = self.plan.is_strict;
+        let (lost_tags, losses) = (metrics::lost_tags(), log::lines_with("media was lost"));
+        let kept = (metrics::most_kept(), self.plan.replay.bytes);
+        judge(&self.around.checker, &Facts { is_strict, takes, runs, lost_tags, losses, kept });
         self.around.checker.failures()
     }
 

@@ -85,6 +85,25 @@ pub struct Plan {
     pub actions: Vec<(u64, Action)>,
     /// Bytes of a picture besides its number.
     pub padding: usize,
+    pub replay: Replay,
+}
+
+/// What proxies keep for each publisher.
+#[derive(Clone, Copy, Debug)]
+pub struct Replay {
+    pub milliseconds: u64,
+    pub bytes: u64,
+}
+
+impl Replay {
+    /// Longer than all outages that a schedule puts in a row: then nothing may be lost.
+    const AMPLE: Self = Self { milliseconds: 120_000, bytes: 32 << 20 };
+
+    fn draw(chance: &mut Chance) -> Self {
+        let milliseconds = chance.between(4_000, 10_000);
+        let bytes = if chance.percent(50) { Self::AMPLE.bytes } else { chance.between(48 << 10, 256 << 10) };
+        Self { milliseconds, bytes }
+    }
 }
 
 impl Plan {
@@ -92,9 +111,13 @@ impl Plan {
         let streams = if chance.percent(40) { vec!["alpha", "beta"] } else { vec!["alpha"] };
         let is_strict = chance.percent(60);
         let padding = chance.between(0, 2_000) as usize;
-        let mut plan = Self { streams, is_strict, actions: Vec::new(), padding };
+        let mut plan = Self { streams, is_strict, actions: Vec::new(), padding, replay: Replay::AMPLE };
         for _ in 0..chance.between(1, 7) {
             plan.fault(&mut chance);
+        }
+        if chance.percent(25) {
+            plan.replay = Replay::draw(&mut chance);
+            plan.black_out(&mut chance);
         }
         plan.actions.sort_by_key(|(at, _)| *at);
         plan
@@ -114,7 +137,7 @@ impl Plan {
             (34_000, Action::Mend(origin, registry::HOST)),
             (36_000, Action::Mend(late, registry::HOST)),
         ];
-        Self { streams: vec!["alpha"], is_strict: true, actions, padding: 100 }
+        Self { streams: vec!["alpha"], is_strict: true, actions, padding: 100, replay: Replay::AMPLE }
     }
 
     fn fault(&mut self, chance: &mut Chance) {
@@ -146,6 +169,16 @@ impl Plan {
             16 => self.actions.push((at, Action::Drop(self.stream(chance)))),
             17 => self.actions.push((at, Action::HalfOpen(self.stream(chance)))),
             _ => self.actions.push((at, Action::Intrude(self.stream(chance)))),
+        }
+    }
+
+    /// All servers are away for about as long as proxies keep media, or for longer; one or two of them come back first.
+    fn black_out(&mut self, chance: &mut Chance) {
+        let at = chance.between(FIRST, LAST);
+        let lasts = self.replay.milliseconds + chance.between(0, 6_000) - 1_000;
+        for server in SERVERS {
+            let (early, late) = (chance.between(0, 300), chance.between(0, 1_500));
+            self.pair(at + early, lasts + late, Action::Kill(server), Action::Start(server));
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use headwater_origin::Core;
 use headwater_proxy::Front;
 use headwater_registry::Registry;
-use headwater_runtime::config::{Capacity, Config};
+use headwater_runtime::config::{Capacity, Config, Size};
 use headwater_runtime::process::Process;
 use headwater_runtime::readiness::Readiness;
 use headwater_runtime::shutdown::within_grace;
@@ -19,6 +19,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::plan::Replay;
 use super::viewer::Viewer;
 use super::worker::Crew;
 use crate::check::Checker;
@@ -28,8 +29,6 @@ use crate::kernel::machine::Machine;
 use crate::kernel::net::{Host, Net};
 use crate::kernel::registry::Hub;
 
-/// Longer than all outages that a schedule puts in a row: then nothing may be lost.
-const REPLAY: Duration = Duration::from_secs(120);
 /// Shorter than by default, so that a schedule has its end sooner.
 pub const RECONNECT_WINDOW: Duration = Duration::from_secs(20);
 
@@ -62,6 +61,7 @@ pub struct Surroundings {
     pub hub: Hub,
     pub checker: Checker,
     pub streams: Vec<&'static str>,
+    pub replay: Replay,
 }
 
 impl Unit {
@@ -84,7 +84,7 @@ impl Unit {
         self.crew.heal();
         let tasks = TaskTracker::new();
         let process = Process {
-            config: config(),
+            config: config(around.replay),
             readiness: Readiness::default(),
             drain: self.drain.clone(),
             tasks: tasks.clone(),
@@ -133,9 +133,10 @@ impl Unit {
     }
 }
 
-fn config() -> Config {
+fn config(replay: Replay) -> Config {
     let mut config = Config::defaults();
-    config.proxy.replay_duration = REPLAY;
+    config.proxy.replay_duration = Duration::from_millis(replay.milliseconds);
+    config.proxy.replay_memory = Size(replay.bytes);
     config.server.reconnect_window = RECONNECT_WINDOW;
     config.proxy.drain_timeout = LAST_PUBLISHERS;
     config.server.capacity = Capacity::Cores(8.0);
