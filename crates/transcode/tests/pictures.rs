@@ -4,14 +4,8 @@
 
 mod support;
 
-use std::collections::BTreeSet;
-use std::sync::Mutex;
-use std::sync::mpsc::{Sender, channel};
-use std::time::Duration;
-
-use headwater_hls::{MediaEvent, RenditionKind};
-use headwater_media::{SegmentSettings, TimelineEvent};
-use headwater_transcode::{Report, Result, Sink, Transcoder};
+use headwater_hls::RenditionKind;
+use headwater_media::SegmentSettings;
 use support::source::{self, picture, tone};
 use support::{Source, attempt, start, transcode};
 
@@ -33,58 +27,6 @@ fn every_frame_comes_out_once_in_every_rendition() {
     assert_eq!(*kind, RenditionKind::Video { width: 320, height: 180, frame_rate: 30.0 });
     let codecs: Vec<_> = output.renditions(0).into_iter().map(|rendition| rendition.codecs).collect();
     assert!(codecs[0].starts_with("avc1.6400") && codecs[2] == "mp4a.40.2", "{codecs:?}");
-}
-
-/// Viewers wait for it, so its encoders look ahead at nothing.
-#[test]
-fn the_first_segment_is_out_when_the_next_one_has_begun() {
-    struct Told(Mutex<Sender<Report>>);
-    impl Sink for Told {
-        fn report(&self, report: Report) -> Result<()> {
-            // Nobody listens at the end.
-            let _ = self.0.lock().unwrap().send(report);
-            Ok(())
-        }
-    }
-    let source = Source::usual("320x180", 30, 1).later(5_000);
-    let end = source.origin().offset(400);
-    let source = source.filtered(|tag| tag.time < end);
-    let (sender, reports) = channel();
-    let mut transcoder = Transcoder::new(start(), Told(Mutex::new(sender))).unwrap();
-    for event in source.events(0) {
-        match event {
-            TimelineEvent::Period(period) => transcoder.period(period).unwrap(),
-            TimelineEvent::Tag(tag) => transcoder.tag(tag).unwrap(),
-        }
-    }
-    let mut whole = BTreeSet::new();
-    while !["180p", "90p"].iter().all(|name| whole.contains(*name)) {
-        let report = reports.recv_timeout(Duration::from_secs(20)).expect("it needs no more media");
-        if let Report::Event(MediaEvent::SegmentEnd { rendition, .. }) = report {
-            whole.insert(rendition.to_string());
-        }
-    }
-}
-
-/// What initialises decoders is announced before the second encoder has said anything.
-#[test]
-fn both_encoders_of_a_rendition_have_the_same_configuration() {
-    for preset in ["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow"] {
-        let mut start = start();
-        start.ladder.preset = preset.into();
-        let output = transcode(start, Source::usual("320x180", 30, 1).events(0));
-        output.check();
-        assert_eq!(output.decoded_times(0, "180p").len(), 30, "{preset}");
-    }
-}
-
-#[test]
-fn what_ends_within_its_first_segment_comes_out() {
-    let source = Source::usual("320x180", 30, 1);
-    let end = source.origin().offset(200);
-    let output = transcode(start(), source.filtered(|tag| tag.time < end).events(0));
-    output.check();
-    assert_eq!(output.decoded_times(0, "180p").len(), 6);
 }
 
 #[test]

@@ -73,7 +73,7 @@ fn memory_ends() {
 }
 
 fn memory_is_named() {
-    let limit = 128 << 20;
+    let limit = 96 << 20;
     let worker = start(probe::WORKER, limit, &[(MODE_VARIABLE, "required")]);
     let source = Source::ffmpeg(&format!(
         "{} {} -refs 16 -preset veryslow -threads 2",

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use gst::prelude::*;
-use headwater_media::{Fitted, Ladder, MediaSequence};
+use headwater_media::{Fitted, Ladder};
 
 use super::FrameRate;
-use super::fan::{Branch, Lead};
+use super::fan::Branch;
 use super::track::Track;
 use crate::error::Result;
 use crate::fault::{Fault, Flow};
 use crate::outlet::Outlet;
-use crate::pipeline::{Blame, Drain, Feed, Pipeline, Tail, element, only};
+use crate::pipeline::{Blame, Feed, Pipeline, Tail, element, only};
 use crate::progress::Progress;
 use crate::scale::Scale;
 
@@ -19,8 +19,6 @@ use crate::scale::Scale;
 const ROOM: u64 = 4;
 /// Frames that x264 looks ahead: half the delay of its default costs next to no quality without B-frames.
 const LOOKAHEAD: i32 = 10;
-/// And in the first segment of a broadcast none, as viewers wait for it.
-const NO_LOOKAHEAD: i32 = 0;
 /// Milliseconds of the rung's bit rate that x264 may spend at once.
 const BUFFER_MS: u32 = 1_000;
 /// Only requested keyframes: 100 hours at 60 frames a second.
@@ -42,19 +40,12 @@ pub(super) struct Settings<'a> {
     pub(super) ladder: &'a Ladder,
     /// Of the pictures that it gets.
     pub(super) frame_rate: FrameRate,
-    /// The period's first segment, if it is to come out without delay.
-    pub(super) first: Option<MediaSequence>,
 }
 
 pub(super) struct Encoder {
-    chain: Chain,
+    feed: Arc<Feed>,
+    tail: Tail,
     track: Arc<Track>,
-}
-
-/// A pipeline from raw pictures to coded ones.
-pub(super) struct Chain {
-    pub(super) feed: Arc<Feed>,
-    pub(super) tail: Tail,
     _pipeline: Pipeline,
 }
 
@@ -66,56 +57,36 @@ impl Encoder {
         fault: &Arc<Fault>,
     ) -> Result<Self> {
         let Settings { place, rung, frame_rate, .. } = *settings;
+        let name = &rung.name;
         let track = Arc::new(Track::new(place, rung, frame_rate, outlet, progress, fault));
-        let chain = Chain::start(settings, LOOKAHEAD, track.clone(), fault)?;
-        Ok(Self { chain, track })
-    }
-
-    /// The way of pictures to this encoder; those of the first segment have one of their own.
-    pub(super) fn branch(&self, settings: &Settings<'_>, fault: &Arc<Fault>) -> Result<Branch> {
-        let lead = settings.first.map(|sequence| {
-            let chain = Chain::start(settings, NO_LOOKAHEAD, Arc::new(self.track.opening()), fault)?;
-            Ok(Lead { chain, sequence })
-        });
-        Ok(Branch::new(self.chain.feed.clone(), self.track.clone(), lead.transpose()?))
-    }
-
-    /// Waits until the last picture has come out.
-    pub(super) fn wait(&self) -> Flow {
-        self.chain.tail.wait()
-    }
-}
-
-impl Chain {
-    fn start(
-        settings: &Settings<'_>,
-        lookahead: i32,
-        drain: Arc<dyn Drain>,
-        fault: &Arc<Fault>,
-    ) -> Result<Self> {
-        let name = match lookahead {
-            NO_LOOKAHEAD => format!("{} (first segment)", settings.rung.name),
-            _ => settings.rung.name.to_string(),
-        };
         let feed = Arc::new(Feed::new(&format!("encoder {name}'s input"), None, ROOM, fault));
-        let tail = Tail::new(&format!("encoder {name}'s output"), drain, fault);
+        let tail = Tail::new(&format!("encoder {name}'s output"), track.clone(), fault);
         let chain = [
             feed.element(),
             Scale::element(&format!("scaler {name}")),
-            only(&picture_caps(settings.rung))?,
-            x264(settings, lookahead, &name)?,
+            only(&picture_caps(rung))?,
+            x264(settings)?,
             only(&coded_caps())?,
             tail.element(),
         ];
         let pipeline = Pipeline::start(&format!("encoding {name}"), &chain, Blame::Worker, fault)?;
-        Ok(Self { feed, tail, _pipeline: pipeline })
+        Ok(Self { feed, tail, track, _pipeline: pipeline })
+    }
+
+    pub(super) fn branch(&self) -> Branch {
+        Branch { feed: self.feed.clone(), track: self.track.clone() }
+    }
+
+    /// Waits until the last picture has come out.
+    pub(super) fn wait(&self) -> Flow {
+        self.tail.wait()
     }
 }
 
 /// The settings that were found cheapest at equal quality. x264enc takes whole rate factors only, in its option string too:
 /// `quantizer` comes after it.
-fn x264(settings: &Settings<'_>, lookahead: i32, name: &str) -> Result<gst::Element> {
-    let encoder = element("x264enc", format!("encoder {name}"))?;
+fn x264(settings: &Settings<'_>) -> Result<gst::Element> {
+    let encoder = element("x264enc", format!("encoder {}", settings.rung.name))?;
     encoder.set_property_from_str("speed-preset", &settings.ladder.preset);
     encoder.set_property_from_str("pass", "qual");
     encoder.set_property("quantizer", settings.ladder.crf.round().clamp(0.0, 50.0) as u32);
@@ -125,9 +96,7 @@ fn x264(settings: &Settings<'_>, lookahead: i32, name: &str) -> Result<gst::Elem
     encoder.set_property_from_str("me", "dia");
     encoder.set_property("dct8x8", true);
     encoder.set_property("threads", 1u32);
-    encoder.set_property("rc-lookahead", lookahead);
-    // What is referred to most is only known by looking ahead.
-    encoder.set_property("mb-tree", lookahead > NO_LOOKAHEAD);
+    encoder.set_property("rc-lookahead", LOOKAHEAD);
     encoder.set_property("sync-lookahead", 0);
     encoder.set_property("key-int-max", NO_KEYFRAMES);
     encoder.set_property("aud", false);

@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use headwater_media::{Limits, MediaError, MediaSequence, MediaTime, SourceTime};
 
-use super::encoder::Chain;
 use super::track::Track;
 use super::{FrameRate, colours, encoder_time};
 use crate::error::Error;
@@ -32,17 +31,8 @@ pub(super) struct Fan {
 
 /// The way to one encoder.
 pub(super) struct Branch {
-    feed: Arc<Feed>,
-    track: Arc<Track>,
-    /// Until the first segment is over.
-    lead: Mutex<Option<Lead>>,
-}
-
-/// An encoder for the first segment alone: nobody waits for pictures that it looks ahead at, and what its keyframe costs
-/// is not taken from that of the next segment, which follows soon.
-pub(super) struct Lead {
-    pub(super) chain: Chain,
-    pub(super) sequence: MediaSequence,
+    pub(super) feed: Arc<Feed>,
+    pub(super) track: Arc<Track>,
 }
 
 /// Must not get ahead of the pictures: their last segment is the period's last one.
@@ -137,7 +127,7 @@ impl Fan {
             }
             structure.remove_fields(["field-order", "multiview-mode", "multiview-flags"]);
         }
-        self.branches.iter().for_each(|branch| branch.set_caps(&encoded));
+        self.branches.iter().for_each(|branch| branch.feed.set_caps(&encoded));
         state.caps = Some(caps);
         Ok(())
     }
@@ -188,7 +178,10 @@ impl Drain for Fan {
 
     fn end(&self) -> Flow {
         let end = self.lock().pacer.end();
-        self.branches.iter().try_for_each(|branch| branch.end(end))
+        self.branches.iter().try_for_each(|branch| {
+            branch.track.close(end)?;
+            branch.feed.end()
+        })
     }
 }
 
@@ -211,51 +204,12 @@ impl Stallable for Fan {
 }
 
 impl Branch {
-    pub(super) fn new(feed: Arc<Feed>, track: Arc<Track>, lead: Option<Lead>) -> Self {
-        Self { feed, track, lead: Mutex::new(lead) }
-    }
-
-    fn set_caps(&self, caps: &gst::Caps) {
-        self.feed.set_caps(caps);
-        if let Some(lead) = &*self.lead() {
-            lead.chain.feed.set_caps(caps);
-        }
-    }
-
     fn show(&self, slot: Slot, is_entry: bool, frame: gst::Buffer) -> Flow {
         self.track.expect(slot);
-        let mut lead = self.lead();
-        let feed = match &*lead {
-            Some(lead) if lead.sequence == slot.placement.sequence => lead.chain.feed.clone(),
-            _ => {
-                self.finish(lead.take())?;
-                self.feed.clone()
-            }
-        };
         if is_entry {
-            feed.send(keyframe_request(slot.time));
+            self.feed.send(keyframe_request(slot.time));
         }
-        feed.push(frame)
-    }
-
-    /// No more pictures; the last one ends there.
-    fn end(&self, end: Option<MediaTime>) -> Flow {
-        self.finish(self.lead().take())?;
-        self.track.close(end)?;
-        self.feed.end()
-    }
-
-    /// Lets everything out of the first segment's encoder, before what follows can come out of the other one. It holds
-    /// nothing back, so that does not take long.
-    fn finish(&self, lead: Option<Lead>) -> Flow {
-        let Some(Lead { chain, .. }) = lead else { return Ok(()) };
-        chain.feed.end()?;
-        chain.tail.wait()?;
-        self.track.catch_up()
-    }
-
-    fn lead(&self) -> MutexGuard<'_, Option<Lead>> {
-        self.lead.lock().unwrap_or_else(PoisonError::into_inner)
+        self.feed.push(frame)
     }
 }
 

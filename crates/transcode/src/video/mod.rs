@@ -69,17 +69,12 @@ impl Video {
         progress: &Arc<Progress>,
         fault: &Arc<Fault>,
     ) -> Result<Self> {
-        // Who goes on with a period has no beginning of it to make.
-        let is_whole = plan.grid.start() <= plan.origin;
-        let first = is_whole.then(|| plan.grid.sequence(plan.origin.into()));
         let make = |(place, rung): (usize, &Fitted)| {
-            let settings = Settings { place, rung, ladder: plan.ladder, frame_rate: plan.frame_rate, first };
-            let encoder = Encoder::start(&settings, outlet, progress, fault)?;
-            let branch = encoder.branch(&settings, fault)?;
-            Ok((encoder, branch))
+            let settings = Settings { place, rung, ladder: plan.ladder, frame_rate: plan.frame_rate };
+            Encoder::start(&settings, outlet, progress, fault)
         };
-        let made = plan.rungs.iter().enumerate().map(make).collect::<Result<Vec<_>>>()?;
-        let (encoders, branches) = made.into_iter().unzip::<_, _, Vec<_>, Vec<Branch>>();
+        let encoders = plan.rungs.iter().enumerate().map(make).collect::<Result<Vec<_>>>()?;
+        let branches = encoders.iter().map(Encoder::branch).collect::<Vec<Branch>>();
         let pacer = Pacer::new(Cutter::video(plan.grid), plan.origin, plan.ladder.max_frame_rate);
         let fan = Arc::new(Fan::new(pacer, plan.frame_rate, branches, follower, progress, fault));
         let size = plan.rungs.first().map_or((2, 2), |rung| (rung.width, rung.height));

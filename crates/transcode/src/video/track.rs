@@ -37,12 +37,8 @@ struct State {
     coded: VecDeque<Coded>,
     end: End,
     packager: Packager,
-    /// What the encoders say of their output; known with the first picture.
-    caps: Option<gst::Caps>,
+    is_announced: bool,
 }
-
-/// The track as the first segment's encoder sees it, which is not the last one.
-pub(super) struct Opening(Arc<Track>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
@@ -71,7 +67,7 @@ impl Track {
             coded: VecDeque::new(),
             end: End::Open,
             packager: Packager::new(rung.name.clone(), Unit::Video),
-            caps: None,
+            is_announced: false,
         };
         Self {
             state: Mutex::new(state),
@@ -88,16 +84,6 @@ impl Track {
     /// The encoder is about to be given this picture.
     pub(super) fn expect(&self, slot: Slot) {
         self.lock().expected.push_back(slot);
-    }
-
-    /// As what the encoder of the first segment gives to.
-    pub(super) fn opening(self: &Arc<Self>) -> Opening {
-        Opening(self.clone())
-    }
-
-    /// Packages what could not be before it was expected what follows.
-    pub(super) fn catch_up(&self) -> Flow {
-        self.settle(&mut self.lock())
     }
 
     /// The encoder was given its last picture, which ends there.
@@ -126,17 +112,6 @@ impl Track {
             self.meter.out(slot.time);
             self.progress.encoded();
         }
-        Ok(())
-    }
-
-    /// All pictures of the period are decoded with one configuration.
-    fn look(&self, state: &mut State, caps: &gst::CapsRef) -> Flow {
-        match state.caps.as_deref() {
-            Some(known) if known == caps => return Ok(()),
-            Some(_) => return Err(self.confused("has changed its configuration")),
-            None => self.announce(caps)?,
-        }
-        state.caps = Some(caps.to_owned());
         Ok(())
     }
 
@@ -169,7 +144,10 @@ impl Track {
 impl Drain for Track {
     fn sample(&self, sample: &gst::Sample) -> Flow {
         let mut state = self.lock();
-        self.look(&mut state, sample.caps().ok_or_else(|| self.confused("gave no caps"))?)?;
+        if !state.is_announced {
+            self.announce(sample.caps().ok_or_else(|| self.confused("gave no caps"))?)?;
+            state.is_announced = true;
+        }
         state.coded.push_back(coded(sample).ok_or_else(|| self.confused("gave no picture"))?);
         self.settle(&mut state)
     }
@@ -180,16 +158,6 @@ impl Drain for Track {
             return Err(self.confused("kept pictures for itself"));
         }
         self.outlet.emit(state.packager.finish())
-    }
-}
-
-impl Drain for Opening {
-    fn sample(&self, sample: &gst::Sample) -> Flow {
-        self.0.sample(sample)
-    }
-
-    fn end(&self) -> Flow {
-        Ok(())
     }
 }
 
