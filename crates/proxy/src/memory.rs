@@ -23,7 +23,19 @@ pub struct Memory(Mutex<HashMap<StreamId, (LastServer, Instant)>>);
 pub struct LastServer {
     pub server: ServerId,
     pub address: String,
+    /// The epoch under which it took the publisher.
     pub epoch: Epoch,
+    /// The newest one that this proxy knows of: it may have claimed the stream since for servers that did not take it.
+    pub newest: Epoch,
+}
+
+impl LastServer {
+    /// The epochs under which it may have the stream while nobody can claim it, the likeliest first: its own while that
+    /// is the newest, else one that nobody can have been given (one is left out where a claim is given back).
+    pub fn epochs(&self) -> impl Iterator<Item = Epoch> + use<> {
+        let own = (self.epoch == self.newest).then_some(self.epoch);
+        own.into_iter().chain([self.newest.next().next()])
+    }
 }
 
 impl Memory {
@@ -35,6 +47,13 @@ impl Memory {
             forgotten.and_then(|stream| streams.remove(&stream));
         }
         streams.insert(stream.clone(), (last, Instant::now()));
+    }
+
+    /// This proxy has claimed the stream.
+    pub fn claimed(&self, stream: &StreamId, epoch: Epoch) {
+        if let Some((last, _)) = self.streams().get_mut(stream) {
+            last.newest = epoch;
+        }
     }
 
     /// The publisher was there until now.
@@ -63,7 +82,20 @@ mod tests {
     use super::*;
 
     fn last(epoch: u64) -> LastServer {
-        LastServer { server: "s".parse().unwrap(), address: "s:7000".into(), epoch: Epoch(epoch) }
+        let (server, address) = ("s".parse().unwrap(), "s:7000".into());
+        LastServer { server, address, epoch: Epoch(epoch), newest: Epoch(epoch) }
+    }
+
+    #[test]
+    fn an_epoch_below_a_later_claim_is_of_no_more_use() {
+        let (memory, stream) = (Memory::default(), "stream".parse().unwrap());
+        memory.note(&stream, last(4));
+        let epochs = || memory.recall(&stream).unwrap().epochs().map(|epoch| epoch.0).collect::<Vec<_>>();
+        assert_eq!(epochs(), [4, 6]);
+        memory.claimed(&stream, Epoch(7));
+        assert_eq!(epochs(), [9]);
+        memory.note(&stream, last(9));
+        assert_eq!(epochs(), [9, 11]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -146,8 +146,8 @@ impl Search<'_> {
     async fn recall(&mut self, error: RegistryError) -> Result<Found, Refusal> {
         let Some(last) = self.router.memory.recall(&self.order.stream) else { return Err(error.into()) };
         tracing::warn!(%error, server = %last.server, "the registry does not answer: asking the stream's last server");
-        // Its broadcast may be over, and its epoch given up: then one that nobody can have been given.
-        for epoch in [last.epoch, last.epoch.next().next()] {
+        // Its broadcast may be over, and its epoch given up: then the next one.
+        for epoch in last.epochs() {
             if let Some(found) = self.open(&last.server, &last.address, epoch).await? {
                 return Ok(found);
             }
@@ -179,6 +179,7 @@ impl Search<'_> {
             // Somebody was quicker: the next attempt finds them.
             Claim::Held(_) => return Ok(None),
         };
+        self.router.memory.claimed(stream, epoch);
         self.gone = None;
         // A server that refuses this publisher for another reason has the stream, and keeps it.
         let found = self.open(&server.id, &server.address, epoch).await?;
@@ -219,7 +220,8 @@ impl Search<'_> {
         };
         let error = match Uplink::open(channel, server, epoch, self.order).await {
             Ok((uplink, resume)) => {
-                let last = LastServer { server: server.clone(), address: address.into(), epoch };
+                let last =
+                    LastServer { server: server.clone(), address: address.into(), epoch, newest: epoch };
                 self.router.memory.note(&self.order.stream, last);
                 return Ok(Some(Found { uplink, server: server.clone(), epoch, resume }));
             }
