@@ -17,8 +17,9 @@ use super::{Folders, Key, ObjectStore, PAGE, Page, Put, StoreError};
 
 /// What is older was left behind by a process that is gone: no object takes that long to write.
 const LEFT_BEHIND: Duration = Duration::from_secs(3600);
-/// How often a directory is made again that somebody's deletion has taken away meanwhile.
-const ATTEMPTS: usize = 5;
+/// How often a directory is made again that somebody's deletion has taken away meanwhile. Each time takes microseconds, as
+/// long as somebody's deletion.
+const ATTEMPTS: usize = 100;
 
 /// Objects as files below a directory.
 #[derive(Clone, Debug)]
@@ -107,15 +108,14 @@ impl DirectoryStore {
         }
         let path = self.path(key);
         let temporary = Temporary::write(&self.root, body)?;
-        for _ in 1..ATTEMPTS {
-            fs::create_dir_all(path.parent().unwrap_or(&self.root))?;
-            match place(&temporary.path, &path) {
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
+        let folder = path.parent().unwrap_or(&self.root);
+        let mut more = 1..ATTEMPTS;
+        loop {
+            match fs::create_dir_all(folder).and_then(|()| place(&temporary.path, &path)) {
+                Err(error) if error.kind() == ErrorKind::NotFound && more.next().is_some() => {}
                 done => return done,
             }
         }
-        fs::create_dir_all(path.parent().unwrap_or(&self.root))?;
-        place(&temporary.path, &path)
     }
 
     fn read(&self, key: &Key, range: Range<u64>) -> io::Result<Bytes> {
