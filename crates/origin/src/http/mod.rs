@@ -73,6 +73,7 @@ impl Service {
         response.map(|body| body.counted(sent))
     }
 
+    /// What is not asked all the time lies in a box of its own: every connection keeps room for the whole of this.
     async fn answer<B>(
         &self,
         from: IpAddr,
@@ -97,27 +98,28 @@ impl Service {
             Route::Dvr(stream) => {
                 playlist::master(&*self.mirror(&stream)?, Which::DvrMultivariant, request).await
             }
-            Route::Recordings(stream) => recorded::list(&self.library, &stream).await,
+            Route::Recordings(stream) => Box::pin(recorded::list(&self.library, &stream)).await,
             Route::Recording(stream, broadcast, what) => {
                 let layout = Layout { stream, broadcast };
-                recorded::answer(&self.library, &layout, what, request).await
+                Box::pin(recorded::answer(&self.library, &layout, what, request)).await
             }
             Route::Thumbnail(stream) => {
-                thumbnail::live(&*self.mirror(&stream)?, self.past(), &self.stills, query(request)).await
+                let mirror = self.mirror(&stream)?;
+                Box::pin(thumbnail::live(&mirror, self.past(), &self.stills, query(request))).await
             }
-            Route::Storyboard(stream) => storyboard::live(&*self.mirror(&stream)?).await,
+            Route::Storyboard(stream) => Box::pin(storyboard::live(&*self.mirror(&stream)?)).await,
             Route::RecordedThumbnail(stream, broadcast) => {
                 let layout = Layout { stream, broadcast };
-                thumbnail::recorded(self.past(), &layout, &self.stills, query(request)).await
+                Box::pin(thumbnail::recorded(self.past(), &layout, &self.stills, query(request))).await
             }
             Route::RecordedStoryboard(stream, broadcast) => {
-                storyboard::recorded(&self.library, &Layout { stream, broadcast }).await
+                Box::pin(storyboard::recorded(&self.library, &Layout { stream, broadcast })).await
             }
             Route::Sheet(stream, broadcast, number) => {
                 let mirror = self.mirror(&stream)?;
                 let layout = Layout { stream, broadcast };
                 let wanted = (number, query(request));
-                storyboard::sheet(&mirror, self.past(), &self.stills, &layout, wanted).await
+                Box::pin(storyboard::sheet(&mirror, self.past(), &self.stills, &layout, wanted)).await
             }
             Route::Rendition(stream, rendition, Resource::Playlist(reach)) => {
                 let answer = playlist::media(&*self.mirror(&stream)?, rendition, reach, request).await?;
@@ -127,7 +129,9 @@ impl Service {
             Route::Rendition(stream, rendition, Resource::Object(object)) => {
                 let mirror = self.mirror(&stream)?;
                 match media::object(mirror.clone(), &rendition, object, request).await {
-                    Err(Problem::NoObject) => recorded::past(self.past(), &mirror, &rendition, object).await,
+                    Err(Problem::NoObject) => {
+                        Box::pin(recorded::past(self.past(), &mirror, &rendition, object)).await
+                    }
                     answer => answer,
                 }
             }
@@ -158,4 +162,20 @@ impl Service {
 
 fn query<B>(request: &Request<B>) -> &str {
     request.uri().query().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes that a connection keeps for the answer to a request.
+    fn room<F>(_: impl FnOnce(&'static Service, IpAddr, Request<()>) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn an_answer_takes_little_room_in_each_connection() {
+        let room = room(|service, from, request| service.respond(from, request));
+        assert!(room <= 3_072, "{room} bytes");
+    }
 }
