@@ -48,6 +48,11 @@ test('it waits, starts by itself, plays with low latency, and says when it is ov
     assert.ok(now.latency > 0 && now.latency < 4, `latency ${now.latency}`);
     assert.equal(await page.locator('#badge').textContent(), 'Live');
     assert.match(await page.locator('#latency-value').textContent(), /\d/);
+    // It was there when the broadcast began: nearer to the live edge than the playlist asks for.
+    await until('the distance that the playlist asks for', async () => {
+      const { latency, targetLatency } = await stats(page);
+      return latency > targetLatency - 0.2 && latency < targetLatency + 1;
+    });
     const dash = page.locator('link[type="application/dash+xml"]');
     assert.equal(await dash.getAttribute('href'), `${headwater.http}/show/live.mpd`);
     await reaches(page, 'ended', 40);

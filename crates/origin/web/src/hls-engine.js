@@ -1,5 +1,6 @@
 import Hls from 'hls.js';
 import { describe } from './levels.js';
+import { pace } from './pace.js';
 import { ofDetails } from './timeline.js';
 
 // The full build of hls.js, because the light one can't play an audio group (EXT-X-MEDIA), which is what origins serve.
@@ -66,7 +67,8 @@ const CONFIG = {
   audioStreamController: PromptAudio,
   lowLatencyMode: true,
   // liveSyncDuration stays unset on purpose: hls.js then aims for the playlist's PART-HOLD-BACK (or HOLD-BACK).
-  maxLiveSyncPlaybackRate: 1.1,
+  // The rate is ours (pace.js).
+  maxLiveSyncPlaybackRate: 1,
   // Each stall of a session moves it a part or two away from the edge, up to one target duration.
   liveSyncOnStallIncrease: 0.5,
   maxBufferLength: 20,
@@ -97,6 +99,7 @@ export class HlsEngine {
   #timeline = { details: undefined, timeline: undefined };
   #recovered = -Infinity;
   #on;
+  #keepPace = () => this.#pace();
   /** Given up by hls.js: what is buffered still plays, no more will come. */
   dead = false;
   errors = 0;
@@ -117,9 +120,12 @@ export class HlsEngine {
     this.#hls.on(Hls.Events.ERROR, (_, error) => this.#failed(error));
     this.#hls.loadSource(source);
     this.#hls.attachMedia(video);
+    video.addEventListener('timeupdate', this.#keepPace);
   }
 
   destroy() {
+    this.#video.removeEventListener('timeupdate', this.#keepPace);
+    this.#video.playbackRate = 1;
     this.#hls.destroy();
   }
 
@@ -183,6 +189,16 @@ export class HlsEngine {
     if (index < 0) this.#hls.loadLevel = -1;
     else this.#hls.nextLevel = index;
     this.#on.levels();
+  }
+
+  #pace() {
+    const { latency, targetLatency: target } = this.#hls;
+    const details = this.#hls.latestLevelDetails;
+    const { buffered, currentTime } = this.#video;
+    const isLive = details?.live && target && latency && buffered.length;
+    const ahead = isLive && buffered.end(buffered.length - 1) - currentTime;
+    const rate = isLive ? pace({ latency, target, range: target + details.targetduration, ahead }) : 1;
+    if (this.#video.playbackRate !== rate) this.#video.playbackRate = rate;
   }
 
   #describe() {
