@@ -34,12 +34,11 @@ const ROOM: usize = 8 << 10;
 const KNOWN: usize = 8;
 
 /// Where the time goes.
-const REST: &str = "\nAn answer and the question after it take the origin some 30 µs of a processor, so two cores need 75 ms \
-    for those of 5,000 viewers, beside whom the viewers themselves and the stub run; the last answers wait for that. Of it \
+const REST: &str = "\nAn answer and the question after it take the origin some 27 µs of a processor, so two cores need 135 ms \
+    for those of 10,000 viewers, if the viewers themselves and the stub leave it both; the last answers wait for that. Of it \
     (`perf`, 5,000 viewers) 65 % are the kernel's: TCP over loopback, the firewall's connection tracking, and 15 % \
     switching to threads that were woken, as questions come one by one while the viewers' thread is slow. Outside of it no \
-    function takes more than 2.3 %: hyper's loop over a connection, copying memory, reading and writing heads. With 10,000 \
-    the viewers' thread does not keep up, most questions are late, and fewer wait at a time than there are viewers.\n";
+    function takes more than 2.3 %: hyper's loop over a connection, copying memory, reading and writing heads.\n";
 
 #[derive(clap::Args)]
 pub struct Arguments {
