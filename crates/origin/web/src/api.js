@@ -10,6 +10,8 @@
 //   headwater.seek(t)    go to second t of the video's own time
 //   headwater.stats()    a snapshot of everything else, see below
 
+import { bufferedAhead } from './dom.js';
+
 /** @param {import('./player.js').Player} player */
 export function publish(player) {
   window.headwater = Object.freeze({
@@ -60,11 +62,4 @@ function stats({ video, engine, latency, state, timeline, recording }) {
     fatalErrors: engine?.fatalErrors ?? 0, // of these, those that it did not
     lastError: engine?.lastError ?? '',
   };
-}
-
-function bufferedAhead({ buffered, currentTime }) {
-  for (let i = 0; i < buffered.length; i++) {
-    if (buffered.start(i) <= currentTime && currentTime <= buffered.end(i)) return buffered.end(i) - currentTime;
-  }
-  return 0;
 }

@@ -16,3 +16,11 @@ export function setIcon(button, name) {
   const use = button.querySelector('use');
   if (use.getAttribute('href') !== `#${name}`) use.setAttribute('href', `#${name}`);
 }
+
+/** Seconds that a video has from where it is on, without a hole. */
+export function bufferedAhead({ buffered, currentTime }) {
+  for (let i = 0; i < buffered.length; i++) {
+    if (buffered.start(i) <= currentTime && currentTime <= buffered.end(i)) return buffered.end(i) - currentTime;
+  }
+  return 0;
+}

@@ -1,4 +1,5 @@
 import Hls from 'hls.js';
+import { bufferedAhead } from './dom.js';
 import { describe } from './levels.js';
 import { pace } from './pace.js';
 import { ofDetails } from './timeline.js';
@@ -192,11 +193,10 @@ export class HlsEngine {
   }
 
   #pace() {
-    const { latency, targetLatency: target } = this.#hls;
+    const { latency, targetLatency: target } = this;
     const details = this.#hls.latestLevelDetails;
-    const { buffered, currentTime } = this.#video;
-    const isLive = details?.live && target && latency && buffered.length;
-    const ahead = isLive && buffered.end(buffered.length - 1) - currentTime;
+    const ahead = bufferedAhead(this.#video);
+    const isLive = details?.live && target && latency;
     const rate = isLive ? pace({ latency, target, range: target + details.targetduration, ahead }) : 1;
     if (this.#video.playbackRate !== rate) this.#video.playbackRate = rate;
   }
