@@ -6,8 +6,6 @@ use crate::message::Message;
 
 /// A timestamp field with this value says that the extended field follows.
 const EXTENDED: u32 = 0xff_ffff;
-/// The chunk stream of protocol control messages.
-const CONTROL: u32 = 2;
 
 /// What one step of reading came to.
 pub(super) enum Step {
@@ -63,8 +61,9 @@ impl ChunkHeader {
         let mut cursor = Cursor { input, at: 0 };
         let Some((format, id)) = cursor.basic() else { return Ok(None) };
         let known = stream(id);
-        // Full headers may come at any time; librtmp begins its control stream with the second format.
-        if known.is_none() && !(format == 0 || format == 1 && id == CONTROL) {
+        // Full headers may come at any time. Some encoders begin chunk streams with the second format: its time counts
+        // from zero then, and its message stream is 0.
+        if known.is_none() && format > 1 {
             return Err(RtmpError::NoPrecedingChunk);
         }
         let format = match format {

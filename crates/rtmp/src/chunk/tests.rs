@@ -132,12 +132,20 @@ fn a_message_inside_one_chunk_is_a_slice_of_the_input() {
 
 #[test]
 fn what_refers_to_nothing_is_refused() {
-    for format in 1..4 {
+    for format in 2..4 {
         let bytes = [&basic(format, 4)[..], &[0; 16]].concat();
         assert!(matches!(read_all(&mut reader(), bytes), Err(RtmpError::NoPrecedingChunk)), "{format}");
     }
-    let ping_of_librtmp = [&basic(1, 2)[..], &u24(0), &u24(1), &[kind::USER_CONTROL, 9]].concat();
-    assert_eq!(read(ping_of_librtmp).len(), 1);
+}
+
+#[test]
+fn a_chunk_stream_may_begin_with_the_second_format() {
+    for id in [2, 4] {
+        let first = [&basic(1, id)[..], &u24(40), &u24(1), &[kind::AUDIO, 9]].concat();
+        let next = [&basic(1, id)[..], &u24(20), &u24(1), &[kind::AUDIO, 7]].concat();
+        let expected = [message(kind::AUDIO, 0, 40, vec![9]), message(kind::AUDIO, 0, 60, vec![7])];
+        assert_eq!(read([first, next].concat()), expected);
+    }
 }
 
 #[test]
