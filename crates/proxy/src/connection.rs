@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_media::{ReplayLimits, StreamId};
-use headwater_rtmp::{Event, PublishRequest, Rejection, ServerConfig, ServerSession};
+use headwater_rtmp::{Event, PublishRequest, Rejection, RtmpError, ServerConfig, ServerSession};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
@@ -50,10 +50,7 @@ pub async fn serve(socket: Box<dyn Socket>, edge: Arc<Edge>) {
     match connection.run().await {
         Err(LinkError::Closed) => {}
         Err(error @ (LinkError::Io(_) | LinkError::Unread)) => tracing::info!(%error),
-        Err(error @ LinkError::Rtmp(_)) => {
-            tracing::info!(%error);
-            connection.link.close().await;
-        }
+        Err(LinkError::Rtmp(error)) => connection.break_off(&error).await,
         Ok(()) => connection.link.close().await,
     }
     tracing::info!("connection closed");
@@ -91,12 +88,21 @@ impl Connection {
     async fn greet(&mut self) -> Result<Option<PublishRequest>, LinkError> {
         loop {
             while let Some(event) = self.link.next_event() {
-                if let Event::Publish(request) = event {
-                    return Ok(Some(request));
+                match event {
+                    Event::Publish(request) => return Ok(Some(request)),
+                    Event::AppRefused => {
+                        metrics::counter!("headwater_proxy_refused_total", "reason" => "app").increment(1);
+                        tracing::info!(
+                            "publish refused: the encoder named an application that does not exist"
+                        );
+                    }
+                    _ => {}
                 }
             }
-            if self.link.close_requested() {
-                return Ok(None);
+            match self.link.ended() {
+                Some(LinkError::Closed) => return Ok(None),
+                Some(error) => return Err(error),
+                None => {}
             }
             self.link.read().await?;
             self.link.take_in().await?;
@@ -155,10 +161,23 @@ impl Connection {
                 read = self.link.read(), if ahead < READ_AHEAD => {
                     ahead += read?;
                     self.link.take_in().await?;
+                    if let Some(end) = self.link.ended() {
+                        return Err(end);
+                    }
                 }
                 () = edge.drain.begun() => return Ok(Err(Refusal::Stopping)),
             }
         }
+    }
+
+    /// Tells an encoder that broke the protocol how, where it got through the handshake, and closes the connection.
+    async fn break_off(mut self, error: &RtmpError) {
+        metrics::counter!("headwater_proxy_failed_total", "reason" => "protocol").increment(1);
+        tracing::warn!(%error, "the encoder broke the protocol");
+        if let Err(error) = self.link.fail(&refusal::protocol(error)).await {
+            tracing::info!(%error, "the encoder could not be told");
+        }
+        self.link.close().await;
     }
 
     async fn refuse(

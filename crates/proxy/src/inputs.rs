@@ -11,7 +11,7 @@ pub struct Inputs(HashMap<StreamKey, StreamId>);
 /// A key that opens nothing. It says no more: a key is a secret.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum KeyError {
-    #[error("the stream key is not known: copy it again from your dashboard")]
+    #[error("the stream key is not known: copy it again from where you were given it")]
     Unknown,
     #[error("the stream key is no stream name: {0}")]
     NotAName(#[from] headwater_media::ids::NameError),

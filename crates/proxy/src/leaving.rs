@@ -54,7 +54,7 @@ impl Publisher<'_> {
                     return Stop::Unpublished;
                 }
             }
-            if self.link.close_requested() {
+            if self.link.ended().is_some() {
                 return Stop::Link(LinkError::Closed);
             }
             let read = async {

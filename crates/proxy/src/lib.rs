@@ -15,6 +15,7 @@ mod publisher;
 mod refusal;
 mod replay;
 mod routing;
+mod source;
 mod start;
 mod uplink;
 

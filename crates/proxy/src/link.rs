@@ -37,11 +37,13 @@ pub struct Link {
     session: ServerSession,
     buffer: BytesMut,
     blocks: Blocks,
+    /// How the encoder broke the protocol, until [`ended`](Self::ended) says so.
+    broken: Option<RtmpError>,
 }
 
 impl Link {
     pub fn new(socket: Box<dyn Socket>, session: ServerSession) -> Self {
-        Self { socket, session, buffer: blocks::first(), blocks: Blocks::default() }
+        Self { socket, session, buffer: blocks::first(), blocks: Blocks::default(), broken: None }
     }
 
     /// Waits for bytes; gives how many they were. Nothing is lost when it is cancelled. [`take_in`](Self::take_in)
@@ -55,26 +57,29 @@ impl Link {
     }
 
     /// Makes events of what was read, and sends what the session answers. Not to be cancelled: half an answer would be
-    /// sent.
+    /// sent. An encoder that breaks the protocol here is found by [`ended`](Self::ended), behind the events before it.
     pub async fn take_in(&mut self) -> Result<(), LinkError> {
         let taken = self.session.handle_input(self.buffer.split().freeze());
-        // What the session has to say is sent even when it gives up.
-        self.flush().await?;
-        Ok(taken?)
+        self.note(taken);
+        self.flush().await
     }
 
     pub fn next_event(&mut self) -> Option<Event> {
         self.session.poll_event()
     }
 
-    pub fn close_requested(&self) -> bool {
-        self.session.close_requested()
+    /// Why nothing more will come of this connection, to be asked when there is no [`next_event`](Self::next_event).
+    pub fn ended(&mut self) -> Option<LinkError> {
+        match self.broken.take() {
+            Some(error) => Some(LinkError::Rtmp(error)),
+            None => self.session.close_requested().then_some(LinkError::Closed),
+        }
     }
 
     pub async fn accept(&mut self, request: PublishRequest) -> Result<(), LinkError> {
         let accepted = self.session.accept(request);
-        self.flush().await?;
-        Ok(accepted?)
+        self.note(accepted);
+        self.flush().await
     }
 
     /// Tells a publisher why it is not accepted. The connection is to be closed.
@@ -112,6 +117,10 @@ impl Link {
         if let Ok(Err(error)) = timeout(CLOSE_TIMEOUT, drained).await {
             tracing::debug!(%error, "the connection broke while it was closed");
         }
+    }
+
+    fn note(&mut self, result: Result<(), RtmpError>) {
+        self.broken = self.broken.take().or(result.err());
     }
 
     async fn flush(&mut self) -> Result<(), LinkError> {

@@ -2,7 +2,7 @@
 
 use headwater_hls::ResumePoint;
 use headwater_media::timeline::{Announced, Limits, Timeline};
-use headwater_media::{Epoch, MediaError};
+use headwater_media::{Epoch, MediaError, TimelineEvent};
 use headwater_registry::ServerId;
 use headwater_rtmp::{Event, Rejection};
 use headwater_runtime::clock;
@@ -18,6 +18,7 @@ use crate::link::{Link, LinkError};
 use crate::refusal;
 use crate::replay::Replay;
 use crate::routing::Found;
+use crate::source;
 use crate::uplink::{CallOver, Order, Uplink, UplinkError, resume_point};
 
 pub struct Publisher<'a> {
@@ -172,8 +173,8 @@ impl<'a> Publisher<'a> {
         while let Some(event) = self.link.next_event() {
             self.take(event).await?;
         }
-        if self.link.close_requested() {
-            return Err(Stop::Link(LinkError::Closed));
+        if let Some(end) = self.link.ended() {
+            return Err(Stop::Link(end));
         }
         let Self { link, uplink, edge, heard, notice, received, .. } = self;
         tokio::select! {
@@ -201,10 +202,7 @@ impl<'a> Publisher<'a> {
             // It is kept, and that is all for now.
             let _ = self.replay.push(event);
         }
-        match self.link.close_requested() {
-            true => Err(Stop::Link(LinkError::Closed)),
-            false => Ok(()),
-        }
+        self.link.ended().map_or(Ok(()), |end| Err(Stop::Link(end)))
     }
 
     pub(crate) async fn take_in(&mut self) -> Result<(), Stop> {
@@ -229,16 +227,21 @@ impl<'a> Publisher<'a> {
                 self.timeline.push_audio(clock::now(), timestamp, payload)?
             }
             Event::Unpublish => return Err(Stop::Unpublished),
-            Event::Publish(request) => {
-                tracing::debug!(?request, "a second publish on one connection is ignored");
+            Event::SecondStreamRefused => {
+                tracing::info!(
+                    "a second stream on this connection was refused; what it sends there is dropped"
+                );
             }
-            Event::PlayRefused => {}
+            Event::Publish(_) | Event::PlayRefused | Event::AppRefused => {}
         }
         Ok(())
     }
 
     async fn forward(&mut self) -> Result<(), Stop> {
         while let Some(event) = self.timeline.poll() {
+            if let TimelineEvent::Period(period) = &event {
+                source::log(period);
+            }
             for event in self.replay.push(event) {
                 match timeout(self.edge.stall_timeout, self.uplink.send(event)).await {
                     Ok(Ok(())) => {}

@@ -1,7 +1,7 @@
 //! What a broadcaster is told when something does not work: failures become RTMP status codes here, and nowhere else.
 
 use headwater_media::MediaError;
-use headwater_rtmp::{Rejection, StatusCode};
+use headwater_rtmp::{Rejection, RtmpError, StatusCode};
 use headwater_wire::v1::{Failure, failure::Code};
 
 use crate::inputs::KeyError;
@@ -20,7 +20,7 @@ pub fn deadline() -> Rejection {
 pub fn refused(refusal: &Refusal) -> Rejection {
     match refusal {
         Refusal::Failure(failure) => Rejection::new(code(failure), failure.message.clone()),
-        Refusal::NoCapacity => Rejection::new(StatusCode::Denied, refusal.to_string()),
+        Refusal::NoCapacity | Refusal::NoServer => Rejection::new(StatusCode::Denied, refusal.to_string()),
         // What is behind it concerns the operator.
         Refusal::Registry(_) => {
             Rejection::new(StatusCode::Denied, "no server can be looked up just now: try again in a moment")
@@ -33,6 +33,7 @@ pub fn refused(refusal: &Refusal) -> Rejection {
 pub fn label(refusal: &Refusal) -> &'static str {
     match refusal {
         Refusal::NoCapacity => "capacity",
+        Refusal::NoServer => "no_server",
         Refusal::Registry(_) => "registry",
         Refusal::Stopping => "stopping",
         Refusal::Failure(failure) if failure.code() == Code::StreamInUse => "in_use",
@@ -43,6 +44,18 @@ pub fn label(refusal: &Refusal) -> &'static str {
 /// What the publisher sends can't be used.
 pub fn media(error: &MediaError) -> Rejection {
     Rejection::new(StatusCode::Denied, error.to_string())
+}
+
+/// The encoder broke the protocol. A message that is too long comes again with the next keyframe, so trying again is of no
+/// use; anything else may have been the network's.
+pub fn protocol(error: &RtmpError) -> Rejection {
+    match error {
+        RtmpError::MessageTooLong { .. } | RtmpError::ReassemblyFull { .. } => Rejection::new(
+            StatusCode::Denied,
+            format!("{error}: lower the bit rate or the picture size in your encoder's settings"),
+        ),
+        _ => Rejection::new(StatusCode::Failed, format!("the encoder broke the RTMP protocol: {error}")),
+    }
 }
 
 /// The server has ended the call.

@@ -31,6 +31,9 @@ pub struct Router {
 pub enum Refusal {
     #[error("no transcode server has room for another broadcast: try again in a moment")]
     NoCapacity,
+    /// The registry answers and knows none: they are down, or can't register themselves (a Redis without memory left).
+    #[error("no transcode server is registered: try again in a moment")]
+    NoServer,
     #[error("{}", .0.message)]
     Failure(Failure),
     #[error(transparent)]
@@ -170,6 +173,9 @@ impl Search<'_> {
 
     /// Claims the stream for a server with room, and publishes there.
     async fn claim(&mut self, servers: Vec<ServerRecord>) -> Result<Option<Found>, Refusal> {
+        if servers.is_empty() {
+            return Err(Refusal::NoServer);
+        }
         let registry = &self.router.registry;
         let server = self.choose(servers).ok_or(Refusal::NoCapacity)?;
         let stream = &self.order.stream;

@@ -10,7 +10,7 @@ use headwater_rtmp::ServerConfig;
 use headwater_runtime::listener::{Accepted, BindError, Limits, Listener};
 use headwater_runtime::outage::Outage;
 use headwater_runtime::process::Process;
-use headwater_runtime::readiness::Latch;
+use headwater_runtime::readiness::{self, Latch};
 use headwater_wire::Channels;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -77,6 +77,7 @@ impl Proxy {
         tracing::info!(listen = %listener.local_addr(), inputs = process.config.inputs.len(), "proxy starts");
         let front = Front::new(&process, registry.clone(), Channels::default());
         let latch = process.readiness.latch("proxy: the registry (Redis) does not answer");
+        process.readiness.started(readiness::PROXY);
         process.tasks.spawn(wait_for(registry, latch, process.drain.clone()));
         Ok(Self { listener, front, process })
     }

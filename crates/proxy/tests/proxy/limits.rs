@@ -39,7 +39,7 @@ async fn a_key_that_opens_nothing_is_refused() {
     let mut server = TestServer::start(&proxy.registry, "a", 0).await;
     let (code, text) = Encoder::request(proxy.address, "wrong-secret").await.refused().await;
     assert_eq!(code, "NetStream.Publish.BadName");
-    assert_eq!(text, "the stream key is not known: copy it again from your dashboard");
+    assert_eq!(text, "the stream key is not known: copy it again from where you were given it");
     let _right = Encoder::request(proxy.address, "right-secret").await;
     assert_eq!(server.call().await.open.stream, "show");
 }

@@ -31,10 +31,11 @@ async fn without_room_anywhere_the_broadcaster_is_told_so() {
 }
 
 #[tokio::test]
-async fn without_a_server_too() {
+async fn that_there_is_no_server_at_all_is_told_apart_from_that_there_is_no_room() {
     let proxy = TestProxy::start().await;
-    let (code, _) = Encoder::request(proxy.address, "demo").await.refused().await;
+    let (code, text) = Encoder::request(proxy.address, "demo").await.refused().await;
     assert_eq!(code, "NetStream.Publish.Denied");
+    assert_eq!(text, "no transcode server is registered: try again in a moment");
 }
 
 #[tokio::test]

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use headwater_wire::v1::failure::Code;
-use tokio::io::AsyncWriteExt as _;
+use headwater_wire::v1::publish_request::Message as Request;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::{Call, Encoder, TestProxy, TestServer, failure, media, within};
 
@@ -37,6 +38,33 @@ async fn when_the_codec_is_not_supported() {
     let text = "HEVC is not supported: choose H.264 in your encoder's output settings";
     is(encoder.sent_away().await, "NetStream.Publish.Denied", text);
     assert_eq!(call.until_it_ends().await.1, "media");
+}
+
+#[tokio::test]
+async fn when_it_breaks_the_protocol_after_what_it_had_sent_before() {
+    let proxy = TestProxy::start().await;
+    let (mut encoder, call, _server) = on_air(&proxy).await;
+    encoder.session.video(0, media::video_header()).unwrap();
+    encoder.session.audio(0, media::audio_header()).unwrap();
+    encoder.session.video(0, media::keyframe(&[7; 100])).unwrap();
+    encoder.session.audio(10, media::sound(&[7; 10])).unwrap();
+    encoder.session.video(33, media::keyframe(&vec![7; 9 << 20])).unwrap();
+    let everything = encoder.session.poll_output().unwrap();
+    let Encoder { socket, session } = encoder;
+    let (mut read, mut write) = socket.into_split();
+    let writing = tokio::spawn(async move {
+        let _ = write.write_all(&everything).await;
+        write
+    });
+    let mut heard = Vec::new();
+    within("the encoder is told", read.read_to_end(&mut heard)).await.unwrap();
+    drop((session, writing.await));
+    let heard = String::from_utf8_lossy(&heard);
+    assert!(heard.contains("NetStream.Publish.Denied"), "{heard}");
+    assert!(heard.contains("lower the bit rate or the picture size in your encoder's settings"), "{heard}");
+    let (messages, _) = call.until_it_ends().await;
+    let tags = messages.iter().filter(|message| matches!(message, Request::Tag(_))).count();
+    assert_eq!(tags, 2, "the keyframe and the sound from before the error are passed on: {messages:?}");
 }
 
 #[tokio::test]

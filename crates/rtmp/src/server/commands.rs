@@ -2,11 +2,13 @@
 
 use std::mem;
 
-use super::{Event, ServerSession, State};
+use headwater_media::StreamKey;
+
+use super::{Event, Refused, ServerSession, State};
 use crate::amf::{Object, Value};
 use crate::command::Command;
 use crate::error::RtmpError;
-use crate::server::request::{CAPS_EX_RECONNECT, Client, PublishRequest};
+use crate::server::request::{CAPS_EX_RECONNECT, Client, PublishRequest, named_key};
 use crate::status::{Rejection, StatusCode, info, on_status};
 
 /// Some encoders ask for the version before they use anything newer than AMF0.
@@ -37,7 +39,7 @@ impl ServerSession {
             return Err(RtmpError::OutOfOrder { command: "connect" });
         }
         let client = Client::from_connect(command);
-        if !self.config.apps.iter().any(|app| app == client.app()) {
+        if !self.config.apps.iter().any(|app| client.is_for(app)) {
             return self.refuse_connection(command);
         }
         let mut server = Object::default().with("fmsVer", SERVER_VERSION).with("capabilities", CAPABILITIES);
@@ -59,6 +61,7 @@ impl ServerSession {
         let app = self.config.apps.first().map_or("live", String::as_str);
         let description = format!("unknown application: publish to rtmp://HOST/{app}/STREAM_KEY");
         let status = info("error", "NetConnection.Connect.Rejected", &description);
+        self.events.push_back(Event::AppRefused);
         self.outbox.command(0, "_error", command.transaction, [Value::Null, status.into()])
     }
 
@@ -81,18 +84,19 @@ impl ServerSession {
     fn publish(&mut self, command: &Command) -> Result<(), RtmpError> {
         self.expect_connected("publish")?;
         let stream = command.stream;
-        let client = match mem::replace(&mut self.state, State::Closing) {
+        let mut client = match mem::replace(&mut self.state, State::Closing) {
             State::Connected(client) => client,
             publishing => {
                 self.state = publishing;
-                let status = on_status("error", StatusCode::Denied.as_str(), "one stream a connection");
-                return self.outbox.command(stream, "onStatus", 0.0, status);
+                return self.refuse_second(command);
             }
         };
         let parsed = PublishRequest::parse(&client, command);
+        client.on_air = key_of(command);
         self.state = State::Deciding { client, stream, held: Default::default() };
         match parsed {
             Ok(request) => {
+                self.refused.clear();
                 self.events.push_back(Event::Publish(request));
                 Ok(())
             }
@@ -103,8 +107,34 @@ impl ServerSession {
         }
     }
 
+    /// Refuses to publish beside the stream on air. What is sent there is dropped until its message stream ends. A
+    /// second request for the message stream on air changes nothing there.
+    fn refuse_second(&mut self, command: &Command) -> Result<(), RtmpError> {
+        let limit = self.config.limits.message_streams;
+        let stream = command.stream;
+        if self.publishing_stream() != stream {
+            self.refused.retain(|refused| refused.stream != stream);
+            if self.refused.len() == limit {
+                return Err(RtmpError::TooManyStreams { limit });
+            }
+            self.refused.push(Refused { stream, key: key_of(command) });
+        }
+        self.events.push_back(Event::SecondStreamRefused);
+        let description =
+            "this connection publishes another stream already: open one connection for each stream";
+        let status = on_status("error", StatusCode::Denied.as_str(), description);
+        self.outbox.command(stream, "onStatus", 0.0, status)
+    }
+
+    /// Ends the stream on air, unless the name is the one of a refused publication only.
     fn fc_unpublish(&mut self, command: &Command) -> Result<(), RtmpError> {
-        if let State::Publishing { stream, .. } = self.state {
+        if let State::Publishing { client, stream } = &self.state {
+            let stream = *stream;
+            let key = key_of(command);
+            let is_refused = self.refused.iter().any(|refused| refused.key.is_some() && refused.key == key);
+            if is_refused && client.on_air != key {
+                return self.answer(command, Value::Undefined);
+            }
             self.outbox.command(0, "onFCUnpublish", 0.0, unpublished())?;
             self.end(stream)?;
         }
@@ -119,6 +149,7 @@ impl ServerSession {
 
     /// The publisher goes off air, if `ended` is its stream.
     fn end(&mut self, ended: u32) -> Result<(), RtmpError> {
+        self.refused.retain(|refused| refused.stream != ended);
         match mem::replace(&mut self.state, State::Closing) {
             State::Publishing { client, stream } if stream == ended => {
                 self.state = State::Connected(client);
@@ -159,6 +190,11 @@ impl ServerSession {
         }
         self.outbox.command(0, "_result", command.transaction, [Value::Null, value])
     }
+}
+
+/// The stream key that a command names, without its query.
+fn key_of(command: &Command) -> Option<StreamKey> {
+    named_key(command).0.parse().ok()
 }
 
 fn unpublished() -> [Value; 2] {

@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use std::mem;
 
 use bytes::{Bytes, BytesMut};
+use headwater_media::StreamKey;
 
 pub(crate) use request::CAPS_EX_RECONNECT;
 pub use request::{PublishRequest, PublishType};
@@ -50,6 +51,10 @@ pub enum Event {
     Unpublish,
     /// It wanted to play, and was told that this is not possible.
     PlayRefused,
+    /// It connected to an application that does not exist, and was told which one does.
+    AppRefused,
+    /// It wanted to publish a second stream beside the one on air, and was refused; what it sends there is dropped.
+    SecondStreamRefused,
 }
 
 /// One connection of an encoder.
@@ -63,6 +68,16 @@ pub struct ServerSession {
     flow: Flow,
     /// Message streams that are alive.
     streams: Vec<u32>,
+    /// Publications that were refused beside the one on air, until their message streams end.
+    refused: Vec<Refused>,
+}
+
+/// A publication that was refused because the connection has another one on air.
+#[derive(Debug)]
+struct Refused {
+    stream: u32,
+    /// The stream key it asked for; none where that could be no key.
+    key: Option<StreamKey>,
 }
 
 #[derive(Debug)]
@@ -81,6 +96,11 @@ enum State {
         client: Client,
         stream: u32,
     },
+    /// The peer broke the protocol. Nothing is read any more, but [`fail`](ServerSession::fail) can still tell it why,
+    /// on this message stream.
+    Broken {
+        stream: u32,
+    },
     /// Nothing is read any more.
     Closing,
 }
@@ -94,6 +114,7 @@ impl ServerSession {
             events: VecDeque::new(),
             flow: Flow::new(config.window),
             streams: Vec::new(),
+            refused: Vec::new(),
             config,
         }
     }
@@ -101,7 +122,8 @@ impl ServerSession {
     /// Takes what arrived. Video and audio that lie whole inside one chunk are slices of it.
     ///
     /// # Errors
-    /// The connection is beyond help: send what is left to send and close it.
+    /// The connection is beyond help. The events before the error stay and come first; then [`fail`](Self::fail) tells
+    /// the peer what is wrong, and the connection is closed.
     pub fn handle_input(&mut self, input: impl Into<Bytes>) -> Result<(), RtmpError> {
         let result = self.receive(input.into());
         self.closing_on_error(result)
@@ -119,7 +141,7 @@ impl ServerSession {
 
     /// Whether the connection is to be closed once the output is sent.
     pub fn close_requested(&self) -> bool {
-        matches!(self.state, State::Closing)
+        matches!(self.state, State::Broken { .. } | State::Closing)
     }
 
     /// Lets the publisher go on air, and goes on with what was held back.
@@ -144,11 +166,7 @@ impl ServerSession {
     /// # Errors
     /// When the message can't be written.
     pub fn fail(&mut self, rejection: &Rejection) -> Result<(), RtmpError> {
-        let stream = match self.state {
-            State::Publishing { stream, .. } | State::Deciding { stream, .. } => stream,
-            State::Handshake(_) | State::Greeted | State::Connected(_) | State::Closing => 0,
-        };
-        self.refuse(stream, rejection)
+        self.refuse(self.publishing_stream(), rejection)
     }
 
     /// Asks the publisher to connect again by the same URL, where it said that it can. It goes on sending until it does
@@ -180,14 +198,28 @@ impl ServerSession {
 
     fn closing_on_error(&mut self, result: Result<(), RtmpError>) -> Result<(), RtmpError> {
         if result.is_err() {
-            self.state = State::Closing;
+            self.state = match self.state {
+                // Whoever does not get through the handshake may speak another protocol.
+                State::Handshake(_) | State::Closing => State::Closing,
+                _ => State::Broken { stream: self.publishing_stream() },
+            };
         }
         result
     }
 
+    /// The message stream of the publisher; 0, which concerns the connection, where there is none.
+    fn publishing_stream(&self) -> u32 {
+        match self.state {
+            State::Publishing { stream, .. } | State::Deciding { stream, .. } | State::Broken { stream } => {
+                stream
+            }
+            State::Handshake(_) | State::Greeted | State::Connected(_) | State::Closing => 0,
+        }
+    }
+
     fn receive(&mut self, mut input: Bytes) -> Result<(), RtmpError> {
         match &mut self.state {
-            State::Closing => return Ok(()),
+            State::Broken { .. } | State::Closing => return Ok(()),
             State::Handshake(handshake) => match handshake.advance(&mut input, &mut self.outbox)? {
                 Outcome::Going => return Ok(()),
                 Outcome::Done => self.state = State::Greeted,
@@ -208,7 +240,7 @@ impl ServerSession {
     }
 
     fn read(&mut self) -> Result<(), RtmpError> {
-        while !matches!(self.state, State::Deciding { .. } | State::Closing) {
+        while !matches!(self.state, State::Deciding { .. } | State::Broken { .. } | State::Closing) {
             let Some(message) = self.reader.next()? else { break };
             self.handle(message)?;
         }
@@ -252,10 +284,11 @@ impl ServerSession {
         }
     }
 
-    /// Messages of the publisher. Its message stream is not compared: there is one publisher a connection, and some
-    /// encoders send on another number than the one they were given.
+    /// Messages of the publisher. Some encoders send on another message stream than the one they were given, so any
+    /// will do but one whose publication was refused.
     fn media(&mut self, Message { timestamp, kind, payload, stream }: Message) {
         let event = match kind {
+            _ if self.refused.iter().any(|refused| refused.stream == stream) => None,
             // Nothing is in them; some encoders send them to keep the connection alive.
             _ if payload.is_empty() => None,
             kind::VIDEO => Some(Event::Video { timestamp, payload }),

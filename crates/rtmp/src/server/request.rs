@@ -48,8 +48,8 @@ pub enum PublishType {
 
 impl PublishRequest {
     pub(super) fn parse(client: &Client, command: &Command) -> Result<Self, NameError> {
+        let (key, query) = named_key(command);
         let name = command.string(0).unwrap_or_default().trim_start_matches('/');
-        let (key, query) = name.split_once('?').unwrap_or((name, ""));
         Ok(Self {
             app: client.app().to_owned(),
             tc_url: client.tc_url.clone(),
@@ -94,6 +94,12 @@ impl PublishType {
     }
 }
 
+/// The key and the query of the stream name that a command carries.
+pub(super) fn named_key(command: &Command) -> (&str, &str) {
+    let name = command.string(0).unwrap_or_default().trim_start_matches('/');
+    name.split_once('?').unwrap_or((name, ""))
+}
+
 /// What `connect` said.
 pub(super) struct Client {
     app: String,
@@ -102,6 +108,8 @@ pub(super) struct Client {
     caps_ex: Option<u32>,
     /// It sent `FCPublish`, so it wants `onFCPublish` when it is on air.
     pub(super) expects_fc_publish: bool,
+    /// The key that it publishes, or asks to publish.
+    pub(super) on_air: Option<StreamKey>,
 }
 
 impl Client {
@@ -115,6 +123,7 @@ impl Client {
             encoder: text("flashVer"),
             caps_ex: object.number("capsEx").and_then(flags),
             expects_fc_publish: false,
+            on_air: None,
         }
     }
 
@@ -125,6 +134,12 @@ impl Client {
 
     pub(super) fn can_reconnect(&self) -> bool {
         can_reconnect(self.caps_ex)
+    }
+
+    /// Whether it connected to this application, or to an instance of it: ffmpeg makes the application `live/x` of
+    /// `rtmp://HOST/live/x/KEY`, and some encoders ask for `live/_definst_`.
+    pub(super) fn is_for(&self, app: &str) -> bool {
+        self.app().strip_prefix(app).is_some_and(|instance| instance.is_empty() || instance.starts_with('/'))
     }
 
     /// The application's name, without the query and the slashes that come with some encoders' URLs.

@@ -99,12 +99,86 @@ fn a_second_stream_on_the_connection_is_refused_and_the_first_goes_on() {
     let second = command(2, "publish", 5.0, &[Value::Null, "other".into()]);
     session.handle_input([wire(3, &second), media()].concat()).unwrap();
     assert_eq!(commands(&sent(&mut session)), [status(2, "NetStream.Publish.Denied")]);
+    let heard = events(&mut session);
+    assert!(matches!(heard[0], Event::SecondStreamRefused));
+    assert_eq!(heard.len(), 1 + 4);
+}
+
+/// A picture on this message stream, in a chunk stream of its own.
+fn picture_on(stream: u32) -> Vec<u8> {
+    wire(10 + stream, &message(kind::VIDEO, stream, 0, vec![0x27; 20]))
+}
+
+#[test]
+fn media_of_a_refused_stream_do_not_go_into_the_one_on_air() {
+    let mut session = on_air();
+    let second = command(2, "publish", 5.0, &[Value::Null, "other".into()]);
+    session.handle_input([wire(3, &second), picture_on(2), picture_on(1), picture_on(0)].concat()).unwrap();
+    assert!(matches!(
+        events(&mut session)[..],
+        [Event::SecondStreamRefused, Event::Video { .. }, Event::Video { .. }]
+    ));
+    // Its end is its own, by whichever command it comes.
+    let ends = [
+        command(0, "FCUnpublish", 6.0, &[Value::Null, "other".into()]),
+        command(0, "deleteStream", 0.0, &[Value::Null, 2.0.into()]),
+    ];
+    session.handle_input(ends.iter().flat_map(|end| wire(3, end)).collect::<Vec<_>>()).unwrap();
+    assert!(events(&mut session).is_empty());
+    // A number that is refused no more is taken like any other.
+    session.handle_input(picture_on(2)).unwrap();
+    assert!(matches!(events(&mut session)[..], [Event::Video { .. }]));
+}
+
+#[test]
+fn a_second_request_for_the_stream_on_air_does_not_silence_it() {
+    let mut session = on_air();
+    session.handle_input([wire(3, &publish("other")), picture_on(1)].concat()).unwrap();
+    assert!(matches!(events(&mut session)[..], [Event::SecondStreamRefused, Event::Video { .. }]));
+}
+
+#[test]
+fn refused_streams_are_bounded() {
+    let mut session = on_air();
+    let flood: Vec<_> = (2..20)
+        .flat_map(|id| wire(3, &command(id, "publish", 5.0, &[Value::Null, "other".into()])))
+        .collect();
+    assert!(matches!(session.handle_input(flood), Err(RtmpError::TooManyStreams { limit: 8 })));
+}
+
+#[test]
+fn a_protocol_error_comes_after_what_was_read_before_it_and_can_be_told() {
+    let mut session = on_air();
+    let long = wire(4, &message(kind::VIDEO, 1, 66, vec![0x17; 9 << 20]));
+    let error = session.handle_input([media(), long].concat()).unwrap_err();
+    assert!(matches!(error, RtmpError::MessageTooLong { .. }));
+    assert!(session.close_requested());
     assert_eq!(events(&mut session).len(), 4);
+    session.fail(&Rejection::new(StatusCode::Denied, "too long")).unwrap();
+    assert_eq!(commands(&sent(&mut session)), [status(1, "NetStream.Publish.Denied")]);
+    session.fail(&Rejection::new(StatusCode::Denied, "too long")).unwrap();
+    assert_eq!(session.poll_output(), None);
+    session.handle_input(media()).unwrap();
+    assert!(events(&mut session).is_empty());
+}
+
+#[test]
+fn an_error_in_what_was_held_back_comes_after_its_events_and_can_be_told() {
+    let mut session = greeted();
+    session.handle_input(obs("key")).unwrap();
+    let request = request(&mut session);
+    let create = command(0, "connect", 4.0, &[Value::Null]);
+    session.handle_input([media(), wire(3, &create)].concat()).unwrap();
+    assert!(matches!(session.accept(request), Err(RtmpError::OutOfOrder { .. })));
+    session.poll_output();
+    assert_eq!(events(&mut session).len(), 4);
+    session.fail(&Rejection::new(StatusCode::Failed, "out of order")).unwrap();
+    assert!(session.poll_output().is_some());
 }
 
 #[test]
 fn apps_are_found_whatever_surrounds_their_name() {
-    for app in ["live", "live/", "/stream", "live?token=x"] {
+    for app in ["live", "live/", "/stream", "live?token=x", "live/_definst_", "live/x/y", "stream/a?b=c/d"] {
         let mut session = greeted();
         session.handle_input(wire(3, &connect(app))).unwrap();
         assert!(!session.close_requested(), "{app}");
@@ -119,7 +193,13 @@ fn an_unknown_app_is_told_the_right_url_and_never_its_own() {
     assert_eq!(commands(&output)[0].2.as_deref(), Some("NetConnection.Connect.Rejected"));
     let text = String::from_utf8_lossy(&output[0].payload).into_owned();
     assert!(text.contains("rtmp://HOST/live/STREAM_KEY") && !text.contains("secret-key"), "{text}");
+    assert!(matches!(events(&mut session)[..], [Event::AppRefused]));
     assert!(session.close_requested());
+    for alike in ["lives", "liv", "secret/live", ""] {
+        let mut session = greeted();
+        session.handle_input(wire(3, &connect(alike))).unwrap();
+        assert!(session.close_requested(), "{alike}");
+    }
 }
 
 #[test]
