@@ -6,7 +6,7 @@ use bytes::{Buf, Bytes};
 
 use crate::error::MediaError;
 
-pub use sps::{Colours, Sps};
+pub use sps::{Colours, MAX_PICTURE_SIDE, Sps};
 
 /// What an `AVCDecoderConfigurationRecord` says.
 #[derive(Clone, Debug, PartialEq, Eq)]

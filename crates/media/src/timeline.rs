@@ -10,7 +10,7 @@ use std::mem;
 use bytes::Bytes;
 
 use crate::aac::AudioConfig;
-use crate::avc::AvcConfig;
+use crate::avc::{AvcConfig, MAX_PICTURE_SIDE};
 use crate::error::MediaError;
 use crate::flv::{AudioMessage, VideoMessage};
 use crate::ids::PeriodNumber;
@@ -44,9 +44,8 @@ impl Limits {
             hold_ms: 1_500,
             // 1.5 s at 40 Mb/s.
             hold_bytes: 8 << 20,
-            // H.264 level 5.2 ends here, and so do the decoders.
-            max_width: 4_096,
-            max_height: 4_096,
+            max_width: MAX_PICTURE_SIDE,
+            max_height: MAX_PICTURE_SIDE,
         }
     }
 }

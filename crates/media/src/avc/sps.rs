@@ -35,8 +35,11 @@ pub struct Colours {
     pub full_range: bool,
 }
 
+/// The largest picture that is taken, in pixels on each side: H.264 level 5.2 ends here, and so do the decoders. What is
+/// advised to a broadcaster whose picture is refused is therefore taken.
+pub const MAX_PICTURE_SIDE: u32 = 4096;
 /// Beyond this nothing that calls itself live video is sane.
-const MAX_SIDE: u32 = 8192;
+const MAX_SANE_SIDE: u32 = 8192;
 const WHAT: &str = "H.264 sequence header";
 
 impl Sps {
@@ -71,9 +74,12 @@ impl From<Fault> for MediaError {
         match fault {
             Fault::OutOfBits => Self::malformed(WHAT, "its parameter set is cut short"),
             Fault::Implausible => Self::malformed(WHAT, "its parameter set contradicts itself"),
-            Fault::TooLarge(width, height) => {
-                Self::PictureTooLarge { width, height, max_width: MAX_SIDE, max_height: MAX_SIDE }
-            }
+            Fault::TooLarge(width, height) => Self::PictureTooLarge {
+                width,
+                height,
+                max_width: MAX_PICTURE_SIDE,
+                max_height: MAX_PICTURE_SIDE,
+            },
         }
     }
 }
@@ -186,7 +192,7 @@ fn read_size(bits: &mut BitReader<'_>, chroma_format: u8) -> Result<(u32, u32, b
     let (crop_x, crop_y) = if bits.flag()? { read_crop(bits, chroma_format, fields)? } else { (0, 0) };
     // What is cropped away has to be decoded all the same.
     let (coded_width, coded_height) = (side(columns * 16, 0)?, side(rows * 16 * fields, 0)?);
-    if coded_width > MAX_SIDE || coded_height > MAX_SIDE {
+    if coded_width > MAX_SANE_SIDE || coded_height > MAX_SANE_SIDE {
         return Err(Fault::TooLarge(coded_width, coded_height));
     }
     let width = side(columns * 16, crop_x)?;

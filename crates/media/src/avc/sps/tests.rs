@@ -70,6 +70,23 @@ fn a_picture_beyond_sanity_is_refused() {
 }
 
 #[test]
+fn the_size_that_is_advised_is_taken() {
+    // Baseline as above, 1000 macroblocks wide (ue of 19 bits: 9 zeros, then 1000), 4 high.
+    let wide = "1 1 011 010 0 0000000001111101000 00100 1 1 0 0 1".to_owned();
+    let nal = [&[0x67, 66, 0, 30][..], &packed(&wide)].concat();
+    let Err(MediaError::PictureTooLarge { width: 16_000, height: 64, max_width, max_height }) =
+        Sps::parse(&nal)
+    else {
+        panic!("{:?}", Sps::parse(&nal))
+    };
+    // 256 macroblocks on each side.
+    assert_eq!((max_width, max_height), (256 * 16, 256 * 16));
+    let advised = "1 1 011 010 0 00000000100000000 00000000100000000 1 1 0 0 1";
+    let sps = Sps::parse(&[&[0x67, 66, 0, 30][..], &packed(advised)].concat()).unwrap();
+    assert_eq!((sps.width, sps.height), (max_width, max_height));
+}
+
+#[test]
 fn a_small_piece_of_a_picture_beyond_sanity_is_refused() {
     // As above, 1024 macroblocks wide (ue of 21 bits), of which 8184 units of two pixels are cropped away.
     let mut bits = String::from("1 1 011 010 0");
