@@ -27,7 +27,7 @@ use headwater_registry::Registry;
 use headwater_runtime::config::Config;
 use headwater_runtime::listener::{BindError, Limits, Listener};
 use headwater_runtime::process::Process;
-use headwater_runtime::readiness::Readiness;
+use headwater_runtime::readiness::{self, Readiness};
 use headwater_wire::Channels;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -52,6 +52,7 @@ pub enum OriginError {
 /// When it can't start, or its listener breaks.
 pub async fn run(process: Process, registry: Arc<dyn Registry>) -> Result<(), OriginError> {
     let origin = Origin::start(&process.config, registry, &process.readiness).await?;
+    process.readiness.started(readiness::ORIGIN);
     Ok(origin.serve(process.drain).await?)
 }
 

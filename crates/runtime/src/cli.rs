@@ -5,9 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::config::{
-    self, Config, FILE_VARIABLE, Loaded, Mistake, Mistakes, Origin, Service, VARIABLE_PREFIX,
-};
+use crate::config::{self, FILE_VARIABLE, Loaded, Mistake, Mistakes, Origin, Service, VARIABLE_PREFIX};
 
 /// The exit code of a process whose configuration has mistakes; clap exits with it too.
 pub const MISTAKEN: u8 = 2;
@@ -28,14 +26,14 @@ impl Options {
     ///
     /// # Errors
     /// The exit code: 0 after `--print-config`, 2 after mistakes.
-    pub fn load(&self, service: Service) -> Result<Config, ExitCode> {
+    pub fn load(&self, service: Service) -> Result<Loaded, ExitCode> {
         match self.load_from(service, std::env::vars_os()) {
             Ok(loaded) if self.print_config => {
                 // Whoever closed the pipe has read enough.
                 let _ = io::stdout().write_all(loaded.effective.as_bytes());
                 Err(ExitCode::SUCCESS)
             }
-            Ok(loaded) => Ok(loaded.config),
+            Ok(loaded) => Ok(loaded),
             Err(mistakes) => {
                 let _ = writeln!(io::stderr(), "{mistakes}");
                 Err(ExitCode::from(MISTAKEN))
@@ -96,6 +94,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::config::Config;
 
     #[derive(Parser)]
     struct Binary {

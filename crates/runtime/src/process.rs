@@ -33,11 +33,11 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use crate::cli::Options;
-use crate::config::{Config, Service};
+use crate::config::{Config, Loaded, Service};
 use crate::files;
 use crate::listener::{Limits, Listener};
 use crate::operations::{MAX_CONNECTIONS, Operations};
-use crate::readiness::{Latch, Readiness};
+use crate::readiness::{Latch, ORIGIN, PROXY, Readiness, SERVER};
 use crate::shutdown::{Drained, Signals, drain, within_grace};
 use crate::telemetry;
 
@@ -63,11 +63,11 @@ where
     F: Future<Output = Result<(), E>>,
     E: Into<Failure>,
 {
-    let config = match options.load(service) {
-        Ok(config) => config,
+    let loaded = match options.load(service) {
+        Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    match start(service, config, async |process| work(process).await.map_err(Into::into)) {
+    match start(service, loaded, async |process| work(process).await.map_err(Into::into)) {
         Ok(Drained::Complete) => ExitCode::SUCCESS,
         Ok(Drained::Abandoned { tasks }) => {
             warn!(tasks, "the time to finish is over: set drain_timeout higher if this was too early");
@@ -82,10 +82,13 @@ where
 
 fn start(
     service: Service,
-    config: Config,
+    Loaded { config, ignored, .. }: Loaded,
     work: impl AsyncFnOnce(Process) -> Result<(), Failure>,
 ) -> Result<Drained, Failure> {
     telemetry::start_logging(&config.log)?;
+    if !ignored.is_empty() {
+        info!(variables = ignored.join(" "), "ignoring variables that the container platform has set");
+    }
     files::raise_limit();
     let metrics = telemetry::start_metrics()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -101,7 +104,7 @@ async fn live(
     metrics: PrometheusHandle,
     work: impl AsyncFnOnce(Process) -> Result<(), Failure>,
 ) -> Result<Drained, Failure> {
-    let (readiness, told) = (Readiness::default(), CancellationToken::new());
+    let (readiness, told) = (Readiness::expecting(parts(service)), CancellationToken::new());
     // Dropped, and so aborted, when the service has ended.
     let mut companions = JoinSet::new();
     companions.spawn(Signals::listen()?.drain_then_exit(told.clone()));
@@ -119,6 +122,16 @@ async fn live(
     match finished {
         Some((result, drained)) => result.map(|()| drained),
         None => Ok(Drained::Abandoned { tasks: tasks.len() }),
+    }
+}
+
+/// The services of a process, each of which says by [`Readiness::started`] that all its latches are there.
+fn parts(service: Service) -> &'static [&'static str] {
+    match service {
+        Service::Proxy => &[PROXY],
+        Service::Server => &[SERVER],
+        Service::Origin => &[ORIGIN],
+        Service::AllInOne => &[PROXY, SERVER, ORIGIN],
     }
 }
 
@@ -196,6 +209,10 @@ mod tests {
     #[tokio::test]
     async fn a_process_is_not_ready_while_it_drains_and_does_not_drain_for_ever() {
         let drained = live_with(async |process| {
+            for service in parts(Service::AllInOne) {
+                assert!(!process.readiness.is_ready(), "{service} has not started yet");
+                process.readiness.started(service);
+            }
             process.readiness.ready().await;
             process.drain.cancel();
             while process.readiness.is_ready() {

@@ -6,11 +6,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::watch;
 
-/// All latches of a process. It is ready while every one of them is set.
+/// The services of a process, as [`Readiness::expecting`] knows them.
+pub const PROXY: &str = "proxy: starting";
+pub const SERVER: &str = "server: starting";
+pub const ORIGIN: &str = "origin: starting";
+
+/// All latches of a process. It is ready while every one of them is set, and every service that it consists of has made
+/// its own.
 #[derive(Clone, Debug, Default)]
 pub struct Readiness {
     latches: Arc<watch::Sender<Latches>>,
     made: Arc<AtomicU64>,
+    /// Set by [`started`](Self::started).
+    services: Arc<[(&'static str, Latch)]>,
 }
 
 type Latches = BTreeMap<u64, (&'static str, bool)>;
@@ -23,6 +31,19 @@ pub struct Latch {
 }
 
 impl Readiness {
+    /// The readiness of a process that consists of these services: none is there before each of them has
+    /// [`started`](Self::started).
+    pub fn expecting(services: &[&'static str]) -> Self {
+        let readiness = Self::default();
+        let latches = services.iter().map(|service| (*service, readiness.latch(service))).collect();
+        Self { services: latches, ..readiness }
+    }
+
+    /// Notes that a service has made all its latches, which are to be set by then or later.
+    pub fn started(&self, service: &str) {
+        self.services.iter().filter(|(name, _)| *name == service).for_each(|(_, latch)| latch.set());
+    }
+
     /// Makes a latch that is not set yet.
     pub fn latch(&self, name: &'static str) -> Latch {
         let number = self.made.fetch_add(1, Ordering::Relaxed);
@@ -86,6 +107,20 @@ mod tests {
         assert!(readiness.is_ready());
         redis.unset();
         assert_eq!(readiness.missing(), ["redis"]);
+    }
+
+    #[test]
+    fn a_latch_that_is_set_before_the_next_one_exists_makes_nothing_ready() {
+        let readiness = Readiness::expecting(&[PROXY, SERVER]);
+        assert_eq!(readiness.missing(), [PROXY, SERVER]);
+        readiness.latch("listener").set();
+        readiness.started(PROXY);
+        assert_eq!(readiness.missing(), [SERVER]);
+        let redis = readiness.latch("redis");
+        readiness.started(SERVER);
+        assert_eq!(readiness.missing(), ["redis"]);
+        redis.set();
+        assert!(readiness.is_ready());
     }
 
     #[test]

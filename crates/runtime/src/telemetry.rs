@@ -23,13 +23,19 @@ const SECONDS: &[f64] =
 /// When logging was started before.
 pub fn start_logging(config: &LogConfig) -> Result<(), TryInitError> {
     let lines: Box<dyn Layer<Registry> + Send + Sync> = match config.format {
-        LogFormat::Text => fmt::layer().with_writer(stderr).with_ansi(stderr().is_terminal()).boxed(),
+        LogFormat::Text => fmt::layer().with_writer(stderr).with_ansi(is_coloured()).boxed(),
         LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(stderr).boxed(),
     };
     let filtered = lines.with_filter(config.level.filter());
     tracing_subscriber::registry().with(filtered).try_init()?;
     std::panic::set_hook(Box::new(log_panic));
     Ok(())
+}
+
+/// Whether log lines have colours: on a terminal whose user has not set `NO_COLOR`.
+fn is_coloured() -> bool {
+    let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    stderr().is_terminal() && !is_unwanted
 }
 
 /// Makes a recorder of all metrics of this process and gives the handle that renders them. The operations listener

@@ -13,6 +13,7 @@ use headwater_registry::{Registry, ServerId, ServerIdError};
 use headwater_runtime::config::Config;
 use headwater_runtime::listener::{BindError, Limits, Listener};
 use headwater_runtime::process::Process;
+use headwater_runtime::readiness;
 use headwater_transcode::launch::WorkerCommand;
 use headwater_wire::Channels;
 use headwater_wire::frames::MESSAGE_LIMIT;
@@ -136,6 +137,7 @@ where
             finished.cancel();
         };
         let latch = process.readiness.latch("server: the registry (Redis) does not answer");
+        process.readiness.started(readiness::SERVER);
         tokio::join!(heartbeat.beat_until(&finished, latch), end);
         closed.cancel();
         tokio::join!(tokio::time::sleep(LAST_WORDS), leave_to_spool(storage));

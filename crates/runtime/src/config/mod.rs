@@ -4,6 +4,7 @@
 //! as types that cannot be wrong, or every mistake is reported at once, each with its line or its variable.
 
 mod check;
+mod injected;
 mod inputs;
 mod mistake;
 mod print;
@@ -91,6 +92,8 @@ pub struct Loaded {
     pub config: Config,
     /// The effective configuration as commented TOML that can be fed back. What is secret is commented out.
     pub effective: String,
+    /// Variables that were left aside, as a container platform sets them by itself.
+    pub ignored: Vec<String>,
 }
 
 /// Makes the configuration of a process from its file and its environment. Variables of others are ignored.
@@ -114,7 +117,7 @@ pub fn load(
     }
     match config {
         Some(config) if reader.mistakes.is_empty() => {
-            Ok(Loaded { config, effective: print::toml(&reader.sections) })
+            Ok(Loaded { config, effective: print::toml(&reader.sections), ignored: reader.ignored })
         }
         _ => Err(sorted(reader.mistakes)),
     }

@@ -80,8 +80,9 @@ const REFERENCE_HEAD: &str = "# Configuration
 
 All services read the same settings: from one TOML file (`--config FILE`, or the variable `HEADWATER_CONFIG`) and from
 environment variables, which win over the file. An empty variable counts as not set. Lists are separated by commas in a
-variable. A name that is no setting is a mistake, in the file as in a variable that starts with `HEADWATER_`. All mistakes
-are reported together, each with its line or its variable, and the process exits with code 2. `--print-config` shows the
+variable. A name that is no setting is a mistake, in the file as in a variable that starts with `HEADWATER_`; only the
+variables that Kubernetes sets by itself for a Service (`HEADWATER_SERVICE_HOST`, `HEADWATER_PROXY_PORT=tcp://…`) are ignored,
+with a line in the log. All mistakes are reported together, each with its line or its variable, and the process exits with code 2. `--print-config` shows the
 effective configuration, without its secrets, as a file that can be fed back.
 ";
 

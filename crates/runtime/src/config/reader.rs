@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::injected::is_injected;
 use super::mistake::{Mistake, Origin};
 use super::source::{Given, Raw, VARIABLE_PREFIX, variable};
 use super::suggest::suggestion;
@@ -58,6 +59,8 @@ pub(super) struct Reader {
     names: Vec<String>,
     pub(super) sections: Vec<Section>,
     pub(super) mistakes: Vec<Mistake>,
+    /// Variables that a container platform has set by itself.
+    pub(super) ignored: Vec<String>,
 }
 
 impl Reader {
@@ -131,7 +134,7 @@ impl Reader {
         entry.map_or(Origin::Default, |entry| entry.origin.clone())
     }
 
-    /// Notes everything that was given and is no setting.
+    /// Notes everything that was given and is no setting; of variables only those that no container platform sets by itself.
     pub(super) fn refuse_the_rest(&mut self) {
         let names = std::mem::take(&mut self.names);
         let sections: Vec<_> = self.sections.iter().map(|section| section.name).collect();
@@ -148,7 +151,11 @@ impl Reader {
             }
         }
         let names: Vec<_> = names.iter().map(|name| variable(name)).collect();
-        for name in std::mem::take(&mut self.variables).into_keys() {
+        for (name, value) in std::mem::take(&mut self.variables) {
+            if is_injected(&name, &value) {
+                self.ignored.push(name);
+                continue;
+            }
             let text = unknown("variable", &name, suggestion(&name, &names));
             self.mistake(Origin::Variable(name), text);
         }

@@ -76,6 +76,19 @@ fn an_empty_variable_is_as_none() {
 }
 
 #[test]
+fn variables_that_a_platform_sets_by_itself_are_left_aside_and_named() {
+    let variables = [
+        ("HEADWATER_SERVICE_HOST", "10.0.0.1"),
+        ("HEADWATER_PROXY_PORT", "tcp://10.0.0.1:1935"),
+        ("HEADWATER_LOG_LEVEL", "warn"),
+    ];
+    let loaded = try_load(Service::AllInOne, "", &variables).unwrap();
+    assert_eq!(loaded.ignored, ["HEADWATER_PROXY_PORT", "HEADWATER_SERVICE_HOST"]);
+    let said = mistakes("", &[("HEADWATER_PROXY_PORT", "1935")]);
+    assert!(said.starts_with("HEADWATER_PROXY_PORT: no variable is called HEADWATER_PROXY_PORT"), "{said}");
+}
+
+#[test]
 fn all_mistakes_are_reported_with_their_places() {
     let text = r#"
 drain_timeout = 30
