@@ -89,9 +89,12 @@ impl Core {
 
     /// Looks at what is shown of a stream, which counts as asking for it; none where nothing is.
     pub fn look<T>(&self, stream: &StreamId, at: impl FnOnce(Option<&LiveWindow>) -> T) -> T {
-        match self.service.mirrors.get(stream) {
+        match self.service.mirrors.held(stream) {
             Some(mirror) => mirror.look(|view: &View| at(view.window())),
-            None => at(None),
+            None => {
+                self.service.mirrors.ask(stream);
+                at(None)
+            }
         }
     }
 

@@ -34,7 +34,7 @@ pub(crate) use server::serve;
 
 use crate::library::Library;
 use crate::metrics::Metrics;
-use crate::mirror::{Mirror, Mirrors, Which};
+use crate::mirror::{Mirrors, Which};
 use crate::stills::Stills;
 use crate::viewers::Viewers;
 use answer::{Answer, text};
@@ -85,9 +85,7 @@ impl Service {
             Route::Page(_) => Ok(page::player(&self.policy)),
             Route::SlashedPage(stream) => Ok(page::without_slash(&stream)),
             Route::Asset(file) => page::asset(&file),
-            Route::Multivariant(stream) => {
-                playlist::master(&*self.mirror(&stream)?, Which::Multivariant, request).await
-            }
+            Route::Multivariant(stream) => self.multivariant(&stream, Which::Multivariant, request).await,
             Route::Presentation(stream) => {
                 self.presentation(from, &stream, Which::Presentation, request).await
             }
@@ -95,39 +93,47 @@ impl Service {
                 self.presentation(from, &stream, Which::DvrPresentation, request).await
             }
             Route::Moment(_) => Ok(moment::answer()),
-            Route::Dvr(stream) => {
-                playlist::master(&*self.mirror(&stream)?, Which::DvrMultivariant, request).await
-            }
+            Route::Dvr(stream) => self.multivariant(&stream, Which::DvrMultivariant, request).await,
             Route::Recordings(stream) => Box::pin(recorded::list(&self.library, &stream)).await,
             Route::Recording(stream, broadcast, what) => {
                 let layout = Layout { stream, broadcast };
                 Box::pin(recorded::answer(&self.library, &layout, what, request)).await
             }
             Route::Thumbnail(stream) => {
-                let mirror = self.mirror(&stream)?;
-                Box::pin(thumbnail::live(&mirror, self.past(), &self.stills, query(request))).await
+                let mirror = self.mirrors.find(&stream).await?;
+                Box::pin(thumbnail::live(&mirror, self.past(), &self.stills, query(request)))
+                    .await
             }
-            Route::Storyboard(stream) => Box::pin(storyboard::live(&*self.mirror(&stream)?)).await,
+            Route::Storyboard(stream) => {
+                let mirror = self.mirrors.find(&stream).await?;
+                Box::pin(storyboard::live(&mirror)).await
+            }
             Route::RecordedThumbnail(stream, broadcast) => {
                 let layout = Layout { stream, broadcast };
-                Box::pin(thumbnail::recorded(self.past(), &layout, &self.stills, query(request))).await
+                Box::pin(thumbnail::recorded(
+                    self.past(),
+                    &layout,
+                    &self.stills,
+                    query(request),
+                ))
+                .await
             }
             Route::RecordedStoryboard(stream, broadcast) => {
                 Box::pin(storyboard::recorded(&self.library, &Layout { stream, broadcast })).await
             }
             Route::Sheet(stream, broadcast, number) => {
-                let mirror = self.mirror(&stream)?;
                 let layout = Layout { stream, broadcast };
                 let wanted = (number, query(request));
-                Box::pin(storyboard::sheet(&mirror, self.past(), &self.stills, &layout, wanted)).await
+                Box::pin(storyboard::sheet(self.past(), &self.stills, &layout, wanted)).await
             }
             Route::Rendition(stream, rendition, Resource::Playlist(reach)) => {
-                let answer = playlist::media(&*self.mirror(&stream)?, rendition, reach, request).await?;
+                let mirror = self.mirrors.find(&stream).await?;
+                let answer = playlist::media(&mirror, rendition, reach, request).await?;
                 self.viewers.saw(&stream, from, text(request.headers(), USER_AGENT).unwrap_or_default());
                 Ok(answer)
             }
             Route::Rendition(stream, rendition, Resource::Object(object)) => {
-                let mirror = self.mirror(&stream)?;
+                let mirror = self.mirrors.find(&stream).await?;
                 match media::object(mirror.clone(), &rendition, object, request).await {
                     Err(Problem::NoObject) => {
                         Box::pin(recorded::past(self.past(), &mirror, &rendition, object)).await
@@ -142,6 +148,20 @@ impl Service {
         Past { library: &self.library, mirrors: &self.mirrors }
     }
 
+    async fn multivariant<B>(
+        &self,
+        stream: &StreamId,
+        which: Which,
+        request: &Request<B>,
+    ) -> Result<Answer, Problem> {
+        let awaited = playlist::awaited(request);
+        let mirror = match awaited {
+            Some(until) => self.mirrors.find_by(stream, until).await?,
+            None => self.mirrors.find(stream).await?,
+        };
+        playlist::master(&mirror, which, awaited, request.headers()).await
+    }
+
     /// Players of DASH ask for it again and again, as those of HLS do for media playlists.
     async fn presentation<B>(
         &self,
@@ -150,13 +170,9 @@ impl Service {
         which: Which,
         request: &Request<B>,
     ) -> Result<Answer, Problem> {
-        let answer = playlist::master(&*self.mirror(stream)?, which, request).await?;
+        let answer = self.multivariant(stream, which, request).await?;
         self.viewers.saw(stream, from, text(request.headers(), USER_AGENT).unwrap_or_default());
         Ok(answer)
-    }
-
-    fn mirror(&self, stream: &StreamId) -> Result<Arc<Mirror>, Problem> {
-        self.mirrors.get(stream).ok_or(Problem::Busy)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Segments that have left the live window: in the store, or still on their way to it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use headwater_media::{MediaSequence, RenditionId};
 use headwater_recordings::Layout;
@@ -14,7 +16,7 @@ use crate::mirror::Mirrors;
 #[derive(Clone, Copy)]
 pub(super) struct Past<'a> {
     pub(super) library: &'a Library,
-    pub(super) mirrors: &'a Mirrors,
+    pub(super) mirrors: &'a Arc<Mirrors>,
 }
 
 impl Past<'_> {

@@ -7,6 +7,7 @@ use headwater_hls::{Archive, Directives, LiveWindow, Readiness, Skip};
 use headwater_media::{PartIndex, RenditionId};
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, VARY};
 use http::{HeaderMap, HeaderValue, Request};
+use tokio::time::Instant;
 
 use super::answer::{Answer, Cache, text};
 use super::encoding::accepts_gzip;
@@ -31,20 +32,26 @@ const NAMED_TARGETS: u32 = 6;
 /// And that of a broadcast that has ended: nothing changes in it, until the next one replaces it.
 const ENDED_TARGETS: u32 = 2;
 
+/// Until when a stream that is not live is waited for, where the query says [`AWAIT`].
+pub(super) fn awaited<B>(request: &Request<B>) -> Option<Instant> {
+    (request.uri().query() == Some(AWAIT)).then(|| Instant::now() + AIR_LIMIT)
+}
+
 /// What a player begins with, the multivariant playlist or the presentation of DASH, once every rendition has its first
-/// part; after [`START_LIMIT`] any is enough. Where the query says [`AWAIT`], a stream that is not live is waited for.
-pub(super) async fn master<B>(
+/// part; after [`START_LIMIT`] any is enough. A stream that is not live is waited for until the moment `awaited`.
+pub(super) async fn master(
     mirror: &Mirror,
     which: Which,
-    request: &Request<B>,
+    awaited: Option<Instant>,
+    headers: &HeaderMap,
 ) -> Result<Answer, Problem> {
     let content_type = match which {
         Which::Presentation | Which::DvrPresentation => DASH,
         _ => HLS,
     };
-    if request.uri().query() == Some(AWAIT) {
+    if let Some(until) = awaited {
         let on_air = |view: &View| view.window().map(drop);
-        mirror.wait(Scope::Anything, AIR_LIMIT, on_air).await;
+        mirror.wait(Scope::Anything, until.saturating_duration_since(Instant::now()), on_air).await;
     }
     let complete = |window: &LiveWindow| window.renditions().all(|r| has_begun(window, &r.id));
     let some = |window: &LiveWindow| window.renditions().any(|r| has_begun(window, &r.id));
@@ -58,7 +65,7 @@ pub(super) async fn master<B>(
         return Err(Problem::NoDvr);
     }
     let text = mirror.playlist(which, render).ok_or(Problem::NotReady)?;
-    Ok(answer(content_type, &text, cache, request.headers()))
+    Ok(answer(content_type, &text, cache, headers))
 }
 
 /// How far back a media playlist reaches.

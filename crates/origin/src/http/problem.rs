@@ -5,6 +5,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::json;
 
 use super::answer::{Answer, Cache};
+use crate::mirror::NoMirror;
 use crate::stills::NoStill;
 
 /// Every problem that this service answers with.
@@ -100,7 +101,7 @@ impl Problem {
         }
     }
 
-    fn title(&self) -> &'static str {
+    pub(super) fn title(&self) -> &'static str {
         match self {
             Self::NoRoute => "Nothing is here",
             Self::NotLive => "Not live",
@@ -123,7 +124,7 @@ impl Problem {
         }
     }
 
-    fn detail(&self) -> String {
+    pub(super) fn detail(&self) -> String {
         match self {
             Self::NoRoute => {
                 "Streams are at /<stream>/live.m3u8 (HLS) and /<stream>/live.mpd (DASH), their player page is at /<stream>."
@@ -195,6 +196,16 @@ impl Problem {
                 Some((CONTENT_RANGE, range))
             }
             _ => None,
+        }
+    }
+}
+
+impl From<NoMirror> for Problem {
+    fn from(no_mirror: NoMirror) -> Self {
+        match no_mirror {
+            NoMirror::Nobody => Self::NotLive,
+            NoMirror::Unknown => Self::NotReady,
+            NoMirror::Full => Self::Busy,
         }
     }
 }

@@ -54,7 +54,6 @@ fn index(vtt: String, cache: Cache) -> Answer {
 
 /// A sheet, of what is on air or of a recording.
 pub(super) async fn sheet(
-    mirror: &Mirror,
     past: Past<'_>,
     stills: &Stills,
     layout: &Layout,
@@ -69,13 +68,7 @@ pub(super) async fn sheet(
         let etag = etag::of_text(&object);
         return Ok(jpeg(object, etag, SHEET_SECONDS));
     }
-    let (board, is_final) = match board(mirror, Some(layout.broadcast)).await {
-        Ok(board) => (board, false),
-        Err(_) => {
-            let recorded = past.library.recording(layout).await?;
-            (recorded_board(&recorded)?, recorded.is_complete())
-        }
-    };
+    let (board, is_final) = board_of(past, layout).await?;
     let sheet = board.sheet(number, wanted).ok_or_else(|| Problem::NoPicture(NO_SHEET.into()))?;
     let count = sheet.tiles.len() as u64;
     let key = Key::Sheet { broadcast: layout.broadcast, number, first: first(&sheet), count };
@@ -116,6 +109,29 @@ fn tiles(query: &str) -> Result<Option<u64>, Problem> {
 fn recorded_board(recorded: &Recorded) -> Result<Board, Problem> {
     let board = Board::of(Some(&recorded.archive), None, Clock::Recording).ok_or(Problem::NoRecording)?;
     Ok(if recorded.is_complete() { board } else { board.growing(&recorded.archive) })
+}
+
+/// The board of a broadcast, and whether it is final. What is on air here is the newest; the mirror of a stream that this
+/// origin does not show is only begun where no recording says that the broadcast is over.
+async fn board_of(past: Past<'_>, layout: &Layout) -> Result<(Board, bool), Problem> {
+    let live = async |mirror: &Mirror| board(mirror, Some(layout.broadcast)).await;
+    if let Some(mirror) = past.mirrors.held(&layout.stream)
+        && let Ok(board) = live(&mirror).await
+    {
+        return Ok((board, false));
+    }
+    let recorded = past.library.recording(layout).await;
+    if let Ok(recorded) = &recorded
+        && recorded.is_complete()
+    {
+        return Ok((recorded_board(recorded)?, true));
+    }
+    if let Ok(mirror) = past.mirrors.find(&layout.stream).await
+        && let Ok(board) = live(&mirror).await
+    {
+        return Ok((board, false));
+    }
+    Ok((recorded_board(&*recorded?)?, false))
 }
 
 async fn board(mirror: &Mirror, broadcast: Option<BroadcastId>) -> Result<Board, Problem> {

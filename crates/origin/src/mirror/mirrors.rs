@@ -1,31 +1,34 @@
 //! All mirrors of this origin: one for each stream that somebody watches.
 
 use std::collections::HashMap;
+use std::ptr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use headwater_media::{MediaTime, StreamId};
-use headwater_registry::RegistryEvent;
+use headwater_registry::{RegistryEvent, Watch};
 use headwater_wire::v1;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, info_span};
 
 use super::follow::Follower;
+use super::lookups::{Found, Lookups};
 use super::{Mirror, View};
 use crate::metrics::Metrics;
 use crate::upstream::Upstream;
 
-/// Streams that are followed at the same time at most, those asked for in vain included. A mirror that shows nothing
-/// takes some 4 KB.
-const MOST_MIRRORS: usize = 10_000;
+/// Streams that are followed at the same time at most: only those that somebody has had lately.
+const MAX_MIRRORS: usize = 10_000;
 /// A mirror lives at least so long after its last request: players ask again within a target duration, which is 10 s
 /// at most.
 const LEAST_LINGER: Duration = Duration::from_secs(12);
-/// A stream that is not live is forgotten sooner: it answers a crowd that polls, and nothing is lost with it.
+/// A stream that is not live any more is forgotten sooner: it answers a crowd that polls, and nothing is lost with it.
 const NOT_LIVE_LINGER: Duration = Duration::from_secs(5);
+/// The longest wait of a request for a stream while it can't be said whether anybody has it.
+const LOOKUP_LIMIT: Duration = Duration::from_secs(3);
 
 /// What the configuration says about mirrors.
 #[derive(Clone, Debug)]
@@ -46,8 +49,29 @@ impl Settings {
     }
 }
 
+/// Why a stream has no mirror.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoMirror {
+    /// Nobody has it.
+    Nobody,
+    /// It can't be said whether anybody has it: the registry is away, and no server that is known has it.
+    Unknown,
+    /// As many streams are followed as can be, and all are on air.
+    Full,
+}
+
+/// The end of the wait of a request for a stream.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Await {
+    /// The answer whether anybody has it.
+    Answer,
+    /// Somebody who has it.
+    Owner,
+}
+
 pub(crate) struct Mirrors {
     mirrors: Mutex<HashMap<StreamId, Arc<Mirror>>>,
+    lookups: Lookups,
     upstream: Arc<Upstream>,
     settings: Settings,
     metrics: Arc<Metrics>,
@@ -64,9 +88,11 @@ impl Mirrors {
         tasks: TaskTracker,
         stop: CancellationToken,
     ) -> Arc<Self> {
-        let mirrors = Arc::new(Self { mirrors: Mutex::default(), upstream, settings, metrics, tasks, stop });
-        let notified = mirrors.clone();
-        mirrors.spawn(async move { notified.heed_registry().await });
+        let (mirrors, lookups) = (Mutex::default(), Lookups::new());
+        let mirrors = Arc::new(Self { mirrors, lookups, upstream, settings, metrics, tasks, stop });
+        // Before anything is looked up, so that no news of it is missed.
+        let (notified, events) = (mirrors.clone(), mirrors.upstream.events());
+        mirrors.spawn(async move { notified.heed_registry(events).await });
         mirrors
     }
 
@@ -75,15 +101,77 @@ impl Mirrors {
         self.upstream.fetch(segment).await
     }
 
-    /// The mirror of a stream, which is started when there is none; none when there are too many.
-    pub(crate) fn get(self: &Arc<Self>, stream: &StreamId) -> Option<Arc<Mirror>> {
+    /// The mirror of a stream that is mirrored already.
+    pub(crate) fn held(&self, stream: &StreamId) -> Option<Arc<Mirror>> {
+        let mirror = self.lock().get(stream).cloned()?;
+        mirror.touch();
+        Some(mirror)
+    }
+
+    /// The mirror of a stream, which is started where somebody has the stream. Waits for the answer to that, for
+    /// [`LOOKUP_LIMIT`] at most.
+    pub(crate) async fn find(self: &Arc<Self>, stream: &StreamId) -> Result<Arc<Mirror>, NoMirror> {
+        match self.held(stream) {
+            Some(mirror) => Ok(mirror),
+            None => Box::pin(self.seek(stream, Instant::now() + LOOKUP_LIMIT, Await::Answer)).await,
+        }
+    }
+
+    /// The same, but until this moment somebody is waited for who has the stream.
+    pub(crate) async fn find_by(
+        self: &Arc<Self>,
+        stream: &StreamId,
+        until: Instant,
+    ) -> Result<Arc<Mirror>, NoMirror> {
+        match self.held(stream) {
+            Some(mirror) => Ok(mirror),
+            None => Box::pin(self.seek(stream, until, Await::Owner)).await,
+        }
+    }
+
+    /// Begins to find out who has a stream, where nobody does so already.
+    pub(crate) fn ask(self: &Arc<Self>, stream: &StreamId) {
+        if self.lookups.is_known(stream) {
+            return;
+        }
+        let (mirrors, stream) = (self.clone(), stream.clone());
+        self.spawn(async move { drop(mirrors.find(&stream).await) });
+    }
+
+    async fn seek(
+        self: &Arc<Self>,
+        stream: &StreamId,
+        until: Instant,
+        what: Await,
+    ) -> Result<Arc<Mirror>, NoMirror> {
+        let mut news = self.lookups.subscribe(stream);
+        let mut missing = NoMirror::Unknown;
+        loop {
+            let looked = timeout_at(until, self.lookups.look(stream, &self.upstream)).await;
+            let Ok(answer) = looked else { return Err(missing) };
+            missing = match answer.found {
+                Found::Owner => return self.start_mirror(stream),
+                Found::Nobody if what == Await::Answer => return Err(NoMirror::Nobody),
+                Found::Nobody => NoMirror::Nobody,
+                Found::Unknown => NoMirror::Unknown,
+            };
+            // Either ends the wait: there is news, or the answer counts no more.
+            let _ = timeout_at(until.min(answer.until), news.changed()).await;
+            if Instant::now() >= until {
+                return Err(missing);
+            }
+        }
+    }
+
+    /// The mirror of a stream that somebody has.
+    fn start_mirror(self: &Arc<Self>, stream: &StreamId) -> Result<Arc<Mirror>, NoMirror> {
         let mut mirrors = self.lock();
         if let Some(mirror) = mirrors.get(stream) {
             mirror.touch();
-            return Some(mirror.clone());
+            return Ok(mirror.clone());
         }
-        if mirrors.len() >= MOST_MIRRORS {
-            return None;
+        if mirrors.len() >= MAX_MIRRORS && !make_room(&mut mirrors) {
+            return Err(NoMirror::Full);
         }
         let mirror =
             Arc::new(Mirror::new(stream.clone(), self.settings.dvr_window(stream), self.metrics.clone()));
@@ -91,7 +179,7 @@ impl Mirrors {
         self.metrics.mirrors.set(mirrors.len() as f64);
         drop(mirrors);
         self.follow(mirror.clone());
-        Some(mirror)
+        Ok(mirror)
     }
 
     fn follow(self: &Arc<Self>, mirror: Arc<Mirror>) {
@@ -129,17 +217,18 @@ impl Mirrors {
             false => self.settings.linger.max(LEAST_LINGER),
         };
         let mut mirrors = self.lock();
+        // Another one may have got its place.
+        let is_held = mirrors.get(mirror.stream()).is_some_and(|held| ptr::eq(held.as_ref(), mirror));
         let unused = mirror.last_used() + linger <= Instant::now() && !mirror.is_awaited();
-        if unused {
+        if is_held && unused {
             mirrors.remove(mirror.stream());
             self.metrics.mirrors.set(mirrors.len() as f64);
         }
-        unused
+        unused || !is_held
     }
 
-    /// Wakes the followers whose stream has a new owner.
-    async fn heed_registry(&self) {
-        let mut events = self.upstream.events();
+    /// Wakes the followers whose stream has a new owner, and has those looked up again that had none.
+    async fn heed_registry(self: &Arc<Self>, mut events: Watch) {
         let mut refresh = tokio::time::interval(SERVERS_REFRESH);
         loop {
             let event = tokio::select! {
@@ -147,14 +236,27 @@ impl Mirrors {
                 _ = refresh.tick() => Some(RegistryEvent::ServersChanged),
             };
             match event {
-                Some(RegistryEvent::OwnerChanged(stream)) => self.poke(&stream),
-                Some(RegistryEvent::ServersChanged) => self.upstream.learn_servers().await,
+                Some(RegistryEvent::OwnerChanged(stream)) => {
+                    self.poke(&stream);
+                    // Whoever asked a moment ago is about to ask again: its window is on the way then.
+                    if self.lookups.heed(&stream) {
+                        self.ask(&stream);
+                    }
+                }
+                Some(RegistryEvent::ServersChanged) => self.learn_servers().await,
                 Some(RegistryEvent::Missed) => {
+                    self.lookups.heed_all();
                     self.lock().values().for_each(|mirror| mirror.poke.notify_one());
-                    self.upstream.learn_servers().await;
+                    self.learn_servers().await;
                 }
                 None => return,
             }
+        }
+    }
+
+    async fn learn_servers(&self) {
+        if self.upstream.learn_servers().await {
+            self.lookups.heed_all();
         }
     }
 
@@ -169,57 +271,17 @@ impl Mirrors {
     }
 }
 
+/// Takes the place of a stream that is not live any more, if there is one. Whoever looks at it still may, its follower ends
+/// at the next look.
+fn make_room(mirrors: &mut HashMap<StreamId, Arc<Mirror>>) -> bool {
+    let over = mirrors.values().find(|mirror| mirror.look(|view| matches!(view, View::NotLive)));
+    let Some(over) = over.map(|mirror| mirror.stream().clone()) else { return false };
+    mirrors.remove(&over).is_some()
+}
+
 /// Servers are also learnt anew without being told: an event may be lost, and the registry be away when there is one;
 /// and none comes for one whose record expires. A stream's lease outlives that record by as long as this.
 const SERVERS_REFRESH: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
-mod tests {
-    use headwater_registry::{MemoryRegistry, Ttls};
-    use headwater_runtime::readiness::Readiness;
-
-    use super::*;
-
-    fn mirrors() -> Arc<Mirrors> {
-        let (metrics, readiness) = (Arc::new(Metrics::new()), Readiness::default());
-        let registry = Arc::new(MemoryRegistry::new(Ttls::default()));
-        let upstream = Arc::new(Upstream::new(
-            registry,
-            Default::default(),
-            readiness.latch("registry"),
-            metrics.clone(),
-        ));
-        let settings = Settings {
-            linger: Duration::ZERO,
-            patience: Duration::from_secs(20),
-            dvr_window: MediaTime::ZERO,
-            dvr_windows: HashMap::new(),
-        };
-        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        Mirrors::start(upstream, settings, metrics, tasks, stop)
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_stream_that_nobody_asks_for_is_forgotten() {
-        let mirrors = mirrors();
-        let stream = "demo".parse().unwrap();
-        let first = mirrors.get(&stream).unwrap();
-        for _ in 0..4 {
-            tokio::time::sleep(NOT_LIVE_LINGER / 2).await;
-            assert!(Arc::ptr_eq(&first, &mirrors.get(&stream).unwrap()));
-            assert!(first.look(|view| matches!(view, View::NotLive)));
-        }
-        tokio::time::sleep(NOT_LIVE_LINGER * 2).await;
-        assert!(mirrors.lock().is_empty());
-        assert!(!Arc::ptr_eq(&first, &mirrors.get(&stream).unwrap()));
-    }
-    #[tokio::test(start_paused = true)]
-    async fn a_stream_that_somebody_waits_for_is_kept() {
-        let mirrors = mirrors();
-        let stream = "demo".parse().unwrap();
-        let mirror = mirrors.get(&stream).unwrap();
-        let never = |_: &View| None::<()>;
-        mirror.wait(crate::mirror::Scope::Anything, NOT_LIVE_LINGER * 3, never).await;
-        assert!(Arc::ptr_eq(&mirror, &mirrors.get(&stream).unwrap()));
-    }
-}
+mod tests;

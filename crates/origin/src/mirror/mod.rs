@@ -2,6 +2,7 @@
 
 mod dvr;
 mod follow;
+mod lookups;
 mod mirrors;
 mod rendered;
 mod signals;
@@ -14,7 +15,7 @@ use headwater_media::{MediaTime, StreamId};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
-pub(crate) use mirrors::{Mirrors, Settings};
+pub(crate) use mirrors::{Mirrors, NoMirror, Settings};
 pub(crate) use rendered::{Rendered, Text, Which};
 pub(crate) use signals::Scope;
 

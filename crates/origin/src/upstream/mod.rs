@@ -75,8 +75,9 @@ impl Upstream {
         self.registry.watch()
     }
 
-    /// Remembers the servers that are there now.
-    pub(crate) async fn learn_servers(&self) {
+    /// Remembers the servers that are there now. Says whether one is missed since, which may have streams that the registry
+    /// does not know of.
+    pub(crate) async fn learn_servers(&self) -> bool {
         let servers = self.registry.servers().await;
         let mut outage = self.outage.lock().unwrap_or_else(PoisonError::into_inner);
         match servers {
@@ -85,11 +86,12 @@ impl Upstream {
                 if outage.ends() {
                     info!("the registry answers again");
                 }
-                self.servers.learn(&servers);
+                return self.servers.learn(&servers);
             }
             Err(error) if outage.begins() => warn!(%error, "going on with the servers that are known"),
             Err(_) => {}
         }
+        false
     }
 
     pub(crate) async fn locate(&self, stream: &StreamId) -> Located {

@@ -28,8 +28,9 @@ enum Standing {
 }
 
 impl Servers {
-    /// The registry lists these. None at all is what a registry lists that has lost its memory.
-    pub(super) fn learn(&self, listed: &[ServerRecord]) {
+    /// The registry lists these. None at all is what a registry lists that has lost its memory. Says whether it lists one no
+    /// more that it listed before.
+    pub(super) fn learn(&self, listed: &[ServerRecord]) -> bool {
         let (now, mut servers) = (Instant::now(), self.lock());
         servers.retain(|_, standing| match *standing {
             Standing::Listed { draining } => !draining,
@@ -43,6 +44,7 @@ impl Servers {
         for server in listed {
             servers.insert(server.address.clone(), Standing::Listed { draining: server.draining });
         }
+        servers.values().any(|standing| matches!(standing, Standing::Missing { since, .. } if *since == now))
     }
 
     /// All of them: whom to ask when the registry is away.
@@ -96,9 +98,9 @@ mod tests {
         let servers = Servers::default();
         servers.learn(&[server("a", false), server("b", false)]);
         assert!(servers.missing().is_empty(), "what is listed is not missing");
-        servers.learn(&[server("b", false)]);
+        assert!(servers.learn(&[server("b", false)]), "one is missed");
         tokio::time::advance(MISSED / 2).await;
-        servers.learn(&[server("b", false)]);
+        assert!(!servers.learn(&[server("b", false)]), "it was missed before");
         assert_eq!(servers.missing(), ["a"]);
         assert_eq!(servers.all().len(), 2);
         tokio::time::advance(MISSED / 2).await;

@@ -126,8 +126,8 @@ impl Origin {
     }
 
     async fn sheet(&self) -> Response<Body> {
-        let mirror = self.mirrors.get(&layout().stream).unwrap();
-        let answer = sheet(&mirror, self.past(), &self.stills, &layout(), (0, "")).await;
+        let answer =
+            sheet(self.past(), &self.stills, &layout(), (0, "")).await;
         answer.unwrap_or_else(Answer::from).respond(&Method::GET, HeaderMap::new())
     }
 }
@@ -168,6 +168,14 @@ async fn a_sheet_that_was_made_is_read_by_other_origins() {
     let read = other.sheet().await;
     assert_eq!(read.headers()["etag"], etag);
     assert_eq!(bytes(read).await, made);
+}
+
+#[tokio::test]
+async fn a_complete_recording_needs_no_mirror() {
+    let store = recording().await;
+    let origin = with_server(&store).await;
+    bytes(origin.sheet().await).await;
+    assert!(origin.mirrors.held(&layout().stream).is_none());
 }
 
 #[tokio::test]
