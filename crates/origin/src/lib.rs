@@ -20,6 +20,7 @@ mod viewers;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use headwater_platform::store::{self, StoreError};
 use headwater_recordings::store_settings;
@@ -59,6 +60,8 @@ pub async fn run(process: Process, registry: Arc<dyn Registry>) -> Result<(), Or
 /// An origin that listens.
 pub struct Origin {
     listener: Listener,
+    /// How long a connection may be without a request.
+    keep_alive: Duration,
     /// Where the control API answers, if it does.
     control: Option<(Listener, Control)>,
     core: Core,
@@ -75,7 +78,7 @@ impl Origin {
         registry: Arc<dyn Registry>,
         readiness: &Readiness,
     ) -> Result<Self, OriginError> {
-        let limits = Limits::total(config.origin.max_connections);
+        let limits = Limits::new(config.origin.max_connections, config.origin.max_connections_per_address);
         let listener = Listener::bind(config.origin.http_listen, "origin.http_listen", limits).await?;
         let store = match store_settings(&config.store) {
             Some(settings) => Some(store::open(&settings).await?),
@@ -90,7 +93,7 @@ impl Origin {
             }
             None => None,
         };
-        Ok(Self { listener, control, core })
+        Ok(Self { listener, keep_alive: config.origin.keep_alive_timeout, control, core })
     }
 
     /// The address that is really listened on.
@@ -105,7 +108,7 @@ impl Origin {
     /// When the listener is broken.
     pub async fn serve(self, drain: CancellationToken) -> io::Result<()> {
         info!(address = %self.address(), "the origin listens");
-        let viewers = http::serve(self.core.service.clone(), self.listener, drain.clone());
+        let viewers = http::serve(self.core.service.clone(), self.listener, self.keep_alive, drain.clone());
         let served = match self.control {
             Some((listener, control)) => {
                 tokio::try_join!(viewers, control::serve(control, listener, drain)).map(drop)

@@ -17,7 +17,8 @@ use tracing::debug;
 use crate::listener::{Accepted, Listener};
 use crate::readiness::Readiness;
 
-/// Orchestrators and Prometheus keep a handful of connections; more are a mistake or an attack.
+/// Orchestrators and Prometheus keep a handful of connections; more are a mistake or an attack. Of more, those give way
+/// that have not asked for anything for the longest: an orchestrator that gets no answer kills a healthy process.
 pub const MAX_CONNECTIONS: usize = 64;
 /// A request is one line and a few headers.
 const HEADER_DEADLINE: Duration = Duration::from_secs(5);
@@ -50,14 +51,23 @@ impl Operations {
     }
 
     async fn connection(self, accepted: Accepted) {
-        let service = service_fn(|request| std::future::ready(Ok::<_, Infallible>(self.answer(&request))));
+        let Accepted { stream, peer, guard } = accepted;
+        let activity = guard.give_way();
+        // Every answer is there at once, so a connection is never at work for long, whoever reads it how slowly.
+        let service = service_fn(|request| {
+            let _asked = activity.work();
+            std::future::ready(Ok::<_, Infallible>(self.answer(&request)))
+        });
         let served = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_DEADLINE)
-            .serve_connection(TokioIo::new(accepted.stream), service)
-            .await;
-        if let Err(error) = served {
-            debug!(peer = %accepted.peer, %error, "operations connection");
+            .serve_connection(TokioIo::new(stream), service);
+        let ended = tokio::select! {
+            ended = served => ended,
+            () = guard.given_up() => return debug!(%peer, "operations connection: gave way to another one"),
+        };
+        if let Err(error) = ended {
+            debug!(%peer, %error, "operations connection");
         }
     }
 
@@ -137,6 +147,16 @@ mod tests {
         assert!(get(address, "GET /metrics").await.contains("\npublishers 3"));
         assert!(get(address, "GET /else").await.starts_with("HTTP/1.1 404"));
         assert!(get(address, "POST /livez").await.starts_with("HTTP/1.1 405"));
+
+        let mut halves = Vec::new();
+        for _ in 0..2 * MAX_CONNECTIONS {
+            let mut half = TcpStream::connect(address).await.unwrap();
+            // Those that have given way may not take it any more.
+            let _ = half.write_all(b"GET /livez HTTP/1.1\r\n").await;
+            halves.push(half);
+            let answer = get(address, "GET /livez").await;
+            assert!(answer.starts_with("HTTP/1.1 200"), "{} half requests: {answer}", halves.len());
+        }
 
         stop.cancel();
         serving.await.unwrap().unwrap();

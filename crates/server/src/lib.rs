@@ -5,6 +5,7 @@ mod admission;
 mod broadcast;
 mod grpc;
 mod heartbeat;
+mod incoming;
 mod recording;
 mod start;
 mod worker;

@@ -11,7 +11,7 @@ use headwater_platform::store::StoreError;
 use headwater_platform::{Advertised, METADATA_VARIABLE, OwnAddressError, own_address};
 use headwater_registry::{Registry, ServerId, ServerIdError};
 use headwater_runtime::config::Config;
-use headwater_runtime::listener::{BindError, Limits, Listener};
+use headwater_runtime::listener::{BindError, Listener};
 use headwater_runtime::process::Process;
 use headwater_runtime::readiness;
 use headwater_transcode::launch::WorkerCommand;
@@ -29,6 +29,7 @@ use crate::admission::Admission;
 use crate::broadcast::{Broadcasts, Home, Settings};
 use crate::grpc::{ControlService, DeliveryService, IngestService};
 use crate::heartbeat::Heartbeat;
+use crate::incoming::{incoming, limits};
 use crate::recording::{Housekeeping, Storage};
 use crate::worker::{Processes, Workers};
 
@@ -65,8 +66,7 @@ pub async fn run(
     worker: WorkerCommand,
 ) -> Result<(), ServerError> {
     let config = &process.config;
-    let limits = Limits::total(usize::MAX);
-    let listener = Listener::bind(config.server.grpc_listen, "server.grpc_listen", limits).await?;
+    let listener = Listener::bind(config.server.grpc_listen, "server.grpc_listen", limits()).await?;
     let home = home(config, listener.local_addr()).await?;
     tracing::info!(listen = %listener.local_addr(), advertised = home.address, id = %home.server, "server starts");
     let workers = Processes::new(worker, config);
@@ -217,12 +217,4 @@ fn services(broadcasts: &Arc<Broadcasts>) -> Router {
         .add_service(ingest)
         .add_service(DeliveryServer::new(DeliveryService(broadcasts.clone())))
         .add_service(ControlServer::new(ControlService(broadcasts.clone())))
-}
-
-fn incoming(listener: Listener) -> impl stream::Stream<Item = std::io::Result<tokio::net::TcpStream>> {
-    stream::unfold(listener, |mut listener| async {
-        // Peers are our own services; their number needs no limit, so the guard is not kept.
-        let accepted = listener.accept().await.map(|accepted| accepted.stream);
-        Some((accepted, listener))
-    })
 }

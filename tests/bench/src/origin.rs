@@ -130,6 +130,7 @@ pub async fn start_origin_with(
         ("REGISTRY_URL", redis.url_text()),
         ("REGISTRY_PREFIX", PREFIX.into()),
         ("ORIGIN_MAX_CONNECTIONS", "50000".into()),
+        ("ORIGIN_MAX_CONNECTIONS_PER_ADDRESS", "50000".into()),
     ]);
     Service::start(directory, "origin", "HTTP_LISTEN", &settings).await
 }

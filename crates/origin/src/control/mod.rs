@@ -20,6 +20,7 @@ use headwater_runtime::listener::{Accepted, Listener};
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use serde_json::{Value, json};
@@ -31,7 +32,7 @@ use crate::http::entry;
 use crate::library::{Library, PAGE};
 use problem::Problem;
 
-/// Operators and their programs; more are a mistake or an attack.
+/// Operators and their programs; more are a mistake or an attack. Of more, idle ones give way.
 pub(crate) const MAX_CONNECTIONS: usize = 256;
 /// A request is one line and a few headers.
 const HEADER_DEADLINE: Duration = Duration::from_secs(5);
@@ -70,15 +71,24 @@ pub(crate) async fn serve(
 }
 
 async fn connection(router: Router, accepted: Accepted, drain: CancellationToken) {
-    let Accepted { stream, peer, guard: _place } = accepted;
+    let Accepted { stream, peer, guard } = accepted;
+    let (activity, router) = (guard.give_way(), TowerToHyperService::new(router));
+    let answer = service_fn(|request| {
+        let (work, answered) = (activity.work(), router.call(request));
+        async move {
+            let _work = work;
+            answered.await
+        }
+    });
     let mut served = std::pin::pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_DEADLINE)
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+            .serve_connection(TokioIo::new(stream), answer)
     );
     let ended = tokio::select! {
         ended = &mut served => ended,
+        () = guard.given_up() => return debug!(%peer, "idle, and its place was needed: closed"),
         () = drain.cancelled() => {
             served.as_mut().graceful_shutdown();
             served.await

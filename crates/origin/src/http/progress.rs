@@ -1,19 +1,32 @@
-//! Telling a connection that does something from one that only takes a place: whoever neither completes a request nor
-//! takes a byte of an answer, whether it holds back a request, the rest of one, its first byte or what it was answered.
+//! Telling a connection that does something from one that only takes a place. What it may take its time for depends on
+//! what it is about: to ask for something, to take an answer, or to be kept for the next request.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use headwater_runtime::listener::{Activity, Work};
+use http::Version;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 /// From one look to the next, so that a connection costs no timer for each of its requests.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
+
+/// Time limits of a connection that makes no progress.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// From its first byte, or from having connected, to a whole request.
+    pub(super) request: Duration,
+    /// To take a byte of what it is answered.
+    pub(super) answer: Duration,
+    /// From one request to the next.
+    pub(super) keep_alive: Duration,
+}
 
 /// A connection whose progress is counted.
 pub(super) struct Counted {
@@ -22,14 +35,45 @@ pub(super) struct Counted {
 }
 
 /// Requests that came, and writes that moved something.
-#[derive(Clone, Default)]
-pub(super) struct Progress(Arc<AtomicU64>);
+#[derive(Clone)]
+pub(super) struct Progress(Arc<Counts>);
+
+struct Counts {
+    moved: AtomicU64,
+    /// Something has come, or is still to come first, that is no whole request yet.
+    is_asking: AtomicBool,
+    /// Frames of HTTP/2 come without a request, too.
+    is_http2: AtomicBool,
+    activity: Activity,
+}
+
+/// The phases of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Asking,
+    Answered,
+    Kept,
+}
+
+impl Patience {
+    fn with(self, phase: Phase) -> Duration {
+        match phase {
+            Phase::Asking => self.request,
+            Phase::Answered => self.answer,
+            Phase::Kept => self.keep_alive,
+        }
+    }
+}
 
 impl Progress {
-    /// Ends once there was no progress for `limit`, or a look longer.
-    pub(super) async fn stalled(&self, limit: Duration) {
+    /// Ends once there was no progress for as long as `patience` says, or a look longer.
+    pub(super) async fn stalled(&self, patience: Patience) {
         let (mut before, mut since) = (self.now(), Instant::now());
-        while since.elapsed() < limit {
+        loop {
+            let limit = patience.with(before.0);
+            if since.elapsed() >= limit {
+                return;
+            }
             tokio::time::sleep(LOOK_EVERY.min(limit)).await;
             let now = self.now();
             if now != before {
@@ -38,25 +82,40 @@ impl Progress {
         }
     }
 
-    /// A request has come.
-    pub(super) fn asked(&self) {
+    /// A request has come, which is answered until what is returned is dropped.
+    pub(super) fn asked(&self, version: Version) -> Work {
+        self.0.is_http2.store(version == Version::HTTP_2, Ordering::Relaxed);
+        self.0.is_asking.store(false, Ordering::Relaxed);
         self.moved(1);
+        self.0.activity.work()
     }
 
-    fn now(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+    fn now(&self) -> (Phase, u64) {
+        let phase = match (self.0.activity.is_working(), self.0.is_asking.load(Ordering::Relaxed)) {
+            (true, _) => Phase::Answered,
+            (false, true) => Phase::Asking,
+            (false, false) => Phase::Kept,
+        };
+        (phase, self.0.moved.load(Ordering::Relaxed))
+    }
+
+    fn came(&self) {
+        if !self.0.is_http2.load(Ordering::Relaxed) {
+            self.0.is_asking.store(true, Ordering::Relaxed);
+        }
     }
 
     fn moved(&self, bytes: usize) {
         if bytes > 0 {
-            self.0.fetch_add(1, Ordering::Relaxed);
+            self.0.moved.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
 impl Counted {
-    pub(super) fn new(stream: TcpStream) -> (Self, Progress) {
-        let progress = Progress::default();
+    pub(super) fn new(stream: TcpStream, activity: Activity) -> (Self, Progress) {
+        let (moved, is_asking, is_http2) = (AtomicU64::new(0), AtomicBool::new(true), AtomicBool::new(false));
+        let progress = Progress(Arc::new(Counts { moved, is_asking, is_http2, activity }));
         (Self { stream, progress: progress.clone() }, progress)
     }
 }
@@ -67,7 +126,12 @@ impl AsyncRead for Counted {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.progress.came();
+        }
+        polled
     }
 }
 
@@ -110,53 +174,101 @@ impl Counted {
 
 #[cfg(test)]
 mod tests {
+    use std::future::pending;
+
+    use headwater_runtime::listener::{Guard, Limits};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 
     use super::*;
 
-    const LIMIT: Duration = Duration::from_secs(30);
+    const PATIENCE: Patience = Patience {
+        request: Duration::from_secs(10),
+        answer: Duration::from_secs(30),
+        keep_alive: Duration::from_secs(70),
+    };
 
-    async fn connection() -> (Counted, Progress, TcpStream) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let far = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (counted, progress) = Counted::new(listener.accept().await.unwrap().0);
-        tokio::time::pause();
-        (counted, progress, far)
+    struct Connection {
+        counted: Counted,
+        progress: Progress,
+        far: TcpStream,
+        _guard: Guard,
     }
 
-    /// How long it lasts, in seconds, when something happens after the half of the limit.
+    async fn connection() -> Connection {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let far = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (near, peer) = listener.accept().await.unwrap();
+        let guard = Limits::total(1).admit(peer.ip()).unwrap();
+        let (counted, progress) = Counted::new(near, guard.give_way());
+        tokio::time::pause();
+        Connection { counted, progress, far, _guard: guard }
+    }
+
+    /// How long it lasts, in seconds, while this happens.
     async fn lasts(progress: &Progress, happens: impl Future<Output = ()>) -> u64 {
         let began = Instant::now();
-        let later = async {
-            tokio::time::sleep(LIMIT / 2).await;
-            happens.await;
-            std::future::pending::<()>().await;
-        };
         tokio::select! {
-            () = progress.stalled(LIMIT) => {}
-            () = later => {}
+            () = progress.stalled(PATIENCE) => {}
+            () = async { happens.await; pending().await } => {}
         }
         began.elapsed().as_secs()
     }
 
-    #[tokio::test]
-    async fn what_is_written_and_requests_put_the_end_off() {
-        let (mut counted, progress, _far) = connection().await;
-        assert_eq!(lasts(&progress, async {}).await, LIMIT.as_secs());
-        let written = lasts(&progress, async { counted.write_all(b"x").await.unwrap() }).await;
-        assert!((40..=50).contains(&written), "{written}");
-        let asked = lasts(&progress, async { progress.asked() }).await;
-        assert!((40..=50).contains(&asked), "{asked}");
+    async fn after(seconds: u64) {
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
     }
 
     #[tokio::test]
+    async fn who_asks_for_nothing_is_soon_closed_and_who_has_asked_is_kept() {
+        let Connection { progress, .. } = &connection().await;
+        assert_eq!(lasts(progress, async {}).await, 10);
+        drop(progress.asked(Version::HTTP_11));
+        assert_eq!(lasts(progress, async {}).await, 70);
+    }
+
+    #[tokio::test]
+    async fn what_is_written_and_requests_put_the_end_off() {
+        let Connection { mut counted, progress, .. } = connection().await;
+        let _work = progress.asked(Version::HTTP_11);
+        assert_eq!(lasts(&progress, async {}).await, 30);
+        let written = async {
+            after(15).await;
+            counted.write_all(b"x").await.unwrap();
+        };
+        assert_eq!(lasts(&progress, written).await, 50);
+        let asked = async {
+            after(15).await;
+            drop(progress.asked(Version::HTTP_11));
+        };
+        assert_eq!(lasts(&progress, asked).await, 50);
+    }
+
+    /// The first request, and one on a connection that was kept.
+    #[tokio::test]
     async fn a_request_that_comes_byte_by_byte_does_not() {
-        let (mut counted, progress, mut far) = connection().await;
-        let trickle = async {
-            far.write_all(b"G").await.unwrap();
+        let Connection { mut counted, progress, mut far, .. } = connection().await;
+        let mut trickle = async || {
+            for _ in 0..20 {
+                after(3).await;
+                far.write_all(b"G").await.unwrap();
+                counted.read_u8().await.unwrap();
+            }
+        };
+        assert_eq!(lasts(&progress, trickle()).await, 10);
+        drop(progress.asked(Version::HTTP_11));
+        assert_eq!(lasts(&progress, trickle()).await, 20, "it was noticed at the first look");
+    }
+
+    #[tokio::test]
+    async fn frames_between_the_requests_of_http2_are_none() {
+        let Connection { mut counted, progress, mut far, .. } = connection().await;
+        drop(progress.asked(Version::HTTP_2));
+        let ping = async {
+            after(15).await;
+            far.write_all(b"p").await.unwrap();
             counted.read_u8().await.unwrap();
         };
-        assert_eq!(lasts(&progress, trickle).await, LIMIT.as_secs());
+        assert_eq!(lasts(&progress, ping).await, 70);
     }
 }

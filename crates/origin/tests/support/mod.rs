@@ -6,6 +6,7 @@ pub mod client;
 pub mod metrics;
 pub mod server;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,10 +36,16 @@ impl TestOrigin {
 
     /// One that reads from this store.
     pub async fn start_with(registry: Arc<dyn Registry>, store: &str) -> Self {
-        let variables = [
-            ("HEADWATER_ORIGIN_HTTP_LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
-            ("HEADWATER_STORE_URL".to_owned(), store.to_owned()),
-        ];
+        Self::start_set(registry, &[("STORE_URL", store)]).await
+    }
+
+    /// One with these settings.
+    pub async fn start_set(registry: Arc<dyn Registry>, settings: &[(&str, &str)]) -> Self {
+        let defaults = [("ORIGIN_HTTP_LISTEN", "127.0.0.1:0"), ("STORE_URL", "none")];
+        // The later one of two is taken.
+        let settings: BTreeMap<_, _> = defaults.iter().chain(settings).copied().collect();
+        let variables =
+            settings.into_iter().map(|(name, value)| (format!("HEADWATER_{name}"), value.to_owned()));
         let config = config::load(Service::AllInOne, None, variables).unwrap().config;
         let origin = Origin::start(&config, registry, &Readiness::default()).await.unwrap();
         let (address, drain) = (origin.address(), CancellationToken::new());

@@ -152,8 +152,15 @@ section! {
     pub struct OriginConfig = "origin" {
         /// Where viewers connect by HTTP.
         http_listen: SocketAddr = "0.0.0.0:8080";
-        /// Viewers' connections at the same time; a further one is closed at once.
+        /// Viewers' connections at the same time. A further one takes the place of one that has no request under way, the
+        /// longest idle first; where there is none, it is closed at once.
         max_connections: usize = "10000" in 1..=MOST_CONNECTIONS;
+        /// The same of one address (IPv4) or one /64 network (IPv6). A load balancer or a CDN in front is one address: let
+        /// it have all of them.
+        max_connections_per_address: usize = "2500" in 1..=MOST_CONNECTIONS;
+        /// How long a connection may be without a request. Load balancers want it to be longer than their own limit, which
+        /// is 60 s for most.
+        keep_alive_timeout: Duration = "75s" in secs(5)..=secs(3600);
         /// How long a stream that nobody watches stays mirrored.
         mirror_linger: Duration = "30s" in secs(0)..=secs(3600);
         /// Where viewers reach the origins, if it is not the address of the request: a CDN, for example.

@@ -1,5 +1,6 @@
 //! Taking connections: a listener that says why it cannot listen, keeps to its limits and outlives a shortage.
 
+mod activity;
 mod limits;
 
 use std::io::{self, ErrorKind};
@@ -10,7 +11,8 @@ use metrics::counter;
 use tokio::net::{TcpListener, TcpStream};
 use tracing::{debug, warn};
 
-pub use limits::{Guard, Limits, Refusal};
+pub use activity::{Activity, Work};
+pub use limits::{Guard, Limits, Refusal, counted_as};
 
 use crate::config::variable;
 
@@ -72,7 +74,8 @@ impl Listener {
         &self.limits
     }
 
-    /// Waits for the next connection within the limits. One beyond them is closed at once, and counted. Errors that
+    /// Waits for the next connection within the limits. One beyond them takes the place of an idle one, or is closed at
+    /// once, and counted. Errors that
     /// only concern one connection, and shortages that pass, are outlived. Safe to cancel.
     ///
     /// # Errors
@@ -81,11 +84,20 @@ impl Listener {
         loop {
             match self.tcp.accept().await {
                 Ok((stream, peer)) => match self.limits.admit(peer.ip()) {
-                    Ok(guard) => return Ok(accepted(stream, peer, guard)),
+                    Ok(guard) => {
+                        self.note_displaced(&guard);
+                        return Ok(accepted(stream, peer, guard));
+                    }
                     Err(refusal) => self.refuse(peer, refusal),
                 },
                 Err(error) => self.outlive(error).await?,
             }
+        }
+    }
+
+    fn note_displaced(&self, guard: &Guard) {
+        if guard.displaces {
+            counter!("headwater_connections_displaced_total", "listener" => self.setting).increment(1);
         }
     }
 

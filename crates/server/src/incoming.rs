@@ -1,0 +1,176 @@
+//! Connections of proxies and origins: within limits, and for those who speak.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::stream::{self, Stream};
+use headwater_runtime::listener::{Accepted, Activity, Guard, Limits, Listener, Work};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tonic::transport::server::{Connected, TcpConnectInfo};
+
+/// Peers are services of the same installation, which have some connections each.
+const MAX_CONNECTIONS: usize = 16_384;
+/// Machines with many of them, or a network that shows several machines as one.
+const MAX_CONNECTIONS_PER_ADDRESS: usize = 2_048;
+/// Time for a connection to say that it speaks HTTP/2. From then on pings tell whether anybody is there.
+const PREFACE_LIMIT: Duration = Duration::from_secs(10);
+/// The bytes of that (RFC 9113 §3.4).
+const PREFACE: usize = 24;
+
+pub(crate) fn limits() -> Limits {
+    Limits::new(MAX_CONNECTIONS, MAX_CONNECTIONS_PER_ADDRESS)
+}
+
+/// The connections that a listener accepts.
+pub(crate) fn incoming(listener: Listener) -> impl Stream<Item = io::Result<Peer>> {
+    stream::unfold(listener, |mut listener| async {
+        let accepted = listener.accept().await.map(Peer::new);
+        Some((accepted, listener))
+    })
+}
+
+/// A connection that fails when its peer does not begin to speak in time, or has not yet when its place is needed.
+pub(crate) struct Peer {
+    stream: TcpStream,
+    activity: Activity,
+    state: State,
+    _guard: Arc<Guard>,
+}
+
+enum State {
+    Silent {
+        /// Bytes that are still to be said.
+        missing: usize,
+        /// Ends when it has taken too long.
+        over: Pin<Box<dyn Future<Output = ()> + Send>>,
+    },
+    /// It keeps its place.
+    Speaking(#[expect(dead_code, reason = "dropped with the connection")] Work),
+}
+
+impl Peer {
+    fn new(accepted: Accepted) -> Self {
+        let Accepted { stream, guard, .. } = accepted;
+        let (activity, guard) = (guard.give_way(), Arc::new(guard));
+        let waited_for = guard.clone();
+        let over = Box::pin(async move {
+            // Either ends it.
+            let _ = timeout(PREFACE_LIMIT, waited_for.given_up()).await;
+        });
+        Self { stream, activity, state: State::Silent { missing: PREFACE, over }, _guard: guard }
+    }
+
+    fn said(&mut self, bytes: usize) {
+        if let State::Silent { missing, .. } = &mut self.state {
+            *missing = missing.saturating_sub(bytes);
+            if *missing == 0 {
+                self.state = State::Speaking(self.activity.work());
+            }
+        }
+    }
+}
+
+impl AsyncRead for Peer {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        self.said(buf.filled().len() - before);
+        match &mut self.state {
+            State::Silent { over, .. } if polled.is_pending() => {
+                over.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+            }
+            _ => polled,
+        }
+    }
+}
+
+impl AsyncWrite for Peer {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+impl Connected for Peer {
+    type ConnectInfo = TcpConnectInfo;
+
+    fn connect_info(&self) -> TcpConnectInfo {
+        self.stream.connect_info()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::StreamExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::time::Instant;
+
+    use super::*;
+
+    async fn accepted(limits: Limits, connect: usize) -> (Vec<Peer>, Vec<TcpStream>) {
+        let address = "127.0.0.1:0".parse().unwrap();
+        let listener = Listener::bind(address, "server.grpc_listen", limits).await.unwrap();
+        let address = listener.local_addr();
+        let (mut near, mut far, mut incoming) = (Vec::new(), Vec::new(), Box::pin(incoming(listener)));
+        for _ in 0..connect {
+            far.push(TcpStream::connect(address).await.unwrap());
+            near.push(incoming.next().await.unwrap().unwrap());
+        }
+        tokio::time::pause();
+        (near, far)
+    }
+
+    #[tokio::test]
+    async fn who_does_not_say_the_whole_preface_is_closed() {
+        let (mut near, mut far) = accepted(limits(), 1).await;
+        far[0].write_all(b"PRI * HTTP/2.0").await.unwrap();
+        let began = Instant::now();
+        let mut said = Vec::new();
+        let error = near[0].read_to_end(&mut said).await.unwrap_err();
+        assert_eq!((error.kind(), said.len()), (io::ErrorKind::TimedOut, 14));
+        assert_eq!(began.elapsed().as_secs(), PREFACE_LIMIT.as_secs());
+    }
+
+    #[tokio::test]
+    async fn who_speaks_keeps_its_place_and_who_does_not_gives_way() {
+        let (mut near, mut far) = accepted(Limits::total(1), 1).await;
+        far[0].write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+        near[0].read_exact(&mut [0; PREFACE]).await.unwrap();
+        let silent = tokio::time::timeout(2 * PREFACE_LIMIT, near[0].read(&mut [0])).await;
+        assert!(silent.is_err() && near[0].activity.is_working());
+
+        tokio::time::resume();
+        let (mut near, _far) = accepted(Limits::total(1), 2).await;
+        let error = near[0].read(&mut [0]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+}
