@@ -101,7 +101,7 @@ impl Service {
             }
             Route::Thumbnail(stream) => {
                 let mirror = self.mirrors.find(&stream).await?;
-                Box::pin(thumbnail::live(&mirror, self.past(), &self.stills, query(request)))
+                Box::pin(thumbnail::live(&mirror, self.past(), self.stills.asked_from(from), query(request)))
                     .await
             }
             Route::Storyboard(stream) => {
@@ -113,7 +113,7 @@ impl Service {
                 Box::pin(thumbnail::recorded(
                     self.past(),
                     &layout,
-                    &self.stills,
+                    self.stills.asked_from(from),
                     query(request),
                 ))
                 .await
@@ -124,7 +124,7 @@ impl Service {
             Route::Sheet(stream, broadcast, number) => {
                 let layout = Layout { stream, broadcast };
                 let wanted = (number, query(request));
-                Box::pin(storyboard::sheet(self.past(), &self.stills, &layout, wanted)).await
+                Box::pin(storyboard::sheet(self.past(), self.stills.asked_from(from), &layout, wanted)).await
             }
             Route::Rendition(stream, rendition, Resource::Playlist(reach)) => {
                 let mirror = self.mirrors.find(&stream).await?;

@@ -18,7 +18,7 @@ use super::playlist::START_LIMIT;
 use super::problem::Problem;
 use crate::library::{Library, Recorded, Unread};
 use crate::mirror::{Mirror, Scope, View};
-use crate::stills::{Board, COLUMNS, Clock, Key, ROWS, Sheet, Still, Stills, Tile};
+use crate::stills::{Asked, Board, COLUMNS, Clock, Key, ROWS, Sheet, Still, Tile};
 
 const VTT: &str = "text/vtt; charset=utf-8";
 /// The index of a live broadcast grows by a tile in ten seconds.
@@ -55,7 +55,7 @@ fn index(vtt: String, cache: Cache) -> Answer {
 /// A sheet, of what is on air or of a recording.
 pub(super) async fn sheet(
     past: Past<'_>,
-    stills: &Stills,
+    stills: Asked<'_>,
     layout: &Layout,
     (number, query): (u32, &str),
 ) -> Result<Answer, Problem> {

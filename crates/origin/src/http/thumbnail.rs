@@ -1,5 +1,7 @@
 //! `thumbnail.jpg?time=&height=`: one frame as a JPEG.
 
+use std::sync::Arc;
+
 use headwater_hls::{Archive, LiveWindow};
 use headwater_media::{StreamId, UnixMillis};
 use headwater_recordings::Layout;
@@ -10,7 +12,7 @@ use super::playlist::START_LIMIT;
 use super::problem::Problem;
 use super::recorded::rfc3339;
 use crate::mirror::{Mirror, Scope, View};
-use crate::stills::{Missed, Shot, Stills, When, newest_end, newest_or_at, stored_at};
+use crate::stills::{Asked, Missed, Shot, Stills, When, newest_end, newest_or_at, stored_at};
 
 /// Pixels. What is asked for is rounded up to one of these, so that a picture is made in a few sizes only.
 const HEIGHTS: [u32; 5] = [90, 180, 360, 540, 720];
@@ -78,7 +80,7 @@ fn height(value: &str) -> Result<u32, Problem> {
 pub(super) async fn live(
     mirror: &Mirror,
     past: Past<'_>,
-    stills: &Stills,
+    stills: Asked<'_>,
     query: &str,
 ) -> Result<Answer, Problem> {
     let wanted = Wanted::parse(query)?;
@@ -110,7 +112,7 @@ fn earlier(window: &LiveWindow, archive: &Archive, wanted: Wanted) -> Result<Sho
 pub(super) async fn recorded(
     past: Past<'_>,
     layout: &Layout,
-    stills: &Stills,
+    stills: Asked<'_>,
     query: &str,
 ) -> Result<Answer, Problem> {
     let wanted = Wanted::parse_recorded(query)?;
@@ -122,12 +124,13 @@ pub(super) async fn recorded(
 
 async fn answer(
     past: Past<'_>,
-    stills: &Stills,
+    stills: Asked<'_>,
     stream: &StreamId,
     shot: Shot,
     cache: u32,
 ) -> Result<Answer, Problem> {
     let layout = Layout { stream: stream.clone(), broadcast: shot.key.broadcast() };
+    let shot = by_frame(past, stills.stills, &layout, shot).await?;
     let request = async {
         let fetched = match shot.stored() {
             Some((rendition, sequence)) => Some(past.segment(&layout, rendition, sequence).await?),
@@ -137,6 +140,21 @@ async fn answer(
     };
     let still = stills.get(shot.key.clone(), request).await?;
     Ok(Answer::new("image/jpeg", Cache::Seconds(cache), still.bytes).etag(still.etag))
+}
+
+/// The same shot for all moments within its frame.
+async fn by_frame(past: Past<'_>, stills: &Stills, layout: &Layout, shot: Shot) -> Result<Shot, Problem> {
+    let frames = match shot.stored() {
+        None => shot.frames().map(Arc::new),
+        Some((rendition, sequence)) => {
+            let key = (layout.broadcast, rendition.clone(), sequence);
+            stills.frames(key, past.segment(layout, rendition, sequence)).await?
+        }
+    };
+    Ok(match frames {
+        Some(frames) => shot.of(&frames),
+        None => shot,
+    })
 }
 
 /// What a window says of a moment.

@@ -1,45 +1,49 @@
 //! Still pictures of broadcasts: which frame is meant, who decodes it, and how often.
 //!
 //! A picture is made once, by a confined child process ([`process`]), for everybody who asks at the same time, and kept for
-//! those who ask later. What many different questions can cost is bounded: so many children at a time, so many waiting.
+//! those who ask later. What many different questions can cost is bounded: so many children at a time, so many waiting, and
+//! a share for each address ([`queue`]).
 
 mod board;
+mod frames;
 mod process;
+mod queue;
 mod shot;
 mod when;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use headwater_media::{BroadcastId, MediaSequence, RenditionId};
 use headwater_runtime::config::Config;
+use headwater_runtime::listener::counted_as;
 use headwater_wire::v1::StillRequest;
 use http::HeaderValue;
 use metrics::{Counter, counter, describe_counter};
 use moka::future::Cache;
-use tokio::sync::Semaphore;
 use tracing::{info, warn};
 
 pub(crate) use board::{Board, COLUMNS, Clock, ROWS, Sheet, Tile};
+pub(crate) use frames::Frames;
 pub(crate) use process::{Failure, Stills as Process};
 pub(crate) use shot::{Missed, Shot, newest_end, newest_or_at, stored_at};
 pub(crate) use when::When;
 
 use crate::http::etag;
+use queue::Queue;
 
 /// Children at a time: they are nicer than the origin, and take 0.1 to 0.2 s of a core each.
 const CHILDREN: usize = 2;
-/// Those who wait for a child, their own or somebody else's: ten seconds' worth.
-const MOST_WAITING: usize = 64;
-/// How long somebody waits for a child to be free.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// Bytes of pictures that are kept: about 1,500 of 640x360.
 const KEPT_BYTES: u64 = 64 << 20;
 /// Those that nobody asks for are not kept for longer.
 const KEPT_FOR: Duration = Duration::from_secs(3_600);
 /// What an entry takes beside its bytes.
 const ENTRY_BYTES: u32 = 256;
+/// Bytes of what is known of stored segments' frames: some 10,000 of 2 s.
+const KEPT_FRAMES: u64 = 8 << 20;
 
 /// What a picture is of. The same key never stands for two pictures.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -48,8 +52,9 @@ pub(crate) enum Key {
         broadcast: BroadcastId,
         rendition: RenditionId,
         sequence: MediaSequence,
-        /// Microseconds from the segment's start.
-        offset: u64,
+        /// When it is shown, in ticks of the track. Where its media can't be read, microseconds from the segment's start: it
+        /// has no picture then.
+        shown: u64,
         /// Pixels.
         height: u32,
     },
@@ -91,12 +96,16 @@ pub(crate) enum NoStill {
     Failed,
 }
 
+/// A stored segment of a rendition.
+pub(crate) type SegmentKey = (BroadcastId, RenditionId, MediaSequence);
+
 pub(crate) struct Stills {
     process: Process,
     /// A failure that is the media's is kept as well: it would fail again.
     kept: Cache<Key, Result<Still, String>>,
-    children: Semaphore,
-    waiting: Semaphore,
+    /// Of stored segments; none of those that can't be read.
+    frames: Cache<SegmentKey, Option<Arc<Frames>>>,
+    queue: Queue,
     made: Counter,
     failed: Counter,
 }
@@ -124,44 +133,45 @@ impl Stills {
             still.as_ref().map_or(0, |still| still.bytes.len() as u32) + ENTRY_BYTES
         };
         let kept = Cache::builder().weigher(weight).max_capacity(KEPT_BYTES).time_to_idle(KEPT_FOR).build();
+        let size = |_: &SegmentKey, frames: &Option<Arc<Frames>>| {
+            frames.as_ref().map_or(0, |frames| frames.size()) + ENTRY_BYTES
+        };
+        let frames = Cache::builder().weigher(size).max_capacity(KEPT_FRAMES).time_to_idle(KEPT_FOR).build();
         let count = |result: &'static str| counter!("headwater_origin_stills_total", "result" => result);
         Self {
             process,
             kept,
-            children: Semaphore::new(CHILDREN),
-            waiting: Semaphore::new(MOST_WAITING),
+            frames,
+            queue: Queue::new(CHILDREN),
             made: count("made"),
             failed: count("failed"),
         }
     }
 
-    /// The picture of this key, which `request` is asked for where it has to be made.
-    pub(crate) async fn get<E>(
+    /// Pictures for whoever asks from this address.
+    pub(crate) fn asked_from(&self, address: IpAddr) -> Asked<'_> {
+        Asked { stills: self, address: counted_as(address) }
+    }
+
+    /// When the frames of a stored segment are shown; `segment` is read where that is not known. None where it can't be told.
+    pub(crate) async fn frames<E>(
         &self,
-        key: Key,
-        request: impl Future<Output = Result<StillRequest, E>>,
-    ) -> Result<Still, E>
+        key: SegmentKey,
+        segment: impl Future<Output = Result<Bytes, E>>,
+    ) -> Result<Option<Arc<Frames>>, E>
     where
-        E: From<NoStill> + Clone + Send + Sync + 'static,
+        E: Clone + Send + Sync + 'static,
     {
-        let made = self.kept.try_get_with(key.clone(), self.make(request)).await;
-        if let Ok(Ok(Still { is_whole: false, .. })) = &made {
-            self.kept.invalidate(&key).await;
-        }
-        match made {
-            Ok(Ok(still)) => Ok(still),
-            Ok(Err(why)) => Err(NoStill::Undecodable(why).into()),
-            Err(error) => Err(Arc::unwrap_or_clone(error)),
-        }
+        let read = async { segment.await.map(|segment| Frames::of([&segment[..]]).map(Arc::new)) };
+        self.frames.try_get_with(key, read).await.map_err(Arc::unwrap_or_clone)
     }
 
     async fn make<E: From<NoStill>>(
         &self,
+        address: IpAddr,
         request: impl Future<Output = Result<StillRequest, E>>,
     ) -> Result<Result<Still, String>, E> {
-        let _seat = self.waiting.try_acquire().map_err(|_| NoStill::Busy)?;
-        let place = tokio::time::timeout(PATIENCE, self.children.acquire()).await;
-        let _place = place.map_err(|_| NoStill::Busy)?.map_err(|_| NoStill::Failed)?;
+        let _turn = self.queue.turn(address).await.ok_or(NoStill::Busy)?;
         let request = request.await?;
         match self.process.run(&request).await {
             Ok(bytes) => {
@@ -182,6 +192,36 @@ impl Stills {
     }
 }
 
+/// Pictures for those who ask from one address, who share what the address gets.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) stills: &'a Stills,
+    address: IpAddr,
+}
+
+impl Asked<'_> {
+    /// The picture of this key, which `request` is asked for where it has to be made.
+    pub(crate) async fn get<E>(
+        self,
+        key: Key,
+        request: impl Future<Output = Result<StillRequest, E>>,
+    ) -> Result<Still, E>
+    where
+        E: From<NoStill> + Clone + Send + Sync + 'static,
+    {
+        let Self { stills, address } = self;
+        let made = stills.kept.try_get_with(key.clone(), stills.make(address, request)).await;
+        if let Ok(Ok(Still { is_whole: false, .. })) = &made {
+            stills.kept.invalidate(&key).await;
+        }
+        match made {
+            Ok(Ok(still)) => Ok(still),
+            Ok(Err(why)) => Err(NoStill::Undecodable(why).into()),
+            Err(error) => Err(Arc::unwrap_or_clone(error)),
+        }
+    }
+}
+
 /// Whether there is media for every picture that is there.
 fn is_whole(request: &StillRequest) -> bool {
     request.pictures.iter().all(|picture| picture.init.is_empty() || !picture.media.is_empty())
@@ -193,12 +233,17 @@ mod tests {
 
     use headwater_media::UnixMillis;
 
+    use super::queue::MAX_REQUESTS;
     use super::*;
 
-    fn key(offset: u64) -> Key {
+    fn key(shown: u64) -> Key {
         let broadcast = BroadcastId::new(UnixMillis(0), &[7; 10]);
         let (rendition, sequence) = ("720p".parse().unwrap(), MediaSequence(1));
-        Key::Frame { broadcast, rendition, sequence, offset, height: 360 }
+        Key::Frame { broadcast, rendition, sequence, shown, height: 360 }
+    }
+
+    fn asked(stills: &Stills, last: u8) -> Asked<'_> {
+        stills.asked_from(IpAddr::from([10, 0, 0, last]))
     }
 
     async fn request() -> Result<StillRequest, NoStill> {
@@ -208,25 +253,25 @@ mod tests {
     #[tokio::test]
     async fn a_crowd_has_one_picture_made() {
         let stills = Stills::scripted("cat >/dev/null; sleep 0.2; printf picture");
-        let asked = AtomicUsize::new(0);
+        let requests = AtomicUsize::new(0);
         let ask = |_| {
-            stills.get(key(0), async {
-                asked.fetch_add(1, SeqCst);
+            asked(&stills, 1).get(key(0), async {
+                requests.fetch_add(1, SeqCst);
                 request().await
             })
         };
         for still in futures::future::join_all((0..50).map(ask)).await {
             assert_eq!(still.unwrap().bytes, "picture");
         }
-        assert_eq!(stills.get(key(0), request()).await.unwrap().bytes, "picture");
-        assert_eq!(asked.load(SeqCst), 1);
+        assert_eq!(asked(&stills, 1).get(key(0), request()).await.unwrap().bytes, "picture");
+        assert_eq!(requests.load(SeqCst), 1);
     }
 
     #[tokio::test]
     async fn media_that_is_to_blame_is_not_tried_twice() {
         let stills = Stills::scripted("cat >/dev/null; echo it is nonsense >&2; exit 3");
         for _ in 0..2 {
-            let refused = stills.get(key(0), request()).await.unwrap_err();
+            let refused = asked(&stills, 1).get(key(0), request()).await.unwrap_err();
             assert_eq!(refused, NoStill::Undecodable("it is nonsense".into()));
         }
         assert_eq!(stills.kept.iter().count(), 1);
@@ -235,16 +280,33 @@ mod tests {
     #[tokio::test]
     async fn a_failure_of_ours_is_tried_again() {
         let stills = Stills::scripted("exit 1");
-        assert_eq!(stills.get(key(0), request()).await.unwrap_err(), NoStill::Failed);
+        assert_eq!(asked(&stills, 1).get(key(0), request()).await.unwrap_err(), NoStill::Failed);
         assert_eq!(stills.kept.iter().count(), 0);
     }
 
     #[tokio::test]
     async fn more_questions_than_can_wait_are_turned_away() {
         let stills = Stills::scripted("cat >/dev/null; sleep 0.1; printf picture");
-        let asked = (0..MOST_WAITING as u64 + 10).map(|nth| stills.get(key(nth), request()));
-        let answers = futures::future::join_all(asked).await;
+        let questions = (0..MAX_REQUESTS as u64 + 10).map(|nth| asked(&stills, 1).get(key(nth), request()));
+        let answers = futures::future::join_all(questions).await;
         let busy = answers.iter().filter(|answer| matches!(answer, Err(NoStill::Busy))).count();
         assert_eq!(busy, 10);
+    }
+
+    #[tokio::test]
+    async fn eighty_who_ask_for_anything_do_not_keep_a_viewer_out() {
+        let stills = Stills::scripted("cat >/dev/null; sleep 0.1; printf picture");
+        let crowd = futures::future::join_all((0..80).map(|nth| asked(&stills, 1).get(key(nth), request())));
+        let viewers = async {
+            for (address, nth) in [(1, 100), (2, 101)] {
+                let still = asked(&stills, address).get(key(nth), request()).await;
+                assert_eq!(still.unwrap().bytes, "picture", "of {address}");
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = crowd => panic!("the crowd was first"),
+            () = viewers => {}
+        }
     }
 }

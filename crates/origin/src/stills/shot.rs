@@ -10,7 +10,7 @@ use headwater_media::{MediaSequence, MediaTime, RenditionId, UnixMillis};
 use headwater_wire::v1::StillRequest;
 use headwater_wire::v1::still_request::Picture;
 
-use super::{Key, When};
+use super::{Frames, Key, When};
 
 /// A moment so many milliseconds after the newest frame is answered with that frame: clocks differ, and pictures take a
 /// moment to get here.
@@ -44,6 +44,22 @@ impl Shot {
             Media::Held(_) => None,
             Media::Stored(rendition, sequence) => Some((rendition, *sequence)),
         }
+    }
+
+    /// When the frames of the media are shown that is here already.
+    pub(crate) fn frames(&self) -> Option<Frames> {
+        match &self.media {
+            Media::Held(parts) => Frames::of(parts.iter().map(|part| &part[..])),
+            Media::Stored(..) => None,
+        }
+    }
+
+    /// Knows its frame by these frames of the media: all moments within one have the same key.
+    pub(crate) fn of(mut self, frames: &Frames) -> Self {
+        if let Key::Frame { shown, .. } = &mut self.key {
+            *shown = frames.at(self.offset);
+        }
+        self
     }
 
     /// `fetched` is the segment of [`Shot::stored`].
@@ -111,7 +127,7 @@ pub(crate) fn stored_at(archive: &Archive, when: When, height: u32) -> Result<Sh
             broadcast: archive.broadcast(),
             rendition: rendition.clone(),
             sequence: segment.sequence,
-            offset: within.0,
+            shown: within.0,
             height,
         },
         is_settled: true,
@@ -217,7 +233,7 @@ impl<'a> Track<'a> {
                 broadcast: self.window.opening().broadcast,
                 rendition: self.rendition.clone(),
                 sequence: take.sequence,
-                offset: first.saturating_sub(take.segment.start()).0 + offset,
+                shown: first.saturating_sub(take.segment.start()).0 + offset,
                 height,
             },
             is_settled,

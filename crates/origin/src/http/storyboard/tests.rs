@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use headwater_hls::cmaf::{Sample, chunk};
 use headwater_hls::{PeriodStart, Piece, Record, Rendition, RenditionKind, StoredSegment};
 use headwater_media::{
     BroadcastId, Epoch, MediaSequence, MediaTime, PeriodNumber, RenditionId, SegmentSettings, UnixMillis,
@@ -23,9 +24,10 @@ use tokio_util::task::TaskTracker;
 use tonic::Status;
 
 use super::*;
-use crate::http::Body;
+use crate::http::{Body, thumbnail};
 use crate::metrics::Metrics;
 use crate::mirror::{Mirrors, Settings};
+use crate::stills::Stills;
 use crate::upstream::Upstream;
 
 /// Of two seconds each: a tile every five of them.
@@ -127,7 +129,7 @@ impl Origin {
 
     async fn sheet(&self) -> Response<Body> {
         let answer =
-            sheet(self.past(), &self.stills, &layout(), (0, "")).await;
+            sheet(self.past(), self.stills.asked_from([127, 0, 0, 1].into()), &layout(), (0, "")).await;
         answer.unwrap_or_else(Answer::from).respond(&Method::GET, HeaderMap::new())
     }
 }
@@ -205,6 +207,31 @@ async fn a_sheet_is_not_made_without_the_store() {
     store.set(Fault::None);
     bytes(origin.sheet().await).await;
     assert_eq!(kept(&store), 1);
+}
+
+/// Frames of 40 ms.
+#[tokio::test]
+async fn ten_moments_of_a_frame_are_one_picture() {
+    let store = recording().await;
+    let frame = |number: u64| Sample {
+        decode_time: number * 3_600,
+        duration: 3_600,
+        composition_offset: 0,
+        keyframe: number == 0,
+        data: Bytes::from_static(b"frame"),
+    };
+    let segment = chunk(0, &[frame(0), frame(1), frame(2)]);
+    store.put(&layout().segment(&rendition(), nth(0)), segment, "").await.unwrap();
+    let origin = Origin::alone(&store, PICTURES);
+    let asked = origin.stills.asked_from([127, 0, 0, 1].into());
+    let mut pictures = Vec::new();
+    for millis in (40..80).step_by(4).chain([39, 80]) {
+        let query = format!("time=0.{millis:03}");
+        let answer = thumbnail::recorded(origin.past(), &layout(), asked, &query).await.unwrap();
+        pictures.push(bytes(answer.respond(&Method::GET, HeaderMap::new())).await);
+    }
+    let (within, beside) = pictures.split_at(10);
+    assert!(within.iter().all(|picture| picture == &within[0]) && !beside.contains(&within[0]));
 }
 
 /// A server that has every segment, and nothing on air.
