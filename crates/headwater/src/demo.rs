@@ -60,6 +60,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 #[expect(clippy::print_stderr, reason = "the command's own words to the person who typed it")]
 async fn publish(arguments: &Arguments) -> anyhow::Result<()> {
     let Target { host, port, .. } = &arguments.url;
+    headwater_transcode::demo::check()?;
     let mut signals = Signals::listen()?;
     let mut publisher = Publisher::connect(&arguments.url).await?;
     eprintln!("demo: publishing to {host}:{port}; Ctrl-C stops");

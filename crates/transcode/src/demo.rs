@@ -1,5 +1,7 @@
 //! A test picture with sound: something to publish without an encoder.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use gst::prelude::*;
 
@@ -28,6 +30,46 @@ pub struct Tag {
     /// Milliseconds, modulo 2^32.
     pub timestamp: u32,
     pub payload: Bytes,
+}
+
+/// Every kind of element that the test picture is made of, and the Debian package that has it.
+const ELEMENTS: [(&str, &str); 10] = [
+    ("appsink", "gstreamer1.0-plugins-base"),
+    ("audiotestsrc", "gstreamer1.0-plugins-base"),
+    ("videotestsrc", "gstreamer1.0-plugins-base"),
+    ("clockoverlay", "gstreamer1.0-x"),
+    ("timeoverlay", "gstreamer1.0-x"),
+    ("aacparse", "gstreamer1.0-plugins-good"),
+    ("flvmux", "gstreamer1.0-plugins-good"),
+    ("h264parse", "gstreamer1.0-plugins-bad"),
+    ("x264enc", "gstreamer1.0-plugins-ugly"),
+    ("avenc_aac", "gstreamer1.0-libav"),
+];
+
+/// Finds out, before anybody is told of a broadcast, whether the test picture can be made here.
+///
+/// # Errors
+/// A GStreamer that does not start, or elements that are missing, with the packages to install.
+pub fn check() -> Result<()> {
+    gst::init().map_err(Error::Init)?;
+    let elements = missing(|element| gst::ElementFactory::find(element).is_some());
+    if elements.is_empty() { Ok(()) } else { Err(Error::Unsupported(advice(&elements))) }
+}
+
+/// The missing ones of [`ELEMENTS`].
+fn missing(is_there: impl Fn(&str) -> bool) -> Vec<(&'static str, &'static str)> {
+    ELEMENTS.into_iter().filter(|(element, _)| !is_there(element)).collect()
+}
+
+fn advice(missing: &[(&str, &str)]) -> String {
+    let elements: Vec<_> = missing.iter().map(|(element, _)| *element).collect();
+    let packages: BTreeSet<_> = missing.iter().map(|(_, package)| *package).collect();
+    let packages: Vec<_> = packages.into_iter().collect();
+    format!(
+        "GStreamer has no {}: install the plugins (Debian: apt-get install {})",
+        elements.join(", "),
+        packages.join(" ")
+    )
 }
 
 /// A running test picture. It ends when this is dropped.
@@ -104,6 +146,27 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn all_that_is_made_use_of_is_looked_for() {
+        let description = description(Picture { width: 320, height: 180, frame_rate: 30 });
+        let is_name = |word: &&str| {
+            word.starts_with(|c: char| c.is_ascii_lowercase())
+                && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        };
+        let made: BTreeSet<_> = description.split_whitespace().filter(is_name).collect();
+        let known: BTreeSet<_> = ELEMENTS.iter().map(|(element, _)| *element).collect();
+        assert_eq!(made, known);
+        assert!(check().is_ok());
+    }
+
+    #[test]
+    fn the_packages_of_what_is_missing_are_named_once() {
+        let missing = missing(|element| !["x264enc", "clockoverlay", "timeoverlay"].contains(&element));
+        let advice = advice(&missing);
+        assert!(advice.ends_with("apt-get install gstreamer1.0-plugins-ugly gstreamer1.0-x)"), "{advice}");
+        assert!(advice.contains("no clockoverlay, timeoverlay, x264enc:"), "{advice}");
+    }
 
     #[test]
     fn headers_and_frames_come_in_order() {
