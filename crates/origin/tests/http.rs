@@ -203,10 +203,10 @@ async fn http2_needs_no_upgrade() {
 }
 
 #[tokio::test]
-async fn the_page_may_be_embedded_and_is_the_same_for_every_stream() {
+async fn the_page_may_be_embedded() {
     let OnAir { viewer, origin: _origin, .. } = on_air().await;
-    let (page, other) = (viewer.get("/demo").await, viewer.get("/nobody").await);
-    assert_eq!((page.status, &page.body), (StatusCode::OK, &other.body));
+    let page = viewer.get("/demo").await;
+    assert_eq!(page.status, StatusCode::OK);
     assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
     let policy = page.header("content-security-policy");
     // No `frame-ancestors`: its `*` would leave out pages that are no URL of a network, such as those of an app.
@@ -215,6 +215,34 @@ async fn the_page_may_be_embedded_and_is_the_same_for_every_stream() {
     let slashed = viewer.get("/demo/").await;
     assert_eq!((slashed.status, slashed.header("location")), (StatusCode::PERMANENT_REDIRECT, "../demo"));
     assert!(viewer.text("/").await.contains("Headwater"));
+}
+
+/// Nothing has ever been broadcast under the name; the page waits for it all the same.
+#[tokio::test]
+async fn the_page_of_an_unknown_name_is_not_kept() {
+    let OnAir { viewer, origin: _origin, .. } = on_air().await;
+    let (page, unknown) = (viewer.get("/demo").await, viewer.get("/nobody").await);
+    assert_eq!(unknown.status, StatusCode::NOT_FOUND);
+    assert_eq!(unknown.header("cache-control"), "public, max-age=1");
+    assert_eq!(unknown.header("content-type"), page.header("content-type"));
+    assert_eq!(unknown.text().replacen("data-unknown ", "", 1), page.text());
+}
+
+#[tokio::test]
+async fn who_mistypes_an_address_gets_a_page() {
+    let OnAir { viewer, origin: _origin, .. } = on_air().await;
+    let browser = [("accept", "text/html,application/xhtml+xml,*/*;q=0.8")];
+    for path in ["/live/demo", "/a%20b", "/%ED%95%9C%EA%B8%80", "/demo/nothing", "/nobody/live.m3u8"] {
+        let got = viewer.ask(Method::GET, path, &browser).await;
+        assert_common(&got);
+        assert_eq!(got.status, StatusCode::NOT_FOUND, "{path}");
+        assert_eq!(got.header("content-type"), "text/html; charset=utf-8", "{path}");
+        assert_eq!(got.header("vary"), "Accept");
+        assert!(got.text().contains("<h1>"), "{path}: {}", got.text());
+        assert_eq!(viewer.get(path).await.header("content-type"), "application/problem+json", "{path}");
+    }
+    let publishing = viewer.ask(Method::GET, "/live/demo", &browser).await;
+    assert!(publishing.text().contains("<a href=\"../demo\">demo</a>"), "{}", publishing.text());
 }
 
 #[tokio::test]

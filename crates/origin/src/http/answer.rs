@@ -86,6 +86,11 @@ impl Answer {
         Self { status, ..self }
     }
 
+    /// The same answer with another body.
+    pub(crate) fn content(self, content_type: &'static str, body: Bytes) -> Self {
+        Self { content_type, body: body.into(), ..self }
+    }
+
     pub(crate) fn etag(self, etag: HeaderValue) -> Self {
         Self { etag: Some(etag), ..self }
     }

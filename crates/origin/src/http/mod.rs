@@ -13,6 +13,7 @@ mod past;
 mod playlist;
 mod preflight;
 mod problem;
+mod problem_page;
 mod progress;
 mod range;
 mod recorded;
@@ -24,17 +25,19 @@ mod thumbnail;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use headwater_media::StreamId;
 use headwater_recordings::Layout;
 use http::header::USER_AGENT;
 use http::{Method, Request, Response};
+use tokio::time::timeout;
 
 pub(crate) use server::serve;
 
-use crate::library::Library;
+use crate::library::{Library, Unread};
 use crate::metrics::Metrics;
-use crate::mirror::{Mirrors, Which};
+use crate::mirror::{Mirrors, NoMirror, Which};
 use crate::stills::Stills;
 use crate::viewers::Viewers;
 use answer::{Answer, text};
@@ -45,6 +48,9 @@ use past::Past;
 use problem::Problem;
 pub(crate) use recorded::entry;
 use route::{Resource, Route};
+
+/// The longest wait of a page for whether its stream is known.
+const KNOWN_LIMIT: Duration = Duration::from_secs(1);
 
 /// Answers requests; shared by all connections.
 pub(crate) struct Service {
@@ -66,7 +72,8 @@ impl Service {
             Method::OPTIONS => Ok(preflight::answer()),
             _ => Err(Problem::Method),
         };
-        let answer = answer.unwrap_or_else(Answer::from);
+        let answer = answer
+            .unwrap_or_else(|problem| problem_page::answer(problem, request.uri().path(), request.headers()));
         let headers = std::mem::take(request.headers_mut());
         let response = answer.respond(request.method(), headers);
         let sent = self.metrics.answered(kind, response.status());
@@ -82,7 +89,7 @@ impl Service {
     ) -> Result<Answer, Problem> {
         match route.ok_or(Problem::NoRoute)? {
             Route::Home => Ok(page::home(&self.policy)),
-            Route::Page(_) => Ok(page::player(&self.policy)),
+            Route::Page(stream) => Ok(page::player(&self.policy, self.is_known(&stream).await)),
             Route::SlashedPage(stream) => Ok(page::without_slash(&stream)),
             Route::Asset(file) => page::asset(&file),
             Route::Multivariant(stream) => self.multivariant(&stream, Which::Multivariant, request).await,
@@ -142,6 +149,20 @@ impl Service {
                 }
             }
         }
+    }
+
+    /// Whether anything is, or was, broadcast under this name; also where that can't be said soon.
+    async fn is_known(&self, stream: &StreamId) -> bool {
+        let is_known = async {
+            match self.mirrors.find(stream).await {
+                Ok(_) | Err(NoMirror::Unknown | NoMirror::Full) => true,
+                Err(NoMirror::Nobody) => match self.library.list(stream).await {
+                    Ok(recordings) => !recordings.is_empty(),
+                    Err(unread) => unread == Unread::Away,
+                },
+            }
+        };
+        Box::pin(timeout(KNOWN_LIMIT, is_known)).await.unwrap_or(true)
     }
 
     fn past(&self) -> Past<'_> {

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use headwater_media::StreamId;
 use http::header::{CONTENT_SECURITY_POLICY, LOCATION, REFERRER_POLICY};
-use http::{HeaderValue, StatusCode, Uri};
+use http::{HeaderName, HeaderValue, StatusCode, Uri};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
 use super::answer::{Answer, Cache};
@@ -50,11 +50,20 @@ fn source(url: &str) -> Option<String> {
 
 /// The page names its assets, so a new version of it must be seen soon.
 const PAGE_CACHE: Cache = Cache::Seconds(60);
+/// It is another page as soon as somebody publishes under the name.
+const UNKNOWN_CACHE: Cache = Cache::Seconds(1);
 const HTML: &str = "text/html; charset=utf-8";
 
-/// The same for every stream: the page reads the stream's name off its own address.
-pub(crate) fn player(policy: &Policy) -> Answer {
-    html(policy, Built::get("index.html").map_or(Bytes::from_static(FALLBACK.as_bytes()), contents))
+/// The same for every stream: the page reads the stream's name off its own address. That of a name under which nothing has
+/// ever been broadcast says so, and waits all the same.
+pub(crate) fn player(policy: &Policy, is_known: bool) -> Answer {
+    let page = Built::get("index.html").map_or(Bytes::from_static(FALLBACK.as_bytes()), contents);
+    if is_known {
+        return html(policy, page);
+    }
+    let marked = String::from_utf8_lossy(&page).replacen("<body ", "<body data-unknown ", 1);
+    let answer = Answer::new(HTML, UNKNOWN_CACHE, marked.into());
+    answer.status(StatusCode::NOT_FOUND).headers(page_headers(policy))
 }
 
 pub(crate) fn home(policy: &Policy) -> Answer {
@@ -78,11 +87,11 @@ pub(crate) fn asset(file: &str) -> Result<Answer, Problem> {
 
 fn html(policy: &Policy, bytes: Bytes) -> Answer {
     let etag = etag::of_text(&bytes);
-    let headers = [
-        (CONTENT_SECURITY_POLICY, policy.0.clone()),
-        (REFERRER_POLICY, HeaderValue::from_static("same-origin")),
-    ];
-    Answer::new(HTML, PAGE_CACHE, bytes).etag(etag).headers(headers)
+    Answer::new(HTML, PAGE_CACHE, bytes).etag(etag).headers(page_headers(policy))
+}
+
+fn page_headers(policy: &Policy) -> [(HeaderName, HeaderValue); 2] {
+    [(CONTENT_SECURITY_POLICY, policy.0.clone()), (REFERRER_POLICY, HeaderValue::from_static("same-origin"))]
 }
 
 fn contents(file: EmbeddedFile) -> Bytes {
