@@ -111,3 +111,64 @@ test('it plays in an iframe on another site, and fits a phone', async () => {
     await page.close();
   }
 });
+
+/** Everything that the page has said in the middle of the picture. */
+const remember = (page) =>
+  page.evaluate(() => {
+    const headline = document.getElementById('headline');
+    window.said = [headline.textContent];
+    new MutationObserver(() => window.said.push(headline.textContent)).observe(headline, { childList: true, characterData: true, subtree: true });
+  });
+
+test('a broadcaster who stops is no broken connection, and the recording is offered and played twice', async () => {
+  const patient = await up({ HEADWATER_SERVER_RECONNECT_WINDOW: '20s' });
+  const page = await chromium.context.newPage();
+  try {
+    await page.goto(`${patient.http}/first`);
+    await remember(page);
+    assert.equal(await page.locator('#list').isVisible(), false, 'there is no recording yet');
+    const encoder = publish(`${patient.rtmp}/first`, 8);
+    await reaches(page, 'live');
+    await reaches(page, 'away', 40);
+    await until('the reason', async () => (await page.locator('#headline').textContent()).includes('has stopped sending'));
+    await reaches(page, 'ended', 40);
+    await encoder.stop();
+    const said = await page.evaluate(() => window.said);
+    assert.ok(!said.includes('Reconnecting'), `it said ${JSON.stringify(said)}`);
+    await until('the list of recordings', () => page.evaluate(() => !document.getElementById('list').hidden));
+
+    const [{ broadcast }] = await (await fetch(`${patient.http}/first/recordings.json`)).json().then((list) => list.recordings ?? list);
+    await page.goto(`${patient.http}/first?recording=${broadcast}`);
+    await reaches(page, 'live');
+    assert.equal(await page.locator('#badge').textContent(), 'Recording');
+    const ground = await page.locator('#badge').evaluate((badge) => getComputedStyle(badge).backgroundColor);
+    const [red, green] = ground.match(/\d+/g).map(Number);
+    assert.ok(red < 2 * green, `the badge of a recording is ${ground}, as if it were live`);
+    assert.equal(await page.locator('#tolive').isVisible(), false, 'nothing is live');
+    await reaches(page, 'ended', 40);
+    await page.mouse.move(600, 300);
+    await page.mouse.move(640, 360);
+    await page.locator('#play').click();
+    await reaches(page, 'live');
+    assert.ok((await stats(page)).currentTime < 5, 'it begins again');
+  } finally {
+    await page.close();
+    await patient.stop();
+  }
+});
+
+test('an address that nobody has published under says so, and a mistyped one leads to the page', async () => {
+  const page = await chromium.context.newPage();
+  try {
+    const unknown = await page.goto(`${headwater.http}/never`);
+    assert.equal(unknown.status(), 404);
+    await until('the words', async () => (await page.locator('#headline').textContent()) === 'Nothing has been broadcast here yet');
+    const mistyped = await page.goto(`${headwater.http}/live/never`);
+    assert.equal(mistyped.status(), 404);
+    await page.getByRole('link', { name: 'never' }).click();
+    await until('the page', () => page.url() === `${headwater.http}/never`);
+    assert.equal(await state(page), 'waiting');
+  } finally {
+    await page.close();
+  }
+});

@@ -1,6 +1,6 @@
 // window.headwater: the page for tests and developers. Always true, never written to.
 //
-//   headwater.state      'waiting' | 'ready' | 'starting' | 'live' | 'buffering' | 'reconnecting' | 'ended' | 'failed'
+//   headwater.state      'waiting' | 'ready' | 'starting' | 'live' | 'buffering' | 'reconnecting' | 'away' | 'ended' | 'failed'
 //                        (what each means: machine.js)
 //   headwater.latency    seconds behind the live edge, undefined while nothing plays
 //   headwater.levels     [{ index, name, width, height, bitrate, frameRate }], best first; [] before the start

@@ -7,19 +7,24 @@
  * - `live`          pictures move (or the viewer has paused them)
  * - `buffering`     the session ran dry and waits for more
  * - `reconnecting`  the session or the server is lost; asks until the broadcast moves again
+ * - `away`          the origin answers, and the broadcast stands still: its publisher has stopped or is cut off. Either it
+ *                   goes on, or it is over when the origin's reconnect window is
  * - `ended`         the broadcast is over; asks for the next one
  * - `failed`        this browser can't play this broadcast
  *
- * @typedef {'waiting'|'ready'|'starting'|'live'|'buffering'|'reconnecting'|'ended'|'failed'} State
+ * @typedef {'waiting'|'ready'|'starting'|'live'|'buffering'|'reconnecting'|'away'|'ended'|'failed'} State
  *
- * From the probe: `on-air`, `off-air`, `over` (the playlist is closed), `unreachable`.
+ * From the probe: `on-air`, `still` (on air, but nothing new), `off-air`, `over` (the playlist is closed), `unreachable`.
  * From the session: `playing`, `stalled`, `lost`, `finished`, `unplayable`, `blocked` (the browser refuses to play unasked).
  * From the viewer: `play`, `hold` (paused for so long that the session is given up).
  *
- * @typedef {'on-air'|'off-air'|'over'|'unreachable'|'playing'|'stalled'|'lost'|'finished'|'unplayable'|'blocked'|'play'|'hold'} Event
+ * @typedef {'on-air'|'still'|'off-air'|'over'|'unreachable'|'playing'|'stalled'|'lost'|'finished'|'unplayable'|'blocked'|'play'|'hold'} Event
  */
 
 const SESSION = { lost: 'reconnecting', finished: 'ended', unplayable: 'failed', blocked: 'ready', hold: 'ready' };
+
+// A session that recovers by itself may overtake the probe.
+const FOUND = { 'on-air': 'ready', 'off-air': 'waiting', over: 'ended', playing: 'live', finished: 'ended' };
 
 /** @type {Record<State, Partial<Record<Event, State>>>} */
 const TRANSITIONS = {
@@ -28,8 +33,8 @@ const TRANSITIONS = {
   starting: { ...SESSION, playing: 'live' },
   live: { ...SESSION, stalled: 'buffering' },
   buffering: { ...SESSION, playing: 'live' },
-  // A session that recovers by itself may overtake the probe.
-  reconnecting: { 'on-air': 'ready', 'off-air': 'waiting', over: 'ended', playing: 'live', finished: 'ended' },
+  reconnecting: { ...FOUND, still: 'away' },
+  away: { ...FOUND, unreachable: 'reconnecting' },
   ended: { 'on-air': 'ready', 'off-air': 'waiting' },
   failed: { 'off-air': 'waiting', over: 'ended' },
 };
@@ -48,6 +53,11 @@ export function next(state, event) {
 /** Whether the page asks the origin about the stream in this state. @param {State} state */
 export function probes(state) {
   return !hasSession(state);
+}
+
+/** Whether the page looks for a broadcast that it had. @param {State} state */
+export function searches(state) {
+  return state === 'reconnecting' || state === 'away';
 }
 
 /** Whether a running session owns the video in this state. @param {State} state */

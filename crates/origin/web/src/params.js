@@ -19,6 +19,7 @@
  * @property {string|undefined} recording the broadcast whose recording is played
  * @property {string} storyboard address of the small pictures of what is played
  * @property {string} recordings address of the list of recordings
+ * @property {string} onAir address of the multivariant playlist of what is on air
  * @property {string} live address of this page for what is on air
  * @property {(broadcast: string|undefined, height: number) => string} poster address of a picture of a broadcast
  * @property {(broadcast: string) => string} address of this page for a recording
@@ -38,6 +39,7 @@ export function parse(address) {
   return {
     stream: readable(path.slice(path.lastIndexOf('/') + 1)),
     source: at(recording ? `vod-${recording}.m3u8` : 'live.m3u8'),
+    onAir: at('live.m3u8'),
     dvr: at('dvr.m3u8'),
     recording,
     storyboard: at(`${within(recording)}storyboard.vtt`),

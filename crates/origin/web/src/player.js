@@ -1,5 +1,5 @@
 import { HlsEngine } from './hls-engine.js';
-import { INITIAL, hasSession, next, probes } from './machine.js';
+import { INITIAL, hasSession, next, probes, searches } from './machine.js';
 import { NativeEngine } from './native-engine.js';
 import { Poller } from './poller.js';
 import { seekable } from './timeline.js';
@@ -171,6 +171,8 @@ export class Player extends EventTarget {
     if (before === 'live' && this.age > HEALTHY) this.#attempts = 0;
     this.state = state;
     this.#since = performance.now();
+    // It is played once more when the viewer asks for it.
+    if (state === 'ended' && this.recording) this.#wanted = false;
     if (state === 'starting') this.#open();
     this.#setPoster(state);
     if (state === 'waiting' || state === 'failed') this.#close();
@@ -187,9 +189,9 @@ export class Player extends EventTarget {
 
   /** Asks the origin in the states that want it, and leaves it alone in the others. */
   #ask(before) {
-    if (this.state === 'reconnecting') this.#poller.startForProgress(this.#attempts++);
+    if (searches(this.state)) searches(before) || this.#poller.startForProgress(this.#attempts++);
     else if (!probes(this.state) || (this.recording && this.state === 'ended')) this.#poller.stop();
-    else if (!probes(before) || before === 'reconnecting') this.#poller.start();
+    else if (!probes(before) || searches(before)) this.#poller.start();
   }
 
   async #open() {

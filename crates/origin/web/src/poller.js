@@ -70,6 +70,7 @@ export class Poller {
       if (signal.aborted) return;
       const still = finding.event === 'on-air' && (seen ?? finding.mark) === finding.mark;
       if (!still) this.#report(finding);
+      else if (seen) this.#report({ ...finding, event: 'still' });
       delay = finding.mark && !seen ? SECOND_LOOK : retryDelay(attempt + 1);
       seen = finding.mark;
     }

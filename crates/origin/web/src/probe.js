@@ -1,6 +1,6 @@
 // Asks the origin whether a stream is on air, by its playlists: one small request while it is not, two when it is.
 
-/** @typedef {{ event: 'on-air'|'off-air'|'over'|'unreachable', mark?: string }} Finding `mark` changes as the broadcast advances. */
+/** @typedef {{ event: 'on-air'|'still'|'off-air'|'over'|'unreachable', mark?: string }} Finding `mark` changes as the broadcast advances. */
 
 /** No answer for so long counts as unreachable; the origin holds a question for 8 s at most. */
 const TIMEOUT = 12_000;

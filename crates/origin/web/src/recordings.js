@@ -1,5 +1,10 @@
 import { byId, setLabel } from './dom.js';
+import { hasSession } from './machine.js';
+import { probe } from './probe.js';
 import { clock } from './timeline.js';
+
+/** Milliseconds. A recording is listed some seconds after its broadcast has begun. */
+const LOOK_EVERY = 15_000;
 
 /**
  * @typedef {object} Recording as the origin lists it
@@ -15,6 +20,8 @@ export class Recordings {
   #params;
   #button = byId('list');
   #panel = byId('recordings');
+  #player;
+  #state;
   #drawn = '';
 
   /** @param {import('./player.js').Player} player @param {import('./params.js').Params} params */
@@ -30,12 +37,31 @@ export class Recordings {
     document.addEventListener('pointerdown', ({ target }) => {
       if (!target.closest('#recordings, #list')) this.#close(false);
     });
-    byId('tolive').hidden = !params.recording;
+    this.#player = player;
     byId('tolive').href = params.live;
-    this.#read();
+    this.#look();
+    setInterval(() => document.hidden || this.#look(), LOOK_EVERY);
   }
 
-  show() {}
+  /** A broadcast that begins or ends is a recording more. */
+  show() {
+    const { state } = this.#player;
+    if (state === this.#state) return;
+    this.#state = state;
+    if (!hasSession(state) || state === 'live') this.#read();
+  }
+
+  #look() {
+    this.#read();
+    this.#lookForBroadcast();
+  }
+
+  /** Whether there is something live beside the recording that is played. */
+  async #lookForBroadcast() {
+    if (!this.#params.recording) return;
+    const { event } = await probe(this.#params.onAir, new AbortController().signal);
+    byId('tolive').hidden = event !== 'on-air';
+  }
 
   async #open() {
     this.#panel.hidden = false;

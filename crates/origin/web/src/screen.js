@@ -8,6 +8,7 @@ const TEXTS = {
   live: ['Live', '', ''],
   buffering: ['Live', '', ''],
   reconnecting: ['Reconnecting', 'Reconnecting', 'The connection was interrupted. Playback resumes by itself.'],
+  away: ['Waiting', 'The broadcaster has stopped sending', 'If the broadcast goes on, it goes on here by itself.'],
   ended: ['Ended', 'The broadcast has ended', 'The next one starts here by itself.'],
   failed: ['Error', 'This browser can’t play the broadcast', 'Try a current version of Chrome, Edge, Firefox or Safari.'],
 };
@@ -22,21 +23,32 @@ const RECORDED = {
   ended: ['Recording', 'That was the recording', 'Press play to see it again.'],
 };
 
+/** The same where nobody has broadcast before, as far as the origin knows. */
+const UNKNOWN = {
+  waiting: ['Waiting', 'Nothing has been broadcast here yet', 'Is the address right? If so, it starts here by itself.'],
+};
+
 /** What a screen reader hears where there is no headline. */
 const SPOKEN = { ready: 'Live. Press play to watch.', starting: 'Starting', live: 'Live', buffering: 'Buffering' };
+const SPOKEN_RECORDED = { ...SPOKEN, ready: 'Recording. Press play to watch.', live: 'Recording' };
 
 /** Short waits go by without a spinner. Milliseconds. */
 const SPINNER_AFTER = 600;
+/** Why pictures don't come is known after two looks at the playlist; until then nothing is said. Milliseconds. */
+const REASON_KNOWN_AFTER = 2_000;
 
 /** Everything over the picture but the controls: badge, stream, messages, spinner, the large play button. */
 export class Screen {
   #player;
   #texts;
+  #spoken;
 
   /** @param {import('./player.js').Player} player @param {import('./params.js').Params} params */
   constructor(player, params) {
     this.#player = player;
-    this.#texts = params.recording ? { ...TEXTS, ...RECORDED } : TEXTS;
+    const isUnknown = 'unknown' in document.body.dataset;
+    this.#texts = { ...TEXTS, ...(isUnknown && UNKNOWN), ...(params.recording && RECORDED) };
+    this.#spoken = params.recording ? SPOKEN_RECORDED : SPOKEN;
     document.body.classList.toggle('recorded', Boolean(params.recording));
     byId('stream').textContent = params.stream;
     document.title = params.stream;
@@ -46,14 +58,15 @@ export class Screen {
   }
 
   show() {
-    const { state, silenced, paused } = this.#player;
-    const [badge, headline, word] = this.#texts[state];
-    document.body.dataset.state = state;
+    const { state, age, silenced, paused } = this.#player;
+    const isEarly = state === 'reconnecting' && age < REASON_KNOWN_AFTER;
+    const [badge, headline, word] = isEarly ? this.#texts.buffering : this.#texts[state];
+    document.body.dataset.state = isEarly ? 'buffering' : state;
     document.body.classList.toggle('behind', this.#player.behind);
     setText(byId('badge'), badge);
     setText(byId('headline'), headline);
     setText(byId('word'), word);
-    setText(byId('status'), headline ? `${headline}. ${word}` : SPOKEN[state]);
+    setText(byId('status'), headline ? `${headline}. ${word}` : this.#spoken[state]);
     byId('message').hidden = !headline;
     byId('start').hidden = !(paused && (state === 'ready' || state === 'starting' || state === 'live')) || document.body.classList.contains('scrubbing');
     byId('unmute').hidden = !(silenced && (state === 'live' || state === 'buffering'));

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { INITIAL, hasSession, next, probes } from '../src/machine.js';
 
-const STATES = ['waiting', 'ready', 'starting', 'live', 'buffering', 'reconnecting', 'ended', 'failed'];
+const STATES = ['waiting', 'ready', 'starting', 'live', 'buffering', 'reconnecting', 'away', 'ended', 'failed'];
 const after = (...events) => events.reduce(next, INITIAL);
 
 test('a broadcast from before its start to the next one', () => {
@@ -27,6 +27,18 @@ test('a session that runs dry goes on by itself, or is lost and found again', ()
   assert.equal(next(lost, 'on-air'), 'ready');
   assert.equal(next(lost, 'off-air'), 'waiting');
   assert.equal(next(lost, 'over'), 'ended');
+});
+
+test('a publisher who has stopped is told from a connection that was interrupted', () => {
+  const lost = after('on-air', 'play', 'playing', 'stalled', 'lost');
+  const away = next(lost, 'still');
+  assert.equal(away, 'away');
+  assert.equal(next(away, 'still'), 'away');
+  assert.equal(next(away, 'unreachable'), 'reconnecting');
+  assert.equal(next(away, 'on-air'), 'ready');
+  assert.equal(next(away, 'playing'), 'live');
+  for (const event of ['over', 'finished']) assert.equal(next(away, event), 'ended');
+  assert.equal(next(after('on-air', 'play', 'playing'), 'still'), 'live');
 });
 
 test('nothing plays that the viewer has not asked for', () => {
