@@ -169,7 +169,7 @@ impl<'a> MediaPlaylist<'a> {
         for segment in &segments[*skipped..] {
             let Some(period) = archive.period_of(segment.sequence) else { continue };
             let is_first = map.is_none_or(|map| map.number != period.number);
-            map = Some(begin(out, period, segment.sequence, map)?);
+            map = Some(begin_stored(out, period, segment.sequence, map, self.rendition)?);
             if is_first {
                 program_date_time(out, period, segment.place(self.rendition).0)?;
             }
@@ -256,6 +256,18 @@ fn begin<'a>(
         writeln!(out, "#EXT-X-MAP:URI=\"init-{}.mp4\"", period.first_sequence)?;
     }
     Ok(period)
+}
+
+/// The same of what is stored. A period that lacks the rendition is a run of gaps, and has no init segment to name.
+fn begin_stored<'a>(
+    out: &mut String,
+    period: &'a PeriodStart,
+    sequence: MediaSequence,
+    map: Option<&PeriodStart>,
+    rendition: &RenditionId,
+) -> Result<&'a PeriodStart, fmt::Error> {
+    let has_rendition = period.renditions.iter().any(|(other, _)| other.id == *rendition);
+    begin(out, period, sequence, if has_rendition { map } else { Some(period) })
 }
 
 /// A segment that is stored, or lost in this rendition.

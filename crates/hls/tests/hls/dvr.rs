@@ -91,6 +91,26 @@ fn what_is_lost_is_a_gap() {
     assert!(text(&archive, &window, None).contains("#EXT-X-GAP\n#EXTINF:2.000000,\n105.m4s\n"));
 }
 
+/// Sound that comes with the second period: there is no init segment of it in the first one.
+#[test]
+fn a_period_without_the_rendition_is_a_gap_and_names_no_init_segment() {
+    let silent = ladder().into_iter().filter(|rendition| rendition.id != id("audio")).collect();
+    let first = Plan { renditions: silent, ..Plan::steady(0, 30_000) };
+    let (window, archive) = followed(&[first, Plan::steady(5_000, 30_000)]);
+    let list = dvr(&archive, &window, &id("audio"), MediaOptions::default()).unwrap();
+    let inits: Vec<_> =
+        list.lines().filter_map(|line| line.split("init-").nth(1)?.strip_suffix(".mp4\"")).collect();
+    let second = archive.periods().iter().last().unwrap().first_sequence;
+    assert_eq!(inits, [second.to_string()]);
+    assert!(archive.init(&id("audio"), second).is_some());
+    assert_eq!(list.matches("#EXT-X-DISCONTINUITY\n").count(), 1);
+    let before = list.split("#EXT-X-MAP").next().unwrap();
+    assert!(
+        before.matches(".m4s").count() > 10
+            && before.matches(".m4s").count() == before.matches("#EXT-X-GAP").count()
+    );
+}
+
 #[test]
 fn what_does_not_reach_the_window_is_not_listed() {
     let (window, archive) = long_broadcast();
