@@ -129,6 +129,8 @@ async fn a_segment_that_was_announced_and_never_came_is_empty_and_says_so() {
     let began = std::time::Instant::now();
     assert!(is_end(&viewer.get("/demo/720p/104.m4s").await));
     assert!(began.elapsed().as_secs() >= 2, "a player that goes on counting does so once a segment");
+    // Nobody counts so far.
+    assert_eq!(viewer.get("/demo/720p/999999.m4s").await.status, StatusCode::NOT_FOUND);
     // What is no whole segment was not announced.
     assert_eq!(viewer.get("/demo/720p/103.0.m4s").await.status, StatusCode::NOT_FOUND);
     assert_eq!(viewer.get("/demo/720p/99.m4s").await.status, StatusCode::NOT_FOUND);

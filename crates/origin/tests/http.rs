@@ -214,6 +214,8 @@ async fn the_page_may_be_embedded() {
     assert!(!page.headers.contains_key("x-frame-options"));
     let slashed = viewer.get("/demo/").await;
     assert_eq!((slashed.status, slashed.header("location")), (StatusCode::PERMANENT_REDIRECT, "../demo"));
+    let with_query = viewer.get("/demo/?muted=1&autoplay=0").await;
+    assert_eq!(with_query.header("location"), "../demo?muted=1&autoplay=0");
     assert!(viewer.text("/").await.contains("Headwater"));
 }
 
@@ -250,6 +252,11 @@ async fn a_playlist_that_is_named_may_be_kept_longer_and_an_ended_one_says_so() 
     let OnAir { viewer, server, origin: _origin } = on_air().await;
     let named = viewer.get("/demo/720p/index.m3u8?_HLS_msn=102&_HLS_part=0&_HLS_skip=YES").await;
     assert_eq!((named.status, named.header("cache-control")), (StatusCode::OK, "public, max-age=12"));
+    // What is asked for is there for long, so the answer is the present playlist, which changes.
+    for past in ["_HLS_msn=100", "_HLS_msn=101&_HLS_part=0", "_HLS_msn=101"] {
+        let named = viewer.get(&format!("/demo/720p/index.m3u8?{past}")).await;
+        assert_eq!(named.header("cache-control"), "public, max-age=1", "{past}");
+    }
     server.play([headwater_hls::MediaEvent::BroadcastEnd]);
     let ended = viewer.get("/demo/720p/index.m3u8?_HLS_msn=103").await;
     assert!(ended.text().contains("#EXT-X-ENDLIST"), "{}", ended.text());

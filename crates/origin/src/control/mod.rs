@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info};
 
-use crate::http::entry;
+use crate::http::{entry, query};
 use crate::library::{Library, PAGE};
 use problem::Problem;
 
@@ -174,16 +174,17 @@ struct Page {
 impl Page {
     fn parse(query: &str) -> Result<Self, Problem> {
         let mut page = Self { before: None, limit: PAGE };
-        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            match pair.split_once('=') {
-                Some(("before", id)) => page.before = Some(parsed(id)?),
-                Some(("limit", limit)) => {
+        for (name, value) in query::pairs(query) {
+            match &*name {
+                "before" => page.before = Some(parsed(&value)?),
+                "limit" => {
+                    let limit = value;
                     let within = limit.parse().ok().filter(|limit| (1..=PAGE).contains(limit));
                     page.limit =
                         within.ok_or(Problem::Query(format!("limit is a number from 1 to {PAGE}")))?;
                 }
                 _ => {
-                    return Err(Problem::Query(format!("{pair:?} is not known: there are before and limit")));
+                    return Err(Problem::Query(format!("{name:?} is not known: there are before and limit")));
                 }
             }
         }

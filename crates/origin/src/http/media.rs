@@ -48,6 +48,9 @@ pub(super) async fn object<B>(
     }
 }
 
+/// Segments behind the last one that players of DASH may still ask for, one after the other, before they have read that it
+/// is over: they read the presentation again every few seconds. Further numbers never were any stream's.
+const MAX_PAST_END: u64 = 10;
 /// The next broadcast may have a segment of this number.
 const END_CACHE: Cache = Cache::Seconds(1);
 
@@ -91,7 +94,7 @@ fn look(view: &View, rendition: &RenditionId, object: Object, grows: bool) -> Op
 
 fn past_end(window: &LiveWindow, rendition: &RenditionId, object: Object) -> Option<u64> {
     match object {
-        Object::Segment(sequence) => window.past_end(rendition, sequence),
+        Object::Segment(sequence) => window.past_end(rendition, sequence).filter(|past| *past < MAX_PAST_END),
         Object::Init(_) | Object::Part(..) => None,
     }
 }

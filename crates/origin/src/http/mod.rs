@@ -15,6 +15,7 @@ mod preflight;
 mod problem;
 mod problem_page;
 mod progress;
+pub(crate) mod query;
 mod range;
 mod recorded;
 mod route;
@@ -90,8 +91,8 @@ impl Service {
         match route.ok_or(Problem::NoRoute)? {
             Route::Home => Ok(page::home(&self.policy)),
             Route::Page(stream) => Ok(page::player(&self.policy, self.is_known(&stream).await)),
-            Route::SlashedPage(stream) => Ok(page::without_slash(&stream)),
-            Route::Asset(file) => page::asset(&file),
+            Route::SlashedPage(stream) => Ok(page::without_slash(&stream, query(request))),
+            Route::Asset(file) => page::asset(&file, request.headers()),
             Route::Multivariant(stream) => self.multivariant(&stream, Which::Multivariant, request).await,
             Route::Presentation(stream) => {
                 self.presentation(from, &stream, Which::Presentation, request).await

@@ -20,6 +20,7 @@ use super::body::Pieces;
 use super::etag;
 use super::growing::Interrupted;
 use super::problem::Problem;
+use super::query;
 use crate::library::{Library, Recorded, Unread};
 
 /// Segments that are read ahead, while planning and while sending: a slow store is not asked one after the other, and
@@ -39,8 +40,8 @@ pub(super) async fn answer<B>(
     if !recorded.is_complete() {
         return Err(Problem::Growing);
     }
-    let wanted = request.uri().query().and_then(|query| query.strip_prefix("rendition="));
-    let tracks = tracks(recorded, wanted).ok_or(Problem::NoRecording)?;
+    let wanted = query::value(request.uri().query().unwrap_or_default(), "rendition");
+    let tracks = tracks(recorded, wanted.as_deref()).ok_or(Problem::NoRecording)?;
     let planned = library.plan(layout, &tracks, || plan(library, layout, recorded, &tracks)).await?;
     let name = format!("attachment; filename=\"{}-{}.mp4\"", layout.stream, layout.broadcast);
     let disposition = HeaderValue::try_from(name).expect("names of streams are visible ASCII");

@@ -2,14 +2,19 @@
 //! plain page in their place that says how to get the player.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use bytes::Bytes;
 use headwater_media::StreamId;
-use http::header::{CONTENT_SECURITY_POLICY, LOCATION, REFERRER_POLICY};
-use http::{HeaderName, HeaderValue, StatusCode, Uri};
+use http::header::{
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, LOCATION, REFERRER_POLICY, VARY,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
-use super::answer::{Answer, Cache};
+use super::answer::{Answer, Cache, text};
+use super::encoding::{accepts_gzip, gzip};
 use super::etag;
 use super::problem::Problem;
 
@@ -70,19 +75,44 @@ pub(crate) fn home(policy: &Policy) -> Answer {
     html(policy, Bytes::from_static(HOME.as_bytes()))
 }
 
-/// To the page's own address, on which its relative links work.
-pub(crate) fn without_slash(stream: &StreamId) -> Answer {
-    let location = HeaderValue::try_from(format!("../{stream}")).expect("a stream's name is visible ASCII");
+/// To the page's own address, on which its relative links work; what the query says goes with it.
+pub(crate) fn without_slash(stream: &StreamId, query: &str) -> Answer {
+    let mark = if query.is_empty() { "" } else { "?" };
+    let location = HeaderValue::try_from(format!("../{stream}{mark}{query}"));
+    let location = location.unwrap_or_else(|_| {
+        HeaderValue::try_from(format!("../{stream}")).expect("a stream's name is visible ASCII")
+    });
     let answer = Answer::new(HTML, PAGE_CACHE, Bytes::new());
     answer.status(StatusCode::PERMANENT_REDIRECT).headers([(LOCATION, location)])
 }
 
-/// A file whose name carries a hash of its contents.
-pub(crate) fn asset(file: &str) -> Result<Answer, Problem> {
+/// A file whose name carries a hash of its contents, compressed for whoever takes that.
+pub(crate) fn asset(file: &str, headers: &HeaderMap) -> Result<Answer, Problem> {
     let found = Built::get(&format!("assets/{file}")).ok_or(Problem::NoRoute)?;
-    let bytes = contents(found);
+    Ok(served(file, contents(found), headers))
+}
+
+fn served(file: &str, mut bytes: Bytes, headers: &HeaderMap) -> Answer {
+    let varies = (VARY, HeaderValue::from_static("Accept-Encoding"));
+    let is_zipped = is_text(file) && text(headers, ACCEPT_ENCODING).is_some_and(accepts_gzip);
+    if is_zipped {
+        bytes = zipped(file, &bytes);
+    }
+    let encoding = is_zipped.then_some((CONTENT_ENCODING, HeaderValue::from_static("gzip")));
     let etag = etag::of_text(&bytes);
-    Ok(Answer::new(content_type(file), Cache::Immutable, bytes).etag(etag))
+    let answer = Answer::new(content_type(file), Cache::Immutable, bytes).etag(etag);
+    answer.headers([varies]).headers(encoding)
+}
+
+fn is_text(file: &str) -> bool {
+    content_type(file).contains("text") || content_type(file).contains("svg")
+}
+
+/// Compressed once for all. There is an entry for each file of the build at most: a handful.
+fn zipped(file: &str, bytes: &[u8]) -> Bytes {
+    static ZIPPED: LazyLock<Mutex<HashMap<String, Bytes>>> = LazyLock::new(Mutex::default);
+    let mut zipped = ZIPPED.lock().unwrap_or_else(PoisonError::into_inner);
+    zipped.entry(file.to_owned()).or_insert_with(|| gzip(bytes)).clone()
 }
 
 fn html(policy: &Policy, bytes: Bytes) -> Answer {
@@ -115,6 +145,8 @@ fn content_type(file: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use http::Method;
+
     use super::*;
 
     fn policy(store: Option<&str>) -> String {
@@ -124,6 +156,25 @@ mod tests {
     fn sources<'a>(policy: &'a str, directive: &str) -> Vec<&'a str> {
         let mut directives = policy.split(';').map(|one| one.split_whitespace().collect::<Vec<_>>());
         directives.find(|one| one[0] == directive).unwrap()[1..].to_vec()
+    }
+
+    #[test]
+    fn scripts_are_compressed_for_whoever_takes_that() {
+        let script = Bytes::from("const answer = 42;\n".repeat(1_000));
+        let ask = |file: &str, encodings: &'static str| {
+            let headers = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(encodings))]);
+            let answer = served(file, script.clone(), &headers).respond(&Method::GET, HeaderMap::new());
+            answer.headers().clone()
+        };
+        let (plain, zipped) = (ask("a.js", "br"), ask("a.js", "gzip, br"));
+        let length =
+            |headers: &HeaderMap| headers["content-length"].to_str().unwrap().parse::<usize>().unwrap();
+        assert_eq!((length(&plain), plain.get("content-encoding")), (script.len(), None));
+        assert!(length(&zipped) * 10 < script.len());
+        assert_eq!(zipped["content-encoding"], "gzip");
+        assert_ne!(plain["etag"], zipped["etag"]);
+        assert!([&plain, &zipped].iter().all(|headers| headers["vary"] == "Accept-Encoding"));
+        assert!(!ask("a.png", "gzip").contains_key("content-encoding"));
     }
 
     #[test]

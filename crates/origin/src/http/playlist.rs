@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use headwater_hls::playlist::{self, MediaOptions};
-use headwater_hls::{Archive, Directives, LiveWindow, Readiness, Skip};
+use headwater_hls::{Archive, Directives, LiveWindow, Readiness, Skip, Until};
 use headwater_media::{PartIndex, RenditionId};
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, VARY};
 use http::{HeaderMap, HeaderValue, Request};
@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::answer::{Answer, Cache, text};
 use super::encoding::accepts_gzip;
 use super::problem::Problem;
+use super::query;
 use crate::mirror::{Mirror, Scope, Text, View, Which};
 
 /// RFC 8216bis §10 and ISO/IEC 23009-1 §C.2.
@@ -21,7 +22,7 @@ pub(super) const DASH: &str = "application/dash+xml";
 /// How long somebody who comes while a stream starts is kept waiting for its first parts; more would look hung.
 pub(super) const START_LIMIT: Duration = Duration::from_secs(3);
 /// What a page that waits for a broadcast asks with: it is answered when there is one, and need not ask so often.
-const AWAIT: &str = "await=live";
+const AWAIT: (&str, &str) = ("await", "live");
 /// But after this time in any case: proxies on the way give up requests that are not answered for long, and an origin
 /// that stops waits for its answers.
 const AIR_LIMIT: Duration = Duration::from_secs(5);
@@ -34,7 +35,9 @@ const ENDED_TARGETS: u32 = 2;
 
 /// Until when a stream that is not live is waited for, where the query says [`AWAIT`].
 pub(super) fn awaited<B>(request: &Request<B>) -> Option<Instant> {
-    (request.uri().query() == Some(AWAIT)).then(|| Instant::now() + AIR_LIMIT)
+    let (name, live) = AWAIT;
+    let asked = query::value(request.uri().query().unwrap_or_default(), name);
+    (asked.as_deref() == Some(live)).then(|| Instant::now() + AIR_LIMIT)
 }
 
 /// What a player begins with, the multivariant playlist or the presentation of DASH, once every rendition has its first
@@ -147,7 +150,7 @@ fn media_due(window: &LiveWindow, rendition: &RenditionId, directives: &Directiv
         return None;
     }
     match window.readiness(rendition, directives) {
-        Readiness::Ready if directives.until.is_some() && !window.ended() => {
+        Readiness::Ready if directives.until.is_some_and(|until| is_newest(window, rendition, until)) => {
             Some(Ok(Cache::Seconds(target(window) * NAMED_TARGETS)))
         }
         Readiness::Ready => Some(Ok(unnamed_cache(window))),
@@ -156,6 +159,23 @@ fn media_due(window: &LiveWindow, rendition: &RenditionId, directives: &Directiv
             Some(Err(Problem::Directive("_HLS_msn and _HLS_part are too far ahead of the broadcast".into())))
         }
     }
+}
+
+/// Whether what a request names is the last that there is: the answer to it is what everybody gets who waits for it. What
+/// names something of the past is answered with the present playlist, another one the next time.
+fn is_newest(window: &LiveWindow, rendition: &RenditionId, until: Until) -> bool {
+    let parts = |sequence| window.segment(rendition, sequence).map(|segment| segment.parts().len() as u64);
+    let behind = match until {
+        Until::Segment(sequence) => (sequence.next(), 0),
+        Until::Part(sequence, part) => match parts(sequence) {
+            // A part beyond the end of its segment is the first one of the next.
+            Some(all) if u64::from(part.0) >= all => (sequence.next(), 1),
+            Some(all) if u64::from(part.0) + 1 == all => (sequence.next(), 0),
+            Some(_) | None => (sequence, part.0.saturating_add(1)),
+        },
+    };
+    let next = window.next_part(rendition).map(|(sequence, part)| (sequence, part.0));
+    !window.ended() && next == Some(behind)
 }
 
 /// Whether a rendition's playlist has anything to list.

@@ -16,6 +16,7 @@ use super::etag;
 use super::past::Past;
 use super::playlist::START_LIMIT;
 use super::problem::Problem;
+use super::query;
 use crate::library::{Library, Recorded, Unread};
 use crate::mirror::{Mirror, Scope, View};
 use crate::stills::{Asked, Board, COLUMNS, Clock, Key, ROWS, Sheet, Still, Tile};
@@ -98,12 +99,12 @@ const NO_SHEET: &str = "There is no such sheet: read storyboard.vtt again.";
 
 /// What the query says of how far a sheet is filled.
 fn tiles(query: &str) -> Result<Option<u64>, Problem> {
-    let named = query.split('&').find_map(|pair| pair.strip_prefix("tiles="));
+    let named = query::value(query, "tiles");
     let most = u64::from(COLUMNS * ROWS);
     let parse = |text: &str| text.parse().ok().filter(|count| (1..=most).contains(count));
     let wrong =
         || Problem::Query(format!("`tiles` is a number from 1 to {most}: read storyboard.vtt again."));
-    named.map(|text| parse(text).ok_or_else(wrong)).transpose()
+    named.map(|text| parse(&text).ok_or_else(wrong)).transpose()
 }
 
 fn recorded_board(recorded: &Recorded) -> Result<Board, Problem> {

@@ -10,6 +10,7 @@ use super::answer::{Answer, Cache};
 use super::past::Past;
 use super::playlist::START_LIMIT;
 use super::problem::Problem;
+use super::query;
 use super::recorded::rfc3339;
 use crate::mirror::{Mirror, Scope, View};
 use crate::stills::{Asked, Missed, Shot, Stills, When, newest_end, newest_or_at, stored_at};
@@ -44,10 +45,10 @@ impl Wanted {
 
     fn with(query: &str, time: impl Fn(&str) -> Result<When, Problem>) -> Result<Self, Problem> {
         let mut wanted = Self { when: When::Newest, height: DEFAULT_HEIGHT };
-        for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
-            match name {
-                "time" if !value.is_empty() => wanted.when = time(&plain(value))?,
-                "height" => wanted.height = height(value)?,
+        for (name, value) in query::pairs(query) {
+            match &*name {
+                "time" if !value.is_empty() => wanted.when = time(&value)?,
+                "height" => wanted.height = height(&value)?,
                 _ => {}
             }
         }
@@ -59,13 +60,6 @@ const LIVE_TIME: &str = "`time` is a moment as in 2026-11-21T09:20:00Z, seconds 
     seconds ago as in -30.";
 const RECORDED_TIME: &str = "`time` is seconds from the beginning as in 75.5, seconds from the end as in -30, or a moment as in \
     2026-11-21T09:20:00Z.";
-
-/// Without the escapes that a date may have.
-fn plain(value: &str) -> String {
-    [("%3A", ":"), ("%3a", ":"), ("%2B", "+"), ("%2b", "+"), ("%20", "+")]
-        .iter()
-        .fold(value.to_owned(), |text, (escaped, plain)| text.replace(escaped, plain))
-}
 
 fn height(value: &str) -> Result<u32, Problem> {
     let most = HEIGHTS[HEIGHTS.len() - 1];
