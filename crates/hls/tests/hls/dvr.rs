@@ -100,7 +100,7 @@ fn a_period_without_the_rendition_is_a_gap_and_names_no_init_segment() {
     let list = dvr(&archive, &window, &id("audio"), MediaOptions::default()).unwrap();
     let inits: Vec<_> =
         list.lines().filter_map(|line| line.split("init-").nth(1)?.strip_suffix(".mp4\"")).collect();
-    let second = archive.periods().iter().last().unwrap().first_sequence;
+    let second = archive.periods().last().unwrap().first_sequence;
     assert_eq!(inits, [second.to_string()]);
     assert!(archive.init(&id("audio"), second).is_some());
     assert_eq!(list.matches("#EXT-X-DISCONTINUITY\n").count(), 1);
