@@ -4,6 +4,7 @@ mod black;
 mod colours;
 mod encoder;
 mod fan;
+mod parameters;
 mod rate;
 mod track;
 

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use headwater_hls::{Packager, PlacedSample, Rendition, RenditionKind, Track as Unit, cmaf};
 use headwater_media::{AvcConfig, Fitted, MediaTime, SourceTime};
 
+use super::parameters::Parameters;
 use super::{FrameRate, source_time};
 use crate::error::Error;
 use crate::fault::{Fault, Flow};
@@ -37,7 +38,8 @@ struct State {
     coded: VecDeque<Coded>,
     end: End,
     packager: Packager,
-    is_announced: bool,
+    /// Of all pictures; none before the first one.
+    parameters: Option<Parameters>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +69,7 @@ impl Track {
             coded: VecDeque::new(),
             end: End::Open,
             packager: Packager::new(rung.name.clone(), Unit::Video),
-            is_announced: false,
+            parameters: None,
         };
         Self {
             state: Mutex::new(state),
@@ -115,7 +117,7 @@ impl Track {
         Ok(())
     }
 
-    fn announce(&self, caps: &gst::CapsRef) -> Flow {
+    fn announce(&self, caps: &gst::CapsRef) -> Flow<Parameters> {
         let record = caps.structure(0).and_then(|caps| caps.get::<gst::Buffer>("codec_data").ok());
         let record =
             record.and_then(|record| record.map_readable().ok().map(|bytes| Bytes::copy_from_slice(&bytes)));
@@ -129,7 +131,8 @@ impl Track {
             declared_bitrate: bitrate,
         };
         let init = cmaf::video_init(&record, width, height, cmaf::VIDEO_TIMESCALE);
-        self.outlet.announce(self.place, rendition, init)
+        self.outlet.announce(self.place, rendition, init)?;
+        Ok(Parameters::of(config))
     }
 
     fn confused(&self, what: &str) -> crate::fault::Stopped {
@@ -144,11 +147,13 @@ impl Track {
 impl Drain for Track {
     fn sample(&self, sample: &gst::Sample) -> Flow {
         let mut state = self.lock();
-        if !state.is_announced {
-            self.announce(sample.caps().ok_or_else(|| self.confused("gave no caps"))?)?;
-            state.is_announced = true;
-        }
-        state.coded.push_back(coded(sample).ok_or_else(|| self.confused("gave no picture"))?);
+        let mut coded = coded(sample).ok_or_else(|| self.confused("gave no picture"))?;
+        let parameters = match &mut state.parameters {
+            Some(parameters) => parameters,
+            none => none.insert(self.announce(sample.caps().ok_or_else(|| self.confused("gave no caps"))?)?),
+        };
+        coded.data = parameters.taken_out(coded.data).map_err(|error| self.confused(&error.to_string()))?;
+        state.coded.push_back(coded);
         self.settle(&mut state)
     }
 

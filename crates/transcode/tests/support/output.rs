@@ -139,6 +139,8 @@ impl Output {
             assert!((1..=351_000).contains(&part.duration.0), "{name}: a part of {}", part.duration);
         }
         for part in parts {
+            let in_band = name != "audio" && nal_types(&part.bytes).any(|kind| matches!(kind, 7 | 8));
+            assert!(!in_band, "{name} {}.{} carries parameter sets", part.sequence, part.index);
             assert!(
                 part.independent || part.index > 0,
                 "{name} {} does not begin with a keyframe",
@@ -219,4 +221,15 @@ pub fn decode(file: &[u8], arguments: &str) -> Vec<u8> {
         .expect("ffmpeg must be installed for these tests");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     output.stdout
+}
+
+/// The types of the NAL units of a chunk of H.264, whose access units follow each other in its `mdat`.
+fn nal_types(chunk: &[u8]) -> impl Iterator<Item = u8> {
+    let length = |bytes: &[u8]| u32::from_be_bytes(bytes[..4].try_into().unwrap()) as usize;
+    let mut rest = &chunk[length(chunk) + 8..];
+    std::iter::from_fn(move || {
+        let nal = rest.get(4..)?.first()? & 0x1f;
+        rest = &rest[4 + length(rest)..];
+        Some(nal)
+    })
 }
