@@ -52,6 +52,12 @@ impl AvcConfig {
         format!("avc1.{profile:02x}{compatibility:02x}{level:02x}")
     }
 
+    /// Whether what is encoded for one of the two can be decoded with the other. The profile in front of the parameter sets
+    /// and what follows them say nothing that isn't in them.
+    pub fn decodes_like(&self, other: &Self) -> bool {
+        (self.nal_length_size, &self.sps, &self.pps) == (other.nal_length_size, &other.sps, &other.pps)
+    }
+
     /// The first sequence parameter set, parsed.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 
 mod clock;
 mod held;
+mod steady;
 
 use std::collections::VecDeque;
 use std::mem;
@@ -19,6 +20,7 @@ use crate::tag::{Period, Tag, TagKind, TimelineEvent};
 use crate::time::{SourceTime, UnixMillis};
 use clock::{Clock, Reading, Track};
 use held::Held;
+use steady::Steady;
 
 /// What a timeline accepts, and how long it waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +88,7 @@ impl Announced {
 #[derive(Debug)]
 pub struct Timeline {
     limits: Limits,
+    steady: Steady,
     clock: Clock,
     announced: Announced,
     /// The newest configuration of each track.
@@ -97,6 +100,7 @@ pub struct Timeline {
     /// Wall-clock time that earlier periods have reached.
     reached: UnixMillis,
     ready: VecDeque<TimelineEvent>,
+    left_out: u64,
 }
 
 #[derive(Debug)]
@@ -125,6 +129,7 @@ impl Timeline {
     pub fn new(first_period: PeriodNumber, limits: Limits) -> Self {
         Self {
             limits,
+            steady: Steady::new(limits.max_gap_ms),
             clock: Clock::new(limits.max_gap_ms),
             announced: Announced::Nothing,
             video: None,
@@ -134,6 +139,7 @@ impl Timeline {
             next: first_period,
             reached: UnixMillis(0),
             ready: VecDeque::new(),
+            left_out: 0,
         }
     }
 
@@ -187,11 +193,26 @@ impl Timeline {
         self.ready.pop_front()
     }
 
+    /// Jumps of the publisher's clock that came so often that they were taken out of it.
+    pub fn rebased(&self) -> u64 {
+        self.steady.rebased()
+    }
+
+    /// Frames that were left out, as their configuration came too soon after another one.
+    pub fn left_out(&self) -> u64 {
+        self.left_out
+    }
+
     fn configure_video(&mut self, config: Bytes) -> Result<(), MediaError> {
         if self.video.as_ref() == Some(&config) {
             return Ok(());
         }
-        let picture = AvcConfig::parse(&config)?.picture()?;
+        let parsed = AvcConfig::parse(&config)?;
+        let before = self.video.as_ref().and_then(|before| AvcConfig::parse(before).ok());
+        if before.is_some_and(|before| before.decodes_like(&parsed)) {
+            return Ok(());
+        }
+        let picture = parsed.picture()?;
         let Limits { max_width, max_height, .. } = self.limits;
         if picture.width > max_width || picture.height > max_height {
             let (width, height) = (picture.width, picture.height);
@@ -203,10 +224,10 @@ impl Timeline {
     }
 
     fn configure_audio(&mut self, config: Bytes) -> Result<(), MediaError> {
-        if self.audio.as_ref() == Some(&config) {
+        let parsed = AudioConfig::parse(&config)?;
+        if self.audio.as_ref().is_some_and(|before| differs_by_padding(before, &config, parsed)) {
             return Ok(());
         }
-        AudioConfig::parse(&config)?;
         self.audio = Some(apart(&config));
         self.held.drop_audio();
         Ok(())
@@ -215,6 +236,7 @@ impl Timeline {
     /// Takes a frame whose time is still to be read.
     fn frame(&mut self, now: UnixMillis, timestamp: u32, mut tag: Tag) {
         let track = if tag.is_video() { Track::Video } else { Track::Audio };
+        let timestamp = self.steady.read(track, timestamp);
         tag.time = match self.clock.read(track, timestamp) {
             Reading::Leftover => return,
             Reading::Continues(time) => time,
@@ -247,13 +269,15 @@ impl Timeline {
         // A track that is new counts once its first frame is there.
         let audio_due = !same_audio && (period.audio.is_some() || !self.held.is_empty());
         match tag.kind {
-            TagKind::Video { keyframe: true } if !same_video || audio_due => self.restart(now, tag, true),
+            TagKind::Video { keyframe: true } if (!same_video || audio_due) && self.steady.may_begin() => {
+                self.restart(now, tag, true);
+            }
             TagKind::Video { .. } if same_video => self.ready.extend(period.admit(tag)),
             TagKind::Audio if same_audio => self.ready.extend(period.admit(tag)),
             TagKind::Audio if period.video.is_some() => self.held.push(now, tag, &self.limits),
-            TagKind::Audio => self.restart(now, tag, false),
-            // Of a new configuration, and not decodable before its first keyframe.
-            TagKind::Video { .. } => {}
+            TagKind::Audio if self.steady.may_begin() => self.restart(now, tag, false),
+            // Of a new configuration: not decodable before its first keyframe, or too soon after another one.
+            TagKind::Video { .. } | TagKind::Audio => self.left_out += 1,
         }
     }
 
@@ -302,6 +326,12 @@ impl Timeline {
         self.next = self.next.next();
         self.phase = Phase::Running(running);
     }
+}
+
+/// Whether two audio headers say the same, and one of them only goes on with bytes that say nothing.
+fn differs_by_padding(before: &Bytes, config: &Bytes, parsed: AudioConfig) -> bool {
+    let is_longer = before.starts_with(config) || config.starts_with(before);
+    is_longer && AudioConfig::parse(before).is_ok_and(|before| before == parsed)
 }
 
 /// In memory of its own: a slice would hold on to all that was received with it, for as long as the broadcast lasts.

@@ -38,6 +38,8 @@ pub struct Publisher<'a> {
     pub(crate) notice: Notice,
     /// Looked up once, not with every read.
     received: Counter,
+    /// What its timeline had to put up with, as far as that was said.
+    oddities: u64,
     /// When the encoder last sent something; none once it has left, and nothing more is read of it.
     heard: Option<Instant>,
 }
@@ -112,6 +114,7 @@ impl<'a> Publisher<'a> {
             edge,
             notice,
             received,
+            oddities: 0,
             heard,
         }
     }
@@ -237,7 +240,23 @@ impl<'a> Publisher<'a> {
         Ok(())
     }
 
+    /// Says what is not shown as the encoder sent it.
+    fn say_oddities(&mut self) {
+        let oddities = self.timeline.rebased() + self.timeline.left_out();
+        if oddities == self.oddities {
+            return;
+        }
+        if self.oddities == 0 {
+            tracing::warn!(
+                "the encoder's clock jumps or its headers change all the time: jumps are taken out, and what can't be decoded is left out"
+            );
+        }
+        metrics::counter!("headwater_proxy_oddities_total").increment(oddities - self.oddities);
+        self.oddities = oddities;
+    }
+
     async fn forward(&mut self) -> Result<(), Stop> {
+        self.say_oddities();
         while let Some(event) = self.timeline.poll() {
             if let TimelineEvent::Period(period) = &event {
                 source::log(period);

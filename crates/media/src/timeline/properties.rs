@@ -160,7 +160,14 @@ proptest! {
         let messages: Vec<_> = headers.into_iter().chain(messages).collect();
         let mut period: Option<Period> = None;
         let mut last = [None::<SourceTime>; 2];
-        for event in fed(&messages, 0, bits) {
+        let forward = |step: &Message| matches!(step, Message::Video { .. } | Message::Audio { .. });
+        let steps = messages.iter().filter(|step| forward(step)).count();
+        let events = fed(&messages, 0, bits);
+        let begun = events.iter().filter(|event| matches!(event, TimelineEvent::Period(_))).count();
+        // A step forward is less than two seconds of media, anything else no media at all. A jump of one track may be
+        // followed by one back to the other.
+        prop_assert!(begun <= 1 + 2 * (4 + steps * 2 / 5), "{} periods", begun);
+        for event in events {
             match event {
                 TimelineEvent::Period(next) => {
                     prop_assert!(next.video.is_some() || next.audio.is_some());

@@ -404,3 +404,48 @@ fn a_keyframe_that_never_comes_costs_no_memory() {
     assert!(publisher.timeline.held.len() <= 1_500 / 20 + 1, "{}", publisher.timeline.held.len());
     assert!(publisher.periods().is_empty());
 }
+
+/// Six media sequence numbers a second came of this, where a broadcast has one a second for itself.
+#[test]
+fn a_clock_that_jumps_all_the_time_is_kept_going() {
+    let mut publisher = Publisher::ready();
+    for nth in 0u32..400 {
+        let start = nth % 2 * 5_000_000 + nth * 320;
+        publisher = publisher.keyframe(start).frames(start + 40, start + 320).sounds(start, start + 320);
+    }
+    assert!(publisher.timeline.rebased() > 0);
+    let periods = publisher.periods();
+    assert!((4..=4 + 128 / 5 + 1).contains(&periods.len()), "{} periods in 128 s", periods.len());
+    let pictures: usize = periods.iter().map(|seen| seen.video.len()).sum();
+    assert!(pictures > 400 * 8 * 9 / 10, "{pictures} of 3200");
+    for seen in &periods {
+        let apart = seen.video.last().unwrap().abs_diff(*seen.audio.last().unwrap());
+        assert!(apart <= 40, "sound and pictures are {apart} ms apart");
+    }
+}
+
+#[test]
+fn headers_that_differ_in_what_says_nothing_are_the_same() {
+    let mut publisher = Publisher::ready().keyframe(0);
+    for nth in 1u32..20 {
+        let (mut video, mut audio) = (AVCC_720P.to_owned(), STEREO.to_vec());
+        if nth % 2 == 0 {
+            video.push_str("00");
+            audio.push(0);
+        }
+        publisher = publisher.video_header(&video).audio_header(&audio).keyframe(nth * 500).sound(nth * 500);
+    }
+    assert_eq!(publisher.only_period().video.len(), 20);
+}
+
+#[test]
+fn headers_that_alternate_begin_a_period_now_and_then() {
+    let mut publisher = Publisher::ready();
+    for nth in 0u32..240 {
+        let header = if nth % 2 == 0 { AVCC_720P } else { AVCC_360P };
+        publisher = publisher.video_header(header).keyframe(nth * 500).sounds(nth * 500, nth * 500 + 500);
+    }
+    assert!(publisher.timeline.left_out() > 0);
+    let periods = publisher.periods();
+    assert!((4..=4 + 120 / 5 + 1).contains(&periods.len()), "{} periods in 120 s", periods.len());
+}
