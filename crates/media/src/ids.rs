@@ -22,6 +22,8 @@ pub enum NameError {
 const STREAM_ID_LIMIT: usize = 64;
 /// The longest stream key; some platforms hand out signed tokens of several hundred characters.
 const STREAM_KEY_LIMIT: usize = 512;
+/// How far from now a broadcast may seem to start: what runs further ahead of the clock is no number of ours.
+const FURTHEST_START_MS: u64 = 24 * 3_600 * 1_000;
 /// The longest rendition name.
 const RENDITION_ID_LIMIT: usize = 32;
 
@@ -122,6 +124,12 @@ impl BroadcastId {
         Self(uuid::Builder::from_unix_timestamp_millis(now.0, random).into_uuid())
     }
 
+    /// Makes an id whose broadcast starts above this number, which may be a moment from now.
+    pub fn above(now: UnixMillis, last: MediaSequence, random: &[u8; 10]) -> Self {
+        let free = last.0.saturating_add(1).saturating_mul(1_000).min(now.0 + FURTHEST_START_MS);
+        Self::new(now.max(UnixMillis(free)), random)
+    }
+
     pub fn as_bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()
     }
@@ -138,10 +146,10 @@ impl BroadcastId {
 
     /// The first media sequence number of this broadcast: the seconds from the Unix epoch to its start.
     ///
-    /// It is chosen once, when the broadcast is made. A broadcast makes less than one segment a second (segments last a
-    /// second at least, and a period's first one is followed by silence or by longer ones), so every broadcast of a
-    /// stream starts above all numbers of the ones before it, even when nothing else remembers them: no URL is ever used
-    /// twice and no cache can mix two broadcasts up.
+    /// It is chosen once, when the broadcast is made. With segments of two seconds a broadcast takes less than one number
+    /// a second, as new periods are bounded too ([`crate::Timeline`]), so every broadcast of a stream starts above all
+    /// numbers of the ones before it, even when nothing else remembers them. What a server does remember it goes by
+    /// ([`Self::above`]): no URL is used twice, and no cache mixes two broadcasts up.
     pub fn first_sequence(&self) -> MediaSequence {
         MediaSequence(self.made_at().0 / 1_000)
     }
@@ -231,5 +239,14 @@ mod tests {
         let second = BroadcastId::new(UnixMillis(1_800_000_060_000), &[9; 10]);
         assert_eq!(first.made_at(), UnixMillis(1_800_000_000_000));
         assert_eq!(second.first_sequence().0, first.first_sequence().0 + 60);
+    }
+
+    #[test]
+    fn a_broadcast_may_start_above_a_number_that_is_known() {
+        let now = UnixMillis(1_800_000_000_500);
+        let above = |last: u64| BroadcastId::above(now, MediaSequence(last), &[0; 10]).first_sequence().0;
+        assert_eq!(above(1_700_000_000), 1_800_000_000);
+        assert_eq!(above(1_800_000_000), 1_800_000_001);
+        assert_eq!(above(1_800_000_007), 1_800_000_008);
     }
 }

@@ -197,14 +197,17 @@ impl Broadcasts {
                 return Err(just_ended());
             }
         }
-        let on_air = self.start(stream, self.opening(epoch, resume), resume)?;
+        let before = table.get(stream).map(|on_air| on_air.feed.next_sequence());
+        let on_air = self.start(stream, self.opening(epoch, resume, before), resume)?;
         table.insert(stream.clone(), on_air.clone());
         Ok(on_air)
     }
 
     /// What a broadcast starts with here: from nothing, or where another server had to leave it.
-    fn opening(&self, epoch: Epoch, resume: Option<&ResumePoint>) -> Opening {
-        let new = || BroadcastId::new(clock::now(), &rand::random());
+    /// `before` is the number that follows all that the stream's last broadcast had here.
+    fn opening(&self, epoch: Epoch, resume: Option<&ResumePoint>, before: Option<MediaSequence>) -> Opening {
+        let taken = before.map_or(MediaSequence(0), |next| MediaSequence(next.0 + ResumePoint::LEAD));
+        let new = || BroadcastId::above(clock::now(), taken, &rand::random());
         let broadcast = resume.map_or_else(new, |resume| resume.broadcast);
         let settings = resume.map_or(self.settings.segments, |resume| resume.settings);
         Opening {
