@@ -75,6 +75,7 @@ fn window(seconds: u64) -> LiveWindow {
         origin: MediaTime::ZERO,
         wall_clock: UnixMillis(1_800_000_000_000),
         renditions: names.map(|name| (rendition(name), init.clone())).into(),
+        ladder: None,
     };
     window.apply(&MediaEvent::PeriodStart(period)).unwrap();
     let tracks = names.map(|name| events(name, seconds, 4_000));

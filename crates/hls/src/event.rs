@@ -4,8 +4,8 @@
 
 use bytes::Bytes;
 use headwater_media::{
-    BroadcastId, Epoch, MediaSequence, MediaTime, PartIndex, PeriodNumber, RenditionId, SegmentSettings,
-    SourceTime, UnixMillis,
+    BroadcastId, Epoch, Ladder, MediaSequence, MediaTime, PartIndex, PeriodNumber, RenditionId,
+    SegmentSettings, SourceTime, UnixMillis,
 };
 
 use crate::cmaf::VIDEO_TIMESCALE;
@@ -77,13 +77,18 @@ pub struct PeriodStart {
     pub wall_clock: UnixMillis,
     /// Best first; the audio last. Each with its init segment.
     pub renditions: Vec<(Rendition, Bytes)>,
+    /// The ladder that the renditions were encoded by; none where that is not known.
+    pub ladder: Option<Ladder>,
 }
 
-/// Where another producer goes on with a broadcast: what it must know of what it has not made.
+/// Where another producer goes on with a broadcast: all that must be equal between two producers of it, whatever the
+/// configuration of the second one says.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ResumePoint {
     pub broadcast: BroadcastId,
     pub settings: SegmentSettings,
+    /// How many whole segments the live window holds.
+    pub window_segments: u32,
     /// The period that the first segment to be made belongs to.
     pub period: PeriodNumber,
     /// Where that segment begins, a boundary of the period's grid; none where it begins with the period.
@@ -94,6 +99,9 @@ pub struct ResumePoint {
     pub discontinuity_sequence: u64,
     /// What viewers know, and so every period has.
     pub kept: Vec<Rendition>,
+    /// The period as it was begun, where the point goes on with it: viewers have its init segments, and what comes must
+    /// be encoded alike. None where the point begins a period.
+    pub begun_as: Option<PeriodStart>,
     /// Viewers have nothing of this segment or any later one: where a new period begins if that segment is never made.
     pub free: MediaSequence,
 }
@@ -112,7 +120,7 @@ impl ResumePoint {
     /// Where a producer goes on that can't make what comes next here, as its media is lost: with this new period, behind
     /// all that viewers may have in part.
     pub fn left_out(self, period: PeriodNumber) -> Self {
-        Self { period, start: None, next_sequence: self.free, ..self }
+        Self { period, start: None, next_sequence: self.free, begun_as: None, ..self }
     }
 }
 

@@ -30,6 +30,10 @@ impl Publisher<'_> {
             if matches!(&cause, UplinkError::Rejected(failure) if failure.code() == Code::WorkerFailed) {
                 self.order.failures.note(&self.server);
             }
+            if is_refused_period(&cause) {
+                self.replay.renew(&mut self.resume);
+                self.losses += 1;
+            }
             let lost = lost(&cause, &self.server, self.epoch);
             self.losses += u32::from(lost.as_ref().is_some_and(|lost| lost.gone.is_some()));
             let Some(lost) = lost.filter(|_| self.losses <= MOST_LOSSES && self.replay.is_on()) else {
@@ -120,12 +124,19 @@ fn lost(error: &UplinkError, server: &ServerId, epoch: headwater_media::Epoch) -
     Some(Lost { server: server.clone(), gone })
 }
 
+/// Whether the server can't go on with the period, though it would with another one.
+fn is_refused_period(error: &UplinkError) -> bool {
+    matches!(error, UplinkError::Rejected(failure) if failure.code() == Code::PeriodDiffers)
+}
+
 /// Whether the server gives the stream up; none where the publisher is to blame, or has lost the stream.
 fn gone(failure: &Failure) -> Option<bool> {
     match failure.code() {
         Code::Draining => Some(true),
         // The server is there, and counts how often this happens.
         Code::WorkerFailed => Some(false),
+        // It takes the same media as a new period.
+        Code::PeriodDiffers => Some(false),
         _ => None,
     }
 }

@@ -97,6 +97,22 @@ impl Replay {
         }
     }
 
+    /// No server can go on with the period from this point on: what comes from there on begins a new one. Nothing is lost;
+    /// viewers are shown once more what they have of the segments behind the point.
+    pub fn renew(&mut self, point: &mut ResumePoint) {
+        let events: Vec<_> = self.buffer.events(point.period).collect();
+        let (Some((number, reaches_back)), Some(TimelineEvent::Period(first))) =
+            (self.buffer.start(), events.first())
+        else {
+            return;
+        };
+        let start = point.start.unwrap_or(first.origin);
+        // Where something is missing, `from` begins a new period anyway.
+        if number == point.period && reaches_back <= start {
+            self.begin_anew(point, Left { period: first.clone(), start }, events);
+        }
+    }
+
     /// Nothing that decoding could start with is left: the next keyframe begins a new period.
     fn wait(&mut self, point: &mut ResumePoint) -> Replayed {
         // A publisher that has sent nothing has lost nothing.

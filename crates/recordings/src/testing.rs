@@ -32,6 +32,7 @@ pub(crate) fn period(number: u32, first: u64) -> Record {
         origin: MediaTime::from_millis(first % 100_000 * 2_000),
         wall_clock: UnixMillis(BEGIN.0 + u64::from(number) * 100_000),
         renditions: RENDITIONS.iter().map(init).collect(),
+        ladder: None,
     })
 }
 

@@ -1,10 +1,11 @@
 //! Which renditions a period has. Those that viewers know stay for the whole broadcast.
 
-use headwater_hls::{Rendition, RenditionKind};
+use bytes::Bytes;
+use headwater_hls::{PeriodStart, Rendition, RenditionKind};
 use headwater_media::{Fitted, Ladder, Period};
 
 use crate::error::{Error, Result};
-use crate::video;
+use crate::video::{self, FrameRate};
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Cast {
@@ -13,9 +14,42 @@ pub(crate) struct Cast {
     pub(crate) sound: bool,
 }
 
+/// The renditions of a period that another producer began. Whoever goes on with it makes them alike, or not at all.
+#[derive(Clone, Debug)]
+pub(crate) struct Model(Vec<(Rendition, Bytes)>);
+
+impl From<PeriodStart> for Model {
+    fn from(begun: PeriodStart) -> Self {
+        Self(begun.renditions)
+    }
+}
+
+impl Model {
+    pub(crate) fn cast(&self) -> Cast {
+        Cast::of(self.0.iter().map(|(rendition, _)| rendition))
+    }
+
+    /// Of its pictures. A producer that measures the source somewhere else may come to another one.
+    pub(crate) fn frame_rate(&self) -> Option<FrameRate> {
+        self.0.iter().find_map(|(rendition, _)| match rendition.kind {
+            RenditionKind::Video { frame_rate, .. } => FrameRate::declared(frame_rate),
+            RenditionKind::Audio { .. } => None,
+        })
+    }
+
+    /// With their init segments.
+    pub(crate) fn renditions(&self) -> Vec<(Rendition, Bytes)> {
+        self.0.clone()
+    }
+}
+
 impl Cast {
     /// What a broadcast has shown so far.
     pub(crate) fn known(renditions: &[Rendition]) -> Self {
+        Self::of(renditions.iter())
+    }
+
+    fn of<'a>(renditions: impl Iterator<Item = &'a Rendition> + Clone) -> Self {
         let fitted = |rendition: &Rendition| match rendition.kind {
             RenditionKind::Video { width, height, .. } => {
                 let (name, bitrate) = (rendition.id.clone(), rendition.declared_bitrate);
@@ -25,8 +59,8 @@ impl Cast {
         };
         let is_sound = |rendition: &Rendition| matches!(rendition.kind, RenditionKind::Audio { .. });
         Self {
-            pictures: renditions.iter().filter_map(fitted).collect(),
-            sound: renditions.iter().any(is_sound),
+            pictures: renditions.clone().filter_map(fitted).collect(),
+            sound: renditions.clone().any(is_sound),
         }
     }
 

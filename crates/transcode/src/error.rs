@@ -26,6 +26,8 @@ pub enum Error {
     Unheard { limit: Duration },
     #[error("{0}")]
     Packaging(String),
+    #[error("{rendition} would need another init segment than viewers of this period have")]
+    PeriodDiffers { rendition: String },
     #[error("the input ended without a word")]
     InputEnded,
     #[error("the input could not be read: {0}")]

@@ -5,12 +5,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use headwater_hls::{MediaEvent, PeriodStart, Rendition};
 
+use crate::error::Error;
 use crate::fault::{Fault, Flow};
 use crate::{Report, Sink};
 
 /// Says when a period starts, as soon as every rendition is known, and keeps back what belongs behind that.
 pub(crate) struct Outlet {
     gate: Mutex<Gate>,
+    /// The renditions that viewers have the init segments of, where another producer began the period.
+    model: Option<Vec<(Rendition, Bytes)>>,
     way: Way,
 }
 
@@ -44,10 +47,16 @@ impl Way {
 }
 
 impl Outlet {
-    /// `start` is without its renditions, of which there will be `count`.
-    pub(crate) fn new(start: PeriodStart, count: usize, way: Way) -> Self {
+    /// `start` is without its renditions, of which there will be `count`: those of `model`, where there is one.
+    pub(crate) fn new(
+        start: PeriodStart,
+        count: usize,
+        model: Option<Vec<(Rendition, Bytes)>>,
+        way: Way,
+    ) -> Self {
         Self {
             gate: Mutex::new(Gate::Waiting { start, renditions: vec![None; count], events: Vec::new() }),
+            model,
             way,
         }
     }
@@ -65,6 +74,11 @@ impl Outlet {
             return Ok(());
         };
         start.renditions = renditions.into_iter().flatten().collect();
+        if let Some(model) = &self.model
+            && let Some((other, _)) = start.renditions.iter().find(|made| !model.contains(made))
+        {
+            return Err(self.way.fault.fail(Error::PeriodDiffers { rendition: other.id.to_string() }));
+        }
         self.way.send(Report::Event(MediaEvent::PeriodStart(start)))?;
         events.into_iter().try_for_each(|event| self.way.send(Report::Event(event)))
     }

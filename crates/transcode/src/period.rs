@@ -6,7 +6,7 @@ use headwater_hls::PeriodStart;
 use headwater_media::{Grid, Ladder, MediaSequence, MediaTime, Period, SourceTime, Tag};
 
 use crate::audio::{self, Audio, Pace};
-use crate::cast::Cast;
+use crate::cast::{Cast, Model};
 use crate::error::Result;
 use crate::fault::{Fault, Flow};
 use crate::outlet::{Outlet, Way};
@@ -37,6 +37,8 @@ pub(crate) struct Running {
     period: Period,
     cast: Cast,
     grid: Grid,
+    /// Where another producer began it.
+    model: Option<Model>,
     tools: Tools,
     stage: Stage,
     newest: Option<Newest>,
@@ -63,17 +65,34 @@ struct Newest {
 }
 
 impl Running {
-    pub(crate) fn start(period: Period, cast: Cast, grid: Grid, tools: Tools) -> Result<Self> {
+    pub(crate) fn start(
+        period: Period,
+        cast: Cast,
+        grid: Grid,
+        model: Option<Model>,
+        tools: Tools,
+    ) -> Result<Self> {
         tools.progress.begin();
         let declared = match &period.video {
             Some(record) => video::picture(record)?.frame_rate.and_then(FrameRate::declared),
             None => Some(FrameRate::DEFAULT),
         };
-        let stage = match declared {
-            Some(rate) => Stage::Tracks(Box::new(Tracks::start(&period, &cast, grid, rate, &tools)?)),
-            None => Stage::Measuring(Vec::new()),
-        };
-        Ok(Self { period, cast, grid, tools, stage, newest: None })
+        let known = model.as_ref().and_then(Model::frame_rate).or(declared);
+        let mut running =
+            Self { period, cast, grid, model, tools, stage: Stage::Measuring(Vec::new()), newest: None };
+        if let Some(rate) = known {
+            running.stage = Stage::Tracks(Box::new(running.tracks(rate)?));
+        }
+        Ok(running)
+    }
+
+    fn tracks(&self, rate: FrameRate) -> Result<Tracks> {
+        let head =
+            PeriodStart { ladder: Some(self.tools.ladder.as_ref().clone()), ..head(&self.period, self.grid) };
+        let count = self.cast.pictures.len() + usize::from(self.cast.sound);
+        let outlet =
+            Outlet::new(head, count, self.model.as_ref().map(Model::renditions), self.tools.way.clone());
+        Tracks::start(&self.period, &self.cast, self.grid, rate, outlet, &self.tools)
     }
 
     pub(crate) fn tag(&mut self, mut tag: Tag) -> Result<()> {
@@ -113,7 +132,7 @@ impl Running {
         let tags = std::mem::take(tags);
         let times: Vec<_> = tags.iter().filter(|tag| tag.is_video()).map(Tag::presentation_time).collect();
         let rate = FrameRate::measured(&times);
-        let tracks = Tracks::start(&self.period, &self.cast, self.grid, rate, &self.tools)?;
+        let tracks = self.tracks(rate)?;
         let mut newest = tags.first().map(|tag| tag.presentation_time()).map(Newest::from);
         self.stage = Stage::Tracks(Box::new(tracks));
         let Stage::Tracks(tracks) = &self.stage else { return Ok(()) };
@@ -133,11 +152,16 @@ fn is_measured(tags: &[Tag], newest: Newest) -> bool {
 }
 
 impl Tracks {
-    fn start(period: &Period, cast: &Cast, grid: Grid, rate: FrameRate, tools: &Tools) -> Result<Self> {
-        let Tools { ladder, way, progress, fault } = tools;
-        let rungs = cast.pictures.clone();
-        let count = rungs.len() + usize::from(cast.sound);
-        let outlet = Arc::new(Outlet::new(head(period, grid), count, way.clone()));
+    fn start(
+        period: &Period,
+        cast: &Cast,
+        grid: Grid,
+        rate: FrameRate,
+        outlet: Outlet,
+        tools: &Tools,
+    ) -> Result<Self> {
+        let Tools { ladder, progress, fault, .. } = tools;
+        let (rungs, outlet) = (cast.pictures.clone(), Arc::new(outlet));
         let pace = if rungs.is_empty() { Pace::Alone } else { Pace::BehindPictures };
         let sound = cast.sound.then(|| {
             let config = period.audio.clone().unwrap_or(audio::SILENCE);
@@ -222,5 +246,6 @@ fn head(period: &Period, grid: Grid) -> PeriodStart {
         origin: period.origin.into(),
         wall_clock: period.wall_clock,
         renditions: Vec::new(),
+        ladder: None,
     }
 }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use headwater_hls::{MediaEvent, Rendition};
+use headwater_hls::{MediaEvent, PeriodStart, Rendition};
 use headwater_media::{Grid, Ladder, MediaSequence, Period, SegmentSettings, SourceTime, Tag};
 
-use crate::cast::Cast;
+use crate::cast::{Cast, Model};
 use crate::error::{Error, Result};
 use crate::fault::Fault;
 use crate::outlet::Way;
@@ -19,6 +19,7 @@ const STATS_MS: u64 = 1_000;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Start {
     pub settings: SegmentSettings,
+    /// Of every period that begins here.
     pub ladder: Ladder,
     /// Number of the first segment that is made.
     pub first_sequence: MediaSequence,
@@ -27,6 +28,8 @@ pub struct Start {
     pub resume: Option<SourceTime>,
     /// What viewers of the broadcast know already: every period has these renditions.
     pub kept: Vec<Rendition>,
+    /// The period that the first one goes on with, as its first producer began it.
+    pub begun_as: Option<PeriodStart>,
 }
 
 /// What comes out of a worker.
@@ -52,6 +55,7 @@ pub struct Transcoder {
     settings: SegmentSettings,
     next_sequence: MediaSequence,
     resume: Option<SourceTime>,
+    begun_as: Option<PeriodStart>,
     cast: Cast,
     tools: Tools,
     running: Option<Running>,
@@ -71,8 +75,8 @@ impl Transcoder {
         let tools =
             Tools { ladder: Arc::new(start.ladder), way, progress: Arc::<Progress>::default(), fault };
         let (settings, next_sequence, resume) = (start.settings, start.first_sequence, start.resume);
-        let cast = Cast::known(&start.kept);
-        Ok(Self { settings, next_sequence, resume, cast, tools, running: None, last_stats: None })
+        let (cast, begun_as) = (Cast::known(&start.kept), start.begun_as);
+        Ok(Self { settings, next_sequence, resume, begun_as, cast, tools, running: None, last_stats: None })
     }
 
     /// Ends the period before, and begins this one.
@@ -83,12 +87,29 @@ impl Transcoder {
         self.end_period()?;
         if let Some(first) = period.first_sequence.filter(|first| *first > self.next_sequence) {
             // What there was to go on with is lost.
-            (self.next_sequence, self.resume) = (first, None);
+            (self.next_sequence, self.resume, self.begun_as) = (first, None, None);
         }
         let grid = self.grid(period.origin)?;
-        self.cast = self.cast.follow(&period, &self.tools.ladder)?;
-        self.running = Some(Running::start(period, self.cast.clone(), grid, self.tools.clone())?);
+        let begun_as = self.begun_as.take().filter(|begun| begun.number == period.number);
+        self.running = Some(match begun_as {
+            Some(begun) => self.go_on(period, begun, grid)?,
+            None => {
+                self.cast = self.cast.follow(&period, &self.tools.ladder)?;
+                Running::start(period, self.cast.clone(), grid, None, self.tools.clone())?
+            }
+        });
         Ok(())
+    }
+
+    /// Goes on with a period that viewers have the beginning of: by its renditions and its ladder, not by ours.
+    fn go_on(&mut self, period: Period, begun: PeriodStart, grid: Grid) -> Result<Running> {
+        let mut tools = self.tools.clone();
+        if let Some(ladder) = &begun.ladder {
+            tools.ladder = Arc::new(ladder.clone());
+        }
+        let model = Model::from(begun);
+        self.cast = model.cast();
+        Running::start(period, self.cast.clone(), grid, Some(model), tools)
     }
 
     /// One access unit of the running period.

@@ -142,6 +142,7 @@ fn start(message: input::Message) -> Result<Start> {
         first_sequence: MediaSequence(start.first_sequence),
         resume: start.resume_ms.map(SourceTime),
         kept: start.kept.into_iter().map(TryInto::try_into).collect::<Result<_, _>>().map_err(misread)?,
+        begun_as: start.begun_as.map(TryInto::try_into).transpose().map_err(misread)?,
     })
 }
 
@@ -152,6 +153,7 @@ fn misread(error: ConvertError) -> Error {
 fn failure(error: &Error) -> v1::Failure {
     let code = match error {
         Error::Input(_) | Error::Protocol(_) => Code::Protocol,
+        Error::PeriodDiffers { .. } => Code::PeriodDiffers,
         error if error.is_unsupported_media() => Code::UnsupportedMedia,
         _ => Code::WorkerFailed,
     };

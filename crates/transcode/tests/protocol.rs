@@ -46,6 +46,7 @@ fn start(preset: &str) -> v1::WorkerInput {
         first_sequence: 7,
         resume_ms: None,
         kept: Vec::new(),
+        begun_as: None,
     };
     v1::WorkerInput { message: Some(input::Message::Start(start)) }
 }

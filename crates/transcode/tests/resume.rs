@@ -6,13 +6,13 @@ mod support;
 
 use std::sync::{Arc, Mutex};
 
-use headwater_hls::{LiveWindow, Opening, WindowError};
+use headwater_hls::{LiveWindow, Opening, PeriodStart, RenditionKind, WindowError};
 use headwater_media::{
-    BroadcastId, Epoch, MediaSequence, Period, SegmentSettings, SourceTime, TimelineEvent, UnixMillis,
+    BroadcastId, Epoch, Ladder, MediaSequence, Period, SegmentSettings, SourceTime, TimelineEvent, UnixMillis,
 };
-use headwater_transcode::{Report, Result, Sink};
+use headwater_transcode::{Error, Report, Result, Sink, Start};
 use support::source::{self, picture, tone};
-use support::{Output, Source, attempt, feed, resume, start, transcode};
+use support::{Output, Source, attempt, feed, ladder, resume, start, transcode};
 
 /// From the boundary on, the producer that starts later makes the same as the one that saw everything.
 fn check(source: &Source, segments: u64) {
@@ -31,6 +31,48 @@ fn check(source: &Source, segments: u64) {
         assert_eq!(late.cuts(0, &name), rest, "{name}");
         assert_eq!(late.stored_times(0, &name), times_from(&whole, &name, boundary), "{name}");
     }
+}
+
+/// The server was replaced by one of another configuration: with a rung more, a better one, and fewer frames. It counts
+/// from the next period on.
+#[test]
+fn a_period_is_gone_on_with_as_it_was_begun() {
+    // Of an encoder that declares no frame rate: measured where the second producer begins, it would be another one.
+    let source = Source::usual("320x180", 30, 7);
+    let boundary = SourceTime(source.origin().0 + SegmentSettings::default().cell_start(2).as_millis());
+    let whole = transcode(start(), source.events(0));
+    let mut rungs = ladder().rungs;
+    rungs.insert(0, "426x240@600k".parse().unwrap());
+    let ladder = Ladder { rungs, crf: 30.0, max_frame_rate: 15, preset: "veryfast".into(), ..ladder() };
+    let begun_as = Some(whole.periods[0].clone());
+    let updated = Start { ladder, begun_as, ..resume(boundary, MediaSequence(1_002)) };
+    let then = source.clone().later(90_000);
+    let late = transcode(updated, source.replay(0, boundary).into_iter().chain(then.events(1)));
+    assert_eq!(late.periods[0], whole.periods[0]);
+    for name in whole.names(0) {
+        let rest: Vec<_> = whole.cuts(0, &name).into_iter().filter(|(number, ..)| *number >= 1_002).collect();
+        assert_eq!(late.cuts(0, &name), rest, "{name}");
+    }
+    let frame_rate = |period: &PeriodStart| match period.renditions[0].0.kind {
+        RenditionKind::Video { frame_rate, .. } => frame_rate,
+        RenditionKind::Audio { .. } => 0.0,
+    };
+    assert_eq!((frame_rate(&whole.periods[0]), frame_rate(&late.periods[1])), (30.0, 15.0));
+    assert_eq!(late.periods[1].ladder.as_ref().map(|ladder| ladder.crf), Some(30.0));
+}
+
+/// Such as by another version of the encoder.
+#[test]
+fn what_would_need_other_init_segments_is_not_gone_on_with() {
+    let source = Source::usual("320x180", 30, 5);
+    let boundary = SourceTime(source.origin().0 + SegmentSettings::default().cell_start(1).as_millis());
+    let mut begun = transcode(start(), source.events(0)).periods.remove(0);
+    begun.renditions[1].1 = b"init".as_slice().into();
+    let other = Start { begun_as: Some(begun.clone()), ..resume(boundary, MediaSequence(1_001)) };
+    let (result, output) = attempt(other, source.replay(0, boundary));
+    let name = begun.renditions[1].0.id.to_string();
+    assert!(matches!(result.unwrap_err(), Error::PeriodDiffers { rendition } if rendition == name));
+    assert!(output.periods.is_empty() && output.parts.is_empty(), "nobody is shown anything");
 }
 
 /// Viewers have some parts of the interrupted segment from the producer before, and go on with any of the others.

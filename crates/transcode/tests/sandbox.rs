@@ -153,6 +153,7 @@ fn media(source: &Source) -> Vec<u8> {
         first_sequence: 7,
         resume_ms: None,
         kept: Vec::new(),
+        begun_as: None,
     };
     let wrapped = |message| v1::WorkerInput { message: Some(message) };
     let end = wrapped(input::Message::End(input::End {}));

@@ -86,6 +86,7 @@ pub fn period(id: &RenditionId) -> MediaEvent {
         origin: MediaTime::ZERO,
         wall_clock: UnixMillis(1_800_000_000_000),
         renditions: vec![(rendition, noise(u64::MAX, 800))],
+        ladder: None,
     })
 }
 

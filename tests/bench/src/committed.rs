@@ -88,6 +88,7 @@ fn events() -> Result<Vec<MediaEvent>> {
         origin: MediaTime::ZERO,
         wall_clock: UnixMillis(1_800_000_000_000),
         renditions: ids.iter().map(|id| (rendition(id), b"init".as_slice().into())).collect(),
+        ladder: None,
     })];
     let mut tracks: Vec<_> = ids.iter().map(|id| track(id).into_iter()).collect();
     while let Some(step) = tracks.iter_mut().map(Iterator::next).collect::<Option<Vec<_>>>() {

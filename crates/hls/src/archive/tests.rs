@@ -22,6 +22,7 @@ fn period(number: u32, first: u64) -> Record {
         origin: MediaTime::from_millis(u64::from(number) * 1_000_000),
         wall_clock: UnixMillis(1_800_000_000_000 + u64::from(number) * 100_000),
         renditions: vec![init("720p"), init("audio")],
+        ladder: None,
     })
 }
 

@@ -124,6 +124,7 @@ mod tests {
             origin: MediaTime::ZERO,
             wall_clock: UnixMillis(1_800_000_000_000),
             renditions: renditions.iter().map(|id| (rendition(id), b"init".as_slice().into())).collect(),
+            ladder: None,
         })
     }
 

@@ -103,7 +103,8 @@ impl LiveWindow {
         }
         self.skip_to(got);
         self.opening.epoch = opening.epoch;
-        self.opening.window_segments = opening.window_segments;
+        // A shorter window would take away what a playlist has just listed.
+        self.opening.window_segments = self.opening.window_segments.max(opening.window_segments);
         Ok(())
     }
 

@@ -14,11 +14,16 @@ impl LiveWindow {
         match (within, self.periods.back()) {
             (Some(period), _) => {
                 let start = Some(SourceTime(self.boundary(period, next).as_millis()));
-                ResumePoint { period: period.number, start, ..self.fresh_point(next) }
+                ResumePoint { start, ..self.point_within(period, next) }
             }
-            (None, Some(period)) => ResumePoint { period: period.number, ..self.fresh_point(next) },
+            (None, Some(period)) => self.point_within(period, next),
             (None, None) => self.fresh_point(next),
         }
+    }
+
+    fn point_within(&self, period: &PeriodStart, next: MediaSequence) -> ResumePoint {
+        let (period, begun_as) = (period.number, Some(period.clone()));
+        ResumePoint { period, begun_as, ..self.fresh_point(next) }
     }
 
     /// Where a publisher begins who comes now: with a new period.
@@ -48,11 +53,13 @@ impl LiveWindow {
         ResumePoint {
             broadcast: self.opening.broadcast,
             settings: self.opening.settings,
+            window_segments: self.opening.window_segments,
             period: self.next_period(),
             start: None,
             next_sequence: next,
             discontinuity_sequence: self.discontinuities_before(next),
             kept: self.renditions().cloned().collect(),
+            begun_as: None,
             free: self.next_sequence(),
         }
     }

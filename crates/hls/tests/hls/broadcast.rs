@@ -95,6 +95,7 @@ pub(crate) fn period_start(number: u32, first_sequence: MediaSequence, plan: &Pl
         origin: MediaTime::from_millis(plan.origin),
         wall_clock: UnixMillis(1_800_000_000_000 + u64::from(number) * 3_600_000),
         renditions: plan.renditions.iter().map(init).collect(),
+        ladder: None,
     })
 }
 

@@ -198,6 +198,7 @@ mod tests {
                 origin: MediaTime::ZERO,
                 wall_clock: UnixMillis(1_800_000_000_000),
                 renditions: vec![(rendition, Bytes::from_static(b"init"))],
+                ladder: None,
             }));
             let piece = Piece {
                 rendition: id.clone(),

@@ -268,6 +268,7 @@ mod tests {
             origin: MediaTime(0),
             wall_clock: UnixMillis(START),
             renditions: vec![rendition("720p", 1280, 720), rendition("360p", 640, 360)],
+            ladder: None,
         }
     }
 

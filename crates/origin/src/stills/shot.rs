@@ -283,6 +283,7 @@ mod tests {
             origin: MediaTime::from_millis(5_000),
             wall_clock: UnixMillis(START),
             renditions: vec![rendition("720p", 1280, 720), rendition("360p", 640, 360)],
+            ladder: None,
         }));
         for (sequence, index) in (0..10).map(|nth| (7 + nth / 4, nth % 4)) {
             for id in ["720p", "360p"] {

@@ -45,6 +45,7 @@ pub fn period(first: u64) -> MediaEvent {
         origin: MediaTime(0),
         wall_clock: UnixMillis(1_800_000_000_000),
         renditions: kinds.into_iter().map(rendition).collect(),
+        ladder: None,
     })
 }
 

@@ -15,11 +15,13 @@ fn point_at(period: u32, start: Option<u64>, next: u64) -> ResumePoint {
     ResumePoint {
         broadcast: BroadcastId::new(UnixMillis(0), &[1; 10]),
         settings: SegmentSettings::default(),
+        window_segments: 10,
         period: PeriodNumber(period),
         start: start.map(SourceTime),
         next_sequence: MediaSequence(next),
         discontinuity_sequence: 0,
         kept: Vec::new(),
+        begun_as: None,
         free: MediaSequence(next + 2),
     }
 }
@@ -128,6 +130,24 @@ fn what_is_left_after_a_loss_begins_a_period() {
         "the whole period before it is lost, and more"
     );
     assert_eq!(lost, Some(Loss { tags: 10 + 30, duration_ms: 4_500 + 15_000 }));
+}
+
+/// Another version of the encoder makes other parameter sets.
+#[test]
+fn a_period_that_no_server_goes_on_with_is_left_without_a_loss() {
+    let mut replay = Replay::new(LIMITS);
+    push(&mut replay, period(3, 0));
+    pictures(&mut replay, 0..4_500);
+    let mut to = point(3, Some(2_360));
+    replay.renew(&mut to);
+    assert_eq!(to, point_at(4, None, 102));
+    let (events, lost) = from(&mut replay, &mut to);
+    // It begins where the other one was left, and is decoded from the keyframe before that.
+    assert_eq!((periods(&events), lost), (vec![(4, Some(102), 2_360, Some(0))], None));
+    assert_eq!(push(&mut replay, period(4, 90_000)), [period(5, 90_000)], "the timeline does not know of it");
+    let mut gone = point(3, Some(2_360));
+    replay.renew(&mut gone);
+    assert_eq!(gone, point(3, Some(2_360)), "there is no such period any more");
 }
 
 #[test]

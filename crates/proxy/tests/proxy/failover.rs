@@ -166,6 +166,27 @@ async fn a_server_that_drains_is_left() {
 }
 
 #[tokio::test]
+async fn a_server_that_can_not_go_on_with_the_period_gets_a_new_one() {
+    let (proxy, mut first, mut second) = two_servers().await;
+    let (mut show, mut lost) = Show::start(proxy, &mut first).await;
+    show.pass(&mut lost, 5_000).await;
+    lost.commit(committed(2_000)).await;
+    lost.reject(failure(Code::Draining, "this server is stopping")).await;
+    let call = second.call().await;
+    call.accept_at(committed(2_000)).await;
+    call.reject(failure(Code::PeriodDiffers, "480p would need another init segment")).await;
+    let mut call = second.call().await;
+    let anew = ResumePoint { free_sequence: 105, ..resume_point(4, None, 103) };
+    assert_eq!((call.open.epoch, call.open.resume.clone()), (2, Some(anew.clone())));
+    call.accept_at(anew).await;
+    let Some(Request::Period(period)) = call.message().await.unwrap() else { panic!("no period") };
+    assert_eq!((period.number, period.origin_ms, period.first_sequence), (4, 2_000, Some(103)));
+    assert_eq!(tag(&call.message().await.unwrap().unwrap()), Some((Kind::VideoKeyframe, 0)));
+    show.pass(&mut call, 6_000).await;
+    show.told_nothing_until_now(call).await;
+}
+
+#[tokio::test]
 async fn the_second_server_may_be_lost_too() {
     let (proxy, mut first, mut second) = two_servers().await;
     let (mut show, mut lost) = Show::start(proxy, &mut first).await;

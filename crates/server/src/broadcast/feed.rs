@@ -207,9 +207,7 @@ impl Feed {
     fn anew(&self, window: &LiveWindow) -> ResumePoint {
         let Some(taken_over) = &self.taken_over else { return window.starting_point() };
         let point = match self.untouched(window) {
-            Some(untouched) => {
-                ResumePoint { period: untouched.period.next(), start: None, ..untouched.clone() }
-            }
+            Some(untouched) => untouched.clone().left_out(untouched.period.next()),
             None => window.starting_point(),
         };
         let next_sequence = point.next_sequence.max(taken_over.free);

@@ -113,6 +113,7 @@ mod tests {
             origin: MediaTime::ZERO,
             wall_clock: UnixMillis(0),
             renditions: vec![(rendition, b"init".as_slice().into())],
+            ladder: None,
         })
     }
 

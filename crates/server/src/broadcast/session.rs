@@ -50,7 +50,7 @@ impl SessionEnd {
     /// Whether the publisher's proxy opens another call now.
     pub(super) fn is_broken_off(&self) -> bool {
         let Self::Failed(cause) = self else { return false };
-        matches!(cause.code(), Code::WorkerFailed | Code::StreamInUse)
+        matches!(cause.code(), Code::WorkerFailed | Code::StreamInUse | Code::PeriodDiffers)
     }
 }
 
@@ -171,6 +171,7 @@ impl Session<'_> {
             first_sequence: from.next_sequence.0,
             resume_ms: from.start.map(|start| start.0),
             kept: from.kept.iter().cloned().map(Into::into).collect(),
+            begun_as: from.begun_as.clone().map(Into::into),
         };
         let ready = async {
             let sent = worker.input.send(input(Input::Start(start))).await;

@@ -210,11 +210,12 @@ impl Broadcasts {
         let new = || BroadcastId::above(clock::now(), taken, &rand::random());
         let broadcast = resume.map_or_else(new, |resume| resume.broadcast);
         let settings = resume.map_or(self.settings.segments, |resume| resume.settings);
+        let window = resume.map(|resume| resume.window_segments).filter(|segments| *segments > 0);
         Opening {
             broadcast,
             epoch,
             settings,
-            window_segments: self.settings.window_segments,
+            window_segments: window.unwrap_or(self.settings.window_segments),
             first_sequence: resume.map_or_else(|| broadcast.first_sequence(), |resume| resume.next_sequence),
             discontinuity_sequence: resume.map_or(0, |resume| resume.discontinuity_sequence),
         }

@@ -104,6 +104,7 @@ impl OnAir {
             origin: MediaTime::ZERO,
             wall_clock: UnixMillis(1_800_000_000_000),
             renditions: RENDITIONS.iter().map(init).collect(),
+            ladder: None,
         }));
     }
 

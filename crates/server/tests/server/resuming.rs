@@ -5,6 +5,7 @@ use std::time::Duration;
 use headwater_media::MediaSequence;
 use headwater_registry::{Claim, Ownership, Registry};
 use headwater_wire::v1::failure::Code;
+use headwater_wire::v1::media_event::PeriodStart;
 use headwater_wire::v1::{Failure, ResumePoint, SegmentSettings, worker_input::Start};
 
 use crate::support::stub::{Order, RENDITIONS, what_it_was_told};
@@ -15,10 +16,12 @@ fn begun_elsewhere(kept: ResumePoint) -> ResumePoint {
     ResumePoint {
         broadcast: vec![7; 16].into(),
         settings: Some(SegmentSettings { segment_ms: 2_000, part_ms: 334 }),
+        window_segments: 10,
         period: 3,
         start_ms: Some(4_360),
         next_sequence: 500,
         discontinuity_sequence: 2,
+        begun_as: kept.begun_as.map(|begun| PeriodStart { number: 3, ..begun }),
         kept: kept.kept,
         free_sequence: 502,
     }
@@ -57,7 +60,8 @@ pub async fn on_air(server: &TestServer, publisher: &str, segments: u64) -> (Sou
 
 fn told(point: &ResumePoint) -> String {
     let (first_sequence, resume_ms) = (point.next_sequence, point.start_ms);
-    what_it_was_told(&Start { first_sequence, resume_ms, kept: point.kept.clone(), ..Start::default() })
+    let (kept, begun_as) = (point.kept.clone(), point.begun_as.clone());
+    what_it_was_told(&Start { first_sequence, resume_ms, kept, begun_as, ..Start::default() })
 }
 
 /// What the worker of the newest segment was told.
@@ -71,13 +75,15 @@ async fn tells(source: &mut Source, watcher: &mut Watcher) -> String {
 
 #[tokio::test]
 async fn a_server_goes_on_with_what_it_has_never_seen() {
-    let point = begun_elsewhere(a_point().await);
+    let point = ResumePoint { window_segments: 30, ..begun_elsewhere(a_point().await) };
     let server = TestServer::start().await;
     let mut source = resume(&server, "p", &point).await.unwrap();
     assert_eq!(source.accepted, point);
     let mut watcher = Watcher::join(&server, "demo").await;
     assert_eq!(headwater_wire::broadcast_bytes(watcher.opening.broadcast), point.broadcast);
     assert_eq!((watcher.opening.first_sequence.0, watcher.opening.discontinuity_sequence), (500, 2));
+    assert_eq!(watcher.opening.window_segments, 30, "as long as viewers know it");
+    assert!(point.begun_as.is_some());
     source.go_on().await;
     source.keyframes(1).await;
     let next = source.committed().await;
@@ -96,7 +102,8 @@ async fn whoever_comes_instead_of_the_interrupted_one_begins_a_new_period() {
     server.unpublished("demo").await;
     let next = Source::publish(&server, "demo").await;
     let (next_sequence, free_sequence) = (502, 504);
-    let expected = ResumePoint { period: 4, start_ms: None, next_sequence, free_sequence, ..point };
+    let (start_ms, begun_as) = (None, None);
+    let expected = ResumePoint { period: 4, start_ms, begun_as, next_sequence, free_sequence, ..point };
     assert_eq!(next.accepted, expected);
 }
 
@@ -134,7 +141,8 @@ async fn what_was_lost_is_left_out_behind_what_viewers_have_seen() {
     source.period_after_loss().await;
     assert_eq!(source.crash().await.code(), Code::WorkerFailed);
     let (next_sequence, free_sequence) = (502, 504);
-    let anew = ResumePoint { period: 4, start_ms: None, next_sequence, free_sequence, ..point };
+    let (start_ms, begun_as) = (None, None);
+    let anew = ResumePoint { period: 4, start_ms, begun_as, next_sequence, free_sequence, ..point };
     let mut source = resume(&server, "p", &anew).await.unwrap();
     assert_eq!(source.accepted, anew);
     source.period().await;
@@ -159,8 +167,9 @@ async fn a_server_leaves_out_what_is_lost_of_its_own_broadcast() {
         .until("half a segment", |window| window.part(&rendition, open, Default::default()).is_some())
         .await;
     assert_eq!(source.crash().await.code(), Code::WorkerFailed);
+    let (start_ms, begun_as, free_sequence) = (None, None, free.0 + 2);
     let left_out =
-        ResumePoint { period: 1, start_ms: None, next_sequence: free.0, free_sequence: free.0 + 2, ..point };
+        ResumePoint { period: 1, start_ms, begun_as, next_sequence: free.0, free_sequence, ..point };
     let mut source = resume(&server, "p", &left_out).await.unwrap();
     assert_eq!((source.accepted.period, source.accepted.next_sequence), (1, free.0));
     source.period().await;

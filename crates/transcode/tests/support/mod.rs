@@ -25,6 +25,7 @@ pub fn ladder() -> Ladder {
 pub fn start() -> Start {
     Start {
         kept: Vec::new(),
+        begun_as: None,
         settings: SegmentSettings::default(),
         ladder: ladder(),
         first_sequence: MediaSequence(1_000),

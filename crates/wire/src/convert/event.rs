@@ -45,11 +45,13 @@ impl From<ResumePoint> for v1::ResumePoint {
         Self {
             broadcast: broadcast_bytes(point.broadcast),
             settings: Some(point.settings.into()),
+            window_segments: point.window_segments,
             period: point.period.0,
             start_ms: point.start.map(|start| start.0),
             next_sequence: point.next_sequence.0,
             discontinuity_sequence: point.discontinuity_sequence,
             kept: point.kept.into_iter().map(Into::into).collect(),
+            begun_as: point.begun_as.map(Into::into),
             free_sequence: point.free.0,
         }
     }
@@ -61,11 +63,13 @@ impl TryFrom<v1::ResumePoint> for ResumePoint {
         Ok(Self {
             broadcast: broadcast_id(&message.broadcast)?,
             settings: message.settings.ok_or(ConvertError::Missing("settings"))?.try_into()?,
+            window_segments: message.window_segments,
             period: PeriodNumber(message.period),
             start: message.start_ms.map(SourceTime),
             next_sequence: MediaSequence(message.next_sequence),
             discontinuity_sequence: message.discontinuity_sequence,
             kept: message.kept.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+            begun_as: message.begun_as.map(TryInto::try_into).transpose()?,
             free: MediaSequence(message.free_sequence.max(message.next_sequence)),
         })
     }
@@ -122,6 +126,7 @@ impl From<PeriodStart> for m::PeriodStart {
             origin_us: period.origin.0,
             wall_clock_unix_ms: period.wall_clock.0,
             renditions: period.renditions.into_iter().map(init).collect(),
+            ladder: period.ladder.map(Into::into),
         }
     }
 }
@@ -139,6 +144,7 @@ impl TryFrom<m::PeriodStart> for PeriodStart {
             origin: MediaTime(message.origin_us),
             wall_clock: UnixMillis(message.wall_clock_unix_ms),
             renditions: message.renditions.into_iter().map(init).collect::<Result<_, _>>()?,
+            ladder: message.ladder.map(TryInto::try_into).transpose()?,
         })
     }
 }
@@ -208,6 +214,8 @@ impl TryFrom<m::Part> for MediaEvent {
 
 #[cfg(test)]
 mod tests {
+    use headwater_media::Ladder;
+
     use super::*;
 
     fn round_trip(event: MediaEvent) {
@@ -230,6 +238,7 @@ mod tests {
             origin: MediaTime(40_000),
             wall_clock: UnixMillis(1_800_000_000_123),
             renditions: vec![(rendition, Bytes::from_static(b"init"))],
+            ladder: Some(Ladder::default()),
         }));
         round_trip(MediaEvent::Part {
             rendition: "audio".parse().unwrap(),

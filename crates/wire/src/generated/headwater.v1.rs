@@ -132,6 +132,8 @@ pub mod failure {
         Protocol = 8,
         /// The broadcast has gone on, or ended, without this publisher: it can only publish anew.
         CannotResume = 9,
+        /// What this server makes of the period needs other init segments than viewers have: what comes begins a new period.
+        PeriodDiffers = 10,
     }
     impl Code {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -150,6 +152,7 @@ pub mod failure {
                 Self::Overloaded => "CODE_OVERLOADED",
                 Self::Protocol => "CODE_PROTOCOL",
                 Self::CannotResume => "CODE_CANNOT_RESUME",
+                Self::PeriodDiffers => "CODE_PERIOD_DIFFERS",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
@@ -165,6 +168,7 @@ pub mod failure {
                 "CODE_OVERLOADED" => Some(Self::Overloaded),
                 "CODE_PROTOCOL" => Some(Self::Protocol),
                 "CODE_CANNOT_RESUME" => Some(Self::CannotResume),
+                "CODE_PERIOD_DIFFERS" => Some(Self::PeriodDiffers),
                 _ => None,
             }
         }
@@ -212,6 +216,39 @@ pub mod rendition {
     }
 }
 #[allow(clippy::all)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Ladder {
+    #[prost(message, repeated, tag = "1")]
+    pub rungs: ::prost::alloc::vec::Vec<ladder::Rung>,
+    /// An x264 speed preset.
+    #[prost(string, tag = "2")]
+    pub preset: ::prost::alloc::string::String,
+    /// Constant rate factor of x264.
+    #[prost(double, tag = "3")]
+    pub crf: f64,
+    /// Frames a second at most.
+    #[prost(uint32, tag = "4")]
+    pub max_frame_rate: u32,
+    #[prost(uint32, tag = "5")]
+    pub audio_bitrate: u32,
+}
+/// Nested message and enum types in `Ladder`.
+pub mod ladder {
+    #[allow(clippy::all)]
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Rung {
+        #[prost(string, tag = "1")]
+        pub name: ::prost::alloc::string::String,
+        #[prost(uint32, tag = "2")]
+        pub width: u32,
+        #[prost(uint32, tag = "3")]
+        pub height: u32,
+        /// Bits a second at most.
+        #[prost(uint32, tag = "4")]
+        pub bitrate: u32,
+    }
+}
+#[allow(clippy::all)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Opening {
     #[prost(bytes = "bytes", tag = "1")]
@@ -248,6 +285,9 @@ pub mod media_event {
         pub wall_clock_unix_ms: u64,
         #[prost(message, repeated, tag = "5")]
         pub renditions: ::prost::alloc::vec::Vec<RenditionInit>,
+        /// The ladder that the renditions were encoded by; absent where that is not known.
+        #[prost(message, optional, tag = "6")]
+        pub ladder: ::core::option::Option<super::Ladder>,
     }
     #[allow(clippy::all)]
     #[derive(Clone, PartialEq, ::prost::Message)]
@@ -486,6 +526,12 @@ pub struct ResumePoint {
     /// Viewers have nothing of this segment or any later one: where a new period begins if the segment is never made.
     #[prost(uint64, tag = "8")]
     pub free_sequence: u64,
+    /// How many whole segments the live window holds; 0 where that is not known.
+    #[prost(uint32, tag = "9")]
+    pub window_segments: u32,
+    /// The period as it was begun, where the point goes on with it.
+    #[prost(message, optional, tag = "10")]
+    pub begun_as: ::core::option::Option<media_event::PeriodStart>,
 }
 #[allow(clippy::all)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1818,6 +1864,10 @@ pub mod worker_input {
         /// What viewers of the broadcast know already: every period has these renditions.
         #[prost(message, repeated, tag = "5")]
         pub kept: ::prost::alloc::vec::Vec<super::Rendition>,
+        /// The period that the first one goes on with, as it was begun: its renditions and its ladder are used for it, and the
+        /// worker fails with PERIOD_DIFFERS where its init segments are others. The ladder above counts from the next one on.
+        #[prost(message, optional, tag = "6")]
+        pub begun_as: ::core::option::Option<super::media_event::PeriodStart>,
     }
     #[allow(clippy::all)]
     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1834,39 +1884,6 @@ pub mod worker_input {
         /// No more media: flush, answer `finished`, exit.
         #[prost(message, tag = "4")]
         End(End),
-    }
-}
-#[allow(clippy::all)]
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct Ladder {
-    #[prost(message, repeated, tag = "1")]
-    pub rungs: ::prost::alloc::vec::Vec<ladder::Rung>,
-    /// An x264 speed preset.
-    #[prost(string, tag = "2")]
-    pub preset: ::prost::alloc::string::String,
-    /// Constant rate factor of x264.
-    #[prost(double, tag = "3")]
-    pub crf: f64,
-    /// Frames a second at most.
-    #[prost(uint32, tag = "4")]
-    pub max_frame_rate: u32,
-    #[prost(uint32, tag = "5")]
-    pub audio_bitrate: u32,
-}
-/// Nested message and enum types in `Ladder`.
-pub mod ladder {
-    #[allow(clippy::all)]
-    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-    pub struct Rung {
-        #[prost(string, tag = "1")]
-        pub name: ::prost::alloc::string::String,
-        #[prost(uint32, tag = "2")]
-        pub width: u32,
-        #[prost(uint32, tag = "3")]
-        pub height: u32,
-        /// Bits a second at most.
-        #[prost(uint32, tag = "4")]
-        pub bitrate: u32,
     }
 }
 #[allow(clippy::all)]

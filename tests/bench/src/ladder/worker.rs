@@ -56,6 +56,7 @@ fn feed(mut input: ChildStdin, events: &[TimelineEvent], ladder: &Ladder) -> Res
         first_sequence: 0,
         resume_ms: None,
         kept: Vec::new(),
+        begun_as: None,
     };
     frames::write(&mut input, &order(Order::Start(start)))?;
     for event in events {

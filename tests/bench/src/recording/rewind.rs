@@ -161,6 +161,7 @@ fn period() -> Result<PeriodStart> {
         origin: MediaTime::ZERO,
         wall_clock: UnixMillis(1_800_000_000_000),
         renditions,
+        ladder: None,
     })
 }
 

@@ -63,6 +63,7 @@ async fn recording() -> MemoryStore {
         origin: MediaTime::ZERO,
         wall_clock: UnixMillis(1_800_000_000_000),
         renditions: vec![(of, Bytes::from_static(b"init"))],
+        ladder: None,
     }));
     for number in 0..SEGMENTS {
         let bytes = media(nth(number));

@@ -146,11 +146,13 @@ pub fn resume_point(period: u32, start_ms: Option<u64>, next_sequence: u64) -> R
     ResumePoint {
         broadcast: vec![1; 16].into(),
         settings: Some(SegmentSettings { segment_ms: 2_000, part_ms: 334 }),
+        window_segments: 10,
         period,
         start_ms,
         next_sequence,
         discontinuity_sequence: 0,
         kept: Vec::new(),
+        begun_as: None,
         free_sequence: next_sequence + 2,
     }
 }

@@ -131,6 +131,7 @@ async fn hear(
 }
 
 /// What comes of a publisher.
+#[expect(clippy::large_enum_variant, reason = "one at a time, which is passed on at once")]
 enum Next {
     Media(Input),
     Goodbye,

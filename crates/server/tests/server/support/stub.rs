@@ -218,7 +218,8 @@ impl Stub {
 /// What [`Order::Tell`] makes a segment of.
 pub fn what_it_was_told(start: &Start) -> String {
     let kept: Vec<_> = start.kept.iter().map(|rendition| rendition.id.as_str()).collect();
-    format!("{} {:?} {kept:?}", start.first_sequence, start.resume_ms)
+    let begun = start.begun_as.as_ref().map(|begun| (begun.number, begun.renditions.len()));
+    format!("{} {:?} {kept:?} {begun:?}", start.first_sequence, start.resume_ms)
 }
 
 fn period_start(period: Period, first_sequence: MediaSequence) -> MediaEvent {
@@ -237,6 +238,7 @@ fn period_start(period: Period, first_sequence: MediaSequence) -> MediaEvent {
         origin: period.origin.into(),
         wall_clock: UnixMillis(period.wall_clock.0),
         renditions: renditions.map(|rendition| (rendition, Bytes::from_static(b"init"))).collect(),
+        ladder: None,
     })
 }
 

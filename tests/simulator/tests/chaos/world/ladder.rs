@@ -12,6 +12,10 @@ use super::tag::{self, FRAME_MS};
 
 pub const RENDITIONS: [&str; 2] = ["720p", "audio"];
 
+/// The rung that servers have once they were updated, and how many others all of them have.
+pub const MORE: &str = "240p";
+const UPDATED_FROM: usize = 3;
+
 /// Something that a rendition has made.
 pub struct Made {
     pub track: usize,
@@ -24,6 +28,8 @@ pub struct Packaging {
     start: Start,
     next: MediaSequence,
     tracks: Vec<Track>,
+    /// Whether the period has one rung more.
+    has_more: bool,
 }
 
 struct Track {
@@ -68,8 +74,30 @@ impl Packaging {
             first_sequence: first,
             origin: origin.into(),
             wall_clock: UnixMillis(period.wall_clock_unix_ms),
-            renditions: renditions().map(|rendition| (rendition, Bytes::from_static(b"init"))).into(),
+            renditions: self.renditions(period.number),
+            ladder: None,
         })
+    }
+
+    /// Those of the period, where another server has begun it. A server that was updated has a rung more in each period
+    /// that it begins; it shows the same pictures.
+    fn renditions(&mut self, period: u32) -> Vec<(Rendition, Bytes)> {
+        let begun = self.start.begun_as.take().map(PeriodStart::try_from);
+        let begun = begun.map(|begun| begun.expect("a server says what is valid"));
+        let renditions = match begun.filter(|begun| begun.number.0 == period) {
+            Some(begun) => begun.renditions,
+            None => {
+                let rungs = self.start.ladder.as_ref().map_or(0, |ladder| ladder.rungs.len());
+                let is_known = self.start.kept.iter().any(|kept| kept.id == MORE);
+                self.has_more |= is_known || rungs > UPDATED_FROM;
+                let more = self.has_more.then(more);
+                let [video, audio] = renditions();
+                let all = [Some(video), more, Some(audio)].into_iter().flatten();
+                all.map(|rendition| (rendition, Bytes::from_static(b"init"))).collect()
+            }
+        };
+        self.has_more = renditions.iter().any(|(rendition, _)| rendition.id.as_str() == MORE);
+        renditions
     }
 
     pub fn push(&mut self, time: SourceTime, kind: i32, payload: Bytes) -> Vec<Made> {
@@ -77,7 +105,8 @@ impl Packaging {
         let is_key = kind != i32::from(Kind::Video);
         let mut made = Vec::new();
         if let Some(of) = self.tracks.get_mut(track) {
-            of.push(time, is_key, &payload, |event| made.push(Made { track, event }));
+            let has_more = self.has_more && track == 0;
+            of.push(time, is_key, &payload, |event| made.extend(in_all(track, event, has_more)));
             self.note_next();
         }
         made
@@ -86,7 +115,8 @@ impl Packaging {
     pub fn finish(&mut self) -> Vec<Made> {
         let mut made = Vec::new();
         for (track, of) in self.tracks.iter_mut().enumerate() {
-            of.finish(|event| made.push(Made { track, event }));
+            let has_more = self.has_more && track == 0;
+            of.finish(|event| made.extend(in_all(track, event, has_more)));
         }
         self.tracks.clear();
         made
@@ -160,6 +190,21 @@ impl Open {
         }
         self.numbers.extend_from_slice(&payload[..tag::LENGTH.min(payload.len())]);
     }
+}
+
+/// What a rendition has made, and the same of the other rung.
+fn in_all(track: usize, event: MediaEvent, has_more: bool) -> impl Iterator<Item = Made> {
+    let mut other = event.clone();
+    if let MediaEvent::Part { rendition, .. } | MediaEvent::SegmentEnd { rendition, .. } = &mut other {
+        *rendition = MORE.parse().expect("a rendition's name");
+    }
+    let made = |event| Made { track, event };
+    has_more.then_some(other).into_iter().chain([event]).map(made)
+}
+
+fn more() -> Rendition {
+    let [video, _] = renditions();
+    Rendition { id: MORE.parse().expect("a rendition's name"), ..video }
 }
 
 fn renditions() -> [Rendition; 2] {

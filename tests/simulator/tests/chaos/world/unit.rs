@@ -84,7 +84,7 @@ impl Unit {
         self.crew.heal();
         let tasks = TaskTracker::new();
         let process = Process {
-            config: config(around.replay),
+            config: config(around.replay, self.run),
             readiness: Readiness::default(),
             drain: self.drain.clone(),
             tasks: tasks.clone(),
@@ -133,8 +133,12 @@ impl Unit {
     }
 }
 
-fn config(replay: Replay) -> Config {
+/// A process that was started again has another configuration: a rung more.
+fn config(replay: Replay, run: u32) -> Config {
     let mut config = Config::defaults();
+    if run > 1 {
+        config.ladder.rungs.push("426x240@300k".parse().expect("a rung"));
+    }
     config.proxy.replay_duration = Duration::from_millis(replay.milliseconds);
     config.proxy.replay_memory = Size(replay.bytes);
     config.server.reconnect_window = RECONNECT_WINDOW;
