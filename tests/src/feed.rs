@@ -72,7 +72,7 @@ impl Feed {
                 segment.whole = true;
             }
             Event::BroadcastEnd(BroadcastEnd {}) => self.ended = true,
-            Event::Opening(_) | Event::PeriodStart(_) | Event::Stored(_) => {}
+            Event::Opening(_) | Event::PeriodStart(_) | Event::Stored(_) | Event::CaughtUp(_) => {}
         }
         Ok(())
     }

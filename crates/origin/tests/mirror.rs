@@ -352,3 +352,27 @@ impl Registry for Outage {
         self.check()?.ready().await
     }
 }
+
+fn lines(playlist: &str) -> Vec<&str> {
+    let is_told =
+        |line: &&str| !line.starts_with('#') || ["#EXT-X-DISCONTINUITY", "#EXT-X-GAP"].contains(line);
+    playlist.lines().filter(is_told).collect()
+}
+
+/// A far origin: the beginning of the window is there a while before the rest of it.
+#[tokio::test]
+async fn a_window_is_shown_when_all_of_it_has_come() {
+    let (registry, server) = (registry(), TestServer::start().await);
+    go_on_air(&registry, &server, 0, "a").await;
+    server.play(broadcast::segments(102..104, "a"));
+    let way = server.slow_down();
+    let origin = TestOrigin::start(Arc::new(registry)).await;
+    let viewer = Viewer::new(origin.address);
+    let waiting = tokio::spawn(async move { viewer.text("/demo/720p/index.m3u8").await });
+    eventually("the window is on its way", async || (server.watches() > 0).then_some(())).await;
+    // Far longer than the messages of a near one are apart, and far less than somebody waits.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    way.notify_one();
+    let playlist = waiting.await.unwrap();
+    assert_eq!(lines(&playlist), ["100.m4s", "101.m4s", "102.m4s", "103.m4s"], "{playlist}");
+}

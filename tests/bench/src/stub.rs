@@ -162,7 +162,8 @@ impl Delivery for Service {
         let window = self.0.window();
         let held = std::iter::once(window.opening().clone().into());
         let held = held.chain(self.0.stored.iter().cloned().map(Into::into));
-        let held: Vec<v1::MediaEvent> = held.chain(window.events().into_iter().map(Into::into)).collect();
+        let held = held.chain(window.events().into_iter().map(Into::into));
+        let held: Vec<v1::MediaEvent> = held.chain([WatchMessage::CaughtUp.into()]).collect();
         let following = BroadcastStream::new(self.0.events.subscribe()).map(|event| match event {
             Ok(event) => Ok(event.into()),
             Err(BroadcastStreamRecvError::Lagged(_)) => Err(Status::data_loss("too slow")),

@@ -21,7 +21,7 @@ pub(super) fn learn(archive: &mut Option<Archive>, opening: &Opening, message: W
                 debug!(%error, "what the server says to be stored does not fit what is known");
             }
         }
-        WatchMessage::Opening(_) | WatchMessage::Event(_) => {}
+        WatchMessage::Opening(_) | WatchMessage::Event(_) | WatchMessage::CaughtUp => {}
     }
 }
 

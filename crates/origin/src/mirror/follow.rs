@@ -19,11 +19,11 @@ use crate::upstream::{Feed, Located, Owner, Upstream, WatchError};
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LONGEST_RETRY: Duration = Duration::from_secs(1);
 
-/// A window that comes from somewhere is shown once nothing new has come for so long: the backlog has arrived then, and
-/// no player starts at a segment of it that is long over.
-const QUIET: Duration = Duration::from_millis(40);
-/// But it is shown after this time in any case.
-const LONGEST_BACKLOG: Duration = Duration::from_secs(2);
+/// A window that comes from somewhere is shown once its server says that all of it has come, so that no player starts at a
+/// segment of it that is long over. Where nothing comes for so long meanwhile, the watch has broken.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How long it may take in all: the largest window at 10 Mb/s comes in less.
+const LONGEST_BACKLOG: Duration = Duration::from_secs(60);
 
 pub(super) struct Follower {
     mirror: Arc<Mirror>,
@@ -182,6 +182,7 @@ impl Follower {
             };
             let event = match message {
                 WatchMessage::Event(event) => event,
+                WatchMessage::CaughtUp => continue,
                 stored => {
                     self.mirror.learn(stored);
                     continue;
@@ -266,9 +267,9 @@ async fn backlog(feed: &mut Feed) -> Result<(LiveWindow, Option<Archive>), Watch
     let mut window = LiveWindow::new(feed.opening.clone());
     let deadline = Instant::now() + LONGEST_BACKLOG;
     while !window.ended() {
-        let until = deadline.min(Instant::now() + QUIET);
-        let Ok(message) = timeout_at(until, feed.next()).await else { break };
-        match message? {
+        let until = deadline.min(Instant::now() + LONGEST_PAUSE);
+        match timeout_at(until, feed.next()).await.map_err(|_| WatchError::Silent)?? {
+            WatchMessage::CaughtUp => break,
             WatchMessage::Event(event) => drop(window.apply(&event)?),
             stored => learn(&mut archive, &feed.opening, stored),
         }

@@ -11,7 +11,7 @@ use headwater_hls::{LiveWindow, MediaEvent, Opening, Record};
 use headwater_wire::v1::delivery_server::{Delivery, DeliveryServer};
 use headwater_wire::{WatchMessage, v1};
 use tokio::net::TcpListener;
-use tokio::sync::broadcast;
+use tokio::sync::{Notify, broadcast};
 use tokio_stream::wrappers::{BroadcastStream, TcpListenerStream};
 use tonic::{Request, Response, Status};
 
@@ -27,6 +27,8 @@ struct State {
     watches: usize,
     /// What is said to be stored.
     stored: Vec<WatchMessage>,
+    /// Where the way to the origin is a slow one: what comes after the first messages waits for this.
+    slow: Option<Arc<Notify>>,
     /// What the server itself has of it.
     held: HashMap<(String, u64), Bytes>,
 }
@@ -74,6 +76,13 @@ impl TestServer {
         self.state().held.insert((rendition.into(), sequence), bytes);
     }
 
+    /// From now on only the beginning of a window arrives, until somebody is notified.
+    pub fn slow_down(&self) -> Arc<Notify> {
+        let slow = Arc::new(Notify::new());
+        self.state().slow = Some(slow.clone());
+        slow
+    }
+
     /// Off the air, in the middle of a sentence.
     pub fn die(&self) {
         self.state().on_air = None;
@@ -88,6 +97,9 @@ impl TestServer {
         self.state.lock().unwrap()
     }
 }
+
+/// Messages of a window that a slow way lets through: the opening, the period, and a segment.
+const ARRIVE_AT_ONCE: usize = 12;
 
 struct Service(TestServer);
 
@@ -110,9 +122,20 @@ impl Delivery for Service {
         let stored = state.stored.iter().cloned().map(Into::into);
         let window: Vec<v1::MediaEvent> =
             window.chain(stored).chain(on_air.window.events().into_iter().map(Into::into)).collect();
+        let slow = state.slow.clone();
+        let window = stream::iter(window.into_iter().chain([WatchMessage::CaughtUp.into()]).enumerate());
+        let window = window.then(move |(nth, message)| {
+            let slow = slow.clone().filter(|_| nth == ARRIVE_AT_ONCE);
+            async move {
+                if let Some(slow) = slow {
+                    slow.notified().await;
+                }
+                message
+            }
+        });
         let following = BroadcastStream::new(on_air.events.subscribe()).map(|event| event.unwrap().into());
         let cut_off = stream::once(async { Err(Status::unavailable("killed")) });
-        Ok(Response::new(Box::pin(stream::iter(window).chain(following).map(Ok).chain(cut_off))))
+        Ok(Response::new(Box::pin(window.chain(following).map(Ok).chain(cut_off))))
     }
 
     type FetchStream = Pin<Box<dyn Stream<Item = Result<v1::Chunk, Status>> + Send>>;

@@ -36,6 +36,7 @@ impl Delivery for DeliveryService {
         let stored = history.iter().flat_map(told).collect::<Vec<_>>();
         let window = window.into_iter().map(WatchMessage::Event);
         let begin = std::iter::once(WatchMessage::Opening(opening)).chain(stored).chain(window);
+        let begin = begin.chain([WatchMessage::CaughtUp]);
         let following = BroadcastStream::new(events).flat_map(|event| stream::iter(following(event)));
         metrics::counter!("headwater_server_watches_total").increment(1);
         Ok(Response::new(Box::pin(stream::iter(begin.map(|message| Ok(message.into()))).chain(following))))

@@ -318,3 +318,14 @@ pub async fn claim_elsewhere(server: &TestServer) -> Ownership {
     let Claim::Granted(theirs) = claim else { panic!("{claim:?}") };
     theirs
 }
+
+#[tokio::test]
+async fn whoever_watches_is_told_when_all_that_there_was_has_come() {
+    let server = TestServer::start().await;
+    let (mut source, point) = on_air(&server, "p", 3).await;
+    let mut watcher = Watcher::join(&server, "demo").await;
+    watcher.catch_up().await;
+    assert_eq!(watcher.window.committed().map(|last| last.0 + 1), Some(point.next_sequence));
+    source.keyframes(1).await;
+    watcher.segments(4).await;
+}

@@ -192,6 +192,7 @@ impl TryFrom<v1::MediaEvent> for WatchMessage {
             },
             m::Event::BroadcastEnd(m::BroadcastEnd {}) => MediaEvent::BroadcastEnd,
             m::Event::Stored(stored) => return stored.try_into(),
+            m::Event::CaughtUp(m::CaughtUp {}) => return Ok(Self::CaughtUp),
         };
         Ok(Self::Event(event))
     }

@@ -45,6 +45,8 @@ pub enum WatchMessage {
     },
     /// One more record of what is stored.
     Stored(Record),
+    /// What the window held at the beginning has been told, once.
+    CaughtUp,
 }
 
 /// Sixteen bytes on the wire.

@@ -68,6 +68,9 @@ impl From<WatchMessage> for v1::MediaEvent {
         let stored = match message {
             WatchMessage::Opening(opening) => return opening.into(),
             WatchMessage::Event(event) => return event.into(),
+            WatchMessage::CaughtUp => {
+                return Self { event: Some(Event::CaughtUp(v1::media_event::CaughtUp {})) };
+            }
             WatchMessage::StoredFrom { discontinuity_sequence } => {
                 v1::Stored { record: Some(stored::Record::DiscontinuitySequence(discontinuity_sequence)) }
             }

@@ -267,7 +267,7 @@ pub struct Opening {
 #[allow(clippy::all)]
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct MediaEvent {
-    #[prost(oneof = "media_event::Event", tags = "1, 2, 3, 4, 5, 6")]
+    #[prost(oneof = "media_event::Event", tags = "1, 2, 3, 4, 5, 6, 7")]
     pub event: ::core::option::Option<media_event::Event>,
 }
 /// Nested message and enum types in `MediaEvent`.
@@ -326,6 +326,10 @@ pub mod media_event {
     #[allow(clippy::all)]
     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct BroadcastEnd {}
+    /// Only in a Watch answer, once: what the window held when the call was opened has been sent, and what follows happens now.
+    #[allow(clippy::all)]
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct CaughtUp {}
     #[allow(clippy::all)]
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Event {
@@ -341,6 +345,8 @@ pub mod media_event {
         BroadcastEnd(BroadcastEnd),
         #[prost(message, tag = "6")]
         Stored(super::Stored),
+        #[prost(message, tag = "7")]
+        CaughtUp(CaughtUp),
     }
 }
 /// One entry of a recording's journal. In the order of the media; a segment is named when it can be fetched.

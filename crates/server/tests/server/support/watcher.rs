@@ -12,6 +12,7 @@ pub struct Watcher {
     /// As it was when the watch began.
     pub opening: Opening,
     pub window: LiveWindow,
+    caught_up: bool,
     events: Streaming<v1::MediaEvent>,
 }
 
@@ -29,7 +30,7 @@ impl Watcher {
         let mut events = watch.await;
         let first = events.message().await.unwrap().unwrap();
         let Ok(WatchMessage::Opening(opening)) = first.try_into() else { panic!("no opening") };
-        Self { window: LiveWindow::new(opening.clone()), opening, events }
+        Self { window: LiveWindow::new(opening.clone()), opening, caught_up: false, events }
     }
 
     /// Follows until the window is so.
@@ -57,11 +58,24 @@ impl Watcher {
         .await
     }
 
-    /// Takes one event; false at the end.
+    /// Follows until the server says that the window as it was has come.
+    pub async fn catch_up(&mut self) {
+        let follow = async {
+            while !self.caught_up {
+                assert!(self.follow().await.unwrap(), "the watch ended");
+            }
+        };
+        within("all that there was", follow).await;
+    }
+
+    /// Takes one message; false at the end.
     async fn follow(&mut self) -> Result<bool, Status> {
         let Some(event) = self.events.message().await? else { return Ok(false) };
-        let Ok(WatchMessage::Event(event)) = event.try_into() else { panic!("a second opening") };
-        self.apply(&event);
+        match event.try_into() {
+            Ok(WatchMessage::Event(event)) => self.apply(&event),
+            Ok(WatchMessage::CaughtUp) if !self.caught_up => self.caught_up = true,
+            other => panic!("{other:?} does not come here"),
+        }
         Ok(true)
     }
 
