@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use headwater_hls::{MediaEvent, Piece, Record, StoredSegment};
-use headwater_media::{BroadcastId, MediaSequence, MediaTime};
+use headwater_media::{BroadcastId, Epoch, MediaSequence, MediaTime};
 use headwater_platform::store::{self, ObjectStore, StoreSettings};
 use headwater_recordings::Layout;
+use headwater_registry::{MemoryRegistry, Registry as _};
 use http::{Method, StatusCode};
 use support::broadcast::{AUDIO, FIRST, VIDEO, id, opening, period, rendition, segments};
 use support::client::{Got, Viewer};
@@ -23,6 +24,8 @@ struct Rewound {
     server: TestServer,
     store: Arc<dyn ObjectStore>,
     layout: Layout,
+    registry: MemoryRegistry,
+    epoch: Epoch,
     _origin: TestOrigin,
     _folder: tempfile::TempDir,
 }
@@ -38,10 +41,11 @@ impl Rewound {
         let window = [period(FIRST)].into_iter().chain(segments(NOW - 4..NOW, "a"));
         server.open(opening(id(0), epoch, NOW - 4), window);
         let url = format!("file://{}", folder.path().display());
-        let origin = TestOrigin::start_with(Arc::new(registry), &url).await;
+        let origin = TestOrigin::start_with(Arc::new(registry.clone()), &url).await;
         let store = store::open(&StoreSettings::Directory(folder.path().into())).await.unwrap();
         let layout = Layout { stream: stream(), broadcast: id(0) };
-        Self { viewer: Viewer::new(origin.address), server, store, layout, _origin: origin, _folder: folder }
+        let viewer = Viewer::new(origin.address);
+        Self { viewer, server, store, layout, registry, epoch, _origin: origin, _folder: folder }
     }
 
     async fn put(&self, sequence: u64, bytes: &'static str) {
@@ -155,4 +159,32 @@ async fn a_stream_that_is_not_stored_has_no_past() {
     assert_eq!(viewer.get("/demo/recordings.json").await.text(), "[]");
     let recording = format!("/demo/vod-{}.m3u8", BroadcastId::from_bytes([7; 16]));
     assert_eq!(viewer.get(&recording).await.status, StatusCode::NOT_FOUND);
+}
+
+/// The last list that viewers have names an hour, and stays good for as long (RFC 8216bis §6.2.2).
+#[tokio::test]
+async fn who_is_behind_the_live_window_can_go_on_after_the_end() {
+    let rewound = Rewound::start().await;
+    rewound.put(FIRST + 3, "stored segment").await;
+    rewound.playlist("/demo/720p/dvr.m3u8").await;
+    rewound.server.play([MediaEvent::BroadcastEnd]);
+    eventually("the end is told", async || {
+        rewound.playlist("/demo/720p/dvr.m3u8").await.contains("#EXT-X-ENDLIST").then_some(())
+    })
+    .await;
+    rewound.registry.release(&stream(), rewound.epoch).await.unwrap();
+    rewound.server.die();
+    eventually("the stream is not live any more", async || {
+        (rewound.get("/demo/live.m3u8").await.status == StatusCode::NOT_FOUND).then_some(())
+    })
+    .await;
+    assert_eq!(rewound.get("/demo/720p/index.m3u8").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(rewound.playlist("/demo/720p/103.m4s").await, "stored segment");
+    assert_eq!(rewound.playlist("/demo/720p/init-100.mp4").await, "init of 720p");
+    let last = format!("/demo/720p/{}.0.m4s", NOW - 1);
+    assert_eq!(rewound.playlist(&last).await, format!("<720p {}.0 of a>", NOW - 1));
+    let list = rewound.playlist("/demo/720p/dvr.m3u8").await;
+    assert_eq!(numbers(&list), (FIRST..NOW).collect::<Vec<_>>());
+    assert!(list.contains("#EXT-X-ENDLIST"), "{list}");
+    assert_eq!(rewound.get("/demo/720p/99.m4s").await.status, StatusCode::NOT_FOUND);
 }

@@ -359,6 +359,69 @@ fn lines(playlist: &str) -> Vec<&str> {
     playlist.lines().filter(is_told).collect()
 }
 
+/// Its server and its proxy are gone, and whoever took the encoder knows nothing of the broadcast.
+#[tokio::test]
+async fn another_broadcast_follows_what_viewers_have_behind_a_discontinuity() {
+    let (registry, first, second) = (registry(), TestServer::start().await, TestServer::start().await);
+    go_on_air(&registry, &first, 0, "a").await;
+    first.play([broadcast::part(VIDEO, 102, 0, "a")]);
+    let origin = TestOrigin::start(Arc::new(registry.clone())).await;
+    let viewer = Viewer::new(origin.address);
+    playlist_has(&viewer, "102.0.m4s").await;
+    first.die();
+    let epoch = own(&registry, second.address, broadcast::id(1)).await;
+    second.open(broadcast::opening(broadcast::id(1), epoch, 500), [broadcast::period(500)]);
+    second.play(broadcast::segments(500..502, "b"));
+    playlist_has(&viewer, "501.m4s").await;
+    for (rendition, last) in [("720p", vec!["102.m4s"]), ("audio", vec!["#EXT-X-GAP", "102.m4s"])] {
+        let playlist = viewer.text(&format!("/demo/{rendition}/index.m3u8")).await;
+        let expected = [vec!["101.m4s"], last, vec!["#EXT-X-DISCONTINUITY", "500.m4s", "501.m4s"]].concat();
+        assert_eq!(lines(&playlist), expected, "{playlist}");
+        let [sequence, discontinuity] = ["MEDIA-SEQUENCE:498", "DISCONTINUITY-SEQUENCE:0"];
+        assert!(playlist.contains(sequence) && playlist.contains(discontinuity), "{playlist}");
+    }
+    second.play(broadcast::segments(502..504, "b"));
+    playlist_has(&viewer, "503.m4s").await;
+    let playlist = viewer.text("/demo/720p/index.m3u8").await;
+    assert_eq!(lines(&playlist), ["500.m4s", "501.m4s", "502.m4s", "503.m4s"], "{playlist}");
+    let [sequence, discontinuity] = ["MEDIA-SEQUENCE:500", "DISCONTINUITY-SEQUENCE:1"];
+    assert!(playlist.contains(sequence) && playlist.contains(discontinuity), "{playlist}");
+    for (path, expected) in [
+        ("/demo/720p/100.0.m4s", "<720p 100.0 of a>"),
+        ("/demo/720p/102.0.m4s", "<720p 102.0 of a>"),
+        ("/demo/720p/102.m4s", "<720p 102.0 of a>"),
+        ("/demo/720p/500.0.m4s", "<720p 500.0 of b>"),
+        ("/demo/720p/init-100.mp4", "init of 720p"),
+    ] {
+        assert_eq!(viewer.text(path).await, expected, "{path}");
+    }
+}
+
+/// The next server makes something else of the period than viewers know: it has a rendition more.
+#[tokio::test]
+async fn what_does_not_fit_takes_nothing_away() {
+    let (registry, first, second) = (registry(), TestServer::start().await, TestServer::start().await);
+    go_on_air(&registry, &first, 0, "a").await;
+    let origin = TestOrigin::start(Arc::new(registry.clone())).await;
+    let viewer = Viewer::new(origin.address);
+    playlist_has(&viewer, "101.m4s").await;
+    first.die();
+    let epoch = own(&registry, second.address, broadcast::id(0)).await;
+    let MediaEvent::PeriodStart(mut period) = broadcast::period(FIRST) else { unreachable!() };
+    let (mut more, init) = period.renditions[0].clone();
+    more.id = "480p".parse().unwrap();
+    period.renditions.insert(1, (more, init));
+    second.open(
+        broadcast::opening(broadcast::id(0), epoch, 102),
+        [MediaEvent::PeriodStart(period), broadcast::part("480p", 102, 0, "b")],
+    );
+    second.play(broadcast::segments(102..104, "b"));
+    playlist_has(&viewer, "103.m4s").await;
+    assert_eq!(viewer.text("/demo/480p/102.0.m4s").await, "<480p 102.0 of b>");
+    assert_eq!(viewer.text("/demo/720p/100.0.m4s").await, "<720p 100.0 of a>");
+    assert_eq!(viewer.text("/demo/audio/101.3.m4s").await, "<audio 101.3 of a>");
+}
+
 /// A far origin: the beginning of the window is there a while before the rest of it.
 #[tokio::test]
 async fn a_window_is_shown_when_all_of_it_has_come() {

@@ -80,6 +80,11 @@ impl Archive {
         self.discontinuity_sequence
     }
 
+    /// The broadcast follows another one that viewers know, whose discontinuities are behind them.
+    pub fn follow_discontinuities(&mut self, before: u64) {
+        self.discontinuity_sequence = self.discontinuity_sequence.max(before);
+    }
+
     pub fn is_empty(&self) -> bool {
         self.segments.is_empty()
     }

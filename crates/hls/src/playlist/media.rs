@@ -28,6 +28,26 @@ pub fn media(window: &LiveWindow, rendition: &RenditionId, options: MediaOptions
     render(MediaPlaylist::new(window, None, rendition, options)?)
 }
 
+/// The same behind the end of another broadcast, for as long as the window alone would be a short list: viewers of that
+/// one find the rest of it, and the next one behind a discontinuity. Both keep the numbers in their URLs; the media
+/// sequence is the window's, which all origins agree on, and so it has skipped once.
+pub fn media_after(
+    before: &LiveWindow,
+    window: &LiveWindow,
+    rendition: &RenditionId,
+    options: MediaOptions,
+) -> Option<String> {
+    let tail = Tail::of(before, window);
+    let options = if tail.is_some() { MediaOptions { skip: None, ..options } } else { options };
+    let mut playlist = MediaPlaylist::new(window, None, rendition, options)?;
+    if let Some(tail) = tail {
+        playlist.first = MediaSequence(playlist.first.0.saturating_sub(tail.count()));
+        playlist.discontinuities = before.discontinuities_before(tail.first);
+        playlist.tail = Some(tail);
+    }
+    render(playlist)
+}
+
 /// The same with what is stored of the broadcast before the live window, so that players can go back (DVR). Where what
 /// is stored does not reach to the window, the window is all there is.
 pub fn dvr(
@@ -68,6 +88,8 @@ struct MediaPlaylist<'a> {
     discontinuities: u64,
     /// What the playlists of this kind are called.
     file: &'static str,
+    /// The end of the broadcast before.
+    tail: Option<Tail<'a>>,
     /// What is stored before the live window.
     history: Option<History<'a>>,
     /// The segments of the live window, those that are skipped included.
@@ -84,6 +106,46 @@ struct History<'a> {
     segments: Vec<&'a Arc<StoredSegment>>,
     /// How many of them the playlist leaves out.
     skipped: usize,
+}
+
+/// The last segments of a broadcast that another one follows.
+#[derive(Clone, Copy)]
+struct Tail<'a> {
+    before: &'a LiveWindow,
+    first: MediaSequence,
+}
+
+impl<'a> Tail<'a> {
+    /// As many as the next one's window lacks.
+    fn of(before: &'a LiveWindow, window: &LiveWindow) -> Option<Self> {
+        let listed = window.next_uncommitted().0.saturating_sub(window.listed_from().0);
+        let lacking = u64::from(window.opening().window_segments).saturating_sub(listed);
+        let first = before.next_sequence().0.saturating_sub(lacking).max(before.listed_from().0);
+        (first < before.next_sequence().0).then_some(Self { before, first: MediaSequence(first) })
+    }
+
+    fn count(&self) -> u64 {
+        self.before.next_sequence().0 - self.first.0
+    }
+
+    fn write(&self, out: &mut String, rendition: &RenditionId) -> fmt::Result {
+        let mut map = None;
+        for sequence in (self.first.0..self.before.next_sequence().0).map(MediaSequence) {
+            let Some(period) = self.before.period_of(sequence) else { continue };
+            map = Some(begin(out, period, sequence, map)?);
+            match self.before.segment(rendition, sequence) {
+                Some(segment) => {
+                    program_date_time(out, period, segment.start())?;
+                    writeln!(out, "#EXTINF:{},\n{sequence}.m4s", segment.duration())?;
+                }
+                None => {
+                    let duration = self.before.duration_of(sequence);
+                    writeln!(out, "#EXT-X-GAP\n#EXTINF:{duration},\n{sequence}.m4s")?;
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 impl<'a> History<'a> {
@@ -132,11 +194,19 @@ impl<'a> MediaPlaylist<'a> {
             first: oldest.0,
             discontinuities: oldest.1,
             file: if archive.is_some() { "dvr.m3u8" } else { "index.m3u8" },
+            tail: None,
             history,
             skipped,
             parts_from: parts_from(&segments, target * PARTS_LISTED),
             segments,
         })
+    }
+
+    /// Whether the first segment of the window says itself that a period begins.
+    fn begins_by_itself(&self) -> bool {
+        let first = self.segments.first().map(|(sequence, _)| *sequence);
+        let period = first.and_then(|first| self.window.period_of(first));
+        period.is_some_and(|period| is_discontinuity(period) && Some(period.first_sequence) == first)
     }
 
     fn size_hint(&self) -> usize {
@@ -147,6 +217,12 @@ impl<'a> MediaPlaylist<'a> {
 
     fn write(&self, out: &mut String) -> fmt::Result {
         self.header(out)?;
+        if let Some(tail) = &self.tail {
+            tail.write(out, self.rendition)?;
+            if !self.begins_by_itself() {
+                out.write_str("#EXT-X-DISCONTINUITY\n")?;
+            }
+        }
         let mut map = self.history(out)?;
         if let Some(last) = self.skipped.checked_sub(1) {
             map = self.window.period_of(self.segments[last].0).map(Arc::as_ref);

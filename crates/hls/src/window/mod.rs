@@ -108,6 +108,22 @@ impl LiveWindow {
         Ok(())
     }
 
+    /// Follows the window of another broadcast: viewers of that one have its discontinuities behind them, and this one
+    /// begins with another one.
+    pub fn follow(&mut self, before: &LiveWindow) {
+        let passed = before.discontinuities_before(before.next_sequence()) + 1;
+        let counted =
+            self.discontinuities_before(self.listed_from.next()) - self.opening.discontinuity_sequence;
+        self.opening.discontinuity_sequence = passed.saturating_sub(counted);
+    }
+
+    /// How long a segment may still be asked for by somebody who holds a playlist of this window, when no playlist lists it
+    /// any more (RFC 8216bis §6.2.2).
+    pub fn outlives_playlists_by(&self) -> MediaTime {
+        let segment = MediaTime::from_millis(u64::from(self.opening.settings.segment_ms));
+        self.nominal_length() + segment + segment
+    }
+
     /// Whether nothing will come any more.
     pub fn ended(&self) -> bool {
         self.ended

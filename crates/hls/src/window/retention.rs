@@ -53,7 +53,7 @@ impl LiveWindow {
     }
 
     /// The duration of a sequence in the rendition where it is shortest: none where it is a gap.
-    fn duration_of(&self, sequence: MediaSequence) -> MediaTime {
+    pub(crate) fn duration_of(&self, sequence: MediaSequence) -> MediaTime {
         let Some(period) = self.period_of(sequence) else { return MediaTime::ZERO };
         let durations = period.renditions.iter().map(|(rendition, _)| {
             let segment = self.tracks.get(&rendition.id).and_then(|track| track.get(&sequence));

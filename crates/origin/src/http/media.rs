@@ -99,6 +99,11 @@ fn past_end(window: &LiveWindow, rendition: &RenditionId, object: Object) -> Opt
     }
 }
 
+/// An object that a window holds whole.
+pub(super) fn whole(window: &LiveWindow, rendition: &RenditionId, object: Object) -> Option<Answer> {
+    find(window, rendition, object).map(|pieces| Answer::media(content_type(window, rendition), &pieces))
+}
+
 fn find(window: &LiveWindow, rendition: &RenditionId, object: Object) -> Option<Vec<Bytes>> {
     match object {
         Object::Init(first) => window.init(rendition, first).map(|init| vec![init.clone()]),

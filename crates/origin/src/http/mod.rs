@@ -46,6 +46,7 @@ pub(crate) use body::Body;
 pub use growing::Interrupted;
 pub(crate) use page::Policy;
 use past::Past;
+use playlist::Reach;
 use problem::Problem;
 pub(crate) use recorded::entry;
 use route::{Resource, Route};
@@ -136,15 +137,20 @@ impl Service {
             }
             Route::Rendition(stream, rendition, Resource::Playlist(reach)) => {
                 let mirror = self.mirrors.find(&stream).await?;
-                let answer = playlist::media(&mirror, rendition, reach, request).await?;
+                let answer = match playlist::media(&mirror, rendition.clone(), reach, request).await {
+                    Err(Problem::NotLive) if reach == Reach::Dvr => {
+                        playlist::left(&mirror, &rendition, request).ok_or(Problem::NotLive)?
+                    }
+                    answer => answer?,
+                };
                 self.viewers.saw(&stream, from, text(request.headers(), USER_AGENT).unwrap_or_default());
                 Ok(answer)
             }
             Route::Rendition(stream, rendition, Resource::Object(object)) => {
                 let mirror = self.mirrors.find(&stream).await?;
                 match media::object(mirror.clone(), &rendition, object, request).await {
-                    Err(Problem::NoObject) => {
-                        Box::pin(recorded::past(self.past(), &mirror, &rendition, object)).await
+                    Err(problem) if problem.is_absence() => {
+                        Box::pin(recorded::past(self.past(), &mirror, &rendition, object, problem)).await
                     }
                     answer => answer,
                 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use headwater_hls::playlist::{self, MediaOptions};
+use headwater_hls::playlist::{self, MediaOptions, Stage};
 use headwater_hls::{Archive, Directives, LiveWindow, Readiness, Skip, Until};
 use headwater_media::{PartIndex, RenditionId};
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, VARY};
@@ -13,7 +13,7 @@ use super::answer::{Answer, Cache, text};
 use super::encoding::accepts_gzip;
 use super::problem::Problem;
 use super::query;
-use crate::mirror::{Mirror, Scope, Text, View, Which};
+use crate::mirror::{Listed, Mirror, Scope, Text, View, Which};
 
 /// RFC 8216bis §10 and ISO/IEC 23009-1 §C.2.
 pub(super) const HLS: &str = "application/vnd.apple.mpegurl";
@@ -104,13 +104,29 @@ pub(super) async fn media<B>(
     Ok(answer(HLS, &text, cache, request.headers()))
 }
 
-fn render(window: &LiveWindow, archive: Option<&Archive>, which: &Which) -> Option<String> {
+/// The list of an hour of a broadcast that has ended and is not shown any more, for those who are still behind.
+pub(super) fn left<B>(mirror: &Mirror, rendition: &RenditionId, request: &Request<B>) -> Option<Answer> {
+    let list = |archive: &Archive| {
+        let seconds = archive.settings().target_duration() * ENDED_TARGETS;
+        Some((playlist::vod_media(archive, rendition, Stage::Complete)?, seconds))
+    };
+    let (list, seconds) = mirror.left_history(list)?;
+    Some(answer(HLS, &Text::new(list), Cache::Seconds(seconds), request.headers()))
+}
+
+fn render(listed: &Listed, which: &Which) -> Option<String> {
+    let Listed { window, before, archive } = listed;
+    let (window, before, archive) = (window.as_ref(), before.as_deref(), archive.as_deref());
+    let live = |rendition, options| match before {
+        Some(before) => playlist::media_after(before, window, rendition, options),
+        None => playlist::media(window, rendition, options),
+    };
     const DELTA: MediaOptions = MediaOptions { skip: Some(Skip::Segments), low_latency: true };
     match which {
         Which::Multivariant => playlist::multivariant(window),
         Which::Presentation => playlist::dash::live(window),
-        Which::Whole(rendition) => playlist::media(window, rendition, MediaOptions::default()),
-        Which::Delta(rendition) => playlist::media(window, rendition, DELTA),
+        Which::Whole(rendition) => live(rendition, MediaOptions::default()),
+        Which::Delta(rendition) => live(rendition, DELTA),
         Which::DvrMultivariant => playlist::dvr_multivariant(window),
         Which::DvrPresentation => playlist::dash::dvr(archive?, window),
         Which::Dvr(rendition) => playlist::dvr(archive?, window, rendition, MediaOptions::default()),

@@ -78,6 +78,11 @@ impl Problem {
         }
     }
 
+    /// Whether what is shown now does not have it; what was shown before may.
+    pub(crate) fn is_absence(&self) -> bool {
+        matches!(self, Self::NoObject | Self::NoRendition | Self::NotLive | Self::NotReady)
+    }
+
     fn name(&self) -> &'static str {
         match self {
             Self::NoRoute => "no-route",

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::answer::{Answer, Cache};
+use super::media as live;
 use super::mp4;
 use super::past::Past;
 use super::playlist::{self, DASH, HLS};
@@ -91,25 +92,34 @@ pub(super) async fn past(
     mirror: &Mirror,
     rendition: &RenditionId,
     object: Object,
+    otherwise: Problem,
 ) -> Result<Answer, Problem> {
+    if let Some(answer) = mirror.left_window(|window| live::whole(window, rendition, object)) {
+        return Ok(answer);
+    }
     let sequence = match object {
         Object::Init(first) => {
-            let init = |_: &LiveWindow, archive: &Archive| {
-                Some(media(archive, rendition, archive.init(rendition, first)?.clone()))
-            };
-            return mirror.history(init).flatten().ok_or(Problem::NoObject);
+            let init =
+                |archive: &Archive| Some(media(archive, rendition, archive.init(rendition, first)?.clone()));
+            return in_history(mirror, init).ok_or(otherwise);
         }
         Object::Segment(sequence) => sequence,
-        Object::Part(..) => return Err(Problem::NoObject),
+        Object::Part(..) => return Err(otherwise),
     };
-    let stored = |_: &LiveWindow, archive: &Archive| {
+    let stored = |archive: &Archive| {
         archive.segment(sequence)?.size(rendition)?;
         Some((archive.broadcast(), media_type(archive, rendition)))
     };
-    let (broadcast, media_type) = mirror.history(stored).flatten().ok_or(Problem::NoObject)?;
+    let (broadcast, media_type) = in_history(mirror, stored).ok_or(otherwise)?;
     let layout = Layout { stream: mirror.stream().clone(), broadcast };
     let bytes = past.segment(&layout, rendition, sequence).await?;
     Ok(Answer::media(media_type, &[bytes]))
+}
+
+/// Looks at what is stored of the broadcast that is shown, and of those that were shown before.
+fn in_history<T>(mirror: &Mirror, at: impl Fn(&Archive) -> Option<T>) -> Option<T> {
+    let shown = mirror.history(|_: &LiveWindow, archive: &Archive| at(archive));
+    shown.flatten().or_else(|| mirror.left_history(&at))
 }
 
 /// The newest recordings of a stream, newest first.

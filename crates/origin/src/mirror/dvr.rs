@@ -1,5 +1,7 @@
 //! What is stored of the broadcast that a mirror shows, so that viewers can go back.
 
+use std::sync::Arc;
+
 use headwater_hls::{Archive, LiveWindow, Opening, Record};
 use headwater_media::MediaTime;
 use headwater_wire::WatchMessage;
@@ -30,6 +32,7 @@ impl Shown {
     /// still has it.
     pub(super) fn remember(&mut self, dvr_window: MediaTime) {
         let (View::Showing(window), Some(archive)) = (&self.view, &mut self.archive) else { return };
+        let archive = Arc::make_mut(archive);
         archive.follow(window);
         archive.trim(dvr_window);
     }
@@ -53,7 +56,10 @@ impl Mirror {
         }
         self.change(|shown| {
             let View::Showing(window) = &shown.view else { return };
-            learn(&mut shown.archive, &window.opening().clone(), message);
+            let opening = window.opening().clone();
+            let mut archive = shown.archive.take().map(Arc::unwrap_or_clone);
+            learn(&mut archive, &opening, message);
+            shown.archive = archive.map(Arc::new);
             shown.remember(self.dvr_window);
         });
     }
@@ -70,6 +76,6 @@ impl Mirror {
 
     /// Looks at what is stored.
     pub(crate) fn history<T>(&self, at: impl FnOnce(&LiveWindow, &Archive) -> T) -> Option<T> {
-        self.look_at(|shown| Some(at(shown.view.window()?, shown.archive.as_ref()?)))
+        self.look_at(|shown| Some(at(shown.view.window()?, shown.archive.as_deref()?)))
     }
 }

@@ -72,6 +72,11 @@ impl Follower {
         loop {
             let round = self.round().await;
             self.judge(&round);
+            if self.mirror.is_idle() {
+                self.mirror.poke.notified().await;
+                self.backoff.reset();
+                continue;
+            }
             let delay = self.backoff.next_delay();
             if timeout(delay, self.mirror.poke.notified()).await.is_ok() {
                 self.backoff.reset();
@@ -162,7 +167,7 @@ impl Follower {
             let (window, archive) = backlog(&mut feed).await?;
             let standing = if window.ended() { Standing::Ended } else { Standing::OnAir };
             self.hold(&feed.opening, standing);
-            self.mirror.show(View::Showing(window), archive.filter(|_| self.mirror.goes_back()));
+            self.mirror.show_next(window, archive.filter(|_| self.mirror.goes_back()));
             if standing == Standing::Ended {
                 return Ok(None);
             }

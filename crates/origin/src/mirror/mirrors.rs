@@ -26,7 +26,7 @@ const MAX_MIRRORS: usize = 10_000;
 /// at most.
 const LEAST_LINGER: Duration = Duration::from_secs(12);
 /// A stream that is not live any more is forgotten sooner: it answers a crowd that polls, and nothing is lost with it.
-const NOT_LIVE_LINGER: Duration = Duration::from_secs(5);
+pub(super) const NOT_LIVE_LINGER: Duration = Duration::from_secs(5);
 /// The longest wait of a request for a stream while it can't be said whether anybody has it.
 const LOOKUP_LIMIT: Duration = Duration::from_secs(3);
 
@@ -205,6 +205,7 @@ impl Mirrors {
     /// Waits until nobody has asked for the stream for long, and forgets the mirror.
     async fn unused(&self, mirror: &Arc<Mirror>) {
         while !self.forget_unused(mirror) {
+            mirror.forget_left();
             let looks = mirror.last_used() + NOT_LIVE_LINGER;
             sleep_until(looks.max(Instant::now() + NOT_LIVE_LINGER)).await;
         }
@@ -219,7 +220,8 @@ impl Mirrors {
         let mut mirrors = self.lock();
         // Another one may have got its place.
         let is_held = mirrors.get(mirror.stream()).is_some_and(|held| ptr::eq(held.as_ref(), mirror));
-        let unused = mirror.last_used() + linger <= Instant::now() && !mirror.is_awaited();
+        let is_unused = mirror.last_used() + linger <= Instant::now() && !mirror.is_awaited();
+        let unused = is_unused && !mirror.has_left();
         if is_held && unused {
             mirrors.remove(mirror.stream());
             self.metrics.mirrors.set(mirrors.len() as f64);

@@ -2,6 +2,7 @@
 
 mod dvr;
 mod follow;
+mod left;
 mod lookups;
 mod mirrors;
 mod rendered;
@@ -20,6 +21,8 @@ pub(crate) use rendered::{Rendered, Text, Which};
 pub(crate) use signals::Scope;
 
 use crate::metrics::Metrics;
+use left::Left;
+use mirrors::NOT_LIVE_LINGER;
 use signals::Signals;
 
 /// The mirror of one stream: one for all its viewers, written by one follower.
@@ -41,8 +44,12 @@ struct Shown {
     /// Grows with every change.
     version: u64,
     view: View,
+    /// The window of another broadcast, whose viewers go on with this one.
+    before: Option<Arc<LiveWindow>>,
     /// What is stored of the broadcast that is shown, where it is stored.
-    archive: Option<Archive>,
+    archive: Option<Arc<Archive>>,
+    /// What was shown before, oldest first.
+    left: Vec<Left>,
 }
 
 /// What there is to show.
@@ -52,7 +59,23 @@ pub(crate) enum View {
     /// Nobody publishes it.
     NotLive,
     /// On air, or lately so.
-    Showing(LiveWindow),
+    Showing(Arc<LiveWindow>),
+}
+
+/// What a playlist is made of.
+pub(crate) struct Listed {
+    pub(crate) window: Arc<LiveWindow>,
+    /// Another broadcast that the window follows.
+    pub(crate) before: Option<Arc<LiveWindow>>,
+    pub(crate) archive: Option<Arc<Archive>>,
+}
+
+impl Shown {
+    fn listed(&self) -> Option<Listed> {
+        let View::Showing(window) = &self.view else { return None };
+        let (window, before, archive) = (window.clone(), self.before.clone(), self.archive.clone());
+        Some(Listed { window, before, archive })
+    }
 }
 
 impl View {
@@ -68,7 +91,13 @@ impl Mirror {
     fn new(stream: StreamId, dvr_window: MediaTime, metrics: Arc<Metrics>) -> Self {
         Self {
             stream,
-            shown: RwLock::new(Shown { version: 0, view: View::Seeking, archive: None }),
+            shown: RwLock::new(Shown {
+                version: 0,
+                view: View::Seeking,
+                before: None,
+                archive: None,
+                left: Vec::new(),
+            }),
             signals: Signals::new(),
             rendered: Rendered::default(),
             used: Mutex::new(Instant::now()),
@@ -113,16 +142,15 @@ impl Mirror {
         }
     }
 
-    /// A playlist of the window, and of what is stored before it, as they are now.
+    /// A playlist of what is shown now. It is made of a copy, as the list of an hour takes a while, and media waits for
+    /// nobody's list.
     pub(crate) fn playlist(
         &self,
         which: Which,
-        render: impl FnOnce(&LiveWindow, Option<&Archive>, &Which) -> Option<String>,
+        render: impl FnOnce(&Listed, &Which) -> Option<String>,
     ) -> Option<Arc<Text>> {
-        let shown = self.shown.read().unwrap_or_else(PoisonError::into_inner);
-        let window = shown.view.window()?;
-        self.rendered
-            .get(which, shown.version, &self.metrics, |which| render(window, shown.archive.as_ref(), which))
+        let (version, listed) = self.look_at(|shown| Some((shown.version, shown.listed()?)))?;
+        self.rendered.get(which, version, &self.metrics, |which| render(&listed, which))
     }
 
     /// Whether a request waits for a change.
@@ -131,23 +159,55 @@ impl Mirror {
     }
 
     fn touch(&self) {
-        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *used, Instant::now());
+        if before.elapsed() >= NOT_LIVE_LINGER {
+            // Its follower may have nobody to look for the owner for.
+            self.poke.notify_one();
+        }
+    }
+
+    /// Whether nobody waits for the stream to go on air: then the registry's word is enough.
+    fn is_idle(&self) -> bool {
+        let is_off_air = self.look(|view| matches!(view, View::NotLive));
+        is_off_air && !self.is_awaited() && self.last_used().elapsed() >= NOT_LIVE_LINGER
     }
 
     fn last_used(&self) -> Instant {
         *self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Replaces everything.
+    /// Replaces everything. What was shown can be fetched for as long as somebody may hold a playlist of it.
     fn show(&self, view: View, archive: Option<Archive>) {
-        self.change(|shown| (shown.view, shown.archive) = (view, archive));
+        self.change(|shown| {
+            shown.leave(None);
+            (shown.view, shown.archive) = (view, archive.map(Arc::new));
+        });
+        self.signals.wake(Scope::Anything);
+    }
+
+    /// Shows a window that does not join on to what was shown. Another broadcast follows behind a discontinuity, for those
+    /// who have not seen the end of the one before.
+    fn show_next(&self, mut window: LiveWindow, mut archive: Option<Archive>) {
+        self.change(|shown| {
+            let before = shown.interrupted(&window);
+            if let Some(before) = &before {
+                window.follow(before);
+                if let Some(archive) = &mut archive {
+                    archive.follow_discontinuities(window.opening().discontinuity_sequence);
+                }
+            }
+            shown.leave(before.clone());
+            shown.before = before;
+            (shown.view, shown.archive) = (View::Showing(Arc::new(window)), archive.map(Arc::new));
+        });
         self.signals.wake(Scope::Anything);
     }
 
     /// Goes on with the window that is shown; see [`LiveWindow::adopt`]. False when none is shown.
     fn adopt(&self, opening: &Opening) -> Result<bool, WindowError> {
         self.change(|shown| match &mut shown.view {
-            View::Showing(window) => window.adopt(opening).map(|()| true),
+            View::Showing(window) => Arc::make_mut(window).adopt(opening).map(|()| true),
             View::Seeking | View::NotLive => Ok(false),
         })
     }
@@ -156,8 +216,8 @@ impl Mirror {
     fn apply(&self, event: &MediaEvent) -> Result<Change, WindowError> {
         let change = self.change(|shown| match &mut shown.view {
             View::Showing(window) => {
-                let change = window.apply(event)?;
-                if change == Change::Segment {
+                let change = Arc::make_mut(window).apply(event)?;
+                if matches!(change, Change::Segment | Change::End) {
                     shown.remember(self.dvr_window);
                 }
                 Ok(change)

@@ -1,7 +1,7 @@
 //! Playlists as they are sent: rendered and compressed once for all viewers who ask for the same one at the same time.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use headwater_media::RenditionId;
@@ -41,7 +41,7 @@ pub(crate) struct Tagged {
 }
 
 impl Text {
-    fn new(text: String) -> Self {
+    pub(crate) fn new(text: String) -> Self {
         Self { plain: Tagged::new(text.into()), gzip: OnceLock::new() }
     }
 
@@ -60,9 +60,12 @@ impl Tagged {
     }
 }
 
-/// The newest rendering of every playlist of one stream, or of one recording.
+/// The newest rendering of every playlist of one stream, or of one recording. Each playlist has a lock of its own: who asks
+/// for one does not wait for another one to be made.
 #[derive(Default)]
-pub(crate) struct Rendered(Mutex<HashMap<Which, (u64, Arc<Text>)>>);
+pub(crate) struct Rendered(Mutex<HashMap<Which, Arc<Slot>>>);
+
+type Slot = Mutex<Option<(u64, Arc<Text>)>>;
 
 impl Rendered {
     /// The playlist at this version of the window; `render` is called when nobody has asked for it yet. Nothing when
@@ -74,14 +77,58 @@ impl Rendered {
         metrics: &Metrics,
         render: impl FnOnce(&Which) -> Option<String>,
     ) -> Option<Arc<Text>> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, text)) = kept.get(&which).filter(|(rendered_at, _)| *rendered_at >= version) {
+        let slot = self.slot(&which);
+        let mut kept = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, text)) = kept.as_ref().filter(|(rendered_at, _)| *rendered_at >= version) {
             metrics.playlist_hits.increment(1);
             return Some(text.clone());
         }
-        let text = Arc::new(Text::new(render(&which)?));
+        let Some(text) = render(&which) else {
+            self.slots().remove(&which);
+            return None;
+        };
+        let text = Arc::new(Text::new(text));
         metrics.playlist_renders.increment(1);
-        kept.insert(which, (version, text.clone()));
+        *kept = Some((version, text.clone()));
         Some(text)
+    }
+
+    fn slot(&self, which: &Which) -> Arc<Slot> {
+        let mut slots = self.slots();
+        match slots.get(which) {
+            Some(slot) => slot.clone(),
+            None => slots.entry(which.clone()).or_default().clone(),
+        }
+    }
+
+    fn slots(&self) -> MutexGuard<'_, HashMap<Which, Arc<Slot>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dvr(rendition: &str) -> Which {
+        Which::Dvr(rendition.parse().unwrap())
+    }
+
+    #[test]
+    fn a_playlist_that_takes_long_keeps_no_other_one_waiting() {
+        let (rendered, metrics) = (Rendered::default(), Metrics::new());
+        let long = |_: &Which| {
+            let short = rendered.get(dvr("360p"), 1, &metrics, |_| Some("short".into()));
+            assert_eq!(short.unwrap().plain().bytes, "short");
+            Some("long".into())
+        };
+        assert_eq!(rendered.get(dvr("720p"), 1, &metrics, long).unwrap().plain().bytes, "long");
+    }
+
+    #[test]
+    fn names_that_nothing_has_take_no_memory() {
+        let (rendered, metrics) = (Rendered::default(), Metrics::new());
+        assert!(rendered.get(dvr("4k"), 1, &metrics, |_| None).is_none());
+        assert!(rendered.slots().is_empty());
     }
 }
