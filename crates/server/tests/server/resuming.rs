@@ -144,6 +144,11 @@ async fn what_was_lost_is_left_out_behind_what_viewers_have_seen() {
     let (start_ms, begun_as) = (None, None);
     let anew = ResumePoint { period: 4, start_ms, begun_as, next_sequence, free_sequence, ..point };
     let mut source = resume(&server, "p", &anew).await.unwrap();
+    // Who watched was told that the period begins, and with which init segments.
+    assert_eq!(
+        source.accepted.begun_as.take().map(|begun| (begun.number, begun.first_sequence)),
+        Some((4, 502))
+    );
     assert_eq!(source.accepted, anew);
     source.period().await;
     source.keyframes(1).await;
