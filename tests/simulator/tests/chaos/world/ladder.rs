@@ -198,7 +198,7 @@ fn in_all(track: usize, event: MediaEvent, has_more: bool) -> impl Iterator<Item
     if let MediaEvent::Part { rendition, .. } | MediaEvent::SegmentEnd { rendition, .. } = &mut other {
         *rendition = MORE.parse().expect("a rendition's name");
     }
-    let made = |event| Made { track, event };
+    let made = move |event| Made { track, event };
     has_more.then_some(other).into_iter().chain([event]).map(made)
 }
 
