@@ -212,7 +212,8 @@ async fn seen_to_its_end(registry: &MemoryRegistry, server: &TestServer) -> (Tes
     playlist_has(&viewer, "101.m4s").await;
     server.play([MediaEvent::BroadcastEnd]);
     playlist_has(&viewer, "#EXT-X-ENDLIST").await;
-    registry.release(&stream(), epoch).await.expect("it is still on air");
+    let id = registry.owner(&stream()).await.unwrap().expect("it is still on air").server;
+    registry.release(&stream(), &id, epoch).await.unwrap();
     (origin, viewer)
 }
 
@@ -267,7 +268,7 @@ async fn a_server_that_only_the_registry_misses_is_asked() {
     playlist_has(&viewer, "101.m4s").await;
     // It is cut off from the registry, where its lease and its record expire; then the watch breaks, too.
     let id = registry.owner(&stream()).await.unwrap().unwrap().server;
-    registry.release(&stream(), epoch).await.unwrap();
+    registry.release(&stream(), &id, epoch).await.unwrap();
     registry.unregister_server(&id).await.unwrap();
     server.die();
     server.open(broadcast::opening(broadcast::id(0), epoch, FIRST), [broadcast::period(FIRST)]);
@@ -326,8 +327,11 @@ impl Registry for Outage {
     async fn renew(&self, stream: &StreamId, ownership: &Ownership) -> Result<(), RegistryError> {
         self.check()?.renew(stream, ownership).await
     }
-    async fn release(&self, stream: &StreamId, epoch: Epoch) -> Result<(), RegistryError> {
-        self.check()?.release(stream, epoch).await
+    async fn next_turn(&self, stream: &StreamId, ownership: &Ownership) -> Result<Epoch, RegistryError> {
+        self.check()?.next_turn(stream, ownership).await
+    }
+    async fn release(&self, stream: &StreamId, server: &ServerId, epoch: Epoch) -> Result<(), RegistryError> {
+        self.check()?.release(stream, server, epoch).await
     }
     async fn owner(&self, stream: &StreamId) -> Result<Option<Ownership>, RegistryError> {
         self.check()?.owner(stream).await

@@ -2,7 +2,7 @@
 
 use std::pin::pin;
 
-use headwater_media::Loss;
+use headwater_media::{Epoch, Loss};
 use headwater_registry::ServerId;
 use headwater_wire::v1::{Failure, failure::Code};
 use tokio::time::{Instant, timeout};
@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout};
 use crate::publisher::{Publisher, Stop, stalled};
 use crate::refusal;
 use crate::replay::Replayed;
-use crate::routing::{Found, Lost, Refusal};
+use crate::routing::{Fate, Found, Lost, Refusal};
 use crate::uplink::{Order, UplinkError};
 
 /// How many servers in a row may be lost while none of them has finished a segment: by then it is the media that does
@@ -35,7 +35,7 @@ impl Publisher<'_> {
                 self.losses += 1;
             }
             let lost = lost(&cause, &self.server, self.epoch);
-            self.losses += u32::from(lost.as_ref().is_some_and(|lost| lost.gone.is_some()));
+            self.losses += u32::from(lost.as_ref().is_some_and(|lost| lost.fate != Fate::There));
             let Some(lost) = lost.filter(|_| self.losses <= MOST_LOSSES && self.replay.is_on()) else {
                 return Err(self.end_of_the_road(&cause));
             };
@@ -113,15 +113,12 @@ fn has_successor(failure: &Failure) -> bool {
 }
 
 /// What to do about a call that is over; none where no other server would fare better.
-fn lost(error: &UplinkError, server: &ServerId, epoch: headwater_media::Epoch) -> Option<Lost> {
-    let gone = match error {
-        UplinkError::Rejected(failure) => match gone(failure)? {
-            true => Some(epoch),
-            false => None,
-        },
-        UplinkError::Unreachable(_) | UplinkError::Timeout | UplinkError::Protocol(_) => Some(epoch),
+fn lost(error: &UplinkError, server: &ServerId, epoch: Epoch) -> Option<Lost> {
+    let fate = match error {
+        UplinkError::Rejected(failure) => fate(failure)?,
+        UplinkError::Unreachable(_) | UplinkError::Timeout | UplinkError::Protocol(_) => Fate::Silent,
     };
-    Some(Lost { server: server.clone(), gone })
+    Some(Lost { server: server.clone(), epoch, fate })
 }
 
 /// Whether the server can't go on with the period, though it would with another one.
@@ -129,14 +126,14 @@ fn is_refused_period(error: &UplinkError) -> bool {
     matches!(error, UplinkError::Rejected(failure) if failure.code() == Code::PeriodDiffers)
 }
 
-/// Whether the server gives the stream up; none where the publisher is to blame, or has lost the stream.
-fn gone(failure: &Failure) -> Option<bool> {
+/// What the server says of itself; none where the publisher is to blame, or has lost the stream.
+fn fate(failure: &Failure) -> Option<Fate> {
     match failure.code() {
-        Code::Draining => Some(true),
+        Code::Draining => Some(Fate::GivesUp),
         // The server is there, and counts how often this happens.
-        Code::WorkerFailed => Some(false),
+        Code::WorkerFailed => Some(Fate::There),
         // It takes the same media as a new period.
-        Code::PeriodDiffers => Some(false),
+        Code::PeriodDiffers => Some(Fate::There),
         _ => None,
     }
 }

@@ -23,19 +23,8 @@ pub struct Memory(Mutex<HashMap<StreamId, (LastServer, Instant)>>);
 pub struct LastServer {
     pub server: ServerId,
     pub address: String,
-    /// The epoch under which it took the publisher.
+    /// The epoch of its publisher's turn.
     pub epoch: Epoch,
-    /// The newest one that this proxy knows of: it may have claimed the stream since for servers that did not take it.
-    pub newest: Epoch,
-}
-
-impl LastServer {
-    /// The epochs under which it may have the stream while nobody can claim it, the likeliest first: its own while that
-    /// is the newest, else one that nobody can have been given (one is left out where a claim is given back).
-    pub fn epochs(&self) -> impl Iterator<Item = Epoch> + use<> {
-        let own = (self.epoch == self.newest).then_some(self.epoch);
-        own.into_iter().chain([self.newest.next().next()])
-    }
 }
 
 impl Memory {
@@ -49,10 +38,10 @@ impl Memory {
         streams.insert(stream.clone(), (last, Instant::now()));
     }
 
-    /// This proxy has claimed the stream.
-    pub fn claimed(&self, stream: &StreamId, epoch: Epoch) {
+    /// The turn of the stream's publisher has another epoch by now.
+    pub fn raise(&self, stream: &StreamId, epoch: Epoch) {
         if let Some((last, _)) = self.streams().get_mut(stream) {
-            last.newest = epoch;
+            last.epoch = epoch;
         }
     }
 
@@ -83,19 +72,17 @@ mod tests {
 
     fn last(epoch: u64) -> LastServer {
         let (server, address) = ("s".parse().unwrap(), "s:7000".into());
-        LastServer { server, address, epoch: Epoch(epoch), newest: Epoch(epoch) }
+        LastServer { server, address, epoch: Epoch(epoch) }
     }
 
     #[test]
-    fn an_epoch_below_a_later_claim_is_of_no_more_use() {
+    fn a_turn_may_get_its_epoch_late() {
         let (memory, stream) = (Memory::default(), "stream".parse().unwrap());
+        memory.raise(&stream, Epoch(5));
+        assert_eq!(memory.recall(&stream), None);
         memory.note(&stream, last(4));
-        let epochs = || memory.recall(&stream).unwrap().epochs().map(|epoch| epoch.0).collect::<Vec<_>>();
-        assert_eq!(epochs(), [4, 6]);
-        memory.claimed(&stream, Epoch(7));
-        assert_eq!(epochs(), [9]);
-        memory.note(&stream, last(9));
-        assert_eq!(epochs(), [9, 11]);
+        memory.raise(&stream, Epoch(5));
+        assert_eq!(memory.recall(&stream), Some(last(5)));
     }
 
     #[tokio::test(start_paused = true)]

@@ -302,8 +302,12 @@ impl<'a> Publisher<'a> {
     /// Takes the server's word; an error is its last one.
     fn note(&mut self, response: Response) -> Result<(), UplinkError> {
         match response {
-            Response::Committed(Committed { resume }) => {
+            Response::Committed(Committed { resume, epoch }) => {
                 self.resume = resume_point(resume)?;
+                if let Some(epoch) = epoch.map(Epoch).filter(|epoch| *epoch > self.epoch) {
+                    self.epoch = epoch;
+                    self.edge.router.raise(&self.order.stream, epoch);
+                }
                 self.replay.commit(&self.resume);
                 self.losses = 0;
                 Ok(())

@@ -20,7 +20,9 @@ pub fn deadline() -> Rejection {
 pub fn refused(refusal: &Refusal) -> Rejection {
     match refusal {
         Refusal::Failure(failure) => Rejection::new(code(failure), failure.message.clone()),
-        Refusal::NoCapacity | Refusal::NoServer => Rejection::new(StatusCode::Denied, refusal.to_string()),
+        Refusal::NoCapacity | Refusal::NoServer | Refusal::OwnerUnreachable => {
+            Rejection::new(StatusCode::Denied, refusal.to_string())
+        }
         // What is behind it concerns the operator.
         Refusal::Registry(_) => {
             Rejection::new(StatusCode::Denied, "no server can be looked up just now: try again in a moment")
@@ -34,6 +36,7 @@ pub fn label(refusal: &Refusal) -> &'static str {
     match refusal {
         Refusal::NoCapacity => "capacity",
         Refusal::NoServer => "no_server",
+        Refusal::OwnerUnreachable => "owner_unreachable",
         Refusal::Registry(_) => "registry",
         Refusal::Stopping => "stopping",
         Refusal::Failure(failure) if failure.code() == Code::StreamInUse => "in_use",

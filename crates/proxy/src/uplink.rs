@@ -7,7 +7,7 @@ use headwater_media::{Epoch, StreamId, TimelineEvent};
 use headwater_registry::ServerId;
 use headwater_wire::ConvertError;
 use headwater_wire::v1::ingest_client::IngestClient;
-use headwater_wire::v1::publish_request::{End, Leaving, Message as Request, Open};
+use headwater_wire::v1::publish_request::{End, Ground, Leaving, Message as Request, Open};
 use headwater_wire::v1::publish_response::Message as Response;
 use headwater_wire::v1::{self, Failure, PublishRequest, PublishResponse};
 use tokio::sync::mpsc;
@@ -58,15 +58,24 @@ pub struct Order {
     pub failures: Failures,
 }
 
+/// What a server has answered that takes the publisher.
+pub struct Accepted {
+    pub uplink: Uplink,
+    /// Where the publisher begins.
+    pub resume: ResumePoint,
+    /// The epoch of its turn.
+    pub epoch: Epoch,
+}
+
 impl Uplink {
-    /// Publishes under this epoch. Gives where the publisher begins, too.
+    /// Publishes under this epoch, which rests on this ground.
     pub async fn open(
         channel: Channel,
         server: &ServerId,
-        epoch: Epoch,
+        (epoch, ground): (Epoch, Ground),
         order: &Order,
-    ) -> Result<(Self, ResumePoint), UplinkError> {
-        timeout(ACCEPT_TIMEOUT, Self::call(channel, server, epoch, order))
+    ) -> Result<Accepted, UplinkError> {
+        timeout(ACCEPT_TIMEOUT, Self::call(channel, server, (epoch, ground), order))
             .await
             .map_err(|_| UplinkError::Timeout)?
     }
@@ -74,9 +83,9 @@ impl Uplink {
     async fn call(
         channel: Channel,
         server: &ServerId,
-        epoch: Epoch,
+        (epoch, ground): (Epoch, Ground),
         Order { stream, publisher, resume, failures }: &Order,
-    ) -> Result<(Self, ResumePoint), UplinkError> {
+    ) -> Result<Accepted, UplinkError> {
         let (requests, media) = mpsc::channel(IN_FLIGHT);
         let open = Open {
             stream: stream.to_string(),
@@ -84,6 +93,7 @@ impl Uplink {
             publisher: publisher.clone(),
             resume: resume.clone().map(Into::into),
             failures: failures.elsewhere(server),
+            ground: ground.into(),
         };
         // The channel is new and has room.
         let _ = requests.try_send(PublishRequest { message: Some(Request::Open(open)) });
@@ -91,7 +101,9 @@ impl Uplink {
             IngestClient::new(channel).publish(ReceiverStream::new(media)).await?.into_inner();
         match responses.message().await? {
             Some(PublishResponse { message: Some(Response::Accepted(accepted)) }) => {
-                Ok((Self { requests, responses }, resume_point(accepted.resume)?))
+                let resume = resume_point(accepted.resume)?;
+                let epoch = accepted.epoch.map_or(epoch, Epoch);
+                Ok(Accepted { uplink: Self { requests, responses }, resume, epoch })
             }
             Some(PublishResponse { message: Some(Response::Rejected(failure)) }) => {
                 Err(UplinkError::Rejected(failure))

@@ -10,8 +10,8 @@ pub enum RegistryError {
         backend: String,
         cause: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// Somebody else owns the stream by now, or has owned it, or the epoch was released.
-    #[error("epoch {epoch} of the stream {stream} is over: the newest one is {newest}")]
+    /// Somebody else owns the stream by now, or has owned it, or the epoch was released, or it is another server's.
+    #[error("epoch {epoch} of the stream {stream} is not this server's: the newest one is {newest}")]
     Fenced { stream: StreamId, epoch: Epoch, newest: Epoch },
     /// Something stored by somebody else can't be understood: another version, or another program's key.
     #[error("the registry holds something unreadable under {key}: {reason}")]

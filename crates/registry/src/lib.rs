@@ -9,7 +9,11 @@
 //!
 //! A claim gets an epoch above every epoch that the stream had before, also after its lease expired or was released,
 //! and also after Redis lost its data: a counter that is missing starts from Redis' clock. The owner of an epoch is
-//! fenced for good as soon as a higher one was given out.
+//! fenced for good as soon as a higher one was given out. An epoch is one server's: no other one can renew or release it.
+//!
+//! An epoch is also one publisher's turn. When a server that lives gives its broadcast to another publisher than before,
+//! it asks for the [next turn](Registry::next_turn), and who held what the publisher before had sent can't claim the stream
+//! any more. Epochs come from here only, and are below 2^53; whatever else is offered as one is refused.
 //!
 //! # When an answer got lost
 //!
@@ -70,12 +74,17 @@ pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
 /// to an epoch longer, and names that are used once don't pile up for ever.
 const EPOCH_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Epochs are below this number, as Redis' Lua tells larger ones not apart. It is 5,000 times what a clock of
+/// milliseconds says.
+pub const EPOCH_LIMIT: Epoch = Epoch(1 << 53);
+
 /// See the [crate documentation](crate). Every method fails with [`RegistryError::Unavailable`] when the backend does
 /// not answer, after about a second at most.
 #[async_trait]
 pub trait Registry: Send + Sync + 'static {
     /// Makes `server` the owner of the stream, under a new epoch. Refused while there is a live lease, unless its
-    /// epoch is the `expected` one: "I know that owner dead, and take over from it". Of several claims at the same
+    /// epoch is the `expected` one: "I know that owner dead, and take over from it". Refused also when the stream was on
+    /// air under a higher epoch than the `expected` one since, though nobody has it now. Of several claims at the same
     /// time one is granted.
     ///
     /// `address` is where the server's gRPC is reached, `host:port`. The lease ends after [`Ttls::lease`] unless the
@@ -88,13 +97,18 @@ pub trait Registry: Send + Sync + 'static {
         expected: Option<Epoch>,
     ) -> Result<Claim, RegistryError>;
 
-    /// Extends the lease to [`Ttls::lease`] from now and stores what `ownership` says (its broadcast). Brings a lease
-    /// back that has vanished. Fails with [`RegistryError::Fenced`] when the stream was claimed anew or this epoch was
-    /// released: the caller is not the owner any more.
+    /// Says that the owner has the stream on air: extends the lease to [`Ttls::lease`] from now and stores what
+    /// `ownership` says (its broadcast). Brings a lease back that has vanished. Fails with [`RegistryError::Fenced`] when
+    /// the stream was claimed anew, this epoch was released, or is another server's: the caller is not the owner.
     async fn renew(&self, stream: &StreamId, ownership: &Ownership) -> Result<(), RegistryError>;
 
-    /// Gives the stream up. Does nothing when a newer epoch exists. This epoch can't be renewed afterwards.
-    async fn release(&self, stream: &StreamId, epoch: Epoch) -> Result<(), RegistryError>;
+    /// The owner has another publisher than before: gives it a new epoch, under which it renews from now on. Fails like
+    /// [`Registry::renew`].
+    async fn next_turn(&self, stream: &StreamId, ownership: &Ownership) -> Result<Epoch, RegistryError>;
+
+    /// Gives the stream up. Does nothing when a newer epoch exists, or this one is another server's. This epoch can't be
+    /// renewed afterwards.
+    async fn release(&self, stream: &StreamId, server: &ServerId, epoch: Epoch) -> Result<(), RegistryError>;
 
     /// Who owns the stream; none without a live lease.
     async fn owner(&self, stream: &StreamId) -> Result<Option<Ownership>, RegistryError>;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use headwater_media::{Epoch, StreamId};
@@ -9,8 +10,8 @@ use tokio::time::Instant;
 
 use crate::event::{EventSender, event_channel};
 use crate::{
-    Claim, EPOCH_RETENTION, Ownership, Registry, RegistryError, RegistryEvent, ServerId, ServerRecord, Ttls,
-    Watch,
+    Claim, EPOCH_LIMIT, EPOCH_RETENTION, Ownership, Registry, RegistryError, RegistryEvent, ServerId,
+    ServerRecord, Ttls, Watch,
 };
 
 /// Keeps everything in this process. Clones share one registry. Time is tokio's, so that tests can pause it.
@@ -34,6 +35,10 @@ struct State {
 struct Stream {
     /// Every epoch up to this one was given out, or is skipped.
     newest: Epoch,
+    /// Whose the newest one is; nobody's once it was released.
+    server: Option<ServerId>,
+    /// The newest one that was on air.
+    aired: Option<Epoch>,
     /// When `newest` may be forgotten.
     forget: Instant,
     lease: Option<(Ownership, Instant)>,
@@ -80,15 +85,17 @@ impl State {
         self.streams.get(id).map(|stream| stream.newest)
     }
 
-    /// Remembers that everything up to `epoch` is used.
-    fn raise(&mut self, id: &StreamId, epoch: Epoch, now: Instant) -> &mut Stream {
+    /// Remembers that everything up to `epoch` is used, the last one by this server.
+    fn raise(&mut self, id: &StreamId, epoch: Epoch, server: Option<&ServerId>, now: Instant) -> &mut Stream {
         if !self.streams.contains_key(id) {
             self.streams.retain(|_, stream| stream.forget > now);
         }
         self.highest = self.highest.max(epoch);
         let forget = now + EPOCH_RETENTION;
-        let stream = self.streams.entry(id.clone()).or_insert(Stream { newest: epoch, forget, lease: None });
+        let new = Stream { newest: epoch, server: None, aired: None, forget, lease: None };
+        let stream = self.streams.entry(id.clone()).or_insert(new);
         stream.newest = stream.newest.max(epoch);
+        stream.server = server.cloned();
         stream.forget = forget;
         stream
     }
@@ -96,6 +103,29 @@ impl State {
     fn lease(&self, id: &StreamId, now: Instant) -> Option<&Ownership> {
         let (ownership, until) = self.streams.get(id)?.lease.as_ref()?;
         (*until > now).then_some(ownership)
+    }
+
+    /// Refuses whoever does not have the stream under this epoch, as far as is known.
+    fn check(&self, id: &StreamId, server: &ServerId, epoch: Epoch) -> Result<(), RegistryError> {
+        let fenced = |newest| RegistryError::Fenced { stream: id.clone(), epoch, newest };
+        let known = self.streams.get(id);
+        if epoch >= EPOCH_LIMIT {
+            return Err(fenced(known.map_or(self.highest, |known| known.newest)));
+        }
+        match known {
+            Some(known) if known.newest > epoch => Err(fenced(known.newest)),
+            Some(known) if known.newest == epoch && known.server.as_ref() != Some(server) => {
+                Err(fenced(known.newest))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes the lease of a stream that is on air.
+    fn air(&mut self, id: &StreamId, ownership: Ownership, lease: Duration, now: Instant) {
+        let stream = self.raise(id, ownership.epoch, Some(&ownership.server), now);
+        stream.aired = Some(ownership.epoch);
+        stream.lease = Some((ownership, now + lease));
     }
 }
 
@@ -113,11 +143,16 @@ impl Registry for MemoryRegistry {
         if let Some(held) = state.lease(stream, now).filter(|held| Some(held.epoch) != expected) {
             return Ok(Claim::Held(held.clone()));
         }
-        let newest = state.newest(stream).unwrap_or(state.highest);
-        let epoch = newest.max(expected.unwrap_or_default()).next();
+        let aired = state.streams.get(stream).and_then(|known| known.aired);
+        if let Some(aired) = aired.filter(|aired| expected.is_some_and(|expected| *aired > expected)) {
+            return Ok(Claim::Passed(aired));
+        }
+        let expected = expected.filter(|expected| expected.next() < EPOCH_LIMIT).unwrap_or_default();
+        let epoch = state.newest(stream).unwrap_or(state.highest).max(expected).next();
         let ownership =
             Ownership { server: server.clone(), address: address.to_owned(), epoch, broadcast: None };
-        state.raise(stream, epoch, now).lease = Some((ownership.clone(), now + self.ttls.lease));
+        let known = state.raise(stream, epoch, Some(server), now);
+        known.lease = Some((ownership.clone(), now + self.ttls.lease));
         self.tell(RegistryEvent::OwnerChanged(stream.clone()));
         Ok(Claim::Granted(ownership))
     }
@@ -125,26 +160,33 @@ impl Registry for MemoryRegistry {
     async fn renew(&self, stream: &StreamId, ownership: &Ownership) -> Result<(), RegistryError> {
         let now = Instant::now();
         let mut state = self.state();
-        let epoch = ownership.epoch;
-        if let Some(newest) = state.newest(stream).filter(|newest| *newest > epoch) {
-            return Err(RegistryError::Fenced { stream: stream.clone(), epoch, newest });
-        }
+        state.check(stream, &ownership.server, ownership.epoch)?;
         let changed = state.lease(stream, now) != Some(ownership);
-        state.raise(stream, epoch, now).lease = Some((ownership.clone(), now + self.ttls.lease));
+        state.air(stream, ownership.clone(), self.ttls.lease, now);
         if changed {
             self.tell(RegistryEvent::OwnerChanged(stream.clone()));
         }
         Ok(())
     }
 
-    async fn release(&self, stream: &StreamId, epoch: Epoch) -> Result<(), RegistryError> {
+    async fn next_turn(&self, stream: &StreamId, ownership: &Ownership) -> Result<Epoch, RegistryError> {
         let now = Instant::now();
         let mut state = self.state();
-        if state.newest(stream).is_some_and(|newest| newest > epoch) {
+        state.check(stream, &ownership.server, ownership.epoch)?;
+        let epoch = state.newest(stream).unwrap_or(state.highest).max(ownership.epoch).next();
+        state.air(stream, Ownership { epoch, ..ownership.clone() }, self.ttls.lease, now);
+        self.tell(RegistryEvent::OwnerChanged(stream.clone()));
+        Ok(epoch)
+    }
+
+    async fn release(&self, stream: &StreamId, server: &ServerId, epoch: Epoch) -> Result<(), RegistryError> {
+        let now = Instant::now();
+        let mut state = self.state();
+        if state.check(stream, server, epoch).is_err() {
             return Ok(());
         }
         // The number after it is skipped, so that this epoch is not the newest any more.
-        if state.raise(stream, epoch.next(), now).lease.take().is_some() {
+        if state.raise(stream, epoch.next(), None, now).lease.take().is_some() {
             self.tell(RegistryEvent::OwnerChanged(stream.clone()));
         }
         Ok(())

@@ -20,13 +20,6 @@ pub enum Claim {
     Granted(Ownership),
     /// Somebody owns the stream already.
     Held(Ownership),
-}
-
-impl Claim {
-    /// The ownership that is in force after the claim, whoever has it.
-    pub fn ownership(&self) -> &Ownership {
-        match self {
-            Self::Granted(ownership) | Self::Held(ownership) => ownership,
-        }
-    }
+    /// Nobody owns the stream now, and since the epoch that was to be gone on from another one was on air, this one.
+    Passed(Epoch),
 }

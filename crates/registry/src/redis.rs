@@ -8,18 +8,17 @@
 //! | Key | Type | Content | Lives |
 //! | --- | --- | --- | --- |
 //! | `P{<stream>}:lease` | hash | `server`, `address` (`host:port`), `epoch`, and `broadcast` (UUID) once the server has renewed | 10 s after the last renewal ([`Ttls::lease`]) |
-//! | `P{<stream>}:epoch` | string | the newest epoch, an integer | a day after the last claim, renewal or release |
+//! | `P{<stream>}:turn` | hash | `newest`: the newest epoch, an integer below 2^53; `server`: whose it is; `aired`: the newest one that was on air | a day after the last claim, renewal or release |
 //! | `Pservers:{all}:records` | hash | server id → JSON of [`ServerRecord`] | until its deadline has passed and somebody asks for the servers |
 //! | `Pservers:{all}:until` | sorted set | server id → deadline, Unix milliseconds on Redis' clock, 5 s after the last heartbeat ([`Ttls::server`]) | as above |
 //! | `Pevents` | pub/sub channel | `owner <stream>`, `servers` | |
 //!
 //! Everything that changes a key is a Lua script, run by `EVALSHA`; times are Redis' own. Nothing has to survive a
-//! restart of Redis: persistence may be off. Deleting a lease makes its server write it again; adding 1 to the `epoch`
-//! of a stream takes it away from its server.
+//! restart of Redis: persistence may be off. Deleting a lease makes its server write it again; adding 1 to `newest` in
+//! the `turn` of a stream takes it away from its server.
 //!
 //! It needs Redis 6 or later (RESP3). These rights of an ACL user suffice: `~P* &Pevents +@connection +info +subscribe
-//! +evalsha +script|load +hmget +hset +hget +hvals +hdel +zadd +zscore +zrangebyscore +zrem +get +set +incr +del +pexpire
-//! +publish +time`.
+//! +evalsha +script|load +hmget +hset +hget +hvals +hdel +zadd +zscore +zrangebyscore +zrem +del +pexpire +publish +time`.
 
 mod connection;
 mod keys;
@@ -32,13 +31,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fred::interfaces::{ClientLike, HashesInterface};
 use fred::types::Value;
+use fred::types::scripts::Script;
 use headwater_media::{Epoch, StreamId};
 
 use self::connection::Connection;
 use self::scripts::Scripts;
 use crate::event::{EventSender, event_channel};
 use crate::{
-    Claim, EPOCH_RETENTION, Ownership, Registry, RegistryError, ServerId, ServerRecord, Ttls, Watch,
+    Claim, EPOCH_LIMIT, EPOCH_RETENTION, Ownership, Registry, RegistryError, ServerId, ServerRecord, Ttls,
+    Watch,
 };
 
 pub use self::keys::{KeyPrefix, KeyPrefixError};
@@ -84,11 +85,39 @@ impl RedisRegistry {
     }
 
     fn stream_keys(&self, stream: &StreamId) -> Vec<String> {
-        vec![self.prefix.lease(stream), self.prefix.epoch(stream)]
+        vec![self.prefix.lease(stream), self.prefix.turn(stream)]
     }
 
     fn server_keys(&self) -> Vec<String> {
         vec![self.prefix.server_records(), self.prefix.server_deadlines()]
+    }
+
+    /// Runs a script that only the owner may run.
+    async fn as_owner(
+        &self,
+        script: &Script,
+        stream: &StreamId,
+        ownership: &Ownership,
+    ) -> Result<Vec<String>, RegistryError> {
+        let args = vec![
+            stream.to_string(),
+            ownership.server.to_string(),
+            ownership.address.clone(),
+            ownership.epoch.to_string(),
+            ownership.broadcast.map(|broadcast| broadcast.to_string()).unwrap_or_default(),
+            millis(self.ttls.lease),
+            millis(EPOCH_RETENTION),
+            self.prefix.channel(),
+        ];
+        let answer: Vec<String> = self.connection.run(script, self.stream_keys(stream), args).await?;
+        match answer.as_slice() {
+            [word, newest] if word == "fenced" => Err(RegistryError::Fenced {
+                stream: stream.clone(),
+                epoch: ownership.epoch,
+                newest: self.read_epoch(stream, newest)?,
+            }),
+            _ => Ok(answer),
+        }
     }
 
     fn ownership(&self, stream: &StreamId, fields: [Option<String>; 4]) -> Result<Ownership, RegistryError> {
@@ -97,7 +126,7 @@ impl RedisRegistry {
     }
 
     fn read_epoch(&self, stream: &StreamId, text: &str) -> Result<Epoch, RegistryError> {
-        let unreadable = |reason| RegistryError::Unreadable { key: self.prefix.epoch(stream), reason };
+        let unreadable = |reason| RegistryError::Unreadable { key: self.prefix.turn(stream), reason };
         parse_epoch(text).map_err(unreadable)
     }
 
@@ -137,6 +166,7 @@ impl Registry for RedisRegistry {
                 epoch: self.read_epoch(stream, epoch)?,
                 broadcast: None,
             })),
+            [word, epoch] if word == "passed" => Ok(Claim::Passed(self.read_epoch(stream, epoch)?)),
             [_, held @ ..] => {
                 let fields = std::array::from_fn(|n| held.get(n).cloned());
                 self.ownership(stream, fields).map(Claim::Held)
@@ -146,27 +176,22 @@ impl Registry for RedisRegistry {
     }
 
     async fn renew(&self, stream: &StreamId, ownership: &Ownership) -> Result<(), RegistryError> {
-        let epoch = ownership.epoch;
+        self.as_owner(&self.scripts.renew, stream, ownership).await.map(drop)
+    }
+
+    async fn next_turn(&self, stream: &StreamId, ownership: &Ownership) -> Result<Epoch, RegistryError> {
+        let answer = self.as_owner(&self.scripts.next_turn, stream, ownership).await?;
+        self.read_epoch(stream, answer.get(1).map_or("", String::as_str))
+    }
+
+    async fn release(&self, stream: &StreamId, server: &ServerId, epoch: Epoch) -> Result<(), RegistryError> {
         let args = vec![
             stream.to_string(),
-            ownership.server.to_string(),
-            ownership.address.clone(),
+            server.to_string(),
             epoch.to_string(),
-            ownership.broadcast.map(|broadcast| broadcast.to_string()).unwrap_or_default(),
-            millis(self.ttls.lease),
             millis(EPOCH_RETENTION),
             self.prefix.channel(),
         ];
-        let answer: String = self.connection.run(&self.scripts.renew, self.stream_keys(stream), args).await?;
-        match self.read_epoch(stream, &answer)? {
-            newest if newest == epoch => Ok(()),
-            newest => Err(RegistryError::Fenced { stream: stream.clone(), epoch, newest }),
-        }
-    }
-
-    async fn release(&self, stream: &StreamId, epoch: Epoch) -> Result<(), RegistryError> {
-        let args =
-            vec![stream.to_string(), epoch.to_string(), millis(EPOCH_RETENTION), self.prefix.channel()];
         self.connection.run(&self.scripts.release, self.stream_keys(stream), args).await
     }
 
@@ -219,7 +244,8 @@ fn millis(duration: Duration) -> String {
 }
 
 fn parse_epoch(text: &str) -> Result<Epoch, String> {
-    text.parse().map(Epoch).map_err(|_| format!("{text:?} is not an epoch"))
+    let epoch = text.parse().map(Epoch).ok().filter(|epoch| *epoch < EPOCH_LIMIT);
+    epoch.ok_or_else(|| format!("{text:?} is not an epoch"))
 }
 
 fn read_ownership([server, address, epoch, broadcast]: [Option<String>; 4]) -> Result<Ownership, String> {

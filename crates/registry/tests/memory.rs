@@ -34,7 +34,7 @@ async fn epochs_grow_also_when_the_old_ones_are_forgotten() {
     let old = claimed(&registry, &idle, "a").await;
     for _ in 0..5 {
         let owner = claimed(&registry, &busy, "a").await;
-        registry.release(&busy, owner.epoch).await.unwrap();
+        registry.release(&busy, &owner.server, owner.epoch).await.unwrap();
     }
     tokio::time::advance(Duration::from_secs(25 * 60 * 60)).await;
     // A stream that is new makes the registry forget those that are idle.

@@ -29,11 +29,13 @@ async fn what_is_stored_is_what_the_documentation_says() {
         raw.hmget("headwater:{demo}:lease", vec!["server", "address", "epoch", "broadcast"]).await.unwrap();
     let expected = ["a", "a:7000", &owner.epoch.to_string(), &broadcast(1).to_string()];
     assert_eq!(lease, expected.map(|text| Some(text.to_owned())));
-    let epoch: u64 = raw.get("headwater:{demo}:epoch").await.unwrap();
-    assert_eq!(epoch, owner.epoch.0);
+    let turn: Vec<Option<String>> =
+        raw.hmget("headwater:{demo}:turn", vec!["newest", "server", "aired"]).await.unwrap();
+    let epoch = owner.epoch.to_string();
+    assert_eq!(turn, [&epoch, "a", &epoch].map(|text| Some(text.to_owned())));
     let json: String = raw.hget("headwater:servers:{all}:records", "a").await.unwrap();
     assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap()["capacity_millicores"], 4_000);
-    for (key, at_most_ms) in [("lease", 10_000), ("epoch", 24 * 60 * 60 * 1_000)] {
+    for (key, at_most_ms) in [("lease", 10_000), ("turn", 24 * 60 * 60 * 1_000)] {
         let left: i64 = raw.pttl(format!("headwater:{{demo}}:{key}")).await.unwrap();
         assert!((1..=at_most_ms).contains(&left), "{key}: {left} ms");
     }
@@ -42,8 +44,8 @@ async fn what_is_stored_is_what_the_documentation_says() {
     let expected = [
         "headwater:servers:{all}:records",
         "headwater:servers:{all}:until",
-        "headwater:{demo}:epoch",
         "headwater:{demo}:lease",
+        "headwater:{demo}:turn",
     ];
     assert_eq!(keys, expected);
 }
@@ -66,7 +68,7 @@ async fn whoever_renews_first_after_redis_lost_everything_the_newest_owner_stays
     let (registry, raw) = (redis.with_defaults().await, redis.raw().await);
     for id in [stream("newest-first"), stream("oldest-first")] {
         let old = claimed(&registry, &id, "a").await;
-        let new = claim(&registry, &id, "b", Some(old.epoch)).await.ownership().clone();
+        let new = taken_over(&registry, &id, "b", old.epoch).await;
         raw.flushall::<()>(false).await.unwrap();
         if id == stream("oldest-first") {
             registry.renew(&id, &old).await.unwrap();
@@ -75,6 +77,29 @@ async fn whoever_renews_first_after_redis_lost_everything_the_newest_owner_stays
         let fenced = registry.renew(&id, &old).await;
         assert!(matches!(fenced, Err(RegistryError::Fenced { .. })), "{id}: {fenced:?}");
         assert_eq!(registry.owner(&id).await.unwrap(), Some(new));
+    }
+}
+
+/// What a version that did not check epochs may have left, or an operator.
+#[tokio::test]
+async fn a_counter_that_can_not_be_counted_up_heals() {
+    let redis = Redis::start();
+    let (registry, raw) = (redis.with_defaults().await, redis.raw().await);
+    for poison in ["18446744073709551615", "9007199254740992", "9007199254740991", "-1", "nonsense"] {
+        let id = stream("demo");
+        let owner = claimed(&registry, &id, "a").await;
+        registry.renew(&id, &owner).await.unwrap();
+        raw.hset::<(), _, _>("headwater:{demo}:turn", ("newest", poison)).await.unwrap();
+        raw.hset::<(), _, _>("headwater:{demo}:lease", ("epoch", poison)).await.unwrap();
+        let held = owner.epoch.next();
+        let next = match claim(&registry, &id, "b", Some(owner.epoch)).await {
+            Claim::Granted(next) => next,
+            // That one can still be an epoch, if just so.
+            _ => taken_over(&registry, &id, "b", headwater_media::Epoch((1 << 53) - 1)).await,
+        };
+        assert!(next.epoch >= held && next.epoch.0 < 1 << 50, "{poison}: {}", next.epoch);
+        registry.renew(&id, &next).await.unwrap();
+        registry.release(&id, &next.server, next.epoch).await.unwrap();
     }
 }
 
@@ -138,7 +163,7 @@ async fn a_password_is_used_and_never_told() {
 async fn the_documented_rights_suffice() {
     let redis = Redis::start();
     let rights = "SETUSER hw on >secret ~headwater:* &headwater:events +@connection +info +subscribe \
-        +evalsha +script|load +hmget +hset +hget +hvals +hdel +zadd +zscore +zrangebyscore +zrem +get +set +incr \
+        +evalsha +script|load +hmget +hset +hget +hvals +hdel +zadd +zscore +zrangebyscore +zrem \
         +del +pexpire +publish +time";
     redis
         .raw()
@@ -152,7 +177,7 @@ async fn the_documented_rights_suffice() {
     let owner = Ownership { broadcast: Some(broadcast(1)), ..claimed(&registry, &stream("demo"), "a").await };
     assert_eq!(next_change(&mut watch).await, RegistryEvent::OwnerChanged(stream("demo")));
     registry.renew(&stream("demo"), &owner).await.unwrap();
-    registry.release(&stream("demo"), owner.epoch).await.unwrap();
+    registry.release(&stream("demo"), &owner.server, owner.epoch).await.unwrap();
     assert_eq!(registry.owner(&stream("demo")).await.unwrap(), None);
     registry.register_server(&record("a")).await.unwrap();
     assert_eq!(registry.servers().await.unwrap(), [record("a")]);

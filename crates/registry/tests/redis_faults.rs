@@ -124,7 +124,7 @@ async fn assert_all_unavailable(registry: &dyn Registry) {
     tokio::join!(
         assert_unavailable("claim", registry.claim(&id, &owner, "a:7000", None)),
         assert_unavailable("renew", registry.renew(&id, &ownership)),
-        assert_unavailable("release", registry.release(&id, Epoch(0))),
+        assert_unavailable("release", registry.release(&id, &owner, Epoch(0))),
         assert_unavailable("owner", registry.owner(&id)),
         assert_unavailable("register", registry.register_server(&record)),
         assert_unavailable("unregister", registry.unregister_server(&owner)),

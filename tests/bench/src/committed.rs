@@ -56,7 +56,7 @@ fn apply(window: &mut LiveWindow, event: &MediaEvent, telling: bool) -> Result<(
     window.apply(event)?;
     if before.is_some_and(|before| window.committed() != before) {
         let resume: v1::ResumePoint = window.resume_point().into();
-        let committed = Response::Committed(Committed { resume: Some(resume) });
+        let committed = Response::Committed(Committed { resume: Some(resume), epoch: None });
         black_box(PublishResponse { message: Some(committed) }.encode_to_vec());
     }
     Ok(())

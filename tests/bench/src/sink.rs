@@ -108,13 +108,13 @@ async fn take(
         match message {
             Request::Open(_) => {
                 let resume = Some(resume_point(period, None, sequence));
-                say(Response::Accepted(Accepted { resume })).await?;
+                say(Response::Accepted(Accepted { resume, epoch: None })).await?;
             }
             Request::Period(begun) => (period, start) = (begun.number, begun.origin_ms),
             Request::Tag(tag) if tag.time_ms >= start + SEGMENT_MS + DELAY_MS => {
                 (start, sequence) = (start + SEGMENT_MS, sequence + 1);
                 let resume = Some(resume_point(period, Some(start), sequence));
-                say(Response::Committed(Committed { resume })).await?;
+                say(Response::Committed(Committed { resume, epoch: None })).await?;
             }
             Request::End(_) => return Some(()),
             _ => {}

@@ -164,7 +164,7 @@ async fn left_at_an_absent_server() -> (TestProxy, TestServer, TestServer) {
     call.until_it_ends().await;
     proxy.registry.unregister_server(&absent.record.id).await.unwrap();
     let epoch = headwater_media::Epoch(proxy.owner("demo").await.unwrap().1);
-    proxy.registry.release(&"demo".parse().unwrap(), epoch).await.unwrap();
+    proxy.registry.release(&"demo".parse().unwrap(), &absent.record.id, epoch).await.unwrap();
     let other = TestServer::start(&proxy.registry, "other", 0).await;
     (proxy, absent, other)
 }

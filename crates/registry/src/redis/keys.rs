@@ -35,8 +35,8 @@ impl KeyPrefix {
         format!("{}{{{stream}}}:lease", self.0)
     }
 
-    pub(super) fn epoch(&self, stream: &StreamId) -> String {
-        format!("{}{{{stream}}}:epoch", self.0)
+    pub(super) fn turn(&self, stream: &StreamId) -> String {
+        format!("{}{{{stream}}}:turn", self.0)
     }
 
     pub(super) fn server_records(&self) -> String {
@@ -60,7 +60,7 @@ mod tests {
     fn keys_of_a_stream_share_its_hash_tag() {
         let (prefix, stream) = (KeyPrefix::default(), "demo".parse().unwrap());
         assert_eq!(prefix.lease(&stream), "headwater:{demo}:lease");
-        assert_eq!(prefix.epoch(&stream), "headwater:{demo}:epoch");
+        assert_eq!(prefix.turn(&stream), "headwater:{demo}:turn");
     }
 
     #[test]

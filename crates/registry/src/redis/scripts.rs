@@ -5,6 +5,7 @@ use fred::types::scripts::Script;
 pub(super) struct Scripts {
     pub(super) claim: Script,
     pub(super) renew: Script,
+    pub(super) next_turn: Script,
     pub(super) release: Script,
     pub(super) register: Script,
     pub(super) unregister: Script,
@@ -14,12 +15,18 @@ pub(super) struct Scripts {
 impl Scripts {
     pub(super) fn new() -> Self {
         Self {
-            claim: Script::from_lua(include_str!("lua/claim.lua")),
-            renew: Script::from_lua(include_str!("lua/renew.lua")),
-            release: Script::from_lua(include_str!("lua/release.lua")),
+            claim: of_stream(include_str!("lua/claim.lua")),
+            renew: of_stream(include_str!("lua/renew.lua")),
+            next_turn: of_stream(include_str!("lua/next_turn.lua")),
+            release: of_stream(include_str!("lua/release.lua")),
             register: Script::from_lua(include_str!("lua/register.lua")),
             unregister: Script::from_lua(include_str!("lua/unregister.lua")),
             servers: Script::from_lua(include_str!("lua/servers.lua")),
         }
     }
+}
+
+/// A script about one stream.
+fn of_stream(script: &str) -> Script {
+    Script::from_lua([include_str!("lua/prelude.lua"), script].concat())
 }

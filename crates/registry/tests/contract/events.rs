@@ -23,15 +23,15 @@ pub(crate) async fn changes_of_owners_are_told(backend: &impl Backend) {
     registry.renew(&id, &owner).await.unwrap();
     assert_eq!(told().await, OwnerChanged(id.clone()));
 
-    let successor = claim(&registry, &id, "b", Some(owner.epoch)).await.ownership().clone();
+    let successor = taken_over(&registry, &id, "b", owner.epoch).await;
     assert_eq!(told().await, OwnerChanged(id.clone()));
 
     registry.renew(&id, &owner).await.unwrap_err();
-    registry.release(&id, owner.epoch).await.unwrap();
+    registry.release(&id, &owner.server, owner.epoch).await.unwrap();
     claimed(&registry, &stream("mark-2"), "a").await;
     assert_eq!(told().await, OwnerChanged(stream("mark-2")));
 
-    registry.release(&id, successor.epoch).await.unwrap();
+    registry.release(&id, &successor.server, successor.epoch).await.unwrap();
     assert_eq!(told().await, OwnerChanged(id));
 }
 

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use headwater_registry::{Claim, Ownership, RegistryError};
+use headwater_registry::{Claim, EPOCH_LIMIT, Ownership, RegistryError};
 use tokio::time::Instant;
 
 use super::*;
@@ -50,7 +50,7 @@ pub(crate) async fn a_takeover_of_another_epoch_than_the_owners_is_refused(backe
 pub(crate) async fn a_stream_whose_expected_owner_has_gone_is_granted(backend: &impl Backend) {
     let (registry, id) = (backend.with_defaults().await, stream("demo"));
     let gone = claimed(&registry, &id, "a").await;
-    registry.release(&id, gone.epoch).await.unwrap();
+    registry.release(&id, &gone.server, gone.epoch).await.unwrap();
     let next = claim(&registry, &id, "b", Some(gone.epoch)).await;
     assert!(matches!(&next, Claim::Granted(next) if next.epoch > gone.epoch), "{next:?}");
 }
@@ -97,7 +97,7 @@ pub(crate) async fn a_renewal_brings_a_vanished_lease_back(backend: &impl Backen
 pub(crate) async fn an_epoch_that_was_taken_over_is_fenced(backend: &impl Backend) {
     let (registry, id) = (backend.with_defaults().await, stream("demo"));
     let old = claimed(&registry, &id, "a").await;
-    let new = claim(&registry, &id, "b", Some(old.epoch)).await.ownership().clone();
+    let new = taken_over(&registry, &id, "b", old.epoch).await;
     assert_fenced(&registry, &id, &old).await;
     assert_eq!(registry.owner(&id).await.unwrap(), Some(new));
 }
@@ -113,7 +113,7 @@ pub(crate) async fn an_old_epoch_stays_fenced_when_the_newer_one_is_gone(backend
 pub(crate) async fn a_released_stream_is_free(backend: &impl Backend) {
     let (registry, id) = (backend.with_defaults().await, stream("demo"));
     let owner = claimed(&registry, &id, "a").await;
-    registry.release(&id, owner.epoch).await.unwrap();
+    registry.release(&id, &owner.server, owner.epoch).await.unwrap();
     assert_eq!(registry.owner(&id).await.unwrap(), None);
     claimed(&registry, &id, "b").await;
 }
@@ -121,15 +121,15 @@ pub(crate) async fn a_released_stream_is_free(backend: &impl Backend) {
 pub(crate) async fn a_released_epoch_can_not_be_renewed(backend: &impl Backend) {
     let (registry, id) = (backend.with_defaults().await, stream("demo"));
     let owner = claimed(&registry, &id, "a").await;
-    registry.release(&id, owner.epoch).await.unwrap();
+    registry.release(&id, &owner.server, owner.epoch).await.unwrap();
     assert_fenced(&registry, &id, &owner).await;
 }
 
 pub(crate) async fn releasing_an_old_epoch_does_nothing(backend: &impl Backend) {
     let (registry, id) = (backend.with_defaults().await, stream("demo"));
     let old = claimed(&registry, &id, "a").await;
-    let new = claim(&registry, &id, "b", Some(old.epoch)).await.ownership().clone();
-    registry.release(&id, old.epoch).await.unwrap();
+    let new = taken_over(&registry, &id, "b", old.epoch).await;
+    registry.release(&id, &old.server, old.epoch).await.unwrap();
     assert_eq!(registry.owner(&id).await.unwrap(), Some(new.clone()));
     registry.renew(&id, &new).await.unwrap();
 }
@@ -137,10 +137,10 @@ pub(crate) async fn releasing_an_old_epoch_does_nothing(backend: &impl Backend) 
 pub(crate) async fn epochs_only_grow(backend: &impl Backend) {
     let (registry, id) = (backend.open(SHORT).await, stream("demo"));
     let first = claimed(&registry, &id, "a").await.epoch;
-    let taken_over = claim(&registry, &id, "b", Some(first)).await.ownership().epoch;
+    let taken_over = taken_over(&registry, &id, "b", first).await.epoch;
     until_expired(&registry, &id).await;
     let after_expiry = claimed(&registry, &id, "c").await.epoch;
-    registry.release(&id, after_expiry).await.unwrap();
+    registry.release(&id, &server("c"), after_expiry).await.unwrap();
     let after_release = claimed(&registry, &id, "a").await.epoch;
     let epochs = [first, taken_over, after_expiry, after_release];
     assert!(epochs.is_sorted_by(|a, b| a < b), "{epochs:?}");
@@ -158,8 +158,88 @@ pub(crate) async fn streams_are_apart(backend: &impl Backend) {
     let (one, two) = (stream("one"), stream("two"));
     let owner = claimed(&registry, &one, "a").await;
     let other = claimed(&registry, &two, "b").await;
-    registry.release(&two, other.epoch).await.unwrap();
+    registry.release(&two, &other.server, other.epoch).await.unwrap();
     assert_eq!(registry.owner(&one).await.unwrap(), Some(owner));
+}
+
+pub(crate) async fn an_epoch_is_one_servers(backend: &impl Backend) {
+    let (registry, id) = (backend.open(SHORT).await, stream("demo"));
+    let owner = claimed(&registry, &id, "a").await;
+    let thief = Ownership { server: server("b"), address: "b:7000".into(), ..owner.clone() };
+    for is_live in [true, false] {
+        if !is_live {
+            until_expired(&registry, &id).await;
+        }
+        assert!(matches!(registry.renew(&id, &thief).await, Err(RegistryError::Fenced { .. })));
+        assert!(matches!(registry.next_turn(&id, &thief).await, Err(RegistryError::Fenced { .. })));
+        registry.release(&id, &thief.server, thief.epoch).await.unwrap();
+        registry.renew(&id, &owner).await.unwrap();
+        assert_eq!(registry.owner(&id).await.unwrap(), Some(owner.clone()));
+    }
+}
+
+pub(crate) async fn a_turn_has_an_epoch_of_its_own(backend: &impl Backend) {
+    let (registry, id) = (backend.with_defaults().await, stream("demo"));
+    let first = Ownership { broadcast: Some(broadcast(1)), ..claimed(&registry, &id, "a").await };
+    registry.renew(&id, &first).await.unwrap();
+    let epoch = registry.next_turn(&id, &first).await.unwrap();
+    assert!(epoch > first.epoch);
+    let second = Ownership { epoch, ..first.clone() };
+    assert_eq!(registry.owner(&id).await.unwrap(), Some(second.clone()));
+    assert_fenced(&registry, &id, &first).await;
+    registry.renew(&id, &second).await.unwrap();
+}
+
+pub(crate) async fn a_turn_that_is_over_can_not_be_gone_on_from(backend: &impl Backend) {
+    let (registry, id) = (backend.open(SHORT).await, stream("demo"));
+    let first = claimed(&registry, &id, "a").await;
+    let epoch = registry.next_turn(&id, &first).await.unwrap();
+    let second = Ownership { epoch, ..first.clone() };
+    assert_eq!(claim(&registry, &id, "b", Some(first.epoch)).await, Claim::Held(second.clone()));
+    until_expired(&registry, &id).await;
+    assert_eq!(claim(&registry, &id, "b", Some(first.epoch)).await, Claim::Passed(epoch));
+    assert_eq!(registry.owner(&id).await.unwrap(), None);
+    registry.renew(&id, &second).await.unwrap();
+    registry.release(&id, &second.server, epoch).await.unwrap();
+    assert_eq!(claim(&registry, &id, "b", Some(first.epoch)).await, Claim::Passed(epoch));
+    assert!(matches!(claim(&registry, &id, "b", Some(epoch)).await, Claim::Granted(_)));
+}
+
+/// Its answer was lost, or its server did not take the publisher.
+pub(crate) async fn a_claim_that_never_came_on_air_is_no_turn(backend: &impl Backend) {
+    let (registry, id) = (backend.open(SHORT).await, stream("demo"));
+    let owner = claimed(&registry, &id, "a").await;
+    registry.renew(&id, &owner).await.unwrap();
+    let unused = taken_over(&registry, &id, "b", owner.epoch).await;
+    until_expired(&registry, &id).await;
+    let next = taken_over(&registry, &id, "c", owner.epoch).await;
+    assert!(next.epoch > unused.epoch);
+}
+
+pub(crate) async fn a_vanished_lease_comes_back_with_the_next_turn(backend: &impl Backend) {
+    let (registry, id) = (backend.open(SHORT).await, stream("demo"));
+    let owner = claimed(&registry, &id, "a").await;
+    until_expired(&registry, &id).await;
+    let epoch = registry.next_turn(&id, &owner).await.unwrap();
+    assert_eq!(registry.owner(&id).await.unwrap(), Some(Ownership { epoch, ..owner }));
+}
+
+pub(crate) async fn what_can_be_no_epoch_is_refused_and_changes_nothing(backend: &impl Backend) {
+    let (registry, id) = (backend.with_defaults().await, stream("demo"));
+    let owner = claimed(&registry, &id, "a").await;
+    for forged in [u64::MAX, EPOCH_LIMIT.0, EPOCH_LIMIT.0 + 1] {
+        let forged = Ownership { epoch: Epoch(forged), ..owner.clone() };
+        for id in [&id, &stream("new")] {
+            assert!(matches!(registry.renew(id, &forged).await, Err(RegistryError::Fenced { .. })));
+            assert!(matches!(registry.next_turn(id, &forged).await, Err(RegistryError::Fenced { .. })));
+            registry.release(id, &forged.server, forged.epoch).await.unwrap();
+        }
+        assert_eq!(claim(&registry, &id, "b", Some(forged.epoch)).await, Claim::Held(owner.clone()));
+    }
+    registry.renew(&id, &owner).await.unwrap();
+    assert_eq!(registry.owner(&stream("new")).await.unwrap(), None);
+    let next = taken_over(&registry, &id, "b", owner.epoch).await;
+    assert_eq!(next.epoch, owner.epoch.next());
 }
 
 async fn assert_fenced(registry: &Arc<dyn Registry>, id: &StreamId, old: &Ownership) {

@@ -106,7 +106,20 @@ pub(crate) async fn claim(
 pub(crate) async fn claimed(registry: &Arc<dyn Registry>, id: &StreamId, by: &str) -> Ownership {
     match claim(registry, id, by, None).await {
         Claim::Granted(ownership) => ownership,
-        held @ Claim::Held(_) => panic!("{id} is not free: {held:?}"),
+        refused => panic!("{id} is not free: {refused:?}"),
+    }
+}
+
+/// Claims a stream for another server than the one that has it under this epoch.
+pub(crate) async fn taken_over(
+    registry: &Arc<dyn Registry>,
+    id: &StreamId,
+    by: &str,
+    from: Epoch,
+) -> Ownership {
+    match claim(registry, id, by, Some(from)).await {
+        Claim::Granted(ownership) => ownership,
+        refused => panic!("{id} can't be taken over: {refused:?}"),
     }
 }
 
@@ -140,6 +153,12 @@ macro_rules! contract {
             epochs_only_grow
             an_epoch_is_above_the_expected_one_even_if_that_is_unknown
             streams_are_apart
+            an_epoch_is_one_servers
+            a_turn_has_an_epoch_of_its_own
+            a_turn_that_is_over_can_not_be_gone_on_from
+            a_claim_that_never_came_on_air_is_no_turn
+            a_vanished_lease_comes_back_with_the_next_turn
+            what_can_be_no_epoch_is_refused_and_changes_nothing
         );
         $crate::contract!(@ $backend, #[$attribute], races:
             of_many_claims_one_is_granted

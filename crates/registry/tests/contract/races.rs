@@ -42,6 +42,7 @@ async fn race(backend: &impl Backend, expected: Option<Epoch>) {
         match outcome {
             Claim::Granted(ownership) => winners.push(ownership),
             Claim::Held(ownership) => told.push(ownership),
+            Claim::Passed(epoch) => panic!("nothing was on air under {epoch}"),
         }
     }
     assert_eq!((winners.len(), told.len()), (1, RIVALS - 1), "{winners:?}");

@@ -79,8 +79,9 @@ impl Life {
     /// Tells a publisher where it goes on, elsewhere. One that was interrupted knows.
     async fn send_on(&self, Attachment { resume, responses, .. }: Attachment) {
         if resume.is_none() {
-            let resume = Some(self.on_air.feed.starting_point().into());
-            responses.say(Response::Accepted(Accepted { resume }));
+            let feed = &self.on_air.feed;
+            let resume = Some(feed.starting_point().into());
+            responses.say(Response::Accepted(Accepted { resume, epoch: Some(feed.epoch().0) }));
         }
         responses.reject(draining()).await;
     }
@@ -183,7 +184,7 @@ impl<'a> HandOver<'a> {
                 return Err(NotTaken::Contended);
             }
             // A proxy was quicker: the publisher is back elsewhere.
-            Claim::Held(_) => return Ok(()),
+            Claim::Held(_) | Claim::Passed(_) => return Ok(()),
         };
         let opened = timeout(TAKE_LIMIT, self.open(server, *epoch)).await;
         let (requests, mut responses) = opened.unwrap_or(Err(NotTaken::Silent))?;
@@ -208,9 +209,16 @@ impl<'a> HandOver<'a> {
         let open = Open {
             stream: self.life.stream.to_string(),
             epoch: epoch.0,
-            publisher: self.life.home.server.to_string(),
+            // Its proxy may have been told where it goes on, and be late.
+            publisher: self
+                .life
+                .on_air
+                .place
+                .newest()
+                .unwrap_or_else(|| self.life.home.server.as_str().into())
+                .to_string(),
             resume: Some(self.life.on_air.feed.starting_point().into()),
-            failures: 0,
+            ..Open::default()
         };
         let (requests, sent) = mpsc::channel(2);
         // The channel is new and has room.

@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use headwater_hls::MediaEvent;
 use headwater_media::StreamId;
-use headwater_registry::{Ownership, Registry, RegistryError};
-use headwater_runtime::outage::Outage;
+use headwater_registry::Registry;
 use headwater_wire::Channels;
 use headwater_wire::v1::{Failure, failure::Code};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, timeout, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::failures::Failures;
@@ -95,7 +94,7 @@ impl Life {
             Ending::Left => {
                 tracing::warn!("no other server has taken the broadcast yet");
                 close(&mut queue).await;
-                self.release().await;
+                self.on_air.lease.release().await;
             }
         }
     }
@@ -105,7 +104,7 @@ impl Life {
         let mut sessions = std::pin::pin!(self.sessions(queue, reservation, &grace));
         tokio::select! {
             ending = &mut sessions => ending,
-            () = self.keep_lease() => {
+            () = self.on_air.lease.keep() => {
                 self.fenced.cancel();
                 sessions.await
             }
@@ -172,37 +171,6 @@ impl Life {
         }
     }
 
-    /// Renews the lease three times in its length; returns when another server has taken the stream.
-    async fn keep_lease(&self) {
-        let mut tick = tokio::time::interval(self.settings.lease / 3);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut outage = Outage::default();
-        loop {
-            tick.tick().await;
-            let epoch = self.on_air.feed.epoch();
-            let ownership = Ownership {
-                server: self.home.server.clone(),
-                address: self.home.address.clone(),
-                epoch,
-                broadcast: Some(self.on_air.id),
-            };
-            match self.registry.renew(&self.stream, &ownership).await {
-                Ok(()) if outage.ends() => tracing::info!("the lease is renewed again"),
-                Ok(()) => {}
-                // A proxy has claimed it anew for this very server, and was here before the answer.
-                Err(RegistryError::Fenced { .. }) if self.on_air.feed.epoch() > epoch => {
-                    tick.reset_immediately()
-                }
-                Err(RegistryError::Fenced { .. }) => return,
-                // What is live stays live without the registry.
-                Err(error) if outage.begins() => {
-                    tracing::warn!(%error, "the lease can't be renewed; trying until it can");
-                }
-                Err(_) => {}
-            }
-        }
-    }
-
     /// Keeps the stream for a while, and tells whoever wants to publish it why that does not work.
     async fn refuse(&self, queue: &mut mpsc::Receiver<Attachment>, failure: &Failure) {
         let refuse_all = async {
@@ -213,7 +181,7 @@ impl Life {
         };
         tokio::select! {
             _ = timeout(REFUSAL, refuse_all) => {}
-            () = self.keep_lease() => {}
+            () = self.on_air.lease.keep() => {}
             () = self.stop.cancelled() => {}
         }
     }
@@ -221,14 +189,8 @@ impl Life {
     async fn end(&self) {
         self.show_end();
         self.end_recording(true);
-        self.release().await;
+        self.on_air.lease.release().await;
         tracing::info!("off air");
-    }
-
-    async fn release(&self) {
-        if let Err(error) = self.registry.release(&self.stream, self.on_air.feed.epoch()).await {
-            tracing::warn!(%error, "the lease could not be given back; it expires by itself");
-        }
     }
 
     fn show_end(&self) {

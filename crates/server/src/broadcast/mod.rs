@@ -1,14 +1,17 @@
 //! A broadcast on this server: what viewers get of it, who publishes it, and how long it lives.
 
+mod admit;
 mod failures;
 mod feed;
 mod handover;
 mod history;
+mod lease;
 mod life;
 mod publisher;
 mod session;
 mod table;
 
+pub(crate) use admit::Applicant;
 pub use feed::{Feed, FeedEvent, Subscription};
 pub use publisher::{Attachment, Place, Publisher, Responses};
 pub use table::Home;

@@ -30,18 +30,36 @@ pub struct Attachment {
 
 /// What a proxy is told.
 #[derive(Clone)]
-pub struct Responses(pub mpsc::Sender<Result<PublishResponse, Status>>);
+pub struct Responses {
+    proxy: mpsc::Sender<Result<PublishResponse, Status>>,
+    /// Cancelled when the turn of the proxy's publisher is over.
+    replaced: CancellationToken,
+}
 
 impl Responses {
+    pub fn new(proxy: mpsc::Sender<Result<PublishResponse, Status>>) -> Self {
+        Self { proxy, replaced: CancellationToken::new() }
+    }
+
+    /// The same, as long as it is this publisher's turn.
+    pub fn to(&self, publisher: &Publisher) -> Self {
+        Self { proxy: self.proxy.clone(), replaced: publisher.replaced.clone() }
+    }
+
+    /// Whether the epoch of the broadcast is that of its publisher's turn.
+    pub fn is_its_turn(&self) -> bool {
+        !self.replaced.is_cancelled()
+    }
+
     /// Says it unless the proxy takes nothing, or has gone.
     pub fn say(&self, message: Message) {
-        let _ = self.0.try_send(Ok(PublishResponse { message: Some(message) }));
+        let _ = self.proxy.try_send(Ok(PublishResponse { message: Some(message) }));
     }
 
     /// Says why the call ends; waits a moment for a proxy that is slow.
     pub async fn reject(&self, failure: Failure) {
         let response = PublishResponse { message: Some(Message::Rejected(failure)) };
-        let _ = self.0.send_timeout(Ok(response), LAST_WORD).await;
+        let _ = self.proxy.send_timeout(Ok(response), LAST_WORD).await;
     }
 }
 
@@ -59,6 +77,8 @@ struct Shared {
 #[derive(Default)]
 struct Seat {
     held: Option<Presence>,
+    /// The publisher that had the place last, or has it: only this one can go on where it was.
+    newest: Option<Arc<str>>,
     is_waited_for: bool,
 }
 
@@ -92,6 +112,17 @@ pub struct Publisher {
     place: Place,
     id: Arc<str>,
     replaced: CancellationToken,
+    /// Whether somebody else had the place before.
+    is_next: bool,
+}
+
+/// What somebody who wants the place is told.
+pub enum Taken {
+    By(Publisher),
+    /// Another one has it, and is heard.
+    InUse,
+    /// Another one has had it since.
+    Succeeded,
 }
 
 /// What becomes of somebody who wants the place.
@@ -99,6 +130,8 @@ enum Claim {
     Taken(Publisher),
     /// Somebody else is there.
     Refused,
+    /// Somebody else was there since.
+    Succeeded,
     /// Somebody else is there, and may be gone without having said so: that shows then.
     Unclear(Instant),
 }
@@ -108,31 +141,42 @@ impl Place {
         self.seat().held.as_ref().is_some_and(|held| !matches!(held.heard, Heard::Gone))
     }
 
-    /// Gives the place to the publisher whose connection the proxy calls `id`. `None` when another one has it and is
-    /// heard. One that was not heard for as long as `silent` is replaced, and so is an earlier call of the same
-    /// connection.
+    /// The publisher that had the place last, or has it.
+    pub fn newest(&self) -> Option<Arc<str>> {
+        self.seat().newest.clone()
+    }
+
+    /// Gives the place to the publisher whose connection the proxy calls `id`, unless another one has it and is heard. One
+    /// that was not heard for as long as `silent` is replaced, and so is an earlier call of the same connection. One that
+    /// `goes_on` where it was gets it only as long as nobody else has had it since.
     ///
     /// Waits until that is clear, for `silent` as a rule: an encoder that comes back after its connection broke finds its own
     /// earlier one still there, and would take a refusal for final. Only one waits at a time.
-    pub async fn take(&self, id: &str, silent: Duration) -> Option<Publisher> {
+    pub async fn take(&self, id: &str, silent: Duration, goes_on: bool) -> Taken {
         let began = Instant::now();
         let mut waits = None;
         loop {
-            let until = match self.claim(id, silent, began) {
-                Claim::Taken(publisher) => return Some(publisher),
-                Claim::Refused => return None,
+            let until = match self.claim(id, silent, goes_on, began) {
+                Claim::Taken(publisher) => return Taken::By(publisher),
+                Claim::Refused => return Taken::InUse,
+                Claim::Succeeded => return Taken::Succeeded,
                 Claim::Unclear(until) => until,
             };
             if waits.is_none() {
-                waits = Some(self.wait()?);
+                let Some(waiting) = self.wait() else { return Taken::InUse };
+                waits = Some(waiting);
             }
             let _ = timeout_at(until, self.0.news.notified()).await;
         }
     }
 
     /// Takes the place for somebody who came at `began`, as far as it is clear.
-    fn claim(&self, id: &str, silent: Duration, began: Instant) -> Claim {
+    fn claim(&self, id: &str, silent: Duration, goes_on: bool, began: Instant) -> Claim {
         let mut seat = self.seat();
+        let is_next = seat.newest.as_ref().is_some_and(|newest| **newest != *id);
+        if goes_on && is_next {
+            return Claim::Succeeded;
+        }
         if let Some(other) = &seat.held {
             let until = match other.heard {
                 _ if *other.id == *id => began,
@@ -153,7 +197,8 @@ impl Place {
         let presence =
             Presence { id: Arc::clone(&id), heard: Heard::Queued, last: None, replaced: replaced.clone() };
         seat.held = Some(presence);
-        Claim::Taken(Publisher { place: self.clone(), id, replaced })
+        seat.newest = Some(Arc::clone(&id));
+        Claim::Taken(Publisher { place: self.clone(), id, replaced, is_next })
     }
 
     /// The only one that waits; none when there is one already.
@@ -188,6 +233,11 @@ impl Publisher {
     /// Tells one connection from another; made by the proxy.
     pub fn id(&self) -> &Arc<str> {
         &self.id
+    }
+
+    /// Whether another one had the place before, so that a turn begins with this one.
+    pub fn is_next(&self) -> bool {
+        self.is_next
     }
 
     /// From now on it is the publisher's turn to say something.
@@ -258,149 +308,4 @@ impl Drop for Publisher {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::pin::pin;
-
-    use futures::poll;
-
-    use super::*;
-
-    const SILENT: Duration = Duration::from_secs(3);
-
-    /// Somebody whose turn it is, and who was heard just now.
-    async fn on_air(place: &Place) -> Publisher {
-        let publisher = place.take("1", SILENT).await.unwrap();
-        publisher.heard();
-        publisher
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_second_one_is_refused_when_the_first_is_heard() {
-        let place = Place::default();
-        let first = on_air(&place).await;
-        let mut second = pin!(place.take("2", SILENT));
-        assert!(poll!(&mut second).is_pending(), "it may be gone");
-        tokio::time::advance(SILENT / 2).await;
-        assert!(poll!(&mut second).is_pending());
-        first.heard();
-        first.listen();
-        let began = Instant::now();
-        assert!(second.await.is_none());
-        assert_eq!(began.elapsed(), Duration::ZERO);
-        assert!(!first.is_replaced());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_second_one_takes_the_place_when_the_first_was_silent_for_long_enough_in_all() {
-        let place = Place::default();
-        let first = on_air(&place).await;
-        tokio::time::advance(SILENT / 3).await;
-        let began = Instant::now();
-        let second = place.take("2", SILENT).await.unwrap();
-        assert_eq!(began.elapsed(), SILENT * 2 / 3);
-        assert!(first.is_replaced() && !second.is_replaced());
-        first.heard();
-        drop(first);
-        assert!(place.is_taken() && !second.is_replaced(), "the first takes nothing away");
-        second.heard();
-        tokio::time::advance(SILENT).await;
-        let began = Instant::now();
-        place.take("3", SILENT).await.unwrap();
-        assert_eq!(began.elapsed(), Duration::ZERO, "it was silent long enough before");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_was_sent_some_time_ago_says_nothing() {
-        let place = Place::default();
-        let first = on_air(&place).await;
-        first.ahead();
-        let began = Instant::now();
-        assert!(place.take("2", SILENT).await.is_none());
-        assert_eq!(began.elapsed(), AHEAD * SILENT);
-        let mut second = pin!(place.take("2", SILENT));
-        assert!(poll!(&mut second).is_pending());
-        tokio::time::advance(SILENT / 2).await;
-        first.ahead();
-        assert!(poll!(&mut second).is_pending());
-        first.listen();
-        let began = Instant::now();
-        assert!(second.await.is_some(), "that was the last of it");
-        assert_eq!(began.elapsed(), SILENT);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn one_that_waits_for_its_turn_is_not_silent() {
-        let place = Place::default();
-        let first = place.take("1", SILENT).await.unwrap();
-        tokio::time::advance(2 * SILENT).await;
-        let began = Instant::now();
-        assert!(place.take("2", SILENT).await.is_none());
-        assert_eq!(began.elapsed(), SILENT);
-        let mut second = pin!(place.take("2", SILENT));
-        assert!(poll!(&mut second).is_pending());
-        tokio::time::advance(SILENT / 2).await;
-        first.heard();
-        assert!(second.await.is_none(), "its turn has come");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn whoever_waits_gets_the_place_as_soon_as_it_is_free() {
-        for leave in [drop, |first: Publisher| first.gone(), |first: Publisher| first.leaving()] {
-            let place = Place::default();
-            let first = on_air(&place).await;
-            let mut second = pin!(place.take("2", SILENT));
-            assert!(poll!(&mut second).is_pending());
-            leave(first);
-            let began = Instant::now();
-            assert!(second.await.is_some());
-            assert_eq!(began.elapsed(), Duration::ZERO);
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn only_one_waits() {
-        let place = Place::default();
-        let first = on_air(&place).await;
-        {
-            let mut second = pin!(place.take("2", SILENT));
-            assert!(poll!(&mut second).is_pending());
-            let mut third = pin!(place.take("3", SILENT));
-            assert!(matches!(poll!(&mut third), std::task::Poll::Ready(None)));
-        }
-        // The second has given up.
-        let mut third = pin!(place.take("3", SILENT));
-        assert!(poll!(&mut third).is_pending());
-        let again = place.take("1", SILENT).await.unwrap();
-        assert!(first.is_back(), "the connection that has the place never waits");
-        again.heard();
-        tokio::time::advance(SILENT / 2).await;
-        again.heard();
-        assert!(third.await.is_none());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn one_that_was_asked_to_come_back_is_replaced_at_once_though_it_is_heard() {
-        let place = Place::default();
-        let first = on_air(&place).await;
-        first.leaving();
-        first.heard();
-        let began = Instant::now();
-        let _second = place.take("2", SILENT).await.unwrap();
-        assert_eq!(began.elapsed(), Duration::ZERO);
-        assert!(first.is_replaced());
-    }
-
-    #[tokio::test]
-    async fn a_connection_replaces_its_own_earlier_call() {
-        let place = Place::default();
-        let first = on_air(&place).await;
-        let again = place.take("1", SILENT).await.unwrap();
-        assert!(first.is_back() && !again.is_replaced());
-        drop(first);
-        assert!(place.is_taken(), "the earlier call takes nothing away");
-        again.gone();
-        assert!(!place.is_taken(), "who is gone is in nobody's way");
-        let _other = place.take("2", SILENT).await.unwrap();
-        assert!(again.is_replaced() && !again.is_back());
-    }
-}
+mod tests;

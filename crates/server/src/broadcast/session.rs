@@ -103,7 +103,9 @@ impl Session<'_> {
         }
         let from = self.from(resume)?;
         let mut worker = self.start(&from).await?;
-        responses.say(Response::Accepted(Accepted { resume: Some(from.begun().into()) }));
+        let responses = &responses.to(&publisher);
+        let epoch = self.epoch_for(responses);
+        responses.say(Response::Accepted(Accepted { resume: Some(from.begun().into()), epoch }));
         let (pulse, left) = (Pulse::default(), CancellationToken::new());
         let transcoded = {
             let Worker { input, output, .. } = &mut worker;
@@ -131,6 +133,11 @@ impl Session<'_> {
             Err(error) => tracing::warn!(%error, "the worker's exit status is unknown"),
         }
         transcoded
+    }
+
+    /// The epoch of a publisher's turn, as its proxy is to know it; none when its turn is over.
+    fn epoch_for(&self, responses: &Responses) -> Option<u64> {
+        responses.is_its_turn().then(|| self.on_air.feed.epoch().0)
     }
 
     /// Where the publisher begins. One that was interrupted can only go on where nobody else has.

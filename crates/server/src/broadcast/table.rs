@@ -14,15 +14,16 @@ use headwater_runtime::clock;
 use headwater_runtime::config::{Config, StreamPolicy};
 use headwater_wire::Channels;
 use headwater_wire::v1::{Failure, failure::Code};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use super::feed::Published;
+use super::lease::{Lease, Standing};
 use super::life::Life;
-use super::{Attachment, Feed, Place, Publisher};
+use super::{Attachment, Feed, Place};
 use crate::admission::{self, Admission};
 use crate::failure;
 use crate::recording::{Keeper, Recorder, Safe, Storage};
@@ -70,6 +71,7 @@ pub struct OnAir {
     pub id: BroadcastId,
     pub feed: Arc<Feed>,
     pub place: Place,
+    pub(crate) lease: Arc<Lease>,
     /// Hands it over to be stored, where it is.
     pub(crate) recorder: Option<Arc<Recorder>>,
     /// Closed when no publisher is taken any more; viewers may still follow for a while.
@@ -81,8 +83,8 @@ pub struct OnAir {
 pub struct Broadcasts {
     pub settings: Settings,
     pub admission: Admission,
-    registry: Arc<dyn Registry>,
-    home: Home,
+    pub(super) registry: Arc<dyn Registry>,
+    pub(super) home: Home,
     /// To the other servers.
     channels: Arc<Channels>,
     /// What single streams have their own way.
@@ -90,7 +92,7 @@ pub struct Broadcasts {
     /// Where broadcasts are kept, if they are.
     storage: Option<Storage>,
     /// Cancelled when the server stops.
-    stop: CancellationToken,
+    pub(super) stop: CancellationToken,
     tasks: TaskTracker,
     table: Mutex<HashMap<StreamId, OnAir>>,
 }
@@ -135,77 +137,14 @@ impl Broadcasts {
         self.storage.as_ref()?.uploads.read(key).await
     }
 
-    /// Gives a publisher its broadcast: the one that is on air, or a new one.
-    pub async fn open(
-        self: &Arc<Self>,
-        stream: &StreamId,
-        epoch: Epoch,
-        publisher: &str,
-        resume: Option<&ResumePoint>,
-    ) -> Result<(OnAir, Publisher), Failure> {
-        let on_air = match self.stop.is_cancelled() {
-            true => self.waiting(stream, epoch, resume)?,
-            false => self.on_air(stream, epoch, resume)?,
-        };
-        let taken = on_air.place.take(publisher, self.settings.silent_publisher).await;
-        let publisher =
-            taken.ok_or_else(|| failure(Code::StreamInUse, "another encoder is publishing this stream"))?;
-        Ok((on_air, publisher))
-    }
-
-    /// While the server stops: the broadcast of somebody who comes back. It is told where another server goes on.
-    fn waiting(
-        &self,
-        stream: &StreamId,
-        epoch: Epoch,
-        resume: Option<&ResumePoint>,
-    ) -> Result<OnAir, Failure> {
-        let is_its_own =
-            |on_air: &OnAir| !on_air.is_over() && epoch >= on_air.feed.epoch() && resume.is_none();
-        self.get(stream).filter(is_its_own).ok_or_else(draining)
-    }
-
-    /// The broadcast that somebody who claimed the stream under this epoch may publish.
-    fn on_air(
-        self: &Arc<Self>,
-        stream: &StreamId,
-        epoch: Epoch,
-        resume: Option<&ResumePoint>,
-    ) -> Result<OnAir, Failure> {
-        let mut table = self.table();
-        if let Some(on_air) = table.get(stream) {
-            let held = on_air.feed.epoch();
-            if epoch < held {
-                return Err(failure(Code::Fenced, format!("epoch {epoch} is older than {held}")));
-            }
-            let is_other = resume.is_some_and(|resume| resume.broadcast != on_air.id);
-            let is_behind = epoch > held && resume.is_some_and(|resume| on_air.feed.is_behind(resume));
-            if !on_air.is_over() && is_other {
-                return Err(failure(Code::CannotResume, "another broadcast of this stream is on air by now"));
-            }
-            if !on_air.is_over() && !is_behind {
-                on_air.feed.raise(epoch);
-                return Ok(on_air.clone());
-            }
-            // This server has slept while another one had the stream: what is here is of no more use.
-            on_air.fenced.cancel();
-            if resume.is_some() && !is_other && on_air.feed.ended() {
-                return Err(failure(Code::CannotResume, "the broadcast has ended meanwhile: publish again"));
-            }
-            // Its epoch is given up with it, and nobody can hold the stream under it again.
-            if epoch == held {
-                return Err(just_ended());
-            }
-        }
-        let before = table.get(stream).map(|on_air| on_air.feed.next_sequence());
-        let on_air = self.start(stream, self.opening(epoch, resume, before), resume)?;
-        table.insert(stream.clone(), on_air.clone());
-        Ok(on_air)
-    }
-
     /// What a broadcast starts with here: from nothing, or where another server had to leave it.
     /// `before` is the number that follows all that the stream's last broadcast had here.
-    fn opening(&self, epoch: Epoch, resume: Option<&ResumePoint>, before: Option<MediaSequence>) -> Opening {
+    pub(super) fn opening(
+        &self,
+        epoch: Epoch,
+        resume: Option<&ResumePoint>,
+        before: Option<MediaSequence>,
+    ) -> Opening {
         let taken = before.map_or(MediaSequence(0), |next| MediaSequence(next.0 + ResumePoint::LEAD));
         let new = || BroadcastId::above(clock::now(), taken, &rand::random());
         let broadcast = resume.map_or_else(new, |resume| resume.broadcast);
@@ -221,11 +160,12 @@ impl Broadcasts {
         }
     }
 
-    fn start(
+    pub(super) fn start(
         self: &Arc<Self>,
         stream: &StreamId,
         opening: Opening,
         resume: Option<&ResumePoint>,
+        standing: Standing,
     ) -> Result<OnAir, Failure> {
         let estimate = admission::estimate(&self.settings.ladder);
         let reservation = self
@@ -242,7 +182,17 @@ impl Broadcasts {
         let (sessions, queue) = mpsc::channel(1);
         let fenced = CancellationToken::new();
         let place = Place::default();
-        let on_air = OnAir { id, feed, recorder, sessions, place, fenced: fenced.clone() };
+        let lease = Arc::new(Lease {
+            registry: self.registry.clone(),
+            home: self.home.clone(),
+            stream: stream.clone(),
+            broadcast: id,
+            feed: feed.clone(),
+            length: self.settings.lease,
+            standing: tokio::sync::Mutex::new(standing),
+            news: Notify::new(),
+        });
+        let on_air = OnAir { id, feed, recorder, sessions, place, lease, fenced: fenced.clone() };
         let life = Life {
             stream: stream.clone(),
             on_air: on_air.clone(),
@@ -312,7 +262,7 @@ impl Broadcasts {
         }
     }
 
-    fn table(&self) -> MutexGuard<'_, HashMap<StreamId, OnAir>> {
+    pub(super) fn table(&self) -> MutexGuard<'_, HashMap<StreamId, OnAir>> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -336,6 +286,11 @@ impl OnAir {
     /// Whether no publisher is taken any more.
     pub fn is_over(&self) -> bool {
         self.sessions.is_closed()
+    }
+
+    /// Ends it without a word: another server has the stream, or has had it.
+    pub(super) fn fence(&self) {
+        self.fenced.cancel();
     }
 
     /// Hands an accepted publisher's call to the broadcast. Waits where a replaced publisher is not done yet.

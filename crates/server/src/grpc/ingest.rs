@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_hls::ResumePoint;
-use headwater_media::{Epoch, StreamId};
+use headwater_media::Epoch;
+use headwater_registry::EPOCH_LIMIT;
 use headwater_wire::v1::ingest_server::Ingest;
 use headwater_wire::v1::publish_request::{Message as Request, Open};
 use headwater_wire::v1::publish_response::Message as Response;
@@ -15,7 +16,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request as Call, Response as Answer, Status, Streaming};
 
 use super::stream_id;
-use crate::broadcast::{Attachment, Broadcasts, Responses};
+use crate::broadcast::{Applicant, Attachment, Broadcasts, Responses};
 
 /// Answers that may wait for a slow proxy. Commits come twice a segment at most, so this is minutes of them.
 const RESPONSE_BACKLOG: usize = 64;
@@ -37,9 +38,9 @@ impl Ingest for IngestService {
         let opening =
             opened.map_err(|_| Status::deadline_exceeded("a Publish call begins with `open`"))??;
         let (responses, answer) = mpsc::channel(RESPONSE_BACKLOG);
-        let responses = Responses(responses);
+        let responses = Responses::new(responses);
         if let Err(failure) = self.attach(&opening, requests, responses.clone()).await {
-            let Opening { stream, epoch, .. } = opening;
+            let Applicant { stream, epoch, .. } = opening.applicant;
             tracing::info!(%stream, %epoch, code = ?failure.code(), message = failure.message, "publish refused");
             responses.say(Response::Rejected(failure));
         }
@@ -49,10 +50,7 @@ impl Ingest for IngestService {
 
 /// What a call is about.
 struct Opening {
-    stream: StreamId,
-    epoch: Epoch,
-    publisher: String,
-    resume: Option<ResumePoint>,
+    applicant: Applicant,
     failures: u32,
 }
 
@@ -60,12 +58,12 @@ impl IngestService {
     /// Queues the call at its broadcast, which answers `accepted` when it is this publisher's turn.
     async fn attach(
         &self,
-        Opening { stream, epoch, publisher, resume, failures }: &Opening,
+        Opening { applicant, failures }: &Opening,
         requests: Streaming<PublishRequest>,
         responses: Responses,
     ) -> Result<(), Failure> {
-        let (on_air, publisher) = self.0.open(stream, *epoch, publisher, resume.as_ref()).await?;
-        let (resume, failures) = (resume.clone(), *failures);
+        let (on_air, publisher) = self.0.open(applicant).await?;
+        let (resume, failures) = (applicant.resume.clone(), *failures);
         on_air.attach(Attachment { publisher, resume, failures, requests, responses }).await
     }
 }
@@ -73,10 +71,17 @@ impl IngestService {
 async fn open(requests: &mut Streaming<PublishRequest>) -> Result<Opening, Status> {
     match requests.message().await? {
         Some(PublishRequest { message: Some(Request::Open(open)) }) => {
-            let Open { stream, epoch, publisher, resume, failures } = open;
+            let ground = open.ground();
+            let Open { stream, epoch, publisher, resume, failures, .. } = open;
             let resume = resume.map(ResumePoint::try_from).transpose()?;
-            Ok(Opening { stream: stream_id(&stream)?, epoch: Epoch(epoch), publisher, resume, failures })
+            let (stream, epoch) = (stream_id(&stream)?, self::epoch(epoch)?);
+            Ok(Opening { applicant: Applicant { stream, epoch, ground, publisher, resume }, failures })
         }
         _ => Err(Status::invalid_argument("the first message of a Publish call is `open`")),
     }
+}
+
+fn epoch(number: u64) -> Result<Epoch, Status> {
+    let epoch = Some(Epoch(number)).filter(|epoch| *epoch < EPOCH_LIMIT);
+    epoch.ok_or_else(|| Status::invalid_argument("the field `epoch` is wrong: epochs are below 2^53"))
 }

@@ -166,7 +166,7 @@ async fn who_comes_back_is_told_where_to_go_on() {
     server.unpublished("demo").await;
     drain(&server).await;
     let epoch = server.owner("demo").await.unwrap().epoch;
-    let back = Call::open(&server, "demo", epoch).await.accepted().await.unwrap();
+    let back = Call::resume(&server, "demo", epoch, "back", None).await.accepted().await.unwrap();
     assert_eq!(back.accepted.broadcast, point.broadcast);
     assert_eq!((back.accepted.next_sequence, back.accepted.period), (point.next_sequence, 1));
     let (there, next) = (server.another().await, back.accepted.clone());

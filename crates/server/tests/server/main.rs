@@ -6,5 +6,6 @@ mod ending;
 mod publishing;
 mod resuming;
 mod support;
+mod turns;
 mod watching;
 mod workers;

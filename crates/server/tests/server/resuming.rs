@@ -272,8 +272,8 @@ async fn nobody_goes_on_where_somebody_else_has() {
     other.end().await;
     server.unpublished("demo").await;
     let refused = resume(&server, "p", &point).await.err().unwrap();
-    let text = "the broadcast has gone on meanwhile: publish again";
-    assert_eq!(name(&refused), (Code::CannotResume, text));
+    let text = "another encoder has taken this stream over";
+    assert_eq!(name(&refused), (Code::StreamInUse, text));
 }
 
 #[tokio::test]

@@ -432,7 +432,7 @@ pub mod publish_request {
     pub struct Open {
         #[prost(string, tag = "1")]
         pub stream: ::prost::alloc::string::String,
-        /// The epoch under which the proxy claimed the stream for this server.
+        /// The epoch under which this server has the stream, below 2^53.
         #[prost(uint64, tag = "2")]
         pub epoch: u64,
         /// Tells this publisher's connection from another one with the same key.
@@ -445,6 +445,8 @@ pub mod publish_request {
         /// How many workers this publisher's media has cost lately on other servers. The server counts on from there.
         #[prost(uint32, tag = "5")]
         pub failures: u32,
+        #[prost(enumeration = "Ground", tag = "6")]
+        pub ground: i32,
     }
     #[allow(clippy::all)]
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -457,6 +459,53 @@ pub mod publish_request {
     #[allow(clippy::all)]
     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct Leaving {}
+    /// What the epoch of a call rests on.
+    #[allow(clippy::all)]
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Ground {
+        /// The registry gave the epoch for this server, or says that this server has the stream under it. The server asks the
+        /// registry too before it goes by an epoch that it does not know.
+        Registry = 0,
+        /// This server had the stream under this epoch last, and the registry does not name it. The publisher goes on with the
+        /// broadcast if it is on air; none begins.
+        OnAir = 1,
+        /// This server had the stream under this epoch last, and the registry does not answer. A broadcast that begins is
+        /// registered by the server, as soon as it can be.
+        Memory = 2,
+    }
+    impl Ground {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Registry => "GROUND_REGISTRY",
+                Self::OnAir => "GROUND_ON_AIR",
+                Self::Memory => "GROUND_MEMORY",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "GROUND_REGISTRY" => Some(Self::Registry),
+                "GROUND_ON_AIR" => Some(Self::OnAir),
+                "GROUND_MEMORY" => Some(Self::Memory),
+                _ => None,
+            }
+        }
+    }
     #[allow(clippy::all)]
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Message {
@@ -486,6 +535,9 @@ pub mod publish_response {
         /// Where the publisher begins, and where another server would as long as nothing is committed.
         #[prost(message, optional, tag = "1")]
         pub resume: ::core::option::Option<super::ResumePoint>,
+        /// The epoch of this publisher's turn, where it is not the one that the call was opened under.
+        #[prost(uint64, optional, tag = "2")]
+        pub epoch: ::core::option::Option<u64>,
     }
     /// One more segment is whole in every rendition.
     #[allow(clippy::all)]
@@ -494,6 +546,9 @@ pub mod publish_response {
         /// Where another server would go on from here. What the publisher sent before is not needed any more.
         #[prost(message, optional, tag = "1")]
         pub resume: ::core::option::Option<super::ResumePoint>,
+        /// The epoch of this publisher's turn by now: the registry may have given it late.
+        #[prost(uint64, optional, tag = "2")]
+        pub epoch: ::core::option::Option<u64>,
     }
     #[allow(clippy::all)]
     #[derive(Clone, PartialEq, ::prost::Oneof)]

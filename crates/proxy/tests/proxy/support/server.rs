@@ -84,16 +84,17 @@ async fn register(registry: &MemoryRegistry, name: &str, address: SocketAddr, us
 impl Call {
     /// Takes a publisher that begins with this period.
     pub async fn accept(&self, period: u32) {
-        self.say(Response::Accepted(Accepted { resume: Some(resume_point(period, None, 100)) })).await;
+        self.say(Response::Accepted(Accepted { resume: Some(resume_point(period, None, 100)), epoch: None }))
+            .await;
     }
 
     /// Takes one that goes on.
     pub async fn accept_at(&self, resume: ResumePoint) {
-        self.say(Response::Accepted(Accepted { resume: Some(resume) })).await;
+        self.say(Response::Accepted(Accepted { resume: Some(resume), epoch: None })).await;
     }
 
     pub async fn commit(&self, resume: ResumePoint) {
-        self.say(Response::Committed(Committed { resume: Some(resume) })).await;
+        self.say(Response::Committed(Committed { resume: Some(resume), epoch: None })).await;
     }
 
     pub async fn reject(self, failure: Failure) {

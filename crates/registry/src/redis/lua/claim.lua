@@ -1,25 +1,25 @@
--- KEYS: lease, epoch. ARGV: stream, server, address, expected epoch or '', lease ms, retention ms, channel.
--- Returns {'held', server, address, epoch, broadcast} or {'granted', epoch}.
+-- KEYS: lease, turn. ARGV: stream, server, address, epoch to go on from or '', lease ms, retention ms, channel.
+-- Returns {'held', server, address, epoch, broadcast}, {'passed', epoch} or {'granted', epoch}.
+local from = number(ARGV[4])
 local held = redis.call('HMGET', KEYS[1], 'server', 'address', 'epoch', 'broadcast')
-if held[3] and held[3] ~= ARGV[4] then
+if number(held[3]) and number(held[3]) ~= from then
   return {'held', held[1], held[2], held[3], held[4] or ''}
 end
 
--- A counter that is missing starts from the clock: above every epoch that was ever given out.
-local newest = redis.call('GET', KEYS[2])
-if not newest then
-  local time = redis.call('TIME')
-  newest = string.format('%d%03d', time[1], math.floor(time[2] / 1000))
+local turn = redis.call('HMGET', KEYS[2], 'newest', 'aired')
+local aired = number(turn[2])
+if from and aired and aired > from then
+  return {'passed', text(aired)}
 end
-if ARGV[4] ~= '' and tonumber(ARGV[4]) > tonumber(newest) then
-  newest = ARGV[4]
-end
-redis.call('SET', KEYS[2], newest, 'PX', ARGV[6])
-redis.call('INCR', KEYS[2])
-local epoch = redis.call('GET', KEYS[2])
 
-redis.call('DEL', KEYS[1])
-redis.call('HSET', KEYS[1], 'server', ARGV[2], 'address', ARGV[3], 'epoch', epoch)
-redis.call('PEXPIRE', KEYS[1], ARGV[5])
+local epoch = after(number(turn[1]))
+for _, known in ipairs({ from or 0, aired or 0 }) do
+  if known >= epoch then
+    epoch = after(known)
+  end
+end
+redis.call('HSET', KEYS[2], 'newest', text(epoch), 'server', ARGV[2])
+redis.call('PEXPIRE', KEYS[2], ARGV[6])
+write_lease(ARGV[2], ARGV[3], epoch, '', ARGV[5])
 redis.call('PUBLISH', ARGV[7], 'owner ' .. ARGV[1])
-return {'granted', epoch}
+return {'granted', text(epoch)}

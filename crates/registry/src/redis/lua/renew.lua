@@ -1,20 +1,19 @@
--- KEYS: lease, epoch. ARGV: stream, server, address, epoch, broadcast or '', lease ms, retention ms, channel.
--- Returns the newest epoch; the renewal was refused when that is another one.
-local newest = redis.call('GET', KEYS[2])
-if newest and tonumber(newest) > tonumber(ARGV[4]) then
-  return newest
+-- KEYS: lease, turn. ARGV: stream, server, address, epoch, broadcast or '', lease ms, retention ms, channel.
+-- Returns {'renewed'}, or {'fenced', newest epoch}.
+local epoch = number(ARGV[4])
+local is_owner, newest = owns(ARGV[2], epoch)
+if not is_owner then
+  return {'fenced', text(newest)}
 end
-redis.call('SET', KEYS[2], ARGV[4], 'PX', ARGV[7])
+redis.call('HSET', KEYS[2], 'newest', text(epoch), 'server', ARGV[2], 'aired', text(epoch))
+redis.call('PEXPIRE', KEYS[2], ARGV[7])
 
 local before = redis.call('HMGET', KEYS[1], 'server', 'address', 'epoch', 'broadcast')
 local same = before[1] == ARGV[2] and before[2] == ARGV[3] and before[3] == ARGV[4] and (before[4] or '') == ARGV[5]
-if not same then
-  redis.call('DEL', KEYS[1])
-  redis.call('HSET', KEYS[1], 'server', ARGV[2], 'address', ARGV[3], 'epoch', ARGV[4])
-  if ARGV[5] ~= '' then
-    redis.call('HSET', KEYS[1], 'broadcast', ARGV[5])
-  end
+if same then
+  redis.call('PEXPIRE', KEYS[1], ARGV[6])
+else
+  write_lease(ARGV[2], ARGV[3], epoch, ARGV[5], ARGV[6])
   redis.call('PUBLISH', ARGV[8], 'owner ' .. ARGV[1])
 end
-redis.call('PEXPIRE', KEYS[1], ARGV[6])
-return ARGV[4]
+return {'renewed'}

@@ -30,7 +30,7 @@ impl Session<'_> {
         let mut commits = Commits::new(self.segment());
         let shown = self.show_with(&mut commits, worker, responses, pulse, left).await;
         if let Some(resume) = commits.last() {
-            say_committed(responses, resume);
+            self.say_committed(responses, resume);
         }
         shown
     }
@@ -56,7 +56,7 @@ impl Session<'_> {
                     Step::Leave => return Err(draining()),
                 },
                 resume = commits.next() => {
-                    say_committed(responses, resume);
+                    self.say_committed(responses, resume);
                     continue;
                 }
                 output = worker.next() => output.map_err(|error| pipe_broke(&error))?,
@@ -110,6 +110,12 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// The proxy may have gone; the media it sent is shown all the same.
+    fn say_committed(&self, responses: &Responses, resume: ResumePoint) {
+        let (resume, epoch) = (Some(resume.into()), self.epoch_for(responses));
+        responses.say(Response::Committed(Committed { resume, epoch }));
+    }
+
     fn segment(&self) -> Duration {
         Duration::from_millis(self.on_air.feed.settings().segment_ms.into())
     }
@@ -131,11 +137,6 @@ impl Session<'_> {
             metrics::histogram!("headwater_server_encode_delay_seconds").record(behind_ms as f64 / 1e3);
         }
     }
-}
-
-/// The proxy may have gone; the media it sent is shown all the same.
-fn say_committed(responses: &Responses, resume: ResumePoint) {
-    responses.say(Response::Committed(Committed { resume: Some(resume.into()) }));
 }
 
 /// What a worker may say to viewers.

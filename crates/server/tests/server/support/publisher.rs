@@ -25,6 +25,8 @@ pub struct Call {
 pub struct Source {
     call: Call,
     pub accepted: ResumePoint,
+    /// The epoch of its turn.
+    pub epoch: Epoch,
     /// Where its next keyframe is.
     time_ms: u64,
     /// What its next period leaves out segments up to.
@@ -48,7 +50,7 @@ impl Call {
     /// The same for one whose media has cost other servers so many workers.
     pub async fn costly(server: &TestServer, stream: &str, epoch: Epoch, failures: u32) -> Self {
         let publisher = uuid::Uuid::now_v7().to_string();
-        let open = Open { stream: stream.into(), epoch: epoch.0, publisher, resume: None, failures };
+        let open = Open { stream: stream.into(), epoch: epoch.0, publisher, failures, ..Open::default() };
         Self::begin(server, Request::Open(open)).await.unwrap()
     }
 
@@ -61,16 +63,16 @@ impl Call {
         resume: Option<ResumePoint>,
     ) -> Self {
         let (stream, publisher) = (stream.into(), publisher.into());
-        Self::begin(server, Request::Open(Open { stream, epoch: epoch.0, publisher, resume, failures: 0 }))
-            .await
-            .unwrap()
+        let open = Open { stream, epoch: epoch.0, publisher, resume, ..Open::default() };
+        Self::begin(server, Request::Open(open)).await.unwrap()
     }
 
     /// Whether the server takes the media now.
     pub async fn accepted(mut self) -> Result<Source, Failure> {
         match self.hear().await {
-            Some(Response::Accepted(Accepted { resume })) => {
-                Ok(Source { call: self, accepted: resume.unwrap(), time_ms: 0, left_out_to: None })
+            Some(Response::Accepted(Accepted { resume, epoch })) => {
+                let (accepted, epoch) = (resume.unwrap(), Epoch(epoch.unwrap()));
+                Ok(Source { call: self, accepted, epoch, time_ms: 0, left_out_to: None })
             }
             Some(Response::Rejected(failure)) => Err(failure),
             other => panic!("neither accepted nor rejected: {other:?}"),
@@ -180,7 +182,7 @@ impl Source {
     /// Where another server would go on, once one more segment is whole.
     pub async fn committed(&mut self) -> ResumePoint {
         match self.call.hear().await {
-            Some(Response::Committed(Committed { resume })) => resume.unwrap(),
+            Some(Response::Committed(Committed { resume, .. })) => resume.unwrap(),
             other => panic!("not committed: {other:?}"),
         }
     }

@@ -77,7 +77,7 @@ impl TestServer {
         let ServerRecord { id, address, .. } = &self.record;
         match self.registry.claim(&self::stream(stream), id, address, before).await.unwrap() {
             Claim::Granted(ownership) => ownership.epoch,
-            Claim::Held(_) => panic!("somebody else was quicker"),
+            refused => panic!("somebody else was quicker: {refused:?}"),
         }
     }
 

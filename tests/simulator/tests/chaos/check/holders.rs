@@ -58,6 +58,12 @@ impl Holders {
         self.down.entry(server).or_default().push(now);
     }
 
+    /// Which servers have gone on with what was made by another one until then, each with the milliseconds from then on.
+    pub fn moves(&self, after: u64) -> Vec<(Host, u64)> {
+        let first = |turns: &Vec<(u64, Host)>| turns.iter().find(|(at, _)| *at >= after).copied();
+        self.turns.values().filter_map(first).map(|(at, server)| (server, at - after)).collect()
+    }
+
     /// With the stream of each connection, for judgement.
     pub fn of(mut self, takes: &[Take]) -> Self {
         self.streams = takes.iter().map(|take| take.stream).collect();

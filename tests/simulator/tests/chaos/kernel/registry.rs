@@ -150,8 +150,13 @@ impl Registry for Remote {
         self.back(answer).await
     }
 
-    async fn release(&self, stream: &StreamId, epoch: Epoch) -> Result<(), RegistryError> {
-        let answer = self.go().await?.release(stream, epoch).await;
+    async fn next_turn(&self, stream: &StreamId, ownership: &Ownership) -> Result<Epoch, RegistryError> {
+        let answer = self.go().await?.next_turn(stream, ownership).await;
+        self.back(answer).await
+    }
+
+    async fn release(&self, stream: &StreamId, server: &ServerId, epoch: Epoch) -> Result<(), RegistryError> {
+        let answer = self.go().await?.release(stream, server, epoch).await;
         self.back(answer).await
     }
 

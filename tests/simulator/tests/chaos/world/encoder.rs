@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::tag::{self, FRAME_MS, Number};
 use crate::kernel::log::event;
-use crate::kernel::net::{Host, Net};
+use crate::kernel::net::{self, Host, Net};
 use crate::kernel::socket::Socket;
 use crate::kernel::system;
 
@@ -25,6 +25,9 @@ const LONGEST_RETRY: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub struct Take {
     pub stream: &'static str,
+    /// The encoder's host, and that of the proxy.
+    pub encoder: Host,
+    pub proxy: Host,
     pub accepted_ms: Option<u64>,
     /// Tags of each track that the connection has taken.
     pub sent: u32,
@@ -86,7 +89,14 @@ impl Encoder {
     pub async fn run(self) {
         let mut delay = FIRST_RETRY;
         for proxy in self.proxies.iter().cycle() {
-            let take = self.takes.begin(Take { stream: self.stream, accepted_ms: None, sent: 0, end: None });
+            let take = self.takes.begin(Take {
+                stream: self.stream,
+                encoder: self.host,
+                proxy: net::host(proxy),
+                accepted_ms: None,
+                sent: 0,
+                end: None,
+            });
             let end = self.publish(take, proxy).await.unwrap_or(End::Broken);
             event!("{:<9} take {take} at {proxy} ended: {end:?}", self.host);
             let accepted = self.takes.all()[take as usize].accepted_ms.is_some();

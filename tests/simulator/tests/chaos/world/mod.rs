@@ -3,6 +3,7 @@
 pub mod encoder;
 pub mod ladder;
 pub mod plan;
+mod stranger;
 pub mod tag;
 mod unit;
 mod viewer;
@@ -23,7 +24,10 @@ use crate::kernel::net::{self, Host, Net};
 use crate::kernel::registry::Hub;
 use crate::kernel::system;
 use encoder::{Encoder, Takes};
-use plan::{Action, HEALED, ORIGINS, OVER, OWNER, PROXIES, Plan, SERVERS, STOPPED};
+use plan::{
+    Action, BUSIEST, ENCODER, HEALED, Healed, MANY_KILLED, ORIGINS, OVER, OWNER, PROXIES, PROXY, Plan,
+    SERVERS, STOPPED,
+};
 use unit::{Kind, Surroundings, Unit};
 
 /// When the first encoder connects.
@@ -35,10 +39,63 @@ const WHOLE_AGAIN: u64 = 5_000;
 /// How far viewers may be behind the encoder when all is well, in tags: the worker's delay, the open part, the network.
 const BEHIND: u32 = 30;
 
-/// Not drawn but written: this seed stands for [`Plan::late_owner`].
-pub const LATE_OWNER: u64 = u64::MAX;
+/// Seeds from here on stand for schedules that are not drawn but written.
+const WRITTEN: u64 = u64::MAX - 99;
+
+/// A schedule that is written, and which way chance goes in it, from 0 to 9.
+pub fn written(schedule: Written, way: u64) -> u64 {
+    WRITTEN + 10 * schedule as u64 + way
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    LateOwner,
+    HealedHost,
+    HealedLinks,
+    GuessedEpoch,
+    ForgedEpoch,
+    UnreachableOwner,
+    Many,
+}
+
+impl Written {
+    const ALL: [Self; 7] = [
+        Self::LateOwner,
+        Self::HealedHost,
+        Self::HealedLinks,
+        Self::GuessedEpoch,
+        Self::ForgedEpoch,
+        Self::UnreachableOwner,
+        Self::Many,
+    ];
+
+    fn plan(self, way: u64) -> Plan {
+        match self {
+            Self::LateOwner => Plan::late_owner(),
+            Self::HealedHost => Plan::healed_proxy(Healed::Host, 8_000 + 250 * way),
+            Self::HealedLinks => Plan::healed_proxy(Healed::Links, 8_000 + 250 * way),
+            Self::GuessedEpoch => Plan::guessed_epoch(1_000 + 500 * way),
+            Self::ForgedEpoch => Plan::forged_epoch(),
+            Self::UnreachableOwner => Plan::unreachable_owner(),
+            Self::Many => Plan::many(),
+        }
+    }
+}
+
+fn plan(seed: u64, chance: Chance) -> Plan {
+    match seed.checked_sub(WRITTEN) {
+        Some(number) => Written::ALL[(number / 10) as usize].plan(number % 10),
+        None => Plan::draw(chance),
+    }
+}
 
 const REGISTRY: &str = "the registry is whole 5 s after its return (5.8)";
+/// How long after its server died the last of its broadcasts goes on elsewhere: a worker gives its first part after half a
+/// second, and searching must not take longer than that.
+const LAST_MOVED: u64 = 1_500;
+
+const SPREAD: &str = "the broadcasts of a dead server are spread (5.2)";
+const KEEPS: &str = "an encoder that was accepted and is heard keeps the stream (5.2, 5.6)";
 const LIVE: &str = "every viewer is at the live edge when all is well (5)";
 
 pub struct World {
@@ -50,8 +107,9 @@ pub struct World {
     takes: Takes,
     agenda: BTreeMap<(u64, usize), Action>,
     planned: usize,
-    /// What the plan's names of owners have come to stand for.
-    owners: BTreeMap<Host, Host>,
+    /// What the plan's names of owners, proxies and encoders have come to stand for.
+    names: BTreeMap<Host, Host>,
+    strangers: Vec<Machine>,
 }
 
 struct Publisher {
@@ -63,12 +121,13 @@ struct Publisher {
 impl World {
     pub fn new(seed: u64) -> Self {
         let chance = Chance::new(seed);
-        let plan = if seed == LATE_OWNER { Plan::late_owner() } else { Plan::draw(chance.fork(1)) };
+        let plan = plan(seed, chance.fork(1));
         let net = Net::new(chance.fork(2));
         let hub = Hub::new(net.clone(), chance.fork(3));
         let checker = Checker::default();
         let crews = checker.clone();
-        let around = Surroundings { net, hub, checker, streams: plan.streams.clone(), replay: plan.replay };
+        let (streams, replay, cores) = (plan.streams.clone(), plan.replay, plan.cores);
+        let around = Surroundings { net, hub, checker, streams, replay, cores };
         let kinds = [(&SERVERS[..], Kind::Server), (&PROXIES, Kind::Proxy), (&ORIGINS, Kind::Origin)];
         let hosts = kinds.into_iter().flat_map(|(hosts, kind)| hosts.iter().map(move |host| (*host, kind)));
         let unit = |((host, kind), n)| (host, Unit::new(host, kind, chance.fork(n), crews.clone()));
@@ -81,7 +140,8 @@ impl World {
             takes: Takes::default(),
             agenda: BTreeMap::new(),
             planned: 0,
-            owners: BTreeMap::new(),
+            names: BTreeMap::new(),
+            strangers: Vec::new(),
             plan,
         };
         event!("{:?}", world.plan);
@@ -104,6 +164,7 @@ impl World {
                 .filter_map(|unit| unit.machine.as_ref())
                 .for_each(|machine| machine.run_until(now));
             self.encoders.iter().for_each(|encoder| encoder.machine.run_until(now));
+            self.strangers.iter().for_each(|stranger| stranger.run_until(now));
             self.note_reach(now);
         }
         let runs = self.units.values().map(|unit| (unit.host, unit.run)).collect();
@@ -112,7 +173,28 @@ impl World {
         let (lost_tags, losses) = (metrics::lost_tags(), log::lines_with("media was lost"));
         let kept = (metrics::most_kept(), self.plan.replay.bytes);
         judge(&self.around.checker, &Facts { is_strict, takes, runs, lost_tags, losses, kept });
+        self.check_takes();
+        if self.names.contains_key(BUSIEST) {
+            self.check_spread();
+        }
         self.around.checker.failures()
+    }
+
+    /// All broadcasts of the server that died go on soon, though they come at once to servers that have just enough room.
+    fn check_spread(&self) {
+        let moves = self.around.checker.note(|holders| holders.moves(MANY_KILLED));
+        event!("moved: {moves:?}");
+        let last = moves.iter().map(|(_, wait)| *wait).max();
+        if last.is_none_or(|last| last > LAST_MOVED) {
+            self.around.checker.fail(SPREAD, &format!("after {last:?} ms: {moves:?}"));
+        }
+    }
+
+    fn check_takes(&self) {
+        let takes = self.takes.all();
+        if self.plan.most_takes.is_some_and(|most| takes.len() > most) {
+            self.around.checker.fail(KEEPS, &format!("{} connections: {takes:#?}", takes.len()));
+        }
     }
 
     fn step(&mut self, now: u64) {
@@ -156,14 +238,36 @@ impl World {
 
     /// The host that a name of the plan stands for, the same one to the fault's end.
     fn resolve(&mut self, host: Host) -> Host {
-        use futures::FutureExt as _;
-        let Some(rest) = host.strip_prefix(OWNER) else { return host };
-        let stream = rest.split('#').next().and_then(|stream| stream.parse().ok()).expect("a stream's name");
-        let owner = || {
-            let owner = self.around.hub.memory().owner(&stream).now_or_never()?.ok()??;
-            Some(net::host(&owner.address))
+        if host == BUSIEST {
+            let busiest = self.busiest();
+            return *self.names.entry(host).or_insert(busiest);
+        }
+        let found = |prefix: &str| {
+            let stream = host.strip_prefix(prefix)?.split('#').next()?;
+            let newest = || self.takes.all().iter().rfind(|take| take.stream == stream).cloned();
+            Some(match prefix {
+                OWNER => self.owner(stream).unwrap_or(SERVERS[0]),
+                PROXY => newest().map_or(PROXIES[0], |take| take.proxy),
+                _ => newest().map_or(PROXIES[0], |take| take.encoder),
+            })
         };
-        self.owners.entry(host).or_insert_with(|| owner().unwrap_or(SERVERS[0]))
+        let Some(found) = [OWNER, PROXY, ENCODER].into_iter().find_map(found) else { return host };
+        *self.names.entry(host).or_insert(found)
+    }
+
+    fn busiest(&self) -> Host {
+        let owners: Vec<_> = self.plan.streams.iter().filter_map(|stream| self.owner(stream)).collect();
+        let load = |server: &Host| owners.iter().filter(|owner| *owner == server).count();
+        event!("loads: {:?}", SERVERS.map(|server| load(&server)));
+        SERVERS.into_iter().max_by_key(load).unwrap_or(SERVERS[0])
+    }
+
+    /// The server that the registry has for a stream.
+    fn owner(&self, stream: &str) -> Option<Host> {
+        use futures::FutureExt as _;
+        let stream = stream.parse().expect("a stream's name");
+        let owner = self.around.hub.memory().owner(&stream).now_or_never()?.ok()??;
+        Some(net::host(&owner.address))
     }
 
     /// Whoever has stopped by itself is started again.
@@ -206,7 +310,11 @@ impl World {
                 self.publish(stream, false);
             }
             Action::HalfOpen(stream) => self.half_open(stream),
-            Action::Intrude(stream) => self.publish(stream, true),
+            Action::Intrude(stream, at) => self.publish_at(stream, true, at),
+            Action::Elsewhere(stream) => self.elsewhere(stream),
+            Action::Finish(stream) => self.finish(|encoder| encoder.stream == stream),
+            Action::Publish(stream, proxy) => self.publish_at(stream, false, Some(proxy)),
+            Action::Forge(stream, server) => self.forge(stream, server),
         }
     }
 
@@ -220,9 +328,16 @@ impl World {
     }
 
     fn publish(&mut self, stream: usize, is_intruder: bool) {
+        self.publish_at(stream, is_intruder, self.plan.first_proxy);
+    }
+
+    /// Starts an encoder, which connects to this proxy first.
+    fn publish_at(&mut self, stream: usize, is_intruder: bool, first: Option<Host>) {
         let host = net::name(&format!("{}-{}", self.plan.streams[stream], self.takes.all().len()));
+        let by_chance = self.chance.below(PROXIES.len() as u64) as usize;
         let mut proxies = PROXIES.map(|proxy| format!("{proxy}:1935")).to_vec();
-        proxies.rotate_left(self.chance.below(PROXIES.len() as u64) as usize);
+        let first = PROXIES.iter().position(|proxy| Some(*proxy) == first);
+        proxies.rotate_left(first.unwrap_or(by_chance));
         let stop = CancellationToken::new();
         let encoder = Encoder {
             net: self.around.net.clone(),
@@ -245,6 +360,26 @@ impl World {
         self.act(Action::Drop(stream));
     }
 
+    fn elsewhere(&mut self, stream: usize) {
+        let name = self.plan.streams[stream];
+        let before = self.takes.all().iter().rfind(|take| take.stream == name).map(|take| take.proxy);
+        let hosts: Vec<Host> =
+            self.encoders.iter().filter(|e| e.stream == stream).map(|e| e.machine.host()).collect();
+        hosts.into_iter().for_each(|host| self.around.net.lose(host));
+        self.encoders.retain(|encoder| encoder.stream != stream);
+        let other = PROXIES.into_iter().find(|proxy| Some(*proxy) != before);
+        self.publish_at(stream, false, other);
+    }
+
+    fn finish(&self, which: impl Fn(&Publisher) -> bool) {
+        self.encoders.iter().filter(|encoder| which(encoder)).for_each(|encoder| encoder.stop.cancel());
+    }
+
+    fn forge(&mut self, stream: usize, server: Host) {
+        let work = stranger::forge(self.around.net.clone(), server, self.plan.streams[stream]);
+        self.strangers.push(Machine::start(stranger::HOST, work));
+    }
+
     /// Everything works again, and goes on doing so.
     fn heal(&mut self) {
         self.agenda.clear();
@@ -262,7 +397,7 @@ impl World {
 
     fn stop(&mut self) {
         event!("-- the encoders stop");
-        self.encoders.iter().for_each(|encoder| encoder.stop.cancel());
+        self.finish(|_| true);
     }
 
     fn check_registry(&self) {

@@ -20,6 +20,13 @@ const MOST_WORKER_FAULTS: usize = 3;
 
 /// Begins the name of a host that is the owner of a stream: `owner:alpha#3`, for the third fault.
 pub const OWNER: &str = "owner:";
+/// The same for the proxy that the stream's newest encoder is connected to, and for that encoder's own host.
+pub const PROXY: &str = "proxy-of:";
+pub const ENCODER: &str = "encoder-of:";
+/// The server that has most broadcasts.
+pub const BUSIEST: Host = "busiest";
+/// When one dies that has many.
+pub const MANY_KILLED: u64 = 12_000;
 
 pub const SERVERS: [Host; 3] = ["server-1", "server-2", "server-3"];
 pub const PROXIES: [Host; 2] = ["proxy-1", "proxy-2"];
@@ -51,8 +58,16 @@ pub enum Action {
     Drop(usize),
     /// It loses its network, and comes back by another: the proxy knows nothing of it.
     HalfOpen(usize),
-    /// Somebody else publishes the same stream.
-    Intrude(usize),
+    /// Somebody else publishes the same stream, at this proxy first if there is one named.
+    Intrude(usize, Option<Host>),
+    /// The encoder of this stream loses its connection without a word, and connects to another proxy than before.
+    Elsewhere(usize),
+    /// The encoders of this stream end it.
+    Finish(usize),
+    /// An encoder of this stream connects to this proxy first.
+    Publish(usize, Host),
+    /// Somebody opens a call for this stream at this server, under an epoch that the registry never gave, and is refused.
+    Forge(usize, Host),
 }
 
 impl Action {
@@ -72,9 +87,20 @@ impl Action {
             Self::Mend(one, other) => Self::Mend(host(one), host(other)),
             Self::Slow(one, other, delay, speed) => Self::Slow(host(one), host(other), delay, speed),
             Self::Fast(one, other) => Self::Fast(host(one), host(other)),
+            Self::Publish(stream, at) => Self::Publish(stream, host(at)),
+            Self::Forge(stream, at) => Self::Forge(stream, host(at)),
             other => other,
         }
     }
+}
+
+/// Which part of a proxy's network is away for a while.
+#[derive(Clone, Copy, Debug)]
+pub enum Healed {
+    /// All of it.
+    Host,
+    /// Its links to the registry and to the owner of its stream, which comes back later.
+    Links,
 }
 
 #[derive(Clone, Debug)]
@@ -86,6 +112,12 @@ pub struct Plan {
     /// Bytes of a picture besides its number.
     pub padding: usize,
     pub replay: Replay,
+    /// The proxy that encoders connect to first, where that is not left to chance.
+    pub first_proxy: Option<Host>,
+    /// How many connections of encoders there may be, where somebody who was accepted must not have to connect again.
+    pub most_takes: Option<usize>,
+    /// Of each server. A broadcast is expected to need half of one.
+    pub cores: f64,
 }
 
 /// What proxies keep for each publisher.
@@ -111,7 +143,7 @@ impl Plan {
         let streams = if chance.percent(40) { vec!["alpha", "beta"] } else { vec!["alpha"] };
         let is_strict = chance.percent(60);
         let padding = chance.between(0, 2_000) as usize;
-        let mut plan = Self { streams, is_strict, actions: Vec::new(), padding, replay: Replay::AMPLE };
+        let mut plan = Self { is_strict, padding, ..Self::written(streams, Vec::new()) };
         for _ in 0..chance.between(1, 7) {
             plan.fault(&mut chance);
         }
@@ -137,13 +169,83 @@ impl Plan {
             (34_000, Action::Mend(origin, registry::HOST)),
             (36_000, Action::Mend(late, registry::HOST)),
         ];
-        Self { streams: vec!["alpha"], is_strict: true, actions, padding: 100, replay: Replay::AMPLE }
+        Self { is_strict: true, ..Self::written(vec!["alpha"], actions) }
+    }
+
+    /// A proxy is cut off, its encoder comes back through the other one, and the cut heals: the first proxy still holds
+    /// what it was sent, and has nobody behind it any more.
+    pub fn healed_proxy(cut: Healed, lasts: u64) -> Self {
+        let one = PROXIES[0];
+        let back = 10_000 + lasts;
+        let links = match cut {
+            Healed::Host => vec![(Action::Unplug(one), back, Action::PlugIn(one))],
+            Healed::Links => [(registry::HOST, back), ("owner:alpha#1", back + 1_500)]
+                .map(|(host, back)| (Action::Cut(one, host), back, Action::Mend(one, host)))
+                .to_vec(),
+        };
+        let mut actions = vec![(10_500, Action::Elsewhere(0))];
+        for (begin, back, end) in links {
+            actions.extend([(10_000, begin), (back, end)]);
+        }
+        Self { first_proxy: Some(one), most_takes: Some(2), ..Self::written(vec!["alpha"], actions) }
+    }
+
+    /// A stream has ended at one server and begun at another one. An encoder comes through a proxy that does not reach the
+    /// registry, and knows only the first of them.
+    pub fn guessed_epoch(after: u64) -> Self {
+        let (one, other) = (PROXIES[0], PROXIES[1]);
+        let actions = vec![
+            (8_000, Action::Finish(0)),
+            (29_500, Action::Publish(0, other)),
+            (29_500 + after, Action::Cut(one, registry::HOST)),
+            (29_500 + after, Action::Intrude(0, Some(one))),
+            (29_500 + after + 2_500, Action::Mend(one, registry::HOST)),
+        ];
+        Self { first_proxy: Some(one), most_takes: Some(3), ..Self::written(vec!["alpha"], actions) }
+    }
+
+    /// Somebody else comes through a proxy that does not reach the stream's owner, which lives and has a publisher.
+    pub fn unreachable_owner() -> Self {
+        let (owner, other) = ("owner:alpha#1", PROXIES[1]);
+        let actions = vec![
+            (9_000, Action::Cut(other, owner)),
+            (9_500, Action::Intrude(0, Some(other))),
+            (40_000, Action::Mend(other, owner)),
+        ];
+        Self { first_proxy: Some(PROXIES[0]), most_takes: Some(2), ..Self::written(vec!["alpha"], actions) }
+    }
+
+    /// A server dies that has a third of many broadcasts or more. What is left has room for just as many.
+    pub fn many() -> Self {
+        let streams = vec!["a", "b", "c", "d", "e", "f", "g", "h"];
+        let actions =
+            vec![(MANY_KILLED, Action::Kill(BUSIEST)), (MANY_KILLED + 15_000, Action::Start(BUSIEST))];
+        Self { is_strict: true, cores: 2.1, ..Self::written(streams, actions) }
+    }
+
+    /// A call under the highest number that there is was refused; then the owner dies.
+    pub fn forged_epoch() -> Self {
+        let owner = "owner:alpha#1";
+        let actions = vec![
+            (8_000, Action::Forge(0, owner)),
+            (16_000, Action::Kill(owner)),
+            (26_000, Action::Start(owner)),
+            (30_000, Action::Kill("owner:alpha#2")),
+        ];
+        Self { is_strict: true, ..Self::written(vec!["alpha"], actions) }
+    }
+
+    /// One that was not drawn, in which anything may happen to encoders and proxies.
+    fn written(streams: Vec<&'static str>, actions: Vec<(u64, Action)>) -> Self {
+        let (first_proxy, most_takes) = (None, None);
+        let (is_strict, padding, replay) = (false, 100, Replay::AMPLE);
+        Self { streams, is_strict, actions, padding, replay, first_proxy, most_takes, cores: 8.0 }
     }
 
     fn fault(&mut self, chance: &mut Chance) {
         let at = chance.between(FIRST, LAST);
         let server = self.server(chance);
-        match chance.below(if self.is_strict { 13 } else { 19 }) {
+        match chance.below(if self.is_strict { 13 } else { 23 }) {
             0 | 1 => self.pair(at, chance.between(100, 12_000), Action::Kill(server), Action::Start(server)),
             2 => self.pair(at, chance.between(1_000, 12_000), Action::Vanish(server), Action::Return(server)),
             3 => self.pair(at, chance.between(100, 16_000), Action::Freeze(server), Action::Thaw(server)),
@@ -168,8 +270,37 @@ impl Plan {
             }
             16 => self.actions.push((at, Action::Drop(self.stream(chance)))),
             17 => self.actions.push((at, Action::HalfOpen(self.stream(chance)))),
-            _ => self.actions.push((at, Action::Intrude(self.stream(chance)))),
+            18 => self.move_away(at, chance),
+            19 => {
+                let stream = self.stream(chance);
+                let (encoder, proxy) = (self.of(ENCODER, stream), self.of(PROXY, stream));
+                self.cut(at, chance.between(200, 10_000), encoder, proxy);
+            }
+            20 => {
+                let proxy = self.of(PROXY, self.stream(chance));
+                self.cut(at, chance.between(200, 16_000), proxy, registry::HOST);
+            }
+            21 => {
+                let proxy = self.of(PROXY, self.stream(chance));
+                self.cut(at, chance.between(200, 10_000), proxy, server);
+            }
+            _ => self.actions.push((at, Action::Intrude(self.stream(chance), None))),
         }
+    }
+
+    /// An encoder's proxy is cut off, wholly or from some, and the encoder goes to another one meanwhile or later.
+    fn move_away(&mut self, at: u64, chance: &mut Chance) {
+        let stream = self.stream(chance);
+        let (proxy, lasts) = (self.of(PROXY, stream), chance.between(500, 15_000));
+        match chance.percent(50) {
+            true => self.pair(at, lasts, Action::Unplug(proxy), Action::PlugIn(proxy)),
+            false => {
+                let owner = self.of(OWNER, stream);
+                self.cut(at, lasts, proxy, registry::HOST);
+                self.cut(at, lasts + chance.between(0, 2_000), proxy, owner);
+            }
+        }
+        self.actions.push((at + chance.between(100, 8_000), Action::Elsewhere(stream)));
     }
 
     /// All servers are away for about as long as proxies keep media, or for longer; one or two of them come back first.
@@ -193,8 +324,12 @@ impl Plan {
         if chance.percent(30) {
             return chance.pick(&SERVERS);
         }
-        let stream = self.streams[self.stream(chance)];
-        net::name(&format!("{OWNER}{stream}#{}", self.actions.len()))
+        self.of(OWNER, self.stream(chance))
+    }
+
+    /// A name for what the stream has when the time has come: its owner, its proxy, its encoder.
+    fn of(&self, what: &str, stream: usize) -> Host {
+        net::name(&format!("{what}{}#{}", self.streams[stream], self.actions.len()))
     }
 
     fn stream(&self, chance: &mut Chance) -> usize {

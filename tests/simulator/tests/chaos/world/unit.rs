@@ -62,6 +62,7 @@ pub struct Surroundings {
     pub checker: Checker,
     pub streams: Vec<&'static str>,
     pub replay: Replay,
+    pub cores: f64,
 }
 
 impl Unit {
@@ -84,7 +85,7 @@ impl Unit {
         self.crew.heal();
         let tasks = TaskTracker::new();
         let process = Process {
-            config: config(around.replay, self.run),
+            config: config(around, self.run),
             readiness: Readiness::default(),
             drain: self.drain.clone(),
             tasks: tasks.clone(),
@@ -134,7 +135,8 @@ impl Unit {
 }
 
 /// A process that was started again has another configuration: a rung more.
-fn config(replay: Replay, run: u32) -> Config {
+fn config(around: &Surroundings, run: u32) -> Config {
+    let replay = around.replay;
     let mut config = Config::defaults();
     if run > 1 {
         config.ladder.rungs.push("426x240@300k".parse().expect("a rung"));
@@ -143,12 +145,12 @@ fn config(replay: Replay, run: u32) -> Config {
     config.proxy.replay_memory = Size(replay.bytes);
     config.server.reconnect_window = RECONNECT_WINDOW;
     config.proxy.drain_timeout = LAST_PUBLISHERS;
-    config.server.capacity = Capacity::Cores(8.0);
+    config.server.capacity = Capacity::Cores(around.cores);
     config
 }
 
 /// gRPC on the simulated network.
-fn channels(net: &Net, host: Host) -> Channels {
+pub fn channels(net: &Net, host: Host) -> Channels {
     let net = net.clone();
     Channels::new(move |endpoint| {
         let net = net.clone();

@@ -1,0 +1,75 @@
+//! Which of several servers gets a publisher.
+
+use headwater_registry::ServerRecord;
+
+/// A server by chance, or the only one.
+pub(super) fn choose(servers: &[ServerRecord]) -> Option<&ServerRecord> {
+    pick(servers, |n| rand::random_range(0..n))
+}
+
+/// The freer one of two servers taken at random: nearly as good as the freest of all, and it does not send everybody
+/// to one server while the reported load is a second old.
+fn pick(servers: &[ServerRecord], mut below: impl FnMut(usize) -> usize) -> Option<&ServerRecord> {
+    match servers {
+        [] => None,
+        [only] => Some(only),
+        _ => {
+            let first = below(servers.len());
+            let second = (first + 1 + below(servers.len() - 1)) % servers.len();
+            Some(if free(&servers[second]) > free(&servers[first]) {
+                &servers[second]
+            } else {
+                &servers[first]
+            })
+        }
+    }
+}
+
+fn free(server: &ServerRecord) -> i64 {
+    i64::from(server.capacity_millicores) - i64::from(server.used_millicores)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(name: &str, used: u32) -> ServerRecord {
+        ServerRecord {
+            id: name.parse().unwrap(),
+            address: format!("{name}:7000"),
+            capacity_millicores: 2_000,
+            used_millicores: used,
+            broadcasts: 0,
+            draining: false,
+            version: String::new(),
+        }
+    }
+
+    #[test]
+    fn the_freer_of_two_is_picked_whichever_came_first() {
+        let servers = [server("a", 1_500), server("b", 200)];
+        for first in [0, 1] {
+            let mut draws = [first, 0].into_iter();
+            let picked = pick(&servers, |_| draws.next().unwrap()).unwrap();
+            assert_eq!(picked.id, "b".parse().unwrap());
+        }
+    }
+
+    #[test]
+    fn two_different_servers_are_drawn() {
+        let servers: Vec<_> = (0..5).map(|n| server(&n.to_string(), n * 100)).collect();
+        for first in 0..5 {
+            for second in 0..4 {
+                let mut draws = [first, second].into_iter();
+                let picked = pick(&servers, |_| draws.next().unwrap()).unwrap();
+                let best_excluding_last = picked.used_millicores <= 300;
+                assert!(best_excluding_last, "the fullest of all never wins");
+            }
+        }
+    }
+
+    #[test]
+    fn without_servers_there_is_none() {
+        assert!(pick(&[], |_| unreachable!("nothing to draw from")).is_none());
+    }
+}

@@ -1,0 +1,305 @@
+//! A search for a server, and what was learnt on the way.
+//!
+//! A claim goes from an epoch: the one that the publisher's own turn has, or one whose owner is known to be gone. That an
+//! owner does not answer is a guess, which soon expires: then it is asked again before the stream is taken from it. A
+//! publisher that begins has no turn to go on from, so an owner that the registry hears is not gone for it, whether it can
+//! be reached from here or not.
+
+use std::collections::{HashMap, HashSet};
+use std::error::Error;
+use std::io;
+use std::time::Duration;
+
+use headwater_media::Epoch;
+use headwater_registry::{Claim, Ownership, RegistryError, SERVER_TTL, ServerId, ServerRecord};
+use headwater_wire::v1::publish_request::Ground;
+use headwater_wire::v1::{Failure, failure::Code};
+use tokio::time::{Instant, sleep};
+
+use super::{Fate, Found, Lost, Refusal, Router, choice};
+use crate::memory::LastServer;
+use crate::uplink::{Accepted, Order, Uplink, UplinkError};
+
+/// Servers that are asked before the publisher is told that there is no room.
+const ATTEMPTS: usize = 5;
+/// How long an owner that does not answer is taken for gone: until another server is found, as a rule, and no longer than
+/// an encoder needs that has lost its connection as well and comes back through another proxy (OBS waits 2 s).
+const GUESS: Duration = Duration::from_secs(2);
+/// How soon an owner is asked again that lives and can't be reached, and for how long: until its record has run out if it
+/// is dead.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
+const PATIENCE: Duration = SERVER_TTL.saturating_add(Duration::from_secs(2));
+
+pub(super) struct Search<'a> {
+    router: &'a Router,
+    order: &'a Order,
+    /// The epoch that a claim goes from.
+    from: Option<Epoch>,
+    /// Until when the owner with this epoch is gone.
+    gone_until: Option<Instant>,
+    /// Servers that have no room or are going away, in this round.
+    tried: HashSet<ServerId>,
+    /// Servers that could not be reached, and when that was.
+    silent: HashMap<ServerId, Instant>,
+}
+
+enum Step {
+    Found(Found),
+    /// Something was learnt: the next attempt may fare better.
+    Next,
+    /// The owner lives, and can't be reached.
+    Doubt,
+}
+
+/// What became of a call.
+enum Answer {
+    Taken(Found),
+    /// The server does not take this publisher.
+    No,
+    /// Nothing is known of the server.
+    Nothing,
+    /// Nobody listens at the server's address.
+    NobodyThere,
+}
+
+impl<'a> Search<'a> {
+    pub(super) fn new(router: &'a Router, order: &'a Order) -> Self {
+        let (tried, silent) = Default::default();
+        Self { router, order, from: None, gone_until: None, tried, silent }
+    }
+
+    /// For a publisher that has lost its server.
+    pub(super) fn from(router: &'a Router, order: &'a Order, lost: Lost) -> Self {
+        let mut search = Self { from: Some(lost.epoch), ..Self::new(router, order) };
+        match lost.fate {
+            Fate::There => {}
+            Fate::GivesUp => {
+                search.tried.insert(lost.server);
+                search.is_gone();
+            }
+            Fate::Silent => {
+                search.silent.insert(lost.server, Instant::now());
+                search.is_gone();
+            }
+        }
+        search
+    }
+
+    /// Asks until a server takes the publisher, or as many as are asked at once do not.
+    pub(super) async fn round(&mut self) -> Result<Found, Refusal> {
+        let (until, mut attempts) = (Instant::now() + PATIENCE, ATTEMPTS);
+        while attempts > 0 {
+            match self.attempt().await? {
+                Step::Found(found) => return Ok(found),
+                Step::Next => attempts -= 1,
+                Step::Doubt if Instant::now() < until => sleep(ASK_AGAIN).await,
+                Step::Doubt => return Err(Refusal::OwnerUnreachable),
+            }
+        }
+        self.tried.clear();
+        Err(Refusal::NoCapacity)
+    }
+
+    async fn attempt(&mut self) -> Result<Step, Refusal> {
+        let owner = match self.router.registry.owner(&self.order.stream).await {
+            Ok(owner) => owner,
+            Err(error) => return self.recall(error).await,
+        };
+        match owner {
+            Some(owner) if Some(owner.epoch) != self.from || !self.guess_holds() => self.join(owner).await,
+            owner => {
+                let servers = self.router.registry.servers().await?;
+                if owner.is_none()
+                    && let Some(found) = self.ask_last(&servers).await?
+                {
+                    return Ok(Step::Found(found));
+                }
+                self.claim(servers).await
+            }
+        }
+    }
+
+    /// Publishes to the server that has the stream: it decides whether this publisher may continue it.
+    async fn join(&mut self, owner: Ownership) -> Result<Step, Refusal> {
+        let Ownership { server, address, epoch, .. } = owner;
+        let answer = self.open(&server, &address, epoch, Ground::Registry).await?;
+        let is_gone = match answer {
+            Answer::Taken(found) => return Ok(Step::Found(found)),
+            Answer::No | Answer::NobodyThere => true,
+            Answer::Nothing => !self.is_heard(&server).await?,
+        };
+        let is_own = self.from == Some(epoch);
+        match self.order.resume {
+            // Who has the stream now came after this publisher, and only they can say that it may go on.
+            Some(_) if !is_own => return Ok(if is_gone { Step::Next } else { Step::Doubt }),
+            // Its own turn: nobody else goes on from it.
+            Some(_) => self.is_gone(),
+            None if is_gone => {
+                self.from = Some(epoch);
+                self.is_gone();
+            }
+            None => return Ok(Step::Doubt),
+        }
+        Ok(Step::Next)
+    }
+
+    /// Whether the registry hears of a server.
+    async fn is_heard(&self, server: &ServerId) -> Result<bool, Refusal> {
+        Ok(self.router.registry.servers().await?.iter().any(|record| record.id == *server))
+    }
+
+    /// The registry does not answer: the server that had the stream last takes its publisher all the same, and registers
+    /// it when the registry is back.
+    async fn recall(&mut self, error: RegistryError) -> Result<Step, Refusal> {
+        let Some(last) = self.router.memory.recall(&self.order.stream) else { return Err(error.into()) };
+        tracing::warn!(%error, server = %last.server, "the registry does not answer: asking the stream's last server");
+        match self.open(&last.server, &last.address, last.epoch, Ground::Memory).await? {
+            Answer::Taken(found) => Ok(Step::Found(found)),
+            _ => Err(error.into()),
+        }
+    }
+
+    /// The registry knows no owner. A server that lives can be missing there, with all its streams: it alone may be cut off
+    /// from Redis, or Redis has just lost everything. The broadcast of a publisher that comes back goes on there, if it is
+    /// on air; so does one whose server was taken for gone some time ago. Else the stream goes to a server that can be found.
+    async fn ask_last(&mut self, servers: &[ServerRecord]) -> Result<Option<Found>, Refusal> {
+        let Some(last) = self.router.memory.recall_lately(&self.order.stream) else { return Ok(None) };
+        let is_asked = match self.order.resume {
+            Some(_) => !self.guess_holds(),
+            None => {
+                servers.iter().all(|server| server.id != last.server) && !self.tried.contains(&last.server)
+            }
+        };
+        if !is_asked {
+            return Ok(None);
+        }
+        tracing::warn!(server = %last.server, "the registry does not know who has the stream: asking its last server");
+        self.tried.insert(last.server.clone());
+        self.is_gone();
+        match self.open(&last.server, &last.address, last.epoch, Ground::OnAir).await? {
+            Answer::Taken(found) => Ok(Some(found)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Claims the stream for a server with room, and publishes there.
+    async fn claim(&mut self, servers: Vec<ServerRecord>) -> Result<Step, Refusal> {
+        if servers.is_empty() {
+            return Err(Refusal::NoServer);
+        }
+        let registry = &self.router.registry;
+        let server = self.choose(servers).ok_or(Refusal::NoCapacity)?;
+        let stream = &self.order.stream;
+        let epoch = match registry.claim(stream, &server.id, &server.address, self.from).await? {
+            Claim::Granted(ownership) => ownership.epoch,
+            // Somebody was quicker: the next attempt finds them.
+            Claim::Held(_) => return Ok(Step::Next),
+            Claim::Passed(_) if self.order.resume.is_some() => return Err(Refusal::Failure(succeeded())),
+            Claim::Passed(_) => {
+                self.from = None;
+                return Ok(Step::Next);
+            }
+        };
+        self.from = Some(epoch);
+        self.is_gone();
+        // A server that refuses this publisher for another reason has the stream, and keeps it.
+        if let Answer::Taken(found) = self.open(&server.id, &server.address, epoch, Ground::Registry).await? {
+            return Ok(Step::Found(found));
+        }
+        if let Err(error) = registry.release(stream, &server.id, epoch).await {
+            tracing::warn!(%error, "a claim could not be given back; it expires by itself");
+        }
+        Ok(Step::Next)
+    }
+
+    /// A server that answered lately, if there is one.
+    fn choose(&self, servers: Vec<ServerRecord>) -> Option<ServerRecord> {
+        let may = |server: &ServerRecord| !server.draining && !self.tried.contains(&server.id);
+        let (silent, heard): (Vec<_>, Vec<_>) =
+            servers.into_iter().filter(may).partition(|server| self.is_silent(&server.id));
+        let candidates = if heard.is_empty() { silent } else { heard };
+        choice::choose(&candidates).cloned()
+    }
+
+    /// Whether it did not answer a moment ago. If it is dead, its record runs out in this time.
+    fn is_silent(&self, server: &ServerId) -> bool {
+        self.silent.get(server).is_some_and(|since| since.elapsed() < SERVER_TTL)
+    }
+
+    /// The owner with the epoch that a claim goes from is taken for gone.
+    fn is_gone(&mut self) {
+        self.gone_until = Some(Instant::now() + GUESS);
+    }
+
+    fn guess_holds(&self) -> bool {
+        self.gone_until.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Opens the call. An error says that no other server would take the publisher.
+    async fn open(
+        &mut self,
+        server: &ServerId,
+        address: &str,
+        epoch: Epoch,
+        ground: Ground,
+    ) -> Result<Answer, Refusal> {
+        let channel = match self.router.channels.to(address) {
+            Ok(channel) => channel,
+            Err(error) => {
+                tracing::error!(address, %error, "the registry holds an address that is none");
+                self.tried.insert(server.clone());
+                return Ok(Answer::NobodyThere);
+            }
+        };
+        let error = match Uplink::open(channel, server, (epoch, ground), self.order).await {
+            Ok(Accepted { uplink, resume, epoch }) => {
+                let last = LastServer { server: server.clone(), address: address.into(), epoch };
+                self.router.memory.note(&self.order.stream, last);
+                return Ok(Answer::Taken(Found { uplink, server: server.clone(), epoch, resume }));
+            }
+            Err(UplinkError::Rejected(failure)) if !goes_elsewhere(&failure) => {
+                return Err(Refusal::Failure(failure));
+            }
+            Err(error) => error,
+        };
+        tracing::warn!(%server, address, %epoch, %error, "the server does not take the publisher");
+        Ok(self.learn(server, &error))
+    }
+
+    fn learn(&mut self, server: &ServerId, error: &UplinkError) -> Answer {
+        match error {
+            // Under a new epoch the same server may be the right one.
+            UplinkError::Rejected(failure) if failure.code() == Code::Fenced => Answer::No,
+            UplinkError::Rejected(_) => {
+                self.tried.insert(server.clone());
+                Answer::No
+            }
+            error => {
+                self.silent.insert(server.clone(), Instant::now());
+                if nobody_listens(error) { Answer::NobodyThere } else { Answer::Nothing }
+            }
+        }
+    }
+}
+
+fn goes_elsewhere(failure: &Failure) -> bool {
+    matches!(failure.code(), Code::NoCapacity | Code::Draining | Code::Fenced)
+}
+
+fn succeeded() -> Failure {
+    Failure { code: Code::StreamInUse.into(), message: "another encoder has taken this stream over".into() }
+}
+
+/// Whether the connection was refused: the server's process has ended, whatever the registry still says.
+fn nobody_listens(error: &UplinkError) -> bool {
+    let mut cause: Option<&dyn Error> = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<io::Error>()
+            && error.kind() == io::ErrorKind::ConnectionRefused
+        {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}

@@ -1,0 +1,149 @@
+//! Whether a publisher gets the broadcast that it comes for, and under which epoch. A call that is refused changes nothing.
+
+use std::sync::Arc;
+
+use headwater_hls::ResumePoint;
+use headwater_media::{Epoch, StreamId};
+use headwater_wire::v1::publish_request;
+use headwater_wire::v1::{Failure, failure::Code};
+
+use super::lease::Standing;
+use super::publisher::Taken;
+use super::table::{draining, just_ended};
+use super::{Broadcasts, OnAir, Publisher};
+use crate::failure;
+
+/// A publisher's call, as its proxy opens it.
+pub(crate) struct Applicant {
+    pub(crate) stream: StreamId,
+    pub(crate) epoch: Epoch,
+    pub(crate) ground: publish_request::Ground,
+    /// Tells its connection from another one.
+    pub(crate) publisher: String,
+    /// Where it goes on.
+    pub(crate) resume: Option<ResumePoint>,
+}
+
+/// What the epoch of a call is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ground {
+    /// The registry says the same to this server.
+    Confirmed,
+    /// A proxy says so, and this server has not asked, as it knows the epoch, or has got no answer.
+    Told,
+    /// The stream was here last, and goes on here if it is on air.
+    OnAir,
+    /// The stream was here last, and the registry does not answer its proxy.
+    Memory,
+}
+
+impl Broadcasts {
+    /// Gives a publisher its broadcast: the one that is on air, or a new one.
+    pub(crate) async fn open(self: &Arc<Self>, applicant: &Applicant) -> Result<(OnAir, Publisher), Failure> {
+        let ground = self.confirm(applicant).await?;
+        let on_air = match self.stop.is_cancelled() {
+            true => self.waiting(applicant)?,
+            false => self.on_air(applicant, ground)?,
+        };
+        let is_claimed_anew = ground == Ground::Confirmed && applicant.epoch > on_air.feed.epoch();
+        let goes_on = applicant.resume.is_some() && !is_claimed_anew;
+        let silent = self.settings.silent_publisher;
+        let publisher = match on_air.place.take(&applicant.publisher, silent, goes_on).await {
+            Taken::By(publisher) => publisher,
+            Taken::InUse => return Err(in_use("another encoder is publishing this stream")),
+            Taken::Succeeded => return Err(in_use("another encoder has taken this stream over")),
+        };
+        if is_claimed_anew {
+            on_air.feed.raise(applicant.epoch);
+            on_air.lease.news.notify_one();
+        } else if publisher.is_next() && !goes_on {
+            on_air.lease.next_turn().await?;
+        }
+        Ok((on_air, publisher))
+    }
+
+    /// Asks the registry about an epoch that this server does not know: nobody else makes epochs.
+    async fn confirm(&self, applicant: &Applicant) -> Result<Ground, Failure> {
+        let Applicant { stream, epoch, ground, .. } = applicant;
+        match ground {
+            publish_request::Ground::OnAir => return Ok(Ground::OnAir),
+            publish_request::Ground::Memory => return Ok(Ground::Memory),
+            publish_request::Ground::Registry => {}
+        }
+        let held = self.get(stream).map(|on_air| on_air.feed.epoch());
+        if held.is_some_and(|held| *epoch <= held) {
+            return Ok(Ground::Told);
+        }
+        match self.registry.owner(stream).await {
+            Ok(Some(owner)) if owner.server == self.home.server && owner.epoch == *epoch => {
+                Ok(Ground::Confirmed)
+            }
+            Ok(_) => Err(unknown(*epoch)),
+            Err(error) => {
+                tracing::warn!(%stream, %epoch, %error, "a claim is taken on trust");
+                Ok(Ground::Told)
+            }
+        }
+    }
+
+    /// While the server stops: the broadcast of somebody who comes back. It is told where another server goes on.
+    fn waiting(&self, applicant: &Applicant) -> Result<OnAir, Failure> {
+        let is_its_own = |on_air: &OnAir| {
+            !on_air.is_over() && applicant.epoch >= on_air.feed.epoch() && applicant.resume.is_none()
+        };
+        self.get(&applicant.stream).filter(is_its_own).ok_or_else(draining)
+    }
+
+    /// The broadcast that is on air, or a new one where the call may begin one.
+    fn on_air(self: &Arc<Self>, applicant: &Applicant, ground: Ground) -> Result<OnAir, Failure> {
+        let Applicant { stream, epoch, resume, .. } = applicant;
+        let resume = resume.as_ref();
+        let is_registered = matches!(ground, Ground::Confirmed | Ground::Told);
+        let mut table = self.table();
+        let (mut begins_under, mut before) = (*epoch, None);
+        if let Some(on_air) = table.get(stream) {
+            let held = on_air.feed.epoch();
+            if is_registered && *epoch < held {
+                return Err(failure(Code::Fenced, format!("epoch {epoch} is older than {held}")));
+            }
+            let is_other = resume.is_some_and(|resume| resume.broadcast != on_air.id);
+            let is_behind = *epoch > held && resume.is_some_and(|resume| on_air.feed.is_behind(resume));
+            if !on_air.is_over() && is_other {
+                return Err(failure(Code::CannotResume, "another broadcast of this stream is on air by now"));
+            }
+            if !on_air.is_over() && !is_behind {
+                return Ok(on_air.clone());
+            }
+            if resume.is_some() && !is_other && on_air.feed.ended() {
+                return Err(failure(Code::CannotResume, "the broadcast has ended meanwhile: publish again"));
+            }
+            // Its epoch is given up with it, and nobody can hold the stream under it again.
+            if is_registered && *epoch == held {
+                return Err(just_ended());
+            }
+            begins_under = held.max(*epoch);
+            before = Some(on_air.feed.next_sequence());
+        }
+        if ground == Ground::OnAir {
+            return Err(failure(Code::Fenced, "the stream is not on air here any more: claim it anew"));
+        }
+        let standing = if is_registered { Standing::Given } else { Standing::Unclaimed };
+        let on_air = self.start(stream, self.opening(begins_under, resume, before), resume, standing)?;
+        if let Some(before) = table.insert(stream.clone(), on_air.clone()) {
+            // This server has slept while another one had the stream: what was here is of no more use.
+            before.fence();
+        }
+        Ok(on_air)
+    }
+}
+
+fn in_use(message: &str) -> Failure {
+    failure(Code::StreamInUse, message)
+}
+
+fn unknown(epoch: Epoch) -> Failure {
+    failure(
+        Code::Fenced,
+        format!("the registry does not have epoch {epoch} for this server: claim the stream anew"),
+    )
+}

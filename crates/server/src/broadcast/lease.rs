@@ -1,0 +1,169 @@
+//! A stream's lease, as the server keeps it that has the broadcast: renewed, with a turn for each publisher, and given up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use headwater_media::{BroadcastId, StreamId};
+use headwater_registry::{Claim, Ownership, Registry, RegistryError};
+use headwater_runtime::outage::Outage;
+use headwater_wire::v1::Failure;
+use tokio::sync::{Mutex, Notify};
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::table::just_ended;
+use super::{Feed, Home};
+
+/// Renewals in the length of a lease.
+const RENEWALS: u32 = 3;
+
+pub(crate) struct Lease {
+    pub(super) registry: Arc<dyn Registry>,
+    pub(super) home: Home,
+    pub(super) stream: StreamId,
+    pub(super) broadcast: BroadcastId,
+    /// Has the epoch.
+    pub(super) feed: Arc<Feed>,
+    pub(super) length: Duration,
+    /// Held while the registry is asked: of two answers, the one about the older epoch would be taken for the last word.
+    pub(super) standing: Mutex<Standing>,
+    /// There is something to say to the registry before the next renewal is due.
+    pub(super) news: Notify,
+}
+
+/// What the registry knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// The epoch is the registry's own.
+    Given,
+    /// A publisher has come while the registry did not answer: its turn has no epoch of its own yet.
+    TurnDue,
+    /// The broadcast has begun while the registry did not answer: the stream is not claimed for it yet.
+    Unclaimed,
+}
+
+impl Lease {
+    /// Renews the lease; returns when the stream is another server's.
+    pub(super) async fn keep(&self) {
+        let mut tick = interval(self.length / RENEWALS);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut outage = Outage::default();
+        loop {
+            tokio::select! {
+                _ = tick.tick() => {}
+                () = self.news.notified() => {}
+            }
+            match self.tell().await {
+                Ok(()) if outage.ends() => tracing::info!("the lease is renewed again"),
+                Ok(()) => {}
+                Err(RegistryError::Fenced { .. }) => return,
+                // What is live stays live without the registry.
+                Err(error) if outage.begins() => {
+                    tracing::warn!(%error, "the lease can't be renewed; trying until it can");
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Gives the publisher that has come a turn with an epoch of its own: whoever had the place before can't claim the
+    /// stream any more. Where the registry does not answer, that is made up for.
+    pub(super) async fn next_turn(&self) -> Result<(), Failure> {
+        let mut standing = self.standing.lock().await;
+        if *standing == Standing::Unclaimed {
+            return Ok(());
+        }
+        *standing = Standing::TurnDue;
+        match self.take_turn(&mut standing).await {
+            Ok(()) => Ok(()),
+            Err(RegistryError::Fenced { .. }) => {
+                self.news.notify_one();
+                Err(just_ended())
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a publisher takes its turn without the registry");
+                Ok(())
+            }
+        }
+    }
+
+    /// Gives the stream up.
+    pub(super) async fn release(&self) {
+        let epoch = self.feed.epoch();
+        if let Err(error) = self.registry.release(&self.stream, &self.home.server, epoch).await {
+            tracing::warn!(%error, "the lease could not be given back; it expires by itself");
+        }
+    }
+
+    /// Tells the registry what it should know.
+    async fn tell(&self) -> Result<(), RegistryError> {
+        let mut standing = self.standing.lock().await;
+        match *standing {
+            Standing::Given => match self.registry.renew(&self.stream, &self.ownership()).await {
+                Err(RegistryError::Fenced { .. }) => self.adopt().await,
+                told => told,
+            },
+            Standing::TurnDue => self.take_turn(&mut standing).await,
+            Standing::Unclaimed => self.claim(&mut standing).await,
+        }
+    }
+
+    async fn take_turn(&self, standing: &mut Standing) -> Result<(), RegistryError> {
+        let mut given = self.registry.next_turn(&self.stream, &self.ownership()).await;
+        if let Err(RegistryError::Fenced { .. }) = given {
+            self.adopt().await?;
+            given = self.registry.next_turn(&self.stream, &self.ownership()).await;
+        }
+        self.feed.raise(given?);
+        *standing = Standing::Given;
+        Ok(())
+    }
+
+    /// A proxy may have claimed the stream anew for this very server, or an answer was lost: then the registry says that
+    /// this server has it, and under which epoch.
+    async fn adopt(&self) -> Result<(), RegistryError> {
+        let epoch = self.feed.epoch();
+        let owner = self.registry.owner(&self.stream).await?;
+        match owner.filter(|owner| owner.server == self.home.server && owner.epoch > epoch) {
+            Some(owner) => {
+                self.feed.raise(owner.epoch);
+                self.registry.renew(&self.stream, &self.ownership()).await
+            }
+            None => Err(self.fenced()),
+        }
+    }
+
+    /// Claims the stream for the broadcast that has begun here without the registry, unless somebody else has it by now.
+    async fn claim(&self, standing: &mut Standing) -> Result<(), RegistryError> {
+        let Home { server, address } = &self.home;
+        let from = match self.registry.owner(&self.stream).await? {
+            Some(other) if other.server != *server => return Err(self.fenced()),
+            // What this server had before, and could not give back.
+            Some(own) => own.epoch,
+            None => self.feed.epoch(),
+        };
+        let claim = |from| self.registry.claim(&self.stream, server, address, from);
+        let claimed = match claim(Some(from)).await? {
+            // Somebody else had the stream, and has left it.
+            Claim::Passed(_) => claim(None).await?,
+            claimed => claimed,
+        };
+        let Claim::Granted(ownership) = claimed else { return Err(self.fenced()) };
+        self.feed.raise(ownership.epoch);
+        *standing = Standing::Given;
+        self.registry.renew(&self.stream, &self.ownership()).await
+    }
+
+    fn ownership(&self) -> Ownership {
+        Ownership {
+            server: self.home.server.clone(),
+            address: self.home.address.clone(),
+            epoch: self.feed.epoch(),
+            broadcast: Some(self.broadcast),
+        }
+    }
+
+    fn fenced(&self) -> RegistryError {
+        let epoch = self.feed.epoch();
+        RegistryError::Fenced { stream: self.stream.clone(), epoch, newest: epoch }
+    }
+}
