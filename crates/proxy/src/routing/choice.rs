@@ -2,9 +2,13 @@
 
 use headwater_registry::ServerRecord;
 
-/// A server by chance, or the only one.
-pub(super) fn choose(servers: &[ServerRecord]) -> Option<&ServerRecord> {
-    pick(servers, |n| rand::random_range(0..n))
+/// A server by chance. A publisher that comes alone gets the freer one of two. One of many that come at once gets any,
+/// by the room that each has: the loads are a second old, so all of them would be sent to the freest one.
+pub(super) fn choose(servers: &[ServerRecord], is_one_of_many: bool) -> Option<&ServerRecord> {
+    match is_one_of_many {
+        true => draw(servers, |n| rand::random_range(0..n)),
+        false => pick(servers, |n| rand::random_range(0..n)),
+    }
 }
 
 /// The freer one of two servers taken at random: nearly as good as the freest of all, and it does not send everybody
@@ -23,6 +27,18 @@ fn pick(servers: &[ServerRecord], mut below: impl FnMut(usize) -> usize) -> Opti
             })
         }
     }
+}
+
+/// Any server, each as likely as it has room. One that is full by what it said last still has the room of a millicore.
+fn draw(servers: &[ServerRecord], below: impl FnOnce(u64) -> u64) -> Option<&ServerRecord> {
+    let room = |server: &ServerRecord| free(server).max(1).unsigned_abs();
+    let total = servers.iter().map(room).sum::<u64>();
+    let mut at = (total > 0).then(|| below(total))?;
+    servers.iter().find(|server| {
+        let is_here = at < room(server);
+        at = at.saturating_sub(room(server));
+        is_here
+    })
 }
 
 fn free(server: &ServerRecord) -> i64 {
@@ -66,6 +82,21 @@ mod tests {
                 assert!(best_excluding_last, "the fullest of all never wins");
             }
         }
+    }
+
+    #[test]
+    fn many_are_spread_by_the_room_that_there_is() {
+        let servers = [server("a", 1_500), server("b", 500), server("full", 2_500)];
+        let mut counts = [0; 3];
+        for at in 0..2_001 {
+            let drawn = draw(&servers, |total| {
+                assert_eq!(total, 2_001);
+                at
+            });
+            counts[servers.iter().position(|server| Some(server) == drawn).unwrap()] += 1;
+        }
+        assert_eq!(counts, [500, 1_500, 1]);
+        assert!(draw(&[], |_| unreachable!("nothing to draw from")).is_none());
     }
 
     #[test]

@@ -218,7 +218,9 @@ impl<'a> Search<'a> {
         let (silent, heard): (Vec<_>, Vec<_>) =
             servers.into_iter().filter(may).partition(|server| self.is_silent(&server.id));
         let candidates = if heard.is_empty() { silent } else { heard };
-        choice::choose(&candidates).cloned()
+        // Many publishers search at once where one has lost its server, or has found one full.
+        let is_one_of_many = self.order.resume.is_some() || !self.tried.is_empty();
+        choice::choose(&candidates, is_one_of_many).cloned()
     }
 
     /// Whether it did not answer a moment ago. If it is dead, its record runs out in this time.

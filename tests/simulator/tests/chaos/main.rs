@@ -60,6 +60,11 @@ fn an_owner_that_lives_keeps_its_stream_though_a_proxy_does_not_reach_it() {
 }
 
 #[test]
+fn the_broadcasts_of_a_dead_server_are_spread_over_those_that_have_room() {
+    holds(Written::Many, 1);
+}
+
+#[test]
 fn a_call_that_is_refused_changes_nothing() {
     holds(Written::ForgedEpoch, 1);
 }
