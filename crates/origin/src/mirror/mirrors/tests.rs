@@ -33,7 +33,8 @@ impl Counting {
     /// Gives the stream to a server that nobody reaches.
     async fn own(&self, stream: &StreamId) -> Epoch {
         let claim = self.memory.claim(stream, &"one".parse().unwrap(), "127.0.0.1:1", None).await.unwrap();
-        claim.ownership().epoch
+        let Claim::Granted(ownership) = claim else { panic!("{claim:?}") };
+        ownership.epoch
     }
 }
 
@@ -51,8 +52,11 @@ impl Registry for Counting {
     async fn renew(&self, stream: &StreamId, ownership: &Ownership) -> Result<(), RegistryError> {
         self.memory.renew(stream, ownership).await
     }
-    async fn release(&self, stream: &StreamId, epoch: Epoch) -> Result<(), RegistryError> {
-        self.memory.release(stream, epoch).await
+    async fn next_turn(&self, stream: &StreamId, ownership: &Ownership) -> Result<Epoch, RegistryError> {
+        self.memory.next_turn(stream, ownership).await
+    }
+    async fn release(&self, stream: &StreamId, server: &ServerId, epoch: Epoch) -> Result<(), RegistryError> {
+        self.memory.release(stream, server, epoch).await
     }
     async fn owner(&self, stream: &StreamId) -> Result<Option<Ownership>, RegistryError> {
         self.asked.fetch_add(1, Ordering::Relaxed);
@@ -105,7 +109,7 @@ fn stream() -> StreamId {
 async fn given_up(registry: &Counting, mirrors: &Arc<Mirrors>) -> Arc<Mirror> {
     let epoch = registry.own(&stream()).await;
     let mirror = mirrors.find(&stream()).await.unwrap();
-    registry.release(&stream(), epoch).await.unwrap();
+    registry.release(&stream(), &"one".parse().unwrap(), epoch).await.unwrap();
     mirror
 }
 
