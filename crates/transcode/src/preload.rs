@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::scale::avoid_gathers;
 
 /// Every kind of element that pipelines are made of. Their plugins bring libav and x264 with them.
-pub(crate) const ELEMENTS: [&str; 10] = [
+pub(crate) const ELEMENTS: [&str; 11] = [
     "appsrc",
     "appsink",
     "audioconvert",
@@ -13,6 +13,7 @@ pub(crate) const ELEMENTS: [&str; 10] = [
     "avdec_h264",
     "avenc_aac",
     "capsfilter",
+    "deinterlace",
     "identity",
     "x264enc",
 ];

@@ -16,11 +16,12 @@ use headwater_wire::v1::{self, worker_input as input, worker_output as output};
 use headwater_wire::{frames, v1::failure::Code};
 use support::{Source, probe};
 
-const TESTS: [(&str, fn()); 5] = [
+const TESTS: [(&str, fn()); 6] = [
     ("nothing_gets_out_and_the_media_is_made_all_the_same", nothing_gets_out),
     ("memory_ends_at_the_limit", memory_ends),
     ("a_source_that_needs_more_memory_is_told_so", memory_is_named),
     ("the_worker_says_what_is_missing", check),
+    ("fields_are_made_whole_pictures_in_the_sandbox", fields_are_made_whole),
     ("a_still_picture_is_made_in_the_sandbox", still_is_made),
 ];
 
@@ -84,6 +85,17 @@ fn memory_is_named() {
     let Some(output::Message::Failed(failure)) = messages.last() else { panic!("{said} {messages:?}") };
     assert!(failure.message.contains("server.worker_memory"), "{}", failure.message);
     assert_eq!(failure.code(), Code::WorkerFailed);
+}
+
+/// The deinterlacer makes code of its own while it runs, where it can.
+fn fields_are_made_whole() {
+    let fields =
+        "-vf tinterlace=interleave_top -c:v libx264 -preset ultrafast -flags +ildct+ilme -pix_fmt yuv420p";
+    let source = Source::ffmpeg(&format!("{} {fields}", support::source::picture("320x192", 60, 3)));
+    let worker = start(probe::WORKER, 1 << 30, &[(MODE_VARIABLE, "required")]);
+    let (said, messages) = converse(worker, &media(&source));
+    let parts = messages.iter().filter(|message| matches!(message, output::Message::Event(_))).count();
+    assert!(matches!(messages.last(), Some(output::Message::Finished(_))) && parts > 10, "{parts}: {said}");
 }
 
 fn check() {

@@ -2,6 +2,7 @@
 
 mod black;
 mod colours;
+mod deinterlace;
 mod encoder;
 mod fan;
 mod parameters;
@@ -79,15 +80,20 @@ impl Video {
         let pacer = Pacer::new(Cutter::video(plan.grid), plan.origin, plan.ladder.max_frame_rate);
         let fan = Arc::new(Fan::new(pacer, plan.frame_rate, branches, follower, progress, fault));
         let size = plan.rungs.first().map_or((2, 2), |rung| (rung.width, rung.height));
-        let (caps, decoder) = match &plan.source {
-            Source::H264(config) => (decoder_caps(config), decoder()?),
-            Source::Black => (black::caps(size, plan.frame_rate)?, element("identity", "black picture")?),
+        let (caps, decoder, behind) = match &plan.source {
+            Source::H264(config) => {
+                (decoder_caps(config), decoder()?, deinterlace::chain(&picture(config)?)?)
+            }
+            Source::Black => {
+                (black::caps(size, plan.frame_rate)?, element("identity", "black picture")?, Vec::new())
+            }
         };
         let feed = Feed::new("video input", Some(&caps), ROOM, fault);
         let tail = Tail::new("video decoder's output", fan.clone(), fault);
         tail.accept_padding();
         stall::watch(&decoder, fan.clone())?;
-        let chain = [feed.element(), decoder, tail.element()];
+        let chain: Vec<_> =
+            [feed.element(), decoder].into_iter().chain(behind).chain([tail.element()]).collect();
         let decoder = Pipeline::start("video decoding", &chain, Blame::Source, fault)?;
         let video = Self { feed, tail, _decoder: decoder, fan, encoders };
         if matches!(plan.source, Source::Black) {
