@@ -71,6 +71,9 @@ impl Audio {
         let encoded = Tail::new("audio encoder's output", track.clone(), fault);
         let encoder = element("avenc_aac", "audio encoder")?;
         encoder.set_property("bitrate", i32::try_from(plan.bitrate).unwrap_or(i32::MAX));
+        // It would code the middle and the difference in every band, also where one side is silent: what is on that
+        // side alone comes out on both.
+        encoder.set_property("aac-ms", false);
         let chain = [
             blocks.element(),
             element("audioconvert", "audio arrangement")?,
