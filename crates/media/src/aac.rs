@@ -3,8 +3,12 @@
 use crate::bits::{BitReader, OutOfBits};
 use crate::error::MediaError;
 
+mod channels;
+
+pub use channels::Speaker;
+
 /// What an `AudioSpecificConfig` says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AudioConfig {
     /// Audio object type of the core: 2 is AAC-LC.
     pub object_type: u8,
@@ -13,6 +17,8 @@ pub struct AudioConfig {
     pub sample_rate: u32,
     /// Channels as decoded; parametric stereo gives two.
     pub channels: u8,
+    /// Where the configuration has a map of its own: the channels in its order.
+    pub channel_map: Option<Vec<Speaker>>,
     /// Samples a channel in one frame as decoded.
     pub frame_samples: u32,
 }
@@ -31,6 +37,8 @@ const WHAT: &str = "AAC sequence header";
 const SBR: u8 = 5;
 const PARAMETRIC_STEREO: u8 = 29;
 const SYNC_EXTENSION: u32 = 0x2b7;
+/// Of 22.2, the largest layout that has a name.
+const MAX_CHANNELS: u8 = 24;
 
 impl AudioConfig {
     /// # Errors
@@ -58,6 +66,7 @@ struct Raw {
     core_rate: Option<u32>,
     extension_rate: Option<u32>,
     channels: Option<u8>,
+    channel_map: Option<Vec<Speaker>>,
     short_frames: bool,
 }
 
@@ -77,7 +86,8 @@ impl Raw {
             extension,
             core_rate,
             extension_rate: None,
-            channels: channels(channel_configuration),
+            channels: channels::count(channel_configuration),
+            channel_map: None,
             short_frames: false,
         };
         if extension != AacExtension::None {
@@ -103,10 +113,17 @@ impl Raw {
         }
         let _extension_flag = bits.flag()?;
         if has_channel_map {
-            self.channels = Some(read_channel_map(bits)?);
+            self.read_channel_map(bits)?;
         } else if self.extension == AacExtension::None && bits.left() >= 16 {
             self.read_sync_extension(bits)?;
         }
+        Ok(())
+    }
+
+    fn read_channel_map(&mut self, bits: &mut BitReader<'_>) -> Result<(), OutOfBits> {
+        let map = channels::read_map(bits)?;
+        self.channels = u8::try_from(map.len()).ok();
+        self.channel_map = Some(map);
         Ok(())
     }
 
@@ -139,7 +156,10 @@ impl Raw {
         let sample_rate = if extended { plausible_rate(self.extension_rate)? } else { core_rate };
         let channels = match (self.channels, self.extension) {
             (Some(1), AacExtension::ParametricStereo) => 2,
-            (Some(count @ 1..=8), _) => count,
+            (Some(count), _) if count > MAX_CHANNELS => {
+                return Err(MediaError::TooManyChannels { max: MAX_CHANNELS });
+            }
+            (Some(count @ 1..), _) => count,
             _ => return Err(MediaError::malformed(WHAT, "its channels are unknown")),
         };
         let core_samples = if self.short_frames { 960 } else { 1024 };
@@ -149,6 +169,7 @@ impl Raw {
             extension: self.extension,
             sample_rate,
             channels,
+            channel_map: self.channel_map,
             frame_samples,
         })
     }
@@ -180,35 +201,6 @@ fn read_rate(bits: &mut BitReader<'_>) -> Result<Option<u32>, OutOfBits> {
         15 => bits.bits(24).map(Some),
         index => Ok(RATES.get(usize::from(index)).copied()),
     }
-}
-
-/// Channels by `channelConfiguration` (§1.6.3.5, table 1.19).
-fn channels(configuration: u8) -> Option<u8> {
-    match configuration {
-        1..=6 => Some(configuration),
-        7 | 12 | 14 => Some(8),
-        11 => Some(7),
-        _ => None,
-    }
-}
-
-/// Counts the channels of a `program_config_element` (§4.4.1.1).
-fn read_channel_map(bits: &mut BitReader<'_>) -> Result<u8, OutOfBits> {
-    let _tag_profile_and_rate = bits.bits(10)?;
-    let pairs_or_singles = bits.bits(4)? + bits.bits(4)? + bits.bits(4)?;
-    let low_frequency = bits.small(2)?;
-    let _associated_and_coupling = bits.bits(7)?;
-    for mixdown_bits in [4, 4, 3] {
-        if bits.flag()? {
-            bits.bits(mixdown_bits)?;
-        }
-    }
-    let mut count = low_frequency;
-    for _ in 0..pairs_or_singles {
-        count += if bits.flag()? { 2 } else { 1 };
-        let _tag = bits.bits(4)?;
-    }
-    Ok(count)
 }
 
 #[cfg(test)]
@@ -262,7 +254,8 @@ mod tests {
             .chunks(8)
             .map(|c| c.iter().enumerate().fold(0, |byte, (i, b)| byte | (b - b'0') << (7 - i)))
             .collect();
-        assert_eq!(parse(&bytes).channels, 3);
+        let map = vec![Speaker::FrontLeft, Speaker::FrontRight, Speaker::LowFrequency];
+        assert_eq!((parse(&bytes).channels, parse(&bytes).channel_map), (3, Some(map)));
     }
 
     #[test]

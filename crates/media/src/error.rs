@@ -16,6 +16,8 @@ pub enum MediaError {
          {max_width}x{max_height} in your encoder"
     )]
     PictureTooLarge { width: u32, height: u32, max_width: u32, max_height: u32 },
+    #[error("the sound has more than {max} channels: choose stereo in your encoder's audio settings")]
+    TooManyChannels { max: u8 },
     #[error("the encoder sent a damaged {what}: {why}")]
     Malformed { what: &'static str, why: &'static str },
 }

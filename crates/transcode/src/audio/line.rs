@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use headwater_media::{MediaTime, SourceTime};
 
 use super::clock::{AudioClock, Block, BlockNumber};
+use super::speakers::Layout;
 use crate::error::Error;
 use crate::fault::{Fault, Flow};
 use crate::pipeline::{Drain, Feed, running_time};
@@ -14,7 +15,7 @@ use crate::stall::Stallable;
 /// AAC hold back one frame, resamplers a little.
 const DECODER_DELAY_MS: i64 = 1_000;
 
-/// Puts the decoded sound on the clock's line and gives the blocks to the encoder.
+/// Mixes the decoded sound to stereo, puts it on the clock's line and gives the blocks to the encoder.
 pub(super) struct Line {
     state: Mutex<State>,
     encoder: Arc<Feed>,
@@ -24,11 +25,14 @@ pub(super) struct Line {
 struct State {
     clock: AudioClock,
     next: BlockNumber,
+    layout: Layout,
 }
 
 impl Line {
-    pub(super) fn new(clock: AudioClock, first: BlockNumber, encoder: Arc<Feed>, fault: &Arc<Fault>) -> Self {
-        Self { state: Mutex::new(State { clock, next: first }), encoder, fault: fault.clone() }
+    /// Begins with the block `first`.
+    pub(super) fn new(layout: Layout, first: BlockNumber, encoder: Arc<Feed>, fault: &Arc<Fault>) -> Self {
+        let state = State { clock: AudioClock::new(first), next: first, layout };
+        Self { state: Mutex::new(state), encoder, fault: fault.clone() }
     }
 
     /// Ends with whole blocks, not before `end`.
@@ -61,13 +65,17 @@ impl Line {
 
 impl Drain for Line {
     fn sample(&self, sample: &gst::Sample) -> Flow {
-        let (Some(time), Some(buffer)) = (running_time(sample), sample.buffer()) else { return Ok(()) };
+        let (Some(time), Some(buffer), Some(caps)) = (running_time(sample), sample.buffer(), sample.caps())
+        else {
+            return Ok(());
+        };
         let bytes =
             buffer.map_readable().map_err(|error| self.fault.fail(Error::Packaging(error.to_string())))?;
         let samples: Vec<f32> =
             bytes.as_chunks().0.iter().map(|sample: &[u8; 4]| f32::from_le_bytes(*sample)).collect();
         let mut state = self.lock();
-        let blocks = state.clock.sound(time, &samples);
+        let stereo = state.layout.downmix(caps).mix(samples);
+        let blocks = state.clock.sound(time, &stereo);
         self.encode(&mut state, blocks)
     }
 

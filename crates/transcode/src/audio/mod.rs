@@ -1,7 +1,9 @@
 //! The sound of a period: decoded, put on the line of 48 kHz samples, encoded once.
 
 mod clock;
+mod downmix;
 mod line;
+mod speakers;
 mod track;
 
 use std::sync::Arc;
@@ -17,8 +19,9 @@ use crate::outlet::Outlet;
 use crate::pipeline::{Blame, Feed, Pipeline, Tail, element, only};
 use crate::progress::Progress;
 use crate::stall;
-use clock::{AudioClock, BlockNumber, CHANNELS, RATE};
+use clock::{BlockNumber, CHANNELS, RATE};
 use line::Line;
+use speakers::Layout;
 pub(crate) use track::{Pace, Track};
 
 /// AAC frames that wait for the decoder, and blocks that wait for the encoder: a second and a half.
@@ -82,9 +85,11 @@ impl Audio {
             encoded.element(),
         ];
         let encoder = Pipeline::start("audio encoding", &chain, Blame::Worker, fault)?;
-        let line =
-            Arc::new(Line::new(AudioClock::new(plan.first_block()), plan.first_block(), blocks, fault));
-        let feed = Feed::new("audio input", Some(&source_caps(&plan.config)?), ROOM, fault);
+        let config =
+            AudioConfig::parse(&plan.config).map_err(|error| Error::Unsupported(error.to_string()))?;
+        let feed = Feed::new("audio input", Some(&source_caps(&plan.config, &config)), ROOM, fault);
+        let layout = Layout::new(config.channel_map);
+        let line = Arc::new(Line::new(layout, plan.first_block(), blocks, fault));
         let decoded = Tail::new("audio decoder's output", line.clone(), fault);
         let decoder = element("avdec_aac", "audio decoder")?;
         stall::watch(&decoder, line.clone())?;
@@ -93,7 +98,7 @@ impl Audio {
             decoder,
             element("audioconvert", "audio converter")?,
             element("audioresample", "audio resampler")?,
-            only(&raw_caps())?,
+            only(&decoded_caps())?,
             decoded.element(),
         ];
         let decoder = Pipeline::start("audio decoding", &chain, Blame::Source, fault)?;
@@ -127,16 +132,24 @@ impl Audio {
     }
 }
 
-fn source_caps(config: &Bytes) -> Result<gst::Caps> {
-    let parsed = AudioConfig::parse(config).map_err(|error| Error::Unsupported(error.to_string()))?;
-    Ok(gst::Caps::builder("audio/mpeg")
+fn source_caps(config: &Bytes, parsed: &AudioConfig) -> gst::Caps {
+    gst::Caps::builder("audio/mpeg")
         .field("mpegversion", 4)
         .field("stream-format", "raw")
         .field("framed", true)
         .field("rate", i32::try_from(parsed.sample_rate).unwrap_or(RATE as i32))
         .field("channels", i32::from(parsed.channels))
         .field("codec_data", gst::Buffer::from_slice(config.clone()))
-        .build())
+        .build()
+}
+
+/// Of sound as the decoder gives it: with all of its channels.
+fn decoded_caps() -> gst::Caps {
+    gst::Caps::builder("audio/x-raw")
+        .field("format", "F32LE")
+        .field("layout", "interleaved")
+        .field("rate", RATE as i32)
+        .build()
 }
 
 fn raw_caps() -> gst::Caps {
