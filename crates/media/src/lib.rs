@@ -24,7 +24,7 @@ pub use replay::{Loss, ReplayBuffer, ReplayLimits};
 pub use segmentation::{Cut, Cutter, Grid, Placement, SegmentSettings};
 pub use tag::{Period, Tag, TagKind, TimelineEvent};
 pub use time::{MediaTime, SourceTime, UnixMillis};
-pub use timeline::{Announced, Limits, Timeline};
+pub use timeline::{Announced, Limits, Notice, Timeline};
 
 #[cfg(test)]
 mod testing;

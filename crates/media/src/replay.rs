@@ -20,8 +20,8 @@ pub struct ReplayLimits {
     pub duration_ms: u64,
 }
 
-/// Sound is sent up to so much before the picture that it belongs to. What is kept for a commit reaches back this much
-/// further, so that no sound is missing at the boundary.
+/// What is kept for a commit reaches back this much further than to the newest sound that was sent before its keyframe, so
+/// that no sound is missing at the boundary.
 const INTERLEAVING_MS: u64 = 1_000;
 
 /// Every tag since the keyframe at or before the last commit, in groups that can be decoded from their start.
@@ -40,6 +40,8 @@ pub struct ReplayBuffer {
     /// The one that tags belong to now.
     period: Option<Period>,
     groups: VecDeque<Group>,
+    /// The newest sound of the period: it may be sent long before the picture that it belongs to.
+    newest_sound: Option<SourceTime>,
     /// The decoding time up to which all was lost, while nothing is kept because decoding can't start.
     skipped_to: Option<SourceTime>,
     bytes: usize,
@@ -62,6 +64,7 @@ impl ReplayBuffer {
             limits,
             period: None,
             groups: VecDeque::new(),
+            newest_sound: None,
             skipped_to: None,
             bytes: 0,
             duration_ms: 0,
@@ -75,7 +78,7 @@ impl ReplayBuffer {
         match event {
             TimelineEvent::Period(period) => {
                 self.period = Some(period.clone());
-                self.skipped_to = None;
+                (self.skipped_to, self.newest_sound) = (None, None);
                 self.begin(period.clone(), period.origin);
             }
             TimelineEvent::Tag(tag) => self.take(tag),
@@ -148,11 +151,16 @@ impl ReplayBuffer {
             self.lost.tags += 1;
         }
         self.extend(|newest| newest.push(tag.clone()));
+        if !tag.is_video() {
+            self.newest_sound = self.newest_sound.max(Some(tag.time));
+        }
     }
 
     fn begin(&mut self, period: Period, start: SourceTime) {
         // It will be about as long as the one before.
-        let group = Group::new(period, start, self.groups.back().map_or(0, |group| group.tags.len()));
+        let tags = self.groups.back().map_or(0, |group| group.tags.len());
+        let whole_from = start.max(self.newest_sound.unwrap_or(start));
+        let group = Group::new(period, start, whole_from, tags);
         self.bytes += group.bytes;
         self.groups.push_back(group);
     }
@@ -170,7 +178,7 @@ impl ReplayBuffer {
     /// everything from `end` on.
     fn is_oldest_covered(&self, period: PeriodNumber, end: MediaTime) -> bool {
         let (Some(oldest), Some(next)) = (self.groups.front(), self.groups.get(1)) else { return false };
-        let reach = MediaTime::from_millis(next.start.0 + INTERLEAVING_MS);
+        let reach = MediaTime::from_millis(next.whole_from.0 + INTERLEAVING_MS);
         oldest.period.number < period || (next.period.number == period && reach <= end)
     }
 

@@ -2,7 +2,9 @@
 //! behind it has to know them.
 
 mod clock;
+mod composition;
 mod held;
+mod notice;
 mod steady;
 
 use std::collections::VecDeque;
@@ -18,8 +20,12 @@ use crate::ids::PeriodNumber;
 use crate::segmentation::SegmentSettings;
 use crate::tag::{Period, Tag, TagKind, TimelineEvent};
 use crate::time::{SourceTime, UnixMillis};
-use clock::{Clock, Reading, Track};
-use held::Held;
+pub use clock::APART_MS;
+use clock::{Clock, Step, Track};
+use composition::Composition;
+pub use composition::MAX_COMPOSITION_MS;
+use held::{Held, HeldFrame};
+pub use notice::Notice;
 use steady::Steady;
 
 /// What a timeline accepts, and how long it waits.
@@ -30,7 +36,9 @@ pub struct Limits {
     pub max_gap_ms: u64,
     /// How much media is held while the other track's sequence header is awaited.
     pub hold_ms: u64,
-    /// The same in bytes.
+    /// How long the picture is awaited whose header has come, while sound comes: encoders that look ahead send it later.
+    pub picture_ms: u64,
+    /// How much media is held at most, in bytes, and the same again of a track whose timestamps have jumped.
     pub hold_bytes: usize,
     /// The largest picture, in pixels.
     pub max_width: u32,
@@ -44,6 +52,7 @@ impl Limits {
             max_gap_ms: u64::from(settings.segment_ms),
             // Encoders send both headers within a frame or two; an audio device may take a second to open.
             hold_ms: 1_500,
+            picture_ms: 2_500,
             // 1.5 s at 40 Mb/s.
             hold_bytes: 8 << 20,
             max_width: MAX_PICTURE_SIDE,
@@ -90,6 +99,7 @@ pub struct Timeline {
     limits: Limits,
     steady: Steady,
     clock: Clock,
+    composition: Composition,
     announced: Announced,
     /// The newest configuration of each track.
     video: Option<Bytes>,
@@ -101,7 +111,11 @@ pub struct Timeline {
     reached: UnixMillis,
     ready: VecDeque<TimelineEvent>,
     left_out: u64,
+    notices: VecDeque<Notice>,
 }
+
+/// Notices that nobody has asked for; more are left out.
+const MAX_NOTICES: usize = 16;
 
 #[derive(Debug)]
 enum Phase {
@@ -130,7 +144,8 @@ impl Timeline {
         Self {
             limits,
             steady: Steady::new(limits.max_gap_ms),
-            clock: Clock::new(limits.max_gap_ms),
+            clock: Clock::new(limits.max_gap_ms, limits.hold_bytes),
+            composition: Composition::default(),
             announced: Announced::Nothing,
             video: None,
             audio: None,
@@ -140,6 +155,7 @@ impl Timeline {
             reached: UnixMillis(0),
             ready: VecDeque::new(),
             left_out: 0,
+            notices: VecDeque::new(),
         }
     }
 
@@ -152,6 +168,7 @@ impl Timeline {
             VideoMessage::SequenceHeader(config) => self.configure_video(config)?,
             VideoMessage::Frame { keyframe, composition_offset, payload } if self.video.is_some() => {
                 let kind = TagKind::Video { keyframe };
+                let composition_offset = self.compose(keyframe, composition_offset);
                 self.frame(now, timestamp, Tag { kind, time: SourceTime(0), composition_offset, payload });
             }
             // Without a header no frame can be decoded.
@@ -184,6 +201,8 @@ impl Timeline {
 
     /// No more messages will come: what was held back is let go.
     pub fn finish(&mut self) {
+        self.clock.finish();
+        self.follow();
         if !matches!(self.phase, Phase::Running(_)) {
             self.start(self.video.is_some() && self.held.first_keyframe().is_some());
         }
@@ -203,6 +222,23 @@ impl Timeline {
         self.left_out
     }
 
+    /// What the publisher should hear of, once.
+    pub fn poll_notice(&mut self) -> Option<Notice> {
+        self.notices.pop_front()
+    }
+
+    fn compose(&mut self, keyframe: bool, offset: i32) -> i32 {
+        let (offset, notice) = self.composition.read(keyframe, offset);
+        self.tell(notice);
+        offset
+    }
+
+    fn tell(&mut self, notice: Option<Notice>) {
+        if self.notices.len() < MAX_NOTICES {
+            self.notices.extend(notice);
+        }
+    }
+
     fn configure_video(&mut self, config: Bytes) -> Result<(), MediaError> {
         if self.video.as_ref() == Some(&config) {
             return Ok(());
@@ -220,6 +256,7 @@ impl Timeline {
         }
         self.video = Some(apart(&config));
         self.held.drop_video();
+        self.clock.forget_aside(Track::Video);
         Ok(())
     }
 
@@ -230,25 +267,34 @@ impl Timeline {
         }
         self.audio = Some(apart(&config));
         self.held.drop_audio();
+        self.clock.forget_aside(Track::Audio);
         Ok(())
     }
 
     /// Takes a frame whose time is still to be read.
-    fn frame(&mut self, now: UnixMillis, timestamp: u32, mut tag: Tag) {
-        let track = if tag.is_video() { Track::Video } else { Track::Audio };
-        let timestamp = self.steady.read(track, timestamp);
-        tag.time = match self.clock.read(track, timestamp) {
-            Reading::Leftover => return,
-            Reading::Continues(time) => time,
-            Reading::Jumps(time) => {
-                self.leave();
-                time
+    fn frame(&mut self, received: UnixMillis, timestamp: u32, tag: Tag) {
+        let frame = HeldFrame { received, tag };
+        let timestamp = self.steady.read(frame.track(), timestamp);
+        self.clock.push(timestamp, frame);
+        self.follow();
+    }
+
+    fn follow(&mut self) {
+        while let Some(step) = self.clock.poll() {
+            match step {
+                Step::Frame(frame) => self.take(frame),
+                Step::Leave => self.leave(),
+                Step::Moved { track: Track::Video, by_ms } => self.tell(Some(Notice::PictureMoved { by_ms })),
+                Step::Moved { track: Track::Audio, by_ms } => self.tell(Some(Notice::SoundMoved { by_ms })),
             }
-        };
+        }
+    }
+
+    fn take(&mut self, HeldFrame { received, tag }: HeldFrame) {
         if matches!(self.phase, Phase::Running(_)) {
-            self.run(now, tag);
+            self.run(received, tag);
         } else {
-            self.held.push(now, tag, &self.limits);
+            self.held.push(received, tag, &self.limits);
             self.start_if_ready();
         }
     }
@@ -298,7 +344,8 @@ impl Timeline {
             (Phase::Opening, Announced::AudioOnly) => headers.1,
             (Phase::Opening, Announced::Nothing | Announced::Both) => headers == (true, true),
         };
-        let full = self.held.is_full(&self.limits);
+        let is_picture_due = self.video.is_some() && !self.held.video_seen();
+        let full = self.held.is_full(&self.limits, is_picture_due);
         if complete || full {
             // A header alone is no picture: after a while the audio goes without it.
             self.start(self.video.is_some() && (self.held.video_seen() || !full));

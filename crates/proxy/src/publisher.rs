@@ -219,6 +219,15 @@ impl<'a> Publisher<'a> {
     }
 
     fn sort(&mut self, event: Event) -> Result<(), Stop> {
+        let sorted = self.sort_media(event);
+        while let Some(notice) = self.timeline.poll_notice() {
+            metrics::counter!("headwater_proxy_timestamps_moved_total", "of" => notice.kind()).increment(1);
+            tracing::warn!("{notice}");
+        }
+        sorted
+    }
+
+    fn sort_media(&mut self, event: Event) -> Result<(), Stop> {
         match event {
             Event::Metadata(metadata) => {
                 self.timeline.push_metadata(Announced::new(metadata.video, metadata.audio))

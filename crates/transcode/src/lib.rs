@@ -15,6 +15,7 @@ mod cpu;
 pub mod demo;
 mod error;
 mod fault;
+mod interleaving;
 pub mod launch;
 mod memory;
 mod orders;

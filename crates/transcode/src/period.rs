@@ -3,21 +3,18 @@
 use std::sync::Arc;
 
 use headwater_hls::PeriodStart;
-use headwater_media::{Grid, Ladder, MediaSequence, MediaTime, Period, SourceTime, Tag};
+use headwater_media::timeline::MAX_COMPOSITION_MS;
+use headwater_media::{Grid, Ladder, MediaSequence, MediaTime, Period, Tag};
 
 use crate::audio::{self, Audio, Pace};
 use crate::cast::{Cast, Model};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fault::{Fault, Flow};
+use crate::interleaving::{Interleaving, MAX_STEP_MS};
 use crate::outlet::{Outlet, Way};
 use crate::progress::Progress;
 use crate::video::{self, Follower, FrameRate, Video};
 
-/// How far one track may fall behind the other, in source milliseconds, before it goes on without its source: more
-/// than interleaving and B-frames ever make, and less than a player has in store.
-const STALL_MS: u64 = 1_000;
-/// Composition offsets beyond this are damage; believed, they would stop the picture for as long as they say.
-const MAX_OFFSET_MS: u32 = 10_000;
 /// How long the frames of a source that does not declare its frame rate are measured at most.
 const MEASURE_MS: u64 = 2_000;
 /// An AAC frame, rounded up: no segment of sound is empty when the sound reaches this far into it.
@@ -41,7 +38,7 @@ pub(crate) struct Running {
     model: Option<Model>,
     tools: Tools,
     stage: Stage,
-    newest: Option<Newest>,
+    interleaving: Interleaving,
 }
 
 enum Stage {
@@ -54,14 +51,6 @@ struct Tracks {
     video: Option<Video>,
     audio: Option<Audio>,
     outlet: Arc<Outlet>,
-}
-
-/// The newest presentation time of each track; from the period's first tag on, whichever track it was of.
-#[derive(Clone, Copy, Debug)]
-struct Newest {
-    first: SourceTime,
-    video: SourceTime,
-    audio: SourceTime,
 }
 
 impl Running {
@@ -78,8 +67,9 @@ impl Running {
             None => Some(FrameRate::DEFAULT),
         };
         let known = model.as_ref().and_then(Model::frame_rate).or(declared);
-        let mut running =
-            Self { period, cast, grid, model, tools, stage: Stage::Measuring(Vec::new()), newest: None };
+        let interleaving = Interleaving::new(&period);
+        let stage = Stage::Measuring(Vec::new());
+        let mut running = Self { period, cast, grid, model, tools, stage, interleaving };
         if let Some(rate) = known {
             running.stage = Stage::Tracks(Box::new(running.tracks(rate)?));
         }
@@ -95,20 +85,25 @@ impl Running {
         Tracks::start(&self.period, &self.cast, self.grid, rate, outlet, &self.tools)
     }
 
+    /// # Errors
+    /// A time that the timeline never gives: what lies between would have to be filled.
     pub(crate) fn tag(&mut self, mut tag: Tag) -> Result<()> {
-        if tag.composition_offset.unsigned_abs() > MAX_OFFSET_MS {
+        if tag.composition_offset.unsigned_abs() > MAX_COMPOSITION_MS {
             tag.composition_offset = 0;
         }
         let shown = tag.presentation_time();
-        let newest = self.newest.get_or_insert(Newest { first: shown, video: shown, audio: shown });
-        newest.take(&tag);
-        let newest = *newest;
+        if let Some(step) = self.interleaving.step(shown).filter(|step| *step > MAX_STEP_MS) {
+            return Err(Error::Protocol(format!("a gap of {step} ms within a period")));
+        }
         self.tools.progress.took(shown, tag.is_video());
         match &mut self.stage {
-            Stage::Tracks(tracks) => tracks.tag(tag, newest).map_err(|_| self.tools.fault.take()),
+            Stage::Tracks(tracks) => {
+                self.interleaving.take(&tag);
+                tracks.tag(tag, &self.interleaving).map_err(|_| self.tools.fault.take())
+            }
             Stage::Measuring(tags) => {
                 tags.push(tag);
-                match is_measured(tags, newest) {
+                match is_measured(tags) {
                     true => self.begin(),
                     false => Ok(()),
                 }
@@ -120,8 +115,9 @@ impl Running {
     pub(crate) fn finish(mut self) -> Result<Option<MediaSequence>> {
         self.begin()?;
         let Stage::Tracks(tracks) = &self.stage else { return Ok(None) };
-        if let (None, Some(video), Some(newest)) = (&self.period.video, &tracks.video, self.newest) {
-            video.stalled(newest.audio);
+        let newest = self.interleaving.newest_sound();
+        if let (None, Some(video), Some(newest)) = (&self.period.video, &tracks.video, newest) {
+            video.stalled(newest);
         }
         tracks.finish(self.grid).map_err(|_| self.tools.fault.take())
     }
@@ -133,22 +129,21 @@ impl Running {
         let times: Vec<_> = tags.iter().filter(|tag| tag.is_video()).map(Tag::presentation_time).collect();
         let rate = FrameRate::measured(&times);
         let tracks = self.tracks(rate)?;
-        let mut newest = tags.first().map(|tag| tag.presentation_time()).map(Newest::from);
         self.stage = Stage::Tracks(Box::new(tracks));
         let Stage::Tracks(tracks) = &self.stage else { return Ok(()) };
         for tag in tags {
-            if let Some(newest) = &mut newest {
-                newest.take(&tag);
-                tracks.tag(tag, *newest).map_err(|_| self.tools.fault.take())?;
-            }
+            self.interleaving.take(&tag);
+            tracks.tag(tag, &self.interleaving).map_err(|_| self.tools.fault.take())?;
         }
         Ok(())
     }
 }
 
-fn is_measured(tags: &[Tag], newest: Newest) -> bool {
+fn is_measured(tags: &[Tag]) -> bool {
+    let first = tags.first().map(Tag::presentation_time);
+    let newest = tags.iter().map(Tag::presentation_time).max();
     tags.iter().filter(|tag| tag.is_video()).count() >= FrameRate::SAMPLES
-        || newest.video.max(newest.audio).since(newest.first) >= MEASURE_MS
+        || newest.zip(first).is_some_and(|(newest, first)| newest.since(first) >= MEASURE_MS)
 }
 
 impl Tracks {
@@ -181,21 +176,17 @@ impl Tracks {
     }
 
     /// Each tag to its track; and the track that it leaves behind is told.
-    fn tag(&self, tag: Tag, newest: Newest) -> Flow {
+    fn tag(&self, tag: Tag, interleaving: &Interleaving) -> Flow {
         match (tag.is_video(), &self.video, &self.audio) {
             (true, Some(video), audio) => {
                 video.tag(tag)?;
-                if let Some((audio, until)) =
-                    audio.as_ref().zip(newest.left_behind(newest.audio, newest.video))
-                {
+                if let Some((audio, until)) = audio.as_ref().zip(interleaving.sound_left_behind()) {
                     audio.stalled(until);
                 }
             }
             (false, video, Some(audio)) => {
                 audio.tag(tag)?;
-                if let Some((video, until)) =
-                    video.as_ref().zip(newest.left_behind(newest.video, newest.audio))
-                {
+                if let Some((video, until)) = video.as_ref().zip(interleaving.picture_left_behind()) {
                     video.stalled(until);
                 }
             }
@@ -217,24 +208,6 @@ impl Tracks {
         }
         let last = end.map(|(_, last)| last).or_else(|| self.audio.as_ref().and_then(Audio::last));
         Ok(last.filter(|_| self.outlet.is_open()))
-    }
-}
-
-impl Newest {
-    fn take(&mut self, tag: &Tag) {
-        let newest = if tag.is_video() { &mut self.video } else { &mut self.audio };
-        *newest = tag.presentation_time().max(*newest);
-    }
-
-    /// Up to where a track must go on by itself.
-    fn left_behind(self, track: SourceTime, other: SourceTime) -> Option<SourceTime> {
-        (other.since(track) > STALL_MS).then(|| other.offset(-(STALL_MS as i64)))
-    }
-}
-
-impl From<SourceTime> for Newest {
-    fn from(first: SourceTime) -> Self {
-        Self { first, video: first, audio: first }
     }
 }
 

@@ -5,8 +5,8 @@
 mod support;
 
 use headwater_hls::RenditionKind;
-use support::source::{AAC, h264};
-use support::{Output, Source, start, transcode};
+use support::sync::{beeps, flashes, flashes_and_beeps, loudness};
+use support::{Source, start, transcode};
 
 #[test]
 fn sound_alone_is_a_broadcast() {
@@ -72,18 +72,14 @@ fn mono_and_other_rates_become_stereo_at_48_khz() {
 /// A flash and a beep at the same moment, once a second.
 #[test]
 fn flashes_and_beeps_stay_together() {
-    let flash = "-f lavfi -i color=black:size=320x180:rate=30:duration=6,drawbox=c=white:t=fill:enable='lt(mod(t\\,1)\\,0.1)'";
-    let beep = "-f lavfi -i aevalsrc='if(lt(mod(t\\,1)\\,0.1)\\,0.8*sin(2*PI*1000*t)\\,0)':s=44100:d=6";
-    let source = Source::ffmpeg(&format!("{flash} {beep} {} {AAC}", h264(30)).replace('\'', "")).later(7_777);
+    let source = flashes_and_beeps(6).later(7_777);
     let output = transcode(start(), source.events(0));
     output.check();
     for name in output.video_names(0) {
-        let flashes = rises(&brightness(&output.file(0, &name)), start_of(&output, &name));
-        let beeps = rises(&loudness(&output.file(0, "audio")), start_of(&output, "audio"));
+        let (flashes, beeps) = (flashes(&output, 0, &name), beeps(&output, 0));
         assert_eq!((flashes.len(), beeps.len()), (6, 6), "{name}: {flashes:?} {beeps:?}");
         for (flash, beep) in flashes.iter().zip(&beeps) {
             // 40 ms are allowed; less than an AAC frame, so that a mistake with the priming is seen.
-
             assert!(flash.abs_diff(*beep) <= 20, "{name}: {flash} ms, {beep} ms");
         }
     }
@@ -91,33 +87,4 @@ fn flashes_and_beeps_stay_together() {
 
 fn ends(times: &[f64]) -> (f64, f64) {
     (times[0], *times.last().unwrap())
-}
-
-/// Milliseconds of source time where a value goes up; `values` has one for each millisecond from `start` on.
-fn rises(values: &[f64], start: u64) -> Vec<u64> {
-    let is_high = |at: usize| values[at] > 0.2;
-    // A beep is a wave: silence is where there was nothing for a while.
-    let was_low = |at: usize| (at.saturating_sub(20)..at).all(|before| !is_high(before));
-    (0..values.len()).filter(|at| is_high(*at) && was_low(*at)).map(|at| start + at as u64).collect()
-}
-
-fn start_of(output: &Output, rendition: &str) -> u64 {
-    output.parts_of(0, rendition)[0].start.as_millis()
-}
-
-/// The mean brightness of the picture shown in each millisecond from the first picture on.
-fn brightness(file: &[u8]) -> Vec<f64> {
-    let raw = support::output::decode(file, "-vf fps=1000,scale=1:1,format=gray -f rawvideo");
-    raw.iter().map(|byte| f64::from(*byte) / 255.0).collect()
-}
-
-/// The loudest sample in each millisecond from the first one on.
-fn loudness(file: &[u8]) -> Vec<f64> {
-    let raw = support::output::decode(file, "-ac 1 -ar 48000 -f f32le");
-    let samples: Vec<f64> =
-        raw.as_chunks().0.iter().map(|bytes| f64::from(f32::from_le_bytes(*bytes))).collect();
-    samples
-        .chunks(48)
-        .map(|chunk| chunk.iter().fold(0.0, |loudest: f64, sample| loudest.max(sample.abs())))
-        .collect()
 }

@@ -17,6 +17,8 @@ pub(super) struct Group {
     pub period: Period,
     /// Presentation time of the first tag.
     pub start: SourceTime,
+    /// Sound before this time may have been sent before the first tag.
+    pub whole_from: SourceTime,
     pub tags: Vec<Tag>,
     /// What it costs.
     pub bytes: usize,
@@ -26,10 +28,10 @@ pub(super) struct Group {
 
 impl Group {
     /// With room for so many tags.
-    pub fn new(period: Period, start: SourceTime, tags: usize) -> Self {
+    pub fn new(period: Period, start: SourceTime, whole_from: SourceTime, tags: usize) -> Self {
         let config = [&period.video, &period.audio].into_iter().flatten().map(|config| config.len());
         let bytes = GROUP_COST + config.sum::<usize>();
-        Self { period, start, tags: Vec::with_capacity(tags), bytes, span: None }
+        Self { period, start, whole_from, tags: Vec::with_capacity(tags), bytes, span: None }
     }
 
     pub fn push(&mut self, tag: Tag) {

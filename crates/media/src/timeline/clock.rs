@@ -1,6 +1,17 @@
-//! Reads the publisher's timestamps: unwraps them, and tells what goes on from what jumps.
+//! Reads the publisher's timestamps: unwraps them, brings both tracks onto one timeline, and tells what goes on from
+//! what jumps.
 
+mod aside;
+#[cfg(test)]
+mod tests;
+mod unwrap;
+
+use std::collections::VecDeque;
+
+use super::held::HeldFrame;
 use crate::time::SourceTime;
+use aside::Aside;
+use unwrap::Unwrapper;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Track {
@@ -8,107 +19,275 @@ pub(super) enum Track {
     Audio,
 }
 
-/// What a timestamp means. Times of one track always grow until one of them jumps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reading {
-    Continues(SourceTime),
-    /// The first one of a new timeline.
-    Jumps(SourceTime),
-    /// The other track has jumped already; this one is still from before.
-    Leftover,
+/// What becomes of the frames that were pushed, in order. Times of one track always grow until the timeline is left.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// A frame of the present timeline, with its time.
+    Frame(HeldFrame),
+    /// The timeline is left: what follows is on a new one.
+    Leave,
+    /// The track's clock did not fit. From here on its times are moved by so many milliseconds, all in all.
+    Moved { track: Track, by_ms: i64 },
 }
 
+/// Both tracks on one timeline.
+///
+/// Each track has an offset from its timestamps to the timeline; zero, as long as its clock is the other track's. What one
+/// track is ahead of the other when it arrives is believed up to [`APART_MS`]; a track that is farther apart, at its
+/// first frame, slowly or after a pause, is moved to where the other one is.
+///
+/// A track whose timestamps jump is set aside for up to [`DECIDE_MS`] of media, until the other one shows whether it
+/// jumps too: then the timeline is left; otherwise the track is moved to where it would have been without the jump.
 #[derive(Debug)]
 pub(super) struct Clock {
     max_gap_ms: u64,
-    unwrapper: Unwrapper,
-    /// The latest time of any track on the present timeline.
-    newest: Option<u64>,
+    max_aside_bytes: usize,
     video: TrackClock,
     audio: TrackClock,
+    aside: Option<Aside>,
+    steps: VecDeque<Step>,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum TrackClock {
-    /// Nothing was read on the present timeline.
-    Unseen,
-    /// On the timeline before the present one, which the other track left when this one was at `since`.
-    Behind {
-        since: u64,
-        last: u64,
-    },
-    Current {
-        last: u64,
-    },
+#[derive(Debug, Default)]
+struct TrackClock {
+    unwrapper: Unwrapper,
+    /// From the unwrapped timestamps to the timeline.
+    offset: i64,
+    /// The latest time on the present timeline.
+    last: Option<i64>,
+    /// How much later than the other track's latest time it was.
+    lead: i64,
 }
 
+/// How far apart the tracks may arrive, in milliseconds: more than encoders look ahead, and than careless interleaving
+/// makes; as long as this, viewers wait for the later track.
+pub const APART_MS: u64 = 5_000;
 /// A track may step back by this much (encoders that correct their clock); more is a jump.
-const MAX_STEP_BACK_MS: u64 = 1_000;
-/// How much of the old timeline may still come after the other track jumped. Encoders interleave more closely than
-/// this; a track that goes on longer has not jumped at all.
-const MAX_LEFTOVER_MS: u64 = 2_000;
+const MAX_STEP_BACK_MS: i64 = 1_000;
+/// How much media shows whether one track has jumped or both: encoders interleave more closely than this. Where they
+/// don't, both tracks are moved, one after the other, and nothing is lost.
+const DECIDE_MS: i64 = 1_000;
+/// What a track is ahead or behind is kept when it is moved because it fell too far behind, as far as interleaving makes it.
+const INTERLEAVING_MS: i64 = 1_000;
+
+/// How a timestamp fits what came before.
+enum Fit {
+    At(i64),
+    /// It goes on, but too far from the other track.
+    Apart,
+    Jumps,
+}
 
 impl Clock {
-    pub(super) fn new(max_gap_ms: u64) -> Self {
-        let unwrapper = Unwrapper::default();
-        Self { max_gap_ms, unwrapper, newest: None, video: TrackClock::Unseen, audio: TrackClock::Unseen }
+    /// `max_aside_bytes` is how much is set aside at most.
+    pub(super) fn new(max_gap_ms: u64, max_aside_bytes: usize) -> Self {
+        let (video, audio) = (TrackClock::default(), TrackClock::default());
+        Self { max_gap_ms, max_aside_bytes, video, audio, aside: None, steps: VecDeque::new() }
     }
 
-    pub(super) fn read(&mut self, track: Track, timestamp: u32) -> Reading {
-        let time = self.unwrapper.unwrap(timestamp);
-        let state = *self.track(track);
-        match state {
-            TrackClock::Behind { since, last } if self.is_leftover(time, last) => {
-                self.leave_behind(track, time, since, last)
-            }
-            TrackClock::Current { last } if time + MAX_STEP_BACK_MS < last => self.jump(track, time),
-            _ if self.newest.is_some_and(|newest| time >= newest + self.max_gap_ms) => self.jump(track, time),
-            TrackClock::Current { last } => self.advance(track, time.max(last + 1)),
-            TrackClock::Behind { .. } | TrackClock::Unseen => self.advance(track, time),
+    /// Takes the next frame; its own time is not looked at.
+    pub(super) fn push(&mut self, timestamp: u32, frame: HeldFrame) {
+        let track = frame.track();
+        let raw = self.unwrap(track, timestamp);
+        match self.aside.take() {
+            None => self.take(track, raw, frame),
+            Some(aside) if aside.track == track => self.take_more(aside, raw, frame),
+            Some(aside) => self.take_beside(aside, track, raw, frame),
         }
     }
 
-    /// A leftover, unless the track has gone on for too long to be one: then it has not jumped, and is taken as it is.
-    fn leave_behind(&mut self, track: Track, time: u64, since: u64, last: u64) -> Reading {
-        if time >= since + MAX_LEFTOVER_MS {
-            return self.advance(track, time);
+    pub(super) fn poll(&mut self) -> Option<Step> {
+        self.steps.pop_front()
+    }
+
+    /// Lets go what was set aside.
+    pub(super) fn finish(&mut self) {
+        if let Some(aside) = self.aside.take() {
+            self.decide(aside);
         }
-        *self.track(track) = TrackClock::Behind { since, last: time.max(last) };
-        Reading::Leftover
     }
 
-    fn advance(&mut self, track: Track, time: u64) -> Reading {
-        self.newest = self.newest.max(Some(time));
-        *self.track(track) = TrackClock::Current { last: time };
-        Reading::Continues(SourceTime(time))
+    /// Forgets what was set aside of a track: its configuration has changed.
+    pub(super) fn forget_aside(&mut self, track: Track) {
+        self.aside.take_if(|aside| aside.track == track);
     }
 
-    fn jump(&mut self, track: Track, time: u64) -> Reading {
-        let other = match track {
-            Track::Video => Track::Audio,
-            Track::Audio => Track::Video,
-        };
-        let gap = self.max_gap_ms;
-        let other = self.track(other);
-        *other = match *other {
-            TrackClock::Current { last } | TrackClock::Behind { last, .. } if follows(time, last, gap) => {
-                TrackClock::Unseen
+    fn unwrap(&mut self, track: Track, timestamp: u32) -> i64 {
+        if !self.track(track).unwrapper.has_begun() {
+            let other = self.track(other(track)).unwrapper;
+            self.track_mut(track).unwrapper = other;
+        }
+        self.track_mut(track).unwrapper.unwrap(timestamp)
+    }
+
+    fn take(&mut self, track: Track, raw: i64, frame: HeldFrame) {
+        match self.fit(track, raw) {
+            Fit::At(time) => self.advance(track, time, frame),
+            Fit::Apart => {
+                self.approach(track, raw);
+                self.take(track, raw, frame);
             }
-            TrackClock::Current { last } => TrackClock::Behind { since: last, last },
-            unmoved => unmoved,
-        };
-        self.newest = Some(time);
-        *self.track(track) = TrackClock::Current { last: time };
-        Reading::Jumps(SourceTime(time))
+            Fit::Jumps => {
+                let aside = Aside::new(track, self.track(other(track)).last, raw, frame);
+                self.weigh(aside);
+            }
+        }
     }
 
-    /// Whether `time` goes on from the old timeline's `last` rather than from the present one.
-    fn is_leftover(&self, time: u64, last: u64) -> bool {
-        let newest = self.newest.unwrap_or(last);
-        follows(time, last, self.max_gap_ms) && time.abs_diff(last) < time.abs_diff(newest)
+    /// Another frame of the track that is set aside.
+    fn take_more(&mut self, mut aside: Aside, raw: i64, frame: HeldFrame) {
+        let is_back = matches!(self.fit(aside.track, raw), Fit::At(_));
+        if is_back && self.step(aside.track, raw).abs() <= (raw - aside.newest_raw()).abs() {
+            // The timestamps that jumped were wrong.
+            let (track, start) = (aside.track, self.after(aside.track) - aside.span());
+            self.release(aside, start);
+            self.take(track, raw, frame);
+        } else {
+            aside.push(raw, frame, self.gap());
+            self.weigh(aside);
+        }
     }
 
-    fn track(&mut self, track: Track) -> &mut TrackClock {
+    /// A frame of the other track.
+    fn take_beside(&mut self, aside: Aside, track: Track, raw: i64, frame: HeldFrame) {
+        if matches!(self.fit(track, raw), Fit::Jumps) {
+            self.leave(aside);
+            return self.take(track, raw, frame);
+        }
+        self.take(track, raw, frame);
+        let newest = aside.newest_raw();
+        match self.fit(aside.track, newest) {
+            // The other track has gone on to where this one is.
+            Fit::At(_) if self.step(aside.track, newest) > 0 => self.release_unmoved(aside),
+            _ if self.moved_since(&aside) >= DECIDE_MS => self.move_to_timeline(aside),
+            _ => self.aside = Some(aside),
+        }
+    }
+
+    /// Keeps what is set aside, unless there is nothing to wait for.
+    fn weigh(&mut self, aside: Aside) {
+        let is_alone = self.track(other(aside.track)).last.is_none();
+        if is_alone || aside.span() >= DECIDE_MS || aside.bytes() > self.max_aside_bytes {
+            self.decide(aside);
+        } else {
+            self.aside = Some(aside);
+        }
+    }
+
+    fn decide(&mut self, aside: Aside) {
+        match self.moved_since(&aside) {
+            0 => self.leave(aside),
+            _ => self.move_to_timeline(aside),
+        }
+    }
+
+    /// How far the other track has gone on since.
+    fn moved_since(&self, aside: &Aside) -> i64 {
+        self.track(other(aside.track)).last.zip(aside.other_was_at).map_or(0, |(now, then)| now - then)
+    }
+
+    /// Both tracks have jumped, or there is only one.
+    fn leave(&mut self, aside: Aside) {
+        self.steps.push_back(Step::Leave);
+        for track in [Track::Video, Track::Audio] {
+            let clock = self.track_mut(track);
+            (clock.offset, clock.last, clock.lead) = (0, None, 0);
+        }
+        // What began just behind a wrap may reach back before it.
+        let start = (aside.newest_raw() - aside.span()).max(0);
+        self.track_mut(aside.track).offset = start + aside.span() - aside.newest_raw();
+        self.release(aside, start);
+    }
+
+    /// One track has jumped: it goes on where it would have been without that.
+    fn move_to_timeline(&mut self, aside: Aside) {
+        let expected = aside.other_was_at.unwrap_or(0) + self.track(aside.track).lead;
+        let start = expected.max(self.after(aside.track));
+        let offset = start + aside.span() - aside.newest_raw();
+        self.set_offset(aside.track, offset);
+        self.release(aside, start);
+    }
+
+    fn release_unmoved(&mut self, aside: Aside) {
+        let start = aside.newest_raw() - aside.span() + self.track(aside.track).offset;
+        self.release(aside, start);
+    }
+
+    /// Puts out what was set aside, from `start` on.
+    fn release(&mut self, aside: Aside, start: i64) {
+        let track = aside.track;
+        for (at, frame) in aside.into_frames() {
+            let time = (start + at).max(self.after(track));
+            self.advance(track, time, frame);
+        }
+    }
+
+    /// The track is too far from the other one.
+    fn approach(&mut self, track: Track, raw: i64) {
+        let there = self.track(other(track)).last.unwrap_or(0);
+        let clock = self.track(track);
+        let lead = if clock.last.is_some() { clock.lead.clamp(-INTERLEAVING_MS, INTERLEAVING_MS) } else { 0 };
+        let time = (there + lead).max(self.after(track));
+        self.set_offset(track, time - raw);
+    }
+
+    fn set_offset(&mut self, track: Track, offset: i64) {
+        self.track_mut(track).offset = offset;
+        self.steps.push_back(Step::Moved { track, by_ms: offset });
+    }
+
+    fn advance(&mut self, track: Track, time: i64, mut frame: HeldFrame) {
+        let there = self.track(other(track)).last;
+        let clock = self.track_mut(track);
+        (clock.last, clock.lead) = (Some(time), there.map_or(0, |there| time - there));
+        frame.tag.time = SourceTime(time.unsigned_abs());
+        self.steps.push_back(Step::Frame(frame));
+    }
+
+    fn fit(&self, track: Track, raw: i64) -> Fit {
+        let clock = self.track(track);
+        let there = self.track(other(track)).last;
+        let time = (raw + clock.offset).max(0);
+        match (clock.last, there) {
+            (None, Some(there)) if time.abs_diff(there) > APART_MS => Fit::Apart,
+            (None, _) => Fit::At(time),
+            (Some(last), _) if time + MAX_STEP_BACK_MS < last => Fit::Jumps,
+            (Some(last), there) => {
+                // A track that arrives ahead of the other one goes on from there.
+                let ahead = there.map_or(last, |there| there + clock.lead.max(0));
+                let behind = there.map_or(0, |there| there - time);
+                match () {
+                    () if time >= last.max(ahead) + self.gap() => Fit::Jumps,
+                    () if behind > APART_MS as i64 => Fit::Apart,
+                    () => Fit::At(time.max(last + 1)),
+                }
+            }
+        }
+    }
+
+    /// How far a timestamp goes beyond the track's latest one, on the present timeline.
+    fn step(&self, track: Track, raw: i64) -> i64 {
+        let clock = self.track(track);
+        raw + clock.offset - clock.last.unwrap_or(0)
+    }
+
+    fn gap(&self) -> i64 {
+        self.max_gap_ms as i64
+    }
+
+    /// The least time that the track's next frame may have.
+    fn after(&self, track: Track) -> i64 {
+        self.track(track).last.map_or(0, |last| last + 1)
+    }
+
+    fn track(&self, track: Track) -> &TrackClock {
+        match track {
+            Track::Video => &self.video,
+            Track::Audio => &self.audio,
+        }
+    }
+
+    fn track_mut(&mut self, track: Track) -> &mut TrackClock {
         match track {
             Track::Video => &mut self.video,
             Track::Audio => &mut self.audio,
@@ -116,173 +295,9 @@ impl Clock {
     }
 }
 
-fn follows(time: u64, last: u64, max_gap_ms: u64) -> bool {
-    time + MAX_STEP_BACK_MS >= last && time < last + max_gap_ms
-}
-
-/// Makes 64 bits of a timestamp that wraps at 2^32, or at 2^24 with encoders that know no extended timestamps. One
-/// for all tracks: they share the encoder's clock.
-#[derive(Debug, Default)]
-struct Unwrapper {
-    /// What is added to a timestamp. A multiple of 2^24; below zero when the first timestamp had just wrapped and
-    /// another track's had not.
-    base: i64,
-    last: Option<i64>,
-}
-
-const WRAP_24: i64 = 1 << 24;
-const WRAP_32: i64 = 1 << 32;
-/// A wrap is taken for one only when the time goes on within this distance; anything else is a jump.
-const WRAP_NEARNESS_MS: u64 = 10_000;
-
-impl Unwrapper {
-    fn unwrap(&mut self, timestamp: u32) -> u64 {
-        let timestamp = i64::from(timestamp);
-        let last = self.last.unwrap_or(timestamp);
-        let distance = |base: &i64| (timestamp + base).abs_diff(last);
-        let shifts: &[i64] = match timestamp < WRAP_24 {
-            true => &[0, WRAP_32, -WRAP_32, WRAP_24, -WRAP_24],
-            false => &[0, WRAP_32, -WRAP_32],
-        };
-        let nearest = shifts.iter().map(|shift| self.base + shift).min_by_key(distance);
-        let near = nearest.filter(|base| distance(base) <= WRAP_NEARNESS_MS);
-        self.base = near.unwrap_or(self.base.max(0));
-        self.last = Some(timestamp + self.base);
-        u64::try_from(timestamp + self.base).unwrap_or(0)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Reading::{Continues, Jumps, Leftover};
-    use super::Track::{Audio, Video};
-    use super::*;
-
-    fn at(time: u64) -> SourceTime {
-        SourceTime(time)
-    }
-
-    /// Feeds readings and compares.
-    fn expect(clock: &mut Clock, steps: &[(Track, u32, Reading)]) {
-        for (number, (track, timestamp, reading)) in steps.iter().enumerate() {
-            assert_eq!(clock.read(*track, *timestamp), *reading, "step {number}");
-        }
-    }
-
-    #[test]
-    fn wraps_at_24_and_at_32_bits_go_on() {
-        for wrap in [1u64 << 24, 1 << 32] {
-            let mut clock = Clock::new(2_000);
-            let before = |ms: u64| ((wrap - ms) as u32, Continues(at(wrap - ms)));
-            let (old, reading) = before(40);
-            expect(&mut clock, &[(Video, old, reading), (Audio, 3, Continues(at(wrap + 3)))]);
-            let (late, reading) = before(7);
-            expect(&mut clock, &[(Video, late, reading), (Video, 26, Continues(at(wrap + 26)))]);
-        }
-    }
-
-    #[test]
-    fn extended_timestamps_pass_24_bits_without_a_wrap() {
-        let steps =
-            [0x00ff_fff0u32, 0x0100_0010, 0x0100_0031].map(|t| (Video, t, Continues(at(u64::from(t)))));
-        expect(&mut Clock::new(2_000), &steps);
-    }
-
-    #[test]
-    fn the_second_wrap_is_a_wrap_too() {
-        let mut clock = Clock::new(2_000);
-        let mut last = 0;
-        for time in (0u64..40_000_000).step_by(1_500) {
-            let Continues(SourceTime(read)) = clock.read(Video, (time & 0x00ff_ffff) as u32) else {
-                panic!("{time}")
-            };
-            assert!(read > last || time == 0);
-            last = read;
-        }
-        assert_eq!(last, 39_999_000);
-    }
-
-    #[test]
-    fn a_start_just_behind_a_wrap_survives_what_was_before_it() {
-        let steps = [
-            (Audio, 3, Continues(at(3))),
-            (Video, 0x00ff_fffe, Continues(at(0))),
-            (Video, 33, Continues(at(33))),
-        ];
-        expect(&mut Clock::new(2_000), &steps);
-    }
-
-    #[test]
-    fn small_steps_back_are_clamped() {
-        let steps = [
-            (Video, 1_000, Continues(at(1_000))),
-            (Video, 1_000, Continues(at(1_001))),
-            (Video, 500, Continues(at(1_002))),
-            (Video, 1_033, Continues(at(1_033))),
-        ];
-        expect(&mut Clock::new(2_000), &steps);
-    }
-
-    #[test]
-    fn jumps_in_both_directions() {
-        let steps = [
-            (Video, 50_000, Continues(at(50_000))),
-            (Video, 51_999, Continues(at(51_999))),
-            (Video, 53_999, Jumps(at(53_999))),
-            (Video, 52_998, Jumps(at(52_998))),
-            (Video, 0, Jumps(at(0))),
-        ];
-        expect(&mut Clock::new(2_000), &steps);
-    }
-
-    #[test]
-    fn a_track_that_pauses_does_not_jump() {
-        let mut clock = Clock::new(2_000);
-        clock.read(Video, 0);
-        for time in (0..10_000).step_by(21) {
-            assert_eq!(clock.read(Audio, time), Continues(at(u64::from(time))));
-        }
-        assert_eq!(clock.read(Video, 10_000), Continues(at(10_000)));
-    }
-
-    #[test]
-    fn what_the_other_track_left_behind_is_recognised() {
-        for (before, after) in [(100_000u32, 0u32), (0, 100_000), (10_000, 12_500), (10_000, 8_500)] {
-            let time = |t: u32| at(u64::from(t));
-            let steps = [
-                (Video, before, Continues(time(before))),
-                (Audio, before + 5, Continues(time(before + 5))),
-                (Audio, after, Jumps(time(after))),
-                (Video, before + 33, Leftover),
-                (Audio, after + 21, Continues(time(after + 21))),
-                (Video, before + 66, Leftover),
-                (Video, after + 10, Continues(time(after + 10))),
-                (Video, after + 43, Continues(time(after + 43))),
-            ];
-            expect(&mut Clock::new(2_000), &steps);
-        }
-    }
-
-    #[test]
-    fn a_track_that_never_follows_is_taken_back() {
-        let mut clock = Clock::new(2_000);
-        expect(&mut clock, &[(Video, 90_000, Continues(at(90_000))), (Audio, 90_000, Continues(at(90_000)))]);
-        assert_eq!(clock.read(Audio, 100), Jumps(at(100)));
-        let readings: Vec<_> = (1..100).map(|n| clock.read(Video, 90_000 + n * 40)).collect();
-        let leftovers = readings.iter().filter(|reading| **reading == Leftover).count();
-        assert_eq!(leftovers, 49);
-        assert!(readings[49..].iter().all(|reading| matches!(reading, Continues(_))));
-    }
-
-    #[test]
-    fn one_wrong_timestamp_costs_the_other_track_nothing() {
-        let steps = [
-            (Video, 10_000, Continues(at(10_000))),
-            (Audio, 10_000, Continues(at(10_000))),
-            (Audio, 9_999_999, Jumps(at(9_999_999))),
-            (Audio, 10_042, Jumps(at(10_042))),
-            (Video, 10_033, Continues(at(10_033))),
-        ];
-        expect(&mut Clock::new(2_000), &steps);
+fn other(track: Track) -> Track {
+    match track {
+        Track::Video => Track::Audio,
+        Track::Audio => Track::Video,
     }
 }

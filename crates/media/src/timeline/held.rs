@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::Limits;
+use super::clock::{APART_MS, Track};
 use crate::tag::Tag;
 use crate::time::{SourceTime, UnixMillis};
 
@@ -10,6 +11,12 @@ use crate::time::{SourceTime, UnixMillis};
 pub(super) struct HeldFrame {
     pub(super) received: UnixMillis,
     pub(super) tag: Tag,
+}
+
+impl HeldFrame {
+    pub(super) fn track(&self) -> Track {
+        if self.tag.is_video() { Track::Video } else { Track::Audio }
+    }
 }
 
 /// Audio, and video from a keyframe on.
@@ -24,7 +31,7 @@ pub(super) struct Held {
 
 impl Held {
     /// Takes a frame in. Video before the first keyframe can't be shown and is only noted; while there is no
-    /// keyframe the oldest audio gives way.
+    /// keyframe the oldest audio gives way, as no picture that far behind is believed.
     pub(super) fn push(&mut self, received: UnixMillis, tag: Tag, limits: &Limits) {
         let (first, newest) = self.span.unwrap_or((tag.time, tag.time));
         self.span = Some((first, newest.max(tag.time)));
@@ -40,9 +47,10 @@ impl Held {
     }
 
     /// Whether one of the limits is reached: nothing more can be waited for.
-    pub(super) fn is_full(&self, limits: &Limits) -> bool {
+    pub(super) fn is_full(&self, limits: &Limits, is_picture_due: bool) -> bool {
         let length = self.span.map_or(0, |(first, newest)| newest.since(first));
-        length >= limits.hold_ms || self.bytes >= limits.hold_bytes
+        let limit = if is_picture_due { limits.picture_ms } else { limits.hold_ms };
+        length >= limit || self.bytes >= limits.hold_bytes
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -94,7 +102,7 @@ impl Held {
     fn trim(&mut self, limits: &Limits) {
         while let Some(front) = self.frames.front() {
             let age = self.span.map_or(0, |(_, newest)| newest.since(front.tag.time));
-            if age <= limits.hold_ms && self.bytes <= limits.hold_bytes {
+            if age <= APART_MS && self.bytes <= limits.hold_bytes {
                 return;
             }
             self.bytes -= front.tag.payload.len();

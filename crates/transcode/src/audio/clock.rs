@@ -13,6 +13,9 @@ pub(crate) const BLOCK: u64 = 1_024;
 /// Up to this many samples (40 ms) timestamps are believed to be merely rounded, and the sound goes on without a seam.
 const TOLERANCE: u64 = 1_920;
 
+/// How many samples of silence are made at a time, whatever the timestamps say: a second.
+const MAX_FILL: u64 = RATE as u64;
+
 /// The AAC frame with this number begins at sample `number · 1024` of the period's source time, whoever makes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct BlockNumber(pub(crate) u64);
@@ -64,33 +67,42 @@ impl AudioClock {
         Self { pending: VecDeque::new(), next: first.0 * BLOCK, after: After::Silence }
     }
 
-    /// Places decoded samples whose first one is to be heard at `time_ns` nanoseconds of source time.
+    /// Silence on the way to sound at `time_ns` nanoseconds of source time, a second at most; none once the sound can be
+    /// placed.
+    pub(crate) fn gap(&mut self, time_ns: u64) -> Option<Vec<Block>> {
+        let position = nanos_to_position(time_ns);
+        if self.joins(position) { None } else { self.fill_towards(position) }
+    }
+
+    /// Places decoded samples whose first one is to be heard at `time_ns`, behind the [`gap`](Self::gap) before it.
     pub(crate) fn sound(&mut self, time_ns: u64, samples: &[f32]) -> Vec<Block> {
         let position = nanos_to_position(time_ns);
-        let joins = self.after == After::Sound && position.abs_diff(self.next) <= TOLERANCE;
-        let overlap = if joins { 0 } else { self.next.saturating_sub(position) };
-        if !joins {
-            self.fill(position);
-        }
+        let overlap = if self.joins(position) { 0 } else { self.next.saturating_sub(position) };
         let skip = usize::try_from(overlap).unwrap_or(usize::MAX).saturating_mul(CHANNELS);
         self.append(samples.get(skip..).unwrap_or(&[]));
         self.blocks()
     }
 
-    /// Silence up to `time`, where no sound came.
-    pub(crate) fn silence(&mut self, time: MediaTime) -> Vec<Block> {
-        let position = nanos_to_position(time.0.saturating_mul(1_000));
-        if position > self.next {
-            self.fill(position);
-            self.after = After::Silence;
-        }
-        self.blocks()
+    /// Silence on the way to `time`, where no sound came, a second at most; none once it is there.
+    pub(crate) fn silence(&mut self, time: MediaTime) -> Option<Vec<Block>> {
+        self.fill_towards(nanos_to_position(time.0.saturating_mul(1_000)))
     }
 
     /// The rest, filled up to a whole block.
     pub(crate) fn finish(&mut self) -> Vec<Block> {
         self.fill(self.next.next_multiple_of(BLOCK));
         self.blocks()
+    }
+
+    fn joins(&self, position: u64) -> bool {
+        self.after == After::Sound && position.abs_diff(self.next) <= TOLERANCE
+    }
+
+    fn fill_towards(&mut self, position: u64) -> Option<Vec<Block>> {
+        let missing = position.checked_sub(self.next).filter(|missing| *missing > 0)?;
+        self.fill(self.next + missing.min(MAX_FILL));
+        self.after = After::Silence;
+        Some(self.blocks())
     }
 
     fn append(&mut self, samples: &[f32]) {
@@ -131,6 +143,12 @@ mod tests {
         vec![1.0; samples as usize * CHANNELS]
     }
 
+    fn placed(clock: &mut AudioClock, time_ns: u64, samples: &[f32]) -> Vec<Block> {
+        let mut blocks: Vec<_> = std::iter::from_fn(|| clock.gap(time_ns)).flatten().collect();
+        blocks.extend(clock.sound(time_ns, samples));
+        blocks
+    }
+
     fn heard(blocks: &[Block]) -> Vec<bool> {
         blocks.iter().flatten().step_by(CHANNELS).map(|sample| *sample != 0.0).collect()
     }
@@ -138,8 +156,9 @@ mod tests {
     #[test]
     fn rounded_timestamps_make_no_seam() {
         let mut clock = AudioClock::new(BlockNumber(0));
-        let blocks: Vec<_> =
-            (0..100).flat_map(|n| clock.sound((n * 1_024 * 1_000 / 48_000) * MS, &tone(1_024))).collect();
+        let blocks: Vec<_> = (0..100)
+            .flat_map(|n| placed(&mut clock, (n * 1_024 * 1_000 / 48_000) * MS, &tone(1_024)))
+            .collect();
         assert_eq!(blocks.len(), 100);
         assert!(heard(&blocks).iter().all(|heard| *heard));
     }
@@ -147,8 +166,8 @@ mod tests {
     #[test]
     fn a_hole_is_filled_with_silence_to_the_sample() {
         let mut clock = AudioClock::new(BlockNumber(0));
-        let mut blocks = clock.sound(0, &tone(480));
-        blocks.extend(clock.sound(100 * MS, &tone(4_800)));
+        let mut blocks = placed(&mut clock, 0, &tone(480));
+        blocks.extend(placed(&mut clock, 100 * MS, &tone(4_800)));
         let heard = heard(&blocks);
         assert_eq!(heard.iter().position(|heard| !heard), Some(480));
         assert_eq!(heard.iter().skip(480).position(|heard| *heard), Some(4_800 - 480));
@@ -157,19 +176,20 @@ mod tests {
     #[test]
     fn what_was_already_placed_is_not_heard_twice() {
         let mut clock = AudioClock::new(BlockNumber(0));
-        let mut blocks = clock.sound(0, &tone(9_600));
-        blocks.extend(clock.sound(100 * MS, &tone(9_600)));
+        let mut blocks = placed(&mut clock, 0, &tone(9_600));
+        blocks.extend(placed(&mut clock, 100 * MS, &tone(9_600)));
         blocks.extend(clock.finish());
         assert_eq!(heard(&blocks).iter().filter(|heard| **heard).count(), 14_400);
-        assert!(clock.sound(0, &tone(4_800)).is_empty());
+        assert!(placed(&mut clock, 0, &tone(4_800)).is_empty());
     }
 
     #[test]
     fn a_late_start_of_the_sound_is_silence() {
         let first = BlockNumber::at(SourceTime(5_000));
         let mut clock = AudioClock::new(first);
-        let mut blocks = clock.silence(MediaTime::from_millis(6_000));
-        blocks.extend(clock.sound(6_010 * MS, &tone(48_000)));
+        let until = MediaTime::from_millis(6_000);
+        let mut blocks: Vec<_> = std::iter::from_fn(|| clock.silence(until)).flatten().collect();
+        blocks.extend(placed(&mut clock, 6_010 * MS, &tone(48_000)));
         let silent = heard(&blocks).iter().position(|heard| *heard).unwrap() as u64;
         assert_eq!(first.0 * BLOCK + silent, 6_010 * 48);
     }
@@ -177,8 +197,19 @@ mod tests {
     #[test]
     fn sound_before_the_line_is_cut_off() {
         let mut clock = AudioClock::new(BlockNumber::at(SourceTime(2_000)));
-        assert!(clock.sound(0, &tone(48_000)).is_empty());
-        assert_eq!(clock.sound(1_000 * MS, &tone(96_000)).len(), 48_000 / 1_024 + 1);
+        assert!(placed(&mut clock, 0, &tone(48_000)).is_empty());
+        assert_eq!(placed(&mut clock, 1_000 * MS, &tone(96_000)).len(), 48_000 / 1_024 + 1);
+    }
+
+    /// 1.5·10^9 ms are 576 GB of samples.
+    #[test]
+    fn silence_is_made_a_second_at_a_time_however_long_it_is() {
+        let mut clock = AudioClock::new(BlockNumber(0));
+        for _ in 0..3 {
+            let samples: usize = clock.gap(1_500_000_000 * MS).unwrap().iter().map(Vec::len).sum();
+            assert!(samples <= (RATE as usize + BLOCK as usize) * CHANNELS, "{samples}");
+        }
+        assert_eq!(std::iter::from_fn(|| clock.silence(MediaTime::from_millis(4_500))).count(), 2);
     }
 
     #[test]

@@ -38,10 +38,19 @@ impl Line {
     /// Ends with whole blocks, not before `end`.
     pub(super) fn finish(&self, end: Option<MediaTime>) -> Flow {
         let mut state = self.lock();
-        let mut blocks = end.map(|end| state.clock.silence(end)).unwrap_or_default();
-        blocks.extend(state.clock.finish());
+        if let Some(end) = end {
+            self.silence(&mut state, end)?;
+        }
+        let blocks = state.clock.finish();
         self.encode(&mut state, blocks)?;
         self.encoder.end()
+    }
+
+    fn silence(&self, state: &mut State, until: MediaTime) -> Flow {
+        while let Some(blocks) = state.clock.silence(until) {
+            self.encode(state, blocks)?;
+        }
+        Ok(())
     }
 
     fn encode(&self, state: &mut State, blocks: Vec<Block>) -> Flow {
@@ -75,6 +84,9 @@ impl Drain for Line {
             bytes.as_chunks().0.iter().map(|sample: &[u8; 4]| f32::from_le_bytes(*sample)).collect();
         let mut state = self.lock();
         let stereo = state.layout.downmix(caps).mix(samples);
+        while let Some(blocks) = state.clock.gap(time) {
+            self.encode(&mut state, blocks)?;
+        }
         let blocks = state.clock.sound(time, &stereo);
         self.encode(&mut state, blocks)
     }
@@ -91,8 +103,7 @@ impl Stallable for Line {
 
     fn stalled(&self, until: SourceTime) -> Flow {
         let mut state = self.lock();
-        let blocks = state.clock.silence(until.into());
-        self.encode(&mut state, blocks)
+        self.silence(&mut state, until.into())
     }
 }
 

@@ -15,6 +15,9 @@ use crate::stall::Stallable;
 
 /// Source milliseconds without any picture after which a source is given up.
 const FIRST_PICTURE_MS: u64 = 5_000;
+/// Why there is none, by what came meanwhile: pictures, or sound only.
+const UNDECODED: &str = "could be decoded in the first 5 s: the H.264 video is damaged or of an unknown kind";
+const UNSENT: &str = "could be decoded, and the encoder sends only sound since 5 s: check its video source";
 /// Source milliseconds that a decoder may hold pictures back (B-frames of a slow source) before their absence counts
 /// as loss.
 const DECODER_DELAY_MS: i64 = 3_000;
@@ -146,13 +149,11 @@ impl Fan {
     }
 
     /// Gives up a source that never shows anything.
-    fn insist(&self, state: &mut State, now: SourceTime) -> Flow {
+    fn insist(&self, state: &mut State, now: SourceTime, why: &str) -> Flow {
         let Picture::Awaited { since } = &mut state.picture else { return Ok(()) };
         match now.since(*since.get_or_insert(now)) {
             waited if waited < FIRST_PICTURE_MS => Ok(()),
-            _ => Err(self.fault.fail(Error::Unsupported(
-                "no picture could be decoded in the first 5 s: the H.264 video is damaged or of an unknown kind".into(),
-            ))),
+            _ => Err(self.fault.fail(Error::Unsupported(format!("no picture {why}")))),
         }
     }
 
@@ -188,7 +189,7 @@ impl Drain for Fan {
 impl Stallable for Fan {
     fn unit(&self, time: SourceTime) -> Flow {
         let mut state = self.lock();
-        self.insist(&mut state, time)?;
+        self.insist(&mut state, time, UNDECODED)?;
         let slots = state.pacer.stalled(time.offset(-DECODER_DELAY_MS));
         self.progress.repeated(slots.len());
         self.show(&state, &slots)
@@ -196,7 +197,7 @@ impl Stallable for Fan {
 
     fn stalled(&self, until: SourceTime) -> Flow {
         let mut state = self.lock();
-        self.insist(&mut state, until)?;
+        self.insist(&mut state, until, UNSENT)?;
         let slots = state.pacer.stalled(until);
         self.progress.repeated(slots.len());
         self.show(&state, &slots)

@@ -4,6 +4,7 @@
 pub mod output;
 pub mod probe;
 pub mod source;
+pub mod sync;
 
 use std::sync::{Arc, Mutex};
 

@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use bytes::Bytes;
+use headwater_media::timeline::{Announced, Limits, Timeline};
 use headwater_media::{
     AudioMessage, Period, PeriodNumber, SourceTime, Tag, TagKind, TimelineEvent, UnixMillis, VideoMessage,
 };
@@ -118,6 +119,64 @@ impl Source {
         let from = self.tags.iter().rposition(|tag| tag.is_keyframe() && tag.presentation_time() <= time);
         let tags = self.tags[from.unwrap_or(0)..].iter().cloned().map(TimelineEvent::Tag);
         std::iter::once(TimelineEvent::Period(self.period(number))).chain(tags).collect()
+    }
+
+    /// What a proxy makes of the same tags when they arrive in this order, with these timestamps.
+    pub fn through_timeline(&self) -> Vec<TimelineEvent> {
+        self.through(Timeline::new(PeriodNumber(0), Limits::default()), &self.audio)
+    }
+
+    /// The same where the sound is announced by nothing before it begins.
+    pub fn through_timeline_with_late_sound(&self) -> Vec<TimelineEvent> {
+        self.through(Timeline::new(PeriodNumber(0), Limits::default()), &None)
+    }
+
+    fn through(&self, mut timeline: Timeline, audio_at_first: &Option<Bytes>) -> Vec<TimelineEvent> {
+        timeline.push_metadata(Announced::new(self.video.is_some(), audio_at_first.is_some()));
+        let now = UnixMillis(1_800_000_000_000);
+        if let Some(config) = &self.video {
+            timeline.push_video(now, 0, [&[0x17, 0, 0, 0, 0][..], config].concat().into()).unwrap();
+        }
+        let header = |config: &Bytes| [&[0xaf, 0][..], config].concat().into();
+        if let Some(config) = audio_at_first {
+            timeline.push_audio(now, 0, header(config)).unwrap();
+        }
+        let first_sound = self.tags.iter().position(|tag| !tag.is_video());
+        let mut events = Vec::new();
+        for (number, tag) in self.tags.iter().enumerate() {
+            if let Some(config) = self.audio.as_ref().filter(|_| Some(number) == first_sound) {
+                timeline.push_audio(now, 0, header(config)).unwrap();
+            }
+            let timestamp = tag.time.0 as u32;
+            match tag.kind {
+                TagKind::Audio => {
+                    timeline.push_audio(now, timestamp, [&[0xaf, 1][..], &tag.payload].concat().into())
+                }
+                TagKind::Video { keyframe } => {
+                    let [_, a, b, c] = tag.composition_offset.to_be_bytes();
+                    let head = [if keyframe { 0x17 } else { 0x27 }, 1, a, b, c];
+                    timeline.push_video(now, timestamp, [&head[..], &tag.payload].concat().into())
+                }
+            }
+            .unwrap();
+            events.extend(std::iter::from_fn(|| timeline.poll()));
+        }
+        timeline.finish();
+        events.extend(std::iter::from_fn(|| timeline.poll()));
+        events
+    }
+
+    /// The same with the sound arriving so many milliseconds earlier than the picture that belongs to it.
+    pub fn with_sound_ahead(mut self, millis: i64) -> Self {
+        let arrival = |tag: &Tag| tag.time.0 as i64 - if tag.is_video() { 0 } else { millis };
+        self.tags.sort_by_key(arrival);
+        self
+    }
+
+    /// The same with other timestamps.
+    pub fn on_clocks(mut self, clock: impl Fn(&Tag) -> u64) -> Self {
+        self.tags.iter_mut().for_each(|tag| tag.time = SourceTime(clock(tag)));
+        self
     }
 
     pub fn pictures(&self) -> usize {

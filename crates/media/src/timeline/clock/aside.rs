@@ -1,0 +1,58 @@
+//! Frames of a track whose timestamps have jumped, until it is known what that means.
+
+use std::collections::VecDeque;
+
+use super::Track;
+use crate::timeline::held::HeldFrame;
+
+/// Frames on a clock of their own, which starts with the first of them.
+#[derive(Debug)]
+pub(super) struct Aside {
+    pub(super) track: Track,
+    /// The other track's latest time, when this one jumped.
+    pub(super) other_was_at: Option<i64>,
+    /// Milliseconds from the first frame on; they grow.
+    frames: VecDeque<(i64, HeldFrame)>,
+    /// The timestamp of the first frame.
+    base: i64,
+    bytes: usize,
+}
+
+/// Timestamps that step back by more, or forth by more than a gap, have jumped once more.
+const MAX_STEP_BACK_MS: i64 = 1_000;
+
+impl Aside {
+    pub(super) fn new(track: Track, other_was_at: Option<i64>, raw: i64, first: HeldFrame) -> Self {
+        let bytes = first.tag.payload.len();
+        Self { track, other_was_at, frames: VecDeque::from([(0, first)]), base: raw, bytes }
+    }
+
+    pub(super) fn push(&mut self, raw: i64, frame: HeldFrame, max_gap_ms: i64) {
+        let next = self.span() + 1;
+        let step = raw - self.newest_raw();
+        if step < -MAX_STEP_BACK_MS || step >= max_gap_ms {
+            self.base = raw - next;
+        }
+        self.bytes += frame.tag.payload.len();
+        self.frames.push_back(((raw - self.base).max(next), frame));
+    }
+
+    /// Milliseconds from the first frame to the newest.
+    pub(super) fn span(&self) -> i64 {
+        self.frames.back().map_or(0, |(at, _)| *at)
+    }
+
+    /// The newest timestamp.
+    pub(super) fn newest_raw(&self) -> i64 {
+        self.base + self.span()
+    }
+
+    /// Of all payloads.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn into_frames(self) -> impl Iterator<Item = (i64, HeldFrame)> {
+        self.frames.into_iter()
+    }
+}

@@ -1,0 +1,102 @@
+//! Encoders whose sound and picture arrive apart, or come from two clocks.
+
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+mod support;
+
+use headwater_media::{Tag, TimelineEvent};
+use support::sync::{beeps, flashes, flashes_and_beeps};
+use support::{Output, Source, attempt, start, transcode};
+
+const SECONDS: u32 = 12;
+/// How long a beep lasts, with what an encoder adds.
+const BEEP_MS: u64 = 120;
+
+#[test]
+fn what_arrives_apart_is_shown_together_and_nothing_is_lost() {
+    let source = flashes_and_beeps(SECONDS).later(60_000);
+    for ahead in [1_500, 3_000, 4_800, -1_500, -4_800] {
+        let output = shown(&source.clone().with_sound_ahead(ahead), &format!("sound ahead by {ahead} ms"));
+        let last = output.periods.len() - 1;
+        // All of a period that has a picture; where the sound is far ahead one without it comes first.
+        assert_eq!(pictures(&output), source.pictures(), "{ahead}");
+        check_together(&output, last, 20, &format!("{ahead}"));
+    }
+}
+
+#[test]
+fn tracks_on_two_clocks_are_brought_together() {
+    let source = flashes_and_beeps(SECONDS);
+    for (video, audio) in [(0, 10_000), (20_000, 0), (0, 1_500_000_000)] {
+        let clock = |tag: &Tag| tag.time.0 + if tag.is_video() { video } else { audio };
+        let output = shown(&source.clone().on_clocks(clock), &format!("{video} {audio}"));
+        assert_eq!((output.periods.len(), pictures(&output)), (1, source.pictures()), "{video} {audio}");
+        // How exactly is not known: as interleaving says.
+        check_together(&output, 0, 70, &format!("{video} {audio}"));
+    }
+}
+
+#[test]
+fn a_camera_that_starts_to_count_anew_stays_in_the_picture() {
+    let source = flashes_and_beeps(SECONDS);
+    let clock = |tag: &Tag| tag.time.0 - if tag.is_video() && tag.time.0 >= 5_000 { 5_000 } else { 0 };
+    let output = shown(&source.clone().on_clocks(clock), "camera");
+    assert_eq!(output.periods.len(), 1);
+    // Its picture is late by what it takes to see that the sound goes on.
+    assert!(pictures(&output) + 2 >= source.pictures(), "{}", pictures(&output));
+    check_together(&output, 0, 70, "camera");
+}
+
+#[test]
+fn a_composition_time_beyond_all_bounds_does_not_hide_the_picture() {
+    let mut source = flashes_and_beeps(SECONDS);
+    source.tags.iter_mut().filter(|tag| tag.is_video()).for_each(|tag| tag.composition_offset += 20_000);
+    let output = shown(&source, "composition");
+    assert_eq!(pictures(&output), source.pictures());
+    check_together(&output, 0, 20, "composition");
+}
+
+/// The timeline never lets it pass; what lies between would have to be filled.
+#[test]
+fn a_gap_of_days_within_a_period_is_refused_and_not_filled() {
+    for is_video in [true, false] {
+        let source = Source::usual("320x180", 30, 2);
+        let later = |tag: &Tag| {
+            tag.time.0 + if tag.is_video() == is_video && tag.time.0 > 1_000 { 1_500_000_000 } else { 0 }
+        };
+        let (result, _) = attempt(start(), source.clone().on_clocks(later).events(0));
+        let error = result.unwrap_err().to_string();
+        assert!(error.contains("a gap of 1500"), "{error}");
+    }
+}
+
+fn shown(source: &Source, what: &str) -> Output {
+    let events = source.through_timeline();
+    let periods = events.iter().filter(|event| matches!(event, TimelineEvent::Period(_))).count();
+    assert!(periods <= 2, "{what}: {periods} periods");
+    let output = transcode(start(), events);
+    output.check();
+    output
+}
+
+fn pictures(output: &Output) -> usize {
+    let has_pictures = |period: &usize| !output.video_names(*period).is_empty();
+    let periods = (0..output.periods.len()).filter(has_pictures);
+    periods.map(|period| output.decoded_times(period, &output.video_names(period)[0]).len()).sum()
+}
+
+/// Every flash has its beep, within so many milliseconds.
+fn check_together(output: &Output, period: usize, within: u64, what: &str) {
+    let name = &output.video_names(period)[0];
+    let (flashes, beeps) = (flashes(output, period, name), beeps(output, period));
+    assert!(flashes.len() + 1 >= SECONDS as usize, "{what}: {flashes:?}");
+    // Before the first picture, sound was heard in a period of its own; and a track that stops last has silence at its end.
+    let together =
+        flashes.iter().filter(|flash| beeps.iter().any(|beep| beep.abs_diff(**flash) <= within)).count();
+    assert!(together + 5 >= flashes.len(), "{what}: {flashes:?} {beeps:?}");
+    // Of the first beep the beginning may be missing.
+    let within = |nth: usize| if nth == 0 { within.max(BEEP_MS) } else { within };
+    let is_apart =
+        |(nth, beep): &(usize, &u64)| flashes.iter().all(|flash| flash.abs_diff(**beep) > within(*nth));
+    assert_eq!(beeps.iter().enumerate().filter(is_apart).count(), 0, "{what}: {flashes:?} {beeps:?}");
+}
