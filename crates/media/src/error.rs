@@ -18,6 +18,11 @@ pub enum MediaError {
     PictureTooLarge { width: u32, height: u32, max_width: u32, max_height: u32 },
     #[error("the sound has more than {max} channels: choose stereo in your encoder's audio settings")]
     TooManyChannels { max: u8 },
+    #[error(
+        "no keyframe came in {seconds} s of video, and nothing can be shown without one: set a keyframe interval of 2 s \
+         in your encoder, and no intra refresh"
+    )]
+    NoKeyframe { seconds: u64 },
     #[error("the encoder sent a damaged {what}: {why}")]
     Malformed { what: &'static str, why: &'static str },
 }

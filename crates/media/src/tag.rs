@@ -13,8 +13,8 @@ pub struct Period {
     /// Where the media that should come before it was lost: the least number of its first segment, as viewers may have
     /// smaller ones in part.
     pub first_sequence: Option<MediaSequence>,
-    /// Presentation time of the first frame (of the first keyframe where there is video). Segment boundaries are
-    /// counted from here.
+    /// Presentation time of the first frame that is shown (where there is video, of a picture: the first keyframe, or one
+    /// that the pictures from a keyframe on lead up to). Segment boundaries are counted from here.
     pub origin: SourceTime,
     /// Wall-clock time of `origin`, for `EXT-X-PROGRAM-DATE-TIME`.
     pub wall_clock: UnixMillis,

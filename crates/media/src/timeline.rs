@@ -3,7 +3,9 @@
 
 mod clock;
 mod composition;
+mod gop;
 mod held;
+mod keyframes;
 mod notice;
 mod steady;
 
@@ -24,7 +26,9 @@ pub use clock::APART_MS;
 use clock::{Clock, Step, Track};
 use composition::Composition;
 pub use composition::MAX_COMPOSITION_MS;
+use gop::Gop;
 use held::{Held, HeldFrame};
+use keyframes::Keyframes;
 pub use notice::Notice;
 use steady::Steady;
 
@@ -93,19 +97,23 @@ impl Announced {
 ///
 /// A period begins with a keyframe where there is video, otherwise with an audio frame. Within a period the
 /// configuration never changes, the decoding times of each track strictly increase, and no audio is presented
-/// before the origin. Call [`poll`](Self::poll) until it gives nothing after every message.
+/// before the origin. Pictures before it only lead up to it: sound that begins late begins a period in the middle of a
+/// group of pictures, which is sent once more from its keyframe on. Call [`poll`](Self::poll) until it gives nothing after every message.
 #[derive(Debug)]
 pub struct Timeline {
     limits: Limits,
     steady: Steady,
     clock: Clock,
     composition: Composition,
+    keyframes: Keyframes,
     announced: Announced,
     /// The newest configuration of each track.
     video: Option<Bytes>,
     audio: Option<Bytes>,
     phase: Phase,
     held: Held,
+    /// Of the present period, while it has no sound.
+    gop: Gop,
     next: PeriodNumber,
     /// Wall-clock time that earlier periods have reached.
     reached: UnixMillis,
@@ -146,11 +154,13 @@ impl Timeline {
             steady: Steady::new(limits.max_gap_ms),
             clock: Clock::new(limits.max_gap_ms, limits.hold_bytes),
             composition: Composition::default(),
+            keyframes: Keyframes::default(),
             announced: Announced::Nothing,
             video: None,
             audio: None,
             phase: Phase::Opening,
             held: Held::default(),
+            gop: Gop::default(),
             next: first_period,
             reached: UnixMillis(0),
             ready: VecDeque::new(),
@@ -174,7 +184,7 @@ impl Timeline {
             // Without a header no frame can be decoded.
             VideoMessage::Frame { .. } | VideoMessage::EndOfSequence | VideoMessage::Ignored => {}
         }
-        Ok(())
+        self.keyframes.check()
     }
 
     /// Takes the payload of an audio message received at `now`.
@@ -256,6 +266,7 @@ impl Timeline {
         }
         self.video = Some(apart(&config));
         self.held.drop_video();
+        self.gop.clear();
         self.clock.forget_aside(Track::Video);
         Ok(())
     }
@@ -291,6 +302,7 @@ impl Timeline {
     }
 
     fn take(&mut self, HeldFrame { received, tag }: HeldFrame) {
+        self.keyframes.note(&tag, self.shows_video());
         if matches!(self.phase, Phase::Running(_)) {
             self.run(received, tag);
         } else {
@@ -299,9 +311,18 @@ impl Timeline {
         }
     }
 
+    /// Whether pictures of the newest configuration belong to the present period, or to the next one that begins.
+    fn shows_video(&self) -> bool {
+        match &self.phase {
+            Phase::Running(period) => period.video == self.video,
+            Phase::Opening | Phase::Resuming => self.held.first_keyframe().is_some(),
+        }
+    }
+
     /// Forgets the timeline up to here.
     fn leave(&mut self) {
         self.held = Held::default();
+        self.gop.clear();
         if let Phase::Running(period) = &self.phase {
             self.reached = period.reached();
             self.phase = Phase::Resuming;
@@ -314,17 +335,49 @@ impl Timeline {
         let same_audio = period.audio == self.audio;
         // A track that is new counts once its first frame is there.
         let audio_due = !same_audio && (period.audio.is_some() || !self.held.is_empty());
+        let has_video = period.video.is_some();
         match tag.kind {
             TagKind::Video { keyframe: true } if (!same_video || audio_due) && self.steady.may_begin() => {
                 self.restart(now, tag, true);
             }
-            TagKind::Video { .. } if same_video => self.ready.extend(period.admit(tag)),
-            TagKind::Audio if same_audio => self.ready.extend(period.admit(tag)),
-            TagKind::Audio if period.video.is_some() => self.held.push(now, tag, &self.limits),
+            TagKind::Video { .. }
+                if same_video && audio_due && self.may_begin_within(&tag) && self.steady.may_begin() =>
+            {
+                self.begin_within(now, tag);
+            }
+            TagKind::Video { .. } if same_video => self.admit(tag),
+            TagKind::Audio if same_audio => self.admit(tag),
+            TagKind::Audio if has_video => self.held.push(now, tag, &self.limits),
             TagKind::Audio if self.steady.may_begin() => self.restart(now, tag, false),
             // Of a new configuration: not decodable before its first keyframe, or too soon after another one.
             TagKind::Video { .. } | TagKind::Audio => self.left_out += 1,
         }
+    }
+
+    fn admit(&mut self, tag: Tag) {
+        let Phase::Running(period) = &mut self.phase else { return };
+        if tag.is_video() && period.audio.is_none() {
+            self.gop.push(&tag, self.limits.hold_bytes);
+        }
+        self.ready.extend(period.admit(tag));
+    }
+
+    /// Whether a period with sound can begin with this picture: it is shown after all before it, and what it is decoded
+    /// from is there.
+    fn may_begin_within(&self, tag: &Tag) -> bool {
+        let Phase::Running(period) = &self.phase else { return false };
+        period.audio.is_none() && !self.gop.is_empty() && tag.presentation_time() > period.newest
+    }
+
+    /// Sound has come to a period without: the next one begins with this picture, without waiting for a keyframe.
+    fn begin_within(&mut self, received: UnixMillis, tag: Tag) {
+        if let Phase::Running(period) = &self.phase {
+            self.reached = period.reached();
+        }
+        let lead_in = mem::take(&mut self.gop).into_pictures();
+        let sound = mem::take(&mut self.held).into_audio();
+        let running = self.running(true, tag.presentation_time(), received);
+        self.begin(running, lead_in.into_iter().chain([tag]).chain(sound));
     }
 
     fn restart(&mut self, now: UnixMillis, first: Tag, with_video: bool) {
@@ -358,20 +411,22 @@ impl Timeline {
         let Some((first, rest)) = index.and_then(|index| mem::take(&mut self.held).split(index)) else {
             return;
         };
+        let running = self.running(with_video, first.tag.presentation_time(), first.received);
+        self.begin(running, [first].into_iter().chain(rest).map(|frame| frame.tag));
+    }
+
+    fn running(&self, with_video: bool, origin: SourceTime, received: UnixMillis) -> Running {
         let video = if with_video { self.video.clone() } else { None };
-        let origin = first.tag.presentation_time();
-        let mut running = Running {
-            video,
-            audio: self.audio.clone(),
-            origin,
-            wall_clock: first.received.max(self.reached),
-            newest: origin,
-        };
-        self.ready.push_back(TimelineEvent::Period(running.describe(self.next)));
-        let tags = [first].into_iter().chain(rest).map(|frame| frame.tag);
-        self.ready.extend(tags.filter_map(|tag| running.admit(tag)));
+        let wall_clock = received.max(self.reached);
+        Running { video, audio: self.audio.clone(), origin, wall_clock, newest: origin }
+    }
+
+    fn begin(&mut self, period: Running, tags: impl Iterator<Item = Tag>) {
+        self.ready.push_back(TimelineEvent::Period(period.describe(self.next)));
         self.next = self.next.next();
-        self.phase = Phase::Running(running);
+        self.gop.clear();
+        self.phase = Phase::Running(period);
+        tags.for_each(|tag| self.admit(tag));
     }
 }
 

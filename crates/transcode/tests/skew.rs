@@ -5,7 +5,8 @@
 mod support;
 
 use headwater_media::{Tag, TimelineEvent};
-use support::sync::{beeps, flashes, flashes_and_beeps};
+use support::source::{AAC, picture, tone};
+use support::sync::{beeps, flashes, flashes_and_beeps, loudness};
 use support::{Output, Source, attempt, start, transcode};
 
 const SECONDS: u32 = 12;
@@ -54,6 +55,22 @@ fn a_composition_time_beyond_all_bounds_does_not_hide_the_picture() {
     let output = shown(&source, "composition");
     assert_eq!(pictures(&output), source.pictures());
     check_together(&output, 0, 20, "composition");
+}
+
+/// With a keyframe every ten seconds, or none at all: it does not wait for one.
+#[test]
+fn sound_that_begins_late_is_heard_at_once() {
+    let h264 = "-c:v libx264 -preset ultrafast -tune zerolatency -pix_fmt yuv420p -g 300 -sc_threshold 0";
+    let source = Source::ffmpeg(&format!("{} {} {h264} {AAC}", picture("320x180", 30, 8), tone(8)));
+    let source = source.filtered(|tag| tag.is_video() || tag.time.0 >= 3_300);
+    let output = transcode(start(), source.through_timeline_with_late_sound());
+    output.check();
+    assert_eq!((output.periods.len(), pictures(&output)), (2, source.pictures()));
+    assert!(output.names(0).iter().all(|name| name != "audio"));
+    let begins = output.periods[1].origin.as_millis();
+    assert!((3_300..3_400).contains(&begins), "{begins}");
+    let loud = loudness(&output.file(1, "audio")).iter().position(|volume| *volume > 0.05).unwrap();
+    assert!(loud < 100, "{loud} ms after it begins");
 }
 
 /// The timeline never lets it pass; what lies between would have to be filled.

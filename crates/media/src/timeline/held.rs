@@ -84,6 +84,10 @@ impl Held {
         Some((first, rest))
     }
 
+    pub(super) fn into_audio(self) -> impl Iterator<Item = Tag> {
+        self.frames.into_iter().map(|frame| frame.tag).filter(|tag| !tag.is_video())
+    }
+
     /// Forgets the video: its configuration has changed.
     pub(super) fn drop_video(&mut self) {
         self.retain(|tag| !tag.is_video());

@@ -229,21 +229,50 @@ fn a_repeated_header_changes_nothing() {
 }
 
 #[test]
-fn a_late_track_begins_a_period_at_the_next_keyframe() {
+fn sound_that_begins_late_begins_a_period_with_the_next_picture() {
     let periods = Publisher::announcing(Announced::VideoOnly)
         .video_header(AVCC_720P)
         .keyframe(0)
         .audio_header(STEREO)
         .keyframe(1_000)
-        .sounds(1_500, 2_100)
-        .frame(1_960)
-        .keyframe(2_000)
-        .sounds(2_100, 2_200)
+        .frame(1_040)
+        .sounds(1_060, 1_100)
+        .frame(1_080)
+        .sounds(1_100, 1_200)
+        .frame(1_120)
         .periods();
     assert_eq!(periods.iter().map(Seen::tracks).collect::<Vec<_>>(), [(true, false), (true, true)]);
-    assert_eq!(periods[0].video, [0, 1_000, 1_960], "a header alone is no track");
-    assert_eq!((periods[1].period.number, periods[1].period.origin), (PeriodNumber(8), SourceTime(2_000)));
-    assert_eq!(periods[1].audio, (2_000..2_200).step_by(20).collect::<Vec<_>>());
+    assert_eq!(periods[0].video, [0, 1_000, 1_040], "a header alone is no track");
+    assert_eq!((periods[1].period.number, periods[1].period.origin), (PeriodNumber(8), SourceTime(1_080)));
+    assert_eq!(periods[1].video, [1_000, 1_040, 1_080, 1_120], "with what leads up to it");
+    assert_eq!(periods[1].audio, (1_080..1_200).step_by(20).collect::<Vec<_>>());
+}
+
+/// The picture that it begins with is shown after all of the period before; others that are decoded behind it are left out.
+#[test]
+fn late_sound_does_not_show_a_picture_twice() {
+    let periods = Publisher::announcing(Announced::VideoOnly)
+        .video_header(AVCC_720P)
+        .picture(true, 0, 80)
+        .picture(false, 40, 160)
+        .audio_header(STEREO)
+        .sounds(60, 100)
+        .picture(false, 80, 0)
+        .picture(false, 120, 0)
+        .picture(false, 160, 160)
+        .periods();
+    assert_eq!((&periods[0].video[..], periods[1].period.origin), (&[0, 40, 80, 120][..], SourceTime(320)));
+    assert_eq!(periods[1].video, [0, 40, 80, 120, 160]);
+}
+
+#[test]
+fn what_late_sound_may_need_is_bounded_in_bytes() {
+    let limits = Limits { hold_bytes: 10_000, ..Limits::default() };
+    let mut publisher = Publisher { timeline: Timeline::new(PeriodNumber(7), limits), now: EPOCH };
+    publisher.timeline.push_metadata(Announced::VideoOnly);
+    publisher = publisher.video_header(AVCC_720P).keyframe(0).frames(40, 40_000).audio_header(STEREO);
+    let periods = publisher.sound(40_000).frame(40_000).keyframe(40_040).sound(40_040).periods();
+    assert_eq!(periods[1].period.origin, SourceTime(40_040), "at the next keyframe");
 }
 
 #[test]
@@ -431,11 +460,23 @@ fn sound_a_second_and_a_half_ahead_of_the_first_picture_waits_for_it() {
 }
 
 #[test]
-fn a_keyframe_that_never_comes_costs_no_memory() {
+fn a_keyframe_that_never_comes_is_refused_and_costs_no_memory() {
     let mut publisher = Publisher::ready();
     for second in 0..600 {
         publisher = publisher.sounds(second * 1_000, second * 1_000 + 1_000);
-        publisher = publisher.frames(second * 1_000, second * 1_000 + 1_000);
+        for time in (second * 1_000..second * 1_000 + 1_000).step_by(40) {
+            let result =
+                publisher.timeline.push_video(UnixMillis(EPOCH), time, picture(false, 0, b"picture"));
+            match result {
+                Ok(()) => assert!(time < 5_000, "{time}"),
+                Err(error) => {
+                    assert!(
+                        time >= 5_000 && error.to_string().starts_with("no keyframe came in 5 s"),
+                        "{error}"
+                    );
+                }
+            }
+        }
     }
     assert!(publisher.timeline.held.len() <= 5_000 / 20 + 1, "{}", publisher.timeline.held.len());
     assert!(publisher.periods().is_empty());
@@ -484,4 +525,10 @@ fn headers_that_alternate_begin_a_period_now_and_then() {
     assert!(publisher.timeline.left_out() > 0);
     let periods = publisher.periods();
     assert!((4..=4 + 120 / 5 + 1).contains(&periods.len()), "{} periods in 120 s", periods.len());
+}
+
+#[test]
+fn a_keyframe_that_comes_late_is_enough() {
+    let publisher = Publisher::ready().frames(0, 4_960).keyframe(4_960).frames(5_000, 30_000);
+    assert_eq!(publisher.only_period().video.len(), 1 + 625);
 }

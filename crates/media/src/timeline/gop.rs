@@ -1,0 +1,41 @@
+//! Pictures from the newest keyframe on, so that a period can begin in their middle.
+
+use crate::tag::Tag;
+
+/// What a decoder needs to go on with the next picture. Bounded in bytes: a longer group of pictures is not kept.
+#[derive(Debug, Default)]
+pub(super) struct Gop {
+    /// From a keyframe on; empty where decoding can't start.
+    pictures: Vec<Tag>,
+    bytes: usize,
+}
+
+/// Counted for each picture besides its payload.
+const TAG_BYTES: usize = size_of::<Tag>();
+
+impl Gop {
+    pub(super) fn push(&mut self, picture: &Tag, max_bytes: usize) {
+        if picture.is_keyframe() {
+            self.clear();
+        } else if self.pictures.is_empty() {
+            return;
+        }
+        self.bytes += picture.payload.len() + TAG_BYTES;
+        self.pictures.push(picture.clone());
+        if self.bytes > max_bytes {
+            self.clear();
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        (self.pictures, self.bytes) = (Vec::new(), 0);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.pictures.is_empty()
+    }
+
+    pub(super) fn into_pictures(self) -> Vec<Tag> {
+        self.pictures
+    }
+}
