@@ -212,8 +212,9 @@ async fn seen_to_its_end(registry: &MemoryRegistry, server: &TestServer) -> (Tes
     playlist_has(&viewer, "101.m4s").await;
     server.play([MediaEvent::BroadcastEnd]);
     playlist_has(&viewer, "#EXT-X-ENDLIST").await;
-    let id = registry.owner(&stream()).await.unwrap().expect("it is still on air").server;
-    registry.release(&stream(), &id, epoch).await.unwrap();
+    let owner = registry.owner(&stream()).await.expect("the registry is in memory");
+    let id = owner.expect("it is still on air").server;
+    registry.release(&stream(), &id, epoch).await.expect("the registry is in memory");
     (origin, viewer)
 }
 
