@@ -172,7 +172,8 @@ async fn who_is_behind_the_live_window_can_go_on_after_the_end() {
         rewound.playlist("/demo/720p/dvr.m3u8").await.contains("#EXT-X-ENDLIST").then_some(())
     })
     .await;
-    rewound.registry.release(&stream(), rewound.epoch).await.unwrap();
+    let owner = rewound.registry.owner(&stream()).await.unwrap().expect("it is still on air").server;
+    rewound.registry.release(&stream(), &owner, rewound.epoch).await.unwrap();
     rewound.server.die();
     eventually("the stream is not live any more", async || {
         (rewound.get("/demo/live.m3u8").await.status == StatusCode::NOT_FOUND).then_some(())
