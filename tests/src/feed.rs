@@ -72,7 +72,11 @@ impl Feed {
                 segment.whole = true;
             }
             Event::BroadcastEnd(BroadcastEnd {}) => self.ended = true,
-            Event::Opening(_) | Event::PeriodStart(_) | Event::Stored(_) | Event::CaughtUp(_) => {}
+            Event::Opening(_)
+            | Event::PeriodStart(_)
+            | Event::Drift(_)
+            | Event::Stored(_)
+            | Event::CaughtUp(_) => {}
         }
         Ok(())
     }

@@ -74,11 +74,25 @@ pub struct PeriodStart {
     pub first_sequence: MediaSequence,
     /// Media time of `wall_clock`: where the period's grid begins.
     pub origin: MediaTime,
+    /// The period's clock there. Wall-clock time is this plus the drift ([`MediaEvent::Drift`]).
     pub wall_clock: UnixMillis,
     /// Best first; the audio last. Each with its init segment.
     pub renditions: Vec<(Rendition, Bytes)>,
     /// The ladder that the renditions were encoded by; none where that is not known.
     pub ladder: Option<Ladder>,
+}
+
+impl PeriodStart {
+    /// The period's clock at a media time.
+    pub fn clock(&self, time: MediaTime) -> UnixMillis {
+        let since = (time.0 as i64).saturating_sub(self.origin.0 as i64) / 1_000;
+        UnixMillis(self.wall_clock.0.saturating_add_signed(since))
+    }
+
+    /// Wall-clock time at a media time where the clocks differ by so many milliseconds.
+    pub fn wall_clock_at(&self, time: MediaTime, drift: i32) -> UnixMillis {
+        UnixMillis(self.clock(time).0.saturating_add_signed(drift.into()))
+    }
 }
 
 /// Where another producer goes on with a broadcast: all that must be equal between two producers of it, whatever the
@@ -144,6 +158,13 @@ pub enum MediaEvent {
     SegmentEnd {
         rendition: RenditionId,
         sequence: MediaSequence,
+    },
+    /// From this media time of a period on, the wall clock is so many milliseconds later than the period's:
+    /// encoders count by clocks of their own. Comes before the part that begins there.
+    Drift {
+        period: PeriodNumber,
+        from: MediaTime,
+        drift: i32,
     },
     /// Nothing will come any more (`EXT-X-ENDLIST`).
     BroadcastEnd,

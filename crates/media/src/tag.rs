@@ -16,7 +16,8 @@ pub struct Period {
     /// Presentation time of the first frame that is shown (where there is video, of a picture: the first keyframe, or one
     /// that the pictures from a keyframe on lead up to). Segment boundaries are counted from here.
     pub origin: SourceTime,
-    /// Wall-clock time of `origin`, for `EXT-X-PROGRAM-DATE-TIME`.
+    /// Wall-clock time of `origin`, but for the drift of the frame there: periods follow each other on this clock, also
+    /// where an encoder was faster than the time that passed.
     pub wall_clock: UnixMillis,
     /// `AVCDecoderConfigurationRecord` (ISO/IEC 14496-15 §5.3.3.1); none for a broadcast without video.
     pub video: Option<Bytes>,
@@ -40,6 +41,9 @@ pub struct Tag {
     pub time: SourceTime,
     /// Presentation time minus decoding time, in milliseconds; 0 for audio.
     pub composition_offset: i32,
+    /// Wall-clock time of this frame minus that of the period's clock, in milliseconds: [`Period::wall_clock`] and the
+    /// time since the origin drift apart, as an encoder counts by a clock of its own.
+    pub drift: i32,
     pub payload: Bytes,
 }
 

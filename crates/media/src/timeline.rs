@@ -3,6 +3,7 @@
 
 mod clock;
 mod composition;
+mod drift;
 mod gop;
 mod held;
 mod keyframes;
@@ -26,6 +27,7 @@ pub use clock::APART_MS;
 use clock::{Clock, Step, Track};
 use composition::Composition;
 pub use composition::MAX_COMPOSITION_MS;
+use drift::Drift;
 use gop::Gop;
 use held::{Held, HeldFrame};
 use keyframes::Keyframes;
@@ -115,8 +117,9 @@ pub struct Timeline {
     /// Of the present period, while it has no sound.
     gop: Gop,
     next: PeriodNumber,
-    /// Wall-clock time that earlier periods have reached.
+    /// The clock of periods that earlier ones have reached, and how far the wall clock was from it there.
     reached: UnixMillis,
+    drift: Drift,
     ready: VecDeque<TimelineEvent>,
     left_out: u64,
     notices: VecDeque<Notice>,
@@ -163,6 +166,7 @@ impl Timeline {
             gop: Gop::default(),
             next: first_period,
             reached: UnixMillis(0),
+            drift: Drift::default(),
             ready: VecDeque::new(),
             left_out: 0,
             notices: VecDeque::new(),
@@ -179,7 +183,11 @@ impl Timeline {
             VideoMessage::Frame { keyframe, composition_offset, payload } if self.video.is_some() => {
                 let kind = TagKind::Video { keyframe };
                 let composition_offset = self.compose(keyframe, composition_offset);
-                self.frame(now, timestamp, Tag { kind, time: SourceTime(0), composition_offset, payload });
+                self.frame(
+                    now,
+                    timestamp,
+                    Tag { kind, time: SourceTime(0), composition_offset, drift: 0, payload },
+                );
             }
             // Without a header no frame can be decoded.
             VideoMessage::Frame { .. } | VideoMessage::EndOfSequence | VideoMessage::Ignored => {}
@@ -345,8 +353,8 @@ impl Timeline {
             {
                 self.begin_within(now, tag);
             }
-            TagKind::Video { .. } if same_video => self.admit(tag),
-            TagKind::Audio if same_audio => self.admit(tag),
+            TagKind::Video { .. } if same_video => self.admit(Some(now), tag),
+            TagKind::Audio if same_audio => self.admit(Some(now), tag),
             TagKind::Audio if has_video => self.held.push(now, tag, &self.limits),
             TagKind::Audio if self.steady.may_begin() => self.restart(now, tag, false),
             // Of a new configuration: not decodable before its first keyframe, or too soon after another one.
@@ -354,8 +362,11 @@ impl Timeline {
         }
     }
 
-    fn admit(&mut self, tag: Tag) {
+    /// What was held says nothing of the clocks any more: it is not known here when it came.
+    fn admit(&mut self, received: Option<UnixMillis>, mut tag: Tag) {
         let Phase::Running(period) = &mut self.phase else { return };
+        let clock = period.clock(tag.presentation_time());
+        tag.drift = received.map_or(self.drift.shown(), |received| self.drift.read(clock, received));
         if tag.is_video() && period.audio.is_none() {
             self.gop.push(&tag, self.limits.hold_bytes);
         }
@@ -415,9 +426,10 @@ impl Timeline {
         self.begin(running, [first].into_iter().chain(rest).map(|frame| frame.tag));
     }
 
-    fn running(&self, with_video: bool, origin: SourceTime, received: UnixMillis) -> Running {
+    fn running(&mut self, with_video: bool, origin: SourceTime, received: UnixMillis) -> Running {
         let video = if with_video { self.video.clone() } else { None };
-        let wall_clock = received.max(self.reached);
+        let wall_clock = self.drift.clock(received).max(self.reached);
+        self.drift.begin(wall_clock, received);
         Running { video, audio: self.audio.clone(), origin, wall_clock, newest: origin }
     }
 
@@ -426,7 +438,7 @@ impl Timeline {
         self.next = self.next.next();
         self.gop.clear();
         self.phase = Phase::Running(period);
-        tags.for_each(|tag| self.admit(tag));
+        tags.for_each(|tag| self.admit(None, tag));
     }
 }
 
@@ -461,9 +473,14 @@ impl Running {
         (tag.is_video() || time >= self.origin).then_some(TimelineEvent::Tag(tag))
     }
 
-    /// Wall-clock time of the latest frame.
+    /// The period's clock at the latest frame.
     fn reached(&self) -> UnixMillis {
-        UnixMillis(self.wall_clock.0 + self.newest.since(self.origin))
+        self.clock(self.newest)
+    }
+
+    /// The period's clock when a frame of this time has come, which may be one of those that come out of order.
+    fn clock(&self, time: SourceTime) -> UnixMillis {
+        UnixMillis(self.wall_clock.0 + self.newest.max(time).since(self.origin))
     }
 }
 

@@ -24,9 +24,14 @@ struct OnAir {
 }
 
 async fn on_air() -> OnAir {
+    on_air_in(FIRST).await
+}
+
+/// The same in a period whose first segment has this number.
+async fn on_air_in(period: u64) -> OnAir {
     let (registry, server) = (Arc::new(registry()), TestServer::start().await);
     let epoch = own(&registry, server.address, broadcast::id(0)).await;
-    server.open(broadcast::opening(broadcast::id(0), epoch, FIRST), [broadcast::period(FIRST)]);
+    server.open(broadcast::opening(broadcast::id(0), epoch, FIRST), [broadcast::period(period)]);
     server.play(broadcast::segments(FIRST..FIRST + 2, "a"));
     server.play([VIDEO, AUDIO].map(|id| broadcast::part(id, FIRST + 2, 0, "a")));
     let origin = TestOrigin::start(registry.clone()).await;
@@ -42,7 +47,7 @@ async fn the_presentation_is_served_as_playlists_are() {
     assert_eq!(plain.header("cache-control"), "public, max-age=1");
     assert_eq!(plain.header("vary"), "Accept-Encoding");
     assert_eq!(plain.header("access-control-allow-origin"), "*");
-    assert!(plain.text().contains("type=\"dynamic\"") && plain.text().contains("startNumber=\"100\""));
+    assert!(plain.text().contains("type=\"dynamic\"") && plain.text().contains("/100-$Time$.m4s\""));
     let zipped = viewer.ask(Method::GET, "/demo/live.mpd", &[("accept-encoding", "gzip")]).await;
     let mut text = String::new();
     flate2::read::GzDecoder::new(&zipped.body[..]).read_to_string(&mut text).unwrap();
@@ -110,6 +115,69 @@ async fn the_next_segment_is_waited_for_and_then_sent_while_it_is_made() {
     server.play([broadcast::end(VIDEO, 102), broadcast::part(VIDEO, 103, 0, "a")]);
     let mut body = asked.await.unwrap().into_body();
     assert_eq!(next(&mut body).await.unwrap().unwrap(), broadcast::bytes(VIDEO, 103, 0, "a"));
+}
+
+#[tokio::test]
+async fn all_that_was_announced_is_waited_for_and_nothing_else() {
+    let OnAir { viewer, server, _origin, .. } = on_air().await;
+    // Numbers 102, 103 and 104 are announced, and another origin may be a segment ahead.
+    let mpd = viewer.text("/demo/live.mpd").await;
+    assert!(mpd.contains("/100-$Time$.m4s\"") && !mpd.contains("r=\"-1\""), "{mpd}");
+    assert_eq!(viewer.get("/demo/720p/106.m4s").await.status, StatusCode::NOT_FOUND);
+    let asked = [103, 104, 105].map(|number| {
+        let viewer = viewer.clone();
+        tokio::spawn(async move { viewer.text(&format!("/demo/720p/{number}.m4s")).await })
+    });
+    server.play((1..PARTS).flat_map(|part| [VIDEO, AUDIO].map(|id| broadcast::part(id, 102, part, "a"))));
+    server.play([VIDEO, AUDIO].map(|id| broadcast::end(id, 102)));
+    server.play(broadcast::segments(FIRST + 3..FIRST + 6, "a"));
+    for (number, asked) in (103..).zip(asked) {
+        let parts = (0..PARTS).map(|index| format!("<{VIDEO} {number}.{index} of a>"));
+        assert_eq!(asked.await.unwrap(), parts.collect::<String>());
+    }
+}
+
+#[tokio::test]
+async fn a_segment_is_named_by_its_time_too() {
+    let OnAir { viewer, server, _origin, .. } = on_air_in(FIRST - 1).await;
+    let mpd = viewer.text("/demo/live.mpd").await;
+    assert!(mpd.contains("/99-$Time$.m4s\"") && mpd.contains("<S t=\"43200\" "), "{mpd}");
+    let whole = viewer.text("/demo/720p/99-43200.m4s").await;
+    assert_eq!(whole, viewer.text("/demo/720p/100.m4s").await);
+    assert_eq!(viewer.get("/demo/720p/100-43200.m4s").await.status, StatusCode::NOT_FOUND, "no such period");
+    // What was announced is not what another period has instead.
+    let announced = viewer.clone();
+    let announced = tokio::spawn(async move { announced.get("/demo/720p/99-583200.m4s").await });
+    server.play((1..PARTS).flat_map(|part| [VIDEO, AUDIO].map(|id| broadcast::part(id, 102, part, "a"))));
+    server.play([VIDEO, AUDIO].map(|id| broadcast::end(id, 102)));
+    let headwater_hls::MediaEvent::PeriodStart(period) = broadcast::period(FIRST + 3) else { unreachable!() };
+    let second = headwater_hls::PeriodStart { number: headwater_media::PeriodNumber(1), ..period };
+    server.play([headwater_hls::MediaEvent::PeriodStart(second), broadcast::part(VIDEO, 103, 0, "b")]);
+    assert_eq!(announced.await.unwrap().body[..], headwater_hls::cmaf::END_SEGMENT);
+}
+
+#[tokio::test]
+async fn the_clock_is_as_slow_as_the_encoder() {
+    let OnAir { viewer, server, _origin, .. } = on_air().await;
+    let drift = |drift| headwater_hls::MediaEvent::Drift {
+        period: headwater_media::PeriodNumber(0),
+        from: headwater_media::MediaTime(u64::try_from(drift).unwrap()),
+        drift,
+    };
+    let hour_ago = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(1);
+    server.play([drift(3_600_000)]);
+    let told = async {
+        while viewer.text("/demo/time").await.parse::<jiff::Timestamp>().unwrap()
+            > jiff::Timestamp::now() - jiff::SignedDuration::from_mins(59)
+        {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, told).await.expect("it is an hour slow");
+    let time: jiff::Timestamp = viewer.text("/demo/time").await.parse().unwrap();
+    // Both sides of the answer; it has whole milliseconds.
+    let until = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(1);
+    assert!(hour_ago - jiff::SignedDuration::from_millis(1) <= time && time <= until, "{time}");
 }
 
 #[tokio::test]

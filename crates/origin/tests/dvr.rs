@@ -72,7 +72,7 @@ fn records(sequences: std::ops::Range<u64>) -> Vec<Record> {
     };
     let segment = |sequence| {
         let pieces = vec![piece(VIDEO, sequence), piece(AUDIO, sequence)];
-        Record::Segment(StoredSegment { sequence: MediaSequence(sequence), pieces })
+        Record::Segment(StoredSegment { sequence: MediaSequence(sequence), pieces, drift: 0 })
     };
     std::iter::once(Record::Period(start)).chain(sequences.map(segment)).collect()
 }
@@ -110,16 +110,20 @@ async fn the_presentation_goes_back_to_the_first_segment_too() {
     let answer = rewound.get("/demo/dvr.mpd").await;
     assert_eq!((answer.status, answer.header("content-type")), (StatusCode::OK, "application/dash+xml"));
     let first = |text: &str| -> u64 {
-        let number = text.split_once("startNumber=\"").unwrap().1;
-        number.split_once('"').unwrap().0.parse().unwrap()
+        let time = text.split_once("<S t=\"").unwrap().1;
+        time.split_once('"').unwrap().0.parse().unwrap()
     };
-    assert_eq!(first(&answer.text()), FIRST);
+    assert_eq!(first(&answer.text()), 0);
     assert!(
         answer.text().contains("type=\"dynamic\"") && answer.text().contains("timeShiftBufferDepth=\"PT40")
     );
-    assert_eq!(first(&rewound.playlist("/demo/live.mpd").await), NOW - 4);
+    let live = first(&rewound.playlist("/demo/live.mpd").await);
+    assert_eq!(live, ((NOW - 4 - FIRST) * 2_000 + 480) * 90, "in ticks");
     rewound.put(FIRST, "stored segment").await;
-    assert_eq!(rewound.get("/demo/720p/100.m4s").await.text(), "stored segment");
+    // By its number, and by its period and time.
+    for name in ["100", "100-0"] {
+        assert_eq!(rewound.get(&format!("/demo/720p/{name}.m4s")).await.text(), "stored segment");
+    }
 }
 
 #[tokio::test]

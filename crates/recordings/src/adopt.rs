@@ -83,7 +83,7 @@ async fn next(
             _ => return Ok(None),
         }
     }
-    Ok(Some(StoredSegment { sequence, pieces }))
+    Ok(Some(StoredSegment { sequence, pieces, drift: last.drift }))
 }
 
 #[cfg(test)]

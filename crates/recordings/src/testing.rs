@@ -45,7 +45,7 @@ pub(crate) fn sized(sequence: u64, size: Option<u64>) -> Record {
         size,
     };
     let pieces = RENDITIONS.iter().map(piece).collect();
-    Record::Segment(StoredSegment { sequence: MediaSequence(sequence), pieces })
+    Record::Segment(StoredSegment { sequence: MediaSequence(sequence), pieces, drift: 0 })
 }
 
 pub(crate) fn segment(sequence: u64) -> Record {

@@ -53,8 +53,13 @@ mod tests {
 
     #[test]
     fn messages_follow_each_other() {
-        let tag =
-            v1::Tag { kind: 2, time_ms: 7, composition_offset_ms: -3, payload: Bytes::from_static(b"nal") };
+        let tag = v1::Tag {
+            kind: 2,
+            time_ms: 7,
+            composition_offset_ms: -3,
+            drift_ms: 40,
+            payload: Bytes::from_static(b"nal"),
+        };
         let mut bytes = Vec::new();
         write(&mut bytes, &tag).unwrap();
         write(&mut bytes, &tag).unwrap();

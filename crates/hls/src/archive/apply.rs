@@ -121,7 +121,8 @@ impl Archive {
             let gap =
                 |piece: &Piece| Piece { rendition: piece.rendition.clone(), start, duration, size: None };
             let pieces = next.pieces.iter().map(gap).collect();
-            self.segments.push_back(Arc::new(StoredSegment { sequence, pieces }));
+            let drift = next.drift;
+            self.segments.push_back(Arc::new(StoredSegment { sequence, pieces, drift }));
         }
         Ok(())
     }

@@ -27,6 +27,10 @@ pub enum Record {
 pub struct StoredSegment {
     pub sequence: MediaSequence,
     pub pieces: Vec<Piece>,
+    /// Milliseconds that the wall clock is later than the period's at the beginning; see [`MediaEvent::Drift`].
+    ///
+    /// [`MediaEvent::Drift`]: crate::MediaEvent::Drift
+    pub drift: i32,
 }
 
 /// One rendition of a stored segment.
@@ -119,6 +123,15 @@ impl Archive {
         self.periods.iter().rev().find(|period| period.first_sequence <= sequence)
     }
 
+    /// The number of a segment that is named by its period and its time; see [`LiveWindow::timed`].
+    ///
+    /// [`LiveWindow::timed`]: crate::LiveWindow::timed
+    pub fn timed(&self, rendition: &RenditionId, first: MediaSequence, ticks: u64) -> Option<MediaSequence> {
+        let period = self.periods.iter().find(|period| period.first_sequence == first)?;
+        let number = period.number_at(rendition, ticks, self.settings)?;
+        self.period_of(number).filter(|of| of.number == period.number).map(|_| number)
+    }
+
     /// The init segment of a rendition in the period whose first segment has this number.
     pub fn init(&self, rendition: &RenditionId, first_sequence: MediaSequence) -> Option<&Bytes> {
         let period = self.periods.iter().find(|period| period.first_sequence == first_sequence)?;
@@ -161,8 +174,7 @@ impl Archive {
     /// When a segment was on air.
     pub fn wall_clock(&self, segment: &StoredSegment) -> Option<UnixMillis> {
         let period = self.period_of(segment.sequence)?;
-        let since = segment.start().saturating_sub(period.origin);
-        Some(UnixMillis(period.wall_clock.0.saturating_add(since.as_millis())))
+        Some(period.wall_clock_at(segment.start(), segment.drift))
     }
 
     /// The segment that is `offset` after the beginning, and how far into it; the last one where that is past the end.

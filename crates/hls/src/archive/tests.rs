@@ -35,7 +35,7 @@ fn segment(period: u32, sequence: u64, nth: u64) -> Record {
         size: Some(1_000),
     };
     let pieces = vec![piece("720p"), piece("audio")];
-    Record::Segment(StoredSegment { sequence: MediaSequence(sequence), pieces })
+    Record::Segment(StoredSegment { sequence: MediaSequence(sequence), pieces, drift: 0 })
 }
 
 fn archive(records: &[Record]) -> Archive {
@@ -143,7 +143,7 @@ fn what_can_not_come_next_is_refused() {
         archive.apply(&period(2, 12)),
         Err(ArchiveError::OutOfOrder { expected: MediaSequence(15), got: MediaSequence(12) })
     );
-    let nothing = StoredSegment { sequence: MediaSequence(15), pieces: Vec::new() };
+    let nothing = StoredSegment { sequence: MediaSequence(15), pieces: Vec::new(), drift: 0 };
     assert_eq!(archive.apply(&Record::Segment(nothing)), Err(ArchiveError::Empty(MediaSequence(15))));
     assert!(matches!(archive.apply(&segment(1, 1_000_000, 2)), Err(ArchiveError::HoleTooLarge { .. })));
     assert_eq!(archive, before);

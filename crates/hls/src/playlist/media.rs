@@ -1,7 +1,7 @@
 use std::fmt::{self, Write};
 use std::sync::Arc;
 
-use headwater_media::{MediaSequence, MediaTime, RenditionId};
+use headwater_media::{MediaSequence, MediaTime, RenditionId, UnixMillis};
 use jiff::Timestamp;
 
 use crate::archive::{Archive, StoredSegment};
@@ -135,7 +135,7 @@ impl<'a> Tail<'a> {
             map = Some(begin(out, period, sequence, map)?);
             match self.before.segment(rendition, sequence) {
                 Some(segment) => {
-                    program_date_time(out, period, segment.start())?;
+                    program_date_time(out, self.before.wall_clock(period, segment.start()))?;
                     writeln!(out, "#EXTINF:{},\n{sequence}.m4s", segment.duration())?;
                 }
                 None => {
@@ -230,7 +230,7 @@ impl<'a> MediaPlaylist<'a> {
         for (sequence, segment) in &self.segments[self.skipped..] {
             let Some(period) = self.window.period_of(*sequence) else { continue };
             map = Some(begin(out, period, *sequence, map)?);
-            program_date_time(out, period, segment.start())?;
+            program_date_time(out, self.window.wall_clock(period, segment.start()))?;
             self.segment(out, *sequence, segment)?;
         }
         self.tail(out)
@@ -240,14 +240,16 @@ impl<'a> MediaPlaylist<'a> {
     /// stands only where it does not follow from the one before: a day of segments is a long list.
     fn history(&self, out: &mut String) -> Result<Option<&'a PeriodStart>, fmt::Error> {
         let Some(History { archive, segments, skipped }) = &self.history else { return Ok(None) };
-        let before = skipped.checked_sub(1).and_then(|last| archive.period_of(segments[last].sequence));
-        let mut map = before.map(Arc::as_ref);
+        let before = skipped.checked_sub(1).map(|last| segments[last]);
+        let mut map = before.and_then(|last| archive.period_of(last.sequence)).map(Arc::as_ref);
+        let mut drift = before.map(|last| last.drift);
         for segment in &segments[*skipped..] {
             let Some(period) = archive.period_of(segment.sequence) else { continue };
             let is_first = map.is_none_or(|map| map.number != period.number);
             map = Some(begin_stored(out, period, segment.sequence, map, self.rendition)?);
-            if is_first {
-                program_date_time(out, period, segment.place(self.rendition).0)?;
+            if drift.replace(segment.drift) != Some(segment.drift) || is_first {
+                let start = segment.place(self.rendition).0;
+                program_date_time(out, period.wall_clock_at(start, segment.drift))?;
             }
             stored_segment(out, segment, self.rendition)?;
         }
@@ -381,10 +383,8 @@ fn parts_from(segments: &[(MediaSequence, &Arc<Segment>)], distance: u64) -> Med
 }
 
 /// On every segment, so that a delta update needs nothing that it skipped.
-pub(super) fn program_date_time(out: &mut String, period: &PeriodStart, start: MediaTime) -> fmt::Result {
-    let offset = start.0 as i64 - period.origin.0 as i64;
-    let millis = (period.wall_clock.0 as i64).saturating_add(offset / 1_000);
-    match Timestamp::from_millisecond(millis) {
+pub(super) fn program_date_time(out: &mut String, time: UnixMillis) -> fmt::Result {
+    match Timestamp::from_millisecond(i64::try_from(time.0).unwrap_or(i64::MAX)) {
         Ok(time) => writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{time:.3}"),
         // No calendar reaches that far; the tag is optional.
         Err(_) => Ok(()),

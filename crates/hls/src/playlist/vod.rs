@@ -56,7 +56,8 @@ fn write_media(out: &mut String, archive: &Archive, rendition: &RenditionId, sta
             period = Some(next);
         }
         if let Some(period) = period {
-            program_date_time(out, period, segment.place(rendition).0)?;
+            let start = segment.place(rendition).0;
+            program_date_time(out, period.wall_clock_at(start, segment.drift))?;
         }
         stored_segment(out, segment, rendition)?;
     }
@@ -136,7 +137,7 @@ mod tests {
             size: *size,
         };
         let pieces = sizes.iter().map(piece).collect();
-        Record::Segment(StoredSegment { sequence: MediaSequence(sequence), pieces })
+        Record::Segment(StoredSegment { sequence: MediaSequence(sequence), pieces, drift: 0 })
     }
 
     fn archive() -> Archive {

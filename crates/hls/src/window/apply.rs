@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use headwater_media::{MediaSequence, PartIndex, RenditionId};
+use headwater_media::{MediaSequence, MediaTime, PartIndex, RenditionId};
 
 use super::segment::{Part, Segment};
 use super::{LiveWindow, MAX_BYTES, MAX_INIT_BYTES, MAX_PART_BYTES, MAX_PARTS, MAX_RENDITIONS, WindowError};
@@ -18,6 +18,8 @@ pub enum Change {
     Part,
     /// A segment became whole in one rendition; [`LiveWindow::committed`] may have moved.
     Segment,
+    /// Dates of what is to come.
+    Drift,
     End,
 }
 
@@ -35,6 +37,7 @@ impl LiveWindow {
                 self.apply_part(rendition, *sequence, *index, part)
             }
             MediaEvent::SegmentEnd { rendition, sequence } => self.apply_segment_end(rendition, *sequence),
+            MediaEvent::Drift { period, from, drift } => Ok(self.apply_drift((*period, *from), *drift)),
             MediaEvent::BroadcastEnd => Ok(self.apply_broadcast_end()),
         }
     }
@@ -48,7 +51,9 @@ impl LiveWindow {
             self.close_period(self.next_sequence());
         } else {
             // A period without a single part was never seen by anybody.
-            self.periods.pop_back();
+            if let Some(unseen) = self.periods.pop_back() {
+                self.drifts.split_off(&(unseen.number, MediaTime::ZERO));
+            }
             self.tracks.retain(|_, track| !track.is_empty());
         }
         self.leave_out(period.first_sequence);

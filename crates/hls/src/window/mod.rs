@@ -1,11 +1,13 @@
 //! What viewers may still ask for of one broadcast.
 
 mod apply;
+mod drift;
 mod error;
 mod resume;
 mod retention;
 mod segment;
 mod snapshot;
+mod timed;
 mod whole;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -17,6 +19,7 @@ use headwater_media::{MediaSequence, MediaTime, PartIndex, PeriodNumber, Renditi
 pub use apply::Change;
 pub use error::WindowError;
 pub use segment::{Part, Segment};
+pub use timed::Timed;
 pub use whole::WholeSegment;
 
 use crate::archive::{Piece, StoredSegment};
@@ -50,6 +53,8 @@ pub struct LiveWindow {
     /// Oldest first; the first one holds the oldest segment that is kept.
     periods: VecDeque<Arc<PeriodStart>>,
     tracks: BTreeMap<RenditionId, Track>,
+    /// How far the wall clock is from that of the period, from these times on.
+    drifts: BTreeMap<(PeriodNumber, MediaTime), i32>,
     /// First sequence of every playlist.
     listed_from: MediaSequence,
     /// Media bytes held.
@@ -70,6 +75,9 @@ pub const MAX_INIT_BYTES: usize = 64 << 10;
 pub const MAX_PARTS: usize = 256;
 /// Renditions of one period at most.
 pub const MAX_RENDITIONS: usize = 16;
+/// Segments that presentations announce beyond the one that is being made or begins next. A player reads a presentation
+/// again after a segment's length, from a cache that may be half as old once more; two segments outlast both.
+pub const ANNOUNCED: u64 = 2;
 
 impl LiveWindow {
     pub fn new(opening: Opening) -> Self {
@@ -78,6 +86,7 @@ impl LiveWindow {
             opening,
             periods: VecDeque::new(),
             tracks: BTreeMap::new(),
+            drifts: BTreeMap::new(),
             bytes: 0,
             ended: false,
         }
@@ -199,6 +208,15 @@ impl LiveWindow {
         }
     }
 
+    /// Whether a rendition is going to have this segment, if its period goes on: it is being made, or was announced, here
+    /// or by another window of the same broadcast that is ahead of this one by less than a segment.
+    pub fn expects(&self, rendition: &RenditionId, sequence: MediaSequence) -> bool {
+        self.next_part(rendition).is_some_and(|(next, _)| {
+            // The end of a segment is said a moment after its last part.
+            sequence.next() >= next && sequence.0 <= next.0 + ANNOUNCED + 1
+        })
+    }
+
     /// How far a number is behind the last segment that a rendition has in its period, where nothing more comes of that:
     /// zero for the next one, which DASH players have been told to expect. None for everything else.
     pub fn past_end(&self, rendition: &RenditionId, sequence: MediaSequence) -> Option<u64> {
@@ -223,7 +241,9 @@ impl LiveWindow {
             Some(Piece::of(rendition, segment))
         };
         let pieces = period.renditions.iter().map(|(rendition, _)| piece(&rendition.id));
-        Some((period, StoredSegment { sequence, pieces: pieces.collect::<Option<_>>()? }))
+        let pieces: Vec<_> = pieces.collect::<Option<_>>()?;
+        let drift = self.drift_of(period, pieces.iter().map(|piece| piece.start).min().unwrap_or_default());
+        Some((period, StoredSegment { sequence, pieces, drift }))
     }
 
     pub(crate) fn held(&self, rendition: &RenditionId, sequence: MediaSequence) -> Option<&Arc<Segment>> {

@@ -76,6 +76,7 @@ impl LiveWindow {
         while self.periods.get(1).is_some_and(|second| second.first_sequence <= sequence) {
             self.periods.pop_front();
         }
+        self.retain_drifts();
         let newest = self.periods.back();
         self.tracks.retain(|id, track| {
             !track.is_empty() || newest.is_some_and(|p| p.renditions.iter().any(|(r, _)| r.id == *id))

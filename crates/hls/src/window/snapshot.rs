@@ -17,6 +17,7 @@ impl LiveWindow {
         let mut events = Vec::new();
         for (nth, period) in self.periods.iter().enumerate() {
             events.push(MediaEvent::PeriodStart(period.as_ref().clone()));
+            events.extend(self.drift_events(period.number));
             let first = period.first_sequence.max(self.opening.first_sequence);
             let end = self.periods.get(nth + 1).map_or(self.next_sequence(), |next| next.first_sequence);
             for sequence in (first.0..end.0).map(MediaSequence) {

@@ -12,6 +12,8 @@ use crate::event::PeriodStart;
 pub struct WholeSegment {
     pub sequence: MediaSequence,
     pub period: Arc<PeriodStart>,
+    /// Milliseconds that the wall clock is later than the period's at its beginning.
+    pub drift: i32,
     /// In the order of the period. None where the rendition does not have it.
     pub renditions: Vec<(RenditionId, Option<Arc<Segment>>)>,
 }
@@ -40,7 +42,8 @@ impl LiveWindow {
             .iter()
             .map(|(rendition, _)| (rendition.id.clone(), held(&rendition.id)))
             .collect();
-        let is_there = renditions.iter().any(|(_, segment)| segment.is_some());
-        is_there.then_some(WholeSegment { sequence, period, renditions })
+        let starts = renditions.iter().filter_map(|(_, segment)| segment.as_ref());
+        let start = starts.map(|segment| segment.start()).min()?;
+        Some(WholeSegment { sequence, drift: self.drift_of(&period, start), period, renditions })
     }
 }

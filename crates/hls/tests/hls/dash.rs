@@ -1,6 +1,7 @@
 //! MPDs, read back.
 
 use headwater_hls::playlist::dash;
+use headwater_hls::window::Timed;
 use headwater_hls::*;
 use headwater_media::*;
 use proptest::prelude::*;
@@ -21,27 +22,35 @@ fn mpd(window: &LiveWindow) -> Element {
 
 /// One rendition in one period, with its timeline unrolled.
 #[derive(Debug)]
-struct Listed {
+pub(crate) struct Listed {
     period: String,
     /// In seconds.
-    period_start: f64,
+    pub period_start: f64,
     id: String,
-    timescale: u64,
-    offset: u64,
+    pub timescale: u64,
+    pub offset: u64,
     init: String,
-    /// Number, start and duration of what is there and of the first that is expected.
-    segments: Vec<(u64, u64, u64)>,
-    /// The last of them is expected, and more of this length.
-    then_each: Option<u64>,
+    /// Number, start and duration of what is there and of what is announced.
+    pub segments: Vec<(u64, u64, u64)>,
 }
 
+/// Segments at the end of a rendition that goes on which are announced: the one that is made or comes next, and those
+/// after it.
+const EXPECTED: usize = 1 + headwater_hls::window::ANNOUNCED as usize;
+
 fn listed(mpd: &Element) -> Vec<Listed> {
+    listed_by(mpd, SegmentSettings::default())
+}
+
+pub(crate) fn listed_by(mpd: &Element, settings: SegmentSettings) -> Vec<Listed> {
     let sets = mpd.all("Period").flat_map(|period| period.all("AdaptationSet").map(move |set| (period, set)));
     let all = sets.flat_map(|(period, set)| set.all("Representation").map(move |one| (period, set, one)));
     all.map(|(period, set, one)| {
         let template = one.all("SegmentTemplate").chain(set.all("SegmentTemplate")).next().unwrap();
-        let (segments, then_each) = unrolled(template);
-        assert!(template.text("media").ends_with("$RepresentationID$/$Number$.m4s"));
+        let mut segments = unrolled(template);
+        if !template.has("startNumber") {
+            count_by_time(&mut segments, template, settings);
+        }
         Listed {
             period: period.text("id").into(),
             period_start: period.seconds("start"),
@@ -50,26 +59,36 @@ fn listed(mpd: &Element) -> Vec<Listed> {
             offset: template.number("presentationTimeOffset"),
             init: template.text("initialization").into(),
             segments,
-            then_each,
         }
     })
     .collect()
 }
 
-fn unrolled(template: &Element) -> (Vec<(u64, u64, u64)>, Option<u64>) {
-    let (mut segments, mut number, mut time) = (Vec::new(), template.number("startNumber"), None);
+/// A live presentation names segments by time; their numbers follow from the grid of the period.
+fn count_by_time(segments: &mut [(u64, u64, u64)], template: &Element, settings: SegmentSettings) {
+    let first = template.text("initialization").split(['-', '.']).nth_back(1).unwrap();
+    let media = format!("$RepresentationID$/{first}-$Time$.m4s");
+    assert_eq!(template.text("media"), media);
+    let (timescale, offset) = (template.number("timescale"), template.number("presentationTimeOffset"));
+    for (number, start, _) in segments {
+        let since = MediaTime::from_ticks(*start - offset, timescale as u32);
+        *number = first.parse::<u64>().unwrap() + settings.cell(since + MediaTime::from_millis(1));
+    }
+}
+
+fn unrolled(template: &Element) -> Vec<(u64, u64, u64)> {
+    let number = if template.has("startNumber") { template.number("startNumber") } else { 0 };
+    let (mut segments, mut number, mut time) = (Vec::new(), number, None);
     for row in template.one("SegmentTimeline").all("S") {
-        let repeat: i64 = if row.has("r") { row.text("r").parse().unwrap() } else { 0 };
-        if repeat < 0 {
-            return (segments, Some(row.number("d")));
-        }
+        // As VLC 3.0 reads it: one that is negative is 2^32 segments.
+        let repeat: u32 = if row.has("r") { row.text("r").parse().unwrap() } else { 0 };
         for nth in 0..=repeat {
             let start = if nth == 0 && row.has("t") { row.number("t") } else { time.unwrap() };
             segments.push((number, start, row.number("d")));
             (number, time) = (number + 1, Some(start + row.number("d")));
         }
     }
-    (segments, None)
+    segments
 }
 
 /// `tfdt` of a chunk (ISO/IEC 14496-12 §8.8.12), version 1.
@@ -86,8 +105,10 @@ fn it_says_what_is_there() {
     assert_eq!(mpd.text("publishTime"), "2027-01-15T08:00:21.000Z");
     assert_eq!(mpd.text("minimumUpdatePeriod"), "PT2S");
     assert_eq!(mpd.text("timeShiftBufferDepth"), "PT20S");
-    assert_eq!(mpd.text("suggestedPresentationDelay"), "PT6S");
-    assert_eq!(mpd.one("UTCTiming").text("value"), "time");
+    assert_eq!(mpd.text("suggestedPresentationDelay"), "PT10S");
+    let clocks: Vec<_> = mpd.all("UTCTiming").map(|clock| clock.text("value")).collect();
+    // ExoPlayer reads the last one, and resolves no address against the MPD's.
+    assert_eq!(clocks, ["time", "2027-01-15T08:00:21.000Z"]);
     let latency = mpd.one("ServiceDescription").one("Latency");
     assert_eq!((latency.number("target"), latency.number("max")), (2_050, 6_000));
     let period = mpd.one("Period");
@@ -119,8 +140,8 @@ fn the_segment_that_is_made_is_announced_as_soon_as_it_has_begun() {
     assert!(dash::live(&window_of(opening(10), &all[..some - 1])).is_none(), "a rendition is missing");
     let listed = listed(&mpd(&window_of(opening(10), &all[..some])));
     // The first segment is a short one.
-    assert_eq!(listed[0].segments, [(100, 0, 28_800), (101, 28_800, 180_000)]);
-    assert_eq!(listed[0].then_each, Some(180_000));
+    let announced = [(101, 28_800, 180_000), (102, 208_800, 180_000), (103, 388_800, 180_000)];
+    assert_eq!(listed[0].segments, [[(100, 0, 28_800)].as_slice(), &announced].concat());
 }
 
 #[test]
@@ -130,8 +151,8 @@ fn a_discontinuity_is_a_period_on_the_same_clock() {
     let (first, second) = (of("0"), of("1"));
     assert_eq!((first.period_start, second.period_start), (60.0, 3_660.0));
     assert_eq!((first.offset, second.offset), (450_000, 630_000));
-    assert_eq!((first.then_each, second.then_each), (None, Some(180_000)));
     assert_eq!(first.segments.last(), Some(&(102, 450_000 + 208_800, 90_000)));
+    assert_eq!(second.segments.last(), Some(&(107, 630_000 + 28_800 + 3 * 180_000, 180_000)));
     assert_eq!(second.segments[0], (103, 630_000, 28_800));
     assert_eq!(second.init, "$RepresentationID$/init-103.mp4");
 }
@@ -145,7 +166,7 @@ fn what_has_ended_is_static() {
     assert_eq!(mpd.one("Period").text("duration"), "PT5S");
     assert!(!mpd.has("minimumUpdatePeriod") && mpd.all("UTCTiming").next().is_none());
     let listed = listed(&mpd);
-    assert!(listed.iter().all(|one| one.then_each.is_none() && one.segments.len() == 4), "{listed:?}");
+    assert!(listed.iter().all(|one| one.segments.len() == 4), "{listed:?}");
 }
 
 #[test]
@@ -166,7 +187,7 @@ fn only_what_follows_a_gap_is_listed() {
     }
     let video = &listed(&mpd(&window))[0];
     let numbers: Vec<_> = video.segments.iter().map(|(number, ..)| *number).collect();
-    assert_eq!((numbers, video.period.as_str()), ((104..=107).collect(), "0"));
+    assert_eq!((numbers, video.period.as_str()), ((104..=106 + EXPECTED as u64).collect(), "0"));
     assert_eq!(video.segments[0].1, (320 + 3 * 2_000) * 90);
 }
 
@@ -239,7 +260,9 @@ fn store(archive: &mut Archive, window: &LiveWindow, number: u64, lost: &impl Fn
         Some(Piece { rendition: id(name), start: segment.start(), duration: segment.duration(), size })
     };
     let pieces = ["720p", "360p", "audio"].iter().filter_map(piece).collect();
-    archive.apply(&Record::Segment(StoredSegment { sequence: MediaSequence(number), pieces })).unwrap();
+    archive
+        .apply(&Record::Segment(StoredSegment { sequence: MediaSequence(number), pieces, drift: 0 }))
+        .unwrap();
 }
 
 #[test]
@@ -268,7 +291,6 @@ fn what_is_stored_comes_before_the_live_window() {
     let long = listed(&mpd);
     assert_eq!((short.len(), long.len()), (3, 6));
     assert_eq!((long[0].segments[0].0, long[0].segments.len(), long[0].period_start), (100, 11, 60.0));
-    assert!(long[0].then_each.is_none() && long[3].then_each == short[0].then_each);
     assert_eq!((long[3].segments[0].0, long[3].period_start), (111, short[0].period_start));
     assert!(long[3].segments.ends_with(&short[0].segments));
     let trimmed = {
@@ -318,13 +340,17 @@ fn plan() -> impl Strategy<Value = Plan> {
 fn check(window: &LiveWindow, all: &LiveWindow) {
     let Some(text) = dash::live(window) else { return };
     let mpd = Element::parse(&text);
+    let live = window.renditions().map(|rendition| window.next_part(&rendition.id));
+    let newest = live.flatten().next().map(|(next, _)| window.period_of(next).unwrap().number.0);
     for one in listed(&mpd) {
+        let goes_on = newest.is_some_and(|newest| one.period == newest.to_string());
         let number: u64 = one.period.parse().unwrap();
         let wall_clock = (WALL_CLOCK_MS + number * 3_600_000) as f64 / 1_000.0;
         assert!((one.period_start - (wall_clock - WALL_CLOCK_MS as f64 / 1_000.0 + 60.0)).abs() < 1e-6);
         for (place, (sequence, start, duration)) in one.segments.iter().enumerate() {
             let sequence = MediaSequence(*sequence);
-            let is_expected = one.then_each.is_some() && place == one.segments.len() - 1;
+            let is_expected = goes_on && place + EXPECTED >= one.segments.len();
+            let ahead = place + EXPECTED - one.segments.len().min(place + EXPECTED);
             if let Some(part) = window.part(&id(&one.id), sequence, PartIndex(0)) {
                 assert_eq!(*start, decode_time(&part.bytes), "{} {sequence}", one.id);
                 assert!(*start >= one.offset);
@@ -332,16 +358,21 @@ fn check(window: &LiveWindow, all: &LiveWindow) {
                 assert!(is_expected, "{} {sequence} is listed", one.id);
             }
             if is_expected {
-                assert_eq!(window.next_uncommitted_of(&one.id), sequence);
+                assert_eq!(window.next_uncommitted_of(&one.id).0 + ahead as u64, sequence.0);
+                assert!(window.expects(&id(&one.id), sequence), "{} {sequence} may be asked for", one.id);
             }
+            let first = one.init.split(['-', '.']).nth_back(1).unwrap().parse().unwrap();
+            let named = window.timed(&id(&one.id), MediaSequence(first), *start);
+            assert_eq!(named, Some(Timed::Segment(sequence)), "{} {start}", one.id);
             let Some(real) = all.segment(&id(&one.id), sequence) else { continue };
             // What was expected did not come: another period did.
-            if is_expected && place > 0 && all.init(&id(&one.id), sequence).is_some() {
+            if is_expected && all.period_of(sequence).unwrap().number.0 != newest.unwrap() {
                 continue;
             }
-            assert_eq!(*start, ticks(real.start(), one.timescale));
+            let frame = one.timescale * 45 / 1_000;
+            assert!(start.abs_diff(ticks(real.start(), one.timescale)) <= if ahead > 0 { frame } else { 0 });
             let off = (start + duration).abs_diff(ticks(real.end(), one.timescale));
-            let most = if is_expected { one.timescale * 45 / 1_000 } else { 0 };
+            let most = if is_expected { (1 + ahead as u64) * frame } else { 0 };
             // A period's last segment ends where its frames do.
             let next = all.segment(&id(&one.id), sequence.next());
             let is_last = next.is_none_or(|next| next.start() != real.end());

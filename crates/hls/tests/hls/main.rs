@@ -3,6 +3,7 @@
 
 mod broadcast;
 mod dash;
+mod drift;
 mod dvr;
 mod playlists;
 mod properties;

@@ -5,7 +5,7 @@ use crate::time::SourceTime;
 
 /// What a tag is counted with besides its payload, in bytes: three times its size, as vectors grow by doubling and begin
 /// with the length of the one before, and the header of a shared payload.
-pub(super) const TAG_COST: usize = 192;
+pub(super) const TAG_COST: usize = 200;
 /// What a group is counted with besides its tags and its period's configuration, in bytes: the same, and room for the
 /// four tags that a vector begins with.
 pub(super) const GROUP_COST: usize = 640;

@@ -21,7 +21,7 @@ fn period(number: u32, video: bool) -> TimelineEvent {
 
 fn tag(kind: TagKind, time: u64) -> TimelineEvent {
     let payload = Bytes::from(vec![0; 100]);
-    TimelineEvent::Tag(Tag { kind, time: SourceTime(time), composition_offset: 0, payload })
+    TimelineEvent::Tag(Tag { kind, time: SourceTime(time), composition_offset: 0, drift: 0, payload })
 }
 
 /// Ten pictures a second, a keyframe every second.
@@ -229,7 +229,7 @@ proptest! {
                 Step::Tag { kind, after_ms, bytes } => {
                     now += after_ms;
                     let payload = Bytes::from(vec![sent.len() as u8; bytes]);
-                    let tag = Tag { kind, time: SourceTime(now), composition_offset: 0, payload };
+                    let tag = Tag { kind, time: SourceTime(now), composition_offset: 0, drift: 0, payload };
                     sent.push(tag.clone());
                     buffer.push(&TimelineEvent::Tag(tag));
                 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt as _};
 use headwater_media::{MediaSequence, RenditionId};
 
-use super::playlist::blocked_limit;
+use super::media::SEGMENT_LIMIT;
 use crate::mirror::{Mirror, Scope, View};
 
 /// Why the rest of an answer will not be sent. The connection is broken off, so that nobody takes what was sent for the
@@ -41,11 +41,10 @@ pub(super) fn parts(
 }
 
 impl Growing {
-    /// Waits for the next part as long as a request may wait for it.
+    /// Waits for the next part as long as a request may wait for the segment.
     async fn next(mut self) -> Result<Option<(Bytes, Self)>, Interrupted> {
-        let limit = blocked_limit(&self.mirror);
         let scope = Scope::Rendition(&self.rendition);
-        let found = self.mirror.wait(scope, limit, |view| self.look(view)).await;
+        let found = self.mirror.wait(scope, SEGMENT_LIMIT, |view| self.look(view)).await;
         let next = found.unwrap_or(Err(Interrupted::Late))?;
         self.sent += 1;
         Ok(next.map(|part| (part, self)))

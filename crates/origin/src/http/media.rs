@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use headwater_hls::cmaf::END_SEGMENT;
+use headwater_hls::window::Timed;
 use headwater_hls::{LiveWindow, Rendition};
-use headwater_media::RenditionId;
+use headwater_media::{MediaSequence, PartIndex, RenditionId};
 use http::header::RANGE;
 use http::{Method, Request};
 use tokio::time::sleep;
@@ -27,7 +28,10 @@ pub(super) async fn object<B>(
     object: Object,
     request: &Request<B>,
 ) -> Result<Answer, Problem> {
-    let limit = blocked_limit(&mirror);
+    let limit = match object {
+        Object::Segment(_) | Object::Timed(..) => SEGMENT_LIMIT,
+        Object::Init(_) | Object::Part(..) => blocked_limit(&mirror),
+    };
     let grows = *request.method() == Method::GET && !request.headers().contains_key(RANGE);
     let look = |view: &View| look(view, rendition, object, grows);
     let found = mirror.wait(Scope::Rendition(rendition), limit, look).await;
@@ -35,8 +39,8 @@ pub(super) async fn object<B>(
         |mirror: &Mirror| mirror.look(|view| view.window().map_or(Problem::NotReady, |_| Problem::Late));
     match found.unwrap_or_else(|| Err(in_vain(&mirror)))? {
         Found::Whole(content_type, pieces) => Ok(Answer::media(content_type, &pieces)),
-        Found::Begun(content_type) => {
-            let parts = growing::parts(mirror, rendition.clone(), object.sequence());
+        Found::Begun(content_type, sequence) => {
+            let parts = growing::parts(mirror, rendition.clone(), sequence);
             Ok(Answer::growing(content_type, parts))
         }
         Found::End(content_type, past) => {
@@ -51,6 +55,11 @@ pub(super) async fn object<B>(
 /// Segments behind the last one that players of DASH may still ask for, one after the other, before they have read that it
 /// is over: they read the presentation again every few seconds. Further numbers never were any stream's.
 const MAX_PAST_END: u64 = 10;
+/// How long a request for a segment that a presentation announced is held. A player of DASH that is told "not yet" three
+/// times gives up, so a publisher may be away for a minute; proxies on the way give up requests that are not answered in
+/// half of that.
+pub(super) const SEGMENT_LIMIT: Duration = Duration::from_secs(20);
+
 /// The next broadcast may have a segment of this number.
 const END_CACHE: Cache = Cache::Seconds(1);
 
@@ -64,38 +73,57 @@ fn segment_length(mirror: &Mirror) -> Duration {
 enum Found {
     Whole(&'static str, Vec<Bytes>),
     /// A segment that is being made.
-    Begun(&'static str),
+    Begun(&'static str, MediaSequence),
     /// A segment that a presentation announced before it was known that nothing follows, so many numbers behind the first
     /// one that is not there. Players of DASH take an error for fatal before they have read that it is over.
     End(&'static str, u64),
 }
 
 /// Nothing while it is worth waiting.
-fn look(view: &View, rendition: &RenditionId, object: Object, grows: bool) -> Option<Result<Found, Problem>> {
-    let has_begun = |window: &LiveWindow| match object {
-        Object::Segment(sequence) => grows && window.begun(rendition, sequence).is_some(),
-        Object::Init(_) | Object::Part(..) => false,
-    };
+type Look = Option<Result<Found, Problem>>;
+
+fn look(view: &View, rendition: &RenditionId, object: Object, grows: bool) -> Look {
     match view {
         View::Seeking => None,
         View::NotLive => Some(Err(Problem::NotLive)),
-        View::Showing(window) => match find(window, rendition, object) {
-            Some(pieces) => Some(Ok(Found::Whole(content_type(window, rendition), pieces))),
-            None if has_begun(window) => Some(Ok(Found::Begun(content_type(window, rendition)))),
-            None if may_come(window, rendition, object) => None,
-            None if let Some(past) = past_end(window, rendition, object) => {
-                Some(Ok(Found::End(content_type(window, rendition), past)))
-            }
-            None if window.has_rendition(rendition) => Some(Err(Problem::NoObject)),
-            None => Some(Err(Problem::NoRendition)),
-        },
+        View::Showing(window) => look_in(window, rendition, object, grows),
     }
+}
+
+fn look_in(window: &LiveWindow, rendition: &RenditionId, object: Object, grows: bool) -> Look {
+    let content_type = content_type(window, rendition);
+    let object = match object {
+        Object::Timed(first, ticks) => match window.timed(rendition, first, ticks) {
+            Some(Timed::Segment(sequence)) => Object::Segment(sequence),
+            Some(Timed::Never(past)) if past < MAX_PAST_END => {
+                return Some(Ok(Found::End(content_type, past)));
+            }
+            Some(Timed::Never(_)) | None => return Some(Err(Problem::NoObject)),
+        },
+        object => object,
+    };
+    match find(window, rendition, object) {
+        Some(pieces) => Some(Ok(Found::Whole(content_type, pieces))),
+        None if grows && has_begun(window, rendition, object) => {
+            Some(Ok(Found::Begun(content_type, object.sequence())))
+        }
+        None if may_come(window, rendition, object) => None,
+        None if let Some(past) = past_end(window, rendition, object) => {
+            Some(Ok(Found::End(content_type, past)))
+        }
+        None if window.has_rendition(rendition) => Some(Err(Problem::NoObject)),
+        None => Some(Err(Problem::NoRendition)),
+    }
+}
+
+fn has_begun(window: &LiveWindow, rendition: &RenditionId, object: Object) -> bool {
+    matches!(object, Object::Segment(sequence) if window.begun(rendition, sequence).is_some())
 }
 
 fn past_end(window: &LiveWindow, rendition: &RenditionId, object: Object) -> Option<u64> {
     match object {
         Object::Segment(sequence) => window.past_end(rendition, sequence).filter(|past| *past < MAX_PAST_END),
-        Object::Init(_) | Object::Part(..) => None,
+        Object::Init(_) | Object::Part(..) | Object::Timed(..) => None,
     }
 }
 
@@ -113,6 +141,10 @@ fn find(window: &LiveWindow, rendition: &RenditionId, object: Object) -> Option<
         Object::Segment(sequence) => window
             .segment(rendition, sequence)
             .map(|segment| segment.parts().iter().map(|part| part.bytes.clone()).collect()),
+        Object::Timed(first, ticks) => match window.timed(rendition, first, ticks)? {
+            Timed::Segment(sequence) => find(window, rendition, Object::Segment(sequence)),
+            Timed::Never(_) => None,
+        },
     }
 }
 
@@ -121,16 +153,13 @@ fn may_come(window: &LiveWindow, rendition: &RenditionId, object: Object) -> boo
     if window.renditions().next().is_none() {
         return !window.ended();
     }
-    window.next_part(rendition).is_some_and(|(next, index)| {
-        let sequence = object.sequence();
-        let not_past = match object {
-            Object::Init(_) => sequence >= next,
-            // The end of a segment is said a moment after its last part.
-            Object::Segment(_) => sequence.next() >= next,
-            Object::Part(_, part) => (sequence, part) >= (next, index),
-        };
-        not_past && sequence <= next.next()
-    })
+    let of_next = |(next, index): (MediaSequence, PartIndex)| match object {
+        Object::Init(first) => (next..=next.next()).contains(&first),
+        Object::Segment(sequence) => window.expects(rendition, sequence),
+        Object::Part(sequence, part) => (sequence, part) >= (next, index) && sequence <= next.next(),
+        Object::Timed(..) => false,
+    };
+    window.next_part(rendition).is_some_and(of_next)
 }
 
 fn content_type(window: &LiveWindow, rendition: &RenditionId) -> &'static str {

@@ -101,7 +101,7 @@ impl Service {
             Route::DvrPresentation(stream) => {
                 self.presentation(from, &stream, Which::DvrPresentation, request).await
             }
-            Route::Moment(_) => Ok(moment::answer()),
+            Route::Moment(stream) => Ok(moment::answer(self.mirrors.find(&stream).await.ok()).await),
             Route::Dvr(stream) => self.multivariant(&stream, Which::DvrMultivariant, request).await,
             Route::Recordings(stream) => Box::pin(recorded::list(&self.library, &stream)).await,
             Route::Recording(stream, broadcast, what) => {

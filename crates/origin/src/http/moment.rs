@@ -1,11 +1,30 @@
-//! What time it is, as `xs:dateTime`: DASH players measure their latency by the clock that the presentation names (`UTCTiming`,
-//! ISO/IEC 23009-1 §5.8.5.7), not by their own.
+//! The time by the clock of a broadcast, as `xs:dateTime`: DASH players ask for segments, and measure their latency, by the
+//! clock that the presentation names (`UTCTiming`, ISO/IEC 23009-1 §5.8.5.7), not by their own.
+//!
+//! A presentation can't say anew when something that it has listed is available. An encoder that is slow is later each
+//! minute than it said at first; this clock is as slow as the encoder, so its players stay right behind it.
+
+use std::sync::Arc;
 
 use headwater_hls::playlist::dash;
+use headwater_media::UnixMillis;
 use headwater_runtime::clock;
 
 use super::answer::{Answer, Cache};
+use super::playlist::START_LIMIT;
+use crate::mirror::{Mirror, Scope, View};
 
-pub(super) fn answer() -> Answer {
-    Answer::new("text/plain; charset=utf-8", Cache::No, dash::moment(clock::now()).into())
+/// Without a mirror, nobody drifts.
+pub(super) async fn answer(mirror: Option<Arc<Mirror>>) -> Answer {
+    let drift = |view: &View| match view {
+        View::Seeking => None,
+        View::NotLive => Some(0),
+        View::Showing(window) => Some(window.drift()),
+    };
+    let drift = match mirror {
+        Some(mirror) => mirror.wait(Scope::Anything, START_LIMIT, drift).await.unwrap_or_default(),
+        None => 0,
+    };
+    let time = UnixMillis(clock::now().0.saturating_add_signed(-i64::from(drift)));
+    Answer::new("text/plain; charset=utf-8", Cache::No, dash::moment(time).into())
 }

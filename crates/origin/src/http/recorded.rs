@@ -104,6 +104,13 @@ pub(super) async fn past(
             return in_history(mirror, init).ok_or(otherwise);
         }
         Object::Segment(sequence) => sequence,
+        Object::Timed(first, ticks) => {
+            let timed = |archive: &Archive| archive.timed(rendition, first, ticks);
+            match in_history(mirror, timed) {
+                Some(sequence) => sequence,
+                None => return Err(otherwise),
+            }
+        }
         Object::Part(..) => return Err(otherwise),
     };
     let stored = |archive: &Archive| {
@@ -216,7 +223,7 @@ mod tests {
                 duration: MediaTime::from_millis(2_000),
                 size: Some(12),
             };
-            let segment = StoredSegment { sequence: MediaSequence(7), pieces: vec![piece] };
+            let segment = StoredSegment { sequence: MediaSequence(7), pieces: vec![piece], drift: 0 };
             journal.append(Record::Segment(segment));
             let (key, block) = journal.block();
             self.put(&key, block).await;

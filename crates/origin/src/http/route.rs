@@ -67,13 +67,18 @@ pub(crate) enum Object {
     Init(MediaSequence),
     Segment(MediaSequence),
     Part(MediaSequence, PartIndex),
+    /// The segment that begins at this time, in ticks of its rendition, in the period whose first segment has this number.
+    Timed(MediaSequence, u64),
 }
 
 impl Object {
     /// The segment that the object belongs to, or starts with.
     pub(crate) fn sequence(self) -> MediaSequence {
         match self {
-            Self::Init(sequence) | Self::Segment(sequence) | Self::Part(sequence, _) => sequence,
+            Self::Init(sequence)
+            | Self::Segment(sequence)
+            | Self::Part(sequence, _)
+            | Self::Timed(sequence, _) => sequence,
         }
     }
 }
@@ -134,7 +139,7 @@ impl Route {
             Self::Recording(_, _, recorded) => recorded.kind(),
             Self::Rendition(_, _, Resource::Playlist(_)) => "playlist",
             Self::Rendition(_, _, Resource::Object(Object::Init(_))) => "init",
-            Self::Rendition(_, _, Resource::Object(Object::Segment(_))) => "segment",
+            Self::Rendition(_, _, Resource::Object(Object::Segment(_) | Object::Timed(..))) => "segment",
             Self::Rendition(_, _, Resource::Object(Object::Part(..))) => "part",
         }
     }
@@ -160,7 +165,7 @@ impl Recorded {
         match Object::parse(file)? {
             Object::Init(first) => Some(Self::Init(rendition, first)),
             Object::Segment(sequence) => Some(Self::Segment(rendition, sequence)),
-            Object::Part(..) => None,
+            Object::Part(..) | Object::Timed(..) => None,
         }
     }
 
@@ -197,6 +202,9 @@ impl Object {
             return number(name.strip_prefix("init-")?).map(|first| Self::Init(MediaSequence(first)));
         }
         let name = file.strip_suffix(".m4s")?;
+        if let Some((first, ticks)) = name.split_once('-') {
+            return Some(Self::Timed(MediaSequence(number(first)?), number(ticks)?));
+        }
         match name.split_once('.') {
             None => number(name).map(|sequence| Self::Segment(MediaSequence(sequence))),
             Some((sequence, part)) => {
@@ -253,6 +261,7 @@ mod tests {
         assert_eq!(object("init-7.mp4"), Some(Object::Init(MediaSequence(7))));
         assert_eq!(object("7.m4s"), Some(Object::Segment(MediaSequence(7))));
         assert_eq!(object("7.0.m4s"), Some(Object::Part(MediaSequence(7), PartIndex(0))));
+        assert_eq!(object("7-900.m4s"), Some(Object::Timed(MediaSequence(7), 900)));
     }
 
     #[test]
@@ -285,9 +294,19 @@ mod tests {
 
     #[test]
     fn an_object_has_one_path() {
-        for file in
-            ["07.m4s", "+7.m4s", "7.00.m4s", "7.0.1.m4s", "init-07.mp4", "7.mp4", ".m4s", "7.m4s/", "-1.m4s"]
-        {
+        for file in [
+            "07.m4s",
+            "+7.m4s",
+            "7.00.m4s",
+            "7.0.1.m4s",
+            "init-07.mp4",
+            "7.mp4",
+            ".m4s",
+            "7.m4s/",
+            "-1.m4s",
+            "7-01.m4s",
+            "7-1-1.m4s",
+        ] {
             assert_eq!(object(file), None, "{file}");
         }
         assert_eq!(object("18446744073709551616.m4s"), None);

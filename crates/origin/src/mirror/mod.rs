@@ -225,7 +225,7 @@ impl Mirror {
             View::Seeking | View::NotLive => Ok(Change::Nothing),
         })?;
         match (change, event) {
-            (Change::Nothing, _) => {}
+            (Change::Nothing | Change::Drift, _) => {}
             (_, MediaEvent::Part { rendition, .. } | MediaEvent::SegmentEnd { rendition, .. }) => {
                 self.signals.wake(Scope::Rendition(rendition));
             }

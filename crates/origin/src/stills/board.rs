@@ -110,7 +110,8 @@ impl Board {
         let Some(period) = archive.period_of(segment.sequence) else { return };
         let smallest = smallest(period, |rendition| segment.size(rendition).is_some());
         let picture = smallest.map(|(rendition, init)| (rendition, init, None));
-        self.add(period, segment.sequence, segment.start(), segment.duration(), picture);
+        let begins = on_air(period, segment.start(), segment.drift);
+        self.add(begins, segment.sequence, segment.duration(), picture);
     }
 
     fn add_window(&mut self, window: &LiveWindow) {
@@ -124,21 +125,21 @@ impl Board {
             };
             let picture = smallest(period, |rendition| held(rendition).is_some())
                 .map(|(rendition, init)| (rendition, init, held(&rendition.id)));
-            self.add(period, sequence, segment.start(), segment.duration(), picture);
+            let begins = on_air(period, segment.start(), window.drift_of(period, segment.start()));
+            self.add(begins, sequence, segment.duration(), picture);
         }
         self.open_from = window.committed().map_or(self.open_from, MediaSequence::next);
     }
 
     fn add(
         &mut self,
-        period: &PeriodStart,
+        on_air: u64,
         sequence: MediaSequence,
-        start: MediaTime,
         duration: MediaTime,
         picture: Option<(&Rendition, &Bytes, Option<Bytes>)>,
     ) {
         let begins = match self.clock {
-            Clock::Live => on_air(period, start).saturating_sub(self.broadcast.made_at().0 * 1_000),
+            Clock::Live => on_air.saturating_sub(self.broadcast.made_at().0 * 1_000),
             Clock::Recording => self.end,
         };
         self.end = begins + duration.0;
@@ -284,7 +285,7 @@ mod tests {
             };
             let pieces = vec![piece("720p"), piece("360p")];
             let sequence = MediaSequence(first() + nth);
-            archive.apply(&Record::Segment(StoredSegment { sequence, pieces })).unwrap();
+            archive.apply(&Record::Segment(StoredSegment { sequence, pieces, drift: 0 })).unwrap();
         }
         archive
     }

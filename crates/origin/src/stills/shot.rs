@@ -205,7 +205,7 @@ impl<'a> Track<'a> {
                 let period = window.period_of(sequence)?;
                 let after = parts[first + 1..].iter().position(|part| part.independent);
                 let parts = &parts[first..after.map_or(parts.len(), |after| first + 1 + after)];
-                let begins = on_air(period, parts.first()?.start);
+                let begins = on_air(period, parts.first()?.start, window.drift_of(period, segment.start()));
                 let length: u64 = parts.iter().map(|part| part.duration.0).sum();
                 Some(Take { period, sequence, segment, parts, begins, ends: begins + length })
             })
@@ -245,9 +245,10 @@ impl<'a> Track<'a> {
     }
 }
 
-/// When media time was on air, in microseconds from the Unix epoch.
-pub(super) fn on_air(period: &PeriodStart, time: MediaTime) -> u64 {
-    (period.wall_clock.0 * 1_000).saturating_add(time.saturating_sub(period.origin).0)
+/// When media time was on air, in microseconds from the Unix epoch. The drift is that at the beginning of its segment.
+pub(super) fn on_air(period: &PeriodStart, time: MediaTime, drift: i32) -> u64 {
+    let origin = period.wall_clock_at(period.origin, drift);
+    (origin.0 * 1_000).saturating_add(time.saturating_sub(period.origin).0)
 }
 
 #[cfg(test)]
@@ -368,7 +369,7 @@ mod tests {
             };
             let pieces = vec![piece("720p"), piece("360p")];
             archive
-                .apply(&Record::Segment(StoredSegment { sequence: MediaSequence(7 + nth), pieces }))
+                .apply(&Record::Segment(StoredSegment { sequence: MediaSequence(7 + nth), pieces, drift: 0 }))
                 .unwrap();
         }
         archive

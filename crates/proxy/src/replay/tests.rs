@@ -51,7 +51,7 @@ fn pictures(replay: &mut Replay, times: std::ops::Range<u64>) {
 
 fn picture(time: u64, keyframe: bool) -> TimelineEvent {
     let (kind, payload) = (TagKind::Video { keyframe }, Bytes::from_static(&[7; 100]));
-    TimelineEvent::Tag(Tag { kind, time: SourceTime(time), composition_offset: 0, payload })
+    TimelineEvent::Tag(Tag { kind, time: SourceTime(time), composition_offset: 0, drift: 0, payload })
 }
 
 /// What the server is sent of it.
@@ -196,7 +196,7 @@ fn who_has_sent_nothing_has_lost_nothing() {
 #[test]
 fn its_size_and_losses_are_counted() {
     /// Of a group: itself, its codec configuration, two tags.
-    const GROUP: u64 = 640 + 4 + 2 * (192 + 100);
+    const GROUP: u64 = 640 + 4 + 2 * (200 + 100);
     let recorder = PrometheusBuilder::new().build_recorder();
     let text = || recorder.handle().render();
     let shows = |name: &str, value: u64| {

@@ -8,7 +8,7 @@ use headwater_hls::{
     Archive, LiveWindow, MediaEvent, Opening, Record, ResumePoint, Segment, StoredSegment, WholeSegment,
     WindowError,
 };
-use headwater_media::{Epoch, MediaSequence, RenditionId, SegmentSettings};
+use headwater_media::{Epoch, MediaSequence, PeriodNumber, RenditionId, SegmentSettings};
 use tokio::sync::broadcast;
 
 use super::history::{History, Taken};
@@ -191,6 +191,13 @@ impl Feed {
         point.broadcast == here.broadcast
             && (point.period, point.next_sequence) > (here.period, here.next_sequence)
             && self.rejoin(point).is_none()
+    }
+
+    /// The newest period, and the drift of its clock that viewers know.
+    pub fn drift(&self) -> Option<(PeriodNumber, i32)> {
+        let window = self.window();
+        let newest = window.next_period().0.checked_sub(1)?;
+        Some((PeriodNumber(newest), window.drift()))
     }
 
     /// How many renditions there are.

@@ -124,7 +124,7 @@ mod tests {
             duration: MediaTime::from_millis(2_000),
             size: Some(1),
         };
-        Record::Segment(StoredSegment { sequence: MediaSequence(sequence), pieces: vec![piece] })
+        Record::Segment(StoredSegment { sequence: MediaSequence(sequence), pieces: vec![piece], drift: 0 })
     }
 
     fn before(segments: u64) -> Archive {

@@ -275,7 +275,8 @@ fn stored_segment(whole: &WholeSegment, wanted: &[(RenditionId, Option<Arc<Segme
         Some(segment) => Piece::of(id, segment),
         None => Piece { rendition: id.clone(), start, duration, size: None },
     };
-    StoredSegment { sequence: whole.sequence, pieces: wanted.iter().map(piece).collect() }
+    let pieces = wanted.iter().map(piece).collect();
+    StoredSegment { sequence: whole.sequence, pieces, drift: whole.drift }
 }
 
 /// A store takes an object in one piece: this is the one copy that is made of its media.

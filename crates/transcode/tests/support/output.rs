@@ -60,7 +60,9 @@ impl Output {
                         bytes,
                     });
                 }
-                Report::Event(MediaEvent::BroadcastEnd) => panic!("a worker does not end a broadcast"),
+                Report::Event(event @ (MediaEvent::Drift { .. } | MediaEvent::BroadcastEnd)) => {
+                    panic!("a worker does not say {event:?}")
+                }
             }
         }
         output

@@ -49,7 +49,7 @@ impl Source {
 
     fn message(&mut self, kind: u8, time: SourceTime, body: &Bytes) {
         let mut push = |kind, composition_offset, payload: Bytes| {
-            self.tags.push(Tag { kind, time, composition_offset, payload });
+            self.tags.push(Tag { kind, time, composition_offset, drift: 0, payload });
         };
         match kind {
             8 => match AudioMessage::parse(body).unwrap() {

@@ -173,6 +173,9 @@ impl From<MediaEvent> for v1::MediaEvent {
             MediaEvent::SegmentEnd { rendition, sequence } => {
                 m::Event::SegmentEnd(m::SegmentEnd { rendition: rendition.to_string(), sequence: sequence.0 })
             }
+            MediaEvent::Drift { period, from, drift } => {
+                m::Event::Drift(m::Drift { period: period.0, from_us: from.0, drift_ms: drift })
+            }
             MediaEvent::BroadcastEnd => m::Event::BroadcastEnd(m::BroadcastEnd {}),
         };
         Self { event: Some(event) }
@@ -190,6 +193,9 @@ impl TryFrom<v1::MediaEvent> for WatchMessage {
                 rendition: rendition_id(&end.rendition)?,
                 sequence: MediaSequence(end.sequence),
             },
+            m::Event::Drift(m::Drift { period, from_us, drift_ms }) => {
+                MediaEvent::Drift { period: PeriodNumber(period), from: MediaTime(from_us), drift: drift_ms }
+            }
             m::Event::BroadcastEnd(m::BroadcastEnd {}) => MediaEvent::BroadcastEnd,
             m::Event::Stored(stored) => return stored.try_into(),
             m::Event::CaughtUp(m::CaughtUp {}) => return Ok(Self::CaughtUp),

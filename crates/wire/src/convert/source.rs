@@ -48,6 +48,7 @@ impl From<Tag> for v1::Tag {
             kind: kind.into(),
             time_ms: tag.time.0,
             composition_offset_ms: tag.composition_offset,
+            drift_ms: tag.drift,
             payload: tag.payload,
         }
     }
@@ -66,6 +67,7 @@ impl TryFrom<v1::Tag> for Tag {
             kind,
             time: SourceTime(message.time_ms),
             composition_offset: message.composition_offset_ms,
+            drift: message.drift_ms,
             payload: message.payload,
         })
     }

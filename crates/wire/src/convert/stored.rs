@@ -29,7 +29,11 @@ impl From<StoredSegment> for v1::StoredSegment {
             duration_us: piece.duration.0,
             size: piece.size,
         };
-        Self { sequence: segment.sequence.0, pieces: segment.pieces.into_iter().map(piece).collect() }
+        Self {
+            sequence: segment.sequence.0,
+            pieces: segment.pieces.into_iter().map(piece).collect(),
+            drift_ms: segment.drift,
+        }
     }
 }
 
@@ -45,7 +49,7 @@ impl TryFrom<v1::StoredSegment> for StoredSegment {
             })
         };
         let pieces = message.pieces.into_iter().map(piece).collect::<Result<_, ConvertError>>()?;
-        Ok(Self { sequence: MediaSequence(message.sequence), pieces })
+        Ok(Self { sequence: MediaSequence(message.sequence), pieces, drift: message.drift_ms })
     }
 }
 
@@ -135,7 +139,7 @@ mod tests {
             size,
         };
         let pieces = vec![piece("720p", Some(9)), piece("audio", None)];
-        Record::Segment(StoredSegment { sequence: MediaSequence(4), pieces })
+        Record::Segment(StoredSegment { sequence: MediaSequence(4), pieces, drift: -7 })
     }
 
     #[test]

@@ -41,6 +41,9 @@ pub struct Tag {
     pub composition_offset_ms: i32,
     #[prost(bytes = "bytes", tag = "4")]
     pub payload: ::prost::bytes::Bytes,
+    /// Wall-clock time of this frame minus the period's wall-clock time and the time since its origin.
+    #[prost(sint32, tag = "5")]
+    pub drift_ms: i32,
 }
 /// Nested message and enum types in `Tag`.
 pub mod tag {
@@ -267,7 +270,7 @@ pub struct Opening {
 #[allow(clippy::all)]
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct MediaEvent {
-    #[prost(oneof = "media_event::Event", tags = "1, 2, 3, 4, 5, 6, 7")]
+    #[prost(oneof = "media_event::Event", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
     pub event: ::core::option::Option<media_event::Event>,
 }
 /// Nested message and enum types in `MediaEvent`.
@@ -330,6 +333,17 @@ pub mod media_event {
     #[allow(clippy::all)]
     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct CaughtUp {}
+    /// From this media time of a period on, the wall clock is so much later than the period's.
+    #[allow(clippy::all)]
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Drift {
+        #[prost(uint32, tag = "1")]
+        pub period: u32,
+        #[prost(uint64, tag = "2")]
+        pub from_us: u64,
+        #[prost(sint32, tag = "3")]
+        pub drift_ms: i32,
+    }
     #[allow(clippy::all)]
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Event {
@@ -347,6 +361,8 @@ pub mod media_event {
         Stored(super::Stored),
         #[prost(message, tag = "7")]
         CaughtUp(CaughtUp),
+        #[prost(message, tag = "8")]
+        Drift(Drift),
     }
 }
 /// One entry of a recording's journal. In the order of the media; a segment is named when it can be fetched.
@@ -378,6 +394,9 @@ pub struct StoredSegment {
     pub sequence: u64,
     #[prost(message, repeated, tag = "2")]
     pub pieces: ::prost::alloc::vec::Vec<stored_segment::Piece>,
+    /// As of a tag, at the segment's beginning.
+    #[prost(sint32, tag = "3")]
+    pub drift_ms: i32,
 }
 /// Nested message and enum types in `StoredSegment`.
 pub mod stored_segment {

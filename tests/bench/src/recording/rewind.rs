@@ -175,7 +175,7 @@ fn records() -> Result<Vec<Record>> {
             anyhow::Ok(Piece { rendition: id.parse()?, start, duration, size: Some(170_000) })
         };
         let pieces = ids().map(piece).collect::<Result<_>>()?;
-        records.push(Record::Segment(StoredSegment { sequence: MediaSequence(sequence), pieces }));
+        records.push(Record::Segment(StoredSegment { sequence: MediaSequence(sequence), pieces, drift: 0 }));
     }
     Ok(records)
 }

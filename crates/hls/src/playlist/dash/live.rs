@@ -32,7 +32,8 @@ fn presentation(window: &LiveWindow, sources: Vec<Source<'_>>) -> Option<String>
         let starts = oldest.tracks.iter().filter_map(|track| track.timeline.start());
         let oldest = starts.min().map(|start| oldest.start + start.saturating_sub(oldest.from));
         let there = end.saturating_sub(oldest.unwrap_or(end));
-        State::Dynamic { zero, published, depth: there.max(window.nominal_length()) }
+        let depth = there.max(window.nominal_length());
+        State::Dynamic { zero, published, reached: reached(window, newest, zero), depth }
     };
     let (settings, base) = (window.opening().settings, String::new());
     Some(write::mpd(&Presentation { settings, state, base, periods }))
@@ -46,6 +47,13 @@ fn zero(window: &LiveWindow) -> UnixMillis {
 }
 
 const MARGIN_MS: u64 = 60_000;
+
+/// The wall clock at the end of the newest part.
+fn reached(window: &LiveWindow, newest: &Period<'_>, zero: UnixMillis) -> UnixMillis {
+    let ends = newest.tracks.iter().filter_map(|track| window.last(&track.rendition.id));
+    let end = ends.map(|(_, segment)| segment.end()).max().unwrap_or(newest.from);
+    UnixMillis(zero.0 + (newest.start + end.saturating_sub(newest.from)).as_millis())
+}
 
 /// Where a period's segments are.
 struct Source<'a> {

@@ -4,16 +4,28 @@
 //! `presentationTimeOffset` is where the period begins, so that a period's own time starts at zero (§5.3.9.6). In a live
 //! presentation `Period@start` follows from the wall clock; in a stored one, periods follow each other.
 //!
-//! **Numbers.** `$Number$` is the media sequence: `startNumber` is the first one listed. A number is counted by its place
-//! in the timeline, and few players know `S@n`; so a timeline has no holes. Of a live period with a gap in it, the
-//! segments after the last gap are listed; a stored one becomes several.
+//! **Names.** In a stored presentation `$Number$` is the media sequence: `startNumber` is the first one listed. A number is
+//! counted by its place in the timeline, and few players know `S@n`; so a timeline has no holes. Of a live period with a
+//! gap in it, the segments after the last gap are listed; a stored one becomes several.
 //!
-//! **The live edge.** The grid of a period says where segments are going to begin (see `SegmentSettings`), so what is
-//! about to be made is announced with `r="-1"` (§5.3.9.6.2), right but for less than a frame, and an MPD becomes stale
-//! only by a new period. Whoever asks for a segment that is being made gets its parts as they come (`availabilityTimeOffset`,
-//! §5.3.5.3; DASH-IF IOP part 9 / CR Low-Latency Live §9.X.4). That nothing more comes is known after it was announced:
-//! players are told by a static MPD, at the latest after `minimumUpdatePeriod`, and whoever has asked by then gets
-//! [`END_SEGMENT`](crate::cmaf::END_SEGMENT).
+//! In a live one, segments are named by their period and `$Time$` (see [`LiveWindow::timed`]): ffmpeg counts numbers from
+//! the beginning of each MPD that it reads, and would begin anew with each. Such a name tells the period that a player
+//! means, too, where another one has begun instead of what was announced.
+//!
+//! [`LiveWindow::timed`]: crate::LiveWindow::timed
+//!
+//! **The live edge.** The grid of a period says where segments are going to begin (see `SegmentSettings`), so the segment
+//! that is being made and [`ANNOUNCED`](crate::window::ANNOUNCED) after it are listed, right but for less than a frame.
+//! What is listed follows from what was made, never from a clock: an encoder that is slow or fast takes the edge with
+//! it. (`r="-1"` would announce as much as a clock allows; VLC 3.0 reads it as 2^32 segments.) Whoever asks for a
+//! segment that is being made gets its parts as they come (`availabilityTimeOffset`, §5.3.5.3; DASH-IF IOP part 9 / CR
+//! Low-Latency Live §9.X.4), and whoever asks for one that is announced is held until it begins. That nothing more comes
+//! is known after it was announced: players are told by a static MPD, at the latest after `minimumUpdatePeriod`, and
+//! whoever has asked by then gets [`END_SEGMENT`](crate::cmaf::END_SEGMENT).
+//!
+//! **The clock.** `UTCTiming` names the clock beside the MPD; the one that counts for players that read only the last
+//! element, and do not resolve addresses against the MPD's (ExoPlayer), is in the MPD itself: the time that the media
+//! has reached.
 
 mod live;
 mod stored;
@@ -44,6 +56,8 @@ struct Presentation<'a> {
 enum State {
     Dynamic {
         zero: UnixMillis,
+        /// The wall clock of the newest frame.
+        reached: UnixMillis,
         /// `publishTime`: the wall clock of the end of what is listed, so it follows from that alone.
         published: UnixMillis,
         /// `timeShiftBufferDepth`.

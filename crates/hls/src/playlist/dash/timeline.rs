@@ -2,6 +2,8 @@ use std::fmt::{self, Write};
 
 use headwater_media::{MediaSequence, MediaTime, SegmentSettings};
 
+use crate::window::ANNOUNCED;
+
 /// The segments of one rendition in one period that are listed: one after the other, without a hole.
 pub(super) struct Timeline {
     origin: MediaTime,
@@ -20,9 +22,9 @@ enum Then {
     Gap,
     /// A segment that is being made, and where it starts.
     Open(MediaTime),
-    /// One that is being made or begins next, with its start and the boundary where it ends; and one for each cell of
-    /// the grid from there on.
-    More(MediaTime, MediaTime),
+    /// Segments that are announced: the one that is being made or begins next, and [`ANNOUNCED`] after it, each with its
+    /// start and the boundary where it ends.
+    More(Vec<(MediaTime, MediaTime)>),
 }
 
 impl Timeline {
@@ -50,14 +52,17 @@ impl Timeline {
     /// More is going to come.
     pub(super) fn go_on(&mut self) {
         let cell = |start: MediaTime| self.settings.cell(start.saturating_sub(self.origin));
+        let boundary = |cell| self.origin + self.settings.cell_start(cell);
         let (start, cell) = match (&self.then, self.whole.last()) {
             (Then::Open(start), _) => (*start, cell(*start)),
-            (Then::Nothing, Some((last, end))) => (*end, cell(*last) + 1),
+            // It may have been broken off before its cell was over.
+            (Then::Nothing, Some((last, end))) => ((*end).max(boundary(cell(*last) + 1)), cell(*last) + 1),
             _ => return,
         };
-        let end = self.origin + self.settings.cell_start(cell + 1);
-        if start < end {
-            self.then = Then::More(start, end);
+        if start < boundary(cell + 1) {
+            let next = (start, boundary(cell + 1));
+            let further = (1..=ANNOUNCED).map(|n| (boundary(cell + n), boundary(cell + n + 1)));
+            self.then = Then::More([next].into_iter().chain(further).collect());
         }
     }
 
@@ -89,7 +94,7 @@ impl Timeline {
     pub(super) fn end(&self) -> MediaTime {
         match (self.whole.last(), &self.then) {
             (Some((_, end)), _) => *end,
-            (None, Then::More(start, _)) => *start,
+            (None, Then::More(announced)) => announced.first().map_or(self.origin, |(start, _)| *start),
             (None, _) => self.origin,
         }
     }
@@ -104,8 +109,8 @@ impl Timeline {
     fn rows(&self, timescale: u32) -> Vec<Row> {
         let mut rows: Vec<Row> = Vec::new();
         let mut reached = None;
-        let next = if let Then::More(start, end) = self.then { Some((start, end)) } else { None };
-        for (start, end) in self.whole.iter().copied().chain(next) {
+        let announced = if let Then::More(announced) = &self.then { announced.as_slice() } else { &[] };
+        for (start, end) in self.whole.iter().chain(announced) {
             let (start, end) = (start.ticks(timescale), end.ticks(timescale));
             let duration = end.saturating_sub(start);
             let follows = reached == Some(start);
@@ -114,10 +119,6 @@ impl Timeline {
                 _ => rows.push(Row { start: (!follows).then_some(start), duration, repeat: 0 }),
             }
             reached = Some(end);
-        }
-        if next.is_some() {
-            let cell = MediaTime::from_millis(u64::from(self.settings.segment_ms));
-            rows.push(Row { start: None, duration: cell.ticks(timescale), repeat: -1 });
         }
         rows
     }
@@ -128,8 +129,8 @@ struct Row {
     /// Left out where it is the end of the one before.
     start: Option<u64>,
     duration: u64,
-    /// How often it comes once more; -1 for as often as there is time.
-    repeat: i64,
+    /// How often it comes once more.
+    repeat: u64,
 }
 
 impl Row {

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::{Period, Presentation, State, Track};
 use crate::event::RenditionKind;
+use crate::window::ANNOUNCED;
 
 pub(super) fn mpd(presentation: &Presentation<'_>) -> String {
     let rows: usize = presentation.periods.iter().map(|period| period.tracks.len()).sum();
@@ -18,8 +19,7 @@ pub(super) fn mpd(presentation: &Presentation<'_>) -> String {
 /// Live profile, CMAF, and the low-latency rules of DASH-IF.
 const PROFILES: &str = "urn:mpeg:dash:profile:isoff-live:2011,urn:mpeg:dash:profile:cmaf:2019,\
                         http://www.dashif.org/guidelines/low-latency-live-v5";
-/// Segment lengths that a player stays behind the live edge, unless it follows `ServiceDescription`
-/// (`suggestedPresentationDelay`); as `HOLD-BACK` in HLS.
+/// Segment lengths that a player stays behind the live edge at most, as `HOLD-BACK` in HLS.
 const DELAY_SEGMENTS: u64 = 3;
 /// What a low-latency player aims at (`Latency@target`): as many parts as `PART-HOLD-BACK` in HLS, and time to encode,
 /// which HLS does not count.
@@ -30,6 +30,8 @@ const PLAYBACK_RATES: (f64, f64) = (0.96, 1.04);
 /// Where clients learn what time it is here: beside the MPD.
 const TIME_SCHEME: &str = "urn:mpeg:dash:utc:http-xsdate:2014";
 const TIME_URI: &str = "time";
+/// A clock that is read with the MPD.
+const DIRECT_SCHEME: &str = "urn:mpeg:dash:utc:direct:2014";
 
 impl Presentation<'_> {
     fn write(&self, out: &mut String) -> fmt::Result {
@@ -43,7 +45,7 @@ impl Presentation<'_> {
         // A segment is longer than its nominal length by less than a frame, and a frame shorter than a part.
         write!(out, " maxSegmentDuration=\"{}\"", Length(segment + part))?;
         match self.state {
-            State::Dynamic { zero, published, depth } => {
+            State::Dynamic { zero, published, depth, .. } => {
                 write!(out, " type=\"dynamic\" availabilityStartTime=\"{}\"", Moment(zero))?;
                 write!(
                     out,
@@ -51,10 +53,12 @@ impl Presentation<'_> {
                     Moment(published),
                     Length(segment)
                 )?;
-                let delay = MediaTime(segment.0 * DELAY_SEGMENTS);
+                let most = MediaTime(segment.0 * DELAY_SEGMENTS);
+                // Players that do not follow `ServiceDescription` count from the end of what is announced (Shaka, VLC).
+                let delay = MediaTime(most.0 + segment.0 * ANNOUNCED);
                 write!(out, " timeShiftBufferDepth=\"{}\"", Length(depth))?;
                 writeln!(out, " suggestedPresentationDelay=\"{}\">", Length(delay))?;
-                self.service_description(out, delay)?;
+                self.service_description(out, most)?;
             }
             State::Ended { duration } | State::Stored { duration } => {
                 writeln!(out, " type=\"static\" mediaPresentationDuration=\"{}\">", Length(duration))?;
@@ -64,8 +68,9 @@ impl Presentation<'_> {
         for (at, period) in self.periods.iter().enumerate() {
             self.period(out, period, at == last)?;
         }
-        if self.is_dynamic() {
+        if let State::Dynamic { reached, .. } = self.state {
             writeln!(out, "<UTCTiming schemeIdUri=\"{TIME_SCHEME}\" value=\"{TIME_URI}\"/>")?;
+            writeln!(out, "<UTCTiming schemeIdUri=\"{DIRECT_SCHEME}\" value=\"{}\"/>", Moment(reached))?;
         }
         out.write_str("</MPD>\n")
     }
@@ -144,11 +149,17 @@ impl Presentation<'_> {
     fn template(&self, period: &Period<'_>, track: &Track<'_>) -> Result<String, fmt::Error> {
         let mut out = String::with_capacity(512);
         let timescale = track.rendition.timescale();
-        let (from, first) = (period.from.ticks(timescale), track.timeline.first());
-        let base = &self.base;
+        let (from, init, base) = (period.from.ticks(timescale), period.about.first_sequence, &self.base);
         write!(out, "<SegmentTemplate timescale=\"{timescale}\" presentationTimeOffset=\"{from}\"")?;
-        write!(out, " startNumber=\"{first}\" media=\"{base}$RepresentationID$/$Number$.m4s\"")?;
-        let init = period.about.first_sequence;
+        match self.state {
+            State::Stored { .. } => {
+                let first = track.timeline.first();
+                write!(out, " startNumber=\"{first}\" media=\"{base}$RepresentationID$/$Number$.m4s\"")?;
+            }
+            State::Dynamic { .. } | State::Ended { .. } => {
+                write!(out, " media=\"{base}$RepresentationID$/{init}-$Time$.m4s\"")?;
+            }
+        }
         write!(out, " initialization=\"{base}$RepresentationID$/init-{init}.mp4\"")?;
         if self.is_dynamic() {
             // A segment may be asked for when its first part is there, and is sent as it is made (§5.3.9.5.3).

@@ -73,7 +73,11 @@ async fn recording() -> MemoryStore {
             duration: MediaTime::from_millis(2_000),
             size: Some(bytes.len() as u64),
         };
-        journal.append(Record::Segment(StoredSegment { sequence: nth(number), pieces: vec![piece] }));
+        journal.append(Record::Segment(StoredSegment {
+            sequence: nth(number),
+            pieces: vec![piece],
+            drift: 0,
+        }));
         put(&store, number).await;
     }
     let (key, block) = journal.block();

@@ -62,7 +62,7 @@ fn is_period(event: &MediaEvent) -> bool {
 fn sequence(event: &MediaEvent) -> Option<MediaSequence> {
     match event {
         MediaEvent::Part { sequence, .. } | MediaEvent::SegmentEnd { sequence, .. } => Some(*sequence),
-        MediaEvent::PeriodStart(_) | MediaEvent::BroadcastEnd => None,
+        MediaEvent::PeriodStart(_) | MediaEvent::Drift { .. } | MediaEvent::BroadcastEnd => None,
     }
 }
 

@@ -1,9 +1,10 @@
-//! Whether a worker that takes media gives any, and how late.
+//! Whether a worker that takes media gives any, and how late; and when its media was on air.
 
+use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use headwater_media::{MediaTime, SourceTime};
+use headwater_media::{MediaTime, PeriodNumber, SourceTime};
 use headwater_wire::v1::worker_input::Message as Input;
 use tokio::time::Instant;
 
@@ -16,15 +17,36 @@ struct State {
     waiting_since: Option<Instant>,
     /// The newest time that was given in the present period.
     newest: SourceTime,
+    /// The period that is given.
+    period: PeriodNumber,
+    /// How far the wall clock was from that of the period, as of the tags that were given: of a few in a second.
+    drifts: VecDeque<Drift>,
 }
+
+#[derive(Clone, Copy)]
+struct Drift {
+    period: PeriodNumber,
+    from: SourceTime,
+    drift: i32,
+}
+
+/// Media between two of them; the drift changes by a tenth of it at most.
+const DRIFT_STEP_MS: u64 = 250;
+/// Twice the minute that a worker may be behind, which is far more than its queues hold.
+const MAX_DRIFTS: usize = 480;
 
 impl Pulse {
     /// Media is given to the worker.
     pub(super) fn fed(&self, message: &Input) {
         let mut state = self.state();
         match message {
-            Input::Period(period) => state.newest = SourceTime(period.origin_ms),
-            Input::Tag(tag) => state.newest = state.newest.max(SourceTime(tag.time_ms)),
+            Input::Period(period) => {
+                (state.newest, state.period) = (SourceTime(period.origin_ms), PeriodNumber(period.number));
+            }
+            Input::Tag(tag) => {
+                state.newest = state.newest.max(SourceTime(tag.time_ms));
+                state.note_drift(tag.drift_ms);
+            }
             Input::Start(_) | Input::End(_) => {}
         }
         state.waiting_since.get_or_insert_with(Instant::now);
@@ -51,7 +73,32 @@ impl Pulse {
         Duration::from_micros(MediaTime::from_millis(self.state().newest.0).saturating_sub(end).0)
     }
 
+    /// Milliseconds that the wall clock was later than the clock of a period at this media time. Ask in the order of the
+    /// media: what lies before is forgotten.
+    pub(super) fn drift(&self, period: PeriodNumber, at: MediaTime) -> Option<i32> {
+        let mut state = self.state();
+        let is_before = |one: &Drift| (one.period, MediaTime::from(one.from)) <= (period, at);
+        while state.drifts.get(1).is_some_and(is_before) {
+            state.drifts.pop_front();
+        }
+        state.drifts.front().filter(|one| one.period == period).map(|one| one.drift)
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn note_drift(&mut self, drift: i32) {
+        let (period, from) = (self.period, self.newest);
+        let is_near = |last: &Drift| last.period == period && from.since(last.from) < DRIFT_STEP_MS;
+        if self.drifts.back().is_some_and(is_near) {
+            return;
+        }
+        if self.drifts.len() == MAX_DRIFTS {
+            self.drifts.pop_front();
+        }
+        self.drifts.push_back(Drift { period, from, drift });
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use headwater_hls::{MediaEvent, ResumePoint};
+use headwater_media::{MediaTime, PartIndex};
 use headwater_wire::WatchMessage;
 use headwater_wire::v1::publish_response::{Committed, Message as Response};
 use headwater_wire::v1::worker_output::{Message as Output, Stats};
@@ -75,7 +76,7 @@ impl Session<'_> {
                 Some(Output::Failed(failure)) => return Err(failure),
                 Some(Output::Finished(_)) => {
                     while let Some(event) = ahead.rest() {
-                        self.show_event(event, commits)?;
+                        self.show_event(event, commits, pulse)?;
                     }
                     return Ok(());
                 }
@@ -97,12 +98,16 @@ impl Session<'_> {
         count(&event, pulse);
         ahead.push(event)?;
         while let Some(event) = ahead.next(self.on_air.feed.next_uncommitted()) {
-            self.show_event(event, commits)?;
+            self.show_event(event, commits, pulse)?;
         }
         Ok(())
     }
 
-    fn show_event(&self, event: MediaEvent, commits: &mut Commits) -> Result<(), Failure> {
+    /// A segment's date is said before its first part.
+    fn show_event(&self, event: MediaEvent, commits: &mut Commits, pulse: &Pulse) -> Result<(), Failure> {
+        if let MediaEvent::Part { index: PartIndex(0), start, .. } = event {
+            self.show_drift(start, pulse)?;
+        }
         let committed = self.on_air.publish(event).map_err(|error| worker_failed(&error.to_string()))?;
         if let Some(commit) = committed {
             commits.push(commit);
@@ -114,6 +119,17 @@ impl Session<'_> {
     fn say_committed(&self, responses: &Responses, resume: ResumePoint) {
         let (resume, epoch) = (Some(resume.into()), self.epoch_for(responses));
         responses.say(Response::Committed(Committed { resume, epoch }));
+    }
+
+    fn show_drift(&self, from: MediaTime, pulse: &Pulse) -> Result<(), Failure> {
+        let Some((period, shown)) = self.on_air.feed.drift() else { return Ok(()) };
+        match pulse.drift(period, from) {
+            Some(drift) if drift != shown => {
+                let event = MediaEvent::Drift { period, from, drift };
+                self.on_air.publish(event).map(drop).map_err(|error| worker_failed(&error.to_string()))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn segment(&self) -> Duration {
@@ -142,7 +158,10 @@ impl Session<'_> {
 /// What a worker may say to viewers.
 fn checked(event: v1::MediaEvent) -> Result<MediaEvent, Failure> {
     match WatchMessage::try_from(event) {
-        Ok(WatchMessage::Event(event)) if event != MediaEvent::BroadcastEnd => Ok(event),
+        Ok(WatchMessage::Event(MediaEvent::Drift { .. } | MediaEvent::BroadcastEnd)) => {
+            Err(worker_failed("it spoke for its server"))
+        }
+        Ok(WatchMessage::Event(event)) => Ok(event),
         Ok(_) => Err(worker_failed("it spoke for its server")),
         Err(error) => Err(worker_failed(&error.to_string())),
     }

@@ -162,7 +162,8 @@ impl Source {
 
     async fn tag(&mut self, kind: Kind, payload: String) -> bool {
         let (kind, time_ms, payload) = (kind.into(), self.time_ms, payload.into());
-        self.send(Request::Tag(v1::Tag { kind, time_ms, composition_offset_ms: 0, payload })).await
+        self.send(Request::Tag(v1::Tag { kind, time_ms, composition_offset_ms: 0, drift_ms: 0, payload }))
+            .await
     }
 
     /// Its proxy has asked it to connect again.

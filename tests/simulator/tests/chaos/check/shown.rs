@@ -168,7 +168,7 @@ impl Broadcast {
                     let rendition = RENDITIONS.iter().position(|id| *id == rendition.as_str()).unwrap_or(9);
                     held.insert((rendition, sequence.0, index.0), Part { start, duration, bytes });
                 }
-                MediaEvent::SegmentEnd { .. } | MediaEvent::BroadcastEnd => {}
+                MediaEvent::SegmentEnd { .. } | MediaEvent::Drift { .. } | MediaEvent::BroadcastEnd => {}
             }
         }
         self.compare(&held, opening.first_sequence.0, failures);

@@ -1,0 +1,42 @@
+//! Segments that are named by their period and the time where they begin, as presentations of DASH name them.
+
+use headwater_media::{MediaSequence, MediaTime, RenditionId, SegmentSettings};
+
+use super::LiveWindow;
+use crate::event::PeriodStart;
+
+/// What such a name means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timed {
+    Segment(MediaSequence),
+    /// It was announced, and then another period began: so many numbers behind the first one that is not there.
+    Never(u64),
+}
+
+impl LiveWindow {
+    /// The segment of a rendition that begins so many ticks after the start of the source's clock, in the period whose
+    /// first segment has this number. None where the window has no such period.
+    pub fn timed(&self, rendition: &RenditionId, first: MediaSequence, ticks: u64) -> Option<Timed> {
+        let at = self.periods.iter().position(|period| period.first_sequence == first)?;
+        let number = self.periods[at].number_at(rendition, ticks, self.opening.settings)?;
+        let next = self.periods.get(at + 1);
+        let past = next.and_then(|next| number.0.checked_sub(next.first_sequence.0));
+        Some(past.map_or(Timed::Segment(number), Timed::Never))
+    }
+}
+
+impl PeriodStart {
+    /// A segment holds the frames of one cell of the period's grid, so the time of its first frame tells its number.
+    pub(crate) fn number_at(
+        &self,
+        rendition: &RenditionId,
+        ticks: u64,
+        settings: SegmentSettings,
+    ) -> Option<MediaSequence> {
+        let (rendition, _) = self.renditions.iter().find(|(known, _)| known.id == *rendition)?;
+        // Times of frames are rounded to microseconds, some below the boundary that they stand on.
+        let time = MediaTime::from_ticks(ticks, rendition.timescale()) + MediaTime::from_millis(1);
+        let cell = settings.cell(time.0.checked_sub(self.origin.0).map(MediaTime)?);
+        self.first_sequence.0.checked_add(cell).map(MediaSequence)
+    }
+}
