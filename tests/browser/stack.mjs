@@ -36,7 +36,7 @@ export async function stack({ servers, origins, directory }) {
     };
     await Promise.all(services.map(isReady));
     const output = () => services.map(({ kind, output }) => `---- ${kind} ----\n${output().slice(-4000)}`).join('\n');
-    return { ...all, rtmp: `rtmp://${HOST}:${all.proxy.port}/live`, output, stop };
+    return { ...all, redis: `redis://${HOST}:${redis.port}`, rtmp: `rtmp://${HOST}:${all.proxy.port}/live`, output, stop };
   } catch (error) {
     await stop();
     throw error;

@@ -157,25 +157,29 @@ const AUDIO: u8 = 8;
 
 /// A tag of an FLV file with H.264 or AAC.
 #[derive(Clone)]
-struct Tag {
+pub(crate) struct Tag {
     kind: u8,
     /// Milliseconds.
-    time: u32,
-    body: Bytes,
+    pub(crate) time: u32,
+    pub(crate) body: Bytes,
 }
 
 impl Tag {
     /// FLV 10.1 §E.4.2.1, §E.4.3.1: the second byte of a configuration is 0.
-    fn is_header(&self) -> bool {
+    pub(crate) fn is_header(&self) -> bool {
         self.body.get(1) == Some(&0)
     }
 
-    fn is_keyframe(&self) -> bool {
+    pub(crate) fn is_audio(&self) -> bool {
+        self.kind == AUDIO
+    }
+
+    pub(crate) fn is_keyframe(&self) -> bool {
         self.kind == VIDEO && self.body.first() == Some(&0x17)
     }
 }
 
-fn tags(file: &Bytes) -> Result<Vec<Tag>> {
+pub(crate) fn tags(file: &Bytes) -> Result<Vec<Tag>> {
     ensure!(file.starts_with(b"FLV") && file.len() >= FILE_HEADER, "it is no FLV file");
     let mut rest = file.slice(FILE_HEADER..);
     let mut tags = Vec::new();

@@ -6,6 +6,7 @@ pub mod encoder;
 pub mod feed;
 pub mod http;
 pub mod network;
+pub mod old;
 pub mod player;
 pub mod process;
 pub mod publish;

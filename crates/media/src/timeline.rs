@@ -204,7 +204,7 @@ impl Timeline {
             AudioMessage::SequenceHeader(config) => self.configure_audio(config)?,
             AudioMessage::Frame(payload) if self.audio.is_some() => {
                 let (kind, time, composition_offset) = (TagKind::Audio, SourceTime(0), 0);
-                self.frame(now, timestamp, Tag { kind, time, composition_offset, payload });
+                self.frame(now, timestamp, Tag { kind, time, composition_offset, drift: 0, payload });
             }
             AudioMessage::Frame(_) | AudioMessage::Ignored => {}
         }

@@ -137,7 +137,13 @@ mod tests {
 
     impl Interleaving {
         fn at(&mut self, kind: TagKind, millis: u64) {
-            self.take(&Tag { kind, time: SourceTime(millis), composition_offset: 0, payload: Bytes::new() });
+            self.take(&Tag {
+                kind,
+                time: SourceTime(millis),
+                composition_offset: 0,
+                drift: 0,
+                payload: Bytes::new(),
+            });
         }
 
         fn picture(&mut self, millis: u64) {

@@ -26,7 +26,7 @@ impl Trial {
             Audio => TagKind::Audio,
         };
         let payload = Bytes::from_static(b"frame");
-        let tag = Tag { kind, time: SourceTime(0), composition_offset: 0, payload };
+        let tag = Tag { kind, time: SourceTime(0), composition_offset: 0, drift: 0, payload };
         self.clock.push(timestamp, HeldFrame { received: UnixMillis(0), tag });
         self.follow();
     }
