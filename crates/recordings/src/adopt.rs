@@ -5,7 +5,6 @@ use headwater_hls::cmaf::read;
 use headwater_hls::{Piece, Record, StoredSegment};
 use headwater_media::MediaTime;
 use headwater_platform::store::{ObjectStore, StoreError};
-use headwater_wire::JournalBlock;
 
 use crate::Layout;
 use crate::journal::Recording;
@@ -13,13 +12,13 @@ use crate::journal::Recording;
 /// Segments that are adopted at most: half an hour, in pieces of a second.
 const MOST: usize = 1_800;
 
-/// Takes what follows on to the last segment of an orphan, and writes it into its journal. What is not there in every
+/// Takes what follows on to the last segment of an orphan, and gives it for its journal. What is not there in every
 /// rendition was never shown as a whole, and stays out.
 pub(crate) async fn adopt(
     store: &dyn ObjectStore,
     layout: &Layout,
     recording: &mut Recording,
-) -> Result<(), StoreError> {
+) -> Result<Vec<Record>, StoreError> {
     let mut records = Vec::new();
     while records.len() < MOST
         && let Some(segment) = next(store, layout, recording).await?
@@ -30,19 +29,11 @@ pub(crate) async fn adopt(
         }
         records.push(record);
     }
-    if records.is_empty() {
-        return Ok(());
+    if !records.is_empty() {
+        let segments = records.len();
+        tracing::info!(segments, broadcast = %layout.broadcast, "segments that no journal named are taken in");
     }
-    tracing::info!(segments = records.len(), broadcast = %layout.broadcast, "segments that no journal named are taken in");
-    let block = JournalBlock {
-        broadcast: layout.broadcast,
-        settings: recording.archive.settings(),
-        kept: recording.kept.clone(),
-        records,
-    };
-    // Should its owner live after all, the block that it has open names these segments too, before it comes to this number.
-    let key = layout.journal(recording.epoch, recording.next_block);
-    store.put(&key, block.encode(), "application/octet-stream").await
+    Ok(records)
 }
 
 /// The segment after the last one; none where it is not there, is another period's, or is not what its name says.
@@ -94,7 +85,7 @@ mod tests {
 
     use super::*;
     use crate::testing::{RENDITIONS, SETTINGS, layout, period, segment};
-    use crate::{Finished, JournalWriter, State, describe, finish};
+    use crate::{Finished, Finisher, JournalWriter, Pulse, State, describe, finish};
 
     /// What the journal names.
     const NAMED: std::ops::Range<u64> = 7..10;
@@ -133,7 +124,8 @@ mod tests {
 
     /// The segments of the finished recording, and its length in milliseconds.
     async fn finished(store: &MemoryStore) -> (Vec<u64>, u64) {
-        assert_eq!(finish(store, &layout(1), None).await, Ok(Finished::Done));
+        let pulse = Pulse::of(store, &layout(1)).await.unwrap();
+        assert_eq!(finish(store, &layout(1), Finisher::Heir(&pulse)).await, Ok(Finished::Done));
         let summary = describe(store, &layout(1)).await.unwrap().unwrap();
         assert_eq!(summary.state, State::Interrupted);
         let recording = Recording::load(store, &layout(1)).await.unwrap().unwrap();

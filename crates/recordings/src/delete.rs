@@ -9,6 +9,7 @@ use crate::Layout;
 use crate::layout::{UNFINISHED, stream_folder};
 use crate::list::{is_live, summary};
 use crate::pages::{all_folders, delete_below};
+use crate::pulse::Pulse;
 
 /// How long what has neither a summary nor a mark is left alone: a deletion that has not come to its end, or media that an
 /// owner of long ago has still had in its spool.
@@ -36,7 +37,19 @@ pub async fn delete(store: &dyn ObjectStore, layout: &Layout) -> Result<(), Dele
     if store.size(&layout.summary()).await?.is_none() {
         return Err(DeleteError::NotFound);
     }
-    Ok(objects(store, layout).await?)
+    match close(store, layout).await? {
+        true => Ok(objects(store, layout).await?),
+        false => Err(DeleteError::Live),
+    }
+}
+
+/// Closes a recording for its deletion; false where its owner turns out to live.
+async fn close(store: &dyn ObjectStore, layout: &Layout) -> Result<bool, StoreError> {
+    let mut pulse = Pulse::of(store, layout).await?;
+    if pulse.is_closed() {
+        return Ok(true);
+    }
+    Ok(!pulse.is_beating(Duration::ZERO) && pulse.close(store, |_| {}).await?)
 }
 
 /// Deletes all objects of a broadcast but its mark.
@@ -66,7 +79,7 @@ pub async fn expire(
         for broadcast in all_folders(store, &stream_folder(&stream)).await? {
             let Ok(broadcast) = broadcast.parse::<BroadcastId>() else { continue };
             let layout = Layout { stream: stream.clone(), broadcast };
-            if is_expired(store, &layout, retention, now).await? {
+            if is_expired(store, &layout, retention, now).await? && close(store, &layout).await? {
                 objects(store, &layout).await?;
                 expired.push(layout);
             }

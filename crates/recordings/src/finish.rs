@@ -8,6 +8,7 @@ use headwater_platform::store::{ObjectStore, StoreError};
 use crate::adopt::adopt;
 use crate::journal::Recording;
 use crate::pages::delete_below;
+use crate::pulse::Pulse;
 use crate::summary::{State, Summary};
 use crate::{Layout, delete};
 
@@ -36,33 +37,57 @@ pub enum Finished {
     Superseded,
 }
 
+/// Who brings a recording to its end.
+#[derive(Clone, Copy, Debug)]
+pub enum Finisher<'a> {
+    /// Its owner, under this epoch.
+    Owner(Epoch),
+    /// Anybody, as its owner has shown no sign of life since this one, for longer than it may be silent.
+    Heir(&'a Pulse),
+}
+
 /// Brings a recording to its end: complete playlists, nothing that it does not keep, and no mark that it is unfinished. Can
-/// be done again, after more was stored too. `owner` is the epoch of the one who ends it, none for an orphan.
+/// be done again, after more was stored too.
+///
+/// First the journal is closed, by compare-and-set: an owner that has written in the meantime goes on with its recording,
+/// one that writes later finds the block changed. So nothing is deleted of a recording that grows.
 ///
 /// # Errors
 /// When the store does not do it. The mark stays until everything is done.
 pub async fn finish(
     store: &dyn ObjectStore,
     layout: &Layout,
-    owner: Option<Epoch>,
+    by: Finisher<'_>,
 ) -> Result<Finished, StoreError> {
+    let mut pulse = match by {
+        Finisher::Owner(_) => Pulse::of(store, layout).await?,
+        Finisher::Heir(last) => last.clone(),
+    };
     let mut recording = Recording::load(store, layout).await?;
-    if let (Some(recording), None) = (&mut recording, owner) {
-        adopt(store, layout, recording).await?;
+    let mut adopted = Vec::new();
+    match (by, &mut recording) {
+        // The mark of a successor is there before its journal.
+        (Finisher::Owner(owner), _) if pulse.epoch() > Some(owner) => return Ok(Finished::Superseded),
+        (Finisher::Heir(_), Some(recording)) => adopted = adopt(store, layout, recording).await?,
+        _ => {}
     }
-    if let (Some(recording), Some(owner)) = (&recording, owner)
-        && recording.epoch > owner
-    {
+    if !pulse.close(store, |block| block.records.extend(adopted)).await? {
         return Ok(Finished::Superseded);
     }
     let kept = recording.as_ref().map(Recording::kept).filter(|kept| !kept.is_empty());
     let Some((recording, kept)) = recording.as_ref().zip(kept) else {
+        if !pulse.is_still(&Pulse::of(store, layout).await?) {
+            return Ok(Finished::Superseded);
+        }
         delete::objects(store, layout).await?;
         store.delete(&[layout.marker()]).await?;
         return Ok(Finished::Nothing);
     };
-    let state = if owner.is_some() { State::Complete } else { State::Interrupted };
+    let state = if let Finisher::Owner(_) = by { State::Complete } else { State::Interrupted };
     write(store, layout, &kept, state).await?;
+    if !pulse.is_still(&Pulse::of(store, layout).await?) {
+        return Ok(Finished::Superseded);
+    }
     delete_the_rest(store, layout, recording).await?;
     store.delete(&[layout.marker()]).await?;
     Ok(Finished::Done)
@@ -82,7 +107,7 @@ async fn write(
     }
     let Some(text) = vod_multivariant(kept) else { return Ok(()) };
     store.put(&layout.multivariant(), text.into(), PLAYLIST).await?;
-    store.put(&layout.summary(), Summary::of(&layout.stream, kept, state).encode(), JSON).await
+    store.put(&layout.summary(), Summary::of(&layout.stream, kept, state).encode(), JSON).await.map(drop)
 }
 
 /// Deletes the renditions that were stored for going back while it was live, and nothing else.

@@ -4,6 +4,7 @@
 //! therefore can't harm what its successor has written, and what it says of segments that the successor has made is void.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -28,6 +29,9 @@ pub struct JournalWriter {
     epoch: Epoch,
     settings: SegmentSettings,
     kept: Option<Vec<RenditionId>>,
+    reconnect_window: Duration,
+    /// How often a block was written.
+    revision: u64,
     /// The number of the open block.
     number: u32,
     /// What it says.
@@ -42,7 +46,19 @@ impl JournalWriter {
         settings: SegmentSettings,
         kept: Option<Vec<RenditionId>>,
     ) -> Self {
-        Self { layout, epoch, settings, kept, number: 0, open: Vec::new() }
+        let (reconnect_window, revision, number, open) = (Duration::ZERO, 0, 0, Vec::new());
+        Self { layout, epoch, settings, kept, reconnect_window, revision, number, open }
+    }
+
+    /// The same, for an owner that waits for its publisher for so long, and writes nothing meanwhile.
+    #[must_use]
+    pub fn waiting_for(self, reconnect_window: Duration) -> Self {
+        Self { reconnect_window, ..self }
+    }
+
+    /// Whether there is nothing to be written yet.
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
     }
 
     /// The renditions that the recording keeps; none for all.
@@ -71,12 +87,16 @@ impl JournalWriter {
     }
 
     /// The open block as an object: to be written, again, after what it names.
-    pub fn block(&self) -> (Key, Bytes) {
+    pub fn block(&mut self) -> (Key, Bytes) {
+        self.revision += 1;
         let block = JournalBlock {
             broadcast: self.layout.broadcast,
             settings: self.settings,
             kept: self.kept.clone(),
             records: self.open.clone(),
+            revision: self.revision,
+            is_closed: false,
+            reconnect_window: self.reconnect_window,
         };
         (self.layout.journal(self.epoch, self.number), block.encode())
     }
@@ -95,8 +115,6 @@ pub struct Recording {
     pub kept: Option<Vec<RenditionId>>,
     /// Of the newest owner that has written.
     pub epoch: Epoch,
-    /// The number after that of its newest block.
-    pub(crate) next_block: u32,
 }
 
 impl Recording {
@@ -110,10 +128,8 @@ impl Recording {
             let bytes = store.get(&entry.key).await?;
             Ok::<_, StoreError>(decode(&entry.key, bytes))
         };
-        let newest = blocks.last().map(|entry| entry.key.clone());
         let blocks: Vec<_> = stream::iter(blocks).map(read).buffered(AT_ONCE).try_collect().await?;
-        let next_block = newest.and_then(|key| Layout::block_of(&key)).map_or(0, |last| last + 1);
-        Ok(Self::merge(layout, blocks.into_iter().flatten(), next_block))
+        Ok(Self::merge(layout, blocks.into_iter().flatten()))
     }
 
     /// What the recording keeps of it.
@@ -122,11 +138,7 @@ impl Recording {
         only(&self.archive, |id| kept.contains(id))
     }
 
-    fn merge(
-        layout: &Layout,
-        blocks: impl IntoIterator<Item = (Epoch, JournalBlock)>,
-        next_block: u32,
-    ) -> Option<Self> {
+    fn merge(layout: &Layout, blocks: impl IntoIterator<Item = (Epoch, JournalBlock)>) -> Option<Self> {
         let mut epochs: BTreeMap<Epoch, Vec<Record>> = BTreeMap::new();
         let mut newest = None;
         for (epoch, block) in blocks {
@@ -151,7 +163,7 @@ impl Recording {
                 tracing::warn!(broadcast = %layout.broadcast, %error, "a record of the journal is left out");
             }
         }
-        Some(Self { archive, kept, epoch, next_block })
+        Some(Self { archive, kept, epoch })
     }
 }
 

@@ -57,11 +57,6 @@ impl Layout {
         block.name().split_once('-')?.0.parse().ok().map(Epoch)
     }
 
-    /// Its number.
-    pub(crate) fn block_of(block: &Key) -> Option<u32> {
-        block.name().split_once('-')?.1.parse().ok()
-    }
-
     /// What all media of a rendition is below.
     pub fn rendition(&self, rendition: &RenditionId) -> Key {
         self.within(rendition)
@@ -124,7 +119,6 @@ mod tests {
             assert_eq!(key.as_str(), text);
         }
         assert_eq!(Layout::epoch_of(&layout.journal(Epoch(3), 12)), Some(Epoch(3)));
-        assert_eq!(Layout::block_of(&layout.journal(Epoch(3), 12)), Some(12));
         assert_eq!(Layout::of_marker(&layout.marker()), Some(layout));
     }
 }

@@ -7,15 +7,17 @@ mod journal;
 mod layout;
 mod list;
 mod pages;
+mod pulse;
 mod settings;
 mod summary;
 pub mod uploads;
 
 pub use delete::{DeleteError, delete, expire};
-pub use finish::{Finished, finish, refresh};
+pub use finish::{Finished, Finisher, finish, refresh};
 pub use journal::{JournalWriter, Recording};
 pub use layout::{Layout, UNFINISHED};
 pub use list::{describe, is_live, list, unfinished};
+pub use pulse::{GRACE, Pulse};
 pub use settings::{store_settings, upload_settings};
 pub use summary::{RenditionSummary, State, Summary};
 

@@ -1,5 +1,7 @@
 //! Which recordings there are.
 
+use std::time::Duration;
+
 use futures::{StreamExt, TryStreamExt, stream};
 use headwater_media::{BroadcastId, StreamId};
 use headwater_platform::store::{Key, ObjectStore, StoreError};
@@ -7,6 +9,7 @@ use headwater_platform::store::{Key, ObjectStore, StoreError};
 use crate::Layout;
 use crate::layout::{UNFINISHED, stream_folder};
 use crate::pages::{all_below, all_folders};
+use crate::pulse::Pulse;
 use crate::summary::Summary;
 
 /// Summaries that are fetched at the same time.
@@ -51,12 +54,13 @@ pub async fn describe(store: &dyn ObjectStore, layout: &Layout) -> Result<Option
     Ok(is_live(store, layout).await?.then(|| Summary::begun(&layout.stream, layout.broadcast)))
 }
 
-/// Whether a recording is unfinished, by its mark.
+/// Whether a recording is unfinished: by its mark, or by an owner that lives, should the mark be gone.
 ///
 /// # Errors
 /// When the store does not say.
 pub async fn is_live(store: &dyn ObjectStore, layout: &Layout) -> Result<bool, StoreError> {
-    Ok(store.size(&layout.marker()).await?.is_some())
+    Ok(store.size(&layout.marker()).await?.is_some()
+        || Pulse::of(store, layout).await?.is_beating(Duration::ZERO))
 }
 
 /// All recordings that are unfinished.

@@ -84,6 +84,98 @@ async fn what_is_new_is_put_once() {
     .await;
 }
 
+#[tokio::test]
+async fn only_the_version_that_was_seen_is_replaced() {
+    on_all(|store| async move {
+        let at = key("demo/1/journal/1-0");
+        assert_eq!(store.look(&at).await, Err(StoreError::NotFound));
+        let first = store.put(&at, "first".into(), "text/plain").await.unwrap();
+        let seen = store.look(&at).await.unwrap();
+        assert_eq!((seen.body.as_ref(), &seen.version), (&b"first"[..], &first));
+        let replace =
+            async |body: &'static str, version| store.replace(&at, body.into(), "text/plain", version).await;
+        let Ok(Replaced::Stored(second)) = replace("second", &first).await else {
+            panic!("it was not replaced")
+        };
+        assert_eq!(replace("third", &first).await, Ok(Replaced::Changed));
+        let seen = store.look(&at).await.unwrap();
+        assert_eq!((seen.body.as_ref(), &seen.version), (&b"second"[..], &second));
+        store.delete(std::slice::from_ref(&at)).await.unwrap();
+        assert_eq!(replace("fourth", &second).await, Ok(Replaced::Changed));
+        assert_eq!(store.size(&at).await, Ok(None));
+    })
+    .await;
+}
+
+/// s3s-fs looks at the version, and writes afterwards.
+#[tokio::test]
+async fn of_many_who_replace_the_same_version_one_succeeds() {
+    on_ours(|store| async move {
+        let at = key("a/b/c");
+        let version = store.put(&at, "x".into(), "text/plain").await.unwrap();
+        let replace = |n: usize| {
+            let (store, at, version) = (store.clone(), at.clone(), version.clone());
+            async move { store.replace(&at, vec![b'x'; n + 2].into(), "text/plain", &version).await.unwrap() }
+        };
+        let all = futures::future::join_all((0..8).map(replace)).await;
+        let stored: Vec<_> = (0..8).filter(|n| all[*n] != Replaced::Changed).collect();
+        assert_eq!(stored.len(), 1, "{all:?}");
+        assert_eq!(store.size(&at).await, Ok(Some(stored[0] as u64 + 2)));
+    })
+    .await;
+}
+
+/// An hour that this machine's clock is off is no hour of age: the store says both when an object was written and what the time
+/// is.
+#[tokio::test]
+async fn the_age_of_an_object_goes_by_the_clock_of_its_store() {
+    let (date, written) = ("Mon, 30 Nov 2026 12:00:07 GMT", "Mon, 30 Nov 2026 12:00:00 GMT");
+    let age = |answer: String| async move { answered(answer).await.look(&key("a")).await };
+    let answer = |headers: &str| format!("HTTP/1.1 200 OK\r\ncontent-length: 1\r\n{headers}\r\nx");
+    let whole = answer(&format!("etag: \"1\"\r\ndate: {date}\r\nlast-modified: {written}\r\n"));
+    assert_eq!(age(whole).await.unwrap().age, Duration::from_secs(7));
+    for missing in [
+        format!("etag: \"1\"\r\nlast-modified: {written}\r\n"),
+        format!("etag: \"1\"\r\ndate: {date}\r\n"),
+        format!("date: {date}\r\nlast-modified: {written}\r\n"),
+    ] {
+        let seen = age(answer(&missing)).await;
+        assert!(matches!(&seen, Err(StoreError::Unavailable(_))), "{missing}: {seen:?}");
+    }
+}
+
+/// A proxy, or a page to log in by, may answer anything with 200.
+#[tokio::test]
+async fn an_upload_that_is_answered_without_an_entity_tag_is_none() {
+    let store = answered("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".into()).await;
+    let put = store.put_new(&key("a"), "x".into(), "text/plain").await;
+    assert!(matches!(&put, Err(StoreError::Unavailable(text)) if text.contains("ETag")), "{put:?}");
+}
+
+/// A store that gives this answer to its first request.
+async fn answered(answer: String) -> S3Store {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let settings = S3Settings {
+        bucket: "bucket".into(),
+        endpoint: Some(format!("http://{}", listener.local_addr().unwrap())),
+        credentials: Some(Credentials { access_key: "a".into(), secret_key: "b".into() }),
+        timeout: Duration::from_secs(20),
+        ..S3Settings::default()
+    };
+    tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut request = Vec::new();
+        while !request.windows(4).any(|end| end == b"\r\n\r\n") {
+            assert_ne!(socket.read_buf(&mut request).await.unwrap(), 0);
+        }
+        socket.write_all(answer.as_bytes()).await.unwrap();
+        // Until the client has read it all and goes away.
+        while socket.read_buf(&mut request).await.unwrap_or(0) > 0 {}
+    });
+    S3Store::open(&settings).await
+}
+
 /// Amazon keeps this too; s3s-fs looks whether there is an object, and writes it afterwards.
 #[tokio::test]
 async fn of_many_who_put_the_same_new_object_one_succeeds() {

@@ -34,13 +34,27 @@ pub const PAGE: usize = 1000;
 #[async_trait]
 pub trait ObjectStore: Debug + Send + Sync {
     /// Stores an object whole, instead of one that may be there.
-    async fn put(&self, key: &Key, body: Bytes, content_type: &str) -> Result<(), StoreError>;
+    async fn put(&self, key: &Key, body: Bytes, content_type: &str) -> Result<Version, StoreError>;
+
+    /// Stores an object whole instead of exactly this version of it. Of several who replace the same version one succeeds,
+    /// as long as nobody writes the object by [`ObjectStore::put`].
+    async fn replace(
+        &self,
+        key: &Key,
+        body: Bytes,
+        content_type: &str,
+        version: &Version,
+    ) -> Result<Replaced, StoreError>;
 
     /// Stores an object unless there is one, which then stays as it is. Of many who try at once one succeeds.
     async fn put_new(&self, key: &Key, body: Bytes, content_type: &str) -> Result<Put, StoreError>;
 
     /// The whole object.
     async fn get(&self, key: &Key) -> Result<Bytes, StoreError>;
+
+    /// The whole object, its version, and how long ago it was written by the clock of the store, to the second. So no two
+    /// machines' clocks are compared.
+    async fn look(&self, key: &Key) -> Result<Seen, StoreError>;
 
     /// The bytes of a range, as far as the object has them; none where it ends before.
     async fn get_range(&self, key: &Key, range: Range<u64>) -> Result<Bytes, StoreError>;
@@ -71,6 +85,28 @@ pub enum Put {
     Existed {
         size: u64,
     },
+}
+
+/// What became of [`ObjectStore::replace`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Replaced {
+    Stored(Version),
+    /// Somebody has written the object since, or deleted it; it is as it was.
+    Changed,
+}
+
+/// A state of an object: its entity tag (RFC 9110 §8.8.3), or what stands for it. Equal for equal bytes in some stores, so
+/// an object that tells by its version whether somebody has written it must have other bytes each time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version(String);
+
+/// An object as [`ObjectStore::look`] finds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    pub body: Bytes,
+    pub version: Version,
+    /// Since it was written.
+    pub age: Duration,
 }
 
 /// Some of the objects below a prefix.

@@ -8,13 +8,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use headwater_media::UnixMillis;
+use tokio::time::Instant;
 
-use super::{Entry, Folders, Key, ObjectStore, PAGE, Page, Put, StoreError};
+use super::{Entry, Folders, Key, ObjectStore, PAGE, Page, Put, Replaced, Seen, StoreError, Version};
 
-/// Objects in memory. Clones share them.
+/// Objects in memory. Clones share them, and the faults.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStore {
     state: Arc<Mutex<State>>,
+    fault: Arc<Mutex<Fault>>,
 }
 
 /// What is wrong with a store.
@@ -36,18 +38,39 @@ pub enum Fault {
     LosingOneAnswer,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
-    objects: BTreeMap<Key, (Bytes, UnixMillis)>,
-    fault: Fault,
+    objects: BTreeMap<Key, Object>,
     /// Every object that was written, in order.
     written: Vec<Key>,
     /// Requests of any kind.
     requests: usize,
     at_work: usize,
     most_at_work: usize,
-    /// Stands for the time of writing.
     writes: u64,
+    began: Instant,
+}
+
+#[derive(Clone, Debug)]
+struct Object {
+    body: Bytes,
+    /// How many writes there were then.
+    version: u64,
+    written: Instant,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            objects: BTreeMap::new(),
+            written: Vec::new(),
+            requests: 0,
+            at_work: 0,
+            most_at_work: 0,
+            writes: 0,
+            began: Instant::now(),
+        }
+    }
 }
 
 impl MemoryStore {
@@ -57,7 +80,13 @@ impl MemoryStore {
 
     /// From now on this is wrong, and nothing else.
     pub fn set(&self, fault: Fault) {
-        self.state().fault = fault;
+        *self.fault() = fault;
+    }
+
+    /// The same objects as another machine reaches them, with faults of its own.
+    #[must_use]
+    pub fn from_elsewhere(&self) -> Self {
+        Self { state: self.state.clone(), fault: Arc::default() }
     }
 
     /// The keys of all objects.
@@ -80,6 +109,10 @@ impl MemoryStore {
         self.state().most_at_work
     }
 
+    fn fault(&self) -> MutexGuard<'_, Fault> {
+        self.fault.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -89,7 +122,8 @@ impl MemoryStore {
         &self,
         work: impl FnOnce(&mut State) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let fault = self.state().begin();
+        self.state().begin();
+        let fault = self.fault().take_one();
         let _at_work = AtWork(self);
         match fault {
             Fault::Away | Fault::FailingFor(_) => Err(unavailable()),
@@ -124,42 +158,73 @@ impl Drop for AtWork<'_> {
     }
 }
 
+impl Fault {
+    /// What is wrong with one more request.
+    fn take_one(&mut self) -> Self {
+        let fault = *self;
+        match fault {
+            Self::FailingFor(0 | 1) | Self::LosingOneAnswer => *self = Self::None,
+            Self::FailingFor(times) => *self = Self::FailingFor(times - 1),
+            _ => {}
+        }
+        if fault == Self::FailingFor(0) { Self::None } else { fault }
+    }
+}
+
 impl State {
-    /// Counts a request and tells what is wrong with it.
-    fn begin(&mut self) -> Fault {
+    /// Counts a request.
+    fn begin(&mut self) {
         self.requests += 1;
         self.at_work += 1;
         self.most_at_work = self.most_at_work.max(self.at_work);
-        let fault = self.fault;
-        match fault {
-            Fault::FailingFor(0 | 1) | Fault::LosingOneAnswer => self.fault = Fault::None,
-            Fault::FailingFor(times) => self.fault = Fault::FailingFor(times - 1),
-            _ => {}
-        }
-        if fault == Fault::FailingFor(0) { Fault::None } else { fault }
     }
 
-    fn write(&mut self, key: &Key, body: Bytes) -> Result<(), StoreError> {
+    fn write(&mut self, key: &Key, body: Bytes) -> Result<Version, StoreError> {
         if key.is_root() {
             return Err(StoreError::Refused("the root is no object".into()));
         }
         self.writes += 1;
         self.written.push(key.clone());
-        self.objects.insert(key.clone(), (body, UnixMillis(self.writes)));
-        Ok(())
+        let object = Object { body, version: self.writes, written: Instant::now() };
+        let version = object.version();
+        self.objects.insert(key.clone(), object);
+        Ok(version)
     }
 }
 
+impl Object {
+    fn version(&self) -> Version {
+        Version(self.version.to_string())
+    }
+}
+
+/// When the clock of every store in memory begins.
+const BEGIN: u64 = 1_800_000_000_000;
+
 #[async_trait]
 impl ObjectStore for MemoryStore {
-    async fn put(&self, key: &Key, body: Bytes, _content_type: &str) -> Result<(), StoreError> {
+    async fn put(&self, key: &Key, body: Bytes, _content_type: &str) -> Result<Version, StoreError> {
         self.request(|state| state.write(key, body)).await
+    }
+
+    async fn replace(
+        &self,
+        key: &Key,
+        body: Bytes,
+        _content_type: &str,
+        version: &Version,
+    ) -> Result<Replaced, StoreError> {
+        self.request(|state| match state.objects.get(key) {
+            Some(object) if object.version() == *version => state.write(key, body).map(Replaced::Stored),
+            _ => Ok(Replaced::Changed),
+        })
+        .await
     }
 
     async fn put_new(&self, key: &Key, body: Bytes, _content_type: &str) -> Result<Put, StoreError> {
         self.request(|state| match state.objects.get(key) {
-            Some((body, _)) => Ok(Put::Existed { size: body.len() as u64 }),
-            None => state.write(key, body).map(|()| Put::Stored),
+            Some(object) => Ok(Put::Existed { size: object.body.len() as u64 }),
+            None => state.write(key, body).map(|_| Put::Stored),
         })
         .await
     }
@@ -168,9 +233,18 @@ impl ObjectStore for MemoryStore {
         self.get_range(key, 0..u64::MAX).await
     }
 
+    async fn look(&self, key: &Key) -> Result<Seen, StoreError> {
+        self.request(|state| {
+            let object = state.objects.get(key).ok_or(StoreError::NotFound)?;
+            let (body, version) = (object.body.clone(), object.version());
+            Ok(Seen { body, version, age: object.written.elapsed() })
+        })
+        .await
+    }
+
     async fn get_range(&self, key: &Key, range: Range<u64>) -> Result<Bytes, StoreError> {
         self.request(|state| {
-            let (body, _) = state.objects.get(key).ok_or(StoreError::NotFound)?;
+            let body = &state.objects.get(key).ok_or(StoreError::NotFound)?.body;
             let end = range.end.min(body.len() as u64);
             Ok(body.slice(range.start.min(end) as usize..end as usize))
         })
@@ -178,17 +252,18 @@ impl ObjectStore for MemoryStore {
     }
 
     async fn size(&self, key: &Key) -> Result<Option<u64>, StoreError> {
-        self.request(|state| Ok(state.objects.get(key).map(|(body, _)| body.len() as u64))).await
+        self.request(|state| Ok(state.objects.get(key).map(|object| object.body.len() as u64))).await
     }
 
     async fn list(&self, prefix: &Key, after: Option<&Key>) -> Result<Page, StoreError> {
         self.request(|state| {
             let wanted = |key: &Key| key.below(prefix).is_some() && after.is_none_or(|after| key > after);
             let mut found = state.objects.iter().filter(|(key, _)| wanted(key));
-            let entry = |(key, (body, modified)): (&Key, &(Bytes, UnixMillis))| Entry {
+            let began = state.began;
+            let entry = |(key, object): (&Key, &Object)| Entry {
                 key: key.clone(),
-                size: body.len() as u64,
-                modified: *modified,
+                size: object.body.len() as u64,
+                modified: UnixMillis(BEGIN + (object.written - began).as_millis() as u64),
             };
             let entries = found.by_ref().take(PAGE).map(entry).collect();
             Ok(Page { entries, is_truncated: found.next().is_some() })

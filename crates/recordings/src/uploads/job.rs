@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::guard::Guard;
+
 /// How an object is put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum How {
@@ -79,6 +81,8 @@ pub(super) struct Job {
     pub(super) key: Key,
     pub(super) content_type: String,
     pub(super) how: How,
+    /// Of an object that somebody else may take over.
+    pub(super) guard: Option<Guard>,
     pub(super) body: Body,
     /// Bytes of the object.
     pub(super) size: u64,

@@ -3,6 +3,7 @@
 //! What is handed over waits in memory, and as soon as the store is slow or away on the disk (`spool`), from where the next
 //! process takes it over when this one dies. Both are bounded: what is oldest is lost first, and its [`Receipt`] says so.
 
+mod guard;
 mod job;
 mod queue;
 mod spool;
@@ -28,6 +29,7 @@ use queue::{Bounds, Queue};
 use spool::{Disk, FileDisk};
 use worker::Inner;
 
+pub use guard::Guard;
 pub use job::{Progress, Receipt};
 
 /// What is in memory when the process ends is on any disk by then.
@@ -73,26 +75,32 @@ pub struct Lane {
 impl Lane {
     /// Stores an object unless there is one, which then counts as stored: for media. Never waits.
     pub fn put_new(&self, key: Key, body: Bytes, content_type: &str) -> Receipt {
-        self.push(key, body, content_type, How::New)
+        self.push(key, body, content_type, How::New, None)
     }
 
     /// Stores an object over the one that is there: for an index under a name that only this owner of the broadcast uses,
     /// such as its journal. The next process stores it when this one could not. Never waits.
     pub fn put(&self, key: Key, body: Bytes, content_type: &str) -> Receipt {
-        self.push(key, body, content_type, How::Own)
+        self.push(key, body, content_type, How::Own, None)
+    }
+
+    /// The same of an object whose version is watched: `guard` says whether anybody else has written it.
+    pub fn put_guarded(&self, key: Key, body: Bytes, content_type: &str, guard: &Guard) -> Receipt {
+        self.push(key, body, content_type, How::Own, Some(guard.clone()))
     }
 
     /// Stores an object over the one that is there, if this process lives that long: for what the next owner of the
     /// broadcast writes too, and better, such as playlists. It waits in memory only. Never waits.
     pub fn put_latest(&self, key: Key, body: Bytes, content_type: &str) -> Receipt {
-        self.push(key, body, content_type, How::Latest)
+        self.push(key, body, content_type, How::Latest, None)
     }
 
-    fn push(&self, key: Key, body: Bytes, content_type: &str, how: How) -> Receipt {
+    fn push(&self, key: Key, body: Bytes, content_type: &str, how: How, guard: Option<Guard>) -> Receipt {
         let (sender, receipt) = watch::channel(Progress::Waiting);
         let (lane, content_type, size) = (self.name.clone(), content_type.to_owned(), body.len() as u64);
         let (body, since, receipts) = (Body::Memory(body), Instant::now(), vec![sender]);
-        let job = Job { lane, key, content_type, how, body, size, since, is_in_flight: false, receipts };
+        let job =
+            Job { lane, key, content_type, how, guard, body, size, since, is_in_flight: false, receipts };
         self.uploads.0.push(job);
         Receipt(receipt)
     }

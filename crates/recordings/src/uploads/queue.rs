@@ -7,6 +7,7 @@ use bytes::Bytes;
 use headwater_platform::store::Key;
 use tokio::time::Instant;
 
+use super::guard::Guard;
 use super::job::{Body, How, Job, Progress};
 use super::spool::{Head, Leftover};
 
@@ -82,6 +83,7 @@ pub(super) struct Turn {
     pub(super) key: Key,
     pub(super) content_type: String,
     pub(super) how: How,
+    pub(super) guard: Option<Guard>,
     pub(super) body: Body,
 }
 
@@ -106,8 +108,19 @@ impl Queue {
             let Head { lane, content_type, how, .. } = leftover.head;
             let (key, size, since) = (leftover.key, leftover.size, Instant::now());
             queue.spooled += leftover.file_size;
-            let (is_in_flight, receipts) = (false, Vec::new());
-            queue.insert(Job { lane, key, content_type, how, body, size, since, is_in_flight, receipts });
+            let (guard, is_in_flight, receipts) = (None, false, Vec::new());
+            queue.insert(Job {
+                lane,
+                key,
+                content_type,
+                how,
+                guard,
+                body,
+                size,
+                since,
+                is_in_flight,
+                receipts,
+            });
         }
         queue.make_spool_room(0);
         queue
@@ -179,7 +192,7 @@ impl Queue {
         };
         job.is_in_flight = true;
         let (key, content_type, body) = (job.key.clone(), job.content_type.clone(), job.body.clone());
-        Some(Turn { number, key, content_type, how: job.how, body })
+        Some(Turn { number, key, content_type, how: job.how, guard: job.guard.clone(), body })
     }
 
     /// The object in flight is in the store. Says how long it took.

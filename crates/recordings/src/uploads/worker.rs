@@ -118,11 +118,11 @@ impl Inner {
         let body = self.bytes(turn.number, turn.body.clone()).await.map_err(Failure::Lost)?;
         let size = body.len() as u64;
         let put = async {
-            match turn.how {
-                How::New => self.store.put_new(&turn.key, body, &turn.content_type).await,
-                How::Own | How::Latest => {
-                    self.store.put(&turn.key, body, &turn.content_type).await.map(|()| Put::Stored)
-                }
+            let (store, key, content_type) = (self.store.as_ref(), &turn.key, &turn.content_type);
+            match (turn.how, &turn.guard) {
+                (How::New, _) => store.put_new(key, body, content_type).await,
+                (_, Some(guard)) => guard.put(store, key, body, content_type).await.map(|()| Put::Stored),
+                (_, None) => store.put(key, body, content_type).await.map(|_| Put::Stored),
             }
         };
         let slow = |_| StoreError::Unavailable(format!("no answer within {LONGEST_REQUEST:?}"));

@@ -1,25 +1,22 @@
 //! What any server does for all recordings: it finishes those whose server is gone, and deletes those that are old enough.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_media::StreamId;
-use headwater_platform::store::StoreError;
-use headwater_recordings::{Layout, expire, finish, unfinished};
+use headwater_recordings::{Layout, expire};
 use headwater_registry::Registry;
 use headwater_runtime::clock;
 use headwater_runtime::config::Config;
 use headwater_runtime::outage::Outage;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 use super::Storage;
+use super::orphans::Orphans;
 use crate::broadcast::Broadcasts;
 
-/// How often unfinished recordings are looked for.
-const LOOK: Duration = Duration::from_secs(60);
-/// How often it is looked at one that nobody seems to have.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// When unfinished recordings are looked for again after the store has failed.
+const AFTER_FAILURE: Duration = Duration::from_secs(10);
 /// What this machine's spool has of a recording comes first, if that is not much.
 const LEFTOVERS: Duration = Duration::from_secs(60);
 /// How often old recordings are looked for.
@@ -41,44 +38,28 @@ impl Housekeeping {
     }
 
     async fn finish_orphans(&self) {
-        // Whoever has not gone on with it in this time does not come any more. Since when nobody has:
-        let mut alone: HashMap<Layout, Instant> = HashMap::new();
+        let mut orphans = Orphans::new(self.storage.store.clone());
         let mut outage = Outage::default();
         let _ = timeout(LEFTOVERS, self.storage.uploads.finished()).await;
         loop {
-            match self.look(&mut alone).await {
-                Ok(()) => {
+            let window = |stream: &StreamId| self.config.policy(stream).reconnect_window;
+            match orphans.look(|layout| self.is_owned(layout), window).await {
+                Ok(next) => {
                     outage.ends();
+                    sleep(next).await;
+                    continue;
                 }
                 Err(error) if outage.begins() => {
                     tracing::warn!(%error, "unfinished recordings can't be looked for; trying until they can");
                 }
                 Err(_) => {}
             }
-            sleep(if alone.is_empty() { LOOK } else { LOOK_AGAIN }).await;
+            sleep(AFTER_FAILURE).await;
         }
     }
 
-    async fn look(&self, alone: &mut HashMap<Layout, Instant>) -> Result<(), StoreError> {
-        let marked = unfinished(self.storage.store.as_ref()).await?;
-        alone.retain(|layout, _| marked.contains(layout));
-        for layout in marked {
-            if self.is_owned(&layout).await {
-                alone.remove(&layout);
-                continue;
-            }
-            let since = *alone.entry(layout.clone()).or_insert_with(Instant::now);
-            if since.elapsed() >= self.patience(&layout.stream) {
-                finish(self.storage.store.as_ref(), &layout, None).await?;
-                alone.remove(&layout);
-                tracing::info!(stream = %layout.stream, broadcast = %layout.broadcast, "finished a recording that its server has left");
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether somebody has the broadcast, or may have it.
-    async fn is_owned(&self, layout: &Layout) -> bool {
+    /// Whether somebody has the broadcast, or may have it. That nobody has it by the registry proves nothing.
+    async fn is_owned(&self, layout: Layout) -> bool {
         if self.broadcasts.get(&layout.stream).is_some_and(|on_air| on_air.id == layout.broadcast) {
             return true;
         }
@@ -87,10 +68,6 @@ impl Housekeeping {
             Ok(None) => false,
             Err(_) => true,
         }
-    }
-
-    fn patience(&self, stream: &StreamId) -> Duration {
-        self.config.policy(stream).reconnect_window + self.config.registry.lease
     }
 
     async fn expire(&self) {

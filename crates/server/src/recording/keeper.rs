@@ -7,7 +7,7 @@ use headwater_hls::{Archive, Record, StoredSegment};
 use headwater_media::{MediaSequence, MediaTime, RenditionId};
 use headwater_platform::store::Key;
 use headwater_recordings::uploads::Progress;
-use headwater_recordings::{Finished, Recording, finish, refresh};
+use headwater_recordings::{Finished, Finisher, Recording, finish, refresh};
 use headwater_runtime::backoff::{Backoff, Random};
 use headwater_runtime::outage::Outage;
 use tokio::sync::{Notify, mpsc};
@@ -30,6 +30,11 @@ const MOST_DOOMED: usize = 10_000;
 /// A store that fails is tried again after this, up to every half minute.
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
+/// So long an owner writes nothing at most: more often than [`GRACE`](headwater_recordings::GRACE) asks for, and nothing beside
+/// a broadcast that makes segments.
+const RENEW: Duration = Duration::from_secs(20);
+/// Finishing takes a store that works a second or two.
+const TAKEN_BACK: Duration = Duration::from_secs(60);
 /// How often the journal is looked at for what the server before has still to write: it may have a segment on its way.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 /// How many times. After a minute it is gone, or its store is away.
@@ -79,7 +84,9 @@ impl Keeper {
         let followed = async { tokio::join!(self.tell(entries, told), self.settle(fates)) };
         tokio::select! {
             _ = followed => {}
-            ((), ()) = async { tokio::join!(self.keep_tidy(), self.look_back()) } => {}
+            ((), (), (), ()) = async {
+                tokio::join!(self.keep_tidy(), self.look_back(), self.keep_alive(), self.keep_hold())
+            } => {}
         }
         if self.recorder.is_over() {
             self.write_down().await;
@@ -199,6 +206,36 @@ impl Keeper {
         Ok(())
     }
 
+    /// Shows those who look at the store that this owner lives, also while there is nothing to store. Never ends.
+    async fn keep_alive(&self) {
+        loop {
+            sleep(RENEW / 2).await;
+            self.recorder.renew(RENEW);
+        }
+    }
+
+    /// Takes the recording back from whoever has finished or deleted it, as this server could be seen neither in the registry
+    /// nor in the store for too long. Never ends.
+    async fn keep_hold(&self) {
+        loop {
+            self.recorder.guard.contested().await;
+            tracing::warn!(
+                "this recording was written by another server, as if this one were gone: it goes on here"
+            );
+            self.recorder.begin_again();
+            self.refresh();
+            // Whoever has finished it may have been in the middle of that.
+            sleep(TAKEN_BACK).await;
+            self.recorder.mark();
+            self.refresh();
+        }
+    }
+
+    fn refresh(&self) {
+        self.growth().is_due = self.recorder.keeps_anything();
+        self.grown.notify_one();
+    }
+
     /// Reads what servers before have stored, so that viewers can go back to it. Never ends.
     async fn look_back(&self) {
         let Some(first) = self.taken_over else { return std::future::pending().await };
@@ -243,7 +280,7 @@ impl Keeper {
         let (mut outage, mut backoff) = (Outage::default(), backoff());
         let Recorder { layout, epoch, .. } = self.recorder.as_ref();
         loop {
-            match finish(self.storage.store.as_ref(), layout, Some(*epoch)).await {
+            match finish(self.storage.store.as_ref(), layout, Finisher::Owner(*epoch)).await {
                 Ok(Finished::Done) => return tracing::info!("the recording is complete"),
                 Ok(Finished::Nothing) => return,
                 Ok(Finished::Superseded) => {

@@ -7,6 +7,7 @@
 
 mod housekeeping;
 mod keeper;
+mod orphans;
 mod recorder;
 #[cfg(test)]
 mod tests;

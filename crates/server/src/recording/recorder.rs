@@ -1,6 +1,7 @@
 //! Handing a broadcast's segments over to be stored.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use headwater_hls::{
@@ -8,10 +9,11 @@ use headwater_hls::{
 };
 use headwater_media::{Epoch, PeriodNumber, RenditionId};
 use headwater_platform::store::Key;
-use headwater_recordings::uploads::{Lane, Progress, Receipt};
+use headwater_recordings::uploads::{Guard, Lane, Progress, Receipt};
 use headwater_recordings::{JournalWriter, Layout};
 use headwater_runtime::config::{RecordedRenditions, RecordingMode, StreamPolicy};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::Storage;
 
@@ -30,6 +32,8 @@ pub(crate) struct Recorder {
     pub(super) layout: Layout,
     pub(super) epoch: Epoch,
     lane: Lane,
+    /// Of the journal's newest block.
+    pub(super) guard: Guard,
     policy: StreamPolicy,
     state: Mutex<State>,
 }
@@ -42,6 +46,8 @@ struct State {
     written: Vec<Written>,
     /// Of the mark that the recording is unfinished.
     marked: Option<Receipt>,
+    /// When the newest block of the journal, or else the mark, was handed over.
+    renewed: Instant,
     /// To the [`Keeper`](super::Keeper); none when nothing more comes.
     entries: Option<mpsc::Sender<Entry>>,
     /// Whether the broadcast has come to its end here.
@@ -100,18 +106,20 @@ impl Recorder {
             (RecordingMode::Automatic, RecordedRenditions::All) => None,
             (RecordingMode::Automatic, RecordedRenditions::Top) => Some(with_best(&[], known.iter())),
         };
-        let journal = JournalWriter::new(layout.clone(), opening.epoch, opening.settings, kept);
+        let journal = JournalWriter::new(layout.clone(), opening.epoch, opening.settings, kept)
+            .waiting_for(policy.reconnect_window);
         let state = State {
             journal,
             period: None,
             written: Vec::new(),
             marked: None,
+            renewed: Instant::now(),
             entries: Some(entries),
             is_over: false,
         };
         let lane = storage.uploads.lane(format!("{}/{}", layout.stream, layout.broadcast));
-        let recorder =
-            Self { layout, epoch: opening.epoch, lane, policy: policy.clone(), state: Mutex::new(state) };
+        let (epoch, policy, state) = (opening.epoch, policy.clone(), Mutex::new(state));
+        let recorder = Self { layout, epoch, lane, guard: Guard::default(), policy, state };
         recorder.mark();
         Some((recorder, told))
     }
@@ -151,6 +159,28 @@ impl Recorder {
         let epoch = Bytes::from(self.epoch.to_string());
         let mut state = self.state();
         state.marked = Some(self.lane.put(self.layout.marker(), epoch, "text/plain"));
+        state.renewed = Instant::now();
+    }
+
+    /// Shows that the owner lives, where it has written nothing for so long, as its publisher is away or silent.
+    pub(super) fn renew(&self, silence: Duration) {
+        let mut state = self.state();
+        if state.entries.is_none() || state.renewed.elapsed() < silence {
+            return;
+        }
+        match state.journal.is_empty() {
+            false => drop(self.write_journal(&mut state)),
+            true => {
+                drop(state);
+                self.mark();
+            }
+        }
+    }
+
+    /// Says again what the recording consists of from here on: whoever has taken it over may have deleted it.
+    pub(super) fn begin_again(&self) {
+        self.state().period = None;
+        self.mark();
     }
 
     /// What the journal says of a segment was wrong.
@@ -168,7 +198,7 @@ impl Recorder {
         state.written.retain(|written| !matches!(written.receipt.progress(), Progress::Stored { .. }));
         for Written { key, block, receipt } in &mut state.written {
             if receipt.progress() == Progress::Dropped {
-                *receipt = self.lane.put(key.clone(), block.clone(), JOURNAL);
+                *receipt = self.lane.put_guarded(key.clone(), block.clone(), JOURNAL, &self.guard);
                 was_lost = true;
             }
         }
@@ -234,7 +264,8 @@ impl Recorder {
 
     fn write_journal(&self, state: &mut State) -> Receipt {
         let (key, block) = state.journal.block();
-        let receipt = self.lane.put(key.clone(), block.clone(), JOURNAL);
+        let receipt = self.lane.put_guarded(key.clone(), block.clone(), JOURNAL, &self.guard);
+        state.renewed = Instant::now();
         state.written.retain(|written| {
             written.key != key && !matches!(written.receipt.progress(), Progress::Stored { .. })
         });

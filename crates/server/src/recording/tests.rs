@@ -19,6 +19,8 @@ use tokio::time::{Instant, timeout};
 use super::{Keeper, Recorder, Safe, Storage};
 use crate::broadcast::Feed;
 
+mod orphaned;
+
 const SETTINGS: SegmentSettings = SegmentSettings { segment_ms: 2_000, part_ms: 334 };
 const RENDITIONS: [&str; 3] = ["720p", "360p", "audio"];
 const SIZE: usize = 1_000;

@@ -1,5 +1,7 @@
 //! What a recording's journal says, and origins are told.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use headwater_hls::{Piece, Record, StoredSegment};
 use headwater_media::{BroadcastId, MediaSequence, MediaTime, RenditionId, SegmentSettings};
@@ -92,6 +94,12 @@ pub struct JournalBlock {
     /// The renditions that the recording keeps; none where that is all of them.
     pub kept: Option<Vec<RenditionId>>,
     pub records: Vec<Record>,
+    /// How often the owner has written blocks, this one included: no two writings are the same bytes.
+    pub revision: u64,
+    /// Whether the recording was brought to its end. An owner that writes again afterwards goes on with it.
+    pub is_closed: bool,
+    /// How long the owner waits for a publisher that is away.
+    pub reconnect_window: Duration,
 }
 
 impl JournalBlock {
@@ -103,6 +111,9 @@ impl JournalBlock {
             kept: self.kept.as_ref().map(|kept| v1::journal_block::Kept {
                 renditions: kept.iter().map(ToString::to_string).collect(),
             }),
+            revision: self.revision,
+            is_closed: self.is_closed,
+            reconnect_window_ms: self.reconnect_window.as_millis().try_into().unwrap_or(u64::MAX),
         };
         message.encode_to_vec().into()
     }
@@ -123,6 +134,9 @@ impl JournalBlock {
             kept: block.kept.map(kept).transpose()?,
             settings: block.settings.ok_or(ConvertError::Missing("settings"))?.try_into()?,
             records: block.records.into_iter().map(record).collect::<Result<_, _>>()?,
+            revision: block.revision,
+            is_closed: block.is_closed,
+            reconnect_window: Duration::from_millis(block.reconnect_window_ms),
         })
     }
 }
@@ -157,7 +171,15 @@ mod tests {
         let settings = SegmentSettings { segment_ms: 2_000, part_ms: 334 };
         let broadcast = BroadcastId::from_bytes([3; 16]);
         for kept in [None, Some(Vec::new()), Some(vec!["720p".parse().unwrap()])] {
-            let block = JournalBlock { broadcast, settings, kept, records: vec![segment()] };
+            let block = JournalBlock {
+                broadcast,
+                settings,
+                kept,
+                records: vec![segment()],
+                revision: 7,
+                is_closed: true,
+                reconnect_window: Duration::from_secs(60),
+            };
             assert_eq!(JournalBlock::decode(block.encode()), Ok(block));
         }
         assert!(JournalBlock::decode(Bytes::from_static(b"\xff\xff")).is_err());

@@ -428,6 +428,15 @@ pub struct JournalBlock {
     /// What the recording keeps; absent where that is everything.
     #[prost(message, optional, tag = "4")]
     pub kept: ::core::option::Option<journal_block::Kept>,
+    /// How often the owner has written blocks, this one included: no two writings are the same bytes.
+    #[prost(uint64, tag = "5")]
+    pub revision: u64,
+    /// Somebody has brought the recording to its end. An owner that writes again afterwards goes on with it.
+    #[prost(bool, tag = "6")]
+    pub is_closed: bool,
+    /// How long the owner waits for a publisher that is away.
+    #[prost(uint64, tag = "7")]
+    pub reconnect_window_ms: u64,
 }
 /// Nested message and enum types in `JournalBlock`.
 pub mod journal_block {

@@ -1,6 +1,7 @@
 //! A directory as the object store. Several processes may share it, also by a network file system that has hard links.
 
 mod list;
+mod version;
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
@@ -13,7 +14,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use super::key::TEMPORARY;
-use super::{Folders, Key, ObjectStore, PAGE, Page, Put, StoreError};
+use super::{Folders, Key, ObjectStore, PAGE, Page, Put, Replaced, Seen, StoreError, Version};
 
 /// What is older was left behind by a process that is gone: no object takes that long to write.
 const LEFT_BEHIND: Duration = Duration::from_secs(3600);
@@ -48,14 +49,16 @@ impl DirectoryStore {
     fn prepare(&self) -> io::Result<()> {
         let temporary = self.root.join(TEMPORARY);
         fs::create_dir_all(&temporary)?;
-        for entry in fs::read_dir(&temporary)?.flatten() {
-            let age = entry.metadata().ok().and_then(|metadata| metadata.modified().ok()?.elapsed().ok());
+        // Another machine with another clock may write here: the file server's counts.
+        let now = version::now(&self.root)?;
+        for entry in fs::read_dir(&temporary)?.flatten().filter(|entry| entry.file_name() != version::LOCK) {
+            let written = entry.metadata().ok().and_then(|metadata| metadata.modified().ok());
+            let age = written.and_then(|written| now.duration_since(written).ok());
             if age.is_some_and(|age| age > LEFT_BEHIND) {
                 // Another process may clear away too.
                 let _ = fs::remove_file(entry.path());
             }
         }
-        drop(Temporary::write(&self.root, b"")?);
         Ok(())
     }
 
@@ -83,9 +86,9 @@ impl DirectoryStore {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
                 StoreError::Unavailable(format!("{root}: {error}: make room, or record less"))
             }
-            ErrorKind::Unsupported => {
-                StoreError::Refused(format!("{root}: {error}: the file system must have hard links"))
-            }
+            ErrorKind::Unsupported => StoreError::Refused(format!(
+                "{root}: {error}: the file system must have hard links and file locks"
+            )),
             ErrorKind::NotADirectory
             | ErrorKind::IsADirectory
             | ErrorKind::AlreadyExists
@@ -185,9 +188,24 @@ impl Drop for Temporary {
 
 #[async_trait]
 impl ObjectStore for DirectoryStore {
-    async fn put(&self, key: &Key, body: Bytes, _content_type: &str) -> Result<(), StoreError> {
+    async fn put(&self, key: &Key, body: Bytes, _content_type: &str) -> Result<Version, StoreError> {
         let key = key.clone();
-        self.blocking(move |store| store.place(&key, &body, |from, to| fs::rename(from, to))).await
+        let rename = |from: &Path, to: &Path| {
+            let version = version::of(&fs::metadata(from)?)?;
+            fs::rename(from, to).map(|()| version)
+        };
+        self.blocking(move |store| store.place(&key, &body, rename)).await
+    }
+
+    async fn replace(
+        &self,
+        key: &Key,
+        body: Bytes,
+        _content_type: &str,
+        version: &Version,
+    ) -> Result<Replaced, StoreError> {
+        let (key, version) = (key.clone(), version.clone());
+        self.blocking(move |store| store.replace(&key, &body, &version)).await
     }
 
     async fn put_new(&self, key: &Key, body: Bytes, _content_type: &str) -> Result<Put, StoreError> {
@@ -203,6 +221,11 @@ impl ObjectStore for DirectoryStore {
 
     async fn get(&self, key: &Key) -> Result<Bytes, StoreError> {
         self.get_range(key, 0..u64::MAX).await
+    }
+
+    async fn look(&self, key: &Key) -> Result<Seen, StoreError> {
+        let key = key.clone();
+        self.blocking(move |store| store.look(&key)).await
     }
 
     async fn get_range(&self, key: &Key, range: Range<u64>) -> Result<Bytes, StoreError> {

@@ -18,8 +18,9 @@ pub(super) struct Failure {
     pub(super) error: StoreError,
     /// There is none, by the status alone (RFC 9110 §15.5.5): an answer to HEAD says nothing else.
     pub(super) is_absent: bool,
-    /// There is one already, where none was to be (RFC 9110 §15.5.13).
-    pub(super) exists: bool,
+    /// It is not as the request's condition has it: there is one where none was to be, or another version
+    /// (RFC 9110 §15.5.13).
+    pub(super) has_other_version: bool,
     /// The object ends before the range that was asked for (RFC 9110 §15.5.17).
     pub(super) is_past_end: bool,
 }
@@ -37,9 +38,15 @@ impl Failure {
         Self {
             error: context.explain(error),
             is_absent: status == Some(NOT_FOUND),
-            exists: status == Some(PRECONDITION_FAILED),
+            has_other_version: status == Some(PRECONDITION_FAILED),
             is_past_end: status == Some(RANGE_NOT_SATISFIABLE),
         }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self { error, is_absent: false, has_other_version: false, is_past_end: false }
     }
 }
 
@@ -102,7 +109,7 @@ impl Context<'_> {
                 StoreError::Unavailable(said)
             }
             (501, _) => refused(
-                "this store does not know the request: it must know If-None-Match and multipart uploads",
+                "this store does not know the request: it must know If-None-Match, If-Match and multipart uploads",
             ),
             _ => refused("check store.url and store.endpoint"),
         }
@@ -125,6 +132,11 @@ impl Context<'_> {
             "check store.region and the network"
         };
         StoreError::Unavailable(format!("{} can't be reached: {why}: {hint}", self.place()))
+    }
+
+    /// An answer that S3 would not give; whether the request was done is not known.
+    pub(super) fn strange(&self, what: &str) -> StoreError {
+        StoreError::Unavailable(format!("{} answers {what}: check store.endpoint", self.place()))
     }
 
     fn place(&self) -> String {

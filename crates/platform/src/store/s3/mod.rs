@@ -2,6 +2,7 @@
 
 mod error;
 mod multipart;
+mod version;
 
 use std::ops::Range;
 use std::time::Duration;
@@ -21,8 +22,9 @@ use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use bytes::Bytes;
 use headwater_media::UnixMillis;
 
-use super::{Entry, Folders, Key, ObjectStore, PAGE, Page, Put, StoreError};
+use super::{Entry, Folders, Key, ObjectStore, PAGE, Page, Put, Replaced, Seen, StoreError, Version};
 use error::{Context, Failure};
+use version::Condition;
 
 /// A connection in the same region takes 2 ms, one around the world 300.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -209,26 +211,35 @@ fn millis(time: Option<&DateTime>) -> UnixMillis {
 
 #[async_trait]
 impl ObjectStore for S3Store {
-    async fn put(&self, key: &Key, body: Bytes, content_type: &str) -> Result<(), StoreError> {
-        if body.len() > PART {
-            return self.put_parts(key, body, content_type, None).await.map_err(|failure| failure.error);
-        }
-        let answer = self.put_request(key, body, content_type).send().await;
-        answer.map(drop).map_err(|error| self.context().explain(&error))
+    async fn put(&self, key: &Key, body: Bytes, content_type: &str) -> Result<Version, StoreError> {
+        let stored = self.put_under(key, body, content_type, &Condition::None).await;
+        stored.map_err(|failure| failure.error)
     }
 
     async fn put_new(&self, key: &Key, body: Bytes, content_type: &str) -> Result<Put, StoreError> {
-        let stored = if body.len() > PART {
-            self.put_parts(key, body, content_type, Some("*")).await
-        } else {
-            let answer = self.put_request(key, body, content_type).if_none_match("*").send().await;
-            answer.map(drop).map_err(|error| Failure::of(&self.context(), &error))
-        };
-        match stored {
-            Ok(()) => Ok(Put::Stored),
-            Err(failure) if failure.exists => self.existing(key).await,
+        match self.put_under(key, body, content_type, &Condition::Absent).await {
+            Ok(_) => Ok(Put::Stored),
+            Err(failure) if failure.has_other_version => self.existing(key).await,
             Err(failure) => Err(failure.error),
         }
+    }
+
+    async fn replace(
+        &self,
+        key: &Key,
+        body: Bytes,
+        content_type: &str,
+        version: &Version,
+    ) -> Result<Replaced, StoreError> {
+        match self.put_under(key, body, content_type, &Condition::Is(version)).await {
+            Ok(version) => Ok(Replaced::Stored(version)),
+            Err(failure) if failure.has_other_version || failure.is_absent => Ok(Replaced::Changed),
+            Err(failure) => Err(failure.error),
+        }
+    }
+
+    async fn look(&self, key: &Key) -> Result<Seen, StoreError> {
+        self.look_at(key).await
     }
 
     async fn get(&self, key: &Key) -> Result<Bytes, StoreError> {
@@ -309,6 +320,23 @@ impl ObjectStore for S3Store {
 }
 
 impl S3Store {
+    async fn put_under(
+        &self,
+        key: &Key,
+        body: Bytes,
+        content_type: &str,
+        condition: &Condition<'_>,
+    ) -> Result<Version, Failure> {
+        if body.len() > PART {
+            return self.put_parts(key, body, content_type, condition).await;
+        }
+        let request = self.put_request(key, body, content_type);
+        let request =
+            request.set_if_none_match(condition.if_none_match()).set_if_match(condition.if_match()).send();
+        let answer = request.await.map_err(|error| Failure::of(&self.context(), &error))?;
+        version::stored(&self.context(), answer.e_tag())
+    }
+
     /// The time for the whole body is that of one request.
     async fn body(&self, body: ByteStream) -> Result<Bytes, StoreError> {
         let slow = |_| StoreError::Unavailable(format!("no whole object within {:?}", self.settings.timeout));

@@ -5,8 +5,9 @@ use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
 
 use super::error::Failure;
+use super::version::{Condition, stored};
 use super::{PART, S3Store};
-use crate::store::Key;
+use crate::store::{Key, Version};
 
 impl S3Store {
     /// Stores an object by parts. It appears with the last request; what is not finished is given up, so that nobody pays
@@ -16,12 +17,12 @@ impl S3Store {
         key: &Key,
         body: Bytes,
         content_type: &str,
-        if_none_match: Option<&str>,
-    ) -> Result<(), Failure> {
+        condition: &Condition<'_>,
+    ) -> Result<Version, Failure> {
         let upload = self.begin(key, content_type).await?;
         let done = async {
             let parts = self.parts(key, &upload, body).await?;
-            self.finish(key, &upload, parts, if_none_match).await
+            self.finish(key, &upload, parts, condition).await
         };
         let done = done.await;
         if done.is_err() {
@@ -55,8 +56,8 @@ impl S3Store {
             let request = self.client.upload_part().bucket(&self.settings.bucket).key(self.object(key));
             let request = request.upload_id(upload).part_number(number).body(ByteStream::from(part));
             let answer = request.send().await.map_err(|error| Failure::of(&self.context(), &error))?;
-            let tag = answer.e_tag().map(str::to_owned);
-            parts.push(CompletedPart::builder().part_number(number).set_e_tag(tag).build());
+            let Version(tag) = stored(&self.context(), answer.e_tag())?;
+            parts.push(CompletedPart::builder().part_number(number).e_tag(tag).build());
         }
         Ok(parts)
     }
@@ -66,13 +67,15 @@ impl S3Store {
         key: &Key,
         upload: &str,
         parts: Vec<CompletedPart>,
-        if_none_match: Option<&str>,
-    ) -> Result<(), Failure> {
+        condition: &Condition<'_>,
+    ) -> Result<Version, Failure> {
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
         let request =
             self.client.complete_multipart_upload().bucket(&self.settings.bucket).key(self.object(key));
         let request = request.upload_id(upload).multipart_upload(parts);
-        let answer = request.set_if_none_match(if_none_match.map(Into::into)).send().await;
-        answer.map(drop).map_err(|error| Failure::of(&self.context(), &error))
+        let request =
+            request.set_if_none_match(condition.if_none_match()).set_if_match(condition.if_match()).send();
+        let answer = request.await.map_err(|error| Failure::of(&self.context(), &error))?;
+        stored(&self.context(), answer.e_tag())
     }
 }

@@ -1,0 +1,56 @@
+//! Versions of files: replacing the one that somebody has read, and how old it is by the clock of its file system.
+
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::SystemTime;
+
+use super::{DirectoryStore, Temporary, is_absent, open_file};
+use crate::store::key::TEMPORARY;
+use crate::store::{Key, Replaced, Seen, Version};
+
+/// The file that is locked while an object is replaced: no file system compares and renames in one step.
+pub(super) const LOCK: &str = "lock";
+
+/// Every object is a file of its own, so its file's identity and time of writing are never those of another version.
+pub(super) fn of(metadata: &Metadata) -> io::Result<Version> {
+    let (seconds, nanoseconds) = (metadata.mtime(), metadata.mtime_nsec());
+    Ok(Version(format!("{}-{seconds}.{nanoseconds:09}-{}", metadata.ino(), metadata.len())))
+}
+
+/// The time by the clock of the file server, where there is one: that of a file of this moment.
+pub(super) fn now(root: &Path) -> io::Result<SystemTime> {
+    fs::metadata(&Temporary::write(root, b"")?.path)?.modified()
+}
+
+impl DirectoryStore {
+    pub(super) fn replace(&self, key: &Key, body: &[u8], version: &Version) -> io::Result<Replaced> {
+        self.place(key, body, |from, to| {
+            // Released when the file is closed, also by the end of this process.
+            let lock = File::create(self.root.join(TEMPORARY).join(LOCK))?;
+            lock.lock()?;
+            if current(to)?.as_ref() != Some(version) {
+                return Ok(Replaced::Changed);
+            }
+            let stored = of(&fs::metadata(from)?)?;
+            fs::rename(from, to).map(|()| Replaced::Stored(stored))
+        })
+    }
+
+    pub(super) fn look(&self, key: &Key) -> io::Result<Seen> {
+        let mut file = open_file(&self.path(key))?;
+        let metadata = file.metadata()?;
+        let mut body = Vec::with_capacity(metadata.len() as usize);
+        io::Read::read_to_end(&mut file, &mut body)?;
+        let age = now(&self.root)?.duration_since(metadata.modified()?).unwrap_or_default();
+        Ok(Seen { body: body.into(), version: of(&metadata)?, age })
+    }
+}
+
+fn current(path: &Path) -> io::Result<Option<Version>> {
+    match fs::metadata(path) {
+        Err(error) if is_absent(&error) => Ok(None),
+        metadata => of(&metadata?).map(Some),
+    }
+}

@@ -1,0 +1,155 @@
+//! Whether the owner of a recording lives, by what it writes anyway: its mark, and the newest block of its journal.
+//!
+//! That stands beside what it protects, so it holds where the registry is empty, away, or another one. Nothing is known
+//! of an owner that can't reach the store either; the lease may still say that it is there.
+
+use std::time::Duration;
+
+use headwater_media::Epoch;
+use headwater_platform::store::{Key, ObjectStore, Replaced, StoreError, Version};
+use headwater_wire::JournalBlock;
+
+use crate::Layout;
+use crate::pages::all_below;
+
+/// How long an owner may write nothing, besides the time that it waits for its publisher: a few segments of any length, and
+/// the longest pause of uploads that fail.
+pub const GRACE: Duration = Duration::from_secs(30);
+const JOURNAL: &str = "application/octet-stream";
+
+/// The signs of life of a recording's owner, at one moment.
+#[derive(Clone, Debug)]
+pub struct Pulse {
+    mark: Option<Mark>,
+    newest: Option<Newest>,
+}
+
+/// The object that marks a recording as unfinished.
+#[derive(Clone, Debug)]
+struct Mark {
+    version: Version,
+    age: Duration,
+    /// Of the owner that has written it, if it says so.
+    epoch: Option<Epoch>,
+}
+
+/// The newest block of the newest owner that has written any.
+#[derive(Clone, Debug)]
+struct Newest {
+    key: Key,
+    version: Version,
+    age: Duration,
+    epoch: Option<Epoch>,
+    /// None where it is damaged.
+    block: Option<JournalBlock>,
+}
+
+impl Pulse {
+    /// Looks at a recording. Costs a list and two reads.
+    ///
+    /// # Errors
+    /// When the store does not say.
+    pub async fn of(store: &dyn ObjectStore, layout: &Layout) -> Result<Self, StoreError> {
+        let mark = mark(store, layout).await?;
+        let Some(last) = all_below(store, &layout.journals()).await?.pop() else {
+            return Ok(Self { mark, newest: None });
+        };
+        let newest = found(store.look(&last.key).await)?.map(|seen| Newest {
+            epoch: Layout::epoch_of(&last.key),
+            key: last.key,
+            version: seen.version,
+            age: seen.age,
+            block: JournalBlock::decode(seen.body).ok(),
+        });
+        Ok(Self { mark, newest })
+    }
+
+    /// Whether the owner has shown that it lives, no longer ago than it may be silent: its reconnect window, or this one
+    /// where that is longer, and [`GRACE`].
+    pub fn is_beating(&self, reconnect_window: Duration) -> bool {
+        !self.is_closed() && self.age().is_some_and(|age| age < self.patience(reconnect_window))
+    }
+
+    /// How long the owner may be silent.
+    pub fn patience(&self, reconnect_window: Duration) -> Duration {
+        let own = self.block().map_or(Duration::ZERO, |block| block.reconnect_window);
+        own.max(reconnect_window) + GRACE
+    }
+
+    /// Whether there was no sign of life from the one moment to the other.
+    pub fn is_still(&self, later: &Self) -> bool {
+        self.is_mark_still(later)
+            && self.newest.as_ref().map(Newest::place) == later.newest.as_ref().map(Newest::place)
+    }
+
+    fn is_mark_still(&self, later: &Self) -> bool {
+        self.mark.as_ref().map(|mark| &mark.version) == later.mark.as_ref().map(|mark| &mark.version)
+    }
+
+    /// The newest owner that has written anything.
+    pub(crate) fn epoch(&self) -> Option<Epoch> {
+        self.marked().max(self.newest.as_ref().and_then(|newest| newest.epoch))
+    }
+
+    /// Whether somebody has brought the recording to its end, and nobody has begun to go on with it since.
+    pub(crate) fn is_closed(&self) -> bool {
+        let is_newest = self.newest.as_ref().is_some_and(|newest| self.marked() <= newest.epoch);
+        is_newest && self.block().is_some_and(|block| block.is_closed)
+    }
+
+    /// Closes the recording, with what `add` makes of its newest block. An owner that has written meanwhile has the better
+    /// claim: false then, and nothing is done. One that writes later finds out that it was taken for dead.
+    pub(crate) async fn close(
+        &mut self,
+        store: &dyn ObjectStore,
+        add: impl FnOnce(&mut JournalBlock),
+    ) -> Result<bool, StoreError> {
+        let Some((newest, block)) = self.newest.as_mut().and_then(|n| n.block.clone().map(|b| (n, b))) else {
+            // There is nothing that an owner would write over.
+            return Ok(true);
+        };
+        let mut block = JournalBlock { is_closed: true, revision: block.revision + 1, ..block };
+        add(&mut block);
+        let closed = store.replace(&newest.key, block.encode(), JOURNAL, &newest.version).await?;
+        let Replaced::Stored(version) = closed else { return Ok(false) };
+        (newest.version, newest.age, newest.block) = (version, Duration::ZERO, Some(block));
+        Ok(true)
+    }
+
+    fn age(&self) -> Option<Duration> {
+        let mark = self.mark.as_ref().map(|mark| mark.age);
+        mark.into_iter().chain(self.newest.as_ref().map(|newest| newest.age)).min()
+    }
+
+    fn marked(&self) -> Option<Epoch> {
+        self.mark.as_ref().and_then(|mark| mark.epoch)
+    }
+
+    fn block(&self) -> Option<&JournalBlock> {
+        self.newest.as_ref()?.block.as_ref()
+    }
+}
+
+impl Newest {
+    fn place(&self) -> (&Key, &Version) {
+        (&self.key, &self.version)
+    }
+}
+
+async fn mark(store: &dyn ObjectStore, layout: &Layout) -> Result<Option<Mark>, StoreError> {
+    let seen = found(store.look(&layout.marker()).await)?;
+    Ok(seen.map(|seen| {
+        let epoch = std::str::from_utf8(&seen.body).ok().and_then(|text| text.parse().ok().map(Epoch));
+        Mark { version: seen.version, age: seen.age, epoch }
+    }))
+}
+
+fn found<T>(seen: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+    match seen {
+        Err(StoreError::NotFound) => Ok(None),
+        seen => seen.map(Some),
+    }
+}
+
+#[cfg(test)]
+mod tests;

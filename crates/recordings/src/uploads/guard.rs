@@ -1,0 +1,87 @@
+//! Objects that only their owner writes, unless somebody has taken it for dead.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use headwater_platform::store::{Key, ObjectStore, Replaced, StoreError, Version};
+use tokio::sync::Notify;
+
+/// How often an object is taken back from somebody who writes it at the same time, before that is a failure like others.
+const ATTEMPTS: usize = 4;
+
+/// Holds the version that the newest object of a sequence has in the store, so that each one is put over just that: an
+/// owner finds out that somebody has taken it for dead, and takes the object back. Clones are the same one.
+#[derive(Clone, Debug, Default)]
+pub struct Guard(Arc<Guarded>);
+
+#[derive(Debug, Default)]
+struct Guarded {
+    stored: Mutex<Option<(Key, Version)>>,
+    contested: Notify,
+}
+
+impl Guard {
+    /// Waits until an object had to be taken back. Now and then it was only an upload whose answer was lost.
+    pub async fn contested(&self) {
+        self.0.contested.notified().await;
+    }
+
+    pub(super) async fn put(
+        &self,
+        store: &dyn ObjectStore,
+        key: &Key,
+        body: Bytes,
+        content_type: &str,
+    ) -> Result<(), StoreError> {
+        let version = match self.version(key) {
+            None => store.put(key, body, content_type).await?,
+            Some(version) => match store.replace(key, body.clone(), content_type, &version).await? {
+                Replaced::Stored(version) => version,
+                Replaced::Changed => self.take_back(store, key, body, content_type).await?,
+            },
+        };
+        self.set(key, version);
+        Ok(())
+    }
+
+    async fn take_back(
+        &self,
+        store: &dyn ObjectStore,
+        key: &Key,
+        body: Bytes,
+        content_type: &str,
+    ) -> Result<Version, StoreError> {
+        for _ in 0..ATTEMPTS {
+            let seen = match store.look(key).await {
+                Ok(seen) if seen.body == body => return Ok(seen.version),
+                Err(StoreError::NotFound) => {
+                    self.0.contested.notify_one();
+                    return store.put(key, body, content_type).await;
+                }
+                seen => seen?,
+            };
+            let replaced = store.replace(key, body.clone(), content_type, &seen.version).await?;
+            if let Replaced::Stored(version) = replaced {
+                self.0.contested.notify_one();
+                return Ok(version);
+            }
+        }
+        Err(StoreError::Unavailable("somebody else writes the same object".into()))
+    }
+
+    fn version(&self, key: &Key) -> Option<Version> {
+        self.stored().as_ref().filter(|(of, _)| of == key).map(|(_, version)| version.clone())
+    }
+
+    /// Objects of a sequence are in the order of their keys; an older one that is put again changes nothing.
+    fn set(&self, key: &Key, version: Version) {
+        let mut stored = self.stored();
+        if stored.as_ref().is_none_or(|(newest, _)| newest <= key) {
+            *stored = Some((key.clone(), version));
+        }
+    }
+
+    fn stored(&self) -> MutexGuard<'_, Option<(Key, Version)>> {
+        self.0.stored.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
