@@ -40,8 +40,8 @@ pub enum Finished {
 /// Who brings a recording to its end.
 #[derive(Clone, Copy, Debug)]
 pub enum Finisher<'a> {
-    /// Its owner, under this epoch.
-    Owner(Epoch),
+    /// Its owner, under this epoch. `is_whole` says that it holds all that publishers have sent.
+    Owner { epoch: Epoch, is_whole: bool },
     /// Anybody, as its owner has shown no sign of life since this one, for longer than it may be silent.
     Heir(&'a Pulse),
 }
@@ -60,14 +60,14 @@ pub async fn finish(
     by: Finisher<'_>,
 ) -> Result<Finished, StoreError> {
     let mut pulse = match by {
-        Finisher::Owner(_) => Pulse::of(store, layout).await?,
+        Finisher::Owner { .. } => Pulse::of(store, layout).await?,
         Finisher::Heir(last) => last.clone(),
     };
     let mut recording = Recording::load(store, layout).await?;
     let mut adopted = Vec::new();
     match (by, &mut recording) {
         // The mark of a successor is there before its journal.
-        (Finisher::Owner(owner), _) if pulse.epoch() > Some(owner) => return Ok(Finished::Superseded),
+        (Finisher::Owner { epoch, .. }, _) if pulse.epoch() > Some(epoch) => return Ok(Finished::Superseded),
         (Finisher::Heir(_), Some(recording)) => adopted = adopt(store, layout, recording).await?,
         _ => {}
     }
@@ -83,7 +83,10 @@ pub async fn finish(
         store.delete(&[layout.marker()]).await?;
         return Ok(Finished::Nothing);
     };
-    let state = if let Finisher::Owner(_) = by { State::Complete } else { State::Interrupted };
+    let state = match by {
+        Finisher::Owner { is_whole: true, .. } => State::Complete,
+        _ => State::Interrupted,
+    };
     write(store, layout, &kept, state).await?;
     if !pulse.is_still(&Pulse::of(store, layout).await?) {
         return Ok(Finished::Superseded);

@@ -28,7 +28,8 @@ pub enum State {
     /// More comes. What else the summary says is a moment old.
     Live,
     Complete,
-    /// Its server was lost, and no other one has gone on with it. What was stored until then is there.
+    /// Its server was lost, and no other one has gone on with it; or the end of what was sent is. What was stored until then
+    /// is there.
     Interrupted,
 }
 

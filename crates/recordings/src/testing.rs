@@ -1,9 +1,11 @@
 //! Broadcasts for tests.
 
 use headwater_hls::{PeriodStart, Piece, Record, Rendition, RenditionKind, StoredSegment};
-use headwater_media::{BroadcastId, MediaSequence, MediaTime, PeriodNumber, SegmentSettings, UnixMillis};
+use headwater_media::{
+    BroadcastId, Epoch, MediaSequence, MediaTime, PeriodNumber, SegmentSettings, UnixMillis,
+};
 
-use crate::Layout;
+use crate::{Finisher, Layout};
 
 pub(crate) const SETTINGS: SegmentSettings = SegmentSettings { segment_ms: 2_000, part_ms: 334 };
 /// When the broadcasts of tests begin.
@@ -12,6 +14,11 @@ pub(crate) const BEGIN: UnixMillis = UnixMillis(1_800_000_000_000);
 pub(crate) fn layout(nth: u8) -> Layout {
     let made = UnixMillis(BEGIN.0 + u64::from(nth) * 1_000);
     Layout { stream: "demo".parse().unwrap(), broadcast: BroadcastId::new(made, &[nth; 10]) }
+}
+
+/// Whoever finishes what it has made under this epoch.
+pub(crate) fn as_owner(epoch: u64) -> Finisher<'static> {
+    Finisher::Owner { epoch: Epoch(epoch), is_whole: true }
 }
 
 fn rendition(id: &str) -> Rendition {

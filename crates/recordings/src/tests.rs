@@ -8,7 +8,7 @@ use headwater_media::{Epoch, MediaSequence, RenditionId, UnixMillis};
 use headwater_platform::store::testing::{Fault, MemoryStore};
 use headwater_platform::store::{ObjectStore, StoreError};
 
-use crate::testing::{BEGIN, RENDITIONS, SETTINGS, layout, period, segment};
+use crate::testing::{BEGIN, RENDITIONS, SETTINGS, as_owner, layout, period, segment};
 use crate::*;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -51,7 +51,7 @@ async fn a_recording_grows_and_is_finished() {
     refresh(&store, &layout).await.unwrap();
     assert!(text(&store, &playlist).await.contains("TYPE:EVENT"));
     assert_eq!(describe(&store, &layout).await.unwrap().unwrap().state, State::Live);
-    assert_eq!(finish(&store, &layout, Finisher::Owner(Epoch(4))).await, Ok(Finished::Done));
+    assert_eq!(finish(&store, &layout, as_owner(4)).await, Ok(Finished::Done));
     let finished = text(&store, &playlist).await;
     assert!(finished.ends_with("9.m4s\n#EXT-X-ENDLIST\n"), "{finished}");
     assert!(
@@ -80,7 +80,7 @@ async fn an_orphan_is_finished_and_again_when_more_turns_up() {
 async fn whoever_was_succeeded_finishes_nothing() {
     let store = MemoryStore::new();
     let layout = broadcast(&store, 1, 3, None).await;
-    assert_eq!(finish(&store, &layout, Finisher::Owner(Epoch(3))).await, Ok(Finished::Superseded));
+    assert_eq!(finish(&store, &layout, as_owner(3)).await, Ok(Finished::Superseded));
     assert!(is_live(&store, &layout).await.unwrap());
     assert_eq!(describe(&store, &layout).await.unwrap().unwrap().duration_ms, 0, "nothing was written");
 }
@@ -90,19 +90,16 @@ async fn finishing_that_fails_half_way_is_done_again() {
     let store = MemoryStore::new();
     let layout = broadcast(&store, 1, 3, None).await;
     store.set(Fault::Away);
-    assert!(matches!(
-        finish(&store, &layout, Finisher::Owner(Epoch(4))).await,
-        Err(StoreError::Unavailable(_))
-    ));
+    assert!(matches!(finish(&store, &layout, as_owner(4)).await, Err(StoreError::Unavailable(_))));
     for _ in 0..40 {
         store.set(Fault::FailingFor(1));
-        if finish(&store, &layout, Finisher::Owner(Epoch(4))).await == Ok(Finished::Done) {
+        if finish(&store, &layout, as_owner(4)).await == Ok(Finished::Done) {
             break;
         }
         assert!(is_live(&store, &layout).await.is_ok_and(|live| live), "the mark stays to the end");
     }
     store.set(Fault::None);
-    assert_eq!(finish(&store, &layout, Finisher::Owner(Epoch(4))).await, Ok(Finished::Done));
+    assert_eq!(finish(&store, &layout, as_owner(4)).await, Ok(Finished::Done));
     assert!(!is_live(&store, &layout).await.unwrap());
 }
 
@@ -111,12 +108,12 @@ async fn what_was_stored_for_going_back_only_is_deleted_at_the_end() {
     let store = MemoryStore::new();
     let kept = vec!["720p".parse().unwrap(), "audio".parse().unwrap()];
     let layout = broadcast(&store, 1, 3, Some(kept)).await;
-    finish(&store, &layout, Finisher::Owner(Epoch(4))).await.unwrap();
+    finish(&store, &layout, as_owner(4)).await.unwrap();
     let has = |name: &str| store.keys().iter().any(|key| key.contains(name));
     assert!(has("/720p/9.m4s") && has("/audio/init-7.mp4") && !has("/360p/"), "{:?}", store.keys());
     assert_eq!(describe(&store, &layout).await.unwrap().unwrap().renditions.len(), 2);
     let nothing = broadcast(&store, 2, 3, Some(Vec::new())).await;
-    assert_eq!(finish(&store, &nothing, Finisher::Owner(Epoch(4))).await, Ok(Finished::Nothing));
+    assert_eq!(finish(&store, &nothing, as_owner(4)).await, Ok(Finished::Nothing));
     assert!(
         !store.keys().iter().any(|key| key.contains(&nothing.broadcast.to_string())),
         "{:?}",
@@ -130,7 +127,7 @@ async fn recordings_are_listed_from_the_newest_on() {
     for nth in 1..=3 {
         let layout = broadcast(&store, nth, u64::from(nth), None).await;
         if nth < 3 {
-            finish(&store, &layout, Finisher::Owner(Epoch(4))).await.unwrap();
+            finish(&store, &layout, as_owner(4)).await.unwrap();
         }
     }
     let stream = layout(1).stream;
@@ -149,7 +146,7 @@ async fn a_recording_is_deleted_and_a_live_one_is_not() {
     let (kept, gone) = (broadcast(&store, 1, 2, None).await, broadcast(&store, 2, 700, None).await);
     assert!(matches!(delete(&store, &gone).await, Err(DeleteError::Live)));
     for layout in [&kept, &gone] {
-        finish(&store, layout, Finisher::Owner(Epoch(4))).await.unwrap();
+        finish(&store, layout, as_owner(4)).await.unwrap();
     }
     let before = store.keys().len();
     delete(&store, &gone).await.unwrap();
@@ -166,7 +163,7 @@ async fn a_recording_is_deleted_and_a_live_one_is_not() {
 async fn old_recordings_expire_and_live_ones_never() {
     let store = MemoryStore::new();
     let (old, live) = (broadcast(&store, 1, 30, None).await, broadcast(&store, 2, 30, None).await);
-    finish(&store, &old, Finisher::Owner(Epoch(4))).await.unwrap();
+    finish(&store, &old, as_owner(4)).await.unwrap();
     let at = |after: Duration| UnixMillis(BEGIN.0 + 60_000 + after.as_millis() as u64);
     let day = |_: &headwater_media::StreamId| Some(DAY);
     assert_eq!(expire(&store, day, at(DAY)).await.unwrap(), [], "it ended a minute after its begin");

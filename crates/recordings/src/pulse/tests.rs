@@ -4,7 +4,7 @@ use headwater_platform::store::testing::MemoryStore;
 use tokio::time::sleep;
 
 use super::*;
-use crate::testing::{SETTINGS, layout, period, segment};
+use crate::testing::{SETTINGS, as_owner, layout, period, segment};
 use crate::{DeleteError, Finished, Finisher, JournalWriter, Recording, State, delete, describe, finish};
 
 const WINDOW: Duration = Duration::from_secs(60);
@@ -126,11 +126,11 @@ async fn an_owner_whose_successor_has_made_nothing_yet_finishes_nothing() {
     let mut owner = Owner::begin(&store, 4, 7).await;
     owner.segment().await;
     Owner::begin(&store, 5, 8).await;
-    let finished = finish(&store, &layout(1), Finisher::Owner(Epoch(4))).await;
+    let finished = finish(&store, &layout(1), as_owner(4)).await;
     assert_eq!(finished, Ok(Finished::Superseded));
     let mut later = Owner::begin(&store, 5, 8).await;
     later.segment().await;
-    assert_eq!(finish(&store, &layout(1), Finisher::Owner(Epoch(5))).await, Ok(Finished::Done));
+    assert_eq!(finish(&store, &layout(1), as_owner(5)).await, Ok(Finished::Done));
     let recording = Recording::load(&store, &layout(1)).await.unwrap().unwrap();
     assert!(recording.archive.segment(MediaSequence(8)).is_some());
 }

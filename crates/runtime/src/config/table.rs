@@ -128,7 +128,7 @@ section! {
         worker_start_timeout: Duration = "10s" in secs(1)..=secs(120);
         /// How long a worker that gets media may give none before it is taken for stuck.
         worker_stall_timeout: Duration = "10s" in secs(1)..=secs(120);
-        /// How long a worker that was told to stop may take before it is killed.
+        /// How long a worker that was told to stop may make nothing before it is killed.
         worker_stop_timeout: Duration = "5s" in millis(100)..=secs(120);
         /// How often the worker of one broadcast is restarted before the broadcast is refused.
         worker_restarts: u32 = "3" in 0..=100;

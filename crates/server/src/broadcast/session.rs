@@ -9,13 +9,14 @@ mod show;
 
 use std::io;
 use std::pin::{Pin, pin};
+use std::time::Duration;
 
 use headwater_hls::ResumePoint;
 use headwater_wire::v1::publish_response::{Accepted, Message as Response};
 use headwater_wire::v1::worker_input::{End, Message as Input, Start};
 use headwater_wire::v1::worker_output::Message as Output;
 use headwater_wire::v1::{self, Failure, failure::Code};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tonic::Streaming;
 
@@ -25,6 +26,10 @@ use crate::admission::Reservation;
 use crate::failure;
 use crate::worker::{Worker, WorkerInput};
 use pulse::Pulse;
+
+/// A worker holds a few seconds of media at most; one that makes something for so long makes it up, or is slower than any
+/// machine that took a broadcast.
+const LONGEST_FLUSH: Duration = Duration::from_secs(120);
 
 pub(super) struct Session<'a> {
     pub on_air: &'a OnAir,
@@ -68,6 +73,10 @@ impl Session<'_> {
     pub(super) async fn run(&self, attachment: Attachment) -> SessionEnd {
         let Attachment { publisher, resume, failures, requests, responses } = attachment;
         self.failures.come_with(failures);
+        if resume.is_some() {
+            // Its proxy sends again what was not made.
+            self.on_air.is_cut_short(false);
+        }
         let id = publisher.id().clone();
         tracing::info!(publisher = %id, "publisher attached");
         let transcoded = tokio::select! {
@@ -81,6 +90,7 @@ impl Session<'_> {
             Err(failure) => {
                 if failure.code() == Code::WorkerFailed {
                     self.failures.note();
+                    self.on_air.is_cut_short(true);
                 }
                 tracing::warn!(code = ?failure.code(), message = failure.message, "publisher sent away");
                 responses.reject(failure.clone()).await;
@@ -120,7 +130,7 @@ impl Session<'_> {
             if let Fed::Ended(_) = fed {
                 left.cancel();
             }
-            self.flush(fed, input, shown).await
+            self.flush(fed, input, &pulse, shown).await
         };
         if transcoded.as_ref().is_err_and(|failure| failure.code() == Code::Draining) {
             // Killed at once: the next server waits for nothing but the word, and what is left in there is in the way.
@@ -200,22 +210,39 @@ impl Session<'_> {
         &self,
         fed: Fed,
         worker: &mut WorkerInput,
+        pulse: &Pulse,
         shown: Pin<&mut impl Future<Output = Result<(), Failure>>>,
     ) -> Result<(), Failure> {
-        let limit = self.settings.worker_stop_timeout;
         match fed {
             Fed::WorkerLost(failure) => Err(failure),
-            Fed::PipeBroke(error) => match timeout(limit, shown).await {
-                Ok(Err(last_words)) => Err(last_words),
-                Ok(Ok(())) | Err(_) => Err(pipe_broke(&error)),
+            Fed::PipeBroke(error) => match self.patiently(pulse, shown).await {
+                Some(Err(last_words)) => Err(last_words),
+                Some(Ok(())) | None => Err(pipe_broke(&error)),
             },
             Fed::Ended(end) => {
                 let flush = async {
                     let sent = worker.send(input(Input::End(End {}))).await;
                     shown.await.and(sent.map_err(|error| pipe_broke(&error)))
                 };
-                let flushed = timeout(limit, flush).await;
-                end.and(flushed.unwrap_or_else(|_| Err(worker_failed("it did not finish in time"))))
+                let flushed = self.patiently(pulse, flush).await;
+                end.and(flushed.unwrap_or_else(|| Err(unfinished(pulse.unmade()))))
+            }
+        }
+    }
+
+    /// Waits for what the worker still makes, for as long as it makes something: under load that takes longer than it
+    /// should, and is what the publisher has sent. None where it is given up.
+    async fn patiently<T>(&self, pulse: &Pulse, done: impl Future<Output = T>) -> Option<T> {
+        let (began, limit) = (Instant::now(), self.settings.worker_stop_timeout);
+        let mut done = pin!(done);
+        loop {
+            let until = (pulse.last_output(began) + limit).min(began + LONGEST_FLUSH.max(limit));
+            if let Ok(done) = timeout_at(until, &mut done).await {
+                return Some(done);
+            }
+            if pulse.last_output(began) + limit <= Instant::now() || until == began + LONGEST_FLUSH.max(limit)
+            {
+                return None;
             }
         }
     }
@@ -227,6 +254,15 @@ fn input(message: Input) -> v1::WorkerInput {
 
 fn replaced() -> Failure {
     failure(Code::StreamInUse, "another encoder has taken this stream over")
+}
+
+fn unfinished(unmade: Duration) -> Failure {
+    tracing::warn!(
+        seconds = unmade.as_secs_f64(),
+        "the worker makes nothing more of what the publisher has sent last: that is lost, unless its proxy sends it again"
+    );
+    metrics::counter!("headwater_server_cut_short_total").increment(1);
+    worker_failed("it did not finish in time")
 }
 
 fn stopped_by_itself() -> Failure {

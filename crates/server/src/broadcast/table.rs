@@ -283,6 +283,13 @@ impl OnAir {
         Ok(committed.map(|resume| Commit { resume, safe }))
     }
 
+    /// Notes whether the end of what a publisher has sent is lost.
+    pub(crate) fn is_cut_short(&self, is_cut_short: bool) {
+        if let Some(recorder) = &self.recorder {
+            recorder.is_cut_short(is_cut_short);
+        }
+    }
+
     /// Whether no publisher is taken any more.
     pub fn is_over(&self) -> bool {
         self.sessions.is_closed()

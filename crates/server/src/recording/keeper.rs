@@ -7,7 +7,7 @@ use headwater_hls::{Archive, Record, StoredSegment};
 use headwater_media::{MediaSequence, MediaTime, RenditionId};
 use headwater_platform::store::Key;
 use headwater_recordings::uploads::Progress;
-use headwater_recordings::{Finished, Finisher, Recording, finish, refresh};
+use headwater_recordings::{Finished, Recording, finish, refresh};
 use headwater_runtime::backoff::{Backoff, Random};
 use headwater_runtime::outage::Outage;
 use tokio::sync::{Notify, mpsc};
@@ -278,9 +278,9 @@ impl Keeper {
 
     async fn finish(&self) {
         let (mut outage, mut backoff) = (Outage::default(), backoff());
-        let Recorder { layout, epoch, .. } = self.recorder.as_ref();
+        let layout = &self.recorder.layout;
         loop {
-            match finish(self.storage.store.as_ref(), layout, Finisher::Owner(*epoch)).await {
+            match finish(self.storage.store.as_ref(), layout, self.recorder.finisher()).await {
                 Ok(Finished::Done) => return tracing::info!("the recording is complete"),
                 Ok(Finished::Nothing) => return,
                 Ok(Finished::Superseded) => {

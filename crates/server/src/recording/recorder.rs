@@ -10,7 +10,7 @@ use headwater_hls::{
 use headwater_media::{Epoch, PeriodNumber, RenditionId};
 use headwater_platform::store::Key;
 use headwater_recordings::uploads::{Guard, Lane, Progress, Receipt};
-use headwater_recordings::{JournalWriter, Layout};
+use headwater_recordings::{Finisher, JournalWriter, Layout};
 use headwater_runtime::config::{RecordedRenditions, RecordingMode, StreamPolicy};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -52,6 +52,8 @@ struct State {
     entries: Option<mpsc::Sender<Entry>>,
     /// Whether the broadcast has come to its end here.
     is_over: bool,
+    /// Whether the end of what a publisher has sent is lost.
+    is_cut_short: bool,
 }
 
 /// A block of the journal.
@@ -116,6 +118,7 @@ impl Recorder {
             renewed: Instant::now(),
             entries: Some(entries),
             is_over: false,
+            is_cut_short: false,
         };
         let lane = storage.uploads.lane(format!("{}/{}", layout.stream, layout.broadcast));
         let (epoch, policy, state) = (opening.epoch, policy.clone(), Mutex::new(state));
@@ -137,6 +140,16 @@ impl Recorder {
         if state.entries.take().is_some() {
             state.is_over = is_over;
         }
+    }
+
+    /// Notes whether the end of what a publisher has sent is lost: such a recording is not complete.
+    pub(crate) fn is_cut_short(&self, is_cut_short: bool) {
+        self.state().is_cut_short = is_cut_short;
+    }
+
+    /// Who finishes the recording when its broadcast is over.
+    pub(super) fn finisher(&self) -> Finisher<'static> {
+        Finisher::Owner { epoch: self.epoch, is_whole: !self.state().is_cut_short }
     }
 
     pub(super) fn is_over(&self) -> bool {

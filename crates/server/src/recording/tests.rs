@@ -254,6 +254,24 @@ async fn a_store_that_is_away_at_the_end_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_recording_whose_end_its_worker_has_not_made_is_not_called_complete() {
+    for (is_resumed, state) in [(false, State::Interrupted), (true, State::Complete)] {
+        let store = MemoryStore::new();
+        let mut on_air = OnAir::begin(&store, &policy()).await;
+        on_air.period(0, first());
+        on_air.segments(3).await;
+        on_air.recorder.is_cut_short(true);
+        if is_resumed {
+            // The proxy has sent it again.
+            on_air.recorder.is_cut_short(false);
+            on_air.segments(1).await;
+        }
+        on_air.end().await;
+        assert_eq!(describe(&store, &layout()).await.unwrap().unwrap().state, state);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_there_is_no_room_for_is_a_gap() {
     let store = MemoryStore::new();
     // Of 3 KB a segment, and the index.

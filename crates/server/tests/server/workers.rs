@@ -12,7 +12,7 @@ use headwater_wire::v1::failure::Code;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::support::stub::Order;
+use crate::support::stub::{LAG, Order};
 use crate::support::{Call, Source, TestServer, Watcher, name};
 
 fn impatient(config: &mut Config) {
@@ -72,6 +72,20 @@ async fn one_that_takes_media_and_gives_none() {
 #[tokio::test]
 async fn one_that_stands_still() {
     assert_eq!(misbehave(Order::Freeze).await, failed("it took media and gave none"));
+}
+
+#[tokio::test]
+async fn one_that_is_slow_at_the_end_is_waited_for() {
+    let server = TestServer::with(|config| config.server.worker_stop_timeout = LAG * 3).await;
+    let mut source = Source::publish(&server, "demo").await;
+    source.period().await;
+    source.keyframes(1).await;
+    let mut watcher = Watcher::join(&server, "demo").await;
+    source.order(Order::Lag).await;
+    source.keyframes(8).await;
+    source.end().await;
+    assert_eq!(source.last_word().await, None, "nothing has failed");
+    watcher.segments(9).await;
 }
 
 #[tokio::test]

@@ -15,8 +15,12 @@ pub(super) struct Pulse(Mutex<State>);
 struct State {
     /// When media was first given after the last output.
     waiting_since: Option<Instant>,
+    /// When media came out last.
+    gave: Option<Instant>,
     /// The newest time that was given in the present period.
     newest: SourceTime,
+    /// Where what came out ends.
+    made: MediaTime,
     /// The period that is given.
     period: PeriodNumber,
     /// How far the wall clock was from that of the period, as of the tags that were given: of a few in a second.
@@ -41,6 +45,7 @@ impl Pulse {
         let mut state = self.state();
         match message {
             Input::Period(period) => {
+                state.made = MediaTime::from_millis(period.origin_ms);
                 (state.newest, state.period) = (SourceTime(period.origin_ms), PeriodNumber(period.number));
             }
             Input::Tag(tag) => {
@@ -59,7 +64,25 @@ impl Pulse {
 
     /// Media came out of the worker.
     pub(super) fn gave(&self) {
-        self.state().waiting_since = None;
+        let mut state = self.state();
+        (state.waiting_since, state.gave) = (None, Some(Instant::now()));
+    }
+
+    /// Media up to here has come out.
+    pub(super) fn reached(&self, end: MediaTime) {
+        let mut state = self.state();
+        state.made = state.made.max(end);
+    }
+
+    /// When media came out last; `since` where none has come since then.
+    pub(super) fn last_output(&self, since: Instant) -> Instant {
+        self.state().gave.map_or(since, |gave| gave.max(since))
+    }
+
+    /// How much of what was given has not come out.
+    pub(super) fn unmade(&self) -> Duration {
+        let made = self.state().made;
+        self.delay(made)
     }
 
     /// How long media has been given without any coming out. A publisher that pauses is no worker that is stuck: call

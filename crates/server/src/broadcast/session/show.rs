@@ -171,7 +171,8 @@ fn count(event: &MediaEvent, pulse: &Pulse) {
     if let MediaEvent::Part { bytes, start, duration, .. } = event {
         metrics::counter!("headwater_server_parts_total").increment(1);
         metrics::counter!("headwater_server_part_bytes_total").increment(bytes.len() as u64);
-        metrics::histogram!("headwater_server_part_delay_seconds")
-            .record(pulse.delay(*start + *duration).as_secs_f64());
+        let end = *start + *duration;
+        pulse.reached(end);
+        metrics::histogram!("headwater_server_part_delay_seconds").record(pulse.delay(end).as_secs_f64());
     }
 }

@@ -31,6 +31,9 @@ const BURST_PART: usize = 16 << 10;
 /// By then the server has something for it that its pipe does not hold, and has not lost its patience yet.
 const STICK: Duration = Duration::from_millis(250);
 
+/// How long a worker that lags behind takes for a segment.
+pub const LAG: Duration = Duration::from_millis(400);
+
 /// What an audio tag tells the worker to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
@@ -58,6 +61,8 @@ pub enum Order {
     Ahead,
     /// Finishes what was begun, and the segment after it.
     Rest,
+    /// Makes nothing of what it reads before it is told to end, and then takes its time for each segment.
+    Lag,
 }
 
 pub fn command() -> WorkerCommand {
@@ -72,7 +77,15 @@ pub fn command() -> WorkerCommand {
 fn is_the_worker() {
     if std::env::var_os(MARK).is_some() {
         let output = File::options().write(true).open("/dev/fd/3").unwrap();
-        Stub { output, start: Start::default(), next: MediaSequence(0), mute: false, ahead: false }.run();
+        Stub {
+            output,
+            start: Start::default(),
+            next: MediaSequence(0),
+            mute: false,
+            ahead: false,
+            behind: None,
+        }
+        .run();
         std::process::exit(0);
     }
 }
@@ -83,6 +96,8 @@ struct Stub {
     next: MediaSequence,
     mute: bool,
     ahead: bool,
+    /// What a worker that lags behind has still to make.
+    behind: Option<Vec<(u64, Bytes)>>,
 }
 
 impl Stub {
@@ -113,9 +128,18 @@ impl Stub {
                     self.obey(std::str::from_utf8(&tag.payload).unwrap().parse().unwrap());
                 }
                 Input::Tag(tag) if self.mute || Some(tag.time_ms) < self.start.resume_ms => drop(tag),
-                Input::Tag(tag) => self.segment(tag.time_ms, &tag.payload),
+                Input::Tag(tag) => match &mut self.behind {
+                    Some(behind) => behind.push((tag.time_ms, tag.payload)),
+                    None => self.segment(tag.time_ms, &tag.payload),
+                },
                 Input::End(_) if self.mute => {}
-                Input::End(_) => return self.say(Output::Finished(Finished {})),
+                Input::End(_) => {
+                    for (time_ms, payload) in self.behind.take().unwrap_or_default() {
+                        std::thread::sleep(LAG);
+                        self.segment(time_ms, &payload);
+                    }
+                    return self.say(Output::Finished(Finished {}));
+                }
             }
         }
     }
@@ -145,6 +169,7 @@ impl Stub {
                 self.ahead = true;
             }
             Order::Rest => self.rest(),
+            Order::Lag => self.behind = Some(Vec::new()),
             Order::Burst => (0..BURST).for_each(|n| self.segment(n * 100, &Bytes::from(vec![7; BURST_PART]))),
         }
     }
@@ -246,7 +271,7 @@ impl FromStr for Order {
     type Err = ();
     fn from_str(text: &str) -> Result<Self, ()> {
         use Order::*;
-        let orders = [Exit, Fail, Garbage, Usurp, Mute, Freeze, Stick, Burst, Tell, Half, Ahead, Rest];
+        let orders = [Exit, Fail, Garbage, Usurp, Mute, Freeze, Stick, Burst, Tell, Half, Ahead, Rest, Lag];
         orders.into_iter().find(|order| format!("{order:?}") == text).ok_or(())
     }
 }
