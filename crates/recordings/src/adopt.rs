@@ -1,5 +1,5 @@
-//! Segments that were stored when their server died, before its journal named them: one at most, as each is named before
-//! the next one is tried, and what was in a spool.
+//! Segments that were stored when their server died, before its journal named them: a few, as media does not wait for the
+//! journal, and what was in a spool.
 
 use headwater_hls::cmaf::read;
 use headwater_hls::{Piece, Record, StoredSegment};

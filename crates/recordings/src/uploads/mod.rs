@@ -40,7 +40,8 @@ const CLOSING: Duration = Duration::from_secs(5);
 pub struct UploadSettings {
     /// Bytes that may wait in memory. They are in the live windows too, so they rarely cost anything.
     pub memory: u64,
-    /// Requests at the same time. A broadcast of four renditions needs a fifth of one when the store takes 100 ms.
+    /// Requests at the same time. A broadcast of four renditions needs a quarter of one when the store takes 100 ms, and two when
+    /// it takes 800.
     pub at_once: usize,
     /// Without one, everything waits in memory.
     pub spool: Option<SpoolSettings>,
@@ -57,7 +58,7 @@ pub struct SpoolSettings {
 
 impl Default for UploadSettings {
     fn default() -> Self {
-        Self { memory: 32 << 20, at_once: 16, spool: None }
+        Self { memory: 32 << 20, at_once: 64, spool: None }
     }
 }
 
@@ -65,7 +66,7 @@ impl Default for UploadSettings {
 #[derive(Clone, Debug)]
 pub struct Uploads(Arc<Inner>);
 
-/// One sequence of objects, such as those of a broadcast: each is stored before the next one is tried.
+/// One sequence of objects, such as those of a broadcast: media side by side, and an index when everything before it is stored.
 #[derive(Clone, Debug)]
 pub struct Lane {
     uploads: Uploads,
@@ -148,6 +149,7 @@ impl Uploads {
             writing: tokio::sync::Mutex::new(()),
             at_once: Semaphore::new(settings.at_once),
             changed: Notify::new(),
+            arrived: Notify::new(),
             recovered: Notify::new(),
             is_empty: watch::Sender::new(true),
             stop: CancellationToken::new(),

@@ -152,11 +152,15 @@ impl Queue {
         self.jobs.insert(number, job);
     }
 
-    /// Of an index that is written again before it was stored only the newest counts, and it has the last place.
+    /// Of an index that is written again before it was stored only the newest counts, and it has the last place. Where the
+    /// store is slow the first one keeps its place: an index that always gave way to the next one, and to the media that
+    /// this one names, would never be stored.
     fn replace(&mut self, newer: &mut Job) {
         let Some(number) = self.by_key.get(&newer.key).copied() else { return };
         let is_same = |job: &&Job| job.lane == newer.lane && job.how == newer.how && !job.is_in_flight;
-        if self.jobs.get(&number).filter(is_same).is_some()
+        let gives_way = self.is_lane_failing(&newer.lane) || self.is_second(number, newer);
+        if gives_way
+            && self.jobs.get(&number).filter(is_same).is_some()
             && let Some(older) = self.take(number)
         {
             for receipt in &older.receipts {
@@ -165,6 +169,17 @@ impl Queue {
             }
             newer.receipts.extend(older.receipts);
         }
+    }
+
+    /// Whether another version of this object waits before this one.
+    fn is_second(&self, number: u64, newer: &Job) -> bool {
+        let waiting = self.lanes.get(&newer.lane).map(|lane| &lane.numbers);
+        let before = waiting.into_iter().flatten().take_while(|other| **other < number);
+        before.filter_map(|other| self.jobs.get(other)).any(|job| job.key == newer.key)
+    }
+
+    fn is_lane_failing(&self, lane: &str) -> bool {
+        self.lanes.get(lane).is_some_and(|lane| lane.is_failing)
     }
 
     /// The lanes that have work and nobody at it, who is now expected to come.
@@ -177,11 +192,10 @@ impl Queue {
         .collect()
     }
 
-    /// The oldest object of a lane, which then is in flight. None ends the lane until there is more.
+    /// The oldest object of a lane that may be stored now, which then is in flight: media at any time, an index when
+    /// everything before it is stored. None where nothing may; that ends the lane, until there is more, if it is empty.
     pub(super) fn turn(&mut self, lane: &str) -> Option<Turn> {
-        let number = self.lanes.get(lane).and_then(|waiting| waiting.numbers.front().copied());
-        let Some((number, job)) = number.and_then(|number| Some((number, self.jobs.get_mut(&number)?)))
-        else {
+        if self.lanes.get(lane).is_none_or(|waiting| waiting.numbers.is_empty()) {
             let was_failing = self.is_failing();
             self.lanes.remove(lane);
             if was_failing && !self.is_failing() {
@@ -189,10 +203,29 @@ impl Queue {
                 self.lost = 0;
             }
             return None;
-        };
+        }
+        let number = self.startable(lane)?;
+        let job = self.jobs.get_mut(&number)?;
         job.is_in_flight = true;
         let (key, content_type, body) = (job.key.clone(), job.content_type.clone(), job.body.clone());
         Some(Turn { number, key, content_type, how: job.how, guard: job.guard.clone(), body })
+    }
+
+    /// Media does not wait for an index that its owner writes again and again; it waits for all others, such as the mark of
+    /// an unfinished recording.
+    fn startable(&self, lane: &str) -> Option<u64> {
+        let waiting = &self.lanes.get(lane)?.numbers;
+        let first = *waiting.front()?;
+        for number in waiting.iter().copied() {
+            let job = self.jobs.get(&number)?;
+            if !job.is_in_flight && (job.how == How::New || number == first) {
+                return Some(number);
+            }
+            if job.how != How::New && job.guard.is_none() {
+                return None;
+            }
+        }
+        None
     }
 
     /// The object in flight is in the store. Says how long it took.
@@ -269,8 +302,7 @@ impl Queue {
 
     /// An object has to go to the disk at once when those before it can't be stored.
     fn due(&self, job: &Job, now: Instant) -> Instant {
-        let is_failing = self.lanes.get(&job.lane).is_some_and(|lane| lane.is_failing);
-        if is_failing { now } else { job.since + SPILL_AFTER }
+        if self.is_lane_failing(&job.lane) { now } else { job.since + SPILL_AFTER }
     }
 
     /// The object is on the disk now.

@@ -1,12 +1,15 @@
 //! Stores what waits, lane by lane.
 
 use std::io;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use headwater_platform::store::{ObjectStore, Put, StoreError};
-use headwater_runtime::backoff::Backoff;
+use headwater_runtime::backoff::{Backoff, Random};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +24,9 @@ pub(super) const FIRST_BACKOFF: Duration = Duration::from_millis(250);
 /// So soon a store that is back is found out, at most; a hundred lanes then are twenty requests a second at a store that is
 /// away.
 pub(super) const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+/// Objects of one lane at the same time: two segments of four renditions. So one PUT may take as long as a segment, and a broadcast
+/// with a long backlog leaves room for others.
+const LANE_AT_ONCE: usize = 8;
 /// Stores have shorter limits of their own; one without, a directory of a network, must not hold its lane for ever.
 const LONGEST_REQUEST: Duration = Duration::from_secs(120);
 
@@ -34,6 +40,8 @@ pub(super) struct Inner {
     pub(super) at_once: Semaphore,
     /// The disk may have work.
     pub(super) changed: Notify,
+    /// There is more for some lane.
+    pub(super) arrived: Notify,
     /// A lane that failed works again, so others may.
     pub(super) recovered: Notify,
     pub(super) is_empty: watch::Sender<bool>,
@@ -66,6 +74,7 @@ impl Inner {
         }
         self.losing(|queue| queue.push(job));
         self.start_lanes();
+        self.arrived.notify_waiters();
         self.changed.notify_one();
         self.publish();
     }
@@ -82,35 +91,67 @@ impl Inner {
         self.publish();
     }
 
-    /// Stores what a lane has, one after the other.
+    /// Stores what a lane has: media side by side, as a store far away takes longer for one object than a segment lasts for
+    /// all of its own; an index when everything before it is stored. While the store fails, one object tries it.
     async fn run(&self, lane: &str) {
         let mut backoff = Backoff::new(FIRST_BACKOFF, LONGEST_BACKOFF);
-        // Closed by nobody.
-        while let Ok(permit) = self.at_once.acquire().await {
-            let Some(turn) = self.queue().turn(lane) else { break };
-            let done = self.attempt(&turn).await;
-            drop(permit);
-            match done {
-                Ok(size) => {
-                    self.stored(&turn, size).await;
-                    backoff.reset();
-                }
-                Err(Failure::Lost(error)) => {
-                    tracing::warn!(key = %turn.key, %error, "a spooled object can't be read: it is lost");
-                    self.queue().lose(turn.number);
-                }
-                Err(Failure::Store(error)) => {
-                    self.failed(&turn, &error);
-                    tokio::select! {
-                        () = backoff.wait() => {}
-                        () = self.recovered.notified() => {}
-                    }
-                }
+        let (mut work, mut is_failing) = (FuturesUnordered::new(), false);
+        loop {
+            let mut arrived = pin!(self.arrived.notified());
+            arrived.as_mut().enable();
+            if is_failing && work.is_empty() {
+                self.rest(&mut backoff).await;
             }
-            self.changed.notify_one();
+            let most = if is_failing { 1 } else { LANE_AT_ONCE };
+            while (!is_failing || work.is_empty()) && work.len() < most {
+                let Some(turn) = self.queue().turn(lane) else { break };
+                work.push(self.put(turn));
+            }
+            tokio::select! {
+                biased;
+                Some((turn, done)) = work.next() => {
+                    is_failing = !self.settle(&turn, done).await;
+                    if !is_failing {
+                        backoff.reset();
+                    }
+                    self.changed.notify_one();
+                }
+                () = arrived, if !work.is_empty() => {}
+                else => break,
+            }
             self.publish();
         }
         self.publish();
+    }
+
+    async fn rest(&self, backoff: &mut Backoff<Random>) {
+        tokio::select! {
+            () = backoff.wait() => {}
+            () = self.recovered.notified() => {}
+        }
+    }
+
+    async fn put(&self, turn: Turn) -> (Turn, Result<u64, Failure>) {
+        // Closed by nobody.
+        let _permit = self.at_once.acquire().await;
+        let done = self.attempt(&turn).await;
+        (turn, done)
+    }
+
+    /// Notes what came of an attempt. Whether the store works.
+    async fn settle(&self, turn: &Turn, done: Result<u64, Failure>) -> bool {
+        match done {
+            Ok(size) => self.stored(turn, size).await,
+            Err(Failure::Lost(error)) => {
+                tracing::warn!(key = %turn.key, %error, "a spooled object can't be read: it is lost");
+                self.queue().lose(turn.number);
+            }
+            Err(Failure::Store(error)) => {
+                self.failed(turn, &error);
+                return false;
+            }
+        }
+        true
     }
 
     /// The size of what is in the store then.
