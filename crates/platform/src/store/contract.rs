@@ -152,8 +152,24 @@ async fn an_upload_that_is_answered_without_an_entity_tag_is_none() {
     assert!(matches!(&put, Err(StoreError::Unavailable(text)) if text.contains("ETag")), "{put:?}");
 }
 
-/// A store that gives this answer to its first request.
+#[tokio::test]
+async fn what_can_not_be_read_at_once_is_read_again() {
+    let busy = "HTTP/1.1 503 Slow Down\r\ncontent-length: 0\r\n\r\n";
+    let there = "HTTP/1.1 200 OK\r\netag: \"1\"\r\ncontent-length: 4\r\n\r\ntext";
+    let absent = "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";
+    let store = answering(vec![busy.into(), busy.into(), there.into(), absent.into()]).await;
+    assert_eq!(store.get(&key("a")).await.unwrap(), "text");
+    assert_eq!(store.size(&key("a")).await, Ok(None), "an answer is an answer");
+    let store = answering([busy; 5].map(String::from).into()).await;
+    assert!(matches!(store.get(&key("a")).await, Err(StoreError::Unavailable(_))));
+}
+
 async fn answered(answer: String) -> S3Store {
+    answering(vec![answer]).await
+}
+
+/// A store that gives these answers, one after the other.
+async fn answering(answers: Vec<String>) -> S3Store {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let settings = S3Settings {
@@ -164,14 +180,18 @@ async fn answered(answer: String) -> S3Store {
         ..S3Settings::default()
     };
     tokio::spawn(async move {
-        let (mut socket, _) = listener.accept().await.unwrap();
-        let mut request = Vec::new();
-        while !request.windows(4).any(|end| end == b"\r\n\r\n") {
-            assert_ne!(socket.read_buf(&mut request).await.unwrap(), 0);
+        for answer in answers {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            while !request.windows(4).any(|end| end == b"\r\n\r\n") {
+                assert_ne!(socket.read_buf(&mut request).await.unwrap(), 0);
+            }
+            let answer = answer.replacen("\r\n", "\r\nconnection: close\r\n", 1);
+            socket.write_all(answer.as_bytes()).await.unwrap();
+            // Until the client has read it all and goes away.
+            socket.shutdown().await.unwrap();
+            while socket.read_buf(&mut request).await.unwrap_or(0) > 0 {}
         }
-        socket.write_all(answer.as_bytes()).await.unwrap();
-        // Until the client has read it all and goes away.
-        while socket.read_buf(&mut request).await.unwrap_or(0) > 0 {}
     });
     S3Store::open(&settings).await
 }

@@ -2,6 +2,7 @@
 
 mod error;
 mod multipart;
+mod read;
 mod version;
 
 use std::ops::Range;
@@ -22,7 +23,7 @@ use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use bytes::Bytes;
 use headwater_media::UnixMillis;
 
-use super::{Entry, Folders, Key, ObjectStore, PAGE, Page, Put, Replaced, Seen, StoreError, Version};
+use super::{Folders, Key, ObjectStore, PAGE, Page, Put, Replaced, Seen, StoreError, Version};
 use error::{Context, Failure};
 use version::Condition;
 
@@ -239,67 +240,27 @@ impl ObjectStore for S3Store {
     }
 
     async fn look(&self, key: &Key) -> Result<Seen, StoreError> {
-        self.look_at(key).await
+        self.patiently(|| self.look_once(key)).await
     }
 
     async fn get(&self, key: &Key) -> Result<Bytes, StoreError> {
-        let request = self.client.get_object().bucket(&self.settings.bucket).key(self.object(key));
-        let answer = request.send().await.map_err(|error| self.context().explain(&error))?;
-        self.body(answer.body).await
+        self.patiently(|| self.get_once(key)).await
     }
 
     async fn get_range(&self, key: &Key, range: Range<u64>) -> Result<Bytes, StoreError> {
-        if range.is_empty() {
-            return Ok(Bytes::new());
-        }
-        let request = self.client.get_object().bucket(&self.settings.bucket).key(self.object(key));
-        let answer = request.range(format!("bytes={}-{}", range.start, range.end - 1)).send().await;
-        match answer.map_err(|error| Failure::of(&self.context(), &error)) {
-            Ok(answer) => self.body(answer.body).await,
-            Err(failure) if failure.is_past_end => Ok(Bytes::new()),
-            Err(failure) => Err(failure.error),
-        }
+        self.patiently(|| self.get_range_once(key, range.clone())).await
     }
 
     async fn size(&self, key: &Key) -> Result<Option<u64>, StoreError> {
-        let request = self.client.head_object().bucket(&self.settings.bucket).key(self.object(key));
-        match request.send().await.map_err(|error| Failure::of(&self.context(), &error)) {
-            Ok(answer) => {
-                Ok(Some(answer.content_length().unwrap_or_default().try_into().unwrap_or_default()))
-            }
-            Err(failure) if failure.is_absent => Ok(None),
-            Err(failure) => Err(failure.error),
-        }
+        self.patiently(|| self.size_once(key)).await
     }
 
     async fn list(&self, prefix: &Key, after: Option<&Key>) -> Result<Page, StoreError> {
-        let answer = self.page(prefix, after.map(|key| self.object(key)), None).await?;
-        let entry = |object: &aws_sdk_s3::types::Object| {
-            let size = object.size().unwrap_or_default().try_into().unwrap_or_default();
-            let modified = millis(object.last_modified());
-            Some(Entry { key: self.key(object.key()?)?, size, modified })
-        };
-        let entries = answer.contents().iter().filter_map(entry).collect();
-        Ok(Page { entries, is_truncated: answer.is_truncated().unwrap_or_default() })
+        self.patiently(|| self.list_once(prefix, after)).await
     }
 
     async fn folders(&self, prefix: &Key, after: Option<&str>) -> Result<Folders, StoreError> {
-        let folder = self.below(&prefix.folder());
-        // Everything below `name/` is before `name0`, as `0` follows the slash.
-        let mut after = after.map(|name| format!("{folder}{name}0"));
-        // A page may hold objects only.
-        loop {
-            let answer = self.page(prefix, after.take(), Some("/")).await?;
-            let name = |object: &str| Some(object.strip_prefix(&folder)?.strip_suffix('/')?.to_owned());
-            let prefixes = answer.common_prefixes().iter().filter_map(|found| found.prefix());
-            let names: Vec<_> = prefixes.filter_map(name).collect();
-            let is_truncated = answer.is_truncated().unwrap_or_default();
-            let last = answer.contents().iter().filter_map(|object| object.key()).next_back();
-            match last {
-                Some(last) if names.is_empty() && is_truncated => after = Some(last.to_owned()),
-                _ => return Ok(Folders { names, is_truncated }),
-            }
-        }
+        self.patiently(|| self.folders_once(prefix, after)).await
     }
 
     async fn delete(&self, keys: &[Key]) -> Result<(), StoreError> {

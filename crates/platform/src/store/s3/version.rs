@@ -40,7 +40,7 @@ pub(super) fn stored(context: &Context<'_>, tag: Option<&str>) -> Result<Version
 }
 
 impl S3Store {
-    pub(super) async fn look_at(&self, key: &Key) -> Result<Seen, StoreError> {
+    pub(super) async fn look_once(&self, key: &Key) -> Result<Seen, StoreError> {
         let now = StoreClock::default();
         let request = self.client.get_object().bucket(&self.settings.bucket).key(self.object(key));
         let answer = request.customize().interceptor(now.clone()).send().await;

@@ -1,0 +1,98 @@
+//! Reading: what fails is read again, as long as somebody who waits for it may be kept waiting.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::{Instant, sleep};
+
+use super::error::Failure;
+use super::{S3Store, millis};
+use crate::store::{Entry, Folders, Key, Page, StoreError};
+
+/// How long is waited before each further try: a store that throttles or loses a connection mostly answers the next one.
+const PAUSES: [Duration; 3] =
+    [Duration::from_millis(50), Duration::from_millis(200), Duration::from_millis(800)];
+
+impl S3Store {
+    /// Reads, and again where the store is not available. All tries together take no longer than one request may.
+    pub(super) async fn patiently<T, F>(&self, read: impl Fn() -> F) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        let until = Instant::now() + self.settings.timeout;
+        let mut pauses = PAUSES.into_iter();
+        loop {
+            match (read().await, pauses.next()) {
+                (Err(StoreError::Unavailable(_)), Some(pause)) if Instant::now() + pause < until => {
+                    sleep(pause).await;
+                }
+                (read, _) => return read,
+            }
+        }
+    }
+
+    pub(super) async fn get_once(&self, key: &Key) -> Result<Bytes, StoreError> {
+        let request = self.client.get_object().bucket(&self.settings.bucket).key(self.object(key));
+        let answer = request.send().await.map_err(|error| self.context().explain(&error))?;
+        self.body(answer.body).await
+    }
+
+    pub(super) async fn get_range_once(&self, key: &Key, range: Range<u64>) -> Result<Bytes, StoreError> {
+        if range.is_empty() {
+            return Ok(Bytes::new());
+        }
+        let request = self.client.get_object().bucket(&self.settings.bucket).key(self.object(key));
+        let answer = request.range(format!("bytes={}-{}", range.start, range.end - 1)).send().await;
+        match answer.map_err(|error| Failure::of(&self.context(), &error)) {
+            Ok(answer) => self.body(answer.body).await,
+            Err(failure) if failure.is_past_end => Ok(Bytes::new()),
+            Err(failure) => Err(failure.error),
+        }
+    }
+
+    pub(super) async fn size_once(&self, key: &Key) -> Result<Option<u64>, StoreError> {
+        let request = self.client.head_object().bucket(&self.settings.bucket).key(self.object(key));
+        match request.send().await.map_err(|error| Failure::of(&self.context(), &error)) {
+            Ok(answer) => {
+                Ok(Some(answer.content_length().unwrap_or_default().try_into().unwrap_or_default()))
+            }
+            Err(failure) if failure.is_absent => Ok(None),
+            Err(failure) => Err(failure.error),
+        }
+    }
+
+    pub(super) async fn list_once(&self, prefix: &Key, after: Option<&Key>) -> Result<Page, StoreError> {
+        let answer = self.page(prefix, after.map(|key| self.object(key)), None).await?;
+        let entry = |object: &aws_sdk_s3::types::Object| {
+            let size = object.size().unwrap_or_default().try_into().unwrap_or_default();
+            let modified = millis(object.last_modified());
+            Some(Entry { key: self.key(object.key()?)?, size, modified })
+        };
+        let entries = answer.contents().iter().filter_map(entry).collect();
+        Ok(Page { entries, is_truncated: answer.is_truncated().unwrap_or_default() })
+    }
+
+    pub(super) async fn folders_once(
+        &self,
+        prefix: &Key,
+        after: Option<&str>,
+    ) -> Result<Folders, StoreError> {
+        let folder = self.below(&prefix.folder());
+        // Everything below `name/` is before `name0`, as `0` follows the slash.
+        let mut after = after.map(|name| format!("{folder}{name}0"));
+        // A page may hold objects only.
+        loop {
+            let answer = self.page(prefix, after.take(), Some("/")).await?;
+            let name = |object: &str| Some(object.strip_prefix(&folder)?.strip_suffix('/')?.to_owned());
+            let prefixes = answer.common_prefixes().iter().filter_map(|found| found.prefix());
+            let names: Vec<_> = prefixes.filter_map(name).collect();
+            let is_truncated = answer.is_truncated().unwrap_or_default();
+            let last = answer.contents().iter().filter_map(|object| object.key()).next_back();
+            match last {
+                Some(last) if names.is_empty() && is_truncated => after = Some(last.to_owned()),
+                _ => return Ok(Folders { names, is_truncated }),
+            }
+        }
+    }
+}
