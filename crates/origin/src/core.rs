@@ -62,8 +62,9 @@ impl Core {
         let public_url = config.store.public_url.as_ref().map(|url| url.as_str().to_owned());
         let policy = Policy::new(public_url.as_deref());
         let library = Arc::new(Library::new(store, public_url, metrics.clone()));
-        let (stills, viewers) = (Stills::new(config), Default::default());
-        let service = Arc::new(Service { library, mirrors, viewers, metrics, stills, policy });
+        let (stills, viewers, downloads) = (Stills::new(config), Default::default(), Default::default());
+        let service = Arc::new(Service { library, mirrors, viewers, metrics, stills, policy, downloads });
+        tasks.spawn(stop.clone().run_until_cancelled_owned(keep_moving(service.clone())));
         tasks.spawn(stop.clone().run_until_cancelled_owned(count_viewers(service.clone())));
         Self { service, tasks, stop: stop.drop_guard() }
     }
@@ -110,6 +111,10 @@ impl Core {
 fn dvr_windows(config: &Config) -> HashMap<StreamId, MediaTime> {
     let window = |stream: &StreamId| (stream.clone(), config.policy(stream).dvr_window.into());
     config.streams.iter().map(|own| window(&own.stream)).collect()
+}
+
+async fn keep_moving(service: Arc<Service>) {
+    service.downloads.keep_moving().await;
 }
 
 async fn count_viewers(service: Arc<Service>) {

@@ -20,6 +20,8 @@ pub enum Interrupted {
     Gone,
     #[error("the object store did not give what was to be sent")]
     Unread,
+    #[error("nothing of the file was taken for too long")]
+    Stalled,
 }
 
 /// The parts of one segment that are still to be sent.

@@ -2,6 +2,7 @@
 
 mod answer;
 mod body;
+mod downloads;
 pub(crate) mod encoding;
 pub(crate) mod etag;
 mod growing;
@@ -43,6 +44,7 @@ use crate::stills::Stills;
 use crate::viewers::Viewers;
 use answer::{Answer, text};
 pub(crate) use body::Body;
+pub(crate) use downloads::Downloads;
 pub use growing::Interrupted;
 pub(crate) use page::Policy;
 use past::Past;
@@ -62,6 +64,7 @@ pub(crate) struct Service {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) stills: Stills,
     pub(crate) policy: Policy,
+    pub(crate) downloads: Downloads,
 }
 
 impl Service {
@@ -106,7 +109,8 @@ impl Service {
             Route::Recordings(stream) => Box::pin(recorded::list(&self.library, &stream)).await,
             Route::Recording(stream, broadcast, what) => {
                 let layout = Layout { stream, broadcast };
-                Box::pin(recorded::answer(&self.library, &layout, what, request)).await
+                let place = (&self.downloads, from);
+                Box::pin(recorded::answer(&self.library, place, &layout, what, request)).await
             }
             Route::Thumbnail(stream) => {
                 let mirror = self.mirrors.find(&stream).await?;

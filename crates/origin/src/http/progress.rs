@@ -4,7 +4,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -44,8 +44,13 @@ struct Counts {
     is_asking: AtomicBool,
     /// Frames of HTTP/2 come without a request, too.
     is_http2: AtomicBool,
+    /// Answers that are being made.
+    making: AtomicUsize,
     activity: Activity,
 }
+
+/// An answer that is being made: it is not its viewer who takes that time.
+pub(super) struct Making(Progress);
 
 /// The phases of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +81,7 @@ impl Progress {
             }
             tokio::time::sleep(LOOK_EVERY.min(limit)).await;
             let now = self.now();
-            if now != before {
+            if now != before || self.0.making.load(Ordering::Relaxed) > 0 {
                 (before, since) = (now, Instant::now());
             }
         }
@@ -88,6 +93,12 @@ impl Progress {
         self.0.is_asking.store(false, Ordering::Relaxed);
         self.moved(1);
         self.0.activity.work()
+    }
+
+    /// The answer to a request is made until what is returned is dropped.
+    pub(super) fn making(&self) -> Making {
+        self.0.making.fetch_add(1, Ordering::Relaxed);
+        Making(self.clone())
     }
 
     fn now(&self) -> (Phase, u64) {
@@ -112,10 +123,18 @@ impl Progress {
     }
 }
 
+impl Drop for Making {
+    fn drop(&mut self) {
+        self.0.moved(1);
+        self.0.0.making.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Counted {
     pub(super) fn new(stream: TcpStream, activity: Activity) -> (Self, Progress) {
         let (moved, is_asking, is_http2) = (AtomicU64::new(0), AtomicBool::new(true), AtomicBool::new(false));
-        let progress = Progress(Arc::new(Counts { moved, is_asking, is_http2, activity }));
+        let making = AtomicUsize::new(0);
+        let progress = Progress(Arc::new(Counts { moved, is_asking, is_http2, making, activity }));
         (Self { stream, progress: progress.clone() }, progress)
     }
 }
@@ -242,6 +261,17 @@ mod tests {
             drop(progress.asked(Version::HTTP_11));
         };
         assert_eq!(lasts(&progress, asked).await, 50);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_takes_long_to_make_is_no_stall() {
+        let Connection { progress, .. } = connection().await;
+        let (_work, making) = (progress.asked(Version::HTTP_11), progress.making());
+        let made = async {
+            after(95).await;
+            drop(making);
+        };
+        assert_eq!(lasts(&progress, made).await, 130);
     }
 
     /// The first request, and one on a connection that was kept.

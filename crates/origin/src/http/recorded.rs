@@ -1,5 +1,6 @@
 //! Recordings, and what viewers of a live broadcast go back to.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::answer::{Answer, Cache};
+use super::downloads::Downloads;
 use super::media as live;
 use super::mp4;
 use super::past::Past;
@@ -34,9 +36,10 @@ impl From<Unread> for Problem {
     }
 }
 
-/// Something of a recording.
+/// Something of a recording. `place` is where the viewer is counted among the downloads.
 pub(super) async fn answer<B>(
     library: &Arc<Library>,
+    place: (&Downloads, IpAddr),
     layout: &Layout,
     what: What,
     request: &Request<B>,
@@ -68,7 +71,7 @@ pub(super) async fn answer<B>(
             let object = library.object(&layout.segment(&rendition, sequence), async { None }).await?;
             Ok(media(&recorded.archive, &rendition, object))
         }
-        What::Mp4 => mp4::answer(library, layout, &recorded, request).await,
+        What::Mp4 => mp4::answer(library, place, layout, &recorded, request).await,
     }
 }
 
@@ -238,7 +241,9 @@ mod tests {
 
         async fn ask(&self, what: What) -> Response<Body> {
             let request = Request::get("/").body(()).unwrap();
-            let answer = answer(&self.library, &self.layout, what, &request).await;
+            let downloads = Downloads::default();
+            let place = (&downloads, IpAddr::from([192, 0, 2, 1]));
+            let answer = answer(&self.library, place, &self.layout, what, &request).await;
             answer.unwrap_or_else(Answer::from).respond(&Method::GET, HeaderMap::new())
         }
 

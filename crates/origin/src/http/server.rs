@@ -23,8 +23,7 @@ use super::seldom::Seldom;
 const HEADER_BYTES: usize = 32 << 10;
 /// Time for a whole request, from having connected or from its first byte on.
 const REQUEST_LIMIT: Duration = Duration::from_secs(10);
-/// One that does not take a byte of an answer is given up after this time. No blocked request waits for so long: three
-/// target durations are 30 s at most.
+/// One that does not take a byte of an answer is given up after this time. How long an answer takes to be made does not count.
 const STALL_LIMIT: Duration = Duration::from_secs(35);
 /// Requests at once on one HTTP/2 connection. A player has a handful; a proxy in front of us opens more connections.
 const CONCURRENT_REQUESTS: u32 = 256;
@@ -92,9 +91,10 @@ async fn connection(
     let from = peer.ip().to_canonical();
     let answer = service_fn(|request: Request<_>| {
         let work = progress.asked(request.version());
-        let service = service.clone();
+        let (making, service) = (progress.making(), service.clone());
         async move {
             let response = service.respond(from, request).await;
+            drop(making);
             Ok::<_, Infallible>(response.map(|body| body.during(work)))
         }
     });

@@ -1,5 +1,6 @@
 //! What is stored: recordings, and what viewers of a live broadcast go back to.
 
+mod plans;
 mod recording;
 
 use std::ops::Range;
@@ -7,15 +8,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use headwater_hls::mp4::{Mp4, Piece};
+use headwater_hls::mp4::Mp4;
 use headwater_media::{RenditionId, StreamId};
 use headwater_platform::store::{Key, ObjectStore, StoreError};
 use headwater_recordings::{Layout, Summary};
 use moka::Expiry;
 use moka::future::Cache;
-use tokio::sync::Semaphore;
 use tracing::warn;
 
+use plans::Plans;
 pub(crate) use recording::Recorded;
 
 use crate::metrics::Metrics;
@@ -34,11 +35,6 @@ const GROWING_HOUR_FOR: Duration = Duration::from_secs(1);
 const COMPLETE_FOR: Duration = Duration::from_secs(30);
 /// How long a question that was answered with "there is none" is not asked again.
 const MISSING_FOR: Duration = Duration::from_secs(1);
-/// Bytes of planned files that are kept; that of an hour takes 3 MB.
-const KEPT_PLANS: u64 = 128 << 20;
-const PLAN_FOR: Duration = Duration::from_secs(600);
-/// Plans that are made at the same time: each reads a whole recording.
-const PLANS_AT_ONCE: usize = 2;
 /// Recordings of a list.
 pub(crate) const PAGE: usize = 100;
 
@@ -50,8 +46,7 @@ pub(crate) struct Library {
     objects: Cache<Key, Bytes>,
     recordings: Cache<Layout, Option<Arc<Recorded>>>,
     /// Files for downloading, by their tracks.
-    plans: Cache<(Layout, Vec<RenditionId>), Arc<Mp4>>,
-    planning: Semaphore,
+    plans: Plans,
     lists: Cache<StreamId, Arc<Vec<Summary>>>,
     metrics: Arc<Metrics>,
 }
@@ -78,12 +73,7 @@ impl Library {
         Self {
             objects: Cache::builder().weigher(weight).max_capacity(KEPT_BYTES).time_to_idle(KEPT_FOR).build(),
             recordings: Cache::builder().max_capacity(KEPT_RECORDINGS).expire_after(Freshness).build(),
-            plans: Cache::builder()
-                .weigher(plan_weight)
-                .max_capacity(KEPT_PLANS)
-                .time_to_idle(PLAN_FOR)
-                .build(),
-            planning: Semaphore::new(PLANS_AT_ONCE),
+            plans: Plans::default(),
             lists: Cache::builder().max_capacity(KEPT_RECORDINGS).time_to_live(MISSING_FOR).build(),
             store,
             public_url,
@@ -125,7 +115,7 @@ impl Library {
 
     /// A whole object that nobody else is about to ask for: it is not kept.
     pub(crate) async fn read(&self, key: &Key) -> Result<Bytes, Unread> {
-        self.store()?.get(key).await.map_err(|error| unread(key, error))
+        read(self.store()?.as_ref(), key).await
     }
 
     /// The same of a part of an object.
@@ -133,7 +123,7 @@ impl Library {
         self.store()?.get_range(key, range).await.map_err(|error| unread(key, error))
     }
 
-    /// The plan of a file of these tracks, which is made once for all who ask.
+    /// The plan of a file of these tracks, which is made once for all who ask, whoever of them goes away.
     pub(crate) async fn plan<F>(
         &self,
         layout: &Layout,
@@ -141,14 +131,9 @@ impl Library {
         make: impl FnOnce() -> F,
     ) -> Result<Arc<Mp4>, Unread>
     where
-        F: Future<Output = Result<Mp4, Unread>>,
+        F: Future<Output = Result<Mp4, Unread>> + Send + 'static,
     {
-        let make = async {
-            let _turn = self.planning.acquire().await.map_err(|_| Unread::Away)?;
-            Ok(Arc::new(make().await?))
-        };
-        let planned = self.plans.try_get_with((layout.clone(), tracks.to_vec()), make).await;
-        planned.map_err(|error: Arc<Unread>| error.as_ref().clone())
+        self.plans.get((layout.clone(), tracks.to_vec()), make).await
     }
 
     /// The newest recordings of a stream, newest first.
@@ -172,14 +157,13 @@ impl Library {
     pub(crate) async fn forget(&self, layout: &Layout) {
         self.recordings.invalidate(layout).await;
         self.lists.invalidate(&layout.stream).await;
-        let of = layout.clone();
-        // Its files go with time: their media is gone already.
-        let _ = self.plans.invalidate_entries_if(move |(layout, _), _| *layout == of);
+        self.plans.forget(layout);
     }
 }
 
-fn plan_weight(_: &(Layout, Vec<RenditionId>), plan: &Arc<Mp4>) -> u32 {
-    u32::try_from(plan.head.len() + plan.pieces.len() * size_of::<Piece>()).unwrap_or(u32::MAX)
+/// A whole object.
+pub(crate) async fn read(store: &dyn ObjectStore, key: &Key) -> Result<Bytes, Unread> {
+    store.get(key).await.map_err(|error| unread(key, error))
 }
 
 fn unread(key: &Key, error: StoreError) -> Unread {

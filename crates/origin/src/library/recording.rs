@@ -32,7 +32,7 @@ impl Recorded {
         Ok(Some(Arc::new(Self::new(recording.kept(), summary.state, metrics.clone()))))
     }
 
-    fn new(archive: Archive, state: State, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(archive: Archive, state: State, metrics: Arc<Metrics>) -> Self {
         Self { archive, state, rendered: Rendered::default(), metrics }
     }
 

@@ -1,0 +1,238 @@
+//! What all downloads together may hold in memory, and those whose viewers take nothing any more.
+//!
+//! A download reads ahead of its viewer. A thousand slow ones would hold a gigabyte, and on HTTP/2 a viewer can keep a
+//! connection busy without taking anything of the files that are sent on it. So what is read counts, until the
+//! connection has let go of it: against the share of its viewer's address, and then against the sum; and a download that
+//! nothing is taken of is given up by itself, whatever else happens on its connection.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::Stream;
+use futures::StreamExt as _;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use super::body::Pieces;
+use super::growing::Interrupted;
+
+/// KiB that all downloads may hold: four segments each, of a hundred at some megabits.
+const TOTAL: usize = 128 << 10;
+/// KiB that those of one address may hold: it leaves room for others, and is enough for dozens behind one name.
+const SHARE: usize = 32 << 10;
+/// A viewer that takes nothing for so long is given up; a player that has enough takes the next piece within seconds.
+const STALL_LIMIT: Duration = Duration::from_secs(35);
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// The downloads under way. Clones are the same ones.
+#[derive(Clone)]
+pub(crate) struct Downloads {
+    total: Arc<Semaphore>,
+    shares: Arc<Mutex<HashMap<IpAddr, Weak<Semaphore>>>>,
+    moving: Arc<Mutex<Vec<Weak<Mutex<Download>>>>>,
+}
+
+impl Default for Downloads {
+    fn default() -> Self {
+        let (shares, moving) = Default::default();
+        Self { total: Arc::new(Semaphore::new(TOTAL)), shares, moving }
+    }
+}
+
+impl Downloads {
+    /// The share of an address.
+    pub(super) fn share(&self, of: IpAddr) -> Share {
+        let mut shares = lock(&self.shares);
+        let own = shares.get(&of).and_then(Weak::upgrade).unwrap_or_else(|| {
+            shares.retain(|_, share| share.strong_count() > 0);
+            let own = Arc::new(Semaphore::new(SHARE));
+            shares.insert(of, Arc::downgrade(&own));
+            own
+        });
+        Share { own, total: self.total.clone() }
+    }
+
+    /// Watches over a download, which is given up when nothing of it is taken any more.
+    pub(super) fn watch(&self, pieces: Pieces) -> Pieces {
+        let download = Arc::new(Mutex::new(Download { pieces: Some(pieces), given: None }));
+        let mut moving = lock(&self.moving);
+        moving.retain(|download| download.strong_count() > 0);
+        moving.push(Arc::downgrade(&download));
+        Watched(download).boxed()
+    }
+
+    /// Gives up downloads that do not move. Never ends.
+    pub(crate) async fn keep_moving(&self) {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let moving: Vec<_> = lock(&self.moving).iter().filter_map(Weak::upgrade).collect();
+            for download in moving {
+                let given_up = lock(&download).give_up();
+                drop(given_up);
+            }
+        }
+    }
+}
+
+/// What the downloads of one address may hold.
+#[derive(Clone, Debug)]
+pub(super) struct Share {
+    own: Arc<Semaphore>,
+    total: Arc<Semaphore>,
+}
+
+/// Room for so many bytes.
+pub(super) struct Room([OwnedSemaphorePermit; 2]);
+
+impl Share {
+    /// Waits for room for these bytes, or for all the room that there is.
+    pub(super) async fn room(&self, bytes: u64) -> Result<Room, Interrupted> {
+        let kib = bytes.div_ceil(1 << 10).clamp(1, SHARE as u64) as u32;
+        // Neither is ever closed. The share first: one who waits for it holds nothing of others.
+        let own = self.own.clone().acquire_many_owned(kib).await.map_err(|_| Interrupted::Unread)?;
+        let total = self.total.clone().acquire_many_owned(kib).await.map_err(|_| Interrupted::Unread)?;
+        Ok(Room([own, total]))
+    }
+}
+
+impl Room {
+    /// These bytes take the room until nobody holds them any more, nor a slice of them.
+    pub(super) fn hold(self, bytes: Bytes) -> Bytes {
+        Bytes::from_owner(Held { bytes, _room: self.0 })
+    }
+}
+
+struct Held {
+    bytes: Bytes,
+    _room: [OwnedSemaphorePermit; 2],
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+struct Download {
+    /// None once it was given up.
+    pieces: Option<Pieces>,
+    /// When the last piece was given, as long as no further one was asked for.
+    given: Option<Instant>,
+}
+
+impl Download {
+    fn give_up(&mut self) -> Option<Pieces> {
+        let is_stalled = self.given.is_some_and(|given| given.elapsed() >= STALL_LIMIT);
+        if is_stalled { self.pieces.take() } else { None }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Interrupted>>> {
+        self.given = None;
+        let Some(pieces) = &mut self.pieces else { return Poll::Ready(Some(Err(Interrupted::Stalled))) };
+        let polled = pieces.poll_next_unpin(cx);
+        if polled.is_ready() {
+            self.given = Some(Instant::now());
+        }
+        polled
+    }
+}
+
+struct Watched(Arc<Mutex<Download>>);
+
+impl Stream for Watched {
+    type Item = Result<Bytes, Interrupted>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        lock(&self.0).poll(cx)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::stream;
+    use tokio::time::{sleep, timeout};
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn address(last: u8) -> IpAddr {
+        [192, 0, 2, last].into()
+    }
+
+    /// Pieces of a MiB each, which are counted.
+    fn file(share: Share) -> Pieces {
+        let piece = move |_| {
+            let share = share.clone();
+            async move { Ok::<_, Interrupted>(share.room(1 << 20).await?.hold(vec![7; 1 << 20].into())) }
+        };
+        stream::iter(0..1_000).map(piece).buffered(4).boxed()
+    }
+
+    async fn begun(downloads: &Downloads, from: IpAddr) -> (Pieces, Option<Bytes>) {
+        let mut file = downloads.watch(file(downloads.share(from)));
+        let first = timeout(SECOND, file.next()).await.ok().flatten();
+        (file, first.map(Result::unwrap))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slow_downloads_hold_no_more_than_their_share_and_others_go_on() {
+        let downloads = Downloads::default();
+        let mut slow = Vec::new();
+        for _ in 0..100 {
+            slow.push(begun(&downloads, address(1)).await);
+        }
+        assert_eq!(TOTAL - downloads.total.available_permits(), SHARE);
+        let (mut file, first) = begun(&downloads, address(2)).await;
+        assert!(first.is_some());
+        for _ in 0..500 {
+            assert!(timeout(SECOND, file.next()).await.is_ok(), "it goes on");
+        }
+        drop((slow, file, first));
+        assert_eq!(downloads.total.available_permits(), TOTAL);
+    }
+
+    /// Its connection may be as busy as it likes.
+    #[tokio::test(start_paused = true)]
+    async fn a_download_that_nothing_is_taken_of_is_given_up_and_a_slow_one_is_not() {
+        let downloads = Downloads::default();
+        let ((mut stalled, _), (mut slow, _)) =
+            (begun(&downloads, address(1)).await, begun(&downloads, address(1)).await);
+        let watch = async {
+            for _ in 0..10 {
+                sleep(STALL_LIMIT / 2).await;
+                assert!(slow.next().await.unwrap().is_ok());
+            }
+        };
+        tokio::select! {
+            () = watch => {}
+            () = downloads.keep_moving() => {}
+        }
+        assert_eq!(stalled.next().await, Some(Err(Interrupted::Stalled)));
+        drop(slow);
+        assert_eq!(downloads.total.available_permits(), TOTAL, "it holds nothing any more");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_is_slow_is_not_the_viewers_fault() {
+        let downloads = Downloads::default();
+        let late = stream::once(async {
+            sleep(STALL_LIMIT * 3).await;
+            Ok(Bytes::from_static(b"late"))
+        });
+        let mut file = downloads.watch(late.boxed());
+        tokio::select! {
+            piece = file.next() => assert_eq!(piece, Some(Ok("late".into()))),
+            () = downloads.keep_moving() => {}
+        }
+    }
+}

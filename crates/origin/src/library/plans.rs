@@ -1,0 +1,192 @@
+//! Plans of files for downloading. Each is made once for all who ask, by a task of its own: a viewer that goes away, or that
+//! its connection gives up, leaves the plan for the next request.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use headwater_hls::mp4::{Mp4, Piece};
+use headwater_media::RenditionId;
+use headwater_recordings::Layout;
+use moka::future::Cache;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::Unread;
+
+/// Bytes of planned files that are kept; that of an hour takes 3 MB.
+const KEPT: u64 = 128 << 20;
+const KEPT_FOR: Duration = Duration::from_secs(600);
+/// Plans that are made at the same time: each reads a whole recording.
+const AT_ONCE: usize = 2;
+/// Plans that are made or wait for their turn. More are an attack, or a store that is far too slow for downloads.
+const MOST: usize = 64;
+/// How long a request waits for its plan: some hours of recording in a store on the other side of the world. A later one
+/// finds the plan, or goes on waiting for it.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// The renditions that make a file, of a recording.
+type Name = (Layout, Vec<RenditionId>);
+type Planned = Result<Arc<Mp4>, Unread>;
+type Making = HashMap<Name, watch::Receiver<Option<Planned>>>;
+
+pub(super) struct Plans {
+    made: Cache<Name, Arc<Mp4>>,
+    making: Arc<Mutex<Making>>,
+    turns: Arc<Semaphore>,
+    /// Ends them when dropped.
+    tasks: Mutex<JoinSet<()>>,
+}
+
+impl Default for Plans {
+    fn default() -> Self {
+        let made = Cache::builder().weigher(weight).max_capacity(KEPT).time_to_idle(KEPT_FOR);
+        let (making, tasks) = Default::default();
+        Self { made: made.build(), making, turns: Arc::new(Semaphore::new(AT_ONCE)), tasks }
+    }
+}
+
+impl Plans {
+    /// The plan of this name, which `make` makes unless somebody does already.
+    pub(super) async fn get<F>(&self, name: Name, make: impl FnOnce() -> F) -> Planned
+    where
+        F: Future<Output = Result<Mp4, Unread>> + Send + 'static,
+    {
+        if let Some(plan) = self.made.get(&name).await {
+            return Ok(plan);
+        }
+        let mut planned = self.begin(name, make)?;
+        let planned = timeout(PATIENCE, planned.wait_for(Option::is_some)).await;
+        // Without its task there is none.
+        let planned = planned.ok().and_then(Result::ok).and_then(|planned| planned.clone());
+        planned.unwrap_or(Err(Unread::Away))
+    }
+
+    /// Forgets those of a recording that was deleted.
+    pub(super) fn forget(&self, layout: &Layout) {
+        let of = layout.clone();
+        // They go with time: their media is gone already.
+        let _ = self.made.invalidate_entries_if(move |(layout, _), _| *layout == of);
+    }
+
+    fn begin<F>(
+        &self,
+        name: Name,
+        make: impl FnOnce() -> F,
+    ) -> Result<watch::Receiver<Option<Planned>>, Unread>
+    where
+        F: Future<Output = Result<Mp4, Unread>> + Send + 'static,
+    {
+        let mut making = lock(&self.making);
+        // A task that has failed without a word has left its entry behind.
+        making.retain(|_, planned| planned.has_changed().is_ok());
+        if let Some(planned) = making.get(&name) {
+            return Ok(planned.clone());
+        }
+        if making.len() >= MOST {
+            tracing::warn!("too many recordings are wanted as files at the same time: one is refused");
+            return Err(Unread::Away);
+        }
+        let (tell, planned) = watch::channel(None);
+        making.insert(name.clone(), planned.clone());
+        self.spawn(name, make(), tell);
+        Ok(planned)
+    }
+
+    fn spawn(
+        &self,
+        name: Name,
+        make: impl Future<Output = Result<Mp4, Unread>> + Send + 'static,
+        tell: watch::Sender<Option<Planned>>,
+    ) {
+        let (made, making, turns) = (self.made.clone(), self.making.clone(), self.turns.clone());
+        let task = async move {
+            // Closed by nobody.
+            let turn = turns.acquire().await;
+            let planned = make.await.map(Arc::new);
+            drop(turn);
+            if let Ok(plan) = &planned {
+                made.insert(name.clone(), plan.clone()).await;
+            }
+            lock(&making).remove(&name);
+            tell.send_replace(Some(planned));
+        };
+        let mut tasks = lock(&self.tasks);
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(task);
+    }
+}
+
+fn weight(_: &Name, plan: &Arc<Mp4>) -> u32 {
+    u32::try_from(plan.head.len() + plan.pieces.len() * size_of::<Piece>()).unwrap_or(u32::MAX)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use headwater_media::{BroadcastId, UnixMillis};
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn name(nth: u8) -> Name {
+        let broadcast = BroadcastId::new(UnixMillis(1_800_000_000_000), &[nth; 10]);
+        (Layout { stream: "demo".parse().unwrap(), broadcast }, Vec::new())
+    }
+
+    fn mp4() -> Mp4 {
+        headwater_hls::mp4::Plan::new(&[]).finish()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_plan_is_made_to_its_end_though_everybody_who_asked_has_gone() {
+        let (plans, made) = (Plans::default(), Arc::new(AtomicUsize::new(0)));
+        let make = || {
+            let made = made.clone();
+            async move {
+                sleep(SECOND * 60).await;
+                made.fetch_add(1, Ordering::Relaxed);
+                Ok(mp4())
+            }
+        };
+        let began = Instant::now();
+        for _ in 0..10 {
+            assert!(timeout(SECOND, plans.get(name(1), make)).await.is_err());
+        }
+        plans.get(name(1), make).await.unwrap();
+        assert_eq!((began.elapsed().as_secs(), made.load(Ordering::Relaxed)), (60, 1));
+        plans.get(name(1), make).await.unwrap();
+        assert_eq!(made.load(Ordering::Relaxed), 1, "it is kept");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn plans_have_their_turns_and_there_are_not_too_many() {
+        let plans = Plans::default();
+        let began = Instant::now();
+        let make = || async {
+            sleep(SECOND).await;
+            Ok(mp4())
+        };
+        let asked = (0..MOST as u8 + 1).map(|nth| plans.get(name(nth), make));
+        let planned = futures::future::join_all(asked).await;
+        assert_eq!(planned.iter().filter(|planned| planned.is_ok()).count(), MOST);
+        assert_eq!(planned[MOST].as_ref().err(), Some(&Unread::Away));
+        assert_eq!(began.elapsed().as_secs(), (MOST / AT_ONCE) as u64);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_could_not_be_planned_is_tried_again() {
+        let plans = Plans::default();
+        let failed = plans.get(name(1), || std::future::ready(Err(Unread::Away))).await;
+        assert_eq!(failed.err(), Some(Unread::Away));
+        assert!(plans.get(name(1), || std::future::ready(Ok(mp4()))).await.is_ok());
+    }
+}
