@@ -45,7 +45,7 @@ fn archive() -> Archive {
         let (start, duration) = (MediaTime::from_millis(sequence * 1_000), MediaTime::from_millis(1_000));
         let size = Some(media(sequence).len() as u64);
         let pieces = vec![Stored { rendition: id(), start, duration, size }];
-        Record::Segment(StoredSegment { sequence: MediaSequence(sequence), pieces })
+        Record::Segment(StoredSegment { sequence: MediaSequence(sequence), pieces, drift: 0 })
     };
     let settings = SegmentSettings { segment_ms: 1_000, part_ms: 334 };
     let mut archive = Archive::new(layout().broadcast, settings, 0);
