@@ -58,11 +58,15 @@ impl Interleaving {
         let time = tag.presentation_time();
         self.first.get_or_insert(time);
         let (track, other) = match tag.is_video() {
-            true => (&mut self.video, &self.audio),
-            false => (&mut self.audio, &self.video),
+            true => (&mut self.video, &mut self.audio),
+            false => (&mut self.audio, &mut self.video),
         };
-        if let Some(other) = other.newest {
-            track.lag.note(time, other.since(time));
+        if let Some(there) = other.newest {
+            if track.newest.is_none() && matches!(other.lag, Lag::Unknown) {
+                // It may go on like this: it has had no chance yet to come nearer.
+                other.lag.note(there, time.since(there).min(APART_MS));
+            }
+            track.lag.note(time, there.since(time));
         }
         track.newest = track.newest.max(Some(time));
     }
@@ -162,10 +166,20 @@ mod tests {
             tracks.picture(0);
             for time in (40..20_000).step_by(40) {
                 tracks.sound(time + skew);
-                assert!(time == 40 || tracks.picture_left_behind().is_none(), "{skew} at {time}");
+                assert_eq!(tracks.picture_left_behind(), None, "{skew} at {time}");
                 tracks.picture(time);
             }
         }
+    }
+
+    #[test]
+    fn a_picture_that_stops_with_its_first_frame_is_left_behind_a_second_later() {
+        let mut tracks = tracks(true, true);
+        tracks.picture(0);
+        (20..=1_000).step_by(20).for_each(|time| tracks.sound(time));
+        assert_eq!(tracks.picture_left_behind(), None);
+        tracks.sound(1_040);
+        assert!(tracks.picture_left_behind().is_some());
     }
 
     #[test]
