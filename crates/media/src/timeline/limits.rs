@@ -1,0 +1,65 @@
+//! What a timeline is told before it begins, and what it is told by the publisher.
+
+use crate::avc::MAX_PICTURE_SIDE;
+use crate::segmentation::SegmentSettings;
+
+/// What a timeline accepts, and how long it waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// A timestamp that is this much later than all before it begins a new period. Not more than a segment, or
+    /// media sequence numbers would skip.
+    pub max_gap_ms: u64,
+    /// How much media is held while the other track's sequence header is awaited.
+    pub hold_ms: u64,
+    /// How long the picture is awaited whose header has come, while sound comes: encoders that look ahead send it later.
+    pub picture_ms: u64,
+    /// How much media is held at most, in bytes, and the same again of a track whose timestamps have jumped.
+    pub hold_bytes: usize,
+    /// The largest picture, in pixels.
+    pub max_width: u32,
+    pub max_height: u32,
+}
+
+impl Limits {
+    /// The limits of a broadcast with these segments.
+    pub fn new(settings: &SegmentSettings) -> Self {
+        Self {
+            max_gap_ms: u64::from(settings.segment_ms),
+            // Encoders send both headers within a frame or two; an audio device may take a second to open.
+            hold_ms: 1_500,
+            picture_ms: 2_500,
+            // 1.5 s at 40 Mb/s.
+            hold_bytes: 8 << 20,
+            max_width: MAX_PICTURE_SIDE,
+            max_height: MAX_PICTURE_SIDE,
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::new(&SegmentSettings::default())
+    }
+}
+
+/// The tracks that the publisher's metadata promises. A promise only shortens the wait: what comes without one is
+/// taken, and what never comes is not waited for long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Announced {
+    #[default]
+    Nothing,
+    VideoOnly,
+    AudioOnly,
+    Both,
+}
+
+impl Announced {
+    pub fn new(video: bool, audio: bool) -> Self {
+        match (video, audio) {
+            (false, false) => Self::Nothing,
+            (true, false) => Self::VideoOnly,
+            (false, true) => Self::AudioOnly,
+            (true, true) => Self::Both,
+        }
+    }
+}
