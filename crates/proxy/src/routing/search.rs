@@ -163,7 +163,12 @@ impl<'a> Search<'a> {
     /// from Redis, or Redis has just lost everything. The broadcast of a publisher that comes back goes on there, if it is
     /// on air; so does one whose server was taken for gone some time ago. Else the stream goes to a server that can be found.
     async fn ask_last(&mut self, servers: &[ServerRecord]) -> Result<Option<Found>, Refusal> {
-        let Some(last) = self.router.memory.recall_lately(&self.order.stream) else { return Ok(None) };
+        let (memory, stream) = (&self.router.memory, &self.order.stream);
+        let last = match self.order.resume {
+            Some(_) => memory.recall(stream),
+            None => memory.recall_lately(stream),
+        };
+        let Some(last) = last else { return Ok(None) };
         let is_asked = match self.order.resume {
             Some(_) => !self.guess_holds(),
             None => {
