@@ -44,7 +44,7 @@ pub(super) struct Search<'a> {
 }
 
 enum Step {
-    Found(Found),
+    Found(Box<Found>),
     /// Something was learnt: the next attempt may fare better.
     Next,
     /// The owner lives, and can't be reached.
@@ -53,7 +53,7 @@ enum Step {
 
 /// What became of a call.
 enum Answer {
-    Taken(Found),
+    Taken(Box<Found>),
     /// The server does not take this publisher.
     No,
     /// Nothing is known of the server.
@@ -90,7 +90,7 @@ impl<'a> Search<'a> {
         let (until, mut attempts) = (Instant::now() + PATIENCE, ATTEMPTS);
         while attempts > 0 {
             match self.attempt().await? {
-                Step::Found(found) => return Ok(found),
+                Step::Found(found) => return Ok(*found),
                 Step::Next => attempts -= 1,
                 Step::Doubt if Instant::now() < until => sleep(ASK_AGAIN).await,
                 Step::Doubt => return Err(Refusal::OwnerUnreachable),
@@ -162,7 +162,7 @@ impl<'a> Search<'a> {
     /// The registry knows no owner. A server that lives can be missing there, with all its streams: it alone may be cut off
     /// from Redis, or Redis has just lost everything. The broadcast of a publisher that comes back goes on there, if it is
     /// on air; so does one whose server was taken for gone some time ago. Else the stream goes to a server that can be found.
-    async fn ask_last(&mut self, servers: &[ServerRecord]) -> Result<Option<Found>, Refusal> {
+    async fn ask_last(&mut self, servers: &[ServerRecord]) -> Result<Option<Box<Found>>, Refusal> {
         let (memory, stream) = (&self.router.memory, &self.order.stream);
         let last = match self.order.resume {
             Some(_) => memory.recall(stream),
@@ -262,7 +262,8 @@ impl<'a> Search<'a> {
             Ok(Accepted { uplink, resume, epoch }) => {
                 let last = LastServer { server: server.clone(), address: address.into(), epoch };
                 self.router.memory.note(&self.order.stream, last);
-                return Ok(Answer::Taken(Found { uplink, server: server.clone(), epoch, resume }));
+                let found = Found { uplink, server: server.clone(), epoch, resume };
+                return Ok(Answer::Taken(Box::new(found)));
             }
             Err(UplinkError::Rejected(failure)) if !goes_elsewhere(&failure) => {
                 return Err(Refusal::Failure(failure));
