@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn what_is_held_up_on_the_way_is_no_drift() {
-        let jitter = |time: u64| if time % 1_000 == 0 { 0 } else { time * 7_919 % 400 };
+        let jitter = |time: u64| if time.is_multiple_of(1_000) { 0 } else { time * 7_919 % 400 };
         assert_eq!(after(60_000, 1.0, jitter), (0, 0));
         // Nothing comes for three seconds, and then everything at once.
         let stalled = |time: u64| (33_000u64).saturating_sub(time) * u64::from(time >= 30_000);
