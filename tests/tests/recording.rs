@@ -14,7 +14,7 @@ use headwater_tests::stack::{Plan, Stack};
 use headwater_tests::wait;
 
 const LIVE: Duration = Duration::from_secs(20);
-/// Servers look once a minute for what nobody has; and then the lease and the reconnect window have to be over.
+/// Servers look twice a minute for what nobody has; and then nothing may have been written for the reconnect window and 30 s.
 const FINISHED: Duration = Duration::from_secs(100);
 
 /// Services that record into a directory.
