@@ -150,11 +150,12 @@ impl Broadcast {
             let to = opening.first_sequence;
             failures.push((NUMBERS, format!("{to} to {next} after {} to {}", self.first.0, self.next)));
         }
-        let mut held = BTreeMap::new();
+        let (mut held, mut begun) = (BTreeMap::new(), BTreeSet::new());
         for event in window.events() {
             match event {
                 MediaEvent::PeriodStart(period) => {
                     let (number, first) = (period.number.0, period.first_sequence.0);
+                    begun.insert(number);
                     if self.periods.insert(number, first).is_none() {
                         event!(
                             "{:<9} shows period {number} of {} from {first} at {}",
@@ -171,6 +172,8 @@ impl Broadcast {
                 MediaEvent::SegmentEnd { .. } | MediaEvent::Drift { .. } | MediaEvent::BroadcastEnd => {}
             }
         }
+        // A period that nobody has seen a part of gives way to the next one, wherever that begins.
+        self.periods.retain(|number, first| begun.contains(number) || *first < opening.first_sequence.0);
         self.compare(&held, opening.first_sequence.0, failures);
         self.count_discontinuities(opening, failures);
         if self.ended && held.len() > self.parts.len() {
@@ -228,8 +231,7 @@ impl Broadcast {
         let (first, before) = self.first;
         let to = opening.first_sequence.0;
         let passed = self.periods.iter().filter(|(number, at)| **number > 0 && **at >= first && **at < to);
-        // A period that nobody has seen a part of is replaced by the next one, at the same place.
-        let places: std::collections::BTreeSet<_> = passed.map(|(_, at)| *at).collect();
+        let places: BTreeSet<_> = passed.map(|(_, at)| *at).collect();
         let expected = before + places.len() as u64;
         if opening.discontinuity_sequence != expected {
             let got = opening.discontinuity_sequence;
