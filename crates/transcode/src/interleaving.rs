@@ -6,7 +6,7 @@ use headwater_media::{Period, SourceTime, Tag};
 /// How much longer than usual a track may keep the other one waiting before it goes on without its source: less than a
 /// player has in store.
 const STALL_MS: u64 = 1_000;
-/// What is usual of a track that has not come yet beside the other one.
+/// What is usual at least of a track that has not come yet beside the other one.
 const UNKNOWN_MS: u64 = 2_000;
 /// What a track was behind is remembered for one to two of these.
 const WINDOW_MS: u64 = 2_000;
@@ -23,17 +23,17 @@ pub(crate) struct Interleaving {
 }
 
 /// Of one track.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Arrivals {
     newest: Option<SourceTime>,
     lag: Lag,
 }
 
 /// What a track is usually behind the other one, in milliseconds.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 enum Lag {
-    #[default]
-    Unknown,
+    /// It has not come yet beside the other one, which was so far ahead when it was first seen.
+    Unknown { ahead: u64 },
     /// The period does not have it.
     Absent,
     /// The most that it was behind in the window with this number, and in the one before it.
@@ -62,9 +62,8 @@ impl Interleaving {
             false => (&mut self.audio, &mut self.video),
         };
         if let Some(there) = other.newest {
-            if track.newest.is_none() && matches!(other.lag, Lag::Unknown) {
-                // It may go on like this: it has had no chance yet to come nearer.
-                other.lag.note(there, time.since(there).min(APART_MS));
+            if let (None, Lag::Unknown { ahead }) = (track.newest, &mut other.lag) {
+                *ahead = time.since(there).min(APART_MS);
             }
             track.lag.note(time, there.since(time));
         }
@@ -94,7 +93,7 @@ impl Interleaving {
 
 impl Arrivals {
     fn of(is_expected: bool) -> Self {
-        Self { newest: None, lag: if is_expected { Lag::Unknown } else { Lag::Absent } }
+        Self { newest: None, lag: if is_expected { Lag::Unknown { ahead: 0 } } else { Lag::Absent } }
     }
 }
 
@@ -114,7 +113,7 @@ impl Lag {
 
     fn usual(&self) -> u64 {
         match *self {
-            Self::Unknown => UNKNOWN_MS,
+            Self::Unknown { ahead } => ahead.max(UNKNOWN_MS),
             Self::Absent => 0,
             Self::Known { most, before, .. } => most.max(before),
         }
@@ -172,14 +171,17 @@ mod tests {
         }
     }
 
+    /// What was held for the first picture comes right behind it, all at once.
     #[test]
-    fn a_picture_that_stops_with_its_first_frame_is_left_behind_a_second_later() {
+    fn sound_that_was_held_for_the_picture_does_not_leave_it_behind() {
         let mut tracks = tracks(true, true);
         tracks.picture(0);
-        (20..=1_000).step_by(20).for_each(|time| tracks.sound(time));
-        assert_eq!(tracks.picture_left_behind(), None);
-        tracks.sound(1_040);
-        assert!(tracks.picture_left_behind().is_some());
+        for time in (0..2_500).step_by(20) {
+            tracks.sound(time);
+            assert_eq!(tracks.picture_left_behind(), None, "{time}");
+        }
+        (2_500..3_100).step_by(20).for_each(|time| tracks.sound(time));
+        assert!(tracks.picture_left_behind().is_some(), "it has stopped");
     }
 
     #[test]
