@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use headwater_hls::MediaEvent;
 use headwater_media::{Epoch, StreamId};
 use headwater_registry::{
-    Claim, MemoryRegistry, Ownership, Registry, RegistryError, ServerId, ServerRecord, Watch,
+    Claim, Handoff, MemoryRegistry, Ownership, Registry, RegistryError, ServerId, ServerRecord, Watch,
 };
 use http::StatusCode;
 use support::broadcast::{self, AUDIO, FIRST, PARTS, VIDEO};
@@ -334,6 +334,19 @@ impl Registry for Outage {
     async fn release(&self, stream: &StreamId, server: &ServerId, epoch: Epoch) -> Result<(), RegistryError> {
         self.check()?.release(stream, server, epoch).await
     }
+    async fn hand_off(
+        &self,
+        stream: &StreamId,
+        ownership: &Ownership,
+        handoff: Option<&Handoff>,
+    ) -> Result<(), RegistryError> {
+        self.check()?.hand_off(stream, ownership, handoff).await
+    }
+
+    async fn handoff(&self, stream: &StreamId) -> Result<Option<Handoff>, RegistryError> {
+        self.check()?.handoff(stream).await
+    }
+
     async fn owner(&self, stream: &StreamId) -> Result<Option<Ownership>, RegistryError> {
         self.check()?.owner(stream).await
     }

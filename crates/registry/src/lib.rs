@@ -40,7 +40,7 @@ pub use error::RegistryError;
 pub use event::{RegistryEvent, Watch};
 pub use memory::MemoryRegistry;
 pub use open::{OpenError, open};
-pub use ownership::{Claim, Ownership};
+pub use ownership::{Claim, Handoff, Ownership};
 pub use redis::{KeyPrefix, KeyPrefixError, RedisRegistry, RedisSettings, RedisUrl, RedisUrlError};
 pub use server::{ServerId, ServerIdError, ServerRecord};
 
@@ -109,6 +109,18 @@ pub trait Registry: Send + Sync + 'static {
     /// Gives the stream up. Does nothing when a newer epoch exists, or this one is another server's. This epoch can't be
     /// renewed afterwards.
     async fn release(&self, stream: &StreamId, server: &ServerId, epoch: Epoch) -> Result<(), RegistryError>;
+
+    /// The owner says what the next one needs, or that there is nothing to go on with. It outlives the lease, by as long as
+    /// it says. Fails like [`Registry::renew`].
+    async fn hand_off(
+        &self,
+        stream: &StreamId,
+        ownership: &Ownership,
+        handoff: Option<&Handoff>,
+    ) -> Result<(), RegistryError>;
+
+    /// What the last owner of the stream has left, and how much longer that holds (in `lasts`).
+    async fn handoff(&self, stream: &StreamId) -> Result<Option<Handoff>, RegistryError>;
 
     /// Who owns the stream; none without a live lease.
     async fn owner(&self, stream: &StreamId) -> Result<Option<Ownership>, RegistryError>;

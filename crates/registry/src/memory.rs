@@ -10,8 +10,8 @@ use tokio::time::Instant;
 
 use crate::event::{EventSender, event_channel};
 use crate::{
-    Claim, EPOCH_LIMIT, EPOCH_RETENTION, Ownership, Registry, RegistryError, RegistryEvent, ServerId,
-    ServerRecord, Ttls, Watch,
+    Claim, EPOCH_LIMIT, EPOCH_RETENTION, Handoff, Ownership, Registry, RegistryError, RegistryEvent,
+    ServerId, ServerRecord, Ttls, Watch,
 };
 
 /// Keeps everything in this process. Clones share one registry. Time is tokio's, so that tests can pause it.
@@ -42,6 +42,8 @@ struct Stream {
     /// When `newest` may be forgotten.
     forget: Instant,
     lease: Option<(Ownership, Instant)>,
+    /// Until when it holds.
+    handoff: Option<(String, Instant)>,
 }
 
 impl MemoryRegistry {
@@ -92,7 +94,7 @@ impl State {
         }
         self.highest = self.highest.max(epoch);
         let forget = now + EPOCH_RETENTION;
-        let new = Stream { newest: epoch, server: None, aired: None, forget, lease: None };
+        let new = Stream { newest: epoch, server: None, aired: None, forget, lease: None, handoff: None };
         let stream = self.streams.entry(id.clone()).or_insert(new);
         stream.newest = stream.newest.max(epoch);
         stream.server = server.cloned();
@@ -190,6 +192,28 @@ impl Registry for MemoryRegistry {
             self.tell(RegistryEvent::OwnerChanged(stream.clone()));
         }
         Ok(())
+    }
+
+    async fn hand_off(
+        &self,
+        stream: &StreamId,
+        ownership: &Ownership,
+        handoff: Option<&Handoff>,
+    ) -> Result<(), RegistryError> {
+        let now = Instant::now();
+        let mut state = self.state();
+        state.check(stream, &ownership.server, ownership.epoch)?;
+        let known = state.raise(stream, ownership.epoch, Some(&ownership.server), now);
+        known.handoff = handoff.map(|handoff| (handoff.document.clone(), now + handoff.lasts));
+        Ok(())
+    }
+
+    async fn handoff(&self, stream: &StreamId) -> Result<Option<Handoff>, RegistryError> {
+        let now = Instant::now();
+        let state = self.state();
+        let left = state.streams.get(stream).and_then(|known| known.handoff.clone());
+        let held = left.filter(|(_, until)| *until > now);
+        Ok(held.map(|(document, until)| Handoff { document, lasts: until - now }))
     }
 
     async fn owner(&self, stream: &StreamId) -> Result<Option<Ownership>, RegistryError> {

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use headwater_media::{BroadcastId, Epoch};
 
 use crate::ServerId;
@@ -11,6 +13,15 @@ pub struct Ownership {
     pub epoch: Epoch,
     /// What is on air; none until the owner's first renewal.
     pub broadcast: Option<BroadcastId>,
+}
+
+/// What the next owner of a stream needs to go on with its broadcast, should this one die without a word.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handoff {
+    /// The servers' own: some hundred bytes, without a secret.
+    pub document: String,
+    /// How long it holds, from when it was written.
+    pub lasts: Duration,
 }
 
 /// What became of a claim.

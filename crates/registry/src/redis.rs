@@ -9,6 +9,7 @@
 //! | --- | --- | --- | --- |
 //! | `P{<stream>}:lease` | hash | `server`, `address` (`host:port`), `epoch`, and `broadcast` (UUID) once the server has renewed | 10 s after the last renewal ([`Ttls::lease`]) |
 //! | `P{<stream>}:turn` | hash | `newest`: the newest epoch, an integer below 2^53; `server`: whose it is; `aired`: the newest one that was on air | a day after the last claim, renewal or release |
+//! | `P{<stream>}:handoff` | string | what the next owner needs to go on with the broadcast, should this one die | the reconnect window, from the last segment or renewal on |
 //! | `Pservers:{all}:records` | hash | server id → JSON of [`ServerRecord`] | until its deadline has passed and somebody asks for the servers |
 //! | `Pservers:{all}:until` | sorted set | server id → deadline, Unix milliseconds on Redis' clock, 5 s after the last heartbeat ([`Ttls::server`]) | as above |
 //! | `Pevents` | pub/sub channel | `owner <stream>`, `servers` | |
@@ -18,7 +19,8 @@
 //! the `turn` of a stream takes it away from its server.
 //!
 //! It needs Redis 6 or later (RESP3). These rights of an ACL user suffice: `~P* &Pevents +@connection +info +subscribe
-//! +evalsha +script|load +hmget +hset +hget +hvals +hdel +zadd +zscore +zrangebyscore +zrem +del +pexpire +publish +time`.
+//! +evalsha +script|load +hmget +hset +hget +hvals +hdel +zadd +zscore +zrangebyscore +zrem +get +set +pttl
+//! +del +pexpire +publish +time`.
 
 mod connection;
 mod keys;
@@ -38,8 +40,8 @@ use self::connection::Connection;
 use self::scripts::Scripts;
 use crate::event::{EventSender, event_channel};
 use crate::{
-    Claim, EPOCH_LIMIT, EPOCH_RETENTION, Ownership, Registry, RegistryError, ServerId, ServerRecord, Ttls,
-    Watch,
+    Claim, EPOCH_LIMIT, EPOCH_RETENTION, Handoff, Ownership, Registry, RegistryError, ServerId, ServerRecord,
+    Ttls, Watch,
 };
 
 pub use self::keys::{KeyPrefix, KeyPrefixError};
@@ -110,13 +112,23 @@ impl RedisRegistry {
             self.prefix.channel(),
         ];
         let answer: Vec<String> = self.connection.run(script, self.stream_keys(stream), args).await?;
-        match answer.as_slice() {
+        self.unless_fenced(stream, ownership, &answer)?;
+        Ok(answer)
+    }
+
+    fn unless_fenced(
+        &self,
+        stream: &StreamId,
+        ownership: &Ownership,
+        answer: &[String],
+    ) -> Result<(), RegistryError> {
+        match answer {
             [word, newest] if word == "fenced" => Err(RegistryError::Fenced {
                 stream: stream.clone(),
                 epoch: ownership.epoch,
                 newest: self.read_epoch(stream, newest)?,
             }),
-            _ => Ok(answer),
+            _ => Ok(()),
         }
     }
 
@@ -193,6 +205,31 @@ impl Registry for RedisRegistry {
             self.prefix.channel(),
         ];
         self.connection.run(&self.scripts.release, self.stream_keys(stream), args).await
+    }
+
+    async fn hand_off(
+        &self,
+        stream: &StreamId,
+        ownership: &Ownership,
+        handoff: Option<&Handoff>,
+    ) -> Result<(), RegistryError> {
+        let keys = [self.stream_keys(stream), vec![self.prefix.handoff(stream)]].concat();
+        let args = vec![
+            ownership.server.to_string(),
+            ownership.epoch.to_string(),
+            handoff.map(|handoff| handoff.document.clone()).unwrap_or_default(),
+            millis(handoff.map_or(Duration::ZERO, |handoff| handoff.lasts).max(Duration::from_millis(1))),
+        ];
+        let answer: Vec<String> = self.connection.run(&self.scripts.hand_off, keys, args).await?;
+        self.unless_fenced(stream, ownership, &answer)
+    }
+
+    async fn handoff(&self, stream: &StreamId) -> Result<Option<Handoff>, RegistryError> {
+        let keys = vec![self.prefix.handoff(stream)];
+        let answer: Vec<String> = self.connection.run(&self.scripts.handoff, keys, Vec::new()).await?;
+        let [document, left] = answer.as_slice() else { return Ok(None) };
+        let lasts = Duration::from_millis(left.parse().unwrap_or(0));
+        Ok(Some(Handoff { document: document.clone(), lasts }))
     }
 
     async fn owner(&self, stream: &StreamId) -> Result<Option<Ownership>, RegistryError> {

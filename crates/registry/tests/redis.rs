@@ -163,7 +163,7 @@ async fn a_password_is_used_and_never_told() {
 async fn the_documented_rights_suffice() {
     let redis = Redis::start();
     let rights = "SETUSER hw on >secret ~headwater:* &headwater:events +@connection +info +subscribe \
-        +evalsha +script|load +hmget +hset +hget +hvals +hdel +zadd +zscore +zrangebyscore +zrem \
+        +evalsha +script|load +hmget +hset +hget +hvals +hdel +zadd +zscore +zrangebyscore +zrem +get +set +pttl \
         +del +pexpire +publish +time";
     redis
         .raw()

@@ -39,6 +39,10 @@ impl KeyPrefix {
         format!("{}{{{stream}}}:turn", self.0)
     }
 
+    pub(super) fn handoff(&self, stream: &StreamId) -> String {
+        format!("{}{{{stream}}}:handoff", self.0)
+    }
+
     pub(super) fn server_records(&self) -> String {
         format!("{}servers:{{all}}:records", self.0)
     }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use headwater_registry::{Claim, EPOCH_LIMIT, Ownership, RegistryError};
+use headwater_registry::{Claim, EPOCH_LIMIT, Handoff, Ownership, RegistryError};
 use tokio::time::Instant;
 
 use super::*;
@@ -240,6 +240,30 @@ pub(crate) async fn what_can_be_no_epoch_is_refused_and_changes_nothing(backend:
     assert_eq!(registry.owner(&stream("new")).await.unwrap(), None);
     let next = taken_over(&registry, &id, "b", owner.epoch).await;
     assert_eq!(next.epoch, owner.epoch.next());
+}
+
+/// The next owner finds it after the lease has run out, was taken over or released, until it does not hold any longer.
+pub(crate) async fn what_an_owner_hands_off_outlives_its_lease(backend: &impl Backend) {
+    let (registry, id) = (backend.open(SHORT).await, stream("demo"));
+    assert_eq!(registry.handoff(&id).await.unwrap(), None);
+    let owner = claimed(&registry, &id, "a").await;
+    let handoff = Handoff { document: "where to go on".into(), lasts: Duration::from_secs(3600) };
+    registry.hand_off(&id, &owner, Some(&handoff)).await.unwrap();
+    until_expired(&registry, &id).await;
+    let next = claimed(&registry, &id, "b").await;
+    let left = registry.handoff(&id).await.unwrap().unwrap();
+    assert_eq!(left.document, handoff.document);
+    assert!(left.lasts < handoff.lasts && left.lasts > handoff.lasts / 2, "{:?}", left.lasts);
+    let fenced = registry.hand_off(&id, &owner, None).await;
+    assert!(matches!(fenced, Err(RegistryError::Fenced { .. })), "{fenced:?}");
+    registry.release(&id, &next.server, next.epoch).await.unwrap();
+    assert!(registry.handoff(&id).await.unwrap().is_some());
+    let last = claimed(&registry, &id, "c").await;
+    registry.hand_off(&id, &last, None).await.unwrap();
+    assert_eq!(registry.handoff(&id).await.unwrap(), None);
+    registry.hand_off(&id, &last, Some(&Handoff { lasts: SHORT.lease, ..handoff })).await.unwrap();
+    eventually("it holds no longer", async || registry.handoff(&id).await.unwrap().is_none().then_some(()))
+        .await;
 }
 
 async fn assert_fenced(registry: &Arc<dyn Registry>, id: &StreamId, old: &Ownership) {

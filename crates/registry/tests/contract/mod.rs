@@ -154,6 +154,7 @@ macro_rules! contract {
             an_epoch_is_above_the_expected_one_even_if_that_is_unknown
             streams_are_apart
             an_epoch_is_one_servers
+            what_an_owner_hands_off_outlives_its_lease
             a_turn_has_an_epoch_of_its_own
             a_turn_that_is_over_can_not_be_gone_on_from
             a_claim_that_never_came_on_air_is_no_turn

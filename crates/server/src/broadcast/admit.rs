@@ -10,7 +10,7 @@ use headwater_wire::v1::{Failure, failure::Code};
 use super::lease::Standing;
 use super::publisher::Taken;
 use super::table::{draining, just_ended};
-use super::{Broadcasts, OnAir, Publisher};
+use super::{Broadcasts, OnAir, Publisher, handoff};
 use crate::failure;
 
 /// A publisher's call, as its proxy opens it.
@@ -43,7 +43,7 @@ impl Broadcasts {
         let ground = self.confirm(applicant).await?;
         let on_air = match self.stop.is_cancelled() {
             true => self.waiting(applicant)?,
-            false => self.on_air(applicant, ground)?,
+            false => self.on_air(applicant, ground, self.left_behind(applicant, ground).await)?,
         };
         let is_claimed_anew = ground == Ground::Confirmed && applicant.epoch > on_air.feed.epoch();
         let goes_on = applicant.resume.is_some() && !is_claimed_anew;
@@ -86,6 +86,25 @@ impl Broadcasts {
         }
     }
 
+    /// Where the broadcast of an owner goes on that died without a word, while its publisher may still come back.
+    async fn left_behind(&self, applicant: &Applicant, ground: Ground) -> Option<ResumePoint> {
+        let here = self.get(&applicant.stream);
+        let begins_none = here.as_ref().is_some_and(|on_air| !on_air.is_over()) || ground == Ground::OnAir;
+        if begins_none || applicant.resume.is_some() {
+            return None;
+        }
+        let left = self.registry.handoff(&applicant.stream).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "whether a broadcast of this stream was left behind is not known");
+            None
+        })?;
+        let point = handoff::read(&left);
+        if point.is_none() {
+            tracing::warn!("what the stream's last owner has left can't be read: another broadcast begins");
+        }
+        // What has ended here does not go on.
+        point.filter(|point| here.is_none_or(|here| here.id != point.broadcast || !here.feed.ended()))
+    }
+
     /// While the server stops: the broadcast of somebody who comes back. It is told where another server goes on.
     fn waiting(&self, applicant: &Applicant) -> Result<OnAir, Failure> {
         let is_its_own = |on_air: &OnAir| {
@@ -95,7 +114,12 @@ impl Broadcasts {
     }
 
     /// The broadcast that is on air, or a new one where the call may begin one.
-    fn on_air(self: &Arc<Self>, applicant: &Applicant, ground: Ground) -> Result<OnAir, Failure> {
+    fn on_air(
+        self: &Arc<Self>,
+        applicant: &Applicant,
+        ground: Ground,
+        left: Option<ResumePoint>,
+    ) -> Result<OnAir, Failure> {
         let Applicant { stream, epoch, resume, .. } = applicant;
         let resume = resume.as_ref();
         let is_registered = matches!(ground, Ground::Confirmed | Ground::Told);
@@ -128,7 +152,8 @@ impl Broadcasts {
             return Err(failure(Code::Fenced, "the stream is not on air here any more: claim it anew"));
         }
         let standing = if is_registered { Standing::Given } else { Standing::Unclaimed };
-        let on_air = self.start(stream, self.opening(begins_under, resume, before), resume, standing)?;
+        let from = resume.or(left.as_ref());
+        let on_air = self.start(stream, self.opening(begins_under, from, before), from, standing)?;
         if let Some(before) = table.insert(stream.clone(), on_air.clone()) {
             // This server has slept while another one had the stream: what was here is of no more use.
             before.fence();

@@ -1,17 +1,17 @@
 //! A stream's lease, as the server keeps it that has the broadcast: renewed, with a turn for each publisher, and given up.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use headwater_media::{BroadcastId, StreamId};
-use headwater_registry::{Claim, Ownership, Registry, RegistryError};
+use headwater_registry::{Claim, Handoff, Ownership, Registry, RegistryError};
 use headwater_runtime::outage::Outage;
 use headwater_wire::v1::Failure;
 use tokio::sync::{Mutex, Notify};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::table::just_ended;
-use super::{Feed, Home};
+use super::{Feed, Home, handoff};
 
 /// Renewals in the length of a lease.
 const RENEWALS: u32 = 3;
@@ -24,6 +24,10 @@ pub(crate) struct Lease {
     /// Has the epoch.
     pub(super) feed: Arc<Feed>,
     pub(super) length: Duration,
+    /// How long a publisher may be away.
+    pub(super) reconnect_window: Duration,
+    /// When the broadcast ends unless a publisher comes; none while one is there.
+    pub(super) ends_at: std::sync::Mutex<Option<Instant>>,
     /// Held while the registry is asked: of two answers, the one about the older epoch would be taken for the last word.
     pub(super) standing: Mutex<Standing>,
     /// There is something to say to the registry before the next renewal is due.
@@ -86,6 +90,20 @@ impl Lease {
         }
     }
 
+    /// A publisher has come, or has left, and the broadcast ends at this time.
+    pub(super) fn ends_at(&self, at: Option<Instant>) {
+        *self.ends_at.lock().unwrap_or_else(PoisonError::into_inner) = at;
+        self.news.notify_one();
+    }
+
+    /// The broadcast is over: nobody goes on with it.
+    pub(super) async fn end(&self) {
+        if let Err(error) = self.registry.hand_off(&self.stream, &self.ownership(), None).await {
+            tracing::debug!(%error, "what was left for another owner runs out by itself");
+        }
+        self.release().await;
+    }
+
     /// Gives the stream up.
     pub(super) async fn release(&self) {
         let epoch = self.feed.epoch();
@@ -97,14 +115,23 @@ impl Lease {
     /// Tells the registry what it should know.
     async fn tell(&self) -> Result<(), RegistryError> {
         let mut standing = self.standing.lock().await;
-        match *standing {
+        let told = match *standing {
             Standing::Given => match self.registry.renew(&self.stream, &self.ownership()).await {
                 Err(RegistryError::Fenced { .. }) => self.adopt().await,
                 told => told,
             },
             Standing::TurnDue => self.take_turn(&mut standing).await,
             Standing::Unclaimed => self.claim(&mut standing).await,
-        }
+        };
+        told?;
+        self.registry.hand_off(&self.stream, &self.ownership(), self.handoff().as_ref()).await
+    }
+
+    /// What another server needs to go on, as long as the broadcast may go on.
+    fn handoff(&self) -> Option<Handoff> {
+        let ends_at = *self.ends_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let lasts = ends_at.map_or(self.reconnect_window, |at| at.saturating_duration_since(Instant::now()));
+        (!lasts.is_zero() && !self.feed.ended()).then(|| handoff::write(&self.feed, ends_at.is_none(), lasts))
     }
 
     async fn take_turn(&self, standing: &mut Standing) -> Result<(), RegistryError> {

@@ -131,8 +131,10 @@ impl Life {
         let mut is_broken_off = false;
         let mut until = Instant::now() + self.settings.reconnect_window.max(FIRST_PUBLISHER);
         while let Some(attachment) = self.next_publisher(queue, until).await {
+            self.on_air.lease.ends_at(None);
             let end = session.run(attachment).await;
             until = Instant::now() + self.settings.reconnect_window;
+            self.on_air.lease.ends_at(Some(until));
             is_broken_off = end.is_broken_off();
             let SessionEnd::Failed(cause) = end else { continue };
             if cause.code() == Code::Draining {
@@ -189,7 +191,7 @@ impl Life {
     async fn end(&self) {
         self.show_end();
         self.end_recording(true);
-        self.on_air.lease.release().await;
+        self.on_air.lease.end().await;
         tracing::info!("off air");
     }
 

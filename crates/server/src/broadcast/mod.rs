@@ -3,6 +3,7 @@
 mod admit;
 mod failures;
 mod feed;
+mod handoff;
 mod handover;
 mod history;
 mod lease;

@@ -189,6 +189,8 @@ impl Broadcasts {
             broadcast: id,
             feed: feed.clone(),
             length: self.settings.lease,
+            reconnect_window: policy.reconnect_window,
+            ends_at: Mutex::default(),
             standing: tokio::sync::Mutex::new(standing),
             news: Notify::new(),
         });
@@ -280,6 +282,10 @@ impl OnAir {
     pub(crate) fn publish(&self, event: MediaEvent) -> Result<Option<Commit>, WindowError> {
         let Published { committed, whole } = self.feed.publish(event)?;
         let safe = self.recorder.as_ref().map(|recorder| recorder.record(whole)).unwrap_or_default();
+        if committed.is_some() {
+            // What the next owner needs has changed.
+            self.lease.news.notify_one();
+        }
         Ok(committed.map(|resume| Commit { resume, safe }))
     }
 

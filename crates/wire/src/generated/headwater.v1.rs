@@ -622,6 +622,20 @@ pub struct ResumePoint {
     #[prost(message, optional, tag = "10")]
     pub begun_as: ::core::option::Option<media_event::PeriodStart>,
 }
+/// What a server leaves in the registry for the next owner of its stream.
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Handoff {
+    /// Where the next publisher begins.
+    #[prost(message, optional, tag = "1")]
+    pub point: ::core::option::Option<ResumePoint>,
+    /// Whether a publisher was there: then viewers may have more by now.
+    #[prost(bool, tag = "2")]
+    pub publishing: bool,
+    /// How long it holds, in milliseconds. What the registry says is left of that tells its age.
+    #[prost(uint64, tag = "3")]
+    pub lasts_ms: u64,
+}
 #[allow(clippy::all)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DrainRequest {}

@@ -65,6 +65,12 @@ fn the_broadcasts_of_a_dead_server_are_spread_over_those_that_have_room() {
 }
 
 #[test]
+fn a_broadcast_goes_on_when_its_owner_dies_with_the_proxy_or_while_the_publisher_is_away() {
+    holds(Written::OwnerAndProxy, 4);
+    holds(Written::OwnerOfNobody, 4);
+}
+
+#[test]
 fn a_call_that_is_refused_changes_nothing() {
     holds(Written::ForgedEpoch, 1);
 }

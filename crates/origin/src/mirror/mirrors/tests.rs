@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures::future::join_all;
 use headwater_media::Epoch;
 use headwater_registry::{
-    Claim, MemoryRegistry, Ownership, Registry, RegistryError, ServerId, ServerRecord, Ttls,
+    Claim, Handoff, MemoryRegistry, Ownership, Registry, RegistryError, ServerId, ServerRecord, Ttls,
 };
 use headwater_runtime::readiness::Readiness;
 
@@ -57,6 +57,17 @@ impl Registry for Counting {
     }
     async fn release(&self, stream: &StreamId, server: &ServerId, epoch: Epoch) -> Result<(), RegistryError> {
         self.memory.release(stream, server, epoch).await
+    }
+    async fn hand_off(
+        &self,
+        stream: &StreamId,
+        ownership: &Ownership,
+        handoff: Option<&Handoff>,
+    ) -> Result<(), RegistryError> {
+        self.memory.hand_off(stream, ownership, handoff).await
+    }
+    async fn handoff(&self, stream: &StreamId) -> Result<Option<Handoff>, RegistryError> {
+        self.memory.handoff(stream).await
     }
     async fn owner(&self, stream: &StreamId) -> Result<Option<Ownership>, RegistryError> {
         self.asked.fetch_add(1, Ordering::Relaxed);

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use futures::FutureExt as _;
 use headwater_media::{Epoch, StreamId};
 use headwater_registry::{
-    Claim, MemoryRegistry, Ownership, Registry, RegistryError, RegistryEvent, ServerId, ServerRecord, Ttls,
-    Watch,
+    Claim, Handoff, MemoryRegistry, Ownership, Registry, RegistryError, RegistryEvent, ServerId,
+    ServerRecord, Ttls, Watch,
 };
 use tokio::sync::broadcast;
 
@@ -157,6 +157,21 @@ impl Registry for Remote {
 
     async fn release(&self, stream: &StreamId, server: &ServerId, epoch: Epoch) -> Result<(), RegistryError> {
         let answer = self.go().await?.release(stream, server, epoch).await;
+        self.back(answer).await
+    }
+
+    async fn hand_off(
+        &self,
+        stream: &StreamId,
+        ownership: &Ownership,
+        handoff: Option<&Handoff>,
+    ) -> Result<(), RegistryError> {
+        let answer = self.go().await?.hand_off(stream, ownership, handoff).await;
+        self.back(answer).await
+    }
+
+    async fn handoff(&self, stream: &StreamId) -> Result<Option<Handoff>, RegistryError> {
+        let answer = self.go().await?.handoff(stream).await;
         self.back(answer).await
     }
 

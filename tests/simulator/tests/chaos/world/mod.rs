@@ -56,10 +56,12 @@ pub enum Written {
     ForgedEpoch,
     UnreachableOwner,
     Many,
+    OwnerAndProxy,
+    OwnerOfNobody,
 }
 
 impl Written {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 9] = [
         Self::LateOwner,
         Self::HealedHost,
         Self::HealedLinks,
@@ -67,6 +69,8 @@ impl Written {
         Self::ForgedEpoch,
         Self::UnreachableOwner,
         Self::Many,
+        Self::OwnerAndProxy,
+        Self::OwnerOfNobody,
     ];
 
     fn plan(self, way: u64) -> Plan {
@@ -78,6 +82,8 @@ impl Written {
             Self::ForgedEpoch => Plan::forged_epoch(),
             Self::UnreachableOwner => Plan::unreachable_owner(),
             Self::Many => Plan::many(),
+            Self::OwnerAndProxy => Plan::owner_and_publisher(true, 0),
+            Self::OwnerOfNobody => Plan::owner_and_publisher(false, 500 + 2_000 * way),
         }
     }
 }
@@ -95,6 +101,7 @@ const REGISTRY: &str = "the registry is whole 5 s after its return (5.8)";
 const LAST_MOVED: u64 = 1_500;
 
 const SPREAD: &str = "the broadcasts of a dead server are spread (5.2)";
+const ONE: &str = "a publisher that is back in time goes on with its broadcast (5.6)";
 const KEEPS: &str = "an encoder that was accepted and is heard keeps the stream (5.2, 5.6)";
 const LIVE: &str = "every viewer is at the live edge when all is well (5)";
 
@@ -174,6 +181,9 @@ impl World {
         let kept = (metrics::most_kept(), self.plan.replay.bytes);
         judge(&self.around.checker, &Facts { is_strict, takes, runs, lost_tags, losses, kept });
         self.check_takes();
+        if self.plan.is_one_broadcast {
+            self.check_one_broadcast();
+        }
         if self.names.contains_key(BUSIEST) {
             self.check_spread();
         }
@@ -187,6 +197,15 @@ impl World {
         let last = moves.iter().map(|(_, wait)| *wait).max();
         if last.is_none_or(|last| last > LAST_MOVED) {
             self.around.checker.fail(SPREAD, &format!("after {last:?} ms: {moves:?}"));
+        }
+    }
+
+    fn check_one_broadcast(&self) {
+        for (seat, shown) in self.around.checker.seats() {
+            let broadcasts: Vec<_> = shown.broadcasts.iter().map(|broadcast| broadcast.id).collect();
+            if broadcasts.len() != 1 {
+                self.around.checker.fail(ONE, &format!("{seat:?}: {broadcasts:?}"));
+            }
         }
     }
 

@@ -118,6 +118,8 @@ pub struct Plan {
     pub most_takes: Option<usize>,
     /// Of each server. A broadcast is expected to need half of one.
     pub cores: f64,
+    /// Whether its publishers are never away for longer than the reconnect window, so that viewers see one broadcast.
+    pub is_one_broadcast: bool,
 }
 
 /// What proxies keep for each publisher.
@@ -223,6 +225,20 @@ impl Plan {
         Self { is_strict: true, cores: 2.1, ..Self::written(streams, actions) }
     }
 
+    /// A machine dies that carries the stream's proxy and its owner; or the owner alone dies, while the publisher is away.
+    pub fn owner_and_publisher(are_one: bool, away: u64) -> Self {
+        let (owner, proxy) = ("owner:alpha#1", PROXIES[0]);
+        let mut actions = vec![(17_000, Action::Kill(owner)), (30_000, Action::Start(owner))];
+        match are_one {
+            true => actions.extend([(17_000, Action::Kill(proxy)), (30_000, Action::Start(proxy))]),
+            false => {
+                actions.extend([(14_000, Action::Finish(0)), (17_000 + away, Action::Publish(0, PROXIES[1]))])
+            }
+        }
+        let one = Self { first_proxy: Some(proxy), ..Self::written(vec!["alpha"], actions) };
+        Self { is_one_broadcast: true, ..one }
+    }
+
     /// A call under the highest number that there is was refused; then the owner dies.
     pub fn forged_epoch() -> Self {
         let owner = "owner:alpha#1";
@@ -239,7 +255,17 @@ impl Plan {
     fn written(streams: Vec<&'static str>, actions: Vec<(u64, Action)>) -> Self {
         let (first_proxy, most_takes) = (None, None);
         let (is_strict, padding, replay) = (false, 100, Replay::AMPLE);
-        Self { streams, is_strict, actions, padding, replay, first_proxy, most_takes, cores: 8.0 }
+        Self {
+            streams,
+            is_strict,
+            actions,
+            padding,
+            replay,
+            first_proxy,
+            most_takes,
+            cores: 8.0,
+            is_one_broadcast: false,
+        }
     }
 
     fn fault(&mut self, chance: &mut Chance) {
