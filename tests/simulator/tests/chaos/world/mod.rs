@@ -259,7 +259,7 @@ impl World {
     fn resolve(&mut self, host: Host) -> Host {
         if host == BUSIEST {
             let busiest = self.busiest();
-            return *self.names.entry(host).or_insert(busiest);
+            return self.names.entry(host).or_insert(busiest);
         }
         let found = |prefix: &str| {
             let stream = host.strip_prefix(prefix)?.split('#').next()?;
@@ -271,7 +271,7 @@ impl World {
             })
         };
         let Some(found) = [OWNER, PROXY, ENCODER].into_iter().find_map(found) else { return host };
-        *self.names.entry(host).or_insert(found)
+        self.names.entry(host).or_insert(found)
     }
 
     fn busiest(&self) -> Host {
