@@ -15,11 +15,11 @@ use headwater_runtime::listener::{BindError, Listener};
 use headwater_runtime::process::Process;
 use headwater_runtime::readiness;
 use headwater_transcode::launch::WorkerCommand;
-use headwater_wire::Channels;
 use headwater_wire::frames::MESSAGE_LIMIT;
 use headwater_wire::v1::control_server::ControlServer;
 use headwater_wire::v1::delivery_server::DeliveryServer;
 use headwater_wire::v1::ingest_server::IngestServer;
+use headwater_wire::{Channels, http2};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::{Connected, Router};
@@ -33,12 +33,6 @@ use crate::incoming::{incoming, limits};
 use crate::recording::{Housekeeping, Storage};
 use crate::worker::{Processes, Workers};
 
-/// Peers ping every second; this is for those that don't.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
-/// HTTP/2 flow control: more than a second of any stream, and a few megabytes for all streams of a connection.
-const STREAM_WINDOW: u32 = 2 << 20;
-const CONNECTION_WINDOW: u32 = 8 << 20;
 /// How long peers may take to read what is left for them when the server has nothing more to do.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
@@ -209,11 +203,7 @@ fn admission(config: &Config) -> Admission {
 fn services(broadcasts: &Arc<Broadcasts>) -> Router {
     let ingest =
         IngestServer::new(IngestService(broadcasts.clone())).max_decoding_message_size(MESSAGE_LIMIT);
-    tonic::transport::Server::builder()
-        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
+    http2::server()
         .add_service(ingest)
         .add_service(DeliveryServer::new(DeliveryService(broadcasts.clone())))
         .add_service(ControlServer::new(ControlService(broadcasts.clone())))

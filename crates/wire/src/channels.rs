@@ -3,26 +3,17 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use tonic::transport::{Channel, Endpoint, Error};
 
-/// A server that has not answered a connection attempt by then is taken for dead.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// Servers die without a word. A ping every half second, answered within a second, finds out in one and a half. A player
-/// keeps one second in hand, so it stands still for less than one.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_millis(500);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(1);
-/// HTTP/2 flow control, bytes that may be sent before they are read: more than a second of any stream, and a live window
-/// as fast as the network has it.
-const STREAM_WINDOW: u32 = 4 << 20;
-const CONNECTION_WINDOW: u32 = 16 << 20;
+use crate::http2;
+
 /// More than any installation has servers; beyond it those that were are forgotten too.
 const MOST_CHANNELS: usize = 1_024;
 
-/// One connection to each address, shared by all calls.
+/// Connections to servers: one to each address that all short calls share, and one of its own for each call that lasts.
 pub struct Channels {
-    channels: Mutex<HashMap<String, Channel>>,
+    shared: Mutex<HashMap<String, Channel>>,
     connect: Connect,
 }
 
@@ -45,15 +36,16 @@ impl fmt::Debug for Channels {
 impl Channels {
     /// On another network than TCP: a simulated one.
     pub fn new(connect: impl Fn(Endpoint) -> Channel + Send + Sync + 'static) -> Self {
-        Self { channels: Mutex::default(), connect: Box::new(connect) }
+        Self { shared: Mutex::default(), connect: Box::new(connect) }
     }
 
-    /// A channel to `address` (host and port). It connects when it is used, and again after it broke.
+    /// The channel to `address` (host and port) for calls with one small answer. It connects when it is used, and again
+    /// after it broke.
     ///
     /// # Errors
     /// When the address is none.
     pub fn to(&self, address: &str) -> Result<Channel, Error> {
-        let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut channels = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(channel) = channels.get(address) {
             return Ok(channel.clone());
         }
@@ -61,19 +53,19 @@ impl Channels {
             // Calls that are under way keep theirs.
             channels.clear();
         }
-        let channel = (self.connect)(endpoint(address)?);
+        let channel = self.dedicated(address)?;
         channels.insert(address.into(), channel.clone());
         Ok(channel)
     }
-}
 
-fn endpoint(address: &str) -> Result<Endpoint, Error> {
-    Ok(Endpoint::from_shared(format!("http://{address}"))?
-        .connect_timeout(CONNECT_TIMEOUT)
-        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
-        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
-        .keep_alive_while_idle(true)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .tcp_nodelay(true))
+    /// A new channel to `address` for one call that streams: media of one broadcast. The connection ends with the call,
+    /// and has its own queue, flow control and congestion control: a peer that does not read one broadcast holds up no
+    /// other one.
+    ///
+    /// # Errors
+    /// When the address is none.
+    pub fn dedicated(&self, address: &str) -> Result<Channel, Error> {
+        let endpoint = Endpoint::from_shared(format!("http://{address}"))?;
+        Ok((self.connect)(http2::client(endpoint)))
+    }
 }

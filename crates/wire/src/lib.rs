@@ -4,6 +4,7 @@
 mod channels;
 mod convert;
 pub mod frames;
+pub mod http2;
 
 /// What the `.proto` files define.
 #[allow(clippy::all, clippy::unwrap_used, unreachable_pub, missing_docs)]

@@ -141,7 +141,7 @@ impl Upstream {
     /// A stored segment that its owner has, which is about to bring it to the object store; none where it has not.
     pub(crate) async fn fetch(&self, segment: v1::FetchRequest) -> Option<Bytes> {
         let Located::Owner(owner) = self.locate(&segment.stream.parse().ok()?).await else { return None };
-        let mut client = self.client(&owner.address).ok()?;
+        let mut client = self.streaming(&owner.address).ok()?;
         let fetched = async {
             let (mut bytes, mut chunks) = (BytesMut::new(), client.fetch(segment).await?.into_inner());
             while let Some(chunk) = chunks.message().await? {
@@ -162,13 +162,21 @@ impl Upstream {
         }
     }
 
+    /// For a call with one small answer.
     fn client(&self, address: &str) -> Result<DeliveryClient<Channel>, WatchError> {
         let channel = self.channels.to(address).map_err(|_| WatchError::Address(address.to_owned()))?;
+        Ok(DeliveryClient::new(channel))
+    }
+
+    /// For a call that gives media: nobody else waits while these are not read.
+    fn streaming(&self, address: &str) -> Result<DeliveryClient<Channel>, WatchError> {
+        let channel =
+            self.channels.dedicated(address).map_err(|_| WatchError::Address(address.to_owned()))?;
         Ok(DeliveryClient::new(channel).max_decoding_message_size(MESSAGE_LIMIT))
     }
 
     /// Begins to watch a stream at the server with this address.
     pub(crate) async fn watch(&self, stream: &StreamId, address: &str) -> Result<Feed, WatchError> {
-        Feed::open(self.client(address)?, stream, self.metrics.watches.enter()).await
+        Feed::open(self.streaming(address)?, stream, self.metrics.watches.enter()).await
     }
 }

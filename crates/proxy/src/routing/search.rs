@@ -250,7 +250,7 @@ impl<'a> Search<'a> {
         epoch: Epoch,
         ground: Ground,
     ) -> Result<Answer, Refusal> {
-        let channel = match self.router.channels.to(address) {
+        let channel = match self.router.channels.dedicated(address) {
             Ok(channel) => channel,
             Err(error) => {
                 tracing::error!(address, %error, "the registry holds an address that is none");

@@ -3,6 +3,7 @@
 
 mod drain;
 mod failover;
+mod isolation;
 mod limits;
 mod publishing;
 mod routing;

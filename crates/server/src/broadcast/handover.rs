@@ -223,7 +223,7 @@ impl<'a> HandOver<'a> {
         let (requests, sent) = mpsc::channel(2);
         // The channel is new and has room.
         let _ = requests.try_send(PublishRequest { message: Some(Request::Open(open)) });
-        let mut client = IngestClient::new(self.life.channels.to(&server.address)?);
+        let mut client = IngestClient::new(self.life.channels.dedicated(&server.address)?);
         let mut responses = client.publish(ReceiverStream::new(sent)).await?.into_inner();
         match responses.message().await? {
             Some(PublishResponse { message: Some(Response::Accepted(_)) }) => Ok((requests, responses)),

@@ -71,7 +71,7 @@ async fn again(server: String, stream: String, ready: Times) {
 }
 
 async fn watch(server: &str, stream: &str, ready: &Times) -> Result<()> {
-    let channel = Channels::default().to(server)?;
+    let channel = Channels::default().dedicated(server)?;
     let mut client =
         DeliveryClient::new(channel).max_decoding_message_size(headwater_wire::frames::MESSAGE_LIMIT);
     let mut messages = client.watch(v1::WatchRequest { stream: stream.into() }).await?.into_inner();

@@ -149,7 +149,7 @@ impl Watched {
 }
 
 async fn watch(server: &str, into: &Mutex<Seen>) -> Result<()> {
-    let channel = Channels::default().to(server)?;
+    let channel = Channels::default().dedicated(server)?;
     let mut client =
         DeliveryClient::new(channel).max_decoding_message_size(headwater_wire::frames::MESSAGE_LIMIT);
     let mut messages = client.watch(v1::WatchRequest { stream: STREAM.into() }).await?.into_inner();

@@ -1,0 +1,53 @@
+//! HTTP/2 between the services. A call that nobody reads costs no other call anything: neither the connection's flow
+//! control nor anything else has less room than all calls together may take.
+
+use std::time::Duration;
+
+use tonic::transport::{Endpoint, Server};
+
+/// Bytes of one call that may be sent to a server before it has read them: more than a second of any stream.
+pub const UPLOAD_WINDOW: u32 = 2 << 20;
+/// The same on the way to a client: a live window as fast as the network has it, on another continent too.
+const DOWNLOAD_WINDOW: u32 = 4 << 20;
+/// Calls that may be open on one connection. Those that last have one each (`Channels::dedicated`); this is for many short
+/// ones at a time.
+pub const MOST_CALLS: u32 = 256;
+
+/// Each call of a connection may leave its whole window unread, and the next one still has its own.
+const fn connection(window: u32) -> u32 {
+    let all = window as u64 * MOST_CALLS as u64;
+    assert!(all <= i32::MAX as u64, "a flow-control window has 31 bits (RFC 9113 §6.9.1)");
+    all as u32
+}
+
+/// Clients ping twice a second; this is for a peer that does not.
+const SERVER_PING_INTERVAL: Duration = Duration::from_secs(5);
+const SERVER_PING_TIMEOUT: Duration = Duration::from_secs(5);
+/// A server that has not answered a connection attempt by then is taken for dead.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Servers die without a word. A ping every half second, answered within a second, finds out in one and a half. A player
+/// keeps one second in hand, so it stands still for less than one.
+const CLIENT_PING_INTERVAL: Duration = Duration::from_millis(500);
+const CLIENT_PING_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A gRPC server with the settings that every one of ours has.
+pub fn server() -> Server {
+    Server::builder()
+        .http2_keepalive_interval(Some(SERVER_PING_INTERVAL))
+        .http2_keepalive_timeout(Some(SERVER_PING_TIMEOUT))
+        .max_concurrent_streams(MOST_CALLS)
+        .initial_stream_window_size(UPLOAD_WINDOW)
+        .initial_connection_window_size(const { connection(UPLOAD_WINDOW) })
+}
+
+/// The same for the client's side of a connection.
+pub(crate) fn client(endpoint: Endpoint) -> Endpoint {
+    endpoint
+        .connect_timeout(CONNECT_TIMEOUT)
+        .http2_keep_alive_interval(CLIENT_PING_INTERVAL)
+        .keep_alive_timeout(CLIENT_PING_TIMEOUT)
+        .keep_alive_while_idle(true)
+        .initial_stream_window_size(DOWNLOAD_WINDOW)
+        .initial_connection_window_size(const { connection(DOWNLOAD_WINDOW) })
+        .tcp_nodelay(true)
+}
