@@ -129,7 +129,8 @@ fn is_refused_period(error: &UplinkError) -> bool {
 /// What the server says of itself; none where the publisher is to blame, or has lost the stream.
 fn fate(failure: &Failure) -> Option<Fate> {
     match failure.code() {
-        Code::Draining => Some(Fate::GivesUp),
+        // It goes away, or can't start a worker.
+        Code::Draining | Code::NoCapacity => Some(Fate::GivesUp),
         // The server is there, and counts how often this happens.
         Code::WorkerFailed => Some(Fate::There),
         // It takes the same media as a new period.

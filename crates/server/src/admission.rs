@@ -1,10 +1,12 @@
 //! Whether another broadcast fits. A broadcast reserves what its ladder is expected to cost before it starts; once it
-//! runs, what it really uses counts.
+//! runs, what it really uses counts. A server that can't start workers has no room.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use headwater_media::Ladder;
+use tokio::sync::Notify;
 
 /// CPU that one million pixels a second cost in the default ladder, decoding included, in thousandths of a core.
 /// Measured: three rungs of 720p30, 47 Mpx/s, take half a core.
@@ -27,6 +29,10 @@ pub struct Admission(Arc<Shared>);
 struct Shared {
     capacity_millicores: u32,
     max_broadcasts: u32,
+    /// Whether workers can be started.
+    able: AtomicBool,
+    /// That has changed.
+    changed: Notify,
     table: Mutex<Table>,
 }
 
@@ -45,8 +51,25 @@ pub struct Reservation {
 
 impl Admission {
     pub fn new(capacity_millicores: u32, max_broadcasts: u32) -> Self {
-        let table = Mutex::default();
-        Self(Arc::new(Shared { capacity_millicores, max_broadcasts, table }))
+        let (able, changed, table) = (AtomicBool::new(true), Notify::new(), Mutex::default());
+        Self(Arc::new(Shared { capacity_millicores, max_broadcasts, able, changed, table }))
+    }
+
+    /// Whether workers can be started, as far as is known.
+    pub fn is_able(&self) -> bool {
+        self.0.able.load(Ordering::Relaxed)
+    }
+
+    /// From now on workers can be started, or can't.
+    pub fn set_able(&self, able: bool) {
+        if self.0.able.swap(able, Ordering::Relaxed) != able {
+            self.0.changed.notify_one();
+        }
+    }
+
+    /// Waits until workers can be started that could not, or the reverse.
+    pub async fn changed(&self) {
+        self.0.changed.notified().await;
     }
 
     /// Takes room for a broadcast of this estimated cost; `None` when there is none.
@@ -57,7 +80,8 @@ impl Admission {
         let mut table = self.0.table();
         let (used, broadcasts) = (table.used_millicores(), table.used.len());
         let fits = used.saturating_add(estimate_millicores) <= self.0.capacity_millicores;
-        if broadcasts >= self.0.max_broadcasts as usize || !(fits || broadcasts == 0) {
+        let has_room = broadcasts < self.0.max_broadcasts as usize && (fits || broadcasts == 0);
+        if !has_room || !self.is_able() {
             return None;
         }
         table.next += 1;
@@ -69,7 +93,7 @@ impl Admission {
     pub fn load(&self) -> Load {
         let table = self.0.table();
         Load {
-            capacity_millicores: self.0.capacity_millicores,
+            capacity_millicores: if self.is_able() { self.0.capacity_millicores } else { 0 },
             used_millicores: table.used_millicores(),
             broadcasts: table.used.len() as u32,
         }
@@ -129,6 +153,20 @@ mod tests {
         let admission = Admission::new(500, 10);
         let _first = admission.reserve(2_000).unwrap();
         assert!(admission.reserve(1).is_none());
+    }
+
+    #[tokio::test]
+    async fn there_is_no_room_where_no_worker_starts() {
+        let admission = Admission::new(1_000, 10);
+        let _running = admission.reserve(100).unwrap();
+        admission.set_able(false);
+        admission.changed().await;
+        assert!(admission.reserve(100).is_none());
+        let Load { capacity_millicores, used_millicores, .. } = admission.load();
+        assert_eq!((capacity_millicores, used_millicores), (0, 100));
+        admission.set_able(true);
+        admission.changed().await;
+        assert!(admission.reserve(100).is_some());
     }
 
     #[test]

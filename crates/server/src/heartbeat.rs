@@ -51,6 +51,7 @@ impl Heartbeat {
         tokio::select! {
             _ = tick.tick() => {}
             () = self.stop.cancelled(), if !drains => {}
+            () = self.broadcasts.admission.changed() => {}
         }
     }
 

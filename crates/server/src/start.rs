@@ -19,6 +19,7 @@ use headwater_wire::frames::MESSAGE_LIMIT;
 use headwater_wire::v1::control_server::ControlServer;
 use headwater_wire::v1::delivery_server::DeliveryServer;
 use headwater_wire::v1::ingest_server::IngestServer;
+use headwater_wire::v1::worker_input::Start;
 use headwater_wire::{Channels, http2};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
@@ -31,7 +32,7 @@ use crate::grpc::{ControlService, DeliveryService, IngestService};
 use crate::heartbeat::Heartbeat;
 use crate::incoming::{incoming, limits};
 use crate::recording::{Housekeeping, Storage};
-use crate::worker::{Processes, Workers};
+use crate::worker::{Processes, Starter, Workers};
 
 /// How long peers may take to read what is left for them when the server has nothing more to do.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -98,7 +99,10 @@ where
         + 'static,
 {
     let config = &process.config;
-    let (settings, admission) = (settings(config, workers), admission(config));
+    let admission = admission(config);
+    let starter = Arc::new(starter(config, workers, admission.clone()));
+    let settings = settings(config, starter.clone());
+    let able = process.readiness.latch("server: no worker can be started");
     let stop = process.drain.clone();
     let storage = Storage::open(config).await?;
     let shared = Arc::new(config.clone());
@@ -124,6 +128,8 @@ where
     let served =
         services(&broadcasts).serve_with_incoming_shutdown(incoming, closed.clone().cancelled_owned());
     let lived = async {
+        // The first beat says whether there is room. Where there is none, the watch says why.
+        let _known = stop.run_until_cancelled(starter.try_out(&able)).await;
         let finished = CancellationToken::new();
         let end = async {
             stop.cancelled().await;
@@ -132,7 +138,10 @@ where
         };
         let latch = process.readiness.latch("server: the registry (Redis) does not answer");
         process.readiness.started(readiness::SERVER);
-        tokio::join!(heartbeat.beat_until(&finished, latch), end);
+        tokio::select! {
+            _ = async { tokio::join!(heartbeat.beat_until(&finished, latch), end) } => {}
+            () = starter.watch(&able) => {}
+        }
         closed.cancel();
         tokio::join!(tokio::time::sleep(LAST_WORDS), leave_to_spool(storage));
     };
@@ -177,14 +186,13 @@ fn short(id: Uuid) -> String {
     id.simple().to_string()[20..].to_owned()
 }
 
-fn settings(config: &Config, worker: Arc<dyn Workers>) -> Settings {
+fn settings(config: &Config, starter: Arc<Starter>) -> Settings {
     let server = &config.server;
     Settings {
         segments: config.hls.segments(),
         window_segments: config.hls.window_segments,
         ladder: config.ladder.clone(),
-        worker,
-        worker_start_timeout: server.worker_start_timeout,
+        starter,
         worker_stall_timeout: server.worker_stall_timeout,
         worker_stop_timeout: server.worker_stop_timeout,
         worker_restarts: server.worker_restarts,
@@ -193,6 +201,15 @@ fn settings(config: &Config, worker: Arc<dyn Workers>) -> Settings {
         grace: config.drain_timeout,
         lease: config.registry.lease,
     }
+}
+
+fn starter(config: &Config, workers: Arc<dyn Workers>, admission: Admission) -> Starter {
+    let trial = Start {
+        settings: Some(config.hls.segments().into()),
+        ladder: Some(config.ladder.clone().into()),
+        ..Start::default()
+    };
+    Starter::new(workers, config.server.worker_start_timeout, trial, admission)
 }
 
 fn admission(config: &Config) -> Admission {

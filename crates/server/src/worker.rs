@@ -3,6 +3,7 @@
 mod allowance;
 mod log;
 mod process;
+mod starter;
 
 use std::fmt::Debug;
 use std::io;
@@ -22,6 +23,7 @@ use tokio_util::codec::{FramedRead, FramedWrite, LengthDelimitedCodec};
 
 use allowance::Allowance;
 pub use process::Processes;
+pub(crate) use starter::Starter;
 
 /// Where workers come from: child processes, unless the network and the machines are simulated.
 pub trait Workers: Debug + Send + Sync + 'static {

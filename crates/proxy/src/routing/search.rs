@@ -219,7 +219,10 @@ impl<'a> Search<'a> {
 
     /// A server that answered lately, if there is one.
     fn choose(&self, servers: Vec<ServerRecord>) -> Option<ServerRecord> {
-        let may = |server: &ServerRecord| !server.draining && !self.tried.contains(&server.id);
+        // One that can't start workers says that it can do nothing.
+        let may = |server: &ServerRecord| {
+            !server.draining && server.capacity_millicores > 0 && !self.tried.contains(&server.id)
+        };
         let (silent, heard): (Vec<_>, Vec<_>) =
             servers.into_iter().filter(may).partition(|server| self.is_silent(&server.id));
         let candidates = if heard.is_empty() { silent } else { heard };

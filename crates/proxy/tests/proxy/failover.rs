@@ -88,6 +88,33 @@ async fn two_servers() -> (TestProxy, TestServer, TestServer) {
 }
 
 #[tokio::test]
+async fn a_server_that_can_not_start_a_worker_for_a_live_broadcast_is_left_for_another_one() {
+    let (proxy, mut first, mut second) = two_servers().await;
+    let (mut show, mut call) = Show::start(proxy, &mut first).await;
+    show.pass(&mut call, 1_000).await;
+    call.reject(failure(Code::WorkerFailed, "its worker crashed")).await;
+    // The same server is asked first, as it has the broadcast.
+    first.call().await.reject(failure(Code::NoCapacity, "no worker starts")).await;
+    let mut call = second.call().await;
+    call.accept_at(resume_point(3, None, 100)).await;
+    show.expect_replay(&mut call, 0).await;
+    show.told_nothing_until_now(call).await;
+}
+
+#[tokio::test]
+async fn a_server_that_says_where_a_publisher_goes_on_and_can_not_start_a_worker_is_left_for_another_one() {
+    let (proxy, mut first, mut second) = two_servers().await;
+    let (mut show, call) = Show::start(proxy, &mut first).await;
+    show.send_until(1_000).await;
+    call.reject(failure(Code::NoCapacity, "no worker starts")).await;
+    let mut call = second.call().await;
+    assert_eq!(call.open.resume, Some(resume_point(3, None, 100)));
+    call.accept_at(resume_point(3, None, 100)).await;
+    show.expect_replay(&mut call, 0).await;
+    show.told_nothing_until_now(call).await;
+}
+
+#[tokio::test]
 async fn a_broken_call_goes_on_at_another_server_from_the_last_commit() {
     let (proxy, mut first, mut second) = two_servers().await;
     let (mut show, mut lost) = Show::start(proxy, &mut first).await;

@@ -19,6 +19,19 @@ async fn the_next_server_is_asked_when_one_has_no_room() {
 }
 
 #[tokio::test]
+async fn a_server_that_can_do_nothing_is_not_asked() {
+    let proxy = TestProxy::start().await;
+    let mut unable = TestServer::start(&proxy.registry, "unable", 0).await;
+    unable.offer(&proxy.registry, 0).await;
+    let (_, text) = Encoder::request(proxy.address, "demo").await.refused().await;
+    assert_eq!(text, "no transcode server has room for another broadcast: try again in a moment");
+    assert!(!unable.was_called());
+    unable.offer(&proxy.registry, 2_000).await;
+    let _encoder = Encoder::request(proxy.address, "demo").await;
+    unable.call().await;
+}
+
+#[tokio::test]
 async fn without_room_anywhere_the_broadcaster_is_told_so() {
     let proxy = TestProxy::start().await;
     let mut server = TestServer::start(&proxy.registry, "a", 0).await;

@@ -50,11 +50,6 @@ impl Failures {
         Some(self.count()).filter(|count| *count >= self.limit)
     }
 
-    /// How many more are too many.
-    pub(super) fn left(&self) -> u32 {
-        self.limit.saturating_sub(self.count())
-    }
-
     fn count(&self) -> u32 {
         let mut state = self.state();
         state.here.retain(|then| then.elapsed() < WINDOW);

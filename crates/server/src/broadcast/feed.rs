@@ -200,6 +200,11 @@ impl Feed {
         Some((PeriodNumber(newest), window.drift()))
     }
 
+    /// Whether nobody has seen anything of the broadcast, here or elsewhere.
+    pub fn is_new(&self) -> bool {
+        self.taken_over.is_none() && self.renditions() == 0
+    }
+
     /// How many renditions there are.
     pub fn renditions(&self) -> usize {
         self.window().renditions().count()

@@ -168,7 +168,9 @@ impl<'a> HandOver<'a> {
     /// The servers that may take it, the freest first.
     async fn others(&self) -> Vec<ServerRecord> {
         let mut servers = self.life.registry.servers().await.unwrap_or_default();
-        servers.retain(|server| server.id != self.life.home.server && !server.draining);
+        servers.retain(|server| {
+            server.id != self.life.home.server && !server.draining && server.capacity_millicores > 0
+        });
         servers
             .sort_by_key(|server| i64::from(server.used_millicores) - i64::from(server.capacity_millicores));
         servers

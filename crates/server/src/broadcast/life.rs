@@ -56,8 +56,8 @@ pub(super) enum Ending {
     Fenced,
     /// This server stops, and another one has taken the broadcast.
     Moved,
-    /// This server stops, and there is no other yet. Viewers are not told that it has ended, as a proxy searches on, and
-    /// what was ended can't be gone on with.
+    /// This server stops or can't start a worker, and there is no other yet. Viewers are not told that it has ended, as a
+    /// proxy searches on, and what was ended can't be gone on with.
     Left,
 }
 
@@ -92,7 +92,7 @@ impl Life {
                 close(&mut queue).await;
             }
             Ending::Left => {
-                tracing::warn!("no other server has taken the broadcast yet");
+                tracing::warn!("the broadcast is left to another server, which is still to be found");
                 close(&mut queue).await;
                 self.on_air.lease.release().await;
             }
@@ -140,6 +140,10 @@ impl Life {
             if cause.code() == Code::Draining {
                 let awaited = Awaited::Proxy { told: Instant::now() };
                 return self.hand_on(queue, awaited, grace.end(self.settings.grace)).await;
+            }
+            if cause.code() == Code::NoCapacity && self.on_air.feed.renditions() == 0 {
+                // Nobody is served from here: it is another server's.
+                return Ending::Left;
             }
             if cause.code() == Code::WorkerFailed
                 && let Some(failures) = failures.too_many()

@@ -14,7 +14,6 @@ use std::time::Duration;
 use headwater_hls::ResumePoint;
 use headwater_wire::v1::publish_response::{Accepted, Message as Response};
 use headwater_wire::v1::worker_input::{End, Message as Input, Start};
-use headwater_wire::v1::worker_output::Message as Output;
 use headwater_wire::v1::{self, Failure, failure::Code};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -55,7 +54,10 @@ impl SessionEnd {
     /// Whether the publisher's proxy opens another call now.
     pub(super) fn is_broken_off(&self) -> bool {
         let Self::Failed(cause) = self else { return false };
-        matches!(cause.code(), Code::WorkerFailed | Code::StreamInUse | Code::PeriodDiffers)
+        matches!(
+            cause.code(),
+            Code::WorkerFailed | Code::StreamInUse | Code::PeriodDiffers | Code::NoCapacity
+        )
     }
 }
 
@@ -111,11 +113,16 @@ impl Session<'_> {
         if publisher.is_replaced() {
             return Err(replaced());
         }
+        let knows_where = resume.is_some() || self.on_air.feed.is_new();
         let from = self.from(resume)?;
-        let mut worker = self.start(&from).await?;
+        let started = self.settings.starter.start(&self.orders(&from)).await;
         let responses = &responses.to(&publisher);
-        let epoch = self.epoch_for(responses);
-        responses.say(Response::Accepted(Accepted { resume: Some(from.begun().into()), epoch }));
+        if started.is_ok() || !knows_where {
+            // Where the publisher goes on: here, or at a server that can start a worker.
+            let epoch = self.epoch_for(responses);
+            responses.say(Response::Accepted(Accepted { resume: Some(from.begun().into()), epoch }));
+        }
+        let mut worker = started?;
         let (pulse, left) = (Pulse::default(), CancellationToken::new());
         let transcoded = {
             let Worker { input, output, .. } = &mut worker;
@@ -159,50 +166,16 @@ impl Session<'_> {
             .ok_or_else(|| failure(Code::CannotResume, "the broadcast has gone on meanwhile: publish again"))
     }
 
-    /// Starts a worker; where it fails, another one, unless that happens too often: before there was any media, it is no
-    /// reason to send an encoder away.
-    async fn start(&self, from: &ResumePoint) -> Result<Worker, Failure> {
-        loop {
-            let failure = match self.start_worker(from).await {
-                Err(failure) if failure.code() == Code::WorkerFailed => failure,
-                started => return started,
-            };
-            // This failure is noted where the session ends.
-            if self.failures.left() <= 1 {
-                return Err(failure);
-            }
-            tracing::warn!(message = failure.message, "the worker is started anew");
-            self.failures.note();
-        }
-    }
-
-    async fn start_worker(&self, from: &ResumePoint) -> Result<Worker, Failure> {
-        let mut worker = self
-            .settings
-            .worker
-            .start()
-            .map_err(|error| worker_failed(&format!("it could not be started: {error}")))?;
-        let start = Start {
+    /// What a worker is told that begins there.
+    fn orders(&self, from: &ResumePoint) -> Start {
+        Start {
             settings: Some(from.settings.into()),
             ladder: Some(self.settings.ladder.clone().into()),
             first_sequence: from.next_sequence.0,
             resume_ms: from.start.map(|start| start.0),
             kept: from.kept.iter().cloned().map(Into::into).collect(),
             begun_as: from.begun_as.clone().map(Into::into),
-        };
-        let ready = async {
-            let sent = worker.input.send(input(Input::Start(start))).await;
-            // A worker that can't start says why, whether it has read everything or not.
-            match worker.output.next().await.map_err(|error| pipe_broke(&error))? {
-                Some(Output::Ready(_)) => sent.map_err(|error| pipe_broke(&error)),
-                Some(Output::Failed(failure)) => Err(failure),
-                Some(_) => Err(worker_failed("it did not begin with being ready")),
-                None => Err(worker_failed("it exited at its start")),
-            }
-        };
-        let started = timeout(self.settings.worker_start_timeout, ready).await;
-        started.unwrap_or_else(|_| Err(worker_failed("it did not start in time")))?;
-        Ok(worker)
+        }
     }
 
     /// Whatever ended the media, what the worker makes of it is shown, as long as the worker can be trusted.
@@ -269,8 +242,10 @@ fn stopped_by_itself() -> Failure {
     worker_failed("it stopped by itself")
 }
 
+/// The system's words are for the operator, and not for a broadcaster.
 fn pipe_broke(error: &io::Error) -> Failure {
-    worker_failed(&format!("its pipe broke: {error}"))
+    tracing::error!(%error, "a worker's pipe broke");
+    worker_failed("its pipe broke")
 }
 
 fn worker_failed(how: &str) -> Failure {

@@ -27,7 +27,7 @@ use super::{Attachment, Feed, Place};
 use crate::admission::{self, Admission};
 use crate::failure;
 use crate::recording::{Keeper, Recorder, Safe, Storage};
-use crate::worker::Workers;
+use crate::worker::Starter;
 
 /// What is left of the grace when uploads are not waited for any longer: what is not stored goes to the disk.
 const FAREWELL: Duration = Duration::from_secs(6);
@@ -38,9 +38,7 @@ pub struct Settings {
     pub segments: SegmentSettings,
     pub window_segments: u32,
     pub ladder: Ladder,
-    pub worker: Arc<dyn Workers>,
-    /// How long a worker may take until it can be spoken to.
-    pub worker_start_timeout: Duration,
+    pub(crate) starter: Arc<Starter>,
     /// How long a worker may take media without giving any.
     pub worker_stall_timeout: Duration,
     /// How long a worker may take to finish what it has.

@@ -69,7 +69,7 @@ async fn a_server_that_stops_shows_what_it_has_and_ends() {
     source.period().await;
     source.keyframes(3).await;
     watcher.segments(3).await;
-    let TestServer { registry, record, channel, drain, running } = server;
+    let TestServer { registry, record, channel, drain, running, .. } = server;
     drain.cancel();
     let last = source.last_word().await.unwrap();
     let text = "this server is stopping, and there is no other one: publish again";

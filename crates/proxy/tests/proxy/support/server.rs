@@ -45,6 +45,12 @@ impl TestServer {
         Self { record, served, calls }
     }
 
+    /// Registers what it can do, in millicores: nothing when no worker starts there.
+    pub async fn offer(&self, registry: &MemoryRegistry, capacity_millicores: u32) {
+        let record = ServerRecord { capacity_millicores, ..self.record.clone() };
+        registry.register_server(&record).await.unwrap();
+    }
+
     /// Closes its listener; connections that are open stay.
     pub async fn stop(self) {
         self.served.abort();

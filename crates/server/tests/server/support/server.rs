@@ -22,6 +22,7 @@ pub struct TestServer {
     pub record: ServerRecord,
     pub channel: Channel,
     pub drain: CancellationToken,
+    pub readiness: Readiness,
     pub running: JoinHandle<Result<(), ServerError>>,
 }
 
@@ -55,12 +56,9 @@ impl TestServer {
         change(&mut config);
         let known = registry.servers().await.unwrap();
         let drain = CancellationToken::new();
-        let process = Process {
-            config,
-            readiness: Readiness::default(),
-            drain: drain.clone(),
-            tasks: TaskTracker::new(),
-        };
+        let readiness = Readiness::default();
+        let process =
+            Process { config, readiness: readiness.clone(), drain: drain.clone(), tasks: TaskTracker::new() };
         let running = tokio::spawn(headwater_server::run(process, Arc::new(registry.clone()), worker));
         let record = eventually("the server is registered", async || {
             let servers = registry.servers().await.unwrap();
@@ -68,7 +66,7 @@ impl TestServer {
         });
         let record = record.await;
         let channel = Endpoint::from_shared(format!("http://{}", record.address)).unwrap().connect_lazy();
-        Self { registry, record, channel, drain, running }
+        Self { registry, record, channel, drain, readiness, running }
     }
 
     /// Claims the stream for this server as a proxy does: taking it from whoever has it.
@@ -79,6 +77,16 @@ impl TestServer {
             Claim::Granted(ownership) => ownership.epoch,
             refused => panic!("somebody else was quicker: {refused:?}"),
         }
+    }
+
+    /// Waits until it says that it has room, or none.
+    pub async fn offers(&self, room: bool) {
+        eventually("what the server offers", async || {
+            let servers = self.registry.servers().await.unwrap();
+            let record = servers.into_iter().find(|server| server.id == self.record.id)?;
+            ((record.capacity_millicores > 0) == room).then_some(())
+        })
+        .await;
     }
 
     pub async fn owner(&self, stream: &str) -> Option<Ownership> {

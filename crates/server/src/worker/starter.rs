@@ -1,0 +1,143 @@
+//! Starting workers, and whether this server can. A worker that does not get so far that it could be given media says
+//! something about the machine (descriptors, processes, plugins, the executable), and nothing about the publisher: it is
+//! another server's turn then, and this one takes nothing more until a worker starts again.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use headwater_runtime::backoff::Backoff;
+use headwater_runtime::outage::Outage;
+use headwater_runtime::readiness::Latch;
+use headwater_wire::v1::worker_input::{Message as Input, Start};
+use headwater_wire::v1::worker_output::Message as Output;
+use headwater_wire::v1::{Failure, WorkerInput, failure::Code};
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use super::{Worker, Workers};
+use crate::admission::Admission;
+use crate::failure;
+
+/// How often a worker is started for a publisher: what fails once may be a machine that is short of something for a
+/// moment. A proxy waits for 20 s, so one that takes its time to fail is not tried again.
+const ATTEMPTS: u32 = 3;
+/// How soon a server that can't start workers tries again.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LONGEST_RETRY: Duration = Duration::from_secs(10);
+
+/// Why a worker was not ready for media.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    #[error("it could not be started: {0}")]
+    Spawn(#[source] io::Error),
+    #[error("its pipe broke: {0}")]
+    Pipe(#[source] io::Error),
+    #[error("it exited at its start")]
+    Exited,
+    #[error("it did not begin with being ready")]
+    Protocol,
+    #[error("{}", .0.message)]
+    Failed(Failure),
+    #[error("it did not start in time")]
+    Timeout,
+}
+
+/// Starts the workers of a server.
+#[derive(Debug)]
+pub(crate) struct Starter {
+    workers: Arc<dyn Workers>,
+    /// How long a worker may take until it can be spoken to.
+    limit: Duration,
+    /// What a worker is told that is only tried out.
+    trial: Start,
+    admission: Admission,
+    /// A publisher's worker did not start.
+    doubted: Notify,
+}
+
+impl Starter {
+    pub(crate) fn new(
+        workers: Arc<dyn Workers>,
+        limit: Duration,
+        trial: Start,
+        admission: Admission,
+    ) -> Self {
+        Self { workers, limit, trial, admission, doubted: Notify::new() }
+    }
+
+    /// Starts a worker for a publisher.
+    ///
+    /// # Errors
+    /// For the proxy: another server may be able to. The operator finds the cause in the log.
+    pub(crate) async fn start(&self, orders: &Start) -> Result<Worker, Failure> {
+        if !self.admission.is_able() {
+            return Err(no_worker());
+        }
+        for attempt in 1..=ATTEMPTS {
+            let error = match self.attempt(orders).await {
+                Ok(worker) => return Ok(worker),
+                Err(error) => error,
+            };
+            metrics::counter!("headwater_server_failed_starts_total").increment(1);
+            tracing::error!(%error, attempt, "a worker could not be started");
+            if matches!(error, StartError::Timeout) {
+                break;
+            }
+        }
+        self.doubted.notify_one();
+        Err(no_worker())
+    }
+
+    async fn attempt(&self, orders: &Start) -> Result<Worker, StartError> {
+        let mut worker = self.workers.start().map_err(StartError::Spawn)?;
+        let ready = async {
+            let start = WorkerInput { message: Some(Input::Start(orders.clone())) };
+            let sent = worker.input.send(start).await;
+            // A worker that can't start says why, whether it has read everything or not.
+            match worker.output.next().await.map_err(StartError::Pipe)? {
+                Some(Output::Ready(_)) => sent.map_err(StartError::Pipe),
+                Some(Output::Failed(failure)) => Err(StartError::Failed(failure)),
+                Some(_) => Err(StartError::Protocol),
+                None => Err(StartError::Exited),
+            }
+        };
+        timeout(self.limit, ready).await.unwrap_or(Err(StartError::Timeout))?;
+        Ok(worker)
+    }
+
+    /// Finds out whether workers start, by one that is given nothing. Room is offered and the latch is set accordingly.
+    pub(crate) async fn try_out(&self, latch: &Latch) -> Result<(), StartError> {
+        let tried = self.attempt(&self.trial).await.map(drop);
+        self.admission.set_able(tried.is_ok());
+        match tried.is_ok() {
+            true => latch.set(),
+            false => latch.unset(),
+        }
+        tried
+    }
+
+    /// Tries again while workers do not start, and after each publisher whose worker did not. Never ends.
+    pub(crate) async fn watch(&self, latch: &Latch) {
+        let mut outage = Outage::default();
+        loop {
+            if self.admission.is_able() {
+                self.doubted.notified().await;
+            }
+            let mut backoff = Backoff::new(FIRST_RETRY, LONGEST_RETRY);
+            while let Err(error) = self.try_out(latch).await {
+                if outage.begins() {
+                    tracing::error!(%error, "no worker can be started: this server takes no broadcast until one can");
+                }
+                backoff.wait().await;
+            }
+            if outage.ends() {
+                tracing::info!("workers can be started again");
+            }
+        }
+    }
+}
+
+fn no_worker() -> Failure {
+    failure(Code::NoCapacity, "this server can't start a transcoder just now")
+}
