@@ -31,9 +31,9 @@ const INTERLEAVING_MS: u64 = 1_000;
 /// to the next point where decoding can start.
 ///
 /// So it never holds more than its limits after a [`push`](Self::push), whatever comes: a tag is counted with its payload
-/// and 192 bytes, a group (a keyframe and what follows, a second of sound alone, an empty period) with 640 bytes and its
-/// codec configuration, and that covers what they take in memory. A payload that is a slice of something larger holds on
-/// to all of that: not to let it be much larger is up to the caller.
+/// and 200 bytes, a group (a keyframe and what follows, a second of sound alone, an empty period) with 640 bytes and its
+/// codec configuration, and that covers what they take in memory: the payloads of a [timeline](crate::timeline::Timeline)
+/// are no slices of anything larger.
 #[derive(Debug)]
 pub struct ReplayBuffer {
     limits: ReplayLimits,
@@ -104,6 +104,11 @@ impl ReplayBuffer {
             let period = is_new.then(|| TimelineEvent::Period(group.period.clone()));
             period.into_iter().chain(group.tags.iter().cloned().map(TimelineEvent::Tag))
         })
+    }
+
+    /// How many events [`events`](Self::events) gives at most.
+    pub fn count(&self) -> usize {
+        self.groups.iter().map(|group| group.tags.len() + 1).sum()
     }
 
     /// Bytes that it is counted with.

@@ -47,7 +47,16 @@ pub struct Tag {
     pub payload: Bytes,
 }
 
+/// What a tag is counted with besides its payload, in bytes: three times its size, as collections grow by doubling and begin
+/// with the length of the one before, and the header of a shared payload.
+pub(crate) const TAG_COST: usize = 200;
+
 impl Tag {
+    /// What it costs to keep, in bytes. The payloads of a timeline are memory of their own, and so no more than this.
+    pub(crate) fn cost(&self) -> usize {
+        TAG_COST + self.payload.len()
+    }
+
     pub fn presentation_time(&self) -> SourceTime {
         self.time.offset(i64::from(self.composition_offset))
     }

@@ -40,8 +40,8 @@ use steady::Steady;
 /// A period begins with a keyframe where there is video, otherwise with an audio frame. Within a period the
 /// configuration never changes, the decoding times of each track strictly increase, and no audio is presented
 /// before the origin. Pictures before it only lead up to it: sound that begins late begins a period in the middle of a
-/// group of pictures, which is sent once more from its keyframe on. Call [`poll`](Self::poll) until it gives nothing
-/// after every message.
+/// group of pictures, which is sent once more from its keyframe on. Payloads and configurations are memory of their own,
+/// whatever they came in. Call [`poll`](Self::poll) until it gives nothing after every message.
 #[derive(Debug)]
 pub struct Timeline {
     limits: Limits,
@@ -124,6 +124,7 @@ impl Timeline {
             VideoMessage::Frame { keyframe, composition_offset, payload } if self.video.is_some() => {
                 let kind = TagKind::Video { keyframe };
                 let composition_offset = self.compose(keyframe, composition_offset);
+                let payload = apart(&payload);
                 self.frame(
                     now,
                     timestamp,
@@ -145,6 +146,7 @@ impl Timeline {
             AudioMessage::SequenceHeader(config) => self.configure_audio(config)?,
             AudioMessage::Frame(payload) if self.audio.is_some() => {
                 let (kind, time, composition_offset) = (TagKind::Audio, SourceTime(0), 0);
+                let payload = apart(&payload);
                 self.frame(now, timestamp, Tag { kind, time, composition_offset, drift: 0, payload });
             }
             AudioMessage::Frame(_) | AudioMessage::Ignored => {}
@@ -389,9 +391,10 @@ fn differs_by_padding(before: &Bytes, config: &Bytes, parsed: AudioConfig) -> bo
     is_longer && AudioConfig::parse(before).is_ok_and(|before| before == parsed)
 }
 
-/// In memory of its own: a slice would hold on to all that was received with it, for as long as the broadcast lasts.
-fn apart(config: &Bytes) -> Bytes {
-    Bytes::copy_from_slice(config)
+/// In memory of its own: a slice would hold on to all that was received with it (a block of other messages, an aggregate,
+/// other tracks), for as long as it is kept.
+fn apart(slice: &Bytes) -> Bytes {
+    Bytes::copy_from_slice(slice)
 }
 
 impl Running {

@@ -1,8 +1,8 @@
 //! The protocol edge: speaks RTMP with encoders, holds their connections, finds them a server and passes their media on
 //! over gRPC. The only service that knows RTMP.
 
-mod blocks;
 mod connection;
+pub mod cost;
 mod counted;
 mod drain;
 mod failover;

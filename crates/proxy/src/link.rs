@@ -8,8 +8,11 @@ use headwater_rtmp::{Event, PublishRequest, Rejection, RtmpError, ServerSession}
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
-use crate::blocks::{self, Blocks};
-
+/// What is read into at a time: a tenth of a second at 5 Mb/s, so that a busy connection costs few system calls. It is used
+/// again, as nobody keeps what was read: what is kept of media is copied (`media::Timeline`).
+const BLOCK: usize = 64 << 10;
+/// What is left of the block is used as long as it is not less.
+const LEAST_READ: usize = 8 << 10;
 /// How long an encoder may leave what it is told unread. It is told little, and the system takes that for it.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an encoder may take to close its side.
@@ -36,20 +39,19 @@ pub struct Link {
     socket: Box<dyn Socket>,
     session: ServerSession,
     buffer: BytesMut,
-    blocks: Blocks,
     /// How the encoder broke the protocol, until [`ended`](Self::ended) says so.
     broken: Option<RtmpError>,
 }
 
 impl Link {
     pub fn new(socket: Box<dyn Socket>, session: ServerSession) -> Self {
-        Self { socket, session, buffer: blocks::first(), blocks: Blocks::default(), broken: None }
+        Self { socket, session, buffer: BytesMut::with_capacity(BLOCK), broken: None }
     }
 
     /// Waits for bytes; gives how many they were. Nothing is lost when it is cancelled. [`take_in`](Self::take_in)
     /// comes after it.
     pub async fn read(&mut self) -> Result<usize, LinkError> {
-        self.blocks.make_room(&mut self.buffer);
+        self.make_room();
         match self.socket.read_buf(&mut self.buffer).await? {
             0 => Err(LinkError::Closed),
             count => Ok(count),
@@ -108,7 +110,7 @@ impl Link {
             self.socket.shutdown().await?;
             loop {
                 self.buffer.clear();
-                self.blocks.make_room(&mut self.buffer);
+                self.make_room();
                 if self.socket.read_buf(&mut self.buffer).await? == 0 {
                     return io::Result::Ok(());
                 }
@@ -121,6 +123,12 @@ impl Link {
 
     fn note(&mut self, result: Result<(), RtmpError>) {
         self.broken = self.broken.take().or(result.err());
+    }
+
+    fn make_room(&mut self) {
+        if self.buffer.capacity() - self.buffer.len() < LEAST_READ {
+            self.buffer.reserve(BLOCK);
+        }
     }
 
     async fn flush(&mut self) -> Result<(), LinkError> {

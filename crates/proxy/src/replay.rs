@@ -84,7 +84,8 @@ impl Replay {
     /// What a server that goes on at this point needs, in order. Where some of that is lost, what is left begins a new
     /// period, and the point becomes that period's start.
     pub fn from(&mut self, point: &mut ResumePoint) -> Replayed {
-        let events: Vec<_> = self.buffer.events(point.period).collect();
+        let mut events = Vec::with_capacity(self.buffer.count());
+        events.extend(self.buffer.events(point.period));
         match (self.buffer.start(), events.first()) {
             (Some((number, start)), Some(TimelineEvent::Period(first)))
                 if number > point.period || start > point.start.unwrap_or(first.origin) =>

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use headwater_media::ReplayLimits;
+use headwater_media::{ReplayLimits, timeline};
 use headwater_registry::Registry;
 use headwater_rtmp::ServerConfig;
 use headwater_runtime::listener::{Accepted, BindError, Limits, Listener};
@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::connection::{Edge, serve};
+use crate::cost;
 use crate::counted::Counted;
 use crate::drain::Drain;
 use crate::inputs::Inputs;
@@ -48,6 +49,12 @@ impl Front {
         Self(Arc::new(edge(process, registry, channels)))
     }
 
+    /// What one publisher may cost in memory, in bytes.
+    fn cost(&self) -> usize {
+        let Edge { rtmp, replay, .. } = &*self.0;
+        cost::most(&cost::shares(&rtmp.limits, &timeline::Limits::default(), replay))
+    }
+
     /// Serves one encoder to its end.
     pub async fn serve(self, socket: impl Socket + 'static) {
         serve(Box::new(socket), self.0).await;
@@ -74,8 +81,13 @@ impl Proxy {
         let config = &process.config.proxy;
         let limits = Limits::new(config.max_connections, config.max_connections_per_address);
         let listener = Listener::bind(config.rtmp_listen, "proxy.rtmp_listen", limits).await?;
-        tracing::info!(listen = %listener.local_addr(), inputs = process.config.inputs.len(), "proxy starts");
         let front = Front::new(&process, registry.clone(), Channels::default());
+        tracing::info!(
+            listen = %listener.local_addr(),
+            inputs = process.config.inputs.len(),
+            mebibytes_a_publisher = front.cost() >> 20,
+            "proxy starts"
+        );
         let latch = process.readiness.latch("proxy: the registry (Redis) does not answer");
         process.readiness.started(readiness::PROXY);
         process.tasks.spawn(wait_for(registry, latch, process.drain.clone()));

@@ -1,5 +1,6 @@
 //! A publisher's way to its server: one Publish call.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_hls::ResumePoint;
@@ -10,8 +11,9 @@ use headwater_wire::v1::ingest_client::IngestClient;
 use headwater_wire::v1::publish_request::{End, Ground, Leaving, Message as Request, Open};
 use headwater_wire::v1::publish_response::Message as Response;
 use headwater_wire::v1::{self, Failure, PublishRequest, PublishResponse};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
+use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use tonic::{Status, Streaming};
@@ -19,7 +21,9 @@ use tonic::{Status, Streaming};
 use crate::failures::Failures;
 
 /// Messages on their way into the gRPC call: about a second of media. More would only hide that the server is slow.
-const IN_FLIGHT: usize = 128;
+pub(crate) const IN_FLIGHT: usize = 128;
+/// The same in bytes of payload: a second at 32 Mb/s. A message that is larger than this goes alone.
+pub(crate) const IN_FLIGHT_BYTES: usize = 4 << 20;
 
 /// How long a server may think about a publisher. It may have to work off the broadcast's last session and to start a
 /// worker first, each of which it gives up after 5 to 10 s. A server that has died is noticed sooner, by its connection.
@@ -42,8 +46,22 @@ pub enum UplinkError {
 
 /// An open Publish call.
 pub struct Uplink {
-    requests: mpsc::Sender<PublishRequest>,
+    requests: mpsc::Sender<Queued>,
+    room: Arc<Semaphore>,
     responses: Streaming<PublishResponse>,
+}
+
+/// A message on its way, with the room that it takes until it is there.
+struct Queued {
+    request: PublishRequest,
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+impl From<Request> for Queued {
+    /// One without a payload.
+    fn from(message: Request) -> Self {
+        Self { request: PublishRequest { message: Some(message) }, _room: None }
+    }
 }
 
 /// Who wants to publish what, and where it goes on.
@@ -96,14 +114,15 @@ impl Uplink {
             ground: ground.into(),
         };
         // The channel is new and has room.
-        let _ = requests.try_send(PublishRequest { message: Some(Request::Open(open)) });
-        let mut responses =
-            IngestClient::new(channel).publish(ReceiverStream::new(media)).await?.into_inner();
+        let _ = requests.try_send(Request::Open(open).into());
+        let media = ReceiverStream::new(media).map(|queued: Queued| queued.request);
+        let mut responses = IngestClient::new(channel).publish(media).await?.into_inner();
         match responses.message().await? {
             Some(PublishResponse { message: Some(Response::Accepted(accepted)) }) => {
                 let resume = resume_point(accepted.resume)?;
                 let epoch = accepted.epoch.map_or(epoch, Epoch);
-                Ok(Accepted { uplink: Self { requests, responses }, resume, epoch })
+                let room = Arc::new(Semaphore::new(IN_FLIGHT_BYTES));
+                Ok(Accepted { uplink: Self { requests, room, responses }, resume, epoch })
             }
             Some(PublishResponse { message: Some(Response::Rejected(failure)) }) => {
                 Err(UplinkError::Rejected(failure))
@@ -114,13 +133,15 @@ impl Uplink {
 
     /// Waits while the server is slower than the publisher. An error says that the call is over.
     pub async fn send(&self, event: TimelineEvent) -> Result<(), CallOver> {
-        self.requests.send(PublishRequest { message: Some(event.into()) }).await.map_err(|_| CallOver)
+        let room = self.room.clone().acquire_many_owned(room_for(&event)).await;
+        let _room = Some(room.expect("nobody closes the semaphore"));
+        let request = PublishRequest { message: Some(event.into()) };
+        self.requests.send(Queued { request, _room }).await.map_err(|_| CallOver)
     }
 
     /// Says that the publisher was asked to connect again: whoever comes next takes its place.
     pub async fn leaving(&self) -> Result<(), CallOver> {
-        let leaving = PublishRequest { message: Some(Request::Leaving(Leaving {})) };
-        self.requests.send(leaving).await.map_err(|_| CallOver)
+        self.requests.send(Request::Leaving(Leaving {}).into()).await.map_err(|_| CallOver)
     }
 
     /// Whether nothing more can be sent.
@@ -142,8 +163,8 @@ impl Uplink {
     /// Says goodbye, and waits until the server has worked off what it was sent: hanging up would take back what is
     /// still on its way.
     pub async fn end(self, reason: &'static str) {
-        let Self { requests, mut responses } = self;
-        let end = PublishRequest { message: Some(Request::End(End { reason: reason.into() })) };
+        let Self { requests, mut responses, .. } = self;
+        let end = Request::End(End { reason: reason.into() }).into();
         let goodbye = async {
             // A server that is gone needs no goodbye.
             let _ = requests.send(end).await;
@@ -154,6 +175,15 @@ impl Uplink {
             tracing::warn!("the server has not worked off what it was sent");
         }
     }
+}
+
+/// Bytes of the room in flight.
+fn room_for(event: &TimelineEvent) -> u32 {
+    let bytes = match event {
+        TimelineEvent::Period(_) => 0,
+        TimelineEvent::Tag(tag) => tag.payload.len().min(IN_FLIGHT_BYTES),
+    };
+    bytes as u32
 }
 
 /// The server has ended the call; [`Uplink::next`] says why.

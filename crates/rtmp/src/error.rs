@@ -22,6 +22,8 @@ pub enum RtmpError {
     MessageTooLong { length: usize, limit: usize },
     #[error("unfinished messages hold more than {limit} bytes")]
     ReassemblyFull { limit: usize },
+    #[error("more than {limit} messages at once")]
+    TooManyMessages { limit: usize },
     #[error("{limit} bytes arrived before the publish request was answered")]
     HeldBackFull { limit: usize },
     #[error("a chunk size of zero, or above 2^31 - 1")]

@@ -3,9 +3,6 @@
 use crate::tag::{Period, Tag};
 use crate::time::SourceTime;
 
-/// What a tag is counted with besides its payload, in bytes: three times its size, as vectors grow by doubling and begin
-/// with the length of the one before, and the header of a shared payload.
-pub(super) const TAG_COST: usize = 200;
 /// What a group is counted with besides its tags and its period's configuration, in bytes: the same, and room for the
 /// four tags that a vector begins with.
 pub(super) const GROUP_COST: usize = 640;
@@ -36,7 +33,7 @@ impl Group {
 
     pub fn push(&mut self, tag: Tag) {
         self.reach(tag.time);
-        self.bytes += cost(&tag);
+        self.bytes += tag.cost();
         self.tags.push(tag);
     }
 
@@ -62,10 +59,6 @@ impl Group {
             None => tag.time.since(self.start) >= AUDIO_GROUP_MS,
         }
     }
-}
-
-pub(super) fn cost(tag: &Tag) -> usize {
-    TAG_COST + tag.payload.len()
 }
 
 /// Whether what comes from this tag on can be decoded without what was before it.

@@ -1,9 +1,9 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use super::group::{GROUP_COST, TAG_COST};
+use super::group::GROUP_COST;
 use super::*;
-use crate::tag::TagKind;
+use crate::tag::{TAG_COST, TagKind};
 use crate::time::UnixMillis;
 
 const LIMITS: ReplayLimits = ReplayLimits { bytes: 1 << 20, duration_ms: 60_000 };

@@ -10,9 +10,6 @@ pub(super) struct Gop {
     bytes: usize,
 }
 
-/// Counted for each picture besides its payload.
-const TAG_BYTES: usize = size_of::<Tag>();
-
 impl Gop {
     pub(super) fn push(&mut self, picture: &Tag, max_bytes: usize) {
         if picture.is_keyframe() {
@@ -20,7 +17,7 @@ impl Gop {
         } else if self.pictures.is_empty() {
             return;
         }
-        self.bytes += picture.payload.len() + TAG_BYTES;
+        self.bytes += picture.cost();
         self.pictures.push(picture.clone());
         if self.bytes > max_bytes {
             self.clear();

@@ -39,7 +39,7 @@ impl Held {
         if tag.is_video() && !tag.is_keyframe() && self.first_keyframe().is_none() {
             return;
         }
-        self.bytes += tag.payload.len();
+        self.bytes += tag.cost();
         self.frames.push_back(HeldFrame { received, tag });
         if self.first_keyframe().is_none() {
             self.trim(limits);
@@ -100,7 +100,7 @@ impl Held {
 
     fn retain(&mut self, kept: impl Fn(&Tag) -> bool) {
         self.frames.retain(|frame| kept(&frame.tag));
-        self.bytes = self.frames.iter().map(|frame| frame.tag.payload.len()).sum();
+        self.bytes = self.frames.iter().map(|frame| frame.tag.cost()).sum();
     }
 
     fn trim(&mut self, limits: &Limits) {
@@ -109,7 +109,7 @@ impl Held {
             if age <= APART_MS && self.bytes <= limits.hold_bytes {
                 return;
             }
-            self.bytes -= front.tag.payload.len();
+            self.bytes -= front.tag.cost();
             self.frames.pop_front();
         }
     }

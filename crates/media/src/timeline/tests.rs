@@ -166,6 +166,31 @@ fn a_promised_track_that_never_comes_is_not_waited_for_in_bytes() {
 }
 
 #[test]
+fn a_frame_holds_on_to_nothing_but_itself() {
+    let mut timeline = Publisher::ready().timeline;
+    let (picture, sound) = (picture(true, 0, b"picture"), sound(b"sound"));
+    timeline.push_video(UnixMillis(EPOCH), 0, picture.clone()).unwrap();
+    timeline.push_audio(UnixMillis(EPOCH), 0, sound.clone()).unwrap();
+    let of_tag = |event| if let TimelineEvent::Tag(tag) = event { Some(tag.payload) } else { None };
+    let payloads: Vec<Bytes> = std::iter::from_fn(|| timeline.poll()).filter_map(of_tag).collect();
+    assert_eq!(payloads, [&b"picture"[..], b"sound"]);
+    for message in [picture, sound] {
+        let range = message.as_ptr_range();
+        assert!(payloads.iter().all(|payload| !range.contains(&payload.as_ptr())));
+    }
+}
+
+#[test]
+fn frames_that_wait_are_counted_with_what_they_cost_besides_their_payloads() {
+    let limits = Limits { hold_bytes: 10_000, hold_ms: 10_000, ..Limits::default() };
+    let timeline = Timeline::new(PeriodNumber(0), limits);
+    let publisher = Publisher { timeline, now: EPOCH }.audio_header(STEREO);
+    // Of five bytes each; the video that is waited for does not come.
+    let publisher = publisher.sounds(0, 2_000);
+    assert!((40..=50).contains(&publisher.timeline.held.len()), "{}", publisher.timeline.held.len());
+}
+
+#[test]
 fn a_video_header_without_pictures_does_not_stop_the_sound() {
     let publisher = Publisher::ready().sounds(0, 3_000).keyframe(3_000).sounds(3_000, 3_100);
     let periods = publisher.periods();

@@ -28,6 +28,12 @@ use crate::outbox::Outbox;
 use crate::status::{RECONNECT_REQUEST, Rejection, on_status};
 use request::Client;
 
+/// Events that may wait to be polled: three times the smallest frames that fit into what is read at once. Only somebody who
+/// wants to use up memory sends messages of a byte or two.
+pub const MOST_EVENTS: usize = 16 << 10;
+/// Bytes that an event costs at most besides what was read: itself, and the queue's room, which grows by doubling.
+pub const EVENT_COST: usize = 3 * size_of::<Event>();
+
 /// What a publisher did.
 #[derive(Debug)]
 pub enum Event {
@@ -119,7 +125,8 @@ impl ServerSession {
         }
     }
 
-    /// Takes what arrived. Video and audio that lie whole inside one chunk are slices of it.
+    /// Takes what arrived. Video and audio that lie whole inside one chunk are slices of it, and those of an aggregate
+    /// message are slices of that one: whoever keeps them copies them, or keeps all of it.
     ///
     /// # Errors
     /// The connection is beyond help. The events before the error stay and come first; then [`fail`](Self::fail) tells
@@ -273,20 +280,14 @@ impl ServerSession {
             kind::WINDOW_SIZE => self.flow.set_window(&message.payload),
             kind::USER_CONTROL => self.outbox.answer_ping(&message.payload),
             _ if !matches!(self.state, State::Publishing { .. }) => Ok(()),
-            kind::AGGREGATE => {
-                aggregate::split(&message).for_each(|part| self.media(part));
-                Ok(())
-            }
-            _ => {
-                self.media(message);
-                Ok(())
-            }
+            kind::AGGREGATE => aggregate::split(&message).try_for_each(|part| self.media(part)),
+            _ => self.media(message),
         }
     }
 
     /// Messages of the publisher. Some encoders send on another message stream than the one they were given, so any
     /// will do but one whose publication was refused.
-    fn media(&mut self, Message { timestamp, kind, payload, stream }: Message) {
+    fn media(&mut self, Message { timestamp, kind, payload, stream }: Message) -> Result<(), RtmpError> {
         let event = match kind {
             _ if self.refused.iter().any(|refused| refused.stream == stream) => None,
             // Nothing is in them; some encoders send them to keep the connection alive.
@@ -296,7 +297,11 @@ impl ServerSession {
             kind::DATA | kind::DATA_AMF3 => metadata(&Message { timestamp, kind, payload, stream }),
             _ => None,
         };
+        if self.events.len() + usize::from(event.is_some()) > MOST_EVENTS {
+            return Err(RtmpError::TooManyMessages { limit: MOST_EVENTS });
+        }
         self.events.extend(event);
+        Ok(())
     }
 }
 

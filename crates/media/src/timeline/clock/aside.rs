@@ -23,7 +23,7 @@ const MAX_STEP_BACK_MS: i64 = 1_000;
 
 impl Aside {
     pub(super) fn new(track: Track, other_was_at: Option<i64>, raw: i64, first: HeldFrame) -> Self {
-        let bytes = first.tag.payload.len();
+        let bytes = first.tag.cost();
         Self { track, other_was_at, frames: VecDeque::from([(0, first)]), base: raw, bytes }
     }
 
@@ -33,7 +33,7 @@ impl Aside {
         if step < -MAX_STEP_BACK_MS || step >= max_gap_ms {
             self.base = raw - next;
         }
-        self.bytes += frame.tag.payload.len();
+        self.bytes += frame.tag.cost();
         self.frames.push_back(((raw - self.base).max(next), frame));
     }
 

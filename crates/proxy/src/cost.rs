@@ -1,0 +1,51 @@
+//! What one publisher may cost a proxy in memory, in all. `tests/memory.rs` measures it under the worst that an encoder
+//! can send.
+
+use headwater_media::{ReplayLimits, timeline};
+use headwater_rtmp::{EVENT_COST, Limits, MOST_EVENTS};
+
+use crate::uplink::{IN_FLIGHT, IN_FLIGHT_BYTES};
+
+/// What does not depend on what is sent: the task, two read blocks, answers, the codecs of RTMP and HTTP/2.
+const CONNECTION: usize = 1 << 20;
+/// A message in flight besides its payload.
+const MESSAGE_COST: usize = 512;
+/// What the HTTP/2 connection takes before it says that it is full (hyper's default).
+const SEND_BUFFER: usize = 1 << 20;
+
+/// One of the places where a publisher's bytes are kept, and how many they may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    pub place: &'static str,
+    pub bytes: usize,
+}
+
+/// Every place.
+///
+/// A message of RTMP and the payloads of the tags that are made of it are memory of their own, so each is counted where
+/// it is kept: nothing holds on to more than that.
+pub fn shares(session: &Limits, timeline: &timeline::Limits, replay: &ReplayLimits) -> [Share; 9] {
+    let message = session.publisher.message;
+    [
+        ("connection", CONNECTION),
+        ("session: unfinished messages", session.publisher.reassembly),
+        // It grows by doubling, and is then joined with what was read before.
+        ("session: held back until a server is found", 3 * session.held_back),
+        ("session: events that wait", MOST_EVENTS * EVENT_COST),
+        ("session: a message that is taken apart, and its part", 2 * message),
+        // Frames that wait, a track that is set aside, a group of pictures, and the events that they become. The last message
+        // may be more than there is room for.
+        ("timeline", 4 * timeline.hold_bytes + message),
+        // The newest tag comes before the oldest ones go. While they are sent again, their list exists twice.
+        ("replay", 2 * replay.bytes + message),
+        ("in flight", IN_FLIGHT_BYTES.max(message) + IN_FLIGHT * MESSAGE_COST),
+        // One message is being encoded while another one is sent.
+        ("HTTP/2", SEND_BUFFER + 2 * message),
+    ]
+    .map(|(place, bytes)| Share { place, bytes })
+}
+
+/// The sum of all places.
+pub fn most(shares: &[Share]) -> usize {
+    shares.iter().map(|share| share.bytes).sum()
+}
