@@ -19,7 +19,7 @@ use crate::refusal;
 use crate::replay::Replay;
 use crate::routing::Found;
 use crate::source;
-use crate::uplink::{CallOver, Order, Uplink, UplinkError, resume_point};
+use crate::uplink::{CallOver, GOODBYE_TIMEOUT, Order, Uplink, UplinkError, resume_point};
 
 pub struct Publisher<'a> {
     pub(crate) link: &'a mut Link,
@@ -123,6 +123,7 @@ impl<'a> Publisher<'a> {
         let on_air = Counted::new("headwater_proxy_publishers");
         let mut stop = self.publish().await;
         drop(on_air);
+        let has_ended = matches!(stop, Stop::Unpublished | Stop::Link(_));
         match stop {
             Stop::Lost { .. } => {}
             Stop::Succeeded => stop = self.see_off().await,
@@ -133,7 +134,11 @@ impl<'a> Publisher<'a> {
             }
         }
         self.edge.router.left(&self.order.stream);
-        self.edge.tasks.spawn(self.uplink.end(stop.reason()).in_current_span());
+        if has_ended {
+            self.finish(stop.reason()).await;
+        } else {
+            self.edge.tasks.spawn(self.uplink.end(stop.reason()).in_current_span());
+        }
         match stop {
             Stop::Unpublished | Stop::Succeeded => Ok(PublisherEnd::Unpublished),
             Stop::Link(error) => Err(error),
@@ -161,6 +166,29 @@ impl<'a> Publisher<'a> {
         if let Ok(Err(_)) | Err(_) = timeout(limit, given).await {
             tracing::warn!("the last of the media could not be given to a server");
         }
+    }
+
+    /// Stays until a server has made everything that the publisher has sent: one that is lost before is replaced.
+    async fn finish(&mut self, reason: &'static str) {
+        let finished = async {
+            while let Err(cause) = self.goodbye(reason).await {
+                self.fail_over(cause).await?;
+            }
+            Ok::<_, Stop>(())
+        };
+        if !matches!(timeout(GOODBYE_TIMEOUT, finished).await, Ok(Ok(()))) {
+            tracing::warn!("the end of the media may be lost: no server has finished it");
+        }
+    }
+
+    /// Waits until the server has worked off what it was sent.
+    async fn goodbye(&mut self, reason: &'static str) -> Result<(), UplinkError> {
+        // One that is gone takes none, and its last word is the error.
+        let _ = self.uplink.say_goodbye(reason).await;
+        while let Some(response) = self.uplink.next_of_last().await? {
+            self.note(response)?;
+        }
+        Ok(())
     }
 
     async fn publish(&mut self) -> Stop {

@@ -28,8 +28,8 @@ pub(crate) const IN_FLIGHT_BYTES: usize = 4 << 20;
 /// How long a server may think about a publisher. It may have to work off the broadcast's last session and to start a
 /// worker first, each of which it gives up after 5 to 10 s. A server that has died is noticed sooner, by its connection.
 const ACCEPT_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long a server may take to work off what it was sent.
-const GOODBYE_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a server may take to work off what it was sent, or servers where the first one is lost meanwhile.
+pub(crate) const GOODBYE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Why a server can't be published to.
 #[derive(Debug, thiserror::Error)]
@@ -156,6 +156,22 @@ impl Uplink {
                 Some(PublishResponse { message: Some(message) }) => return Ok(message),
                 Some(PublishResponse { message: None }) => {}
                 None => return Err(Status::unavailable("the server ended the call").into()),
+            }
+        }
+    }
+
+    /// Says that nothing more comes.
+    pub async fn say_goodbye(&self, reason: &'static str) -> Result<(), CallOver> {
+        let end = Request::End(End { reason: reason.into() });
+        self.requests.send(end.into()).await.map_err(|_| CallOver)
+    }
+
+    /// The server's next word after the goodbye; none when it has worked off everything, and so has ended the call.
+    pub async fn next_of_last(&mut self) -> Result<Option<Response>, UplinkError> {
+        loop {
+            match self.responses.message().await? {
+                Some(PublishResponse { message: None }) => {}
+                response => return Ok(response.and_then(|response| response.message)),
             }
         }
     }

@@ -88,6 +88,23 @@ async fn two_servers() -> (TestProxy, TestServer, TestServer) {
 }
 
 #[tokio::test]
+async fn a_server_that_is_lost_after_the_encoders_end_is_replaced_until_everything_is_made() {
+    let (proxy, mut first, mut second) = two_servers().await;
+    let (mut show, mut call) = Show::start(proxy, &mut first).await;
+    show.pass(&mut call, 4_000).await;
+    call.commit(committed(2_000)).await;
+    show.encoder.unpublish().await;
+    while !matches!(call.message().await.unwrap(), Some(Request::End(_))) {}
+    call.reject(failure(Code::Draining, "it goes away")).await;
+    let mut call = second.call().await;
+    assert_eq!(call.open.resume, Some(committed(2_000)));
+    call.accept_at(committed(2_000)).await;
+    show.expect_replay(&mut call, 0).await;
+    let Some(Request::End(end)) = call.message().await.unwrap() else { panic!("no end") };
+    assert_eq!(end.reason, "the publisher ended its stream");
+}
+
+#[tokio::test]
 async fn a_server_that_can_not_start_a_worker_for_a_live_broadcast_is_left_for_another_one() {
     let (proxy, mut first, mut second) = two_servers().await;
     let (mut show, mut call) = Show::start(proxy, &mut first).await;
