@@ -120,11 +120,12 @@ test('players play a broadcast that is three minutes old', async () => {
     const enough = start.time + PLAYED;
     const now = await until(`${name} to play`, async () => {
       const now = await look(page);
-      return now.time > enough && now;
+      // It may have to catch up first.
+      return now.time > enough && now.latency < LATENCY[name] && now;
     }, { tell });
     if (process.env.TELL) console.log(name, JSON.stringify(now));
     assert.deepEqual(now.errors, [], name);
     assert.ok(now.height > 0 && now.frames - start.frames > PLAYED * FRAME_RATE * 0.8, `${name}: ${JSON.stringify([start, now])}`);
-    assert.ok(now.latency > 0 && now.latency < LATENCY[name], `${name}: ${JSON.stringify(now)}`);
+    assert.ok(now.latency > 0, `${name}: ${JSON.stringify(now)}`);
   }
 });
