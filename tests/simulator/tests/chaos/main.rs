@@ -76,6 +76,21 @@ fn a_call_that_is_refused_changes_nothing() {
 }
 
 #[test]
+fn stuck_workers_cost_their_own_broadcasts_only() {
+    holds(Written::StuckWorkers, 1);
+}
+
+#[test]
+fn a_server_that_can_not_start_workers_loses_no_broadcast() {
+    holds(Written::NoWorkers, 2);
+}
+
+#[test]
+fn an_owner_that_dies_after_its_encoders_end_costs_nothing() {
+    holds(Written::KilledAtEnd, 2);
+}
+
+#[test]
 #[ignore = "the long version: make chaos"]
 fn many_schedules_hold() {
     match runner::number(SEED) {

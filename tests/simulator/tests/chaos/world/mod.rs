@@ -32,6 +32,8 @@ use unit::{Kind, Surroundings, Unit};
 
 /// When the first encoder connects.
 const ON_AIR: u64 = 2_000;
+/// How soon after its encoder's end an owner is killed that is.
+const AT_END: u64 = 50;
 /// A service that has exited is started again after so long.
 const RESTART: u64 = 1_000;
 /// How soon after its return the registry has to be whole (5.8).
@@ -56,12 +58,15 @@ pub enum Written {
     ForgedEpoch,
     UnreachableOwner,
     Many,
+    StuckWorkers,
+    NoWorkers,
+    KilledAtEnd,
     OwnerAndProxy,
     OwnerOfNobody,
 }
 
 impl Written {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 12] = [
         Self::LateOwner,
         Self::HealedHost,
         Self::HealedLinks,
@@ -69,6 +74,9 @@ impl Written {
         Self::ForgedEpoch,
         Self::UnreachableOwner,
         Self::Many,
+        Self::StuckWorkers,
+        Self::NoWorkers,
+        Self::KilledAtEnd,
         Self::OwnerAndProxy,
         Self::OwnerOfNobody,
     ];
@@ -82,6 +90,9 @@ impl Written {
             Self::ForgedEpoch => Plan::forged_epoch(),
             Self::UnreachableOwner => Plan::unreachable_owner(),
             Self::Many => Plan::many(),
+            Self::StuckWorkers => Plan::stuck_workers(),
+            Self::NoWorkers => Plan::no_workers(),
+            Self::KilledAtEnd => Plan::killed_at_end(),
             Self::OwnerAndProxy => Plan::owner_and_publisher(true, 0),
             Self::OwnerOfNobody => Plan::owner_and_publisher(false, 500 + 2_000 * way),
         }
@@ -103,6 +114,7 @@ const LAST_MOVED: u64 = 1_500;
 const SPREAD: &str = "the broadcasts of a dead server are spread (5.2)";
 const ONE: &str = "a publisher that is back in time goes on with its broadcast (5.6)";
 const KEEPS: &str = "an encoder that was accepted and is heard keeps the stream (5.2, 5.6)";
+const ISOLATED: &str = "a stuck worker costs its own broadcast only (5.7)";
 const LIVE: &str = "every viewer is at the live edge when all is well (5)";
 
 pub struct World {
@@ -317,6 +329,9 @@ impl World {
             Action::Drain(host) => self.unit(host).drain(),
             Action::CrashWorker(host) => self.unit(host).crew.crash(),
             Action::HangWorker(host) => self.unit(host).crew.hang(),
+            Action::NoWorkers(host) => self.unit(host).crew.strike(),
+            Action::Workers(host) => self.unit(host).crew.end_strike(),
+            Action::ExpectLive(count) => self.expect_live(count),
             Action::Cut(one, other) => net.cut(one, other),
             Action::Mend(one, other) => net.mend(one, other),
             Action::Slow(one, other, delay, speed) => net.slow(one, other, Some((delay, speed))),
@@ -417,6 +432,11 @@ impl World {
     fn stop(&mut self) {
         event!("-- the encoders stop");
         self.finish(|_| true);
+        if self.plan.kills_at_end {
+            let owner = "owner:alpha#end";
+            self.schedule(STOPPED + AT_END, Action::Kill(owner));
+            self.schedule(STOPPED + 10 * RESTART, Action::Start(owner));
+        }
     }
 
     fn check_registry(&self) {
@@ -436,23 +456,34 @@ impl World {
     }
 
     fn check_live(&self) {
-        let takes = self.takes.all().clone();
-        for stream in &self.plan.streams {
-            let live = takes.iter().enumerate().rfind(|(_, take)| {
-                take.stream == *stream && take.accepted_ms.is_some() && take.end.is_none()
-            });
-            let Some((take, sent)) = live.map(|(take, of)| (take as u32, of.sent)) else {
-                self.around.checker.fail(LIVE, &format!("nobody publishes {stream}"));
-                continue;
-            };
-            for origin in ORIGINS {
-                let seat = Seat { stream, origin, run: self.units[origin].run };
-                let newest = self.around.checker.newest(seat);
-                if newest.is_none_or(|newest| newest.take != take || newest.index + BEHIND < sent) {
-                    let detail = format!("{seat:?} is at {newest:?} of {sent} of take {take}");
-                    self.around.checker.fail(LIVE, &detail);
-                }
-            }
+        let behind = self.plan.streams.iter().flat_map(|stream| self.behind(stream));
+        behind.for_each(|behind| self.around.checker.fail(LIVE, &behind));
+    }
+
+    fn expect_live(&self, count: usize) {
+        let behind: Vec<_> = self.plan.streams.iter().map(|stream| self.behind(stream)).collect();
+        let live = behind.iter().filter(|behind| behind.is_empty()).count();
+        if live < count {
+            self.around.checker.fail(ISOLATED, &format!("{live} of {count} are live: {behind:?}"));
         }
+    }
+
+    /// Who is not at the live edge of a stream.
+    fn behind(&self, stream: &'static str) -> Vec<String> {
+        let takes = self.takes.all().clone();
+        let live = takes
+            .iter()
+            .enumerate()
+            .rfind(|(_, take)| take.stream == stream && take.accepted_ms.is_some() && take.end.is_none());
+        let Some((take, sent)) = live.map(|(take, of)| (take as u32, of.sent)) else {
+            return vec![format!("nobody publishes {stream}")];
+        };
+        let seats = ORIGINS.map(|origin| Seat { stream, origin, run: self.units[origin].run });
+        let behind = seats.into_iter().filter_map(|seat| {
+            let newest = self.around.checker.newest(seat);
+            let is_behind = newest.is_none_or(|newest| newest.take != take || newest.index + BEHIND < sent);
+            is_behind.then(|| format!("{seat:?} is at {newest:?} of {sent} of take {take}"))
+        });
+        behind.collect()
     }
 }

@@ -46,6 +46,10 @@ pub enum Action {
     Drain(Host),
     CrashWorker(Host),
     HangWorker(Host),
+    /// It can't start workers any more; those that run go on.
+    NoWorkers(Host),
+    /// It can again.
+    Workers(Host),
     Cut(Host, Host),
     Mend(Host, Host),
     /// Milliseconds of delay, bytes a millisecond.
@@ -68,6 +72,8 @@ pub enum Action {
     Publish(usize, Host),
     /// Somebody opens a call for this stream at this server, under an epoch that the registry never gave, and is refused.
     Forge(usize, Host),
+    /// So many streams at least must be at the live edge now.
+    ExpectLive(usize),
 }
 
 impl Action {
@@ -83,6 +89,8 @@ impl Action {
             Self::Drain(at) => Self::Drain(host(at)),
             Self::CrashWorker(at) => Self::CrashWorker(host(at)),
             Self::HangWorker(at) => Self::HangWorker(host(at)),
+            Self::NoWorkers(at) => Self::NoWorkers(host(at)),
+            Self::Workers(at) => Self::Workers(host(at)),
             Self::Cut(one, other) => Self::Cut(host(one), host(other)),
             Self::Mend(one, other) => Self::Mend(host(one), host(other)),
             Self::Slow(one, other, delay, speed) => Self::Slow(host(one), host(other), delay, speed),
@@ -116,6 +124,8 @@ pub struct Plan {
     pub first_proxy: Option<Host>,
     /// How many connections of encoders there may be, where somebody who was accepted must not have to connect again.
     pub most_takes: Option<usize>,
+    /// Whether the owner of the first stream is killed as soon as its encoder has ended.
+    pub kills_at_end: bool,
     /// Of each server. A broadcast is expected to need half of one.
     pub cores: f64,
     /// Whether its publishers are never away for longer than the reconnect window, so that viewers see one broadcast.
@@ -251,6 +261,36 @@ impl Plan {
         Self { is_strict: true, ..Self::written(vec!["alpha"], actions) }
     }
 
+    /// All broadcasts but one of a server have workers that are stuck, and more media than any buffer holds; the other one
+    /// goes on.
+    pub fn stuck_workers() -> Self {
+        let streams = vec!["alpha", "beta", "gamma", "delta", "epsilon", "zeta"];
+        // Everybody is at the first server, by one proxy.
+        let mut actions = vec![(0, Action::Kill(SERVERS[1])), (0, Action::Kill(SERVERS[2]))];
+        actions.extend((1..streams.len() as u64).map(|n| (10_000 + 200 * n, Action::HangWorker(SERVERS[0]))));
+        // Before the first one is given up.
+        actions.push((19_900, Action::ExpectLive(1)));
+        let (first_proxy, padding) = (Some(PROXIES[0]), 48_000);
+        Self { is_strict: true, first_proxy, padding, ..Self::written(streams, actions) }
+    }
+
+    /// A server loses its workers and can't start others: its broadcasts go on elsewhere, and it is given no other one.
+    pub fn no_workers() -> Self {
+        let unable = "owner:alpha#unable";
+        let actions = vec![
+            (10_000, Action::NoWorkers(unable)),
+            (10_500, Action::CrashWorker(unable)),
+            (20_000, Action::CrashWorker("owner:beta#other")),
+            (45_000, Action::Workers(unable)),
+        ];
+        Self { is_strict: true, ..Self::written(vec!["alpha", "beta"], actions) }
+    }
+
+    /// An owner dies between the end of its encoder and the last segment.
+    pub fn killed_at_end() -> Self {
+        Self { is_strict: true, kills_at_end: true, ..Self::written(vec!["alpha", "beta"], Vec::new()) }
+    }
+
     /// One that was not drawn, in which anything may happen to encoders and proxies.
     fn written(streams: Vec<&'static str>, actions: Vec<(u64, Action)>) -> Self {
         let (first_proxy, most_takes) = (None, None);
@@ -263,6 +303,7 @@ impl Plan {
             replay,
             first_proxy,
             most_takes,
+            kills_at_end: false,
             cores: 8.0,
             is_one_broadcast: false,
         }
@@ -271,7 +312,7 @@ impl Plan {
     fn fault(&mut self, chance: &mut Chance) {
         let at = chance.between(FIRST, LAST);
         let server = self.server(chance);
-        match chance.below(if self.is_strict { 13 } else { 23 }) {
+        match chance.below(if self.is_strict { 14 } else { 24 }) {
             0 | 1 => self.pair(at, chance.between(100, 12_000), Action::Kill(server), Action::Start(server)),
             2 => self.pair(at, chance.between(1_000, 12_000), Action::Vanish(server), Action::Return(server)),
             3 => self.pair(at, chance.between(100, 16_000), Action::Freeze(server), Action::Thaw(server)),
@@ -286,27 +327,31 @@ impl Plan {
             11 => self.origin(at, chance),
             12 => self.slow(at, chance),
             13 => {
+                let lasts = chance.between(500, 16_000);
+                self.pair(at, lasts, Action::NoWorkers(server), Action::Workers(server));
+            }
+            14 => {
                 let proxy = chance.pick(&PROXIES);
                 self.pair(at, chance.between(500, 10_000), Action::Kill(proxy), Action::Start(proxy));
             }
-            14 => self.actions.push((at, Action::Drain(chance.pick(&PROXIES)))),
-            15 => {
+            15 => self.actions.push((at, Action::Drain(chance.pick(&PROXIES)))),
+            16 => {
                 let proxy = chance.pick(&PROXIES);
                 self.pair(at, chance.between(500, 10_000), Action::Freeze(proxy), Action::Thaw(proxy));
             }
-            16 => self.actions.push((at, Action::Drop(self.stream(chance)))),
-            17 => self.actions.push((at, Action::HalfOpen(self.stream(chance)))),
-            18 => self.move_away(at, chance),
-            19 => {
+            17 => self.actions.push((at, Action::Drop(self.stream(chance)))),
+            18 => self.actions.push((at, Action::HalfOpen(self.stream(chance)))),
+            19 => self.move_away(at, chance),
+            20 => {
                 let stream = self.stream(chance);
                 let (encoder, proxy) = (self.of(ENCODER, stream), self.of(PROXY, stream));
                 self.cut(at, chance.between(200, 10_000), encoder, proxy);
             }
-            20 => {
+            21 => {
                 let proxy = self.of(PROXY, self.stream(chance));
                 self.cut(at, chance.between(200, 16_000), proxy, registry::HOST);
             }
-            21 => {
+            22 => {
                 let proxy = self.of(PROXY, self.stream(chance));
                 self.cut(at, chance.between(200, 10_000), proxy, server);
             }

@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -39,15 +39,19 @@ pub struct Crew {
     checker: Checker,
     chance: Arc<Mutex<Chance>>,
     fault: Arc<AtomicU8>,
+    on_strike: Arc<AtomicBool>,
 }
 
+/// What the system says of too many open files.
+const EMFILE: i32 = 24;
 const WELL: u8 = 0;
 const CRASH: u8 = 1;
 const HANG: u8 = 2;
 
 impl Crew {
     pub fn new(host: Host, chance: Chance, checker: Checker) -> Self {
-        Self { host, checker, chance: Arc::new(Mutex::new(chance)), fault: Arc::default() }
+        let (chance, fault, on_strike) = (Arc::new(Mutex::new(chance)), Arc::default(), Arc::default());
+        Self { host, checker, chance, fault, on_strike }
     }
 
     /// The next worker that is given something crashes.
@@ -60,8 +64,18 @@ impl Crew {
         self.fault.store(HANG, Ordering::Relaxed);
     }
 
+    /// No worker starts any more.
+    pub fn strike(&self) {
+        self.on_strike.store(true, Ordering::Relaxed);
+    }
+
+    pub fn end_strike(&self) {
+        self.on_strike.store(false, Ordering::Relaxed);
+    }
+
     pub fn heal(&self) {
         self.fault.store(WELL, Ordering::Relaxed);
+        self.end_strike();
     }
 
     fn delays(&self) -> [u64; 2] {
@@ -72,6 +86,9 @@ impl Crew {
 
 impl Workers for Crew {
     fn start(&self) -> io::Result<Worker> {
+        if self.on_strike.load(Ordering::Relaxed) {
+            return Err(io::Error::from_raw_os_error(EMFILE));
+        }
         let (input, theirs) = tokio::io::duplex(PIPE_BYTES);
         let (ours, output) = tokio::io::duplex(PIPE_BYTES);
         let process = Process {
