@@ -15,7 +15,7 @@ use headwater_hls::ResumePoint;
 use headwater_wire::v1::publish_response::{Accepted, Message as Response};
 use headwater_wire::v1::worker_input::{End, Message as Input, Start};
 use headwater_wire::v1::{self, Failure, failure::Code};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tonic::Streaming;
 
@@ -29,6 +29,9 @@ use pulse::Pulse;
 /// A worker holds a few seconds of media at most; one that makes something for so long makes it up, or is slower than any
 /// machine that took a broadcast.
 const LONGEST_FLUSH: Duration = Duration::from_secs(120);
+/// How long a worker that is lost may take to exit: one that has crashed has done so, and its status says how; one that is
+/// stuck never does, and its successor waits for this.
+const LOST_WORKER_EXIT: Duration = Duration::from_millis(100);
 
 pub(super) struct Session<'a> {
     pub on_air: &'a OnAir,
@@ -124,6 +127,7 @@ impl Session<'_> {
         }
         let mut worker = started?;
         let (pulse, left) = (Pulse::default(), CancellationToken::new());
+        let is_lost;
         let transcoded = {
             let Worker { input, output, .. } = &mut worker;
             let mut shown = pin!(self.show(output, responses, &pulse, &left));
@@ -137,6 +141,7 @@ impl Session<'_> {
             if let Fed::Ended(_) = fed {
                 left.cancel();
             }
+            is_lost = matches!(fed, Fed::WorkerLost(_));
             self.flush(fed, input, &pulse, shown).await
         };
         if transcoded.as_ref().is_err_and(|failure| failure.code() == Code::Draining) {
@@ -144,7 +149,8 @@ impl Session<'_> {
             drop(worker);
             return transcoded;
         }
-        match worker.stop(self.settings.worker_stop_timeout).await {
+        let limit = if is_lost { LOST_WORKER_EXIT } else { self.settings.worker_stop_timeout };
+        match worker.stop(limit).await {
             Ok(status) if status.success() => tracing::debug!("worker exited"),
             Ok(status) => tracing::warn!(%status, "worker exited"),
             Err(error) => tracing::warn!(%error, "the worker's exit status is unknown"),
