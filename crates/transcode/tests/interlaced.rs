@@ -105,7 +105,7 @@ fn woven(weave: &str) -> Vec<u8> {
 /// For each picture the share of samples that stick out of the rows above and below.
 fn combs(luma: &[u8]) -> Vec<f64> {
     let pictures = luma.chunks_exact(WIDTH * HEIGHT);
-    pictures.map(|picture| comb(picture)).collect()
+    pictures.map(comb).collect()
 }
 
 fn comb(picture: &[u8]) -> f64 {
