@@ -2,9 +2,11 @@
 //! against the rules of RFC 8216bis, and a look at what was really shown.
 
 pub mod content;
+pub mod dash;
 pub mod encoder;
 pub mod feed;
 pub mod http;
+pub mod matrix;
 pub mod network;
 pub mod old;
 pub mod player;

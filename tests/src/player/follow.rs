@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::playlist::{Media, Multivariant, Segment};
 use super::rules;
@@ -34,6 +35,8 @@ pub struct ShownRendition {
     pub playlist: Media,
     /// How often it had to go on at another origin.
     pub moves: usize,
+    /// The longest time from one reload with something new to the next.
+    pub longest_wait: Duration,
 }
 
 #[derive(Clone, Debug)]
@@ -129,6 +132,10 @@ struct Following {
     segments: BTreeMap<u64, ShownSegment>,
     /// How many of the route's moves were looked into.
     compared: usize,
+    /// The last part that was listed, as its segment and its place in there, and when it was new.
+    newest: Option<(u64, usize)>,
+    heard: Option<Instant>,
+    longest_wait: Duration,
 }
 
 impl Following {
@@ -143,13 +150,26 @@ impl Following {
             let answer = answer.ok(&uri)?;
             let media = Media::parse(answer.text()).with_context(|| answer.text().to_owned())?;
             self.take(&media).await.with_context(|| answer.text().to_owned())?;
+            self.measure(&media);
             if media.ended {
-                let (segments, moves) = (self.segments, self.route.moves);
-                return Ok(ShownRendition { segments, playlist: media, moves });
+                let (segments, moves, longest_wait) = (self.segments, self.route.moves, self.longest_wait);
+                return Ok(ShownRendition { segments, playlist: media, moves, longest_wait });
             }
             let (sequence, part) = media.next();
             uri = format!("{playlist}?_HLS_msn={sequence}&_HLS_part={part}");
             self.last = Some(media);
+        }
+    }
+
+    /// Only a part is something new: the last segment is closed when the reconnect window is over.
+    fn measure(&mut self, media: &Media) {
+        let newest = media.segments.iter().rev().find(|segment| !segment.parts.is_empty());
+        let newest = newest.map(|segment| (segment.sequence, segment.parts.len()));
+        if newest > self.newest {
+            let now = Instant::now();
+            let waited = self.heard.replace(now).map_or(Duration::ZERO, |heard| now - heard);
+            self.longest_wait = self.longest_wait.max(waited);
+            self.newest = newest;
         }
     }
 
