@@ -25,7 +25,7 @@ const LIVE: Duration = Duration::from_secs(25);
 /// What is recorded is finished by then: the reconnect window is over, or another server has taken care of it.
 const FINISHED: Duration = Duration::from_secs(150);
 /// Of the first encoder, which is left before its end where it has to connect again.
-const FIRST: u32 = 14;
+const FIRST: u32 = 24;
 const SECOND: u32 = 7;
 /// How long something is frozen or cut off that comes back.
 const AWAY: Duration = Duration::from_secs(4);
@@ -121,9 +121,11 @@ async fn fails(failure: &str, happens: impl AsyncFnOnce(&mut Scene) -> Result<()
     let all_sent = AtomicBool::new(false);
     let broadcast = async {
         scene.wait_live().await?;
+        scene.encoder.must_run().context("the encoder was done before anything failed")?;
         happens(&mut scene).await?;
         let sent = match row.encoder {
             Encoder::Stays => {
+                scene.encoder.must_run().context("the encoder was done before the failure was over")?;
                 ensure!(
                     scene.encoder.wait(LIVE).await?.success(),
                     "the encoder noticed: {}",
@@ -174,7 +176,7 @@ async fn standstill(url: &str, all_sent: &AtomicBool) -> Result<Duration> {
             (newest, since) = (found.newest().cloned(), now);
         }
         if all_sent.load(Relaxed) {
-            return Ok(longest);
+            return Ok(longest.max(now - since));
         }
         tokio::time::sleep(POLL).await;
     }

@@ -42,7 +42,7 @@ const WHOLE_AGAIN: u64 = 5_000;
 const BEHIND: u32 = 30;
 
 /// Seeds from here on stand for schedules that are not drawn but written.
-const WRITTEN: u64 = u64::MAX - 99;
+const WRITTEN: u64 = u64::MAX - 10 * Written::ALL.len() as u64;
 
 /// A schedule that is written, and which way chance goes in it, from 0 to 9.
 pub fn written(schedule: Written, way: u64) -> u64 {
