@@ -238,8 +238,10 @@ impl Clock {
 
     fn advance(&mut self, track: Track, time: i64, mut frame: HeldFrame) {
         let there = self.track(other(track)).last;
+        // Farther apart, the other one is away, and that says nothing of how they arrive.
+        let lead = there.map(|there| time - there).filter(|lead| lead.unsigned_abs() <= APART_MS);
         let clock = self.track_mut(track);
-        (clock.last, clock.lead) = (Some(time), there.map_or(0, |there| time - there));
+        (clock.last, clock.lead) = (Some(time), lead.unwrap_or(0));
         frame.tag.time = SourceTime(time.unsigned_abs());
         self.steps.push_back(Step::Frame(frame));
     }

@@ -248,3 +248,17 @@ fn timestamps_that_jump_all_the_time_are_survived() {
     trial.follow();
     assert_eq!((trial.video.len(), trial.audio.len()), (225, 250));
 }
+
+#[test]
+fn a_track_that_was_alone_for_a_minute_may_not_jump_by_one_when_the_other_is_back() {
+    let mut trial = Trial::new();
+    trial.both(0, 0, 1_000);
+    (1_000..=60_980).step_by(20).for_each(|at| trial.push(Audio, at));
+    trial.push(Video, 61_000);
+    trial.push(Audio, 120_000);
+    // It is moved, or a new period begins once the other one has jumped too; it does not make a gap of a minute.
+    trial.both(61_040, 120_020, 1_000);
+    assert!(trial.skew().abs() < 6_000, "{:?} {:?} {:?}", trial.moved, trial.left, trial.skew());
+    let steps = trial.audio.windows(2).map(|two| two[1].saturating_sub(two[0]));
+    assert!(steps.max().unwrap() < 7_001, "{:?}", trial.moved);
+}
