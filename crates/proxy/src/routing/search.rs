@@ -87,6 +87,13 @@ impl<'a> Search<'a> {
 
     /// Asks until a server takes the publisher, or as many as are asked at once do not.
     pub(super) async fn round(&mut self) -> Result<Found, Refusal> {
+        let found = self.attempts().await;
+        // Until the next round, one of them may have room again, or be back.
+        self.tried.clear();
+        found
+    }
+
+    async fn attempts(&mut self) -> Result<Found, Refusal> {
         let (until, mut attempts) = (Instant::now() + PATIENCE, ATTEMPTS);
         while attempts > 0 {
             match self.attempt().await? {
@@ -96,7 +103,6 @@ impl<'a> Search<'a> {
                 Step::Doubt => return Err(Refusal::OwnerUnreachable),
             }
         }
-        self.tried.clear();
         Err(Refusal::NoCapacity)
     }
 

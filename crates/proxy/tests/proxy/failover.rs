@@ -429,3 +429,32 @@ async fn media_that_no_server_survives_ends_the_publisher() {
     };
     assert_eq!(text, "the transcode server is gone: reconnect");
 }
+
+#[tokio::test]
+async fn a_server_that_had_no_room_is_asked_again() {
+    let (proxy, mut first, mut second) = two_servers().await;
+    let (mut show, mut call) = Show::start(proxy, &mut first).await;
+    show.pass(&mut call, 1_000).await;
+    show.proxy.registry.unregister_server(&first.record.id).await.unwrap();
+    call.reject(failure(Code::Draining, "it goes away")).await;
+    second.call().await.reject(failure(Code::NoCapacity, "full for now")).await;
+    let mut call = second.call().await;
+    call.accept_at(resume_point(3, None, 100)).await;
+    show.expect_replay(&mut call, 0).await;
+    show.told_nothing_until_now(call).await;
+}
+
+#[tokio::test]
+async fn a_server_that_went_away_is_asked_when_it_is_back() {
+    let proxy = TestProxy::start().await;
+    let mut only = TestServer::start(&proxy.registry, "only", 0).await;
+    let (mut show, mut call) = Show::start(proxy, &mut only).await;
+    show.pass(&mut call, 1_000).await;
+    show.proxy.registry.unregister_server(&only.record.id).await.unwrap();
+    call.reject(failure(Code::Draining, "it starts anew")).await;
+    only.offer(&show.proxy.registry, 2_000).await;
+    let mut call = only.call().await;
+    call.accept_at(resume_point(3, None, 100)).await;
+    show.expect_replay(&mut call, 0).await;
+    show.told_nothing_until_now(call).await;
+}
