@@ -38,10 +38,9 @@ impl ServerSession {
         if !matches!(self.state, State::Greeted) {
             return Err(RtmpError::OutOfOrder { command: "connect" });
         }
-        let client = Client::from_connect(command);
-        if !self.config.apps.iter().any(|app| client.is_for(app)) {
+        let Some(client) = Client::from_connect(command, &self.config.apps) else {
             return self.refuse_connection(command);
-        }
+        };
         let mut server = Object::default().with("fmsVer", SERVER_VERSION).with("capabilities", CAPABILITIES);
         if client.is_enhanced() {
             // Clients that know it follow a request to connect again only where the server has announced that.

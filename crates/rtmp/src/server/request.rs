@@ -21,7 +21,8 @@ const PARAMETER_LIMIT: usize = 64;
 /// [`reject`](super::ServerSession::reject). `Debug` shows nothing secret.
 #[must_use = "the publisher waits for an answer"]
 pub struct PublishRequest {
-    /// The application, without a query.
+    /// The configured application, without the instance and the query that the encoder named: somebody may have put the
+    /// stream key there.
     pub app: String,
     /// The URL that the encoder says it connected to; empty if it didn't.
     pub tc_url: String,
@@ -51,7 +52,7 @@ impl PublishRequest {
         let (key, query) = named_key(command);
         let name = command.string(0).unwrap_or_default().trim_start_matches('/');
         Ok(Self {
-            app: client.app().to_owned(),
+            app: client.app.clone(),
             tc_url: client.tc_url.clone(),
             name: name.to_owned(),
             key: key.parse()?,
@@ -102,6 +103,7 @@ pub(super) fn named_key(command: &Command) -> (&str, &str) {
 
 /// What `connect` said.
 pub(super) struct Client {
+    /// The configured application that it has connected to.
     app: String,
     tc_url: String,
     encoder: Option<String>,
@@ -113,18 +115,21 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn from_connect(command: &Command) -> Self {
+    /// None where it names none of these applications.
+    pub(super) fn from_connect(command: &Command, apps: &[String]) -> Option<Self> {
         let empty = Object::default();
         let object = command.object().unwrap_or(&empty);
         let text = |name| object.string(name).map(|text| text.chars().take(TEXT_LIMIT).collect::<String>());
-        Self {
-            app: text("app").unwrap_or_default(),
+        let asked = text("app").unwrap_or_default();
+        let app = apps.iter().find(|app| is_for(&asked, app))?.clone();
+        Some(Self {
+            app,
             tc_url: text("tcUrl").unwrap_or_default(),
             encoder: text("flashVer"),
             caps_ex: object.number("capsEx").and_then(flags),
             expects_fc_publish: false,
             on_air: None,
-        }
+        })
     }
 
     /// Whether it knows Enhanced RTMP v2.
@@ -135,24 +140,20 @@ impl Client {
     pub(super) fn can_reconnect(&self) -> bool {
         can_reconnect(self.caps_ex)
     }
-
-    /// Whether it connected to this application, or to an instance of it: ffmpeg makes the application `live/x` of
-    /// `rtmp://HOST/live/x/KEY`, and some encoders ask for `live/_definst_`.
-    pub(super) fn is_for(&self, app: &str) -> bool {
-        self.app().strip_prefix(app).is_some_and(|instance| instance.is_empty() || instance.starts_with('/'))
-    }
-
-    /// The application's name, without the query and the slashes that come with some encoders' URLs.
-    pub(super) fn app(&self) -> &str {
-        let name = self.app.split_once('?').map_or(self.app.as_str(), |(name, _)| name);
-        name.trim_matches('/')
-    }
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").field("encoder", &self.encoder).finish_non_exhaustive()
     }
+}
+
+/// Whether somebody asks for this application, or for an instance of it: ffmpeg makes the application `live/x` of
+/// `rtmp://HOST/live/x/KEY`, and some encoders ask for `live/_definst_`. Queries, and the slashes that come with some
+/// encoders' URLs, don't count.
+fn is_for(asked: &str, app: &str) -> bool {
+    let name = asked.split_once('?').map_or(asked, |(name, _)| name).trim_matches('/');
+    name.strip_prefix(app).is_some_and(|instance| instance.is_empty() || instance.starts_with('/'))
 }
 
 fn can_reconnect(caps_ex: Option<u32>) -> bool {

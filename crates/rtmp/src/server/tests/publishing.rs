@@ -185,6 +185,19 @@ fn apps_are_found_whatever_surrounds_their_name() {
     }
 }
 
+/// Somebody who puts the stream key into the server's URL names it as the instance.
+#[test]
+fn a_request_tells_the_configured_app_and_never_the_instance() {
+    let mut session = greeted();
+    let calls = [connect("stream/secret-key?a=b"), command(0, "createStream", 4.0, &[Value::Null])];
+    session.handle_input(calls.iter().flat_map(|call| wire(3, call)).collect::<Vec<_>>()).unwrap();
+    session.handle_input(wire(3, &publish("key"))).unwrap();
+    let request = request(&mut session);
+    assert_eq!(request.app, "stream");
+    let debug = format!("{request:?} {session:?}");
+    assert!(debug.contains("\"stream\"") && !debug.contains("secret"), "{debug}");
+}
+
 #[test]
 fn an_unknown_app_is_told_the_right_url_and_never_its_own() {
     let mut session = greeted();
