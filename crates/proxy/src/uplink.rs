@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use headwater_hls::ResumePoint;
 use headwater_media::{Epoch, StreamId, TimelineEvent};
 use headwater_registry::ServerId;
@@ -196,10 +197,12 @@ impl Uplink {
 /// Bytes of the room in flight.
 fn room_for(event: &TimelineEvent) -> u32 {
     let bytes = match event {
-        TimelineEvent::Period(_) => 0,
-        TimelineEvent::Tag(tag) => tag.payload.len().min(IN_FLIGHT_BYTES),
+        TimelineEvent::Period(period) => {
+            [&period.video, &period.audio].into_iter().flatten().map(Bytes::len).sum()
+        }
+        TimelineEvent::Tag(tag) => tag.payload.len(),
     };
-    bytes as u32
+    bytes.min(IN_FLIGHT_BYTES) as u32
 }
 
 /// The server has ended the call; [`Uplink::next`] says why.
@@ -209,4 +212,30 @@ pub struct CallOver;
 /// Where a server says that another one would go on.
 pub fn resume_point(message: Option<v1::ResumePoint>) -> Result<ResumePoint, ConvertError> {
     message.ok_or(ConvertError::Missing("resume"))?.try_into()
+}
+
+#[cfg(test)]
+mod tests {
+    use headwater_media::{Period, PeriodNumber, SourceTime, UnixMillis};
+
+    use super::*;
+
+    fn period(video: Option<usize>, audio: Option<usize>) -> TimelineEvent {
+        let config = |length| Bytes::from(vec![0; length]);
+        TimelineEvent::Period(Period {
+            number: PeriodNumber(0),
+            first_sequence: None,
+            origin: SourceTime(0),
+            wall_clock: UnixMillis(0),
+            video: video.map(config),
+            audio: audio.map(config),
+        })
+    }
+
+    #[test]
+    fn a_periods_configuration_takes_room_and_never_more_than_there_is() {
+        assert_eq!(room_for(&period(None, None)), 0);
+        assert_eq!(room_for(&period(Some(40), Some(2))), 42);
+        assert_eq!(room_for(&period(Some(IN_FLIGHT_BYTES), Some(2))), IN_FLIGHT_BYTES as u32);
+    }
 }
