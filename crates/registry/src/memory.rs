@@ -109,8 +109,13 @@ impl State {
 
     /// Refuses whoever does not have the stream under this epoch, as far as is known.
     fn check(&self, id: &StreamId, server: &ServerId, epoch: Epoch) -> Result<(), RegistryError> {
-        let fenced = |newest| RegistryError::Fenced { stream: id.clone(), epoch, newest };
         let known = self.streams.get(id);
+        let fenced = |newest| RegistryError::Fenced {
+            stream: id.clone(),
+            epoch,
+            newest,
+            server: known.and_then(|known| known.server.clone()),
+        };
         if epoch >= EPOCH_LIMIT {
             return Err(fenced(known.map_or(self.highest, |known| known.newest)));
         }

@@ -123,10 +123,11 @@ impl RedisRegistry {
         answer: &[String],
     ) -> Result<(), RegistryError> {
         match answer {
-            [word, newest] if word == "fenced" => Err(RegistryError::Fenced {
+            [word, newest, server] if word == "fenced" => Err(RegistryError::Fenced {
                 stream: stream.clone(),
                 epoch: ownership.epoch,
                 newest: self.read_epoch(stream, newest)?,
+                server: server.parse().ok(),
             }),
             _ => Ok(()),
         }

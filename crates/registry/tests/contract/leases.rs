@@ -205,6 +205,32 @@ pub(crate) async fn a_turn_that_is_over_can_not_be_gone_on_from(backend: &impl B
     assert!(matches!(claim(&registry, &id, "b", Some(epoch)).await, Claim::Granted(_)));
 }
 
+/// An owner to which the answer was lost finds out in that way, also when the lease has run out meanwhile.
+pub(crate) async fn whoever_is_fenced_is_told_whose_the_newest_epoch_is(backend: &impl Backend) {
+    let (registry, id) = (backend.open(SHORT).await, stream("demo"));
+    let owner = claimed(&registry, &id, "a").await;
+    let epoch = registry.next_turn(&id, &owner).await.unwrap();
+    let turn = (epoch, Some(server("a")));
+    assert_eq!(fenced(registry.renew(&id, &owner).await), turn);
+    until_expired(&registry, &id).await;
+    assert_eq!(fenced(registry.renew(&id, &owner).await), turn);
+    assert_eq!(fenced(registry.next_turn(&id, &owner).await), turn);
+    assert_eq!(fenced(registry.hand_off(&id, &owner, None).await), turn);
+    let thief = Ownership { server: server("b"), epoch, ..owner.clone() };
+    assert_eq!(fenced(registry.renew(&id, &thief).await), turn);
+    let next = taken_over(&registry, &id, "b", epoch).await;
+    assert_eq!(fenced(registry.renew(&id, &owner).await), (next.epoch, Some(server("b"))));
+    registry.release(&id, &next.server, next.epoch).await.unwrap();
+    assert_eq!(fenced(registry.renew(&id, &owner).await).1, None);
+}
+
+fn fenced<T: std::fmt::Debug>(answer: Result<T, RegistryError>) -> (Epoch, Option<ServerId>) {
+    match answer {
+        Err(RegistryError::Fenced { newest, server, .. }) => (newest, server),
+        other => panic!("not fenced: {other:?}"),
+    }
+}
+
 /// Its answer was lost, or its server did not take the publisher.
 pub(crate) async fn a_claim_that_never_came_on_air_is_no_turn(backend: &impl Backend) {
     let (registry, id) = (backend.open(SHORT).await, stream("demo"));
@@ -269,7 +295,7 @@ pub(crate) async fn what_an_owner_hands_off_outlives_its_lease(backend: &impl Ba
 async fn assert_fenced(registry: &Arc<dyn Registry>, id: &StreamId, old: &Ownership) {
     let before = registry.owner(id).await.unwrap();
     match registry.renew(id, old).await {
-        Err(RegistryError::Fenced { stream, epoch, newest }) => {
+        Err(RegistryError::Fenced { stream, epoch, newest, .. }) => {
             assert_eq!((&stream, epoch), (id, old.epoch));
             assert!(newest > epoch, "{newest}");
         }

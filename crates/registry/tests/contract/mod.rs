@@ -157,6 +157,7 @@ macro_rules! contract {
             what_an_owner_hands_off_outlives_its_lease
             a_turn_has_an_epoch_of_its_own
             a_turn_that_is_over_can_not_be_gone_on_from
+            whoever_is_fenced_is_told_whose_the_newest_epoch_is
             a_claim_that_never_came_on_air_is_no_turn
             a_vanished_lease_comes_back_with_the_next_turn
             what_can_be_no_epoch_is_refused_and_changes_nothing

@@ -117,14 +117,21 @@ impl Lease {
         let mut standing = self.standing.lock().await;
         let told = match *standing {
             Standing::Given => match self.registry.renew(&self.stream, &self.ownership()).await {
-                Err(RegistryError::Fenced { .. }) => self.adopt().await,
+                Err(error) => self.adopt(error).await,
                 told => told,
             },
             Standing::TurnDue => self.take_turn(&mut standing).await,
             Standing::Unclaimed => self.claim(&mut standing).await,
         };
         told?;
-        self.registry.hand_off(&self.stream, &self.ownership(), self.handoff().as_ref()).await
+        match self.registry.hand_off(&self.stream, &self.ownership(), self.handoff().as_ref()).await {
+            // Claimed anew since the renewal, maybe for this very server: the next one, which comes at once, finds out.
+            Err(RegistryError::Fenced { .. }) => {
+                self.news.notify_one();
+                Ok(())
+            }
+            told => told,
+        }
     }
 
     /// What another server needs to go on, as long as the broadcast may go on.
@@ -136,8 +143,8 @@ impl Lease {
 
     async fn take_turn(&self, standing: &mut Standing) -> Result<(), RegistryError> {
         let mut given = self.registry.next_turn(&self.stream, &self.ownership()).await;
-        if let Err(RegistryError::Fenced { .. }) = given {
-            self.adopt().await?;
+        if let Err(fenced @ RegistryError::Fenced { .. }) = given {
+            self.adopt(fenced).await?;
             given = self.registry.next_turn(&self.stream, &self.ownership()).await;
         }
         self.feed.raise(given?);
@@ -145,17 +152,15 @@ impl Lease {
         Ok(())
     }
 
-    /// A proxy may have claimed the stream anew for this very server, or an answer was lost: then the registry says that
-    /// this server has it, and under which epoch.
-    async fn adopt(&self) -> Result<(), RegistryError> {
-        let epoch = self.feed.epoch();
-        let owner = self.registry.owner(&self.stream).await?;
-        match owner.filter(|owner| owner.server == self.home.server && owner.epoch > epoch) {
-            Some(owner) => {
-                self.feed.raise(owner.epoch);
+    /// A proxy may have claimed the stream anew for this very server, or an answer was lost: then the newest epoch is this
+    /// server's, though its lease may have run out since.
+    async fn adopt(&self, error: RegistryError) -> Result<(), RegistryError> {
+        match error {
+            RegistryError::Fenced { newest, server: Some(server), .. } if server == self.home.server => {
+                self.feed.raise(newest);
                 self.registry.renew(&self.stream, &self.ownership()).await
             }
-            None => Err(self.fenced()),
+            error => Err(error),
         }
     }
 
@@ -191,6 +196,6 @@ impl Lease {
 
     fn fenced(&self) -> RegistryError {
         let epoch = self.feed.epoch();
-        RegistryError::Fenced { stream: self.stream.clone(), epoch, newest: epoch }
+        RegistryError::Fenced { stream: self.stream.clone(), epoch, newest: epoch, server: None }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use headwater_media::Epoch;
-use headwater_registry::{Claim, Registry};
+use headwater_registry::{Claim, Registry, Ttls};
 use headwater_wire::v1::failure::Code;
 use headwater_wire::v1::publish_request::{Ground, Message as Request, Open};
 
@@ -115,4 +115,19 @@ async fn a_broadcast_that_begins_without_the_registry_gives_way_to_the_owner() {
     };
     assert_eq!(failure.code(), Code::Fenced);
     assert_eq!(server.owner("demo").await, Some(theirs));
+}
+
+/// The registry has given the next turn, and nobody has heard the answer until the lease had run out.
+#[tokio::test]
+async fn a_turn_whose_answer_was_lost_is_still_the_owners_when_its_lease_has_run_out() {
+    let server = TestServer::with(|config| config.registry.lease = Duration::from_millis(300)).await;
+    let mut source = on_air(&server).await;
+    let owner = server.owner("demo").await.unwrap();
+    let lapsing = server.registry.with_ttls(Ttls { lease: Duration::ZERO, ..Ttls::default() });
+    let turn = lapsing.next_turn(&"demo".parse().unwrap(), &owner).await.unwrap();
+    let renewed = eventually("the turn is renewed", async || server.owner("demo").await).await;
+    assert_eq!((renewed.epoch, renewed.broadcast), (turn, owner.broadcast));
+    source.keyframes(1).await;
+    source.committed().await;
+    assert_eq!(server.broadcast("demo").await.unwrap().epoch, turn.0);
 }

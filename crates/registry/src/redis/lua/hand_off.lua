@@ -1,8 +1,8 @@
 -- KEYS: lease, turn, handoff. ARGV: server, epoch, document or '', document ms.
--- Returns {'written'}, or {'fenced', newest epoch}.
-local is_owner, newest = owns(ARGV[1], number(ARGV[2]))
+-- Returns {'written'}, or {'fenced', newest epoch, its server or ''}.
+local is_owner, newest, owner = owns(ARGV[1], number(ARGV[2]))
 if not is_owner then
-  return {'fenced', text(newest)}
+  return {'fenced', text(newest), owner}
 end
 if ARGV[3] == '' then
   redis.call('DEL', KEYS[3])

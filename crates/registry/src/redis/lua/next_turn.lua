@@ -1,8 +1,8 @@
 -- KEYS: lease, turn. ARGV: stream, server, address, epoch, broadcast or '', lease ms, retention ms, channel.
--- Returns {'granted', epoch}, or {'fenced', newest epoch}.
-local is_owner, newest = owns(ARGV[2], number(ARGV[4]))
+-- Returns {'granted', epoch}, or {'fenced', newest epoch, its server or ''}.
+local is_owner, newest, owner = owns(ARGV[2], number(ARGV[4]))
 if not is_owner then
-  return {'fenced', text(newest)}
+  return {'fenced', text(newest), owner}
 end
 -- Where nothing is remembered, the clock is above what the server has, as a rule.
 local next = math.max(after(number(redis.call('HGET', KEYS[2], 'newest'))), after(number(ARGV[4])))

@@ -21,20 +21,21 @@ local function after(epoch)
   return time[1] * 1000 + math.floor(time[2] / 1000) + 1
 end
 
--- Whether the stream is this server's under this epoch, as far as is known, and the newest epoch.
+-- Whether the stream is this server's under this epoch, as far as is known; the newest epoch, and whose that is, or ''.
 local function owns(server, epoch)
   local held = redis.call('HMGET', KEYS[1], 'server', 'epoch')
   local turn = redis.call('HMGET', KEYS[2], 'server', 'newest')
   local newest = math.max(number(held[2]) or 0, number(turn[2]) or 0)
+  local latest = number(turn[2]) == newest and turn or held
   if not epoch or newest > epoch then
-    return false, newest
+    return false, newest, latest[1] or ''
   end
   for _, other in ipairs({ held, turn }) do
     if number(other[2]) == epoch and other[1] ~= server then
-      return false, newest
+      return false, newest, other[1] or ''
     end
   end
-  return true, newest
+  return true, newest, server
 end
 
 local function write_lease(server, address, epoch, broadcast, lease_ms)

@@ -1,9 +1,9 @@
 -- KEYS: lease, turn. ARGV: stream, server, address, epoch, broadcast or '', lease ms, retention ms, channel.
--- Returns {'renewed'}, or {'fenced', newest epoch}.
+-- Returns {'renewed'}, or {'fenced', newest epoch, its server or ''}.
 local epoch = number(ARGV[4])
-local is_owner, newest = owns(ARGV[2], epoch)
+local is_owner, newest, owner = owns(ARGV[2], epoch)
 if not is_owner then
-  return {'fenced', text(newest)}
+  return {'fenced', text(newest), owner}
 end
 redis.call('HSET', KEYS[2], 'newest', text(epoch), 'server', ARGV[2], 'aired', text(epoch))
 redis.call('PEXPIRE', KEYS[2], ARGV[7])
