@@ -134,11 +134,13 @@ impl Lease {
         }
     }
 
-    /// What another server needs to go on, as long as the broadcast may go on.
+    /// What another server needs to go on, as long as the broadcast may go on. Where nobody has seen anything, there is
+    /// nothing to go on with.
     fn handoff(&self) -> Option<Handoff> {
         let ends_at = *self.ends_at.lock().unwrap_or_else(PoisonError::into_inner);
         let lasts = ends_at.map_or(self.reconnect_window, |at| at.saturating_duration_since(Instant::now()));
-        (!lasts.is_zero() && !self.feed.ended()).then(|| handoff::write(&self.feed, ends_at.is_none(), lasts))
+        let goes_on = !lasts.is_zero() && !self.feed.ended() && !self.feed.is_new();
+        goes_on.then(|| handoff::write(&self.feed, ends_at.is_none(), lasts))
     }
 
     async fn take_turn(&self, standing: &mut Standing) -> Result<(), RegistryError> {

@@ -278,9 +278,10 @@ pub(crate) struct Commit {
 impl OnAir {
     /// Shows an event to viewers, and hands over to be stored what it has made whole.
     pub(crate) fn publish(&self, event: MediaEvent) -> Result<Option<Commit>, WindowError> {
+        let was_new = self.feed.is_new();
         let Published { committed, whole } = self.feed.publish(event)?;
         let safe = self.recorder.as_ref().map(|recorder| recorder.record(whole)).unwrap_or_default();
-        if committed.is_some() {
+        if committed.is_some() || was_new {
             // What the next owner needs has changed.
             self.lease.news.notify_one();
         }

@@ -131,3 +131,21 @@ async fn a_turn_whose_answer_was_lost_is_still_the_owners_when_its_lease_has_run
     source.committed().await;
     assert_eq!(server.broadcast("demo").await.unwrap().epoch, turn.0);
 }
+
+#[tokio::test]
+async fn only_a_broadcast_that_somebody_may_have_seen_leaves_something_to_go_on_with() {
+    let server = TestServer::with(|config| config.registry.lease = Duration::from_millis(300)).await;
+    let stream = "demo".parse().unwrap();
+    let mut source = Source::publish(&server, "demo").await;
+    for _ in 0..2 {
+        // The lease has vanished, and is renewed.
+        let owner = server.owner("demo").await.unwrap();
+        let lapsing = server.registry.with_ttls(Ttls { lease: Duration::ZERO, ..Ttls::default() });
+        lapsing.renew(&stream, &owner).await.unwrap();
+        eventually("the lease is renewed", async || server.owner("demo").await).await;
+    }
+    assert_eq!(server.registry.handoff(&stream).await.unwrap(), None);
+    source.period().await;
+    source.keyframes(1).await;
+    eventually("what the next owner needs", async || server.registry.handoff(&stream).await.unwrap()).await;
+}
