@@ -185,6 +185,10 @@ impl<'a> HandOver<'a> {
                 *epoch = ownership.epoch;
                 return Err(NotTaken::Contended);
             }
+            Claim::Passed(aired) if aired == self.life.on_air.feed.epoch() => {
+                *epoch = aired;
+                return Err(NotTaken::Contended);
+            }
             // A proxy was quicker: the publisher is back elsewhere.
             Claim::Held(_) | Claim::Passed(_) => return Ok(()),
         };
