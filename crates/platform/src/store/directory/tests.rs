@@ -93,3 +93,15 @@ async fn a_directory_that_cannot_be_made_says_what_to_do() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_lock_that_somebody_keeps_is_not_waited_for_without_end() {
+    let (_directory, store) = store().await;
+    let path = store.root.join(TEMPORARY).join(version::LOCK);
+    let held = version::lock(&path, Duration::ZERO).unwrap();
+    let error = version::lock(&path, Duration::from_millis(20)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    assert!(matches!(store.explain(error), StoreError::Unavailable(text) if text.contains("is locked")));
+    drop(held);
+    version::lock(&path, Duration::ZERO).unwrap();
+}

@@ -1,10 +1,11 @@
 //! Versions of files: replacing the one that somebody has read, and how old it is by the clock of its file system.
 
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File, Metadata, TryLockError};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::SystemTime;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
 use super::{DirectoryStore, Temporary, is_absent, open_file};
 use crate::store::key::TEMPORARY;
@@ -12,6 +13,9 @@ use crate::store::{Key, Replaced, Seen, Version};
 
 /// The file that is locked while an object is replaced: no file system compares and renames in one step.
 pub(super) const LOCK: &str = "lock";
+/// Whoever has the lock holds it for microseconds, unless it hangs, or its file server does.
+const LONGEST_LOCK: Duration = Duration::from_secs(10);
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// Every object is a file of its own, so its file's identity and time of writing are never those of another version.
 pub(super) fn of(metadata: &Metadata) -> io::Result<Version> {
@@ -27,9 +31,7 @@ pub(super) fn now(root: &Path) -> io::Result<SystemTime> {
 impl DirectoryStore {
     pub(super) fn replace(&self, key: &Key, body: &[u8], version: &Version) -> io::Result<Replaced> {
         self.place(key, body, |from, to| {
-            // Released when the file is closed, also by the end of this process.
-            let lock = File::create(self.root.join(TEMPORARY).join(LOCK))?;
-            lock.lock()?;
+            let _lock = lock(&self.root.join(TEMPORARY).join(LOCK), LONGEST_LOCK)?;
             if current(to)?.as_ref() != Some(version) {
                 return Ok(Replaced::Changed);
             }
@@ -45,6 +47,23 @@ impl DirectoryStore {
         io::Read::read_to_end(&mut file, &mut body)?;
         let age = now(&self.root)?.duration_since(metadata.modified()?).unwrap_or_default();
         Ok(Seen { body: body.into(), version: of(&metadata)?, age })
+    }
+}
+
+/// Waits for the lock that long. It is released when the file is closed, also by the end of this process.
+pub(super) fn lock(path: &Path, patience: Duration) -> io::Result<File> {
+    let lock = File::create(path)?;
+    let began = Instant::now();
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Err(TryLockError::WouldBlock) if began.elapsed() < patience => thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::WouldBlock) => {
+                let text = format!("{} is locked by another process that hangs", path.display());
+                return Err(io::Error::new(io::ErrorKind::TimedOut, text));
+            }
+        }
     }
 }
 
