@@ -27,7 +27,7 @@ use tokio_util::task::TaskTracker;
 use job::{Body, How, Job};
 use queue::{Bounds, Queue};
 use spool::{Disk, FileDisk};
-use worker::Inner;
+use worker::{Inner, READ_BACK_KIB};
 
 pub use guard::Guard;
 pub use job::{Progress, Receipt};
@@ -148,6 +148,7 @@ impl Uploads {
             disk: disk.map(|(disk, _)| disk),
             writing: tokio::sync::Mutex::new(()),
             at_once: Semaphore::new(settings.at_once),
+            read_back: Semaphore::new(READ_BACK_KIB as usize),
             changed: Notify::new(),
             arrived: Notify::new(),
             recovered: Notify::new(),

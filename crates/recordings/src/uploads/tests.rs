@@ -218,6 +218,25 @@ async fn a_slow_store_does_not_keep_an_object_in_danger() {
     assert!(started.elapsed() < 11 * SECOND, "the request went on: {:?}", started.elapsed());
 }
 
+/// Of segments of many megabytes, all that may go at once would be more than the memory of a small machine.
+#[tokio::test(start_paused = true)]
+async fn little_of_the_spool_is_in_memory_at_a_time() {
+    let (store, disk) = (MemoryStore::new(), SmallDisk::new(100));
+    store.set(Fault::Away);
+    let uploads = uploads(&store, 1 << 30, Some((disk.clone(), 1 << 30)));
+    let large = Bytes::from(vec![0; 20 << 20]);
+    let lanes: Vec<_> = (0..8).map(|lane| uploads.lane(format!("{lane}"))).collect();
+    let put = |lane: &Lane| lane.put_new(key(format_args!("{}/0", lane.name)), large.clone(), "video/mp4");
+    let mut receipts: Vec<_> = lanes.iter().map(put).collect();
+    for receipt in &mut receipts {
+        receipt.safe().await;
+    }
+    assert_eq!(disk.len(), 8);
+    store.set(Fault::Slow(SECOND));
+    assert_eq!(settled(&mut receipts).await, [Progress::Stored { size: 20 << 20 }; 8]);
+    assert_eq!(store.most_at_work(), 3, "of 64 MiB");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_full_spool_loses_the_oldest_segments_and_no_index() {
     let store = MemoryStore::new();

@@ -10,7 +10,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use headwater_platform::store::{ObjectStore, Put, StoreError};
 use headwater_runtime::backoff::{Backoff, Random};
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -30,6 +30,10 @@ const LANE_AT_ONCE: usize = 8;
 /// Stores have shorter limits of their own; one without, a directory of a network, must not hold its lane for ever.
 const LONGEST_REQUEST: Duration = Duration::from_secs(120);
 
+/// Of objects that are read back from the disk, while they are on their way: as much as two segments of 32 MiB, and a few
+/// dozen of the usual ones.
+pub(super) const READ_BACK_KIB: u32 = 64 << 10;
+
 /// What all tasks share.
 pub(super) struct Inner {
     pub(super) store: Arc<dyn ObjectStore>,
@@ -38,6 +42,8 @@ pub(super) struct Inner {
     /// Held while an object is written to the disk.
     pub(super) writing: tokio::sync::Mutex<()>,
     pub(super) at_once: Semaphore,
+    /// KiB that may be read back from the disk.
+    pub(super) read_back: Semaphore,
     /// The disk may have work.
     pub(super) changed: Notify,
     /// There is more for some lane.
@@ -156,6 +162,7 @@ impl Inner {
 
     /// The size of what is in the store then.
     async fn attempt(&self, turn: &Turn) -> Result<u64, Failure> {
+        let _room = self.room(&turn.body).await;
         let body = self.bytes(turn.number, turn.body.clone()).await.map_err(Failure::Lost)?;
         let size = body.len() as u64;
         let put = async {
@@ -175,6 +182,14 @@ impl Inner {
             Ok(Put::Existed { size }) => Ok(size),
             Err(error) => Err(Failure::Store(error)),
         }
+    }
+
+    /// Waits until an object may be read back from the disk. One that is larger than all others together goes alone.
+    async fn room(&self, body: &Body) -> Option<SemaphorePermit<'_>> {
+        let Body::Disk { file_size } = body else { return None };
+        let kib = u32::try_from(file_size.div_ceil(1 << 10)).unwrap_or(u32::MAX);
+        // Closed by nobody.
+        self.read_back.acquire_many(kib.min(READ_BACK_KIB)).await.ok()
     }
 
     pub(super) async fn bytes(&self, number: u64, body: Body) -> io::Result<Bytes> {
