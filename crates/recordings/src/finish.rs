@@ -8,12 +8,13 @@ use headwater_platform::store::{ObjectStore, StoreError};
 use crate::adopt::adopt;
 use crate::journal::Recording;
 use crate::pages::delete_below;
-use crate::pulse::Pulse;
+use crate::pulse::{Pulse, mark_text};
 use crate::summary::{State, Summary};
 use crate::{Layout, delete};
 
 const PLAYLIST: &str = "application/vnd.apple.mpegurl";
 const JSON: &str = "application/json";
+const TEXT: &str = "text/plain";
 
 /// Writes the playlists and the summary of a recording that goes on, as far as its journal has come.
 ///
@@ -80,6 +81,9 @@ pub async fn finish(
             return Ok(Finished::Superseded);
         }
         delete::objects(store, layout).await?;
+        if !pulse.is_all_there_is(&Pulse::of(store, layout).await?) {
+            return Ok(Finished::Superseded);
+        }
         store.delete(&[layout.marker()]).await?;
         return Ok(Finished::Nothing);
     };
@@ -88,10 +92,19 @@ pub async fn finish(
         _ => State::Interrupted,
     };
     write(store, layout, &kept, state).await?;
-    if !pulse.is_still(&Pulse::of(store, layout).await?) {
+    let later = Pulse::of(store, layout).await?;
+    if !pulse.is_still(&later) {
+        if let Finisher::Heir(_) = by {
+            // An owner that came back may have finished it before all of this was written over that: to be done again.
+            store.put(&layout.marker(), mark_text(later.epoch()), TEXT).await?;
+        }
         return Ok(Finished::Superseded);
     }
     delete_the_rest(store, layout, recording).await?;
+    // That takes a while, and the mark of somebody who has come meanwhile must stay.
+    if !pulse.is_still(&Pulse::of(store, layout).await?) {
+        return Ok(Finished::Superseded);
+    }
     store.delete(&[layout.marker()]).await?;
     Ok(Finished::Done)
 }

@@ -17,7 +17,7 @@ pub use finish::{Finished, Finisher, finish, refresh};
 pub use journal::{JournalWriter, Recording};
 pub use layout::{Layout, UNFINISHED};
 pub use list::{describe, is_live, list, unfinished};
-pub use pulse::{GRACE, Pulse};
+pub use pulse::{GRACE, Pulse, mark_text};
 pub use settings::{store_settings, upload_settings};
 pub use summary::{RenditionSummary, State, Summary};
 

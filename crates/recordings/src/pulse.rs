@@ -5,9 +5,11 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use headwater_media::Epoch;
 use headwater_platform::store::{Key, ObjectStore, Replaced, StoreError, Version};
 use headwater_wire::JournalBlock;
+use uuid::Uuid;
 
 use crate::Layout;
 use crate::pages::all_below;
@@ -16,6 +18,12 @@ use crate::pages::all_below;
 /// the longest pause of uploads that fail.
 pub const GRACE: Duration = Duration::from_secs(30);
 const JOURNAL: &str = "application/octet-stream";
+
+/// The body of a mark: whose it is, and something that no other mark says, as versions may follow from the bytes.
+pub fn mark_text(epoch: Option<Epoch>) -> Bytes {
+    let epoch = epoch.map(|epoch| epoch.to_string()).unwrap_or_default();
+    format!("{epoch} {}", Uuid::now_v7()).into()
+}
 
 /// The signs of life of a recording's owner, at one moment.
 #[derive(Clone, Debug)]
@@ -82,6 +90,11 @@ impl Pulse {
             && self.newest.as_ref().map(Newest::place) == later.newest.as_ref().map(Newest::place)
     }
 
+    /// Whether there was no sign of life from when everything but the mark was deleted to the later moment.
+    pub(crate) fn is_all_there_is(&self, later: &Self) -> bool {
+        self.is_mark_still(later) && later.newest.is_none()
+    }
+
     fn is_mark_still(&self, later: &Self) -> bool {
         self.mark.as_ref().map(|mark| &mark.version) == later.mark.as_ref().map(|mark| &mark.version)
     }
@@ -138,10 +151,12 @@ impl Newest {
 
 async fn mark(store: &dyn ObjectStore, layout: &Layout) -> Result<Option<Mark>, StoreError> {
     let seen = found(store.look(&layout.marker()).await)?;
-    Ok(seen.map(|seen| {
-        let epoch = std::str::from_utf8(&seen.body).ok().and_then(|text| text.parse().ok().map(Epoch));
-        Mark { version: seen.version, age: seen.age, epoch }
-    }))
+    Ok(seen.map(|seen| Mark { version: seen.version, age: seen.age, epoch: epoch_of(&seen.body) }))
+}
+
+fn epoch_of(mark: &[u8]) -> Option<Epoch> {
+    let text = std::str::from_utf8(mark).ok()?;
+    text.split(' ').next()?.parse().ok().map(Epoch)
 }
 
 fn found<T>(seen: Result<T, StoreError>) -> Result<Option<T>, StoreError> {

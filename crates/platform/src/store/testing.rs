@@ -1,6 +1,6 @@
 //! A store in memory, with faults on demand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,6 +17,8 @@ use super::{Entry, Folders, Key, ObjectStore, PAGE, Page, Put, Replaced, Seen, S
 pub struct MemoryStore {
     state: Arc<Mutex<State>>,
     fault: Arc<Mutex<Fault>>,
+    /// Objects that can't be read.
+    refused: Arc<Mutex<BTreeSet<Key>>>,
 }
 
 /// What is wrong with a store.
@@ -83,10 +85,19 @@ impl MemoryStore {
         *self.fault() = fault;
     }
 
+    /// From now on nobody may look at this object.
+    pub fn refuse(&self, key: Key) {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
+    }
+
+    fn is_refused(&self, key: &Key) -> bool {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).contains(key)
+    }
+
     /// The same objects as another machine reaches them, with faults of its own.
     #[must_use]
     pub fn from_elsewhere(&self) -> Self {
-        Self { state: self.state.clone(), fault: Arc::default() }
+        Self { state: self.state.clone(), refused: self.refused.clone(), fault: Arc::default() }
     }
 
     /// The keys of all objects.
@@ -127,7 +138,7 @@ impl MemoryStore {
         let _at_work = AtWork(self);
         match fault {
             Fault::Away | Fault::FailingFor(_) => Err(unavailable()),
-            Fault::Refusing => Err(StoreError::Refused("403 AccessDenied: a fault on demand".into())),
+            Fault::Refusing => Err(refused()),
             Fault::Slow(delay) => {
                 tokio::time::sleep(delay).await;
                 work(&mut self.state())
@@ -148,6 +159,10 @@ impl MemoryStore {
 
 fn unavailable() -> StoreError {
     StoreError::Unavailable("a fault on demand".into())
+}
+
+fn refused() -> StoreError {
+    StoreError::Refused("403 AccessDenied: a fault on demand".into())
 }
 
 struct AtWork<'a>(&'a MemoryStore);
@@ -235,6 +250,9 @@ impl ObjectStore for MemoryStore {
 
     async fn look(&self, key: &Key) -> Result<Seen, StoreError> {
         self.request(|state| {
+            if self.is_refused(key) {
+                return Err(refused());
+            }
             let object = state.objects.get(key).ok_or(StoreError::NotFound)?;
             let (body, version) = (object.body.clone(), object.version());
             Ok(Seen { body, version, age: object.written.elapsed() })

@@ -1,6 +1,6 @@
 use headwater_hls::Record;
 use headwater_media::MediaSequence;
-use headwater_platform::store::testing::MemoryStore;
+use headwater_platform::store::testing::{Fault, MemoryStore};
 use tokio::time::sleep;
 
 use super::*;
@@ -20,7 +20,7 @@ struct Owner {
 impl Owner {
     async fn begin(store: &MemoryStore, epoch: u64, first: u64) -> Self {
         let epoch = Epoch(epoch);
-        store.put(&layout(1).marker(), epoch.to_string().into(), "").await.unwrap();
+        store.put(&layout(1).marker(), mark_text(Some(epoch)), "").await.unwrap();
         let mut journal = JournalWriter::new(layout(1), epoch, SETTINGS, None).waiting_for(WINDOW);
         journal.append(period(0, 7));
         Self { store: store.clone(), journal, next: first }
@@ -133,4 +133,81 @@ async fn an_owner_whose_successor_has_made_nothing_yet_finishes_nothing() {
     assert_eq!(finish(&store, &layout(1), as_owner(5)).await, Ok(Finished::Done));
     let recording = Recording::load(&store, &layout(1)).await.unwrap().unwrap();
     assert!(recording.archive.segment(MediaSequence(8)).is_some());
+}
+
+/// Waits until the store looks like this.
+async fn until(store: &MemoryStore, wanted: impl AsyncFn() -> bool) {
+    for _ in 0..10_000 {
+        if wanted().await {
+            return;
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+    panic!("it never comes to that: {:?}", store.keys());
+}
+
+/// One that is far from the store, so that others can do something between two of its requests.
+fn slow_heir(store: &MemoryStore, last: Pulse) -> tokio::task::JoinHandle<Result<Finished, StoreError>> {
+    let slow = store.from_elsewhere();
+    slow.set(Fault::Slow(Duration::from_secs(1)));
+    tokio::spawn(async move { finish(&slow, &layout(1), Finisher::Heir(&last)).await })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mark_that_is_made_while_the_rest_is_deleted_stays() {
+    for epoch in [4, 5] {
+        let store = MemoryStore::new();
+        let mut owner = Owner::begin(&store, 4, 7).await;
+        owner.journal.keep(vec!["720p".parse().unwrap()]);
+        owner.segment().await;
+        let unkept = layout(1).segment(&"360p".parse().unwrap(), MediaSequence(7));
+        store.put(&unkept, "media".into(), "").await.unwrap();
+        sleep(2 * WINDOW).await;
+        let heir = slow_heir(&store, pulse(&store).await);
+        until(&store, async || store.size(&unkept).await.unwrap().is_none()).await;
+        Owner::begin(&store, epoch, 8).await;
+        assert_eq!(heir.await.unwrap(), Ok(Finished::Superseded));
+        assert_eq!(pulse(&store).await.marked(), Some(Epoch(epoch)), "whoever made it may die from here on");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mark_that_is_made_while_everything_is_deleted_stays() {
+    let store = MemoryStore::new();
+    let mut owner = Owner::begin(&store, 4, 7).await;
+    owner.journal.keep(Vec::new());
+    owner.segment().await;
+    sleep(2 * WINDOW).await;
+    let heir = slow_heir(&store, pulse(&store).await);
+    until(&store, async || pulse(&store).await.newest.is_none()).await;
+    Owner::begin(&store, 5, 8).await;
+    assert_eq!(heir.await.unwrap(), Ok(Finished::Superseded));
+    assert_eq!(pulse(&store).await.marked(), Some(Epoch(5)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_late_heir_has_written_over_is_finished_again() {
+    let store = MemoryStore::new();
+    let mut owner = Owner::begin(&store, 4, 7).await;
+    owner.segment().await;
+    sleep(2 * WINDOW).await;
+    let heir = slow_heir(&store, pulse(&store).await);
+    until(&store, async || pulse(&store).await.is_closed()).await;
+    owner.segment().await;
+    assert_eq!(finish(&store, &layout(1), as_owner(4)).await, Ok(Finished::Done));
+    assert_eq!(heir.await.unwrap(), Ok(Finished::Superseded));
+    assert_eq!(crate::unfinished(&store).await.unwrap(), [layout(1)], "somebody has to look at it");
+    let last = pulse(&store).await;
+    assert_eq!(finish(&store, &layout(1), Finisher::Heir(&last)).await, Ok(Finished::Done));
+    assert_eq!(describe(&store, &layout(1)).await.unwrap().unwrap().duration_ms, 4_000);
+}
+
+#[test]
+fn no_mark_is_like_another_and_each_says_whose_it_is() {
+    let [one, other] = [(); 2].map(|()| mark_text(Some(Epoch(7))));
+    assert_ne!(one, other, "stores whose versions follow from the bytes tell them apart");
+    assert_eq!(
+        (epoch_of(&one), epoch_of(b"7"), epoch_of(&mark_text(None))),
+        (Some(Epoch(7)), Some(Epoch(7)), None)
+    );
 }

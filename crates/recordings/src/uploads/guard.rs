@@ -34,13 +34,29 @@ impl Guard {
         content_type: &str,
     ) -> Result<(), StoreError> {
         let version = match self.version(key) {
-            None => store.put(key, body, content_type).await?,
+            None => {
+                self.look_back(store, key).await?;
+                store.put(key, body, content_type).await?
+            }
             Some(version) => match store.replace(key, body.clone(), content_type, &version).await? {
                 Replaced::Stored(version) => version,
                 Replaced::Changed => self.take_back(store, key, body, content_type).await?,
             },
         };
         self.set(key, version);
+        Ok(())
+    }
+
+    /// Looks whether the object before a new one is as it was left: an owner that comes back with a new one finds out, too.
+    async fn look_back(&self, store: &dyn ObjectStore, key: &Key) -> Result<(), StoreError> {
+        let Some((last, version)) = self.stored().clone().filter(|(last, _)| last < key) else {
+            return Ok(());
+        };
+        match store.look(&last).await {
+            Ok(seen) if seen.version == version => {}
+            Ok(_) | Err(StoreError::NotFound) => self.0.contested.notify_one(),
+            Err(error) => return Err(error),
+        }
         Ok(())
     }
 

@@ -43,7 +43,7 @@ impl Orphans {
     /// may have it; `reconnect_window` how long an owner may be without a publisher. Gives when to look again.
     ///
     /// # Errors
-    /// When the store does not answer: all that was seen so far is void then.
+    /// When the store does not answer: all that was seen so far is void then. A recording that it refuses is left out.
     pub(super) async fn look<F: Future<Output = bool>>(
         &mut self,
         is_owned: impl Fn(Layout) -> F,
@@ -60,8 +60,15 @@ impl Orphans {
                 self.watched.remove(&layout);
                 continue;
             }
-            if !self.look_at(&layout, reconnect_window(&layout.stream)).await? {
-                next = LOOK_AGAIN;
+            match self.look_at(&layout, reconnect_window(&layout.stream)).await {
+                Ok(true) => {}
+                Ok(false) => next = LOOK_AGAIN,
+                Err(error @ StoreError::Unavailable(_)) => return Err(error),
+                Err(error) => {
+                    let Layout { stream, broadcast } = &layout;
+                    tracing::warn!(%stream, %broadcast, %error, "an unfinished recording can't be looked after");
+                    self.watched.remove(&layout);
+                }
             }
         }
         self.looked = Some(Instant::now());

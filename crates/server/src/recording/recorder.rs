@@ -10,7 +10,7 @@ use headwater_hls::{
 use headwater_media::{Epoch, PeriodNumber, RenditionId};
 use headwater_platform::store::Key;
 use headwater_recordings::uploads::{Guard, Lane, Progress, Receipt};
-use headwater_recordings::{Finisher, JournalWriter, Layout};
+use headwater_recordings::{Finisher, JournalWriter, Layout, mark_text};
 use headwater_runtime::config::{RecordedRenditions, RecordingMode, StreamPolicy};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -44,6 +44,8 @@ struct State {
     period: Option<PeriodNumber>,
     /// The journal's blocks that were handed over and are not known to be stored. The newest one is the last.
     written: Vec<Written>,
+    /// The journal's newest block.
+    block: Option<Key>,
     /// Of the mark that the recording is unfinished.
     marked: Option<Receipt>,
     /// When the newest block of the journal, or else the mark, was handed over.
@@ -114,6 +116,7 @@ impl Recorder {
             journal,
             period: None,
             written: Vec::new(),
+            block: None,
             marked: None,
             renewed: Instant::now(),
             entries: Some(entries),
@@ -169,9 +172,12 @@ impl Recorder {
     /// Marks the recording as unfinished. Once more when media waits on the disk: whoever uploads it may come after somebody
     /// who has finished what was there.
     pub(super) fn mark(&self) {
-        let epoch = Bytes::from(self.epoch.to_string());
-        let mut state = self.state();
-        state.marked = Some(self.lane.put(self.layout.marker(), epoch, "text/plain"));
+        self.put_mark(&mut self.state());
+    }
+
+    fn put_mark(&self, state: &mut State) {
+        let text = mark_text(Some(self.epoch));
+        state.marked = Some(self.lane.put(self.layout.marker(), text, "text/plain"));
         state.renewed = Instant::now();
     }
 
@@ -277,6 +283,10 @@ impl Recorder {
 
     fn write_journal(&self, state: &mut State) -> Receipt {
         let (key, block) = state.journal.block();
+        if state.block.replace(key.clone()).is_some_and(|last| last != key) {
+            // Whoever has taken the recording over for a while has taken the mark away.
+            self.put_mark(state);
+        }
         let receipt = self.lane.put_guarded(key.clone(), block.clone(), JOURNAL, &self.guard);
         state.renewed = Instant::now();
         state.written.retain(|written| {

@@ -115,26 +115,46 @@ async fn while_the_store_answers_nobody_nothing_is_dead() {
     is_complete(&store, 55).await;
 }
 
-/// Cut off from the registry and from the store, and on air all the same.
+/// Cut off from the registry and from the store, and on air all the same: within a block of its journal, and between two.
 #[tokio::test(start_paused = true)]
 async fn an_owner_that_was_taken_for_dead_takes_its_recording_back() {
+    for before in [60, 70] {
+        let store = MemoryStore::new();
+        let mut on_air = OnAir::begin(&store, &policy()).await;
+        let elsewhere = store.from_elsewhere();
+        let _other = Other::start(&elsewhere);
+        on_air.period(0, first());
+        on_air.segments(before).await;
+        store.set(Fault::Away);
+        on_air.segments(150).await;
+        assert_eq!(
+            (state(&elsewhere).await, is_live(&elsewhere, &layout()).await),
+            (State::Interrupted, Ok(false))
+        );
+        store.set(Fault::None);
+        on_air.segments(10).await;
+        assert_eq!((state(&elsewhere).await, is_live(&elsewhere, &layout()).await), (State::Live, Ok(true)));
+        let playlist = store.get(&layout().media_playlist(&"720p".parse().unwrap())).await.unwrap();
+        assert!(!String::from_utf8(playlist.to_vec()).unwrap().contains("ENDLIST"));
+        on_air.end().await;
+        is_complete(&store, before + 160).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recording_that_cannot_be_read_keeps_nobody_from_finishing_others() {
     let store = MemoryStore::new();
     let mut on_air = OnAir::begin(&store, &policy()).await;
-    let elsewhere = store.from_elsewhere();
-    let _other = Other::start(&elsewhere);
     on_air.period(0, first());
-    on_air.segments(70).await;
-    store.set(Fault::Away);
-    on_air.segments(150).await;
-    assert_eq!(
-        (state(&elsewhere).await, is_live(&elsewhere, &layout()).await),
-        (State::Interrupted, Ok(false))
-    );
-    store.set(Fault::None);
-    on_air.segments(10).await;
-    assert_eq!((state(&elsewhere).await, is_live(&elsewhere, &layout()).await), (State::Live, Ok(true)));
-    let playlist = store.get(&layout().media_playlist(&"720p".parse().unwrap())).await.unwrap();
-    assert!(!String::from_utf8(playlist.to_vec()).unwrap().contains("ENDLIST"));
-    on_air.end().await;
-    is_complete(&store, 230).await;
+    on_air.segments(5).await;
+    on_air.keeper.abort();
+    let broadcast = BroadcastId::new(UnixMillis(1_700_000_000_000), &[2; 10]);
+    let refused = Layout { broadcast, ..layout() };
+    store.put(&refused.marker(), Bytes::new(), "").await.unwrap();
+    store.refuse(refused.marker());
+    let _other = Other::start(&store);
+    let took = finished(&store).await;
+    assert!((90..=130).contains(&took.as_secs()), "{took:?}");
+    assert_eq!(there(&recorded(&store).await), all(5));
+    assert!(store.keys().contains(&refused.marker().to_string()));
 }
