@@ -14,8 +14,9 @@ struct Other {
 }
 
 impl Other {
+    /// One that reaches the store like this.
     fn start(store: &MemoryStore) -> Self {
-        let mut orphans = Orphans::new(Arc::new(store.from_elsewhere()));
+        let mut orphans = Orphans::new(Arc::new(store.clone()));
         let look = async move {
             loop {
                 let window = |_: &StreamId| policy().reconnect_window;
