@@ -35,8 +35,9 @@ impl PeriodStart {
     ) -> Option<MediaSequence> {
         let (rendition, _) = self.renditions.iter().find(|(known, _)| known.id == *rendition)?;
         // Times of frames are rounded to microseconds, some below the boundary that they stand on.
-        let time = MediaTime::from_ticks(ticks, rendition.timescale()) + MediaTime::from_millis(1);
-        let cell = settings.cell(time.0.checked_sub(self.origin.0).map(MediaTime)?);
+        let time = MediaTime::from_ticks(ticks, rendition.timescale());
+        let time = time.0.checked_add(MediaTime::from_millis(1).0)?;
+        let cell = settings.cell(time.checked_sub(self.origin.0).map(MediaTime)?);
         self.first_sequence.0.checked_add(cell).map(MediaSequence)
     }
 }

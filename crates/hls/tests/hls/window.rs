@@ -183,3 +183,16 @@ fn what_a_newer_owner_does_not_have_either_is_a_gap() {
     let after: Vec<_> = (100..102).map(|n| window.segment(&id("720p"), MediaSequence(n)).cloned()).collect();
     assert_eq!(before, after, "what was there keeps its bytes");
 }
+
+#[test]
+fn a_time_beyond_all_clocks_is_no_segment() {
+    let window = window_of(opening(10), &events(MediaSequence(100), &[Plan::steady(0, 8_000)]));
+    for ticks in [u64::MAX, 1_660_206_966_633_859, 1_660_206_966_633_859_645] {
+        let named = window.timed(&id("720p"), MediaSequence(100), ticks);
+        assert!(
+            !named
+                .is_some_and(|named| matches!(named, headwater_hls::window::Timed::Segment(n) if n.0 < 110)),
+            "{named:?}"
+        );
+    }
+}
