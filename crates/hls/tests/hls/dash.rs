@@ -153,8 +153,28 @@ fn a_discontinuity_is_a_period_on_the_same_clock() {
     assert_eq!((first.offset, second.offset), (450_000, 630_000));
     assert_eq!(first.segments.last(), Some(&(102, 450_000 + 208_800, 90_000)));
     assert_eq!(second.segments.last(), Some(&(107, 630_000 + 28_800 + 3 * 180_000, 180_000)));
-    assert_eq!(second.segments[0], (103, 630_000, 28_800));
+    assert_eq!(second.segments[0], (104, 658_800, 151_200), "the short one has gone");
     assert_eq!(second.init, "$RepresentationID$/init-103.mp4");
+}
+
+/// As ffmpeg looks for them, by whole seconds.
+#[test]
+fn the_short_segment_of_a_live_period_goes_when_a_whole_one_follows_everywhere() {
+    let all = events(MediaSequence(100), &[Plan::steady(0, 8_000)]);
+    let ends = |name: &str| {
+        all.iter().position(|event| {
+            matches!(event, MediaEvent::SegmentEnd { rendition, sequence } if rendition.as_str() == name && sequence.0 == 101)
+        })
+    };
+    let whole = ["720p", "360p", "audio"].map(|name| ends(name).unwrap()).into_iter().max().unwrap();
+    let firsts = |window: &LiveWindow| -> Vec<_> {
+        listed(&mpd(window)).iter().map(|one| one.segments[0].0).collect()
+    };
+    assert_eq!(firsts(&window_of(opening(10), &all[..whole])), [100; 3]);
+    let mut window = window_of(opening(10), &all[..=whole]);
+    assert_eq!(firsts(&window), [101; 3]);
+    window.apply(&MediaEvent::BroadcastEnd).unwrap();
+    assert_eq!(firsts(&window), [100; 3], "nobody reads it again");
 }
 
 #[test]
@@ -181,7 +201,7 @@ fn only_what_follows_a_gap_is_listed() {
     };
     let mut window = window_of(opening(10), &within(100, 103).cloned().collect::<Vec<_>>());
     window.adopt(&Opening { first_sequence: MediaSequence(104), ..opening(10) }).unwrap();
-    assert_eq!(listed(&mpd(&window))[0].segments.len(), 3, "what is there until more comes");
+    assert_eq!(listed(&mpd(&window))[0].segments.len(), 2, "what is there until more comes");
     for event in within(104, 200) {
         window.apply(event).unwrap();
     }
@@ -196,7 +216,7 @@ fn a_rendition_that_ends_early_is_shorter() {
     let ends_early = Plan { audio_excess: -1_500, ..Plan::steady(0, 3_320) };
     let listed = listed(&mpd(&live(&[ends_early, Plan::steady(0, 2_000)])));
     let lengths: Vec<_> = listed[..3].iter().map(|one| one.segments.len()).collect();
-    assert_eq!(lengths, [3, 3, 2]);
+    assert_eq!(lengths, [2, 2, 1]);
 }
 
 #[test]
@@ -287,11 +307,11 @@ fn what_is_stored_comes_before_the_live_window() {
     let window = live(&plans);
     let short = listed(&mpd(&window));
     let mpd = Element::parse(&dash::dvr(&archive, &window).unwrap());
-    assert_eq!((mpd.text("type"), mpd.seconds("timeShiftBufferDepth")), ("dynamic", 3_640.32));
+    assert_eq!((mpd.text("type"), mpd.seconds("timeShiftBufferDepth")), ("dynamic", 3_640.0));
     let long = listed(&mpd);
     assert_eq!((short.len(), long.len()), (3, 6));
-    assert_eq!((long[0].segments[0].0, long[0].segments.len(), long[0].period_start), (100, 11, 60.0));
-    assert_eq!((long[3].segments[0].0, long[3].period_start), (111, short[0].period_start));
+    assert_eq!((long[0].segments[0].0, long[0].segments.len(), long[0].period_start), (101, 10, 60.0));
+    assert_eq!((long[3].segments[0].0, long[3].period_start), (112, short[0].period_start));
     assert!(long[3].segments.ends_with(&short[0].segments));
     let trimmed = {
         let mut archive = archive.clone();
@@ -346,6 +366,11 @@ fn check(window: &LiveWindow, all: &LiveWindow) {
         let goes_on = newest.is_some_and(|newest| one.period == newest.to_string());
         let number: u64 = one.period.parse().unwrap();
         let wall_clock = (WALL_CLOCK_MS + number * 3_600_000) as f64 / 1_000.0;
+        let whole = one.segments.len() - if goes_on { EXPECTED } else { 0 };
+        if mpd.text("type") == "dynamic" && whole > 2 {
+            let seconds = one.segments.iter().map(|(_, start, _)| (start - one.offset) / one.timescale);
+            assert!(seconds.collect::<Vec<_>>().windows(2).all(|two| two[0] < two[1]), "{one:?}");
+        }
         assert!((one.period_start - (wall_clock - WALL_CLOCK_MS as f64 / 1_000.0 + 60.0)).abs() < 1e-6);
         for (place, (sequence, start, duration)) in one.segments.iter().enumerate() {
             let sequence = MediaSequence(*sequence);

@@ -87,12 +87,29 @@ fn sources<'a>(window: &'a LiveWindow, archive: Option<&'a Archive>) -> Vec<Sour
 fn period<'a>(window: &LiveWindow, source: &Source<'a>, zero: UnixMillis) -> Option<Period<'a>> {
     let about = source.about;
     let there = |rendition: &'a Rendition| track(window, source, rendition);
-    let tracks: Vec<_> = about.renditions.iter().filter_map(|(rendition, _)| there(rendition)).collect();
+    let mut tracks: Vec<_> = about.renditions.iter().filter_map(|(rendition, _)| there(rendition)).collect();
+    if !window.ended() {
+        leave_out_short_start(&mut tracks, about.first_sequence);
+    }
     // A new period is shown once it has begun in every rendition.
     let has_begun = source.end.is_some() || tracks.len() == about.renditions.len();
     let start = MediaTime::from_millis(about.wall_clock.0.saturating_sub(zero.0));
     let period = Period { id: about.number.to_string(), start, from: about.origin, about, tracks };
     (has_begun && !period.tracks.is_empty()).then_some(period)
+}
+
+/// Leaves the short segment that a period begins with out of what is live, in all renditions at once, as soon as a whole
+/// one follows it everywhere. ffmpeg looks for the segment to go on with by the second, and of two that begin within the
+/// same one it would find the first, each time that it has read the MPD.
+fn leave_out_short_start(tracks: &mut [Track<'_>], first: MediaSequence) {
+    let is_passed =
+        |track: &Track<'_>| track.timeline.first() > first || track.timeline.has_short_start_behind();
+    if !tracks.iter().all(is_passed) {
+        return;
+    }
+    for track in tracks.iter_mut().filter(|track| track.timeline.first() == first) {
+        track.timeline.leave_first_out();
+    }
 }
 
 /// What is listed of a rendition in a period.

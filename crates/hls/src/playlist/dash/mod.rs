@@ -14,6 +14,9 @@
 //!
 //! [`LiveWindow::timed`]: crate::LiveWindow::timed
 //!
+//! **The beginning.** A period's first segment is a short one. A live presentation leaves it out once a whole one follows
+//! it: ffmpeg finds its place in an MPD that it reads again by the second in which a segment begins.
+//!
 //! **The live edge.** The grid of a period says where segments are going to begin (see `SegmentSettings`), so the segment
 //! that is being made and [`ANNOUNCED`](crate::window::ANNOUNCED) after it are listed, right but for less than a frame.
 //! What is listed follows from what was made, never from a clock: an encoder that is slow or fast takes the edge with

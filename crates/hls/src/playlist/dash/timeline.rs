@@ -76,6 +76,17 @@ impl Timeline {
         self.then = Then::Nothing;
     }
 
+    /// Whether the first segment is far shorter than others, and a whole one follows it.
+    pub(super) fn has_short_start_behind(&self) -> bool {
+        let half = MediaTime::from_millis(u64::from(self.settings.segment_ms) / 2);
+        matches!(self.whole.as_slice(), [(start, end), _, ..] if end.saturating_sub(*start) < half)
+    }
+
+    pub(super) fn leave_first_out(&mut self) {
+        self.whole.remove(0);
+        self.first = self.first.next();
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.whole.is_empty() && !matches!(self.then, Then::More(..))
     }
