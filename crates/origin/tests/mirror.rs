@@ -377,9 +377,9 @@ fn lines(playlist: &str) -> Vec<&str> {
     playlist.lines().filter(is_told).collect()
 }
 
-/// Its server and its proxy are gone, and whoever took the encoder knows nothing of the broadcast.
-#[tokio::test]
-async fn another_broadcast_follows_what_viewers_have_behind_a_discontinuity() {
+/// Its server and its proxy are gone, and whoever took the encoder knows nothing of the broadcast. It begins with this
+/// number.
+async fn followed_by(next: u64) -> (TestOrigin, Viewer, TestServer) {
     let (registry, first, second) = (registry(), TestServer::start().await, TestServer::start().await);
     go_on_air(&registry, &first, 0, "a").await;
     first.play([broadcast::part(VIDEO, 102, 0, "a")]);
@@ -388,31 +388,56 @@ async fn another_broadcast_follows_what_viewers_have_behind_a_discontinuity() {
     playlist_has(&viewer, "102.0.m4s").await;
     first.die();
     let epoch = own(&registry, second.address, broadcast::id(1)).await;
-    second.open(broadcast::opening(broadcast::id(1), epoch, 500), [broadcast::period(500)]);
-    second.play(broadcast::segments(500..502, "b"));
-    playlist_has(&viewer, "501.m4s").await;
-    for (rendition, last) in [("720p", vec!["102.m4s"]), ("audio", vec!["#EXT-X-GAP", "102.m4s"])] {
-        let playlist = viewer.text(&format!("/demo/{rendition}/index.m3u8")).await;
-        let expected = [vec!["101.m4s"], last, vec!["#EXT-X-DISCONTINUITY", "500.m4s", "501.m4s"]].concat();
-        assert_eq!(lines(&playlist), expected, "{playlist}");
-        let [sequence, discontinuity] = ["MEDIA-SEQUENCE:498", "DISCONTINUITY-SEQUENCE:0"];
-        assert!(playlist.contains(sequence) && playlist.contains(discontinuity), "{playlist}");
-    }
-    second.play(broadcast::segments(502..504, "b"));
-    playlist_has(&viewer, "503.m4s").await;
-    let playlist = viewer.text("/demo/720p/index.m3u8").await;
-    assert_eq!(lines(&playlist), ["500.m4s", "501.m4s", "502.m4s", "503.m4s"], "{playlist}");
-    let [sequence, discontinuity] = ["MEDIA-SEQUENCE:500", "DISCONTINUITY-SEQUENCE:1"];
-    assert!(playlist.contains(sequence) && playlist.contains(discontinuity), "{playlist}");
+    second.open(broadcast::opening(broadcast::id(1), epoch, next), [broadcast::period(next)]);
+    second.play(broadcast::segments(next..next + 2, "b"));
+    playlist_has(&viewer, &format!("{}.m4s", next + 1)).await;
+    (origin, viewer, second)
+}
+
+/// What viewers may have of both.
+async fn both_are_there(viewer: &Viewer, next: u64) {
+    let second = [format!("/demo/720p/{next}.0.m4s"), format!("<720p {next}.0 of b>")];
     for (path, expected) in [
         ("/demo/720p/100.0.m4s", "<720p 100.0 of a>"),
         ("/demo/720p/102.0.m4s", "<720p 102.0 of a>"),
         ("/demo/720p/102.m4s", "<720p 102.0 of a>"),
-        ("/demo/720p/500.0.m4s", "<720p 500.0 of b>"),
+        (&second[0], &second[1]),
         ("/demo/720p/init-100.mp4", "init of 720p"),
     ] {
         assert_eq!(viewer.text(path).await, expected, "{path}");
     }
+}
+
+#[tokio::test]
+async fn another_broadcast_follows_what_viewers_have_behind_a_discontinuity() {
+    let (_origin, viewer, second) = followed_by(106).await;
+    for (rendition, last) in [("720p", vec!["102.m4s"]), ("audio", vec!["#EXT-X-GAP", "102.m4s"])] {
+        let playlist = viewer.text(&format!("/demo/{rendition}/index.m3u8")).await;
+        let between = ["#EXT-X-GAP", "103.m4s", "#EXT-X-GAP", "104.m4s", "#EXT-X-GAP", "105.m4s"].to_vec();
+        let then = vec!["#EXT-X-DISCONTINUITY", "106.m4s", "107.m4s"];
+        assert_eq!(lines(&playlist), [vec!["101.m4s"], last, between, then].concat(), "{playlist}");
+        // Every number is the one that players know the segment by.
+        let [sequence, discontinuity] = ["MEDIA-SEQUENCE:101", "DISCONTINUITY-SEQUENCE:0"];
+        assert!(playlist.contains(sequence) && playlist.contains(discontinuity), "{playlist}");
+    }
+    second.play(broadcast::segments(108..110, "b"));
+    playlist_has(&viewer, "109.m4s").await;
+    let playlist = viewer.text("/demo/720p/index.m3u8").await;
+    assert_eq!(lines(&playlist), ["106.m4s", "107.m4s", "108.m4s", "109.m4s"], "{playlist}");
+    let [sequence, discontinuity] = ["MEDIA-SEQUENCE:106", "DISCONTINUITY-SEQUENCE:1"];
+    assert!(playlist.contains(sequence) && playlist.contains(discontinuity), "{playlist}");
+    both_are_there(&viewer, 106).await;
+}
+
+/// Its numbers are too far away for the list to go on.
+#[tokio::test]
+async fn a_broadcast_that_begins_long_after_is_listed_alone() {
+    let (_origin, viewer, _second) = followed_by(500).await;
+    let playlist = viewer.text("/demo/720p/index.m3u8").await;
+    assert_eq!(lines(&playlist), ["500.m4s", "501.m4s"], "{playlist}");
+    let [sequence, discontinuity] = ["MEDIA-SEQUENCE:500", "DISCONTINUITY-SEQUENCE:1"];
+    assert!(playlist.contains(sequence) && playlist.contains(discontinuity), "{playlist}");
+    both_are_there(&viewer, 500).await;
 }
 
 /// The next server makes something else of the period than viewers know: it has a rendition more.

@@ -29,23 +29,30 @@ pub fn media(window: &LiveWindow, rendition: &RenditionId, options: MediaOptions
 }
 
 /// The same behind the end of another broadcast, for as long as the window alone would be a short list: viewers of that
-/// one find the rest of it, and the next one behind a discontinuity. Both keep the numbers in their URLs; the media
-/// sequence is the window's, which all origins agree on, and so it has skipped once.
+/// one find the rest of it, and the next one behind a discontinuity. Both keep their numbers, and those between them are
+/// gaps. Where these would be more than a window, or where the two do not go together in one playlist, there is the window
+/// alone.
 pub fn media_after(
     before: &LiveWindow,
     window: &LiveWindow,
     rendition: &RenditionId,
     options: MediaOptions,
 ) -> Option<String> {
-    let tail = Tail::of(before, window);
+    let follows = |tail: &Tail<'_>| window.listed(rendition).is_some_and(|(first, _)| first == tail.end);
+    let tail = Tail::of(before, window).filter(|tail| tail.is_of(rendition) && follows(tail));
     let options = if tail.is_some() { MediaOptions { skip: None, ..options } } else { options };
     let mut playlist = MediaPlaylist::new(window, None, rendition, options)?;
     if let Some(tail) = tail {
-        playlist.first = MediaSequence(playlist.first.0.saturating_sub(tail.count()));
+        playlist.first = tail.first;
         playlist.discontinuities = before.discontinuities_before(tail.first);
         playlist.tail = Some(tail);
     }
     render(playlist)
+}
+
+/// Whether the playlists of a window still list something of the broadcast before, in one rendition at least.
+pub fn lists_before(before: &LiveWindow, window: &LiveWindow) -> bool {
+    Tail::of(before, window).is_some()
 }
 
 /// The same with what is stored of the broadcast before the live window, so that players can go back (DVR). Where what
@@ -113,19 +120,30 @@ struct History<'a> {
 struct Tail<'a> {
     before: &'a LiveWindow,
     first: MediaSequence,
+    /// The first number of the window that follows.
+    end: MediaSequence,
 }
 
 impl<'a> Tail<'a> {
-    /// As many as the next one's window lacks.
+    /// As many as the next one's window lacks. Players know these by their media sequence numbers, so nothing of them can
+    /// be listed before a window whose numbers are smaller, or far away.
     fn of(before: &'a LiveWindow, window: &LiveWindow) -> Option<Self> {
-        let listed = window.next_uncommitted().0.saturating_sub(window.listed_from().0);
-        let lacking = u64::from(window.opening().window_segments).saturating_sub(listed);
-        let first = before.next_sequence().0.saturating_sub(lacking).max(before.listed_from().0);
-        (first < before.next_sequence().0).then_some(Self { before, first: MediaSequence(first) })
+        let (next, end) = (before.next_sequence(), window.listed_from());
+        let listed = window.next_uncommitted().0.saturating_sub(end.0);
+        let most = u64::from(window.opening().window_segments);
+        let first = next.0.saturating_sub(most.saturating_sub(listed)).max(before.listed_from().0);
+        let goes_together = before.opening().settings == window.opening().settings
+            && end.0.checked_sub(next.0).is_some_and(|between| between <= most);
+        (goes_together && first < next.0).then_some(Self { before, first: MediaSequence(first), end })
     }
 
-    fn count(&self) -> u64 {
-        self.before.next_sequence().0 - self.first.0
+    /// Whether the broadcast had the rendition in all that is listed of it.
+    fn is_of(&self, rendition: &RenditionId) -> bool {
+        let mut all = (self.first.0..self.before.next_sequence().0).map(MediaSequence);
+        all.all(|sequence| {
+            let period = self.before.period_of(sequence);
+            period.is_some_and(|period| period.renditions.iter().any(|(other, _)| other.id == *rendition))
+        })
     }
 
     fn write(&self, out: &mut String, rendition: &RenditionId) -> fmt::Result {
@@ -144,7 +162,9 @@ impl<'a> Tail<'a> {
                 }
             }
         }
-        Ok(())
+        let duration = MediaTime::from_millis(u64::from(self.before.opening().settings.segment_ms));
+        (self.before.next_sequence().0..self.end.0)
+            .try_for_each(|never| writeln!(out, "#EXT-X-GAP\n#EXTINF:{duration},\n{never}.m4s"))
     }
 }
 

@@ -9,6 +9,6 @@ mod media;
 mod multivariant;
 mod vod;
 
-pub use media::{MediaOptions, dvr, media, media_after};
+pub use media::{MediaOptions, dvr, lists_before, media, media_after};
 pub use multivariant::{dvr_multivariant, multivariant};
 pub use vod::{Stage, vod_media, vod_multivariant};

@@ -1,4 +1,4 @@
-use headwater_hls::playlist::{MediaOptions, media, multivariant};
+use headwater_hls::playlist::{self, MediaOptions, media, multivariant};
 use headwater_hls::*;
 use headwater_media::*;
 use quick_m3u8::HlsLine;
@@ -190,4 +190,38 @@ fn without_audio_no_group_is_named() {
     let window = live(&[Plan { renditions: vec![ladder().remove(0)], ..Plan::steady(0, 2_000) }]);
     let text = multivariant(&window).unwrap();
     assert!(!text.contains("AUDIO") && text.contains("CODECS=\"avc1.64001f\",RESOLUTION=1280x720"), "{text}");
+}
+
+/// Players know segments by their numbers, and take one list for one broadcast's.
+#[test]
+fn what_another_broadcast_left_is_listed_by_its_own_numbers_or_not_at_all() {
+    let plan = Plan::steady(0, 8_000);
+    let mut before = window_of(opening(10), &events(MediaSequence(100), std::slice::from_ref(&plan)));
+    before.apply(&MediaEvent::BroadcastEnd).unwrap();
+    let window = |first: u64, plan: &Plan, settings| {
+        let (broadcast, first_sequence) =
+            (BroadcastId::new(UnixMillis(1_800_000_060_000), &[3; 10]), MediaSequence(first));
+        let opening = Opening { broadcast, first_sequence, settings, ..opening(10) };
+        window_of(opening, &events(first_sequence, std::slice::from_ref(plan)))
+    };
+    let list = |window: &LiveWindow, name: &str| {
+        let list = playlist::media_after(&before, window, &id(name), MediaOptions::default()).unwrap();
+        let alone = media(window, &id(name), MediaOptions::default()).unwrap();
+        (list != alone).then_some(list)
+    };
+    let settings = SegmentSettings::default();
+    let near = list(&window(107, &plan, settings), "audio").unwrap();
+    let uris: Vec<_> = near.lines().filter(|line| !line.starts_with('#')).collect();
+    let expected: Vec<_> = (100..112).map(|number| format!("{number}.m4s")).collect();
+    assert!(near.contains("#EXT-X-MEDIA-SEQUENCE:100\n") && uris == expected, "{near}");
+    assert_eq!(near.matches("#EXT-X-GAP\n#EXTINF:2.").count(), 2, "{near}");
+    assert_eq!(list(&window(104, &plan, settings), "audio"), None, "a number would be two segments'");
+    assert_eq!(list(&window(116, &plan, settings), "audio"), None, "too many would be missing");
+    let others = SegmentSettings { part_ms: 500, ..settings };
+    assert_eq!(list(&window(107, &plan, others), "audio"), None, "it has other settings");
+    let mut larger = plan.clone();
+    larger.renditions.insert(0, video("1080p", 1920, 1080, 5_000_000));
+    let larger = window(107, &larger, settings);
+    assert_eq!(list(&larger, "1080p"), None, "it has no such rendition");
+    assert!(list(&larger, "720p").is_some());
 }
