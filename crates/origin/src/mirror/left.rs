@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use headwater_hls::playlist::lists_before;
 use headwater_hls::{Archive, LiveWindow, MediaEvent};
 use tokio::time::Instant;
 
@@ -11,6 +12,39 @@ use super::{Mirror, Shown, View};
 
 /// Broadcasts, and windows of one, at most: more follow each other within a minute only where something is badly wrong.
 const MOST: usize = 4;
+
+/// The window of another broadcast, whose viewers go on with the one that is shown.
+pub(super) struct Before {
+    pub(super) window: Arc<LiveWindow>,
+    /// Until when it may be asked for; none as long as playlists list something of it.
+    until: Option<Instant>,
+}
+
+impl Before {
+    pub(super) fn new(window: Arc<LiveWindow>) -> Self {
+        Self { window, until: None }
+    }
+
+    /// What becomes of it by now; the same where nothing does.
+    fn now(&self, shown: Option<&LiveWindow>) -> Fate {
+        let now = Instant::now();
+        match self.until {
+            Some(until) if until <= now => Fate::Over,
+            None if shown.is_some_and(|shown| !lists_before(&self.window, shown)) => {
+                let longest = Duration::from_micros(self.window.outlives_playlists_by().0);
+                Fate::OverAt(now + longest)
+            }
+            _ => Fate::AsBefore,
+        }
+    }
+}
+
+enum Fate {
+    AsBefore,
+    /// No playlist lists it any more.
+    OverAt(Instant),
+    Over,
+}
 
 /// A window that was shown, and what is stored of its broadcast.
 pub(super) struct Left {
@@ -38,13 +72,27 @@ impl Shown {
     /// What is shown is left, if it is something; as this, where it broke off and is listed so.
     pub(super) fn leave(&mut self, broken_off: Option<Arc<LiveWindow>>) {
         let now = Instant::now();
-        self.before = None;
         self.left.retain(|left| left.until() > now);
+        let before = self.before.take().filter(|before| before.until.is_none_or(|until| until > now));
+        self.left.extend(before.map(|before| Left::new(before.window, None)));
         if let View::Showing(window) = std::mem::replace(&mut self.view, View::Seeking) {
             self.left.push(Left::new(broken_off.unwrap_or(window), self.archive.take()));
         }
         let too_many = self.left.len().saturating_sub(MOST);
         self.left.drain(..too_many);
+    }
+
+    fn fate_of_before(&self) -> Fate {
+        self.before.as_ref().map_or(Fate::AsBefore, |before| before.now(self.view.window()))
+    }
+
+    /// Forgets the broadcast before when no playlist that anybody holds lists something of it.
+    fn forget_before(&mut self) {
+        match (self.fate_of_before(), &mut self.before) {
+            (Fate::Over, before) => *before = None,
+            (Fate::OverAt(until), Some(before)) => before.until = Some(until),
+            (Fate::OverAt(_), None) | (Fate::AsBefore, _) => {}
+        }
     }
 
     /// The window that is shown, as it is left, where this one is of another broadcast and comes instead of its end.
@@ -61,12 +109,14 @@ impl Shown {
 }
 
 impl Mirror {
-    /// Looks at the windows that were shown before, and may still be asked for; the newest first.
+    /// Looks at the windows that were shown before, and may still be asked for: the one that playlists list, and then the
+    /// newest first.
     pub(crate) fn left_window<T>(&self, at: impl Fn(&LiveWindow) -> Option<T>) -> Option<T> {
         let now = Instant::now();
         self.look_at(|shown| {
-            let windows = shown.left.iter().rev().filter(|left| left.window_until > now);
-            windows.map(|left| &left.window).find_map(|window| at(window))
+            let left = shown.left.iter().rev().filter(|left| left.window_until > now);
+            let listed = shown.before.iter().map(|before| &before.window);
+            listed.chain(left.map(|left| &left.window)).find_map(|window| at(window))
         })
     }
 
@@ -90,14 +140,126 @@ impl Mirror {
         let now = Instant::now();
         let is_over =
             |left: &Left| left.until() <= now || left.window_until <= now && left.window.bytes() > 0;
-        if !self.look_at(|shown| shown.left.iter().any(is_over)) {
+        let is_due = |shown: &Shown| {
+            shown.left.iter().any(is_over) || !matches!(shown.fate_of_before(), Fate::AsBefore)
+        };
+        if !self.look_at(is_due) {
             return;
         }
         self.change(|shown| {
+            shown.forget_before();
             shown.left.retain(|left| left.until() > now);
             for left in shown.left.iter_mut().filter(|left| left.window_until <= now) {
                 left.window = Arc::new(LiveWindow::new(left.window.opening().clone()));
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use headwater_hls::{Opening, PeriodStart, Rendition, RenditionKind};
+    use headwater_media::{
+        BroadcastId, Epoch, MediaSequence, MediaTime, PartIndex, PeriodNumber, SegmentSettings, UnixMillis,
+    };
+
+    use super::*;
+    use crate::metrics::Metrics;
+
+    /// A broadcast of one rendition, and whole segments of two seconds from `first` on.
+    fn window(nth: u64, first: u64, segments: u64) -> LiveWindow {
+        let wall_clock = UnixMillis(1_800_000_000_000 + nth);
+        let kind = RenditionKind::Video { width: 1280, height: 720, frame_rate: 30.0 };
+        let rendition = Rendition {
+            id: "720p".parse().unwrap(),
+            kind,
+            codecs: "avc1.64001f".into(),
+            declared_bitrate: 1,
+        };
+        let mut window = LiveWindow::new(Opening {
+            broadcast: BroadcastId::new(wall_clock, &[7; 10]),
+            epoch: Epoch(nth),
+            settings: SegmentSettings { segment_ms: 2_000, part_ms: 500 },
+            window_segments: 4,
+            first_sequence: MediaSequence(first),
+            discontinuity_sequence: 0,
+        });
+        let period = PeriodStart {
+            number: PeriodNumber(0),
+            first_sequence: MediaSequence(first),
+            origin: MediaTime(0),
+            wall_clock,
+            renditions: vec![(rendition, "init".into())],
+            ladder: None,
+        };
+        window.apply(&MediaEvent::PeriodStart(period)).unwrap();
+        for event in (first..first + segments).flat_map(|sequence| segment(first, sequence)) {
+            window.apply(&event).unwrap();
+        }
+        window
+    }
+
+    fn segment(first: u64, sequence: u64) -> [MediaEvent; 2] {
+        let (rendition, n) = ("720p".parse().unwrap(), sequence - first);
+        let (start, duration) = if n == 0 { (0, 480) } else { (480 + (n - 1) * 2_000, 2_000) };
+        let part = MediaEvent::Part {
+            rendition,
+            sequence: MediaSequence(sequence),
+            index: PartIndex(0),
+            start: MediaTime::from_millis(start),
+            duration: MediaTime::from_millis(duration),
+            independent: true,
+            bytes: "media".into(),
+        };
+        let rendition = "720p".parse().unwrap();
+        [part, MediaEvent::SegmentEnd { rendition, sequence: MediaSequence(sequence) }]
+    }
+
+    /// The next one's publisher is slow, or away as soon as it has begun.
+    #[tokio::test(start_paused = true)]
+    async fn what_is_listed_of_the_broadcast_before_stays_until_it_is_listed_no_more() {
+        let mirror = Mirror::new("demo".parse().unwrap(), MediaTime::ZERO, Arc::new(Metrics::new()));
+        mirror.show(View::Showing(Arc::new(window(1, 100, 5))), None);
+        mirror.show_next(window(2, 107, 2), None);
+        let longest = Duration::from_micros(window(1, 100, 5).outlives_playlists_by().0);
+        let is_there = |sequence| {
+            let sequence = MediaSequence(sequence);
+            let find = |window: &LiveWindow| window.segment(&"720p".parse().unwrap(), sequence).map(drop);
+            mirror.left_window(find).is_some()
+        };
+        for _ in 0..4 {
+            tokio::time::advance(longest).await;
+            mirror.forget_left();
+            assert!([103, 104].map(is_there).into_iter().all(|there| there), "it is listed");
+            let init =
+                |window: &LiveWindow| window.init(&"720p".parse().unwrap(), MediaSequence(100)).cloned();
+            assert_eq!(mirror.left_window(init), Some("init".into()));
+        }
+        for event in (109..111).flat_map(|sequence| segment(107, sequence)) {
+            mirror.apply(&event).unwrap();
+        }
+        mirror.forget_left();
+        tokio::time::advance(longest - Duration::from_millis(1)).await;
+        mirror.forget_left();
+        assert!(is_there(104), "somebody may hold the playlist that listed it");
+        tokio::time::advance(Duration::from_millis(1)).await;
+        mirror.forget_left();
+        assert!(!is_there(104) && mirror.look_at(|shown| shown.before.is_none()), "nothing holds it");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_listed_of_two_broadcasts_stays_when_a_third_one_comes() {
+        let mirror = Mirror::new("demo".parse().unwrap(), MediaTime::ZERO, Arc::new(Metrics::new()));
+        mirror.show(View::Showing(Arc::new(window(1, 100, 5))), None);
+        mirror.show_next(window(2, 107, 2), None);
+        tokio::time::advance(Duration::from_secs(600)).await;
+        mirror.forget_left();
+        mirror.show_next(window(3, 407, 2), None);
+        for sequence in [104, 107] {
+            let find = |window: &LiveWindow| {
+                window.segment(&"720p".parse().unwrap(), MediaSequence(sequence)).map(drop)
+            };
+            assert!(mirror.left_window(find).is_some(), "{sequence}");
+        }
     }
 }

@@ -21,7 +21,7 @@ pub(crate) use rendered::{Rendered, Text, Which};
 pub(crate) use signals::Scope;
 
 use crate::metrics::Metrics;
-use left::Left;
+use left::{Before, Left};
 use mirrors::NOT_LIVE_LINGER;
 use signals::Signals;
 
@@ -44,8 +44,7 @@ struct Shown {
     /// Grows with every change.
     version: u64,
     view: View,
-    /// The window of another broadcast, whose viewers go on with this one.
-    before: Option<Arc<LiveWindow>>,
+    before: Option<Before>,
     /// What is stored of the broadcast that is shown, where it is stored.
     archive: Option<Arc<Archive>>,
     /// What was shown before, oldest first.
@@ -73,7 +72,8 @@ pub(crate) struct Listed {
 impl Shown {
     fn listed(&self) -> Option<Listed> {
         let View::Showing(window) = &self.view else { return None };
-        let (window, before, archive) = (window.clone(), self.before.clone(), self.archive.clone());
+        let before = self.before.as_ref().map(|before| before.window.clone());
+        let (window, archive) = (window.clone(), self.archive.clone());
         Some(Listed { window, before, archive })
     }
 }
@@ -198,7 +198,7 @@ impl Mirror {
                 }
             }
             shown.leave(before.clone());
-            shown.before = before;
+            shown.before = before.map(Before::new);
             (shown.view, shown.archive) = (View::Showing(Arc::new(window)), archive.map(Arc::new));
         });
         self.signals.wake(Scope::Anything);
