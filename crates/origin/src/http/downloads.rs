@@ -1,20 +1,22 @@
 //! What all downloads together may hold in memory, and those whose viewers take nothing any more.
 //!
 //! A download reads ahead of its viewer. A thousand slow ones would hold a gigabyte, and on HTTP/2 a viewer can keep a
-//! connection busy without taking anything of the files that are sent on it. So what is read counts, until the
-//! connection has let go of it: against the share of its viewer's address, and then against the sum; and a download that
-//! nothing is taken of is given up by itself, whatever else happens on its connection.
+//! connection busy without taking anything of the files that are sent on it. So what is read counts, until it is handed
+//! on: against the share of its viewer's address, and then against the sum. It is handed on in small copies, as a
+//! connection may hold one for as long as it likes; and a download that nothing is taken of is given up by itself, whatever
+//! else happens on its connection.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::Stream;
 use futures::StreamExt as _;
+use headwater_runtime::listener::counted_as;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
@@ -28,6 +30,8 @@ const SHARE: usize = 32 << 10;
 /// A viewer that takes nothing for so long is given up; a player that has enough takes the next piece within seconds.
 const STALL_LIMIT: Duration = Duration::from_secs(35);
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Bytes that are handed on at a time: all that a download holds when it was given up.
+const COPY: usize = 64 << 10;
 
 /// The downloads under way. Clones are the same ones.
 #[derive(Clone)]
@@ -45,8 +49,9 @@ impl Default for Downloads {
 }
 
 impl Downloads {
-    /// The share of an address.
+    /// The share of an address, or of its network.
     pub(super) fn share(&self, of: IpAddr) -> Share {
+        let of = counted_as(of);
         let mut shares = lock(&self.shares);
         let own = shares.get(&of).and_then(Weak::upgrade).unwrap_or_else(|| {
             shares.retain(|_, share| share.strong_count() > 0);
@@ -59,7 +64,8 @@ impl Downloads {
 
     /// Watches over a download, which is given up when nothing of it is taken any more.
     pub(super) fn watch(&self, pieces: Pieces) -> Pieces {
-        let download = Arc::new(Mutex::new(Download { pieces: Some(pieces), given: None }));
+        let download =
+            Arc::new(Mutex::new(Download { pieces: Some(pieces), rest: Bytes::new(), given: None }));
         let mut moving = lock(&self.moving);
         moving.retain(|download| download.strong_count() > 0);
         moving.push(Arc::downgrade(&download));
@@ -121,24 +127,42 @@ impl AsRef<[u8]> for Held {
 struct Download {
     /// None once it was given up.
     pieces: Option<Pieces>,
+    /// The end of a piece whose beginning was given.
+    rest: Bytes,
     /// When the last piece was given, as long as no further one was asked for.
     given: Option<Instant>,
 }
 
 impl Download {
-    fn give_up(&mut self) -> Option<Pieces> {
+    fn give_up(&mut self) -> Option<(Pieces, Bytes)> {
         let is_stalled = self.given.is_some_and(|given| given.elapsed() >= STALL_LIMIT);
-        if is_stalled { self.pieces.take() } else { None }
+        if is_stalled { self.pieces.take().zip(Some(std::mem::take(&mut self.rest))) } else { None }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Interrupted>>> {
         self.given = None;
         let Some(pieces) = &mut self.pieces else { return Poll::Ready(Some(Err(Interrupted::Stalled))) };
-        let polled = pieces.poll_next_unpin(cx);
-        if polled.is_ready() {
-            self.given = Some(Instant::now());
+        let next = if self.rest.is_empty() { ready!(pieces.poll_next_unpin(cx)) } else { None };
+        self.given = Some(Instant::now());
+        match next {
+            Some(Ok(piece)) => self.rest = piece,
+            Some(Err(interrupted)) => return Poll::Ready(Some(Err(interrupted))),
+            None if self.rest.is_empty() => return Poll::Ready(None),
+            None => {}
         }
-        polled
+        Poll::Ready(Some(Ok(self.copy())))
+    }
+
+    /// The next bytes of the rest, in memory of their own.
+    fn copy(&mut self) -> Bytes {
+        let most = self.rest.len().min(COPY);
+        let copy = Bytes::copy_from_slice(&self.rest[..most]);
+        drop(self.rest.split_to(most));
+        if self.rest.is_empty() {
+            // An empty slice may hold on to the whole.
+            self.rest = Bytes::new();
+        }
+        copy
     }
 }
 
@@ -205,7 +229,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_download_that_nothing_is_taken_of_is_given_up_and_a_slow_one_is_not() {
         let downloads = Downloads::default();
-        let ((mut stalled, _), (mut slow, _)) =
+        // Its connection holds what it was given.
+        let ((mut stalled, held), (mut slow, _)) =
             (begun(&downloads, address(1)).await, begun(&downloads, address(1)).await);
         let watch = async {
             for _ in 0..10 {
@@ -220,6 +245,26 @@ mod tests {
         assert_eq!(stalled.next().await, Some(Err(Interrupted::Stalled)));
         drop(slow);
         assert_eq!(downloads.total.available_permits(), TOTAL, "it holds nothing any more");
+        assert_eq!(held.map(|held| held.len()), Some(COPY), "but for this");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_handed_on_in_small_copies_is_all_of_it() {
+        let downloads = Downloads::default();
+        let pieces = [COPY * 2 + 7, 0, COPY, 1].map(|length| vec![length as u8; length]);
+        let parts = pieces.clone().map(|piece| Ok(Bytes::from(piece)));
+        let got: Vec<_> = downloads.watch(stream::iter(parts).boxed()).map(Result::unwrap).collect().await;
+        assert_eq!(got.concat(), pieces.concat());
+        assert!(got.iter().all(|copy| copy.len() <= COPY));
+    }
+
+    #[test]
+    fn a_network_has_one_share() {
+        let downloads = Downloads::default();
+        let own = |address: &str| downloads.share(address.parse().unwrap()).own;
+        let one = own("2001:db8::1");
+        assert!(Arc::ptr_eq(&one, &own("2001:db8::ffff:1")));
+        assert!(!Arc::ptr_eq(&one, &own("2001:db8:0:1::1")));
     }
 
     #[tokio::test(start_paused = true)]
