@@ -48,7 +48,7 @@ pub(super) async fn answer<B>(
     let tracks = tracks(recorded, wanted.as_deref()).ok_or(Problem::NoRecording)?;
     let store = library.store()?.clone();
     let make = || plan(store, layout.clone(), recorded.clone(), tracks.clone());
-    let planned = library.plan(layout, &tracks, make).await?;
+    let planned = library.plan(layout, &tracks, from, make).await?;
     let name = format!("attachment; filename=\"{}-{}.mp4\"", layout.stream, layout.broadcast);
     let disposition = HeaderValue::try_from(name).expect("names of streams are visible ASCII");
     let (library, layout, share) = (library.clone(), layout.clone(), downloads.share(from));

@@ -3,6 +3,7 @@
 mod plans;
 mod recording;
 
+use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -123,17 +124,18 @@ impl Library {
         self.store()?.get_range(key, range).await.map_err(|error| unread(key, error))
     }
 
-    /// The plan of a file of these tracks, which is made once for all who ask, whoever of them goes away.
+    /// The plan of a file of these tracks, for a viewer at this address; it is made once for all who ask, whoever of them goes away.
     pub(crate) async fn plan<F>(
         &self,
         layout: &Layout,
         tracks: &[RenditionId],
+        from: IpAddr,
         make: impl FnOnce() -> F,
     ) -> Result<Arc<Mp4>, Unread>
     where
         F: Future<Output = Result<Mp4, Unread>> + Send + 'static,
     {
-        self.plans.get((layout.clone(), tracks.to_vec()), make).await
+        self.plans.get((layout.clone(), tracks.to_vec()), from, make).await
     }
 
     /// The newest recordings of a stream, newest first.

@@ -2,12 +2,14 @@
 //! its connection gives up, leaves the plan for the next request.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use headwater_hls::mp4::{Mp4, Piece};
 use headwater_media::RenditionId;
 use headwater_recordings::Layout;
+use headwater_runtime::listener::counted_as;
 use moka::future::Cache;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -22,6 +24,8 @@ const KEPT_FOR: Duration = Duration::from_secs(600);
 const AT_ONCE: usize = 2;
 /// Plans that are made or wait for their turn. More are an attack, or a store that is far too slow for downloads.
 const MOST: usize = 64;
+/// Those of them that one address may have asked for first: a person downloads one after the other.
+const EACH: usize = 4;
 /// How long a request waits for its plan: some hours of recording in a store on the other side of the world. A later one
 /// finds the plan, or goes on waiting for it.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -29,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// The renditions that make a file, of a recording.
 type Name = (Layout, Vec<RenditionId>);
 type Planned = Result<Arc<Mp4>, Unread>;
-type Making = HashMap<Name, watch::Receiver<Option<Planned>>>;
+type Making = HashMap<Name, (IpAddr, watch::Receiver<Option<Planned>>)>;
 
 pub(super) struct Plans {
     made: Cache<Name, Arc<Mp4>>,
@@ -48,15 +52,15 @@ impl Default for Plans {
 }
 
 impl Plans {
-    /// The plan of this name, which `make` makes unless somebody does already.
-    pub(super) async fn get<F>(&self, name: Name, make: impl FnOnce() -> F) -> Planned
+    /// The plan of this name for a viewer at this address, which `make` makes unless somebody does already.
+    pub(super) async fn get<F>(&self, name: Name, from: IpAddr, make: impl FnOnce() -> F) -> Planned
     where
         F: Future<Output = Result<Mp4, Unread>> + Send + 'static,
     {
         if let Some(plan) = self.made.get(&name).await {
             return Ok(plan);
         }
-        let mut planned = self.begin(name, make)?;
+        let mut planned = self.begin(name, counted_as(from), make)?;
         let planned = timeout(PATIENCE, planned.wait_for(Option::is_some)).await;
         // Without its task there is none.
         let planned = planned.ok().and_then(Result::ok).and_then(|planned| planned.clone());
@@ -73,6 +77,7 @@ impl Plans {
     fn begin<F>(
         &self,
         name: Name,
+        from: IpAddr,
         make: impl FnOnce() -> F,
     ) -> Result<watch::Receiver<Option<Planned>>, Unread>
     where
@@ -80,16 +85,20 @@ impl Plans {
     {
         let mut making = lock(&self.making);
         // A task that has failed without a word has left its entry behind.
-        making.retain(|_, planned| planned.has_changed().is_ok());
-        if let Some(planned) = making.get(&name) {
+        making.retain(|_, (_, planned)| planned.has_changed().is_ok());
+        if let Some((_, planned)) = making.get(&name) {
             return Ok(planned.clone());
+        }
+        if making.values().filter(|(other, _)| *other == from).count() >= EACH {
+            tracing::debug!(%from, "an address wants too many recordings as files at the same time: one is refused");
+            return Err(Unread::Away);
         }
         if making.len() >= MOST {
             tracing::warn!("too many recordings are wanted as files at the same time: one is refused");
             return Err(Unread::Away);
         }
         let (tell, planned) = watch::channel(None);
-        making.insert(name.clone(), planned.clone());
+        making.insert(name.clone(), (from, planned.clone()));
         self.spawn(name, make(), tell);
         Ok(planned)
     }
@@ -142,6 +151,10 @@ mod tests {
         (Layout { stream: "demo".parse().unwrap(), broadcast }, Vec::new())
     }
 
+    fn address(last: u8) -> IpAddr {
+        [192, 0, 2, last].into()
+    }
+
     fn mp4() -> Mp4 {
         headwater_hls::mp4::Plan::new(&[]).finish()
     }
@@ -159,11 +172,11 @@ mod tests {
         };
         let began = Instant::now();
         for _ in 0..10 {
-            assert!(timeout(SECOND, plans.get(name(1), make)).await.is_err());
+            assert!(timeout(SECOND, plans.get(name(1), address(1), make)).await.is_err());
         }
-        plans.get(name(1), make).await.unwrap();
+        plans.get(name(1), address(1), make).await.unwrap();
         assert_eq!((began.elapsed().as_secs(), made.load(Ordering::Relaxed)), (60, 1));
-        plans.get(name(1), make).await.unwrap();
+        plans.get(name(1), address(1), make).await.unwrap();
         assert_eq!(made.load(Ordering::Relaxed), 1, "it is kept");
     }
 
@@ -175,7 +188,7 @@ mod tests {
             sleep(SECOND).await;
             Ok(mp4())
         };
-        let asked = (0..MOST as u8 + 1).map(|nth| plans.get(name(nth), make));
+        let asked = (0..MOST as u8 + 1).map(|nth| plans.get(name(nth), address(nth), make));
         let planned = futures::future::join_all(asked).await;
         assert_eq!(planned.iter().filter(|planned| planned.is_ok()).count(), MOST);
         assert_eq!(planned[MOST].as_ref().err(), Some(&Unread::Away));
@@ -183,10 +196,29 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn one_viewer_leaves_places_for_others() {
+        let plans = Plans::default();
+        let make = || async {
+            sleep(SECOND).await;
+            Ok(mp4())
+        };
+        let network = |last: usize| format!("2001:db8::{last:x}").parse().unwrap();
+        let asked = (0..MOST).map(|nth| plans.get(name(nth as u8), network(nth), make));
+        let (planned, other, same) = tokio::join!(
+            futures::future::join_all(asked),
+            plans.get(name(200), address(1), make),
+            plans.get(name(0), network(99), make)
+        );
+        assert_eq!(planned.iter().filter(|planned| planned.is_ok()).count(), EACH);
+        assert!(other.is_ok() && same.is_ok(), "another one, and one that is being made");
+        assert!(plans.get(name(50), network(1), make).await.is_ok(), "one after the other");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn what_could_not_be_planned_is_tried_again() {
         let plans = Plans::default();
-        let failed = plans.get(name(1), || std::future::ready(Err(Unread::Away))).await;
+        let failed = plans.get(name(1), address(1), || std::future::ready(Err(Unread::Away))).await;
         assert_eq!(failed.err(), Some(Unread::Away));
-        assert!(plans.get(name(1), || std::future::ready(Ok(mp4()))).await.is_ok());
+        assert!(plans.get(name(1), address(1), || std::future::ready(Ok(mp4()))).await.is_ok());
     }
 }
