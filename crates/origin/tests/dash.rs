@@ -156,6 +156,24 @@ async fn a_segment_is_named_by_its_time_too() {
     assert_eq!(announced.await.unwrap().body[..], headwater_hls::cmaf::END_SEGMENT);
 }
 
+/// Another origin has shown its viewers the beginning of a period that this one is about to hear of.
+#[tokio::test]
+async fn the_beginning_of_a_period_that_is_not_there_yet_is_waited_for() {
+    let OnAir { viewer, server, _origin, .. } = on_air().await;
+    let early = viewer.clone();
+    let mut early = tokio::spawn(async move { early.text("/demo/720p/103-583200.m4s").await });
+    let held = tokio::time::timeout(std::time::Duration::from_millis(300), &mut early).await;
+    assert!(held.is_err(), "it is told something: {held:?}");
+    let far = viewer.get("/demo/720p/180-583200.m4s").await;
+    assert_eq!(far.status, StatusCode::NOT_FOUND, "nothing is announced so far ahead");
+    let headwater_hls::MediaEvent::PeriodStart(period) = broadcast::period(FIRST + 3) else { unreachable!() };
+    let (number, origin) = (headwater_media::PeriodNumber(1), headwater_media::MediaTime(6_480_000));
+    let second = headwater_hls::PeriodStart { number, origin, ..period };
+    server.play([headwater_hls::MediaEvent::PeriodStart(second), broadcast::part(VIDEO, 103, 0, "b")]);
+    server.play([broadcast::end(VIDEO, 103)]);
+    assert_eq!(early.await.unwrap(), "<720p 103.0 of b>");
+}
+
 #[tokio::test]
 async fn the_clock_is_as_slow_as_the_encoder() {
     let OnAir { viewer, server, _origin, .. } = on_air().await;

@@ -98,6 +98,8 @@ fn look_in(window: &LiveWindow, rendition: &RenditionId, object: Object, grows: 
             Some(Timed::Never(past)) if past < MAX_PAST_END => {
                 return Some(Ok(Found::End(content_type, past)));
             }
+            // Another origin, a moment ahead of this one, may have a period already that is about to begin here.
+            None if begins_next(window, rendition, first) => return None,
             Some(Timed::Never(_)) | None => return Some(Err(Problem::NoObject)),
         },
         object => object,
@@ -114,6 +116,11 @@ fn look_in(window: &LiveWindow, rendition: &RenditionId, object: Object, grows: 
         None if window.has_rendition(rendition) => Some(Err(Problem::NoObject)),
         None => Some(Err(Problem::NoRendition)),
     }
+}
+
+/// Whether a period may begin with this number that the window does not have yet.
+fn begins_next(window: &LiveWindow, rendition: &RenditionId, first: MediaSequence) -> bool {
+    window.init(rendition, first).is_none() && may_come(window, rendition, Object::Segment(first))
 }
 
 fn has_begun(window: &LiveWindow, rendition: &RenditionId, object: Object) -> bool {
