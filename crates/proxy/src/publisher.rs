@@ -52,6 +52,16 @@ pub enum PublisherEnd {
     Dismissed,
 }
 
+/// What became of the last of the media.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    Given,
+    /// A server had taken a part of it, or none was found, when the time was over.
+    Cut,
+    /// No server takes it.
+    Refused,
+}
+
 /// Why it can't go on.
 pub(crate) enum Stop {
     Unpublished,
@@ -124,19 +134,20 @@ impl<'a> Publisher<'a> {
         let mut stop = self.publish().await;
         drop(on_air);
         let has_ended = matches!(stop, Stop::Unpublished | Stop::Link(_));
+        let mut rest = Rest::Given;
         match stop {
             Stop::Lost { .. } => {}
             Stop::Succeeded => stop = self.see_off().await,
-            Stop::Dismiss { .. } => self.give_rest().await,
+            Stop::Dismiss { .. } => rest = self.give_rest().await,
             Stop::Unpublished | Stop::Link(_) => {
                 self.heard = None;
-                self.give_rest().await;
+                rest = self.give_rest().await;
             }
         }
         self.edge.router.left(&self.order.stream);
         if has_ended {
-            self.finish(stop.reason()).await;
-        } else {
+            self.finish(stop.reason(), rest).await;
+        } else if rest == Rest::Given {
             self.edge.tasks.spawn(self.uplink.end(stop.reason()).in_current_span());
         }
         match stop {
@@ -153,7 +164,7 @@ impl<'a> Publisher<'a> {
 
     /// What the timeline still holds goes on air too, and what a lost server has not finished. When it is not taken, it is
     /// too late to say so.
-    async fn give_rest(&mut self) {
+    async fn give_rest(&mut self) -> Rest {
         self.timeline.finish();
         let limit = self.edge.stall_timeout;
         let given = async {
@@ -163,14 +174,26 @@ impl<'a> Publisher<'a> {
                 false => Ok(()),
             }
         };
-        if let Ok(Err(_)) | Err(_) = timeout(limit, given).await {
-            tracing::warn!("the last of the media could not be given to a server");
-        }
+        let rest = match timeout(limit, given).await {
+            Ok(Ok(())) => return Rest::Given,
+            Ok(Err(_)) => Rest::Refused,
+            Err(_) => Rest::Cut,
+        };
+        tracing::warn!("the last of the media could not be given to a server");
+        rest
     }
 
     /// Stays until a server has made everything that the publisher has sent: one that is lost before is replaced.
-    async fn finish(&mut self, reason: &'static str) {
+    /// Where the rest is not given, its call ends in the middle, and a goodbye would pass for the end of the media.
+    async fn finish(&mut self, reason: &'static str, rest: Rest) {
+        if rest == Rest::Refused {
+            return;
+        }
         let finished = async {
+            if rest == Rest::Cut {
+                self.fail_over(UplinkError::Timeout).await?;
+                self.forward().await?;
+            }
             while let Err(cause) = self.goodbye(reason).await {
                 self.fail_over(cause).await?;
             }

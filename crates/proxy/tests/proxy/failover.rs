@@ -458,3 +458,41 @@ async fn a_server_that_went_away_is_asked_when_it_is_back() {
     show.expect_replay(&mut call, 0).await;
     show.told_nothing_until_now(call).await;
 }
+
+/// The replay is more than what is on its way at most, so that it can't be given to a server that does not read.
+#[tokio::test]
+async fn a_server_that_got_a_part_of_the_rest_is_replaced_and_never_told_that_this_was_all() {
+    let proxy = TestProxy::with(|config| config.proxy.stall_timeout = Duration::from_secs(3)).await;
+    let mut first = TestServer::start(&proxy.registry, "first", 0).await;
+    let mut second = TestServer::start(&proxy.registry, "second", 1_500).await;
+    let (mut show, mut call) = Show::start(proxy, &mut first).await;
+    for n in 0..6 {
+        show.encoder.video(n * 2_000, media::keyframe(&vec![0; 5 << 20])).await;
+        show.encoder.audio(n * 2_000 + 10, media::sound(b"a sound")).await;
+        while tag(&call.message().await.unwrap().unwrap()) != Some((Kind::VideoKeyframe, n * 2_000)) {}
+    }
+    show.proxy.registry.unregister_server(&first.record.id).await.unwrap();
+    call.reject(failure(Code::Draining, "it goes away")).await;
+    let _unanswered = second.call().await;
+    show.encoder.unpublish().await;
+    let mut cut = second.call().await;
+    cut.accept_at(resume_point(3, None, 100)).await;
+    let mut call = second.call().await;
+    call.accept_at(resume_point(3, None, 100)).await;
+    let mut keyframes = 0;
+    let end = loop {
+        match call.message().await.unwrap().unwrap() {
+            Request::End(end) => break end,
+            message => keyframes += u32::from(matches!(tag(&message), Some((Kind::VideoKeyframe, _)))),
+        }
+    };
+    assert_eq!((keyframes, end.reason.as_str()), (6, "the publisher ended its stream"));
+    let broken_off = loop {
+        match cut.message().await {
+            Ok(Some(Request::End(_))) => break false,
+            Ok(Some(_)) => {}
+            Ok(None) | Err(_) => break true,
+        }
+    };
+    assert!(broken_off);
+}
