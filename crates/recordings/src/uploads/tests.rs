@@ -115,6 +115,20 @@ async fn an_index_waits_for_what_it_names_and_media_for_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_next_index_finds_out_that_somebody_has_written_the_last_one() {
+    for is_contested in [false, true] {
+        let store = MemoryStore::new();
+        let (lane, guard) = (roomy(&store).lane("a"), Guard::default());
+        settled(&mut [lane.put_guarded(key("a/0"), body(0), "text/plain", &guard)]).await;
+        if is_contested {
+            store.put(&key("a/0"), body(1), "").await.unwrap();
+        }
+        settled(&mut [lane.put_guarded(key("a/1"), body(2), "text/plain", &guard)]).await;
+        assert_eq!(timeout(SECOND, guard.contested()).await.is_ok(), is_contested);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_marks_a_recording_is_there_before_its_media() {
     let store = MemoryStore::new();
     store.set(Fault::Slow(SECOND));
