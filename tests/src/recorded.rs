@@ -18,17 +18,31 @@ pub struct Recorded {
     pub renditions: BTreeMap<String, ShownRendition>,
     /// All files that playlists name, themselves included.
     files: BTreeSet<PathBuf>,
+    /// Whether playlists may name segments that are missing (`EXT-X-GAP`).
+    may_have_gaps: bool,
 }
 
 impl Recorded {
     /// The only recording of a stream; none while it is not finished.
     pub fn finished(store: &Path, stream: &str) -> Result<Option<Self>> {
-        let marks = store.join(".live").join(stream);
-        let is_marked = std::fs::read_dir(marks).is_ok_and(|mut marks| marks.next().is_some());
-        if is_marked {
-            return Ok(None);
+        match Self::is_marked(store, stream) {
+            true => Ok(None),
+            false => Self::read(&store.join(stream), false).map(Some),
         }
-        Self::read(&store.join(stream)).map(Some)
+    }
+
+    /// The same, where segments may be missing, and are left out.
+    pub fn finished_with_gaps(store: &Path, stream: &str) -> Result<Option<Self>> {
+        match Self::is_marked(store, stream) {
+            true => Ok(None),
+            false => Self::read(&store.join(stream), true).map(Some),
+        }
+    }
+
+    /// Whether a recording of the stream is unfinished.
+    fn is_marked(store: &Path, stream: &str) -> bool {
+        let marks = store.join(".live").join(stream);
+        std::fs::read_dir(marks).is_ok_and(|mut marks| marks.next().is_some())
     }
 
     /// The playlists of the only recording of a stream, as they are now.
@@ -44,9 +58,10 @@ impl Recorded {
         Ok(texts)
     }
 
-    fn read(directory: &Path) -> Result<Self> {
+    fn read(directory: &Path, may_have_gaps: bool) -> Result<Self> {
         let (path, text) = multivariant(directory)?;
-        let mut recorded = Self { state: String::new(), renditions: BTreeMap::new(), files: [path].into() };
+        let (state, renditions) = Default::default();
+        let mut recorded = Self { state, renditions, files: [path].into(), may_have_gaps };
         for uri in Multivariant::parse(&text)?.playlists() {
             let file = directory.join(&uri);
             let name = Path::new(&uri).parent().and_then(Path::file_name).context("a rendition")?;
@@ -64,11 +79,11 @@ impl Recorded {
         let text = std::fs::read_to_string(file)?;
         let directory = file.parent().context("a directory")?;
         ensure!(text.contains("#EXT-X-PLAYLIST-TYPE:VOD\n") && text.ends_with("#EXT-X-ENDLIST\n"), "{text}");
-        ensure!(!text.contains("EXT-X-GAP"), "something is missing: {text}");
+        ensure!(self.may_have_gaps || !text.contains("EXT-X-GAP"), "something is missing: {text}");
         let target: f64 = field(&text, "#EXT-X-TARGETDURATION:").context("a target duration")?.parse()?;
         let mut rendition = ShownRendition::default();
         let (mut init, mut duration, mut discontinuity) = (Bytes::new(), 0.0, false);
-        let mut longest: f64 = 0.0;
+        let (mut longest, mut is_gap): (f64, _) = (0.0, false);
         for line in text.lines() {
             if let Some(uri) = field(line, "#EXT-X-MAP:URI=\"") {
                 init = self.file(directory, uri.trim_end_matches('"'))?;
@@ -77,6 +92,10 @@ impl Recorded {
                 longest = longest.max(duration);
             } else if line == "#EXT-X-DISCONTINUITY" {
                 discontinuity = true;
+            } else if line == "#EXT-X-GAP" {
+                is_gap = true;
+            } else if !line.starts_with('#') && std::mem::take(&mut is_gap) {
+                continue;
             } else if !line.starts_with('#') {
                 let sequence = line.strip_suffix(".m4s").context("a segment")?.parse()?;
                 let segment = ShownSegment {

@@ -12,7 +12,7 @@ use headwater_tests::matrix::{self, Encoder, Live, Row};
 use headwater_tests::network::Place;
 use headwater_tests::player::{Player, ShownRendition};
 use headwater_tests::process::Process;
-use headwater_tests::publish;
+use headwater_tests::publish::{self, IN_HAND};
 use headwater_tests::recorded::Recorded;
 use headwater_tests::relay::Relay;
 use headwater_tests::shows::{TINY_RENDITIONS, tiny};
@@ -148,7 +148,10 @@ async fn fails(failure: &str, happens: impl AsyncFnOnce(&mut Scene) -> Result<()
     ensure!(!dvr.is_dynamic, "the presentation has not ended with its broadcast");
     let dvr = dvr.fetch(&format!("{}/demo/", origins[1])).await?;
     let recorded = wait::until("the recording to be finished", FINISHED, || async {
-        Recorded::finished(&scene.objects(), "demo").ok().flatten()
+        match row.recording > IN_HAND {
+            true => Recorded::finished_with_gaps(&scene.objects(), "demo").ok().flatten(),
+            false => Recorded::finished(&scene.objects(), "demo").ok().flatten(),
+        }
     })
     .await
     .with_context(|| scene.stack.servers.iter().map(|server| server.process.output()).collect::<String>())?;
