@@ -21,7 +21,7 @@ export async function watch(context, url) {
     page,
     problems,
     /** Answers that no viewer should get. That there is nothing to go back to is one that they may. */
-    refused: () => answers.filter(({ url, status }) => status >= 400 && !(status === 404 && OPTIONAL.test(url))),
+    refused: (expected) => answers.filter(({ url, status }) => status >= 400 && !(status === 404 && (OPTIONAL.test(url) || expected?.test(url)))),
     requests: () => answers.length,
     state: () => page.evaluate(() => window.headwater?.state),
     stats: () => page.evaluate(() => window.headwater?.stats()),
