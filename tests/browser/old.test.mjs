@@ -24,8 +24,11 @@ const OLD_BROADCAST = new URL('../../target/debug/old-broadcast', import.meta.ur
 const AGE = 180;
 /** Seconds that each has to play. */
 const PLAYED = 10;
-/** Seconds that a player may be behind the broadcast: what low latency aims at and some, and three segments and some. */
-const LATENCY = { dash: 3.5, hls: 3.5, shaka: 12 };
+/**
+ * Seconds that a player may be behind the broadcast. dash.js catches up to what low latency aims at; hls.js by itself does not,
+ * and stays where a busy machine let it begin: three segments and some; Shaka keeps the suggested delay of 10 s and a segment.
+ */
+const LATENCY = { dash: 3.5, hls: 9, shaka: 14 };
 
 let services, chromium, site, publisher, source;
 
