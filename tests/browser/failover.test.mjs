@@ -4,7 +4,7 @@ import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { browser, stopped, until } from './harness.mjs';
+import { browser, onAir, stopped, until } from './harness.mjs';
 import { standstills, watch } from './observer.mjs';
 import { FRAME_RATE, numbered, send } from './source.mjs';
 import { killed, metrics, owner, stack } from './stack.mjs';
@@ -37,7 +37,7 @@ async function during(name, happens) {
   const encoder = send(source, `${services.rtmp}/demo`);
   let viewers = [];
   try {
-    await Promise.all(services.origins.map((origin) => onAir(origin, services)));
+    await Promise.all(services.origins.map(({ http }) => onAir(http, 'demo', services.output)));
     viewers = await Promise.all(services.origins.map(({ http }) => watch(chromium.context, `${http}/demo`)));
     await Promise.all(viewers.map((viewer) => hasPlayed(viewer, services)));
     const server = await owner(services);
@@ -59,9 +59,6 @@ async function during(name, happens) {
 const tells = (viewer, services) => ({
   tell: async () => `${JSON.stringify(await viewer.stats())}\n${services.output()}`,
 });
-
-const onAir = ({ http }, { output }) =>
-  until('the broadcast', async () => (await fetch(`${http}/demo/live.m3u8`)).ok, { tell: output });
 
 async function hasPlayed(viewer, services) {
   const played = async () => {

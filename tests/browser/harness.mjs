@@ -73,6 +73,10 @@ export async function up(settings = {}) {
   };
 }
 
+/** Waits until an origin serves a stream. Before that its page is one of a stream that nobody knows, with status 404. */
+export const onAir = (http, stream, output) =>
+  until(`${stream} to be on air`, async () => (await fetch(`${http}/${stream}/live.m3u8`)).ok, { tell: output });
+
 /** ffmpeg with a moving picture and a tone. */
 export function publish(url, seconds) {
   const input = ['-re', '-f', 'lavfi', '-i', 'testsrc2=s=640x360:r=30', '-re', '-f', 'lavfi', '-i', 'sine=f=440:r=48000'];

@@ -5,7 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { browser, until, up } from './harness.mjs';
+import { browser, onAir, until, up } from './harness.mjs';
 import { watch } from './observer.mjs';
 import { FRAME_RATE, numbered, send } from './source.mjs';
 
@@ -17,6 +17,7 @@ before(async () => {
   const source = await numbered(directory, SECONDS);
   [headwater, chromium] = await Promise.all([up(), browser()]);
   encoder = send(source, `${headwater.rtmp}/show`);
+  await onAir(headwater.http, 'show', headwater.output);
 });
 
 after(async () => {
