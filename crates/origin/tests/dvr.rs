@@ -33,6 +33,10 @@ struct Rewound {
 impl Rewound {
     /// A broadcast of twenty segments; the window has the last four, the others are stored.
     async fn start() -> Self {
+        Self::start_set(&[]).await
+    }
+
+    async fn start_set(settings: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let registry = registry();
         let server = TestServer::start().await;
@@ -41,11 +45,31 @@ impl Rewound {
         let window = [period(FIRST)].into_iter().chain(segments(NOW - 4..NOW, "a"));
         server.open(opening(id(0), epoch, NOW - 4), window);
         let url = format!("file://{}", folder.path().display());
-        let origin = TestOrigin::start_with(Arc::new(registry.clone()), &url).await;
+        let origin = TestOrigin::start_set(
+            Arc::new(registry.clone()),
+            &[&[("STORE_URL", url.as_str())], settings].concat(),
+        )
+        .await;
         let store = store::open(&StoreSettings::Directory(folder.path().into())).await.unwrap();
         let layout = Layout { stream: stream(), broadcast: id(0) };
         let viewer = Viewer::new(origin.address);
         Self { viewer, server, store, layout, registry, epoch, _origin: origin, _folder: folder }
+    }
+
+    /// Ends the broadcast, and waits until it is not shown as live any more.
+    async fn end(&self) {
+        self.server.play([MediaEvent::BroadcastEnd]);
+        eventually("the end is told", async || {
+            self.playlist("/demo/720p/dvr.m3u8").await.contains("#EXT-X-ENDLIST").then_some(())
+        })
+        .await;
+        let owner = self.registry.owner(&stream()).await.unwrap().expect("it is still on air").server;
+        self.registry.release(&stream(), &owner, self.epoch).await.unwrap();
+        self.server.die();
+        eventually("the stream is not live any more", async || {
+            (self.get("/demo/live.m3u8").await.status == StatusCode::NOT_FOUND).then_some(())
+        })
+        .await;
     }
 
     async fn put(&self, sequence: u64, bytes: &'static str) {
@@ -171,18 +195,7 @@ async fn who_is_behind_the_live_window_can_go_on_after_the_end() {
     let rewound = Rewound::start().await;
     rewound.put(FIRST + 3, "stored segment").await;
     rewound.playlist("/demo/720p/dvr.m3u8").await;
-    rewound.server.play([MediaEvent::BroadcastEnd]);
-    eventually("the end is told", async || {
-        rewound.playlist("/demo/720p/dvr.m3u8").await.contains("#EXT-X-ENDLIST").then_some(())
-    })
-    .await;
-    let owner = rewound.registry.owner(&stream()).await.unwrap().expect("it is still on air").server;
-    rewound.registry.release(&stream(), &owner, rewound.epoch).await.unwrap();
-    rewound.server.die();
-    eventually("the stream is not live any more", async || {
-        (rewound.get("/demo/live.m3u8").await.status == StatusCode::NOT_FOUND).then_some(())
-    })
-    .await;
+    rewound.end().await;
     assert_eq!(rewound.get("/demo/720p/index.m3u8").await.status, StatusCode::NOT_FOUND);
     assert_eq!(rewound.playlist("/demo/720p/103.m4s").await, "stored segment");
     assert_eq!(rewound.playlist("/demo/720p/init-100.mp4").await, "init of 720p");
@@ -192,4 +205,47 @@ async fn who_is_behind_the_live_window_can_go_on_after_the_end() {
     assert_eq!(numbers(&list), (FIRST..NOW).collect::<Vec<_>>());
     assert!(list.contains("#EXT-X-ENDLIST"), "{list}");
     assert_eq!(rewound.get("/demo/720p/99.m4s").await.status, StatusCode::NOT_FOUND);
+    // Somebody who comes now begins with these.
+    let multivariant = rewound.get("/demo/dvr.m3u8").await;
+    assert_eq!(
+        (multivariant.status, multivariant.header("content-type")),
+        (StatusCode::OK, "application/vnd.apple.mpegurl")
+    );
+    assert!(multivariant.text().contains("\n720p/dvr.m3u8\n"), "{}", multivariant.text());
+    let mpd = rewound.get("/demo/dvr.mpd").await;
+    assert_eq!((mpd.status, mpd.header("content-type")), (StatusCode::OK, "application/dash+xml"));
+    assert!(
+        mpd.text().contains("type=\"static\"") && mpd.text().contains("/100-$Time$.m4s"),
+        "{}",
+        mpd.text()
+    );
+    assert_eq!(rewound.playlist("/demo/720p/100-540000.m4s").await, "stored segment");
+    assert_eq!(rewound.get("/demo/live.mpd").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn after_the_dvr_window_the_end_is_over() {
+    let rewound = Rewound::start_set(&[("RECORDING_DVR_WINDOW", "6s")]).await;
+    let all = ["/demo/dvr.m3u8", "/demo/dvr.mpd", "/demo/720p/dvr.m3u8"];
+    for path in all {
+        assert_eq!(rewound.get(path).await.status, StatusCode::OK, "{path}");
+    }
+    rewound.end().await;
+    rewound.put(NOW - 1, "stored segment").await;
+    let newest = format!("/demo/720p/{}.m4s", NOW - 1);
+    eventually("its lists are over", async || {
+        let mut given = Vec::new();
+        for path in all {
+            let answer = rewound.get(path).await;
+            if answer.status != StatusCode::OK {
+                assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
+                assert!(answer.text().contains("urn:headwater:problem:not-live"), "{}", answer.text());
+                // Somebody may have got the list a moment ago.
+                assert_eq!(rewound.get(&newest).await.status, StatusCode::OK);
+            }
+            given.push(answer.status);
+        }
+        given.iter().all(|status| *status == StatusCode::NOT_FOUND).then_some(())
+    })
+    .await;
 }

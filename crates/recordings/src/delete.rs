@@ -7,13 +7,13 @@ use headwater_platform::store::{Key, ObjectStore, StoreError};
 
 use crate::Layout;
 use crate::layout::{UNFINISHED, stream_folder};
-use crate::list::{is_live, summary};
+use crate::list::{is_live, is_watched, summary};
 use crate::pages::{all_folders, delete_below};
 use crate::pulse::Pulse;
 
 /// How long what has neither a summary nor a mark is left alone: a deletion that has not come to its end, or media that an
 /// owner of long ago has still had in its spool.
-const RUINS: Duration = Duration::from_secs(24 * 60 * 60);
+pub(crate) const RUINS: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Why a recording is not deleted.
 #[derive(Debug, thiserror::Error)]
@@ -43,8 +43,8 @@ pub async fn delete(store: &dyn ObjectStore, layout: &Layout) -> Result<(), Dele
     }
 }
 
-/// Closes a recording for its deletion; false where its owner turns out to live.
-async fn close(store: &dyn ObjectStore, layout: &Layout) -> Result<bool, StoreError> {
+/// Closes a recording for a deletion; false where its owner turns out to live.
+pub(crate) async fn close(store: &dyn ObjectStore, layout: &Layout) -> Result<bool, StoreError> {
     let mut pulse = Pulse::of(store, layout).await?;
     if pulse.is_closed() {
         return Ok(true);
@@ -97,6 +97,10 @@ async fn is_expired(
     let is_over = |end: UnixMillis, after: Duration| now.0.saturating_sub(end.0) > after.as_millis() as u64;
     // It has not ended before it began, which its name tells without a request.
     if !is_over(layout.broadcast.made_at(), retention) || is_live(store, layout).await? {
+        return Ok(false);
+    }
+    // Viewers of its DVR window are behind its end.
+    if is_watched(store, layout).await? {
         return Ok(false);
     }
     Ok(match summary(store, layout).await? {

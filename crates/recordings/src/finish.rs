@@ -7,10 +7,9 @@ use headwater_platform::store::{ObjectStore, StoreError};
 
 use crate::adopt::adopt;
 use crate::journal::Recording;
-use crate::pages::delete_below;
 use crate::pulse::{Pulse, mark_text};
 use crate::summary::{State, Summary};
-use crate::{Layout, delete};
+use crate::{Layout, delete, dvr};
 
 const PLAYLIST: &str = "application/vnd.apple.mpegurl";
 const JSON: &str = "application/json";
@@ -32,7 +31,9 @@ pub async fn refresh(store: &dyn ObjectStore, layout: &Layout) -> Result<(), Sto
 pub enum Finished {
     /// It is complete, as far as it was stored.
     Done,
-    /// Nothing of it was to be kept, or there was nothing: it is gone.
+    /// Nothing of it was to be kept, or there was nothing: it is gone, or goes with its DVR window (see [`clear`]).
+    ///
+    /// [`clear`]: crate::clear
     Nothing,
     /// Somebody else goes on with it.
     Superseded,
@@ -47,8 +48,9 @@ pub enum Finisher<'a> {
     Heir(&'a Pulse),
 }
 
-/// Brings a recording to its end: complete playlists, nothing that it does not keep, and no mark that it is unfinished. Can
-/// be done again, after more was stored too.
+/// Brings a recording to its end: complete playlists, and no mark that it is unfinished. What only its DVR window keeps is
+/// deleted when viewers can be in that no more (see [`clear`](crate::clear)), and at once where there is none. Can be done
+/// again, after more was stored too.
 ///
 /// First the journal is closed, by compare-and-set: an owner that has written in the meantime goes on with its recording,
 /// one that writes later finds the block changed. So nothing is deleted of a recording that grows.
@@ -76,7 +78,14 @@ pub async fn finish(
         return Ok(Finished::Superseded);
     }
     let kept = recording.as_ref().map(Recording::kept).filter(|kept| !kept.is_empty());
+    let is_left = match &recording {
+        Some(recording) => dvr::leave(store, layout, recording).await?,
+        None => false,
+    };
     let Some((recording, kept)) = recording.as_ref().zip(kept) else {
+        if is_left {
+            return let_go(store, layout, &pulse, Finished::Nothing).await;
+        }
         if !pulse.is_still(&Pulse::of(store, layout).await?) {
             return Ok(Finished::Superseded);
         }
@@ -100,13 +109,27 @@ pub async fn finish(
         }
         return Ok(Finished::Superseded);
     }
-    delete_the_rest(store, layout, recording).await?;
-    // That takes a while, and the mark of somebody who has come meanwhile must stay.
+    if is_left {
+        store.delete(&[layout.marker()]).await?;
+        return Ok(Finished::Done);
+    }
+    dvr::delete_the_rest(store, layout, recording).await?;
+    // That takes a while.
+    let_go(store, layout, &pulse, Finished::Done).await
+}
+
+/// Takes the mark away, unless it is the one of somebody who has come meanwhile.
+async fn let_go(
+    store: &dyn ObjectStore,
+    layout: &Layout,
+    pulse: &Pulse,
+    finished: Finished,
+) -> Result<Finished, StoreError> {
     if !pulse.is_still(&Pulse::of(store, layout).await?) {
         return Ok(Finished::Superseded);
     }
     store.delete(&[layout.marker()]).await?;
-    Ok(Finished::Done)
+    Ok(finished)
 }
 
 /// Media playlists first, then what names them, then what names that.
@@ -124,22 +147,4 @@ async fn write(
     let Some(text) = vod_multivariant(kept) else { return Ok(()) };
     store.put(&layout.multivariant(), text.into(), PLAYLIST).await?;
     store.put(&layout.summary(), Summary::of(&layout.stream, kept, state).encode(), JSON).await.map(drop)
-}
-
-/// Deletes the renditions that were stored for going back while it was live, and nothing else.
-async fn delete_the_rest(
-    store: &dyn ObjectStore,
-    layout: &Layout,
-    recording: &Recording,
-) -> Result<(), StoreError> {
-    let Some(kept) = &recording.kept else { return Ok(()) };
-    let all = recording.archive.periods().flat_map(|period| &period.renditions);
-    let mut others: Vec<_> =
-        all.map(|(rendition, _)| &rendition.id).filter(|id| !kept.contains(id)).collect();
-    others.sort();
-    others.dedup();
-    for rendition in others {
-        delete_below(store, &layout.rendition(rendition), |_| false).await?;
-    }
-    Ok(())
 }

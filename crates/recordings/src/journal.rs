@@ -30,6 +30,7 @@ pub struct JournalWriter {
     settings: SegmentSettings,
     kept: Option<Vec<RenditionId>>,
     reconnect_window: Duration,
+    dvr_window: Duration,
     /// How often a block was written.
     revision: u64,
     /// The number of the open block.
@@ -46,14 +47,29 @@ impl JournalWriter {
         settings: SegmentSettings,
         kept: Option<Vec<RenditionId>>,
     ) -> Self {
-        let (reconnect_window, revision, number, open) = (Duration::ZERO, 0, 0, Vec::new());
-        Self { layout, epoch, settings, kept, reconnect_window, revision, number, open }
+        Self {
+            layout,
+            epoch,
+            settings,
+            kept,
+            reconnect_window: Duration::ZERO,
+            dvr_window: Duration::ZERO,
+            revision: 0,
+            number: 0,
+            open: Vec::new(),
+        }
     }
 
     /// The same, for an owner that waits for its publisher for so long, and writes nothing meanwhile.
     #[must_use]
     pub fn waiting_for(self, reconnect_window: Duration) -> Self {
         Self { reconnect_window, ..self }
+    }
+
+    /// The same, of a broadcast that viewers can go back in by so much: the recording's end waits for them.
+    #[must_use]
+    pub fn reaching_back(self, dvr_window: Duration) -> Self {
+        Self { dvr_window, ..self }
     }
 
     /// Whether there is nothing to be written yet.
@@ -97,6 +113,7 @@ impl JournalWriter {
             revision: self.revision,
             is_closed: false,
             reconnect_window: self.reconnect_window,
+            dvr_window: self.dvr_window,
         };
         (self.layout.journal(self.epoch, self.number), block.encode())
     }
@@ -113,6 +130,8 @@ pub struct Recording {
     pub archive: Archive,
     /// The renditions that the recording keeps; none for all. The others are deleted when they leave the DVR window.
     pub kept: Option<Vec<RenditionId>>,
+    /// How far viewers can go back, as the newest owner has it.
+    pub dvr_window: Duration,
     /// Of the newest owner that has written.
     pub epoch: Epoch,
 }
@@ -144,10 +163,10 @@ impl Recording {
         for (epoch, block) in blocks {
             if block.broadcast == layout.broadcast {
                 epochs.entry(epoch).or_default().extend(block.records);
-                newest = Some((epoch, block.settings, block.kept));
+                newest = Some((epoch, block.settings, block.kept, block.dvr_window));
             }
         }
-        let (epoch, settings, kept) = newest?;
+        let (epoch, settings, kept, dvr_window) = newest?;
         let mut archive = Archive::new(layout.broadcast, settings, 0);
         let mut merged: Vec<Record> = Vec::new();
         // From the newest owner back, as each one bounds what those before it may say.
@@ -163,7 +182,7 @@ impl Recording {
                 tracing::warn!(broadcast = %layout.broadcast, %error, "a record of the journal is left out");
             }
         }
-        Some(Self { archive, kept, epoch })
+        Some(Self { archive, kept, dvr_window, epoch })
     }
 }
 

@@ -8,6 +8,8 @@ use headwater_platform::store::Key;
 
 /// Where the marks of unfinished recordings are. No stream's name begins with a dot.
 pub const UNFINISHED: &str = ".live";
+/// Where the marks of broadcasts are that have ended, and whose DVR window viewers may still be in.
+pub(crate) const WATCHED: &str = ".dvr";
 /// What the names of all multivariant playlists begin with.
 const MULTIVARIANT: &str = "vod-";
 
@@ -74,8 +76,21 @@ impl Layout {
 
     /// The recording that a marker is of.
     pub fn of_marker(marker: &Key) -> Option<Self> {
-        let (stream, broadcast) =
-            marker.as_str().strip_prefix(UNFINISHED)?.strip_prefix('/')?.split_once('/')?;
+        Self::of_mark(UNFINISHED, marker)
+    }
+
+    /// Is there from the end of the broadcast on, until what only its DVR window keeps is deleted.
+    pub(crate) fn dvr_marker(&self) -> Key {
+        key(format_args!("{WATCHED}/{}/{}", self.stream, self.broadcast))
+    }
+
+    /// The broadcast that such a marker is of.
+    pub(crate) fn of_dvr_marker(marker: &Key) -> Option<Self> {
+        Self::of_mark(WATCHED, marker)
+    }
+
+    fn of_mark(folder: &str, mark: &Key) -> Option<Self> {
+        let (stream, broadcast) = mark.as_str().strip_prefix(folder)?.strip_prefix('/')?.split_once('/')?;
         Some(Self { stream: stream.parse().ok()?, broadcast: broadcast.parse().ok()? })
     }
 
@@ -114,11 +129,14 @@ mod tests {
             (layout.init(&rendition, MediaSequence(7)), format!("demo/{broadcast}/720p/init-7.mp4")),
             (layout.journal(Epoch(3), 12), format!("demo/{broadcast}/journal/00000000000000000003-000012")),
             (layout.marker(), format!(".live/demo/{broadcast}")),
+            (layout.dvr_marker(), format!(".dvr/demo/{broadcast}")),
         ];
         for (key, text) in texts {
             assert_eq!(key.as_str(), text);
         }
         assert_eq!(Layout::epoch_of(&layout.journal(Epoch(3), 12)), Some(Epoch(3)));
-        assert_eq!(Layout::of_marker(&layout.marker()), Some(layout));
+        assert_eq!(Layout::of_marker(&layout.marker()), Some(layout.clone()));
+        assert_eq!(Layout::of_marker(&layout.dvr_marker()), None);
+        assert_eq!(Layout::of_dvr_marker(&layout.dvr_marker()), Some(layout));
     }
 }

@@ -2,6 +2,7 @@
 
 mod adopt;
 mod delete;
+mod dvr;
 mod finish;
 mod journal;
 mod layout;
@@ -13,6 +14,7 @@ mod summary;
 pub mod uploads;
 
 pub use delete::{DeleteError, delete, expire};
+pub use dvr::clear;
 pub use finish::{Finished, Finisher, finish, refresh};
 pub use journal::{JournalWriter, Recording};
 pub use layout::{Layout, UNFINISHED};

@@ -63,6 +63,11 @@ pub async fn is_live(store: &dyn ObjectStore, layout: &Layout) -> Result<bool, S
         || Pulse::of(store, layout).await?.is_beating(Duration::ZERO))
 }
 
+/// Whether viewers may still be in the DVR window of a broadcast that has ended.
+pub(crate) async fn is_watched(store: &dyn ObjectStore, layout: &Layout) -> Result<bool, StoreError> {
+    Ok(store.size(&layout.dvr_marker()).await?.is_some())
+}
+
 /// All recordings that are unfinished.
 ///
 /// # Errors

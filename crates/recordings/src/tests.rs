@@ -104,7 +104,7 @@ async fn finishing_that_fails_half_way_is_done_again() {
 }
 
 #[tokio::test]
-async fn what_was_stored_for_going_back_only_is_deleted_at_the_end() {
+async fn without_a_dvr_window_what_is_not_kept_is_deleted_at_the_end() {
     let store = MemoryStore::new();
     let kept = vec!["720p".parse().unwrap(), "audio".parse().unwrap()];
     let layout = broadcast(&store, 1, 3, Some(kept)).await;
@@ -173,4 +173,112 @@ async fn old_recordings_expire_and_live_ones_never() {
     assert_eq!(expired, [old]);
     assert_eq!(expire(&store, day, at(1_000 * DAY)).await.unwrap(), []);
     assert!(store.keys().iter().all(|key| key.contains(&live.broadcast.to_string())), "{:?}", store.keys());
+}
+
+/// Stores a broadcast whose viewers can go back by an hour, and ends it.
+async fn ended(store: &MemoryStore, nth: u8, kept: Option<Vec<RenditionId>>) -> Layout {
+    let layout = broadcast(store, nth, 3, kept.clone()).await;
+    let mut journal = JournalWriter::new(layout.clone(), Epoch(4), SETTINGS, kept).reaching_back(HOUR);
+    for record in std::iter::once(period(0, 7)).chain((7..10).map(segment)) {
+        journal.append(record);
+    }
+    let (key, block) = journal.block();
+    store.put(&key, block, "").await.unwrap();
+    finish(store, &layout, as_owner(4)).await.unwrap();
+    layout
+}
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+fn media(store: &MemoryStore, layout: &Layout, rendition: &str) -> usize {
+    let folder = layout.rendition(&rendition.parse().unwrap()).to_string();
+    store.keys().iter().filter(|key| key.starts_with(&folder) && !key.ends_with("m3u8")).count()
+}
+
+/// The last list that viewers have names it all, and is given for an hour (RFC 8216bis §6.2.2).
+#[tokio::test(start_paused = true)]
+async fn what_only_the_dvr_window_keeps_outlives_the_lists_of_it() {
+    let store = MemoryStore::new();
+    let top = Some(vec!["720p".parse().unwrap(), "audio".parse().unwrap()]);
+    let some = ended(&store, 1, top).await;
+    let nothing = ended(&store, 2, Some(Vec::new())).await;
+    let all = ended(&store, 3, None).await;
+    let count = |layout: &Layout| RENDITIONS.map(|id| media(&store, layout, id));
+    for layout in [&some, &nothing, &all] {
+        assert_eq!(count(layout), [4; 3]);
+        assert!(!is_live(&store, layout).await.unwrap());
+    }
+    assert_eq!(describe(&store, &nothing).await.unwrap(), None, "no recording, and not live");
+    let summary = describe(&store, &some).await.unwrap().unwrap();
+    assert_eq!((summary.state, summary.renditions.len()), (State::Complete, 2));
+    // Whoever begins to play an hour after the end needs another one.
+    tokio::time::sleep(2 * HOUR).await;
+    assert_eq!(clear(&store).await, Ok(Vec::new()));
+    assert_eq!((count(&some), count(&nothing)), ([4; 3], [4; 3]));
+    tokio::time::sleep(Duration::from_secs(11 * 60)).await;
+    // By any server, or by several at once.
+    let elsewhere = store.from_elsewhere();
+    let (one, other) = tokio::join!(clear(&store), clear(&elsewhere));
+    let mut cleared = [one.unwrap(), other.unwrap()].concat();
+    cleared.sort_by_key(|layout| layout.broadcast.to_string());
+    cleared.dedup();
+    assert_eq!(cleared, [some.clone(), nothing.clone()]);
+    assert_eq!((count(&some), count(&nothing), count(&all)), ([4, 0, 4], [0; 3], [4; 3]));
+    assert!(
+        !store.keys().iter().any(|key| key.contains(&nothing.broadcast.to_string())),
+        "{:?}",
+        store.keys()
+    );
+    assert!(!store.keys().iter().any(|key| key.starts_with(".dvr")), "{:?}", store.keys());
+    assert_eq!(clear(&store).await, Ok(Vec::new()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn clearing_that_fails_half_way_is_done_again() {
+    let store = MemoryStore::new();
+    let nothing = ended(&store, 1, Some(Vec::new())).await;
+    tokio::time::sleep(3 * HOUR).await;
+    store.set(Fault::Away);
+    assert!(matches!(clear(&store).await, Err(StoreError::Unavailable(_))));
+    store.set(Fault::None);
+    // The journal goes before the rest of the folder does.
+    let journal = store.keys().into_iter().find(|key| key.contains("/journal/")).unwrap();
+    store.delete(&[headwater_platform::store::Key::new(journal).unwrap()]).await.unwrap();
+    assert_eq!(clear(&store).await, Ok(vec![nothing]));
+    assert_eq!(store.keys(), [""; 0]);
+}
+
+/// Its owner was taken for dead, and has come back since.
+#[tokio::test(start_paused = true)]
+async fn what_is_on_air_again_is_not_cleared() {
+    let store = MemoryStore::new();
+    let layout = ended(&store, 1, Some(Vec::new())).await;
+    tokio::time::sleep(3 * HOUR).await;
+    store.put(&layout.marker(), mark_text(Some(Epoch(4))), "").await.unwrap();
+    let mut journal =
+        JournalWriter::new(layout.clone(), Epoch(4), SETTINGS, Some(Vec::new())).reaching_back(HOUR);
+    journal.append(period(0, 7));
+    (7..11).for_each(|number| journal.append(segment(number)));
+    let (key, block) = journal.block();
+    store.put(&key, block, "").await.unwrap();
+    assert_eq!(clear(&store).await, Ok(Vec::new()));
+    assert_eq!(media(&store, &layout, "720p"), 4);
+    assert_eq!(finish(&store, &layout, as_owner(4)).await, Ok(Finished::Nothing));
+    assert_eq!(clear(&store).await, Ok(Vec::new()), "the hours are counted anew");
+    tokio::time::sleep(3 * HOUR).await;
+    assert_eq!(clear(&store).await, Ok(vec![layout]));
+    assert_eq!(store.keys(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recording_that_is_old_enough_waits_for_those_who_are_behind_its_end() {
+    let store = MemoryStore::new();
+    let layout = ended(&store, 1, Some(vec!["720p".parse().unwrap()])).await;
+    let minute = |_: &headwater_media::StreamId| Some(Duration::from_secs(60));
+    let later = UnixMillis(BEGIN.0 + 30 * DAY.as_millis() as u64);
+    assert_eq!(expire(&store, minute, later).await.unwrap(), []);
+    tokio::time::sleep(3 * HOUR).await;
+    clear(&store).await.unwrap();
+    assert_eq!(expire(&store, minute, later).await.unwrap(), [layout]);
+    assert_eq!(store.keys(), [""; 0]);
 }

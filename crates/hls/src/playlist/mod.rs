@@ -11,4 +11,4 @@ mod vod;
 
 pub use media::{MediaOptions, dvr, lists_before, media, media_after};
 pub use multivariant::{dvr_multivariant, multivariant};
-pub use vod::{Stage, vod_media, vod_multivariant};
+pub use vod::{Stage, ended_multivariant, vod_media, vod_multivariant};

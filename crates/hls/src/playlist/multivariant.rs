@@ -27,7 +27,7 @@ fn multivariant_of(window: &LiveWindow, file: &str) -> Option<String> {
 
 type Rated<'a> = (&'a Rendition, Bitrate);
 /// Where a rendition's playlist is.
-type Uri<'a> = &'a dyn Fn(&RenditionId) -> String;
+pub(super) type Uri<'a> = &'a dyn Fn(&RenditionId) -> String;
 
 /// The playlist of these renditions.
 pub(super) fn render(renditions: &[Rated<'_>], uri: Uri<'_>) -> Option<String> {

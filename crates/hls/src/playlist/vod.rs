@@ -18,8 +18,8 @@ pub enum Stage {
     Complete,
 }
 
-/// The media playlist of one rendition of a recording, from its first segment on (RFC 8216bis §4.4.3); none where nothing
-/// is stored of the rendition. The archive must not be trimmed.
+/// The media playlist of one rendition of a recording, from the first segment that is held on (RFC 8216bis §4.4.3); none where nothing
+/// is stored of the rendition.
 ///
 /// What is missing of the rendition is listed with `EXT-X-GAP`, so that all renditions list the same segments.
 pub fn vod_media(archive: &Archive, rendition: &RenditionId, stage: Stage) -> Option<String> {
@@ -32,10 +32,19 @@ pub fn vod_media(archive: &Archive, rendition: &RenditionId, stage: Stage) -> Op
 /// The multivariant playlist of a recording (RFC 8216bis §4.4.6), with the bit rates of what is stored; none where that is
 /// nothing. It stands beside a directory with the broadcast's name, which has one for each rendition.
 pub fn vod_multivariant(archive: &Archive) -> Option<String> {
+    multivariant_of(archive, &|id| format!("{}/{id}/index.m3u8", archive.broadcast()))
+}
+
+/// The multivariant playlist of a broadcast that has ended, beside the directories of its renditions: of the lists that go
+/// back beyond the live window, when that is gone.
+pub fn ended_multivariant(archive: &Archive) -> Option<String> {
+    multivariant_of(archive, &|id| format!("{id}/dvr.m3u8"))
+}
+
+fn multivariant_of(archive: &Archive, uri: multivariant::Uri<'_>) -> Option<String> {
     let renditions = archive.renditions();
     let rated = renditions.into_iter().map(|rendition| (rendition, Bitrate::stored(archive, rendition)));
-    let uri = |id: &RenditionId| format!("{}/{id}/index.m3u8", archive.broadcast());
-    multivariant::render(&rated.collect::<Vec<_>>(), &uri)
+    multivariant::render(&rated.collect::<Vec<_>>(), uri)
 }
 
 /// `EXT-X-VERSION`: 8 for `EXT-X-GAP` (RFC 8216bis §8).

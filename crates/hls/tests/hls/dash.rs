@@ -328,6 +328,30 @@ fn what_is_stored_comes_before_the_live_window() {
     assert_eq!(dash::dvr(&old, &window), dash::live(&window), "it does not reach to the window");
 }
 
+/// Players that read it again find what they hold under the same names, at the same time.
+#[test]
+fn the_end_is_presented_alike_when_the_live_window_is_gone() {
+    let plans = [Plan::steady(5_000, 20_320), Plan::steady(7_000, 40_320)];
+    let mut events = events(MediaSequence(100), &plans);
+    events.push(MediaEvent::BroadcastEnd);
+    let window = window_of(opening(10), &events);
+    let mut archive = archive(&plans, |_, _| false);
+    for reach in [3_600_000, 30_000] {
+        archive.trim(MediaTime::from_millis(reach));
+        let without_rates = |text: &str| {
+            let parts = text.split(" bandwidth=\"").enumerate();
+            parts
+                .map(|(nth, part)| if nth == 0 { part } else { part.split_once('"').unwrap().1 })
+                .collect::<String>()
+        };
+        let then = without_rates(&dash::dvr(&archive, &window).unwrap());
+        assert_eq!(without_rates(&dash::ended(&archive).unwrap()), then);
+        assert!(then.contains("type=\"static\"") && then.contains("-$Time$.m4s"), "{then}");
+    }
+    let empty = Archive::new(archive.broadcast(), archive.settings(), 0);
+    assert_eq!(dash::ended(&empty), None);
+}
+
 #[test]
 fn a_stored_period_with_a_hole_in_it_becomes_several() {
     let lost = |name: &str, number: u64| number == 102 || name == "360p" && number == 104;

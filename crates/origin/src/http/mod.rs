@@ -143,7 +143,8 @@ impl Service {
                 let mirror = self.mirrors.find(&stream).await?;
                 let answer = match playlist::media(&mirror, rendition.clone(), reach, request).await {
                     Err(Problem::NotLive) if reach == Reach::Dvr => {
-                        playlist::left(&mirror, &rendition, request).ok_or(Problem::NotLive)?
+                        playlist::left(&mirror, Which::Dvr(rendition), request.headers())
+                            .ok_or(Problem::NotLive)?
                     }
                     answer => answer?,
                 };
@@ -191,7 +192,12 @@ impl Service {
             Some(until) => self.mirrors.find_by(stream, until).await?,
             None => self.mirrors.find(stream).await?,
         };
-        playlist::master(&mirror, which, awaited, request.headers()).await
+        match playlist::master(&mirror, which.clone(), awaited, request.headers()).await {
+            Err(Problem::NotLive) => {
+                playlist::left(&mirror, which, request.headers()).ok_or(Problem::NotLive)
+            }
+            answer => answer,
+        }
     }
 
     /// Players of DASH ask for it again and again, as those of HLS do for media playlists.

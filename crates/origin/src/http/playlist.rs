@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use headwater_hls::playlist::{self, MediaOptions, Stage};
-use headwater_hls::{Archive, Directives, LiveWindow, Readiness, Skip, Until};
+use headwater_hls::{Directives, LiveWindow, Readiness, Skip, Until};
 use headwater_media::{PartIndex, RenditionId};
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, VARY};
 use http::{HeaderMap, HeaderValue, Request};
@@ -32,6 +32,8 @@ pub(super) const BLOCKED_TARGETS: u32 = 3;
 const NAMED_TARGETS: u32 = 6;
 /// And that of a broadcast that has ended: nothing changes in it, until the next one replaces it.
 const ENDED_TARGETS: u32 = 2;
+/// The same where the broadcast is not shown any more, and the next one may begin in any moment.
+const LEFT_SECONDS: u32 = 4;
 
 /// Until when a stream that is not live is waited for, where the query says [`AWAIT`].
 pub(super) fn awaited<B>(request: &Request<B>) -> Option<Instant> {
@@ -48,10 +50,7 @@ pub(super) async fn master(
     awaited: Option<Instant>,
     headers: &HeaderMap,
 ) -> Result<Answer, Problem> {
-    let content_type = match which {
-        Which::Presentation | Which::DvrPresentation => DASH,
-        _ => HLS,
-    };
+    let content_type = content_type(&which);
     if let Some(until) = awaited {
         let on_air = |view: &View| view.window().map(drop);
         mirror.wait(Scope::Anything, until.saturating_duration_since(Instant::now()), on_air).await;
@@ -104,14 +103,24 @@ pub(super) async fn media<B>(
     Ok(answer(HLS, &text, cache, request.headers()))
 }
 
-/// The list of an hour of a broadcast that has ended and is not shown any more, for those who are still behind.
-pub(super) fn left<B>(mirror: &Mirror, rendition: &RenditionId, request: &Request<B>) -> Option<Answer> {
-    let list = |archive: &Archive| {
-        let seconds = archive.settings().target_duration() * ENDED_TARGETS;
-        Some((playlist::vod_media(archive, rendition, Stage::Complete)?, seconds))
-    };
-    let (list, seconds) = mirror.left_history(list)?;
-    Some(answer(HLS, &Text::new(list), Cache::Seconds(seconds), request.headers()))
+/// The last list of a broadcast that has ended and is not shown any more, with what is stored of it, for those who are
+/// behind its end.
+pub(super) fn left(mirror: &Mirror, which: Which, headers: &HeaderMap) -> Option<Answer> {
+    let content_type = content_type(&which);
+    let text = mirror.left_playlist(which, |archive, which| match which {
+        Which::DvrMultivariant => playlist::ended_multivariant(archive),
+        Which::DvrPresentation => playlist::dash::ended(archive),
+        Which::Dvr(rendition) => playlist::vod_media(archive, rendition, Stage::Complete),
+        _ => None,
+    })?;
+    Some(answer(content_type, &text, Cache::Seconds(LEFT_SECONDS), headers))
+}
+
+fn content_type(which: &Which) -> &'static str {
+    match which {
+        Which::Presentation | Which::DvrPresentation => DASH,
+        _ => HLS,
+    }
 }
 
 fn render(listed: &Listed, which: &Which) -> Option<String> {

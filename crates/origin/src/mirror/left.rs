@@ -6,12 +6,16 @@ use std::time::Duration;
 
 use headwater_hls::playlist::lists_before;
 use headwater_hls::{Archive, LiveWindow, MediaEvent};
+use headwater_media::MediaTime;
 use tokio::time::Instant;
 
-use super::{Mirror, Shown, View};
+use super::{Mirror, Shown, Text, View, Which};
 
-/// Broadcasts, and windows of one, at most: more follow each other within a minute only where something is badly wrong.
-const MOST: usize = 4;
+/// Windows whose media is kept at most: more follow each other within a minute only where something is badly wrong.
+const MOST_WINDOWS: usize = 4;
+/// Broadcasts whose index is kept at most. One takes its reconnect window at least to end, and together they are no longer
+/// than the time for which they are kept.
+const MOST: usize = 128;
 
 /// The window of another broadcast, whose viewers go on with the one that is shown.
 pub(super) struct Before {
@@ -51,15 +55,30 @@ pub(super) struct Left {
     window: Arc<LiveWindow>,
     window_until: Instant,
     archive: Option<Arc<Archive>>,
+    /// Until when its last list is given to those who come.
+    listed_until: Instant,
+    /// Until when somebody may play that.
     archive_until: Instant,
 }
 
 impl Left {
-    fn new(window: Arc<LiveWindow>, archive: Option<Arc<Archive>>) -> Self {
+    /// `dvr_window` is how far viewers could go back: the last list is given for as long.
+    fn new(window: Arc<LiveWindow>, archive: Option<Arc<Archive>>, dvr_window: MediaTime) -> Self {
         let (now, longest) = (Instant::now(), Duration::from_micros(window.outlives_playlists_by().0));
         let listed =
             archive.as_ref().map(|archive| Duration::from_micros(archive.duration().0)).unwrap_or_default();
-        Self { window, window_until: now + longest, archive, archive_until: now + longest + listed }
+        let listed_until = now + longest.max(Duration::from_micros(dvr_window.0));
+        Self {
+            window,
+            window_until: now + longest,
+            archive,
+            listed_until,
+            archive_until: listed_until + listed,
+        }
+    }
+
+    fn forget_media(&mut self) {
+        self.window = Arc::new(LiveWindow::new(self.window.opening().clone()));
     }
 
     fn until(&self) -> Instant {
@@ -70,16 +89,18 @@ impl Left {
 
 impl Shown {
     /// What is shown is left, if it is something; as this, where it broke off and is listed so.
-    pub(super) fn leave(&mut self, broken_off: Option<Arc<LiveWindow>>) {
+    pub(super) fn leave(&mut self, broken_off: Option<Arc<LiveWindow>>, dvr_window: MediaTime) {
         let now = Instant::now();
         self.left.retain(|left| left.until() > now);
         let before = self.before.take().filter(|before| before.until.is_none_or(|until| until > now));
-        self.left.extend(before.map(|before| Left::new(before.window, None)));
+        self.left.extend(before.map(|before| Left::new(before.window, None, MediaTime::ZERO)));
         if let View::Showing(window) = std::mem::replace(&mut self.view, View::Seeking) {
-            self.left.push(Left::new(broken_off.unwrap_or(window), self.archive.take()));
+            self.left.push(Left::new(broken_off.unwrap_or(window), self.archive.take(), dvr_window));
         }
         let too_many = self.left.len().saturating_sub(MOST);
         self.left.drain(..too_many);
+        let too_many = self.left.len().saturating_sub(MOST_WINDOWS);
+        self.left[..too_many].iter_mut().for_each(Left::forget_media);
     }
 
     fn fate_of_before(&self) -> Fate {
@@ -129,6 +150,20 @@ impl Mirror {
         })
     }
 
+    /// The last list of the broadcast that was shown last, where viewers could go back in it. It is made of a copy.
+    pub(crate) fn left_playlist(
+        &self,
+        which: Which,
+        render: impl FnOnce(&Archive, &Which) -> Option<String>,
+    ) -> Option<Arc<Text>> {
+        let now = Instant::now();
+        let (version, archive) = self.look_at(|shown| {
+            let mut listed = shown.left.iter().rev().filter(|left| left.listed_until > now);
+            Some((shown.version, listed.find_map(|left| left.archive.clone())?))
+        })?;
+        self.rendered.get(which, version, &self.metrics, |which| render(&archive, which))
+    }
+
     /// Whether there is anything of that kind.
     pub(super) fn has_left(&self) -> bool {
         let now = Instant::now();
@@ -150,7 +185,7 @@ impl Mirror {
             shown.forget_before();
             shown.left.retain(|left| left.until() > now);
             for left in shown.left.iter_mut().filter(|left| left.window_until <= now) {
-                left.window = Arc::new(LiveWindow::new(left.window.opening().clone()));
+                left.forget_media();
             }
         });
     }
@@ -245,6 +280,59 @@ mod tests {
         tokio::time::advance(Duration::from_millis(1)).await;
         mirror.forget_left();
         assert!(!is_there(104) && mirror.look_at(|shown| shown.before.is_none()), "nothing holds it");
+    }
+
+    /// A mirror of a stream that viewers can go back in for this long, and whose broadcasts have ended; each is of five
+    /// segments, and they follow each other by a minute.
+    async fn ended(dvr_window: Duration, broadcasts: u64) -> Mirror {
+        let dvr_window = MediaTime(dvr_window.as_micros() as u64);
+        let mirror = Mirror::new("demo".parse().unwrap(), dvr_window, Arc::new(Metrics::new()));
+        for nth in 0..broadcasts {
+            let mut window = window(nth, 100 * (1 + nth), 5);
+            window.apply(&MediaEvent::BroadcastEnd).unwrap();
+            let mut archive = Archive::new(window.opening().broadcast, window.opening().settings, 0);
+            archive.follow(&window);
+            mirror.show(View::Showing(Arc::new(window)), Some(archive));
+            mirror.show(View::NotLive, None);
+            tokio::time::advance(Duration::from_secs(60)).await;
+            mirror.forget_left();
+        }
+        mirror
+    }
+
+    fn names(mirror: &Mirror, sequence: u64) -> bool {
+        let named = |archive: &Archive| archive.segment(MediaSequence(sequence)).map(drop);
+        mirror.left_history(named).is_some()
+    }
+
+    /// RFC 8216bis §6.2.2: the list is taken away first, and what it names when it has been played.
+    #[tokio::test(start_paused = true)]
+    async fn the_last_list_is_given_for_a_dvr_window_and_what_it_names_for_as_long_as_it_plays() {
+        let hour = Duration::from_secs(3_600);
+        let mirror = ended(hour, 1).await;
+        let list = |mirror: &Mirror| {
+            let render = |archive: &Archive, _: &Which| Some(archive.segments().len().to_string());
+            let text = mirror.left_playlist(Which::DvrPresentation, render)?;
+            Some(text.plain().bytes.clone())
+        };
+        assert_eq!(list(&mirror), Some("5".into()));
+        tokio::time::advance(hour - Duration::from_secs(61)).await;
+        mirror.forget_left();
+        assert!(list(&mirror).is_some() && mirror.has_left(), "a second before the hour is over");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        mirror.forget_left();
+        assert!(list(&mirror).is_none() && names(&mirror, 100), "somebody may have got it a moment ago");
+        tokio::time::advance(Duration::from_millis(8_480)).await;
+        mirror.forget_left();
+        assert!(!names(&mirror, 100) && !mirror.has_left());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_broadcast_of_the_last_hour_can_be_played_to_its_end() {
+        let mirror = ended(Duration::from_secs(3_600), 40).await;
+        assert!((1..=40).all(|nth| names(&mirror, 100 * nth + 4)));
+        let held = mirror.look_at(|shown| shown.left.iter().filter(|left| left.window.bytes() > 0).count());
+        assert!(held <= MOST_WINDOWS, "the media of {held} windows");
     }
 
     #[tokio::test(start_paused = true)]

@@ -180,7 +180,7 @@ impl Mirror {
     /// Replaces everything. What was shown can be fetched for as long as somebody may hold a playlist of it.
     fn show(&self, view: View, archive: Option<Archive>) {
         self.change(|shown| {
-            shown.leave(None);
+            shown.leave(None, self.dvr_window);
             (shown.view, shown.archive) = (view, archive.map(Arc::new));
         });
         self.signals.wake(Scope::Anything);
@@ -197,7 +197,7 @@ impl Mirror {
                     archive.follow_discontinuities(window.opening().discontinuity_sequence);
                 }
             }
-            shown.leave(before.clone());
+            shown.leave(before.clone(), self.dvr_window);
             shown.before = before.map(Before::new);
             (shown.view, shown.archive) = (View::Showing(Arc::new(window)), archive.map(Arc::new));
         });

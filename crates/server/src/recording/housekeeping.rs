@@ -1,10 +1,11 @@
-//! What any server does for all recordings: it finishes those whose server is gone, and deletes those that are old enough.
+//! What any server does for all recordings: it finishes those whose server is gone, and deletes those that are old enough,
+//! and the media of DVR windows that nobody can be in any more.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_media::StreamId;
-use headwater_recordings::{Layout, expire};
+use headwater_recordings::{Layout, clear, expire};
 use headwater_registry::Registry;
 use headwater_runtime::clock;
 use headwater_runtime::config::Config;
@@ -23,6 +24,8 @@ const LEFTOVERS: Duration = Duration::from_secs(60);
 const EXPIRE: Duration = Duration::from_secs(60 * 60);
 /// Not in the first moments of a server, which has other things to do then.
 const FIRST_EXPIRE: Duration = Duration::from_secs(60);
+/// How often it is looked for media of DVR windows that are over.
+const CLEAR: Duration = Duration::from_secs(10 * 60);
 
 pub(crate) struct Housekeeping {
     pub(crate) storage: Storage,
@@ -34,7 +37,7 @@ pub(crate) struct Housekeeping {
 impl Housekeeping {
     /// Never ends.
     pub(crate) async fn run(&self) {
-        tokio::join!(self.finish_orphans(), self.expire());
+        tokio::join!(self.finish_orphans(), self.expire(), self.clear());
     }
 
     async fn finish_orphans(&self) {
@@ -85,6 +88,22 @@ impl Housekeeping {
                 }
             }
             sleep(EXPIRE).await;
+        }
+    }
+    async fn clear(&self) {
+        sleep(FIRST_EXPIRE).await;
+        loop {
+            match clear(self.storage.store.as_ref()).await {
+                Ok(cleared) => {
+                    for Layout { stream, broadcast } in cleared {
+                        tracing::debug!(%stream, %broadcast, "deleted media of a DVR window that is over");
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "media of DVR windows that are over could not be deleted; trying again in ten minutes")
+                }
+            }
+            sleep(CLEAR).await;
         }
     }
 }

@@ -111,7 +111,8 @@ impl Recorder {
             (RecordingMode::Automatic, RecordedRenditions::Top) => Some(with_best(&[], known.iter())),
         };
         let journal = JournalWriter::new(layout.clone(), opening.epoch, opening.settings, kept)
-            .waiting_for(policy.reconnect_window);
+            .waiting_for(policy.reconnect_window)
+            .reaching_back(policy.dvr_window);
         let state = State {
             journal,
             period: None,

@@ -11,7 +11,7 @@ use headwater_media::{
 use headwater_platform::store::ObjectStore;
 use headwater_platform::store::testing::{Fault, MemoryStore};
 use headwater_recordings::uploads::{UploadSettings, Uploads};
-use headwater_recordings::{Layout, Recording, State, describe, is_live};
+use headwater_recordings::{Layout, Recording, State, clear, describe, is_live};
 use headwater_runtime::config::{RecordedRenditions, RecordingMode, StreamPolicy};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
@@ -378,6 +378,9 @@ async fn what_is_not_kept_is_there_as_long_as_viewers_can_go_back_to_it() {
     assert_eq!((stored("/720p/"), stored("/audio/")), (200, 200));
     assert!((30..100).contains(&stored("/360p/")), "{}", stored("/360p/"));
     on_air.end().await;
+    // The last list that viewers were given names them.
+    assert!(stored("/360p/") >= 30, "{}", stored("/360p/"));
+    is_cleared_after(&store, dvr_window).await;
     assert_eq!((stored("/720p/"), stored("/360p/"), stored("/audio/")), (200, 0, 200));
     let summary = describe(&store, &layout()).await.unwrap().unwrap();
     assert_eq!((summary.duration_ms, summary.renditions.len()), (400_000, 2));
@@ -397,7 +400,18 @@ async fn what_is_not_recorded_is_there_for_going_back_only() {
         store.keys()
     );
     on_air.end().await;
+    assert!(!is_live(&store, &layout()).await.unwrap());
+    assert_eq!(store.keys().iter().filter(|key| key.ends_with(".m4s")).count(), 15);
+    is_cleared_after(&store, off.dvr_window).await;
     assert_eq!(store.keys(), [""; 0]);
+}
+
+/// Waits until nobody can be in a DVR window of this length any more, and looks after the store as any server does.
+async fn is_cleared_after(store: &MemoryStore, dvr_window: Duration) {
+    tokio::time::sleep(2 * dvr_window).await;
+    assert_eq!(clear(store).await, Ok(Vec::new()), "whoever came last still plays");
+    tokio::time::sleep(Duration::from_secs(11 * 60)).await;
+    assert_eq!(clear(store).await, Ok(vec![layout()]));
 }
 
 /// Two hours: what is put for the index of a segment does not grow.

@@ -100,6 +100,8 @@ pub struct JournalBlock {
     pub is_closed: bool,
     /// How long the owner waits for a publisher that is away.
     pub reconnect_window: Duration,
+    /// How far viewers can go back.
+    pub dvr_window: Duration,
 }
 
 impl JournalBlock {
@@ -113,7 +115,8 @@ impl JournalBlock {
             }),
             revision: self.revision,
             is_closed: self.is_closed,
-            reconnect_window_ms: self.reconnect_window.as_millis().try_into().unwrap_or(u64::MAX),
+            reconnect_window_ms: millis(self.reconnect_window),
+            dvr_window_ms: millis(self.dvr_window),
         };
         message.encode_to_vec().into()
     }
@@ -137,8 +140,13 @@ impl JournalBlock {
             revision: block.revision,
             is_closed: block.is_closed,
             reconnect_window: Duration::from_millis(block.reconnect_window_ms),
+            dvr_window: Duration::from_millis(block.dvr_window_ms),
         })
     }
+}
+
+fn millis(duration: Duration) -> u64 {
+    duration.as_millis().try_into().unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -179,6 +187,7 @@ mod tests {
                 revision: 7,
                 is_closed: true,
                 reconnect_window: Duration::from_secs(60),
+                dvr_window: Duration::from_secs(3_600),
             };
             assert_eq!(JournalBlock::decode(block.encode()), Ok(block));
         }

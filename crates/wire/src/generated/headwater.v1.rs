@@ -437,6 +437,9 @@ pub struct JournalBlock {
     /// How long the owner waits for a publisher that is away.
     #[prost(uint64, tag = "7")]
     pub reconnect_window_ms: u64,
+    /// How far viewers can go back.
+    #[prost(uint64, tag = "8")]
+    pub dvr_window_ms: u64,
 }
 /// Nested message and enum types in `JournalBlock`.
 pub mod journal_block {

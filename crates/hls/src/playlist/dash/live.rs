@@ -1,8 +1,8 @@
-use headwater_media::{MediaSequence, MediaTime, UnixMillis};
+use headwater_media::{MediaSequence, UnixMillis};
 
 use super::stored::{Segments, by_period};
 use super::timeline::Timeline;
-use super::{Period, Presentation, State, Track, write};
+use super::{Period, Presentation, State, Track, start, write, zero};
 use crate::archive::Archive;
 use crate::event::{PeriodStart, Rendition};
 use crate::playlist::bitrate::Bitrate;
@@ -21,7 +21,7 @@ pub fn dvr(archive: &Archive, window: &LiveWindow) -> Option<String> {
 }
 
 fn presentation(window: &LiveWindow, sources: Vec<Source<'_>>) -> Option<String> {
-    let zero = zero(window);
+    let zero = zero(window.opening().broadcast);
     let periods: Vec<_> = sources.iter().filter_map(|source| period(window, source, zero)).collect();
     let (oldest, newest) = (periods.first()?, periods.last()?);
     let end = newest.start + newest.length();
@@ -38,15 +38,6 @@ fn presentation(window: &LiveWindow, sources: Vec<Source<'_>>) -> Option<String>
     let (settings, base) = (window.opening().settings, String::new());
     Some(write::mpd(&Presentation { settings, state, base, periods }))
 }
-
-/// `availabilityStartTime`: the same for a whole broadcast, whatever its window still holds, and before its first
-/// period's wall clock by some margin: that is taken elsewhere, by another clock, and before there is an id where a
-/// publisher has to wait for a server.
-fn zero(window: &LiveWindow) -> UnixMillis {
-    UnixMillis(window.opening().broadcast.made_at().0.saturating_sub(MARGIN_MS))
-}
-
-const MARGIN_MS: u64 = 60_000;
 
 /// The wall clock at the end of the newest part.
 fn reached(window: &LiveWindow, newest: &Period<'_>, zero: UnixMillis) -> UnixMillis {
@@ -93,8 +84,8 @@ fn period<'a>(window: &LiveWindow, source: &Source<'a>, zero: UnixMillis) -> Opt
     }
     // A new period is shown once it has begun in every rendition.
     let has_begun = source.end.is_some() || tracks.len() == about.renditions.len();
-    let start = MediaTime::from_millis(about.wall_clock.0.saturating_sub(zero.0));
-    let period = Period { id: about.number.to_string(), start, from: about.origin, about, tracks };
+    let period =
+        Period { id: about.number.to_string(), start: start(about, zero), from: about.origin, about, tracks };
     (has_begun && !period.tracks.is_empty()).then_some(period)
 }
 

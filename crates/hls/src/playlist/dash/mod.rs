@@ -35,10 +35,10 @@ mod stored;
 mod timeline;
 mod write;
 
-use headwater_media::{MediaTime, SegmentSettings, UnixMillis};
+use headwater_media::{BroadcastId, MediaTime, SegmentSettings, UnixMillis};
 
 pub use live::{dvr, live};
-pub use stored::stored;
+pub use stored::{ended, stored};
 
 use crate::event::{PeriodStart, Rendition, RenditionKind};
 use timeline::Timeline;
@@ -46,6 +46,20 @@ use timeline::Timeline;
 /// A moment as an MPD writes it (`xs:dateTime`); what the clock that an MPD names answers with.
 pub fn moment(time: UnixMillis) -> String {
     write::Moment(time).to_string()
+}
+
+/// `availabilityStartTime`: the same for a whole broadcast, whatever its window still holds, and before its first
+/// period's wall clock by some margin: that is taken elsewhere, by another clock, and before there is an id where a
+/// publisher has to wait for a server.
+fn zero(broadcast: BroadcastId) -> UnixMillis {
+    UnixMillis(broadcast.made_at().0.saturating_sub(MARGIN_MS))
+}
+
+const MARGIN_MS: u64 = 60_000;
+
+/// Where a period begins on the time of a presentation that goes by the wall clock.
+fn start(about: &PeriodStart, zero: UnixMillis) -> MediaTime {
+    MediaTime::from_millis(about.wall_clock.0.saturating_sub(zero.0))
 }
 
 struct Presentation<'a> {

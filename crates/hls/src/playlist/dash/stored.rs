@@ -3,7 +3,7 @@ use std::sync::Arc;
 use headwater_media::{MediaSequence, MediaTime, RenditionId};
 
 use super::timeline::Timeline;
-use super::{Period, Presentation, State, Track, write};
+use super::{Period, Presentation, State, Track, start, write, zero};
 use crate::archive::{Archive, Piece, StoredSegment};
 use crate::event::{PeriodStart, Rendition};
 
@@ -25,6 +25,22 @@ pub fn stored(archive: &Archive) -> Option<String> {
     let (state, base) = (State::Stored { duration }, format!("{}/", archive.broadcast()));
     let presentation = Presentation { settings: archive.settings(), state, base, periods };
     (!presentation.periods.is_empty()).then(|| write::mpd(&presentation))
+}
+
+/// The static MPD of a broadcast that has ended, beside the directories of its renditions: as [`dvr`] has it, when the live
+/// window is gone. None where there is nothing.
+///
+/// [`dvr`]: super::dvr
+pub fn ended(archive: &Archive) -> Option<String> {
+    let zero = zero(archive.broadcast());
+    let on_air = |(about, segments): (_, Segments<'_>)| {
+        let period = period(archive, about, &segments)?;
+        Some(Period { start: start(about, zero), from: about.origin, ..period })
+    };
+    let periods: Vec<_> = by_period(archive).into_iter().filter_map(on_air).collect();
+    let duration = periods.last().map(|newest| newest.start + newest.length())?;
+    let (settings, state, base) = (archive.settings(), State::Ended { duration }, String::new());
+    Some(write::mpd(&Presentation { settings, state, base, periods }))
 }
 
 pub(super) type Segments<'a> = Vec<&'a StoredSegment>;
