@@ -2,47 +2,25 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
-use headwater_media::{ReplayLimits, StreamId};
-use headwater_rtmp::{Event, PublishRequest, Rejection, RtmpError, ServerConfig, ServerSession};
+use headwater_media::StreamId;
+use headwater_rtmp::{Event, PublishRequest, Rejection, RtmpError, ServerSession};
 use tokio::time::timeout;
-use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 use tracing::field::{Empty, display};
 use uuid::Uuid;
 
-use crate::drain::Drain;
+use crate::context::Edge;
 use crate::failures::Failures;
-use crate::inputs::Inputs;
 use crate::link::{Link, LinkError, Socket};
 use crate::publisher::{Publisher, PublisherEnd};
 use crate::refusal;
-use crate::routing::{Found, Refusal, Router};
+use crate::routing::{Found, Refusal};
 use crate::uplink::Order;
 
 /// What is read of an encoder that does not wait until it is accepted: half of what its session holds back. More waits
 /// in its own buffers.
 const READ_AHEAD: usize = 512 << 10;
-
-/// What all connections share.
-pub struct Edge {
-    pub inputs: Inputs,
-    pub router: Router,
-    pub rtmp: ServerConfig,
-    /// From the connection, or the end of the last stream, to the publish request.
-    pub publish_deadline: Duration,
-    /// Without a byte from the encoder.
-    pub idle_timeout: Duration,
-    /// While the server takes nothing.
-    pub stall_timeout: Duration,
-    /// What is kept of each publisher for a server that takes over.
-    pub replay: ReplayLimits,
-    /// The proxy's end.
-    pub drain: Drain,
-    /// What is still to be done for publishers who have gone.
-    pub tasks: TaskTracker,
-}
 
 pub async fn serve(socket: Box<dyn Socket>, edge: Arc<Edge>) {
     let session = ServerSession::new(edge.rtmp.clone());

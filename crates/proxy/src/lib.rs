@@ -2,6 +2,7 @@
 //! over gRPC. The only service that knows RTMP.
 
 mod connection;
+mod context;
 pub mod cost;
 mod counted;
 mod drain;

@@ -11,7 +11,7 @@ use metrics::Counter;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument;
 
-use crate::connection::Edge;
+use crate::context::Edge;
 use crate::counted::Counted;
 use crate::leaving::Notice;
 use crate::link::{Link, LinkError};

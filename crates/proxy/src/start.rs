@@ -15,7 +15,8 @@ use headwater_wire::Channels;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::connection::{Edge, serve};
+use crate::connection::serve;
+use crate::context::Edge;
 use crate::cost;
 use crate::counted::Counted;
 use crate::drain::Drain;
