@@ -6,9 +6,9 @@
 use headwater_rtmp::Event;
 use tokio::time::timeout;
 
-use crate::link::LinkError;
 use crate::publisher::{Publisher, Stop, stalled};
 use crate::refusal;
+use crate::rtmp::LinkError;
 use crate::uplink::CallOver;
 
 /// What the publisher was told of the proxy's end.

@@ -1,7 +1,6 @@
 //! The protocol edge: speaks RTMP with encoders, holds their connections, finds them a server and passes their media on
 //! over gRPC. The only service that knows RTMP.
 
-mod connection;
 mod context;
 pub mod cost;
 mod counted;
@@ -10,15 +9,15 @@ mod failover;
 mod failures;
 mod inputs;
 mod leaving;
-mod link;
 mod memory;
 mod publisher;
 mod refusal;
 mod replay;
 mod routing;
+mod rtmp;
 mod source;
 mod start;
 mod uplink;
 
-pub use link::Socket;
+pub use rtmp::Socket;
 pub use start::{Front, Proxy, ProxyError, run};

@@ -14,10 +14,10 @@ use tracing::Instrument;
 use crate::context::Edge;
 use crate::counted::Counted;
 use crate::leaving::Notice;
-use crate::link::{Link, LinkError};
 use crate::refusal;
 use crate::replay::Replay;
 use crate::routing::Found;
+use crate::rtmp::{Link, LinkError};
 use crate::source;
 use crate::uplink::{CallOver, GOODBYE_TIMEOUT, Order, Uplink, UplinkError, resume_point};
 

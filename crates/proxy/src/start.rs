@@ -15,14 +15,13 @@ use headwater_wire::Channels;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::connection::serve;
 use crate::context::Edge;
 use crate::cost;
 use crate::counted::Counted;
 use crate::drain::Drain;
 use crate::inputs::Inputs;
-use crate::link::Socket;
 use crate::routing::Router;
+use crate::rtmp::{Socket, serve};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ProxyError {

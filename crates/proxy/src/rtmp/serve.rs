@@ -12,11 +12,12 @@ use uuid::Uuid;
 
 use crate::context::Edge;
 use crate::failures::Failures;
-use crate::link::{Link, LinkError, Socket};
 use crate::publisher::{Publisher, PublisherEnd};
 use crate::refusal;
 use crate::routing::{Found, Refusal};
 use crate::uplink::Order;
+
+use super::{Link, LinkError, Socket};
 
 /// What is read of an encoder that does not wait until it is accepted: half of what its session holds back. More waits
 /// in its own buffers.
