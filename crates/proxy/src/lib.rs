@@ -5,17 +5,13 @@ mod context;
 pub mod cost;
 mod counted;
 mod drain;
-mod failover;
 mod failures;
 mod inputs;
-mod leaving;
 mod memory;
 mod publisher;
 mod refusal;
-mod replay;
 mod routing;
 mod rtmp;
-mod source;
 mod start;
 mod uplink;
 

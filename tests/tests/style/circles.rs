@@ -11,7 +11,7 @@ const KNOWN: [(&str, &str, &[&str]); 8] = [
     ("media", "timeline", &["clock", "held"]),
     ("origin", "", &["http", "library", "mirror", "stills"]),
     ("origin", "http", &["answer", "body", "growing", "media", "playlist", "problem", "route"]),
-    ("proxy", "", &["leaving", "publisher", "rtmp"]),
+    ("proxy", "", &["publisher", "rtmp"]),
     ("server", "", &["broadcast", "recording"]),
     ("server", "broadcast", &["handover", "lease", "life", "session", "table"]),
     ("transcode", "", &["audio", "cast", "outlet", "period", "transcoder", "video"]),

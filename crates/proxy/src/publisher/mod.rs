@@ -1,5 +1,10 @@
 //! A publisher on the air: RTMP messages in, tags of the timeline out.
 
+mod failover;
+mod reconnect;
+mod replay;
+mod tracks;
+
 use headwater_hls::ResumePoint;
 use headwater_media::timeline::{Announced, Limits, Timeline};
 use headwater_media::{Epoch, MediaError, TimelineEvent};
@@ -13,13 +18,13 @@ use tracing::Instrument;
 
 use crate::context::Edge;
 use crate::counted::Counted;
-use crate::leaving::Notice;
 use crate::refusal;
-use crate::replay::Replay;
 use crate::routing::Found;
 use crate::rtmp::{Link, LinkError};
-use crate::source;
 use crate::uplink::{CallOver, GOODBYE_TIMEOUT, Order, Uplink, UplinkError, resume_point};
+
+use self::reconnect::Notice;
+use self::replay::Replay;
 
 pub struct Publisher<'a> {
     pub(crate) link: &'a mut Link,
@@ -319,7 +324,7 @@ impl<'a> Publisher<'a> {
         self.say_oddities();
         while let Some(event) = self.timeline.poll() {
             if let TimelineEvent::Period(period) = &event {
-                source::log(period);
+                tracks::log(period);
             }
             for event in self.replay.push(event) {
                 match timeout(self.edge.stall_timeout, self.uplink.send(event)).await {

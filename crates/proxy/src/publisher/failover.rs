@@ -7,11 +7,12 @@ use headwater_registry::ServerId;
 use headwater_wire::v1::{Failure, failure::Code};
 use tokio::time::{Instant, timeout};
 
-use crate::publisher::{Publisher, Stop, stalled};
 use crate::refusal;
-use crate::replay::Replayed;
 use crate::routing::{Fate, Found, Lost, Refusal};
 use crate::uplink::{Order, UplinkError};
+
+use super::replay::Replayed;
+use super::{Publisher, Stop, stalled};
 
 /// How many servers in a row may be lost while none of them has finished a segment: by then it is the media that does
 /// it. Failures of workers are counted by their server.

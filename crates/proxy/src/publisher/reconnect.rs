@@ -6,10 +6,11 @@
 use headwater_rtmp::Event;
 use tokio::time::timeout;
 
-use crate::publisher::{Publisher, Stop, stalled};
 use crate::refusal;
 use crate::rtmp::LinkError;
 use crate::uplink::CallOver;
+
+use super::{Publisher, Stop, stalled};
 
 /// What the publisher was told of the proxy's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
