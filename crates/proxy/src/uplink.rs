@@ -19,7 +19,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
-use crate::failures::Failures;
+use crate::routing::Failures;
 
 /// Messages on their way into the gRPC call: about a second of media. More would only hide that the server is slow.
 pub(crate) const IN_FLIGHT: usize = 128;

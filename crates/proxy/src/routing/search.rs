@@ -16,9 +16,10 @@ use headwater_wire::v1::publish_request::Ground;
 use headwater_wire::v1::{Failure, failure::Code};
 use tokio::time::{Instant, sleep};
 
-use super::{Fate, Found, Lost, Refusal, Router, choice};
-use crate::memory::LastServer;
 use crate::uplink::{Accepted, Order, Uplink, UplinkError};
+
+use super::last_servers::LastServer;
+use super::{Fate, Found, Lost, Refusal, Router, choice};
 
 /// Servers that are asked before the publisher is told that there is no room.
 const ATTEMPTS: usize = 5;

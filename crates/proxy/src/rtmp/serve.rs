@@ -11,10 +11,9 @@ use tracing::field::{Empty, display};
 use uuid::Uuid;
 
 use crate::context::Edge;
-use crate::failures::Failures;
 use crate::publisher::{Publisher, PublisherEnd};
 use crate::refusal;
-use crate::routing::{Found, Refusal};
+use crate::routing::{Failures, Found, Refusal};
 use crate::uplink::Order;
 
 use super::{Link, LinkError, Socket};

@@ -1,6 +1,8 @@
 //! Which server gets a publisher.
 
 mod choice;
+mod failures;
+mod last_servers;
 mod search;
 
 use std::sync::Arc;
@@ -13,13 +15,16 @@ use headwater_runtime::backoff::Backoff;
 use headwater_wire::Channels;
 use headwater_wire::v1::Failure;
 
-use self::search::Search;
-use crate::memory::Memory;
 use crate::uplink::{Order, Uplink};
+
+pub use self::failures::Failures;
+use self::last_servers::Memory;
+use self::search::Search;
 
 /// How soon a publisher that has lost its server looks for another one again, at first and at most.
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LONGEST_RETRY: Duration = Duration::from_secs(1);
+
 pub struct Router {
     registry: Arc<dyn Registry>,
     channels: Channels,
