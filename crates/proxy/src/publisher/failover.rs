@@ -23,7 +23,7 @@ impl Publisher<'_> {
     /// server has finished. What the encoder sends meanwhile is kept.
     ///
     /// An error says that no server can go on with this publisher, or that nothing was kept for one.
-    pub(crate) async fn fail_over(&mut self, error: UplinkError) -> Result<(), Stop> {
+    pub(super) async fn fail_over(&mut self, error: UplinkError) -> Result<(), Stop> {
         let began = Instant::now();
         let mut cause = error;
         loop {

@@ -27,20 +27,20 @@ use self::reconnect::Notice;
 use self::replay::Replay;
 
 pub struct Publisher<'a> {
-    pub(crate) link: &'a mut Link,
-    pub(crate) uplink: Uplink,
+    link: &'a mut Link,
+    uplink: Uplink,
     /// The server that has the stream, and under which epoch.
-    pub(crate) server: ServerId,
-    pub(crate) epoch: Epoch,
-    pub(crate) order: Order,
+    server: ServerId,
+    epoch: Epoch,
+    order: Order,
     timeline: Timeline,
-    pub(crate) replay: Replay,
+    replay: Replay,
     /// Where another server would go on.
-    pub(crate) resume: ResumePoint,
+    resume: ResumePoint,
     /// How often it has lost its server since the last commit.
-    pub(crate) losses: u32,
-    pub(crate) edge: &'a Edge,
-    pub(crate) notice: Notice,
+    losses: u32,
+    edge: &'a Edge,
+    notice: Notice,
     /// Looked up once, not with every read.
     received: Counter,
     /// What its timeline had to put up with, as far as that was said.
@@ -68,7 +68,7 @@ enum Rest {
 }
 
 /// Why it can't go on.
-pub(crate) enum Stop {
+enum Stop {
     Unpublished,
     Link(LinkError),
     /// The publisher has to leave.
@@ -248,12 +248,12 @@ impl<'a> Publisher<'a> {
 
     /// Waits for what the encoder sends, and for nothing else. Nothing is lost when it is cancelled;
     /// [`take_in`](Self::take_in) comes after it.
-    pub(crate) async fn read(&mut self) -> Result<(), Stop> {
+    async fn read(&mut self) -> Result<(), Stop> {
         read(self.link, self.edge, self.heard, &self.received).await
     }
 
     /// Keeps what has arrived for the server that is to be found.
-    pub(crate) fn keep(&mut self) -> Result<(), Stop> {
+    fn keep(&mut self) -> Result<(), Stop> {
         while let Some(event) = self.link.next_event() {
             self.sort(event)?;
         }
@@ -264,7 +264,7 @@ impl<'a> Publisher<'a> {
         self.link.ended().map_or(Ok(()), |end| Err(Stop::Link(end)))
     }
 
-    pub(crate) async fn take_in(&mut self) -> Result<(), Stop> {
+    async fn take_in(&mut self) -> Result<(), Stop> {
         self.heard = Some(Instant::now());
         Ok(self.link.take_in().await?)
     }
@@ -341,13 +341,13 @@ impl<'a> Publisher<'a> {
         Ok(())
     }
 
-    pub(crate) async fn call_over(&mut self) -> Result<(), Stop> {
+    async fn call_over(&mut self) -> Result<(), Stop> {
         let cause = self.last_word().await;
         self.fail_over(cause).await
     }
 
     /// Why the server has ended the call. What it has committed before still counts.
-    pub(crate) async fn last_word(&mut self) -> UplinkError {
+    async fn last_word(&mut self) -> UplinkError {
         let until = Instant::now() + self.edge.stall_timeout;
         loop {
             let word = timeout_at(until, self.uplink.next()).await.unwrap_or(Err(UplinkError::Timeout));
@@ -384,7 +384,7 @@ impl<'a> Publisher<'a> {
 }
 
 /// The server takes nothing.
-pub(crate) fn stalled() -> Stop {
+fn stalled() -> Stop {
     Stop::Lost { reason: "stalled", rejection: refusal::stalled() }
 }
 

@@ -14,7 +14,7 @@ use super::{Publisher, Stop, stalled};
 
 /// What the publisher was told of the proxy's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Notice {
+pub(super) enum Notice {
     /// There is nothing to tell yet.
     None,
     /// It was asked to connect again, and will do so when it suits it. Its successor may come before it leaves.
@@ -25,7 +25,7 @@ pub(crate) enum Notice {
 
 impl Publisher<'_> {
     /// The proxy stops: a publisher that can is asked to go to another one.
-    pub(crate) async fn give_notice(&mut self) -> Result<(), Stop> {
+    pub(super) async fn give_notice(&mut self) -> Result<(), Stop> {
         if !self.link.request_reconnect(&refusal::stopping().description).await? {
             self.notice = Notice::Unable;
             return Ok(());
@@ -41,13 +41,13 @@ impl Publisher<'_> {
         }
     }
 
-    pub(crate) fn is_leaving(&self) -> bool {
+    pub(super) fn is_leaving(&self) -> bool {
         self.notice == Notice::Asked
     }
 
     /// Waits until a publisher whose successor has the stream closes its connection. What it still sends is for nobody;
     /// an error would only make it think that connecting again has failed.
-    pub(crate) async fn see_off(&mut self) -> Stop {
+    pub(super) async fn see_off(&mut self) -> Stop {
         tracing::info!("the publisher has connected again");
         loop {
             while let Some(event) = self.link.next_event() {

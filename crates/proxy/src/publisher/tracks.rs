@@ -4,7 +4,7 @@ use bytes::Bytes;
 use headwater_media::{AudioConfig, AvcConfig, Period};
 
 /// Logs the tracks that a period consists of.
-pub(crate) fn log(period: &Period) {
+pub(super) fn log(period: &Period) {
     tracing::info!(
         period = %period.number,
         video = period.video.as_ref().and_then(picture),
