@@ -1,5 +1,8 @@
 //! The protocol edge: speaks RTMP with encoders, holds their connections, finds them a server and passes their media on
 //! over gRPC. The only service that knows RTMP.
+//!
+//! A new protocol enters by implementing `Source` (`source.rs`) in a module of its own beside `rtmp`, which hands each
+//! publish request to `publisher::publish`.
 
 mod context;
 pub mod cost;
@@ -10,6 +13,7 @@ mod publisher;
 mod refusal;
 mod routing;
 mod rtmp;
+mod source;
 mod start;
 mod uplink;
 

@@ -1,93 +1,123 @@
-//! What a broadcaster is told when something does not work: failures become RTMP status codes here, and nowhere else.
+//! Refusals: failures become a kind and a text for the broadcaster here, and each protocol maps the kind to its own codes,
+//! once.
 
 use headwater_media::MediaError;
-use headwater_rtmp::{Rejection, RtmpError, StatusCode};
 use headwater_wire::v1::{Failure, failure::Code};
 
 use crate::inputs::KeyError;
-use crate::routing::Refusal;
+use crate::routing;
 use crate::uplink::UplinkError;
 
-pub fn key(error: &KeyError) -> Rejection {
-    Rejection::new(StatusCode::BadName, error.to_string())
+/// Answer to a publisher that is turned away, or can't stay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub kind: RefusalKind,
+    /// For the broadcaster: what is wrong and what to do about it. Never with a stream key in it.
+    pub text: String,
 }
 
-pub fn deadline() -> Rejection {
-    Rejection::new(StatusCode::Denied, "the encoder took too long to start publishing")
+/// Kind of fault, as far as a protocol has codes for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusalKind {
+    /// The key opens nothing.
+    Key,
+    /// Another publisher has the stream.
+    InUse,
+    /// The media can't be used as it is: the encoder's settings have to change.
+    Media,
+    /// No server takes the publisher just now.
+    Unavailable,
+    /// It took too long to start.
+    Deadline,
+    /// It broke its protocol.
+    Protocol,
+    /// The server is gone, has failed, or can't keep up.
+    Server,
+    /// Nothing was received for too long.
+    Idle,
+    /// The proxy stops.
+    Stopping,
 }
 
-/// No server takes the publisher.
-pub fn refused(refusal: &Refusal) -> Rejection {
-    match refusal {
-        Refusal::Failure(failure) => Rejection::new(code(failure), failure.message.clone()),
-        Refusal::NoCapacity | Refusal::NoServer | Refusal::OwnerUnreachable => {
-            Rejection::new(StatusCode::Denied, refusal.to_string())
+impl Refusal {
+    pub fn new(kind: RefusalKind, text: impl Into<String>) -> Self {
+        Self { kind, text: text.into() }
+    }
+
+    /// Refusal of a key that opens nothing.
+    pub fn key(error: &KeyError) -> Self {
+        Self::new(RefusalKind::Key, error.to_string())
+    }
+
+    pub fn deadline() -> Self {
+        Self::new(RefusalKind::Deadline, "the encoder took too long to start publishing")
+    }
+
+    /// No server takes the publisher.
+    pub fn no_server(error: &routing::Refusal) -> Self {
+        match error {
+            routing::Refusal::Failure(failure) => Self::failure(failure),
+            routing::Refusal::NoCapacity
+            | routing::Refusal::NoServer
+            | routing::Refusal::OwnerUnreachable => Self::new(RefusalKind::Unavailable, error.to_string()),
+            // What is behind it concerns the operator.
+            routing::Refusal::Registry(_) => Self::new(
+                RefusalKind::Unavailable,
+                "no server can be looked up just now: try again in a moment",
+            ),
+            routing::Refusal::Stopping => Self::stopping(),
         }
-        // What is behind it concerns the operator.
-        Refusal::Registry(_) => {
-            Rejection::new(StatusCode::Denied, "no server can be looked up just now: try again in a moment")
+    }
+
+    /// Refusal of media that can't be used.
+    pub fn media(error: &MediaError) -> Self {
+        Self::new(RefusalKind::Media, error.to_string())
+    }
+
+    /// The server has ended the call.
+    pub fn call_over(error: &UplinkError) -> Self {
+        match error {
+            UplinkError::Rejected(failure) => Self::failure(failure),
+            _ => Self::new(RefusalKind::Server, "the transcode server is gone: reconnect"),
         }
-        Refusal::Stopping => stopping(),
+    }
+
+    pub fn stalled() -> Self {
+        Self::new(
+            RefusalKind::Server,
+            "the transcode server can't keep up: lower the bit rate or the picture size",
+        )
+    }
+
+    pub fn idle() -> Self {
+        Self::new(RefusalKind::Idle, "nothing was received for too long")
+    }
+
+    pub fn stopping() -> Self {
+        Self::new(RefusalKind::Stopping, "this server is being restarted: reconnect")
+    }
+
+    /// Refusal by a server, in its own words.
+    fn failure(failure: &Failure) -> Self {
+        let kind = match failure.code() {
+            Code::StreamInUse => RefusalKind::InUse,
+            Code::UnsupportedMedia => RefusalKind::Media,
+            Code::NoCapacity => RefusalKind::Unavailable,
+            _ => RefusalKind::Server,
+        };
+        Self::new(kind, failure.message.clone())
     }
 }
 
 /// The reason's name in metrics.
-pub fn label(refusal: &Refusal) -> &'static str {
-    match refusal {
-        Refusal::NoCapacity => "capacity",
-        Refusal::NoServer => "no_server",
-        Refusal::OwnerUnreachable => "owner_unreachable",
-        Refusal::Registry(_) => "registry",
-        Refusal::Stopping => "stopping",
-        Refusal::Failure(failure) if failure.code() == Code::StreamInUse => "in_use",
-        Refusal::Failure(_) => "server",
-    }
-}
-
-/// What the publisher sends can't be used.
-pub fn media(error: &MediaError) -> Rejection {
-    Rejection::new(StatusCode::Denied, error.to_string())
-}
-
-/// The encoder broke the protocol. A message that is too long comes again with the next keyframe, so trying again is of no
-/// use; anything else may have been the network's.
-pub fn protocol(error: &RtmpError) -> Rejection {
+pub fn label(error: &routing::Refusal) -> &'static str {
     match error {
-        RtmpError::MessageTooLong { .. } | RtmpError::ReassemblyFull { .. } => Rejection::new(
-            StatusCode::Denied,
-            format!("{error}: lower the bit rate or the picture size in your encoder's settings"),
-        ),
-        _ => Rejection::new(StatusCode::Failed, format!("the encoder broke the RTMP protocol: {error}")),
-    }
-}
-
-/// The server has ended the call.
-pub fn call_over(error: &UplinkError) -> Rejection {
-    match error {
-        UplinkError::Rejected(failure) => Rejection::new(code(failure), failure.message.clone()),
-        _ => Rejection::new(StatusCode::Failed, "the transcode server is gone: reconnect"),
-    }
-}
-
-pub fn stalled() -> Rejection {
-    Rejection::new(
-        StatusCode::Failed,
-        "the transcode server can't keep up: lower the bit rate or the picture size",
-    )
-}
-
-pub fn idle() -> Rejection {
-    Rejection::new(StatusCode::Failed, "nothing was received for too long")
-}
-
-pub fn stopping() -> Rejection {
-    Rejection::new(StatusCode::Failed, "this server is being restarted: reconnect")
-}
-
-fn code(failure: &Failure) -> StatusCode {
-    match failure.code() {
-        Code::StreamInUse => StatusCode::BadName,
-        Code::UnsupportedMedia | Code::NoCapacity => StatusCode::Denied,
-        _ => StatusCode::Failed,
+        routing::Refusal::NoCapacity => "capacity",
+        routing::Refusal::NoServer => "no_server",
+        routing::Refusal::OwnerUnreachable => "owner_unreachable",
+        routing::Refusal::Registry(_) => "registry",
+        routing::Refusal::Stopping => "stopping",
+        routing::Refusal::Failure(failure) if failure.code() == Code::StreamInUse => "in_use",
+        routing::Refusal::Failure(_) => "server",
     }
 }

@@ -1,4 +1,12 @@
-//! A publisher whose server is gone: another one takes over, and the encoder is told nothing.
+//! A publisher whose server is gone: another one takes over, and the encoder is told nothing. From the server's death to
+//! the next one's first commit:
+//!
+//! 1. `Uplink::next` or `Uplink::send` ends (broken connection, missed pings, or a rejection): [`Publisher::fail_over`].
+//! 2. [`lost`] says what that tells of the server: it gives up, is silent, or has only lost the worker.
+//! 3. `Router::reconnect` claims the stream for a server (`routing::search`); `Publisher::keep` buffers what comes meanwhile.
+//! 4. `Uplink::open` brings that server the resume point; it starts a worker there, and answers `Accepted`.
+//! 5. `Publisher::replay` sends the server everything from that point on that is kept (`Replay::from`).
+//! 6. Its first `Committed` reaches `Publisher::note`: the replay buffer lets go, and losses are counted from zero again.
 
 use std::pin::pin;
 
@@ -7,18 +15,20 @@ use headwater_registry::ServerId;
 use headwater_wire::v1::{Failure, failure::Code};
 use tokio::time::{Instant, timeout};
 
-use crate::refusal;
-use crate::routing::{Fate, Found, Lost, Refusal};
+use crate::refusal::{self, Refusal};
+use crate::routing::{self, Fate, Found, Lost};
+use crate::source::Source;
 use crate::uplink::{Order, UplinkError};
 
+use super::Publisher;
+use super::end::Stop;
 use super::replay::Replayed;
-use super::{Publisher, Stop, stalled};
 
 /// How many servers in a row may be lost while none of them has finished a segment: by then it is the media that does
 /// it. Failures of workers are counted by their server.
 const MOST_LOSSES: u32 = 10;
 
-impl Publisher<'_> {
+impl<S: Source> Publisher<'_, S> {
     /// Moves to another server after this error, or to the same one where only its worker has failed, and sends what no
     /// server has finished. What the encoder sends meanwhile is kept.
     ///
@@ -66,9 +76,11 @@ impl Publisher<'_> {
             self.take_in().await?;
             self.keep()?;
         };
-        let Found { uplink, server, epoch, resume } = found.map_err(|refusal| match &refusal {
-            Refusal::Failure(failure) if self.is_leaving() && has_successor(failure) => Stop::Succeeded,
-            _ => Stop::Lost { reason: refusal::label(&refusal), rejection: refusal::refused(&refusal) },
+        let Found { uplink, server, epoch, resume } = found.map_err(|error| match &error {
+            routing::Refusal::Failure(failure) if self.is_leaving() && has_successor(failure) => {
+                Stop::Succeeded
+            }
+            _ => Stop::Lost { reason: refusal::label(&error), refusal: Refusal::no_server(&error) },
         })?;
         (self.uplink, self.server, self.epoch, self.resume) = (uplink, server, epoch, resume);
         Ok(())
@@ -78,7 +90,7 @@ impl Publisher<'_> {
     fn end_of_the_road(&self, cause: &UplinkError) -> Stop {
         match cause {
             UplinkError::Rejected(failure) if self.is_leaving() && has_successor(failure) => Stop::Succeeded,
-            _ => Stop::Lost { reason: "server", rejection: refusal::call_over(cause) },
+            _ => Stop::Lost { reason: "server", refusal: Refusal::call_over(cause) },
         }
     }
 
@@ -101,7 +113,7 @@ impl Publisher<'_> {
             match timeout(self.edge.stall_timeout, self.uplink.send(event)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) => return Ok(Err(self.last_word().await)),
-                Err(_) => return Err(stalled()),
+                Err(_) => return Err(Stop::stalled()),
             }
         }
         Ok(Ok(count))

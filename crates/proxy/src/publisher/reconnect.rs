@@ -3,14 +3,14 @@
 //! Enhanced RTMP v2, § "Reconnect Request": the client sends on up to the next keyframe, connects anew and closes the old
 //! connection; it may well do the second before the first. The old server goes on with what it is sent until then.
 
-use headwater_rtmp::Event;
 use tokio::time::timeout;
 
-use crate::refusal;
-use crate::rtmp::LinkError;
+use crate::refusal::Refusal;
+use crate::source::{Source, SourceError, SourceEvent};
 use crate::uplink::CallOver;
 
-use super::{Publisher, Stop, stalled};
+use super::Publisher;
+use super::end::Stop;
 
 /// What the publisher was told of the proxy's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,10 +23,10 @@ pub(super) enum Notice {
     Unable,
 }
 
-impl Publisher<'_> {
+impl<S: Source> Publisher<'_, S> {
     /// The proxy stops: a publisher that can is asked to go to another one.
     pub(super) async fn give_notice(&mut self) -> Result<(), Stop> {
-        if !self.link.request_reconnect(&refusal::stopping().description).await? {
+        if !self.source.ask_to_leave(&Refusal::stopping().text).await? {
             self.notice = Notice::Unable;
             return Ok(());
         }
@@ -37,7 +37,7 @@ impl Publisher<'_> {
             Ok(Ok(())) => Ok(()),
             // The next server is told by the replay.
             Ok(Err(CallOver)) => self.call_over().await,
-            Err(_) => Err(stalled()),
+            Err(_) => Err(Stop::stalled()),
         }
     }
 
@@ -50,13 +50,13 @@ impl Publisher<'_> {
     pub(super) async fn see_off(&mut self) -> Stop {
         tracing::info!("the publisher has connected again");
         loop {
-            while let Some(event) = self.link.next_event() {
-                if let Event::Unpublish = event {
+            while let Some(event) = self.source.next_event() {
+                if let SourceEvent::Unpublished = event {
                     return Stop::Unpublished;
                 }
             }
-            if self.link.ended().is_some() {
-                return Stop::Link(LinkError::Closed);
+            if self.source.end().is_some() {
+                return Stop::Source(SourceError::Closed);
             }
             let read = async {
                 self.read().await?;

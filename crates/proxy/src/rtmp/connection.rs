@@ -8,6 +8,8 @@ use headwater_rtmp::{Event, PublishRequest, Rejection, RtmpError, ServerSession}
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
+use crate::source::SourceError;
+
 /// What is read into at a time: a tenth of a second at 5 Mb/s, so that a busy connection costs few system calls. It is used
 /// again, as nobody keeps what was read: what is kept of media is copied (`media::Timeline`).
 const BLOCK: usize = 64 << 10;
@@ -17,18 +19,6 @@ const LEAST_READ: usize = 8 << 10;
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an encoder may take to close its side.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-
-#[derive(Debug, thiserror::Error)]
-pub enum LinkError {
-    #[error("the encoder closed the connection")]
-    Closed,
-    #[error("the connection broke: {0}")]
-    Io(#[from] io::Error),
-    #[error("the encoder reads nothing")]
-    Unread,
-    #[error("the encoder broke the protocol: {0}")]
-    Rtmp(#[from] RtmpError),
-}
 
 /// What an encoder is connected by: TCP, unless the network is simulated.
 pub trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -50,17 +40,17 @@ impl Link {
 
     /// Waits for bytes; gives how many they were. Nothing is lost when it is cancelled. [`take_in`](Self::take_in)
     /// comes after it.
-    pub async fn read(&mut self) -> Result<usize, LinkError> {
+    pub async fn read(&mut self) -> Result<usize, SourceError> {
         self.make_room();
         match self.socket.read_buf(&mut self.buffer).await? {
-            0 => Err(LinkError::Closed),
+            0 => Err(SourceError::Closed),
             count => Ok(count),
         }
     }
 
     /// Makes events of what was read, and sends what the session answers. Not to be cancelled: half an answer would be
     /// sent. An encoder that breaks the protocol here is found by [`ended`](Self::ended), behind the events before it.
-    pub async fn take_in(&mut self) -> Result<(), LinkError> {
+    pub async fn take_in(&mut self) -> Result<(), SourceError> {
         let taken = self.session.handle_input(self.buffer.split().freeze());
         self.note(taken);
         self.flush().await
@@ -71,33 +61,33 @@ impl Link {
     }
 
     /// Why nothing more will come of this connection, to be asked when there is no [`next_event`](Self::next_event).
-    pub fn ended(&mut self) -> Option<LinkError> {
+    pub fn ended(&mut self) -> Option<SourceError> {
         match self.broken.take() {
-            Some(error) => Some(LinkError::Rtmp(error)),
-            None => self.session.close_requested().then_some(LinkError::Closed),
+            Some(error) => Some(error.into()),
+            None => self.session.close_requested().then_some(SourceError::Closed),
         }
     }
 
-    pub async fn accept(&mut self, request: PublishRequest) -> Result<(), LinkError> {
+    pub async fn accept(&mut self, request: PublishRequest) -> Result<(), SourceError> {
         let accepted = self.session.accept(request);
         self.note(accepted);
         self.flush().await
     }
 
     /// Tells a publisher why it is not accepted. The connection is to be closed.
-    pub async fn reject(&mut self, request: PublishRequest, rejection: Rejection) -> Result<(), LinkError> {
+    pub async fn reject(&mut self, request: PublishRequest, rejection: Rejection) -> Result<(), SourceError> {
         self.session.reject(request, rejection)?;
         self.flush().await
     }
 
     /// Tells an accepted publisher why it can't stay. The connection is to be closed.
-    pub async fn fail(&mut self, rejection: &Rejection) -> Result<(), LinkError> {
+    pub async fn fail(&mut self, rejection: &Rejection) -> Result<(), SourceError> {
         self.session.fail(rejection)?;
         self.flush().await
     }
 
     /// Asks an accepted publisher to connect again, where it said that it can. Gives whether it was asked.
-    pub async fn request_reconnect(&mut self, description: &str) -> Result<bool, LinkError> {
+    pub async fn request_reconnect(&mut self, description: &str) -> Result<bool, SourceError> {
         let asked = self.session.request_reconnect(description)?;
         self.flush().await?;
         Ok(asked)
@@ -131,9 +121,11 @@ impl Link {
         }
     }
 
-    async fn flush(&mut self) -> Result<(), LinkError> {
+    async fn flush(&mut self) -> Result<(), SourceError> {
         while let Some(bytes) = self.session.poll_output() {
-            timeout(WRITE_TIMEOUT, self.socket.write_all(&bytes)).await.map_err(|_| LinkError::Unread)??;
+            timeout(WRITE_TIMEOUT, self.socket.write_all(&bytes))
+                .await
+                .map_err(|_| SourceError::Unread)??;
         }
         Ok(())
     }

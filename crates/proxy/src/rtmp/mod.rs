@@ -2,6 +2,8 @@
 
 mod connection;
 mod serve;
+mod source;
+mod status;
 
-pub use connection::{Link, LinkError, Socket};
+pub use connection::{Link, Socket};
 pub use serve::serve;

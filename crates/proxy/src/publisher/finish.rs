@@ -1,0 +1,72 @@
+//! The end of a publisher's media: the rest is given to a server, which works it off.
+
+use tokio::time::timeout;
+
+use super::Publisher;
+use super::end::Stop;
+use crate::source::Source;
+use crate::uplink::{GOODBYE_TIMEOUT, UplinkError};
+
+/// What became of the last of the media.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rest {
+    Given,
+    /// A server had taken a part of it, or none was found, when the time was over.
+    Cut,
+    /// No server takes it.
+    Refused,
+}
+
+impl<S: Source> Publisher<'_, S> {
+    /// What the timeline still holds goes on air too, and what a lost server has not finished. When it is not taken, it is
+    /// too late to say so.
+    pub(super) async fn give_rest(&mut self) -> Rest {
+        self.timeline.finish();
+        let limit = self.edge.stall_timeout;
+        let given = async {
+            self.forward().await?;
+            match self.uplink.is_over() {
+                true => self.call_over().await,
+                false => Ok(()),
+            }
+        };
+        let rest = match timeout(limit, given).await {
+            Ok(Ok(())) => return Rest::Given,
+            Ok(Err(_)) => Rest::Refused,
+            Err(_) => Rest::Cut,
+        };
+        tracing::warn!("the last of the media could not be given to a server");
+        rest
+    }
+
+    /// Stays until a server has made everything that the publisher has sent: one that is lost before is replaced.
+    /// Where the rest is not given, its call ends in the middle, and a goodbye would pass for the end of the media.
+    pub(super) async fn finish(&mut self, reason: &'static str, rest: Rest) {
+        if rest == Rest::Refused {
+            return;
+        }
+        let finished = async {
+            if rest == Rest::Cut {
+                self.fail_over(UplinkError::Timeout).await?;
+                self.forward().await?;
+            }
+            while let Err(cause) = self.goodbye(reason).await {
+                self.fail_over(cause).await?;
+            }
+            Ok::<_, Stop>(())
+        };
+        if !matches!(timeout(GOODBYE_TIMEOUT, finished).await, Ok(Ok(()))) {
+            tracing::warn!("the end of the media may be lost: no server has finished it");
+        }
+    }
+
+    /// Waits until the server has worked off what it was sent.
+    async fn goodbye(&mut self, reason: &'static str) -> Result<(), UplinkError> {
+        // One that is gone takes none, and its last word is the error.
+        let _ = self.uplink.say_goodbye(reason).await;
+        while let Some(response) = self.uplink.next_of_last().await? {
+            self.note(response)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,93 @@
+//! RTMP as a [`Source`]: one publish request of an encoder's connection, and what follows it.
+
+use headwater_media::timeline::Announced;
+use headwater_rtmp::{Event, PublishRequest};
+
+use crate::refusal::Refusal;
+use crate::source::{Source, SourceError, SourceEvent};
+
+use super::Link;
+use super::status::rejection;
+
+pub struct RtmpSource<'a> {
+    link: &'a mut Link,
+    /// Until it is answered.
+    request: Option<PublishRequest>,
+}
+
+impl<'a> RtmpSource<'a> {
+    pub fn new(link: &'a mut Link, request: PublishRequest) -> Self {
+        Self { link, request: Some(request) }
+    }
+}
+
+impl Source for RtmpSource<'_> {
+    async fn accept(&mut self) -> Result<(), SourceError> {
+        let Some(request) = self.request.take() else { return Ok(()) };
+        self.link.accept(request).await
+    }
+
+    async fn refuse(&mut self, refusal: &Refusal) -> Result<(), SourceError> {
+        let Some(request) = self.request.take() else { return Ok(()) };
+        let rejection = rejection(refusal);
+        tracing::info!(code = %rejection.code, description = rejection.description, "publish refused");
+        self.link.reject(request, rejection).await
+    }
+
+    async fn fail(&mut self, refusal: &Refusal) -> Result<(), SourceError> {
+        self.link.fail(&rejection(refusal)).await
+    }
+
+    /// Enhanced RTMP v2, § "Reconnect Request".
+    async fn ask_to_leave(&mut self, text: &str) -> Result<bool, SourceError> {
+        self.link.request_reconnect(text).await
+    }
+
+    async fn read(&mut self) -> Result<usize, SourceError> {
+        self.link.read().await
+    }
+
+    async fn process_input(&mut self) -> Result<(), SourceError> {
+        self.link.take_in().await
+    }
+
+    fn next_event(&mut self) -> Option<SourceEvent> {
+        loop {
+            match self.link.next_event()? {
+                Event::Metadata(metadata) => {
+                    let announced = Announced::new(metadata.video, metadata.audio);
+                    return Some(SourceEvent::Announced(announced));
+                }
+                Event::Video { timestamp, payload } => {
+                    return Some(SourceEvent::Video { timestamp, payload });
+                }
+                Event::Audio { timestamp, payload } => {
+                    return Some(SourceEvent::Audio { timestamp, payload });
+                }
+                Event::Unpublish => return Some(SourceEvent::Unpublished),
+                Event::SecondStreamRefused => {
+                    tracing::info!(
+                        "a second stream on this connection was refused; what it sends there is dropped"
+                    );
+                }
+                Event::Publish(_) | Event::PlayRefused | Event::AppRefused => {}
+            }
+        }
+    }
+
+    fn end(&mut self) -> Option<SourceError> {
+        self.link.ended()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use headwater_rtmp::Limits;
+
+    use crate::source::READ_AHEAD;
+
+    #[test]
+    fn a_session_holds_back_twice_what_is_read_ahead() {
+        assert!(Limits::default().held_back >= 2 * READ_AHEAD);
+    }
+}

@@ -1,0 +1,62 @@
+//! Refusals as RTMP has them: `onStatus` codes, here and nowhere else.
+
+use headwater_rtmp::{Rejection, RtmpError, StatusCode};
+
+use crate::refusal::{Refusal, RefusalKind};
+use crate::source::SourceError;
+
+/// A refusal as an encoder is told.
+pub fn rejection(refusal: &Refusal) -> Rejection {
+    Rejection::new(code(refusal.kind), refusal.text.clone())
+}
+
+/// Encoders stop at `BadName`, and as a rule try again after the others.
+fn code(kind: RefusalKind) -> StatusCode {
+    match kind {
+        RefusalKind::Key | RefusalKind::InUse => StatusCode::BadName,
+        RefusalKind::Media | RefusalKind::Unavailable | RefusalKind::Deadline => StatusCode::Denied,
+        RefusalKind::Protocol | RefusalKind::Server | RefusalKind::Idle | RefusalKind::Stopping => {
+            StatusCode::Failed
+        }
+    }
+}
+
+impl From<RtmpError> for SourceError {
+    fn from(error: RtmpError) -> Self {
+        Self::Protocol { refusal: broken(&error), error: error.into() }
+    }
+}
+
+/// Refusal of an encoder that broke the protocol. A message that is too long comes again with the next keyframe, so
+/// trying again is of no use; anything else may have been the network's.
+fn broken(error: &RtmpError) -> Refusal {
+    match error {
+        RtmpError::MessageTooLong { .. } | RtmpError::ReassemblyFull { .. } => Refusal::new(
+            RefusalKind::Media,
+            format!("{error}: lower the bit rate or the picture size in your encoder's settings"),
+        ),
+        _ => Refusal::new(RefusalKind::Protocol, format!("the encoder broke the RTMP protocol: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_key_and_its_use_are_a_bad_name() {
+        let codes = |kinds: &[RefusalKind]| kinds.iter().map(|kind| code(*kind)).collect::<Vec<_>>();
+        assert_eq!(codes(&[RefusalKind::Key, RefusalKind::InUse]), [StatusCode::BadName; 2]);
+        let later = [RefusalKind::Media, RefusalKind::Unavailable, RefusalKind::Deadline];
+        assert_eq!(codes(&later), [StatusCode::Denied; 3]);
+        let ended = [RefusalKind::Protocol, RefusalKind::Server, RefusalKind::Idle, RefusalKind::Stopping];
+        assert_eq!(codes(&ended), [StatusCode::Failed; 4]);
+    }
+
+    #[test]
+    fn a_message_that_would_come_again_is_denied_and_other_faults_are_failures() {
+        let too_long = RtmpError::MessageTooLong { length: 9 << 20, limit: 8 << 20 };
+        assert_eq!(rejection(&broken(&too_long)).code, StatusCode::Denied);
+        assert_eq!(rejection(&broken(&RtmpError::ChunkSize)).code, StatusCode::Failed);
+    }
+}
