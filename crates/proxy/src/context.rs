@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use headwater_media::ReplayLimits;
-use headwater_rtmp::ServerConfig;
 use tokio_util::task::TaskTracker;
 
 use crate::drain::Drain;
@@ -14,7 +13,6 @@ use crate::routing::Router;
 pub struct Edge {
     pub inputs: Inputs,
     pub router: Router,
-    pub rtmp: ServerConfig,
     /// From the connection, or the end of the last stream, to the publish request.
     pub publish_deadline: Duration,
     /// Without a byte from the encoder.

@@ -41,29 +41,33 @@ pub async fn run(process: Process, registry: Arc<dyn Registry>) -> Result<(), Pr
 
 /// What serves the encoders that have connected.
 #[derive(Clone)]
-pub struct Front(Arc<Edge>);
+pub struct Front {
+    edge: Arc<Edge>,
+    rtmp: Arc<ServerConfig>,
+}
 
 impl Front {
     /// `channels` lead to the servers.
     pub fn new(process: &Process, registry: Arc<dyn Registry>, channels: Channels) -> Self {
-        Self(Arc::new(edge(process, registry, channels)))
+        let apps = process.config.proxy.apps.iter().map(|app| app.as_str().to_owned()).collect();
+        let rtmp = ServerConfig { apps, ..ServerConfig::default() };
+        Self { edge: Arc::new(edge(process, registry, channels)), rtmp: Arc::new(rtmp) }
     }
 
     /// What one publisher may cost in memory, in bytes.
     fn cost(&self) -> usize {
-        let Edge { rtmp, replay, .. } = &*self.0;
-        cost::most(&cost::shares(&rtmp.limits, &timeline::Limits::default(), replay))
+        cost::most(&cost::shares(&self.rtmp.limits, &timeline::Limits::default(), &self.edge.replay))
     }
 
     /// Serves one encoder to its end.
     pub async fn serve(self, socket: impl Socket + 'static) {
-        serve(Box::new(socket), self.0).await;
+        serve(Box::new(socket), (*self.rtmp).clone(), self.edge).await;
     }
 
     /// To be called when the process was told to stop: waits for the publishers, as long as they may stay, and then closes
     /// every connection.
     pub async fn see_out(&self) {
-        self.0.drain.see_out().await;
+        self.edge.drain.see_out().await;
     }
 }
 
@@ -105,7 +109,7 @@ impl Proxy {
     /// When the listener breaks.
     pub async fn serve(self) -> Result<(), ProxyError> {
         let Self { mut listener, front, process } = self;
-        let _over = front.0.drain.guard();
+        let _over = front.edge.drain.guard();
         while let Some(accepted) = process.drain.run_until_cancelled(listener.accept()).await {
             let Accepted { stream, peer, guard } = accepted?;
             if let Err(error) = stream.set_nodelay(true) {
@@ -128,12 +132,10 @@ impl Proxy {
 fn edge(process: &Process, registry: Arc<dyn Registry>, channels: Channels) -> Edge {
     let config = &process.config;
     let proxy = &config.proxy;
-    let apps = proxy.apps.iter().map(|app| app.as_str().to_owned()).collect();
     let inputs = config.inputs.iter().map(|input| (input.stream.clone(), input.key.clone()));
     Edge {
         inputs: Inputs::new(inputs),
         router: Router::new(registry, channels),
-        rtmp: ServerConfig { apps, ..ServerConfig::default() },
         replay: ReplayLimits {
             bytes: usize::try_from(proxy.replay_memory.0).unwrap_or(usize::MAX),
             duration_ms: u64::try_from(proxy.replay_duration.as_millis()).unwrap_or(u64::MAX),

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use headwater_rtmp::{Event, PublishRequest, ServerSession};
+use headwater_rtmp::{Event, PublishRequest, ServerConfig, ServerSession};
 use tokio::time::timeout;
 
 use crate::context::Edge;
@@ -15,8 +15,8 @@ use super::source::RtmpSource;
 use super::status::rejection;
 use super::{Link, Socket};
 
-pub async fn serve(socket: Box<dyn Socket>, edge: Arc<Edge>) {
-    let session = ServerSession::new(edge.rtmp.clone());
+pub async fn serve(socket: Box<dyn Socket>, config: ServerConfig, edge: Arc<Edge>) {
+    let session = ServerSession::new(config);
     let mut connection = Connection { link: Link::new(socket, session), edge };
     match connection.run().await {
         Err(SourceError::Closed) => {}
