@@ -36,7 +36,8 @@ async fn serve(process: Process) -> anyhow::Result<()> {
 }
 
 /// There is no other proxy that publishers could go to: waiting for them to leave would lead nowhere.
-fn alone(mut process: Process) -> Process {
+fn alone(process: Process) -> Process<headwater_proxy::Settings> {
+    let mut process = process.map_config(headwater_proxy::Settings::from);
     process.config.proxy.drain_timeout = Duration::ZERO;
     process
 }

@@ -13,9 +13,11 @@ mod publisher;
 mod refusal;
 mod routing;
 mod rtmp;
+mod settings;
 mod source;
 mod start;
 mod uplink;
 
 pub use rtmp::Socket;
+pub use settings::Settings;
 pub use start::{Front, Proxy, ProxyError, run};

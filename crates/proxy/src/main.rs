@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use headwater_proxy::Settings;
 use headwater_runtime::{cli::Options, config::Service, process};
 
 /// Headwater's proxy: takes publishers in by RTMP and finds each a transcode server
@@ -17,7 +18,7 @@ fn main() -> ExitCode {
     process::run(Service::Proxy, &Arguments::parse().options, |process| async {
         let config = &process.config.registry;
         let registry = headwater_registry::open(config.redis_url(), config.prefix.as_str(), config.lease)?;
-        headwater_proxy::run(process, registry).await?;
+        headwater_proxy::run(process.map_config(Settings::from), registry).await?;
         anyhow::Ok(())
     })
 }

@@ -22,6 +22,7 @@ use crate::drain::Drain;
 use crate::inputs::Inputs;
 use crate::routing::Router;
 use crate::rtmp::{Socket, serve};
+use crate::settings::Settings;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ProxyError {
@@ -35,7 +36,7 @@ pub enum ProxyError {
 ///
 /// # Errors
 /// When it can't start, or its listener breaks.
-pub async fn run(process: Process, registry: Arc<dyn Registry>) -> Result<(), ProxyError> {
+pub async fn run(process: Process<Settings>, registry: Arc<dyn Registry>) -> Result<(), ProxyError> {
     Proxy::start(process, registry).await?.serve().await
 }
 
@@ -48,7 +49,7 @@ pub struct Front {
 
 impl Front {
     /// `channels` lead to the servers.
-    pub fn new(process: &Process, registry: Arc<dyn Registry>, channels: Channels) -> Self {
+    pub fn new(process: &Process<Settings>, registry: Arc<dyn Registry>, channels: Channels) -> Self {
         let apps = process.config.proxy.apps.iter().map(|app| app.as_str().to_owned()).collect();
         let rtmp = ServerConfig { apps, ..ServerConfig::default() };
         Self { edge: Arc::new(edge(process, registry, channels)), rtmp: Arc::new(rtmp) }
@@ -75,13 +76,13 @@ impl Front {
 pub struct Proxy {
     listener: Listener,
     front: Front,
-    process: Process,
+    process: Process<Settings>,
 }
 
 impl Proxy {
     /// # Errors
     /// When it can't listen.
-    pub async fn start(process: Process, registry: Arc<dyn Registry>) -> Result<Self, ProxyError> {
+    pub async fn start(process: Process<Settings>, registry: Arc<dyn Registry>) -> Result<Self, ProxyError> {
         let config = &process.config.proxy;
         let limits = Limits::new(config.max_connections, config.max_connections_per_address);
         let listener = Listener::bind(config.rtmp_listen, "proxy.rtmp_listen", limits).await?;
@@ -129,10 +130,9 @@ impl Proxy {
     }
 }
 
-fn edge(process: &Process, registry: Arc<dyn Registry>, channels: Channels) -> Edge {
-    let config = &process.config;
-    let proxy = &config.proxy;
-    let inputs = config.inputs.iter().map(|input| (input.stream.clone(), input.key.clone()));
+fn edge(process: &Process<Settings>, registry: Arc<dyn Registry>, channels: Channels) -> Edge {
+    let Settings { proxy, inputs } = &process.config;
+    let inputs = inputs.iter().map(|input| (input.stream.clone(), input.key.clone()));
     Edge {
         inputs: Inputs::new(inputs),
         router: Router::new(registry, channels),

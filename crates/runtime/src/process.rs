@@ -41,15 +41,23 @@ use crate::readiness::{Latch, ORIGIN, PROXY, Readiness, SERVER};
 use crate::shutdown::{Drained, Signals, drain, within_grace};
 use crate::telemetry;
 
-/// What a service gets from its process.
+/// What a service gets from its process. `C` is the part of the configuration that the service reads.
 #[derive(Clone, Debug)]
-pub struct Process {
-    pub config: Config,
+pub struct Process<C = Config> {
+    pub config: C,
     pub readiness: Readiness,
     /// Cancelled when the process is told to stop: finish what is under way and return.
     pub drain: CancellationToken,
     /// Tasks that the process waits for before it ends.
     pub tasks: TaskTracker,
+}
+
+impl<C> Process<C> {
+    /// The same process with a part of its configuration.
+    pub fn map_config<T>(self, map: impl FnOnce(C) -> T) -> Process<T> {
+        let Self { config, readiness, drain, tasks } = self;
+        Process { config: map(config), readiness, drain, tasks }
+    }
 }
 
 type Failure = Box<dyn Error + Send + Sync>;

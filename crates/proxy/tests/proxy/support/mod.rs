@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwater_proxy::{Proxy, ProxyError};
+use headwater_proxy::{Proxy, ProxyError, Settings};
 use headwater_registry::{MemoryRegistry, Registry, Ttls};
 use headwater_runtime::config::Config;
 use headwater_runtime::process::Process;
@@ -44,6 +44,7 @@ impl TestProxy {
         let registry = MemoryRegistry::new(Ttls { server: Duration::from_secs(3600), ..Ttls::default() });
         let (drain, tasks) = (CancellationToken::new(), TaskTracker::new());
         let (readiness, drained) = (Readiness::default(), drain.clone());
+        let config = Settings::from(config);
         let process = Process { config, readiness: readiness.clone(), drain: drained, tasks: tasks.clone() };
         let shared: Arc<dyn Registry> = Arc::new(registry.clone());
         let proxy = Proxy::start(process, shared).await.unwrap();

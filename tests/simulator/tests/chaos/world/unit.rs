@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use headwater_origin::Core;
-use headwater_proxy::Front;
+use headwater_proxy::{Front, Settings};
 use headwater_registry::Registry;
 use headwater_runtime::config::{Capacity, Config, Size};
 use headwater_runtime::process::Process;
@@ -95,7 +95,7 @@ impl Unit {
         let exited = self.exited.clone();
         let work: futures::future::BoxFuture<'static, ()> = match self.kind {
             Kind::Server => Box::pin(server(host, self.run, around, process, self.crew.clone())),
-            Kind::Proxy => Box::pin(proxy(host, around, process)),
+            Kind::Proxy => Box::pin(proxy(host, around, process.map_config(Settings::from))),
             Kind::Origin => Box::pin(origin(host, self.run, around, process)),
         };
         self.machine = Some(Machine::start(host, async move {
@@ -176,7 +176,7 @@ async fn server(host: Host, run: u32, around: Surroundings, process: Process, cr
     }
 }
 
-async fn proxy(host: Host, around: Surroundings, process: Process) {
+async fn proxy(host: Host, around: Surroundings, process: Process<Settings>) {
     let mut incoming = around.net.listen(&format!("{host}:1935"));
     let registry: Arc<dyn Registry> = around.hub.client(host);
     let front = Front::new(&process, registry, channels(&around.net, host));
