@@ -3,8 +3,7 @@
 
 use headwater_media::{ReplayLimits, timeline};
 use headwater_rtmp::{EVENT_COST, Limits, MOST_EVENTS};
-
-use crate::uplink::{IN_FLIGHT, IN_FLIGHT_BYTES};
+use headwater_wire::publish::{IN_FLIGHT, IN_FLIGHT_BYTES};
 
 /// What does not depend on what is sent: the task, two read blocks, answers, the codecs of RTMP and HTTP/2.
 const CONNECTION: usize = 1 << 20;

@@ -16,7 +16,6 @@ mod rtmp;
 mod settings;
 mod source;
 mod start;
-mod uplink;
 
 pub use rtmp::Socket;
 pub use settings::Settings;

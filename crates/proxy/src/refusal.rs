@@ -2,11 +2,11 @@
 //! once.
 
 use headwater_media::MediaError;
+use headwater_wire::publish::UplinkError;
 use headwater_wire::v1::{Failure, failure::Code};
 
 use crate::inputs::KeyError;
 use crate::routing;
-use crate::uplink::UplinkError;
 
 /// Answer to a publisher that is turned away, or can't stay.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,10 +1,12 @@
 //! The gRPC contract (`headwater.v1`) and the worker's protocol: generated messages and services, and conversions into
-//! the types that the rest of the house speaks. A message that came from outside is checked here, once.
+//! the types that the rest of the house speaks. A message that came from outside is checked here, once. The client of the
+//! Publish call is here too: proxies use it, and servers that hand a broadcast over.
 
 mod channels;
 mod convert;
 pub mod frames;
 pub mod http2;
+pub mod publish;
 
 /// What the `.proto` files define.
 #[allow(clippy::all, clippy::unwrap_used, unreachable_pub, missing_docs)]

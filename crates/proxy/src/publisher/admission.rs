@@ -11,9 +11,8 @@ use uuid::Uuid;
 use super::{Publisher, PublisherEnd};
 use crate::context::Edge;
 use crate::refusal::{self, Refusal};
-use crate::routing::{self, Failures, Found};
+use crate::routing::{self, Failures, Found, Order};
 use crate::source::{READ_AHEAD, Source, SourceError};
-use crate::uplink::Order;
 
 /// Publishes a source under the stream that this key opens, to its end. `Ok` when it was told all that there is to say.
 pub async fn publish<S: Source>(

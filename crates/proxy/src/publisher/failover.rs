@@ -12,13 +12,13 @@ use std::pin::pin;
 
 use headwater_media::{Epoch, Loss};
 use headwater_registry::ServerId;
+use headwater_wire::publish::UplinkError;
 use headwater_wire::v1::{Failure, failure::Code};
 use tokio::time::{Instant, timeout};
 
 use crate::refusal::{self, Refusal};
-use crate::routing::{self, Fate, Found, Lost};
+use crate::routing::{self, Fate, Found, Lost, Order};
 use crate::source::Source;
-use crate::uplink::{Order, UplinkError};
 
 use super::Publisher;
 use super::end::Stop;

@@ -1,11 +1,16 @@
 //! The end of a publisher's media: the rest is given to a server, which works it off.
 
+use std::time::Duration;
+
+use headwater_wire::publish::{Uplink, UplinkError};
 use tokio::time::timeout;
 
 use super::Publisher;
 use super::end::Stop;
 use crate::source::Source;
-use crate::uplink::{GOODBYE_TIMEOUT, UplinkError};
+
+/// How long a server may take to work off what it was sent, or servers where the first one is lost meanwhile.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// What became of the last of the media.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -68,5 +73,12 @@ impl<S: Source> Publisher<'_, S> {
             self.note(response)?;
         }
         Ok(())
+    }
+}
+
+/// Says goodbye to the server of a publisher that has to leave, and waits until that has worked off what it was sent.
+pub(super) async fn end_call(uplink: Uplink, reason: &'static str) {
+    if uplink.end(reason, GOODBYE_TIMEOUT).await.is_err() {
+        tracing::warn!("the server has not worked off what it was sent");
     }
 }

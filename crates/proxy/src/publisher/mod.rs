@@ -14,6 +14,7 @@ use headwater_media::timeline::{Limits, Timeline};
 use headwater_media::{Epoch, TimelineEvent};
 use headwater_registry::ServerId;
 use headwater_runtime::clock;
+use headwater_wire::publish::{CallOver, Uplink};
 use metrics::Counter;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument;
@@ -21,9 +22,8 @@ use tracing::Instrument;
 use crate::context::Edge;
 use crate::counted::Counted;
 use crate::refusal::Refusal;
-use crate::routing::Found;
+use crate::routing::{Found, Order};
 use crate::source::{Source, SourceError, SourceEvent};
-use crate::uplink::{CallOver, Order, Uplink};
 
 pub use self::admission::publish;
 pub use self::end::PublisherEnd;
@@ -99,7 +99,7 @@ impl<'a, S: Source> Publisher<'a, S> {
         if has_ended {
             self.finish(stop.reason(), rest).await;
         } else if rest == Rest::Given {
-            self.edge.tasks.spawn(self.uplink.end(stop.reason()).in_current_span());
+            self.edge.tasks.spawn(finish::end_call(self.uplink, stop.reason()).in_current_span());
         }
         match stop {
             Stop::Unpublished | Stop::Succeeded => Ok(PublisherEnd::Unpublished),

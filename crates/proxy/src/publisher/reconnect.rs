@@ -3,11 +3,11 @@
 //! Enhanced RTMP v2, § "Reconnect Request": the client sends on up to the next keyframe, connects anew and closes the old
 //! connection; it may well do the second before the first. The old server goes on with what it is sent until then.
 
+use headwater_wire::publish::CallOver;
 use tokio::time::timeout;
 
 use crate::refusal::Refusal;
 use crate::source::{Source, SourceError, SourceEvent};
-use crate::uplink::CallOver;
 
 use super::Publisher;
 use super::end::Stop;

@@ -1,13 +1,13 @@
 //! Answers of a publisher's server: commits, and the end of the call.
 
 use headwater_media::Epoch;
+use headwater_wire::publish::{UplinkError, resume_point};
 use headwater_wire::v1::publish_response::{Committed, Message as Response};
 use tokio::time::{Instant, timeout_at};
 
 use super::Publisher;
 use super::end::Stop;
 use crate::source::Source;
-use crate::uplink::{UplinkError, resume_point};
 
 impl<S: Source> Publisher<'_, S> {
     pub(super) async fn call_over(&mut self) -> Result<(), Stop> {

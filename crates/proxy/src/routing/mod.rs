@@ -13,9 +13,8 @@ use headwater_media::{Epoch, StreamId};
 use headwater_registry::{Registry, RegistryError, ServerId};
 use headwater_runtime::backoff::Backoff;
 use headwater_wire::Channels;
+use headwater_wire::publish::Uplink;
 use headwater_wire::v1::Failure;
-
-use crate::uplink::{Order, Uplink};
 
 pub use self::failures::Failures;
 use self::last_servers::Memory;
@@ -48,6 +47,18 @@ pub enum Refusal {
     Registry(#[from] RegistryError),
     #[error("this proxy is stopping")]
     Stopping,
+}
+
+/// Who wants to publish what, and where it goes on.
+#[derive(Clone, Debug)]
+pub struct Order {
+    pub stream: StreamId,
+    /// Tells this connection from another one with the same key.
+    pub publisher: String,
+    /// None for a publisher that begins.
+    pub resume: Option<ResumePoint>,
+    /// The workers that it has lately cost.
+    pub failures: Failures,
 }
 
 /// A server that took a publisher.

@@ -12,14 +12,13 @@ use std::time::Duration;
 
 use headwater_media::Epoch;
 use headwater_registry::{Claim, Ownership, RegistryError, SERVER_TTL, ServerId, ServerRecord};
+use headwater_wire::publish::{Accepted, Opening, Uplink, UplinkError};
 use headwater_wire::v1::publish_request::Ground;
 use headwater_wire::v1::{Failure, failure::Code};
 use tokio::time::{Instant, sleep};
 
-use crate::uplink::{Accepted, Order, Uplink, UplinkError};
-
 use super::last_servers::LastServer;
-use super::{Fate, Found, Lost, Refusal, Router, choice};
+use super::{Fate, Found, Lost, Order, Refusal, Router, choice};
 
 /// Servers that are asked before the publisher is told that there is no room.
 const ATTEMPTS: usize = 5;
@@ -30,6 +29,10 @@ const GUESS: Duration = Duration::from_secs(2);
 /// is dead.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = SERVER_TTL.saturating_add(Duration::from_secs(2));
+
+/// How long a server may think about a publisher. It may have to work off the broadcast's last session and to start a
+/// worker first, each of which it gives up after 5 to 10 s. A server that has died is noticed sooner, by its connection.
+const ACCEPT_TIMEOUT: Duration = Duration::from_secs(20);
 
 pub(super) struct Search<'a> {
     router: &'a Router,
@@ -268,7 +271,10 @@ impl<'a> Search<'a> {
                 return Ok(Answer::NobodyThere);
             }
         };
-        let error = match Uplink::open(channel, server, (epoch, ground), self.order).await {
+        let Order { stream, publisher, resume, failures } = self.order.clone();
+        let failures = failures.elsewhere(server);
+        let opening = Opening { stream, epoch, ground, publisher, resume, failures };
+        let error = match Uplink::open(channel, opening, ACCEPT_TIMEOUT).await {
             Ok(Accepted { uplink, resume, epoch }) => {
                 let last = LastServer { server: server.clone(), address: address.into(), epoch };
                 self.router.memory.note(&self.order.stream, last);

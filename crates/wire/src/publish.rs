@@ -1,4 +1,4 @@
-//! A publisher's way to its server: one Publish call.
+//! The client of `Ingest.Publish`: one call that brings a publisher's media to a server.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,31 +6,24 @@ use std::time::Duration;
 use bytes::Bytes;
 use headwater_hls::ResumePoint;
 use headwater_media::{Epoch, StreamId, TimelineEvent};
-use headwater_registry::ServerId;
-use headwater_wire::ConvertError;
-use headwater_wire::v1::ingest_client::IngestClient;
-use headwater_wire::v1::publish_request::{End, Ground, Leaving, Message as Request, Open};
-use headwater_wire::v1::publish_response::Message as Response;
-use headwater_wire::v1::{self, Failure, PublishRequest, PublishResponse};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
-use crate::routing::Failures;
+use crate::ConvertError;
+use crate::v1::ingest_client::IngestClient;
+use crate::v1::publish_request::{End, Ground, Leaving, Message as Request, Open};
+use crate::v1::publish_response::Message as Response;
+use crate::v1::{self, Failure, PublishRequest, PublishResponse};
 
 /// Messages on their way into the gRPC call: about a second of media. More would only hide that the server is slow.
-pub(crate) const IN_FLIGHT: usize = 128;
+pub const IN_FLIGHT: usize = 128;
 /// The same in bytes of payload: a second at 32 Mb/s. A message that is larger than this goes alone.
-pub(crate) const IN_FLIGHT_BYTES: usize = 4 << 20;
-
-/// How long a server may think about a publisher. It may have to work off the broadcast's last session and to start a
-/// worker first, each of which it gives up after 5 to 10 s. A server that has died is noticed sooner, by its connection.
-const ACCEPT_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long a server may take to work off what it was sent, or servers where the first one is lost meanwhile.
-pub(crate) const GOODBYE_TIMEOUT: Duration = Duration::from_secs(15);
+pub const IN_FLIGHT_BYTES: usize = 4 << 20;
 
 /// Why a server can't be published to.
 #[derive(Debug, thiserror::Error)]
@@ -65,16 +58,19 @@ impl From<Request> for Queued {
     }
 }
 
-/// Who wants to publish what, and where it goes on.
+/// First message of a call.
 #[derive(Clone, Debug)]
-pub struct Order {
+pub struct Opening {
     pub stream: StreamId,
-    /// Tells this connection from another one with the same key.
+    pub epoch: Epoch,
+    /// Source of the epoch.
+    pub ground: Ground,
+    /// Tells the publisher's connection from another one with the same key.
     pub publisher: String,
-    /// None for a publisher that begins.
+    /// Where to go on; none for a publisher that begins.
     pub resume: Option<ResumePoint>,
-    /// The workers that it has lately cost.
-    pub failures: Failures,
+    /// The workers that it has lately cost other servers.
+    pub failures: u32,
 }
 
 /// What a server has answered that takes the publisher.
@@ -87,31 +83,23 @@ pub struct Accepted {
 }
 
 impl Uplink {
-    /// Publishes under this epoch, which rests on this ground.
-    pub async fn open(
-        channel: Channel,
-        server: &ServerId,
-        (epoch, ground): (Epoch, Ground),
-        order: &Order,
-    ) -> Result<Accepted, UplinkError> {
-        timeout(ACCEPT_TIMEOUT, Self::call(channel, server, (epoch, ground), order))
-            .await
-            .map_err(|_| UplinkError::Timeout)?
+    /// Opens the call, and waits until the server has accepted or rejected it, no longer than `limit`.
+    ///
+    /// # Errors
+    /// When the server rejects the publisher, can't be reached, or does not answer in time.
+    pub async fn open(channel: Channel, opening: Opening, limit: Duration) -> Result<Accepted, UplinkError> {
+        timeout(limit, Self::call(channel, opening)).await.map_err(|_| UplinkError::Timeout)?
     }
 
-    async fn call(
-        channel: Channel,
-        server: &ServerId,
-        (epoch, ground): (Epoch, Ground),
-        Order { stream, publisher, resume, failures }: &Order,
-    ) -> Result<Accepted, UplinkError> {
+    async fn call(channel: Channel, opening: Opening) -> Result<Accepted, UplinkError> {
+        let Opening { stream, epoch, ground, publisher, resume, failures } = opening;
         let (requests, media) = mpsc::channel(IN_FLIGHT);
         let open = Open {
             stream: stream.to_string(),
             epoch: epoch.0,
-            publisher: publisher.clone(),
-            resume: resume.clone().map(Into::into),
-            failures: failures.elsewhere(server),
+            publisher,
+            resume: resume.map(Into::into),
+            failures,
             ground: ground.into(),
         };
         // The channel is new and has room.
@@ -132,7 +120,10 @@ impl Uplink {
         }
     }
 
-    /// Waits while the server is slower than the publisher. An error says that the call is over.
+    /// Waits while the server is slower than the publisher.
+    ///
+    /// # Errors
+    /// When the call is over.
     pub async fn send(&self, event: TimelineEvent) -> Result<(), CallOver> {
         let room = self.room.clone().acquire_many_owned(room_for(&event)).await;
         let _room = Some(room.expect("nobody closes the semaphore"));
@@ -141,6 +132,9 @@ impl Uplink {
     }
 
     /// Says that the publisher was asked to connect again: whoever comes next takes its place.
+    ///
+    /// # Errors
+    /// When the call is over.
     pub async fn leaving(&self) -> Result<(), CallOver> {
         self.requests.send(Request::Leaving(Leaving {}).into()).await.map_err(|_| CallOver)
     }
@@ -150,7 +144,10 @@ impl Uplink {
         self.requests.is_closed()
     }
 
-    /// The server's next word; `Err` when the call has ended, with the reason if there was one.
+    /// The server's next word.
+    ///
+    /// # Errors
+    /// When the call has ended, with the reason if there was one.
     pub async fn next(&mut self) -> Result<Response, UplinkError> {
         loop {
             match self.responses.message().await? {
@@ -162,12 +159,18 @@ impl Uplink {
     }
 
     /// Says that nothing more comes.
+    ///
+    /// # Errors
+    /// When the call is over.
     pub async fn say_goodbye(&self, reason: &'static str) -> Result<(), CallOver> {
         let end = Request::End(End { reason: reason.into() });
         self.requests.send(end.into()).await.map_err(|_| CallOver)
     }
 
     /// The server's next word after the goodbye; none when it has worked off everything, and so has ended the call.
+    ///
+    /// # Errors
+    /// When the call breaks before that.
     pub async fn next_of_last(&mut self) -> Result<Option<Response>, UplinkError> {
         loop {
             match self.responses.message().await? {
@@ -179,7 +182,10 @@ impl Uplink {
 
     /// Says goodbye, and waits until the server has worked off what it was sent: hanging up would take back what is
     /// still on its way.
-    pub async fn end(self, reason: &'static str) {
+    ///
+    /// # Errors
+    /// When that takes longer than `limit`.
+    pub async fn end(self, reason: &'static str, limit: Duration) -> Result<(), Elapsed> {
         let Self { requests, mut responses, .. } = self;
         let end = Request::End(End { reason: reason.into() }).into();
         let goodbye = async {
@@ -188,9 +194,7 @@ impl Uplink {
             drop(requests);
             while let Ok(Some(_)) = responses.message().await {}
         };
-        if timeout(GOODBYE_TIMEOUT, goodbye).await.is_err() {
-            tracing::warn!("the server has not worked off what it was sent");
-        }
+        timeout(limit, goodbye).await
     }
 }
 
@@ -210,6 +214,9 @@ fn room_for(event: &TimelineEvent) -> u32 {
 pub struct CallOver;
 
 /// Where a server says that another one would go on.
+///
+/// # Errors
+/// When the message holds no such point, or a wrong one.
 pub fn resume_point(message: Option<v1::ResumePoint>) -> Result<ResumePoint, ConvertError> {
     message.ok_or(ConvertError::Missing("resume"))?.try_into()
 }
