@@ -7,14 +7,13 @@ use std::time::Duration;
 
 use headwater_media::Epoch;
 use headwater_registry::{Claim, RegistryError, ServerRecord};
-use headwater_wire::v1::ingest_client::IngestClient;
-use headwater_wire::v1::publish_request::{End, Message as Request, Open};
+use headwater_wire::publish::{self, Opening, Uplink, UplinkError};
+use headwater_wire::v1::Failure;
+use headwater_wire::v1::publish_request::Ground;
 use headwater_wire::v1::publish_response::{Accepted, Message as Response};
-use headwater_wire::v1::{Failure, PublishRequest, PublishResponse};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Status, Streaming};
+use tonic::Status;
 
 use super::Attachment;
 use super::life::{Ending, Life};
@@ -128,7 +127,7 @@ enum NotTaken {
     #[error("its address is none: {0}")]
     Address(#[from] tonic::transport::Error),
     #[error("it answers {0}")]
-    Status(#[from] Status),
+    Status(Status),
     #[error("{}", .0.message)]
     Refused(Failure),
     #[error("the stream was claimed anew")]
@@ -192,12 +191,9 @@ impl<'a> HandOver<'a> {
             // A proxy was quicker: the publisher is back elsewhere.
             Claim::Held(_) | Claim::Passed(_) => return Ok(()),
         };
-        let opened = timeout(TAKE_LIMIT, self.open(server, *epoch)).await;
-        let (requests, mut responses) = opened.unwrap_or(Err(NotTaken::Silent))?;
-        let reason = "waits for its publisher: its server is stopping".into();
-        let _ = requests.try_send(PublishRequest { message: Some(Request::End(End { reason })) });
+        let call = self.open(server, *epoch).await?;
         // Until it has heard that; it has the broadcast in any case.
-        let _ = timeout(TAKE_LIMIT, async { while let Ok(Some(_)) = responses.message().await {} }).await;
+        let _ = call.end("waits for its publisher: its server is stopping", TAKE_LIMIT).await;
         Ok(())
     }
 
@@ -207,14 +203,11 @@ impl<'a> HandOver<'a> {
     }
 
     /// Opens a call at the point where the next publisher begins.
-    async fn open(
-        &self,
-        server: &ServerRecord,
-        epoch: Epoch,
-    ) -> Result<(mpsc::Sender<PublishRequest>, Streaming<PublishResponse>), NotTaken> {
-        let open = Open {
-            stream: self.life.stream.to_string(),
-            epoch: epoch.0,
+    async fn open(&self, server: &ServerRecord, epoch: Epoch) -> Result<Uplink, NotTaken> {
+        let opening = Opening {
+            stream: self.life.stream.clone(),
+            epoch,
+            ground: Ground::Registry,
             // Its proxy may have been told where it goes on, and be late.
             publisher: self
                 .life
@@ -223,20 +216,21 @@ impl<'a> HandOver<'a> {
                 .newest()
                 .unwrap_or_else(|| self.life.home.server.as_str().into())
                 .to_string(),
-            resume: Some(self.life.on_air.feed.starting_point().into()),
-            ..Open::default()
+            resume: Some(self.life.on_air.feed.starting_point()),
+            failures: 0,
         };
-        let (requests, sent) = mpsc::channel(2);
-        // The channel is new and has room.
-        let _ = requests.try_send(PublishRequest { message: Some(Request::Open(open)) });
-        let mut client = IngestClient::new(self.life.channels.dedicated(&server.address)?);
-        let mut responses = client.publish(ReceiverStream::new(sent)).await?.into_inner();
-        match responses.message().await? {
-            Some(PublishResponse { message: Some(Response::Accepted(_)) }) => Ok((requests, responses)),
-            Some(PublishResponse { message: Some(Response::Rejected(failure)) }) => {
-                Err(NotTaken::Refused(failure))
-            }
-            _ => Err(NotTaken::Silent),
+        let channel = self.life.channels.dedicated(&server.address)?;
+        let publish::Accepted { uplink, .. } = Uplink::open(channel, opening, TAKE_LIMIT).await?;
+        Ok(uplink)
+    }
+}
+
+impl From<UplinkError> for NotTaken {
+    fn from(error: UplinkError) -> Self {
+        match error {
+            UplinkError::Rejected(failure) => Self::Refused(failure),
+            UplinkError::Unreachable(status) => Self::Status(status),
+            UplinkError::Timeout | UplinkError::Protocol(_) => Self::Silent,
         }
     }
 }
