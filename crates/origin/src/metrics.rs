@@ -3,7 +3,7 @@
 use std::sync::{PoisonError, RwLock};
 
 use http::StatusCode;
-use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, gauge};
+use metrics::{Counter, Gauge, counter, gauge};
 
 /// Handles that are used for every request; made once.
 pub(crate) struct Metrics {
@@ -28,7 +28,6 @@ struct Answers {
 
 impl Metrics {
     pub(crate) fn new() -> Self {
-        describe();
         Self {
             mirrors: gauge!("headwater_origin_mirrors"),
             viewers: gauge!("headwater_origin_viewers"),
@@ -67,31 +66,6 @@ impl Answers {
         self.number.increment(1);
         self.bytes.clone()
     }
-}
-
-fn describe() {
-    describe_counter!("headwater_origin_requests_total", "Answers, by what was asked for and their status.");
-    describe_counter!(
-        "headwater_origin_sent_bytes_total",
-        Unit::Bytes,
-        "Bytes of bodies handed to connections."
-    );
-    describe_counter!("headwater_origin_playlist_renders_total", "Playlists that were rendered.");
-    describe_counter!(
-        "headwater_origin_playlist_hits_total",
-        "Playlists that were answered as rendered before."
-    );
-    describe_gauge!("headwater_origin_mirrors", "Streams that are followed, those not on air included.");
-    describe_gauge!(
-        "headwater_origin_viewers",
-        "Pairs of address and User-Agent that asked for a stream's media playlist in the last 15 s. Behind a CDN these are its nodes."
-    );
-    describe_gauge!(
-        "headwater_origin_upstream_watches",
-        "Watch calls that are open; one for each stream on air here."
-    );
-    describe_gauge!("headwater_origin_blocked_requests", "Requests that wait for something to be made.");
-    describe_gauge!("headwater_origin_connections", "Connections of viewers.");
 }
 
 /// How many of something there are right now.

@@ -11,6 +11,10 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Layer, Registry, fmt};
 
+mod table;
+
+pub use table::reference;
+
 use crate::config::{LogConfig, LogFormat};
 
 /// Upper bounds of the histograms whose names end in `_seconds`: from answers out of memory to a stalled worker.
@@ -38,13 +42,15 @@ fn is_coloured() -> bool {
     stderr().is_terminal() && !is_unwanted
 }
 
-/// Makes a recorder of all metrics of this process and gives the handle that renders them. The operations listener
-/// keeps it tidy.
+/// Installs the recorder of all metrics of this process, with their HELP, and gives the handle that renders them. The
+/// operations listener keeps it tidy.
 ///
 /// # Errors
 /// When the process has a recorder already.
 pub fn start_metrics() -> Result<PrometheusHandle, metrics_exporter_prometheus::BuildError> {
-    prometheus()?.install_recorder()
+    let handle = prometheus()?.install_recorder()?;
+    table::describe();
+    Ok(handle)
 }
 
 pub(crate) fn prometheus() -> Result<PrometheusBuilder, metrics_exporter_prometheus::BuildError> {
@@ -62,6 +68,14 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn metrics_are_described_when_they_start() {
+        let handle = start_metrics().unwrap();
+        metrics::counter!("headwater_server_parts_total").increment(1);
+        let text = handle.render();
+        assert!(text.contains("# HELP headwater_server_parts_total Parts that "), "{text}");
+    }
 
     #[test]
     fn histograms_of_seconds_have_buckets() {

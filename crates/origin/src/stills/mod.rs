@@ -21,7 +21,7 @@ use headwater_runtime::config::Config;
 use headwater_runtime::listener::counted_as;
 use headwater_wire::v1::StillRequest;
 use http::HeaderValue;
-use metrics::{Counter, counter, describe_counter};
+use metrics::{Counter, counter};
 use moka::future::Cache;
 use tracing::{info, warn};
 
@@ -125,10 +125,6 @@ impl Stills {
     }
 
     fn with(process: Process) -> Self {
-        describe_counter!(
-            "headwater_origin_stills_total",
-            "Still pictures and sheets, by what became of them."
-        );
         let weight = |_: &Key, still: &Result<Still, String>| {
             still.as_ref().map_or(0, |still| still.bytes.len() as u32) + ENTRY_BYTES
         };
