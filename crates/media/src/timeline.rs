@@ -39,8 +39,8 @@ use steady::Steady;
 ///
 /// A period begins with a keyframe where there is video, otherwise with an audio frame. Within a period the
 /// configuration never changes, the decoding times of each track strictly increase, and no audio is presented
-/// before the origin. Pictures before it only lead up to it: sound that begins late begins a period in the middle of a
-/// group of pictures, which is sent once more from its keyframe on. Payloads and configurations are memory of their own,
+/// before the origin. Pictures before it only lead up to it: sound that begins late, or in another format than before,
+/// begins a period in the middle of a group of pictures, which is sent once more from its keyframe on. Payloads and configurations are memory of their own,
 /// whatever they came in. Call [`poll`](Self::poll) until it gives nothing after every message.
 #[derive(Debug)]
 pub struct Timeline {
@@ -55,7 +55,7 @@ pub struct Timeline {
     audio: Option<Bytes>,
     phase: Phase,
     held: Held,
-    /// Of the present period, while it has no sound.
+    /// Of the present period.
     gop: Gop,
     next: PeriodNumber,
     /// The clock of periods that earlier ones have reached, and how far the wall clock was from it there.
@@ -262,10 +262,14 @@ impl Timeline {
         }
     }
 
-    /// Whether pictures of the newest configuration belong to the present period, or to the next one that begins.
+    /// Whether pictures of the newest configuration belong to the present period, or to the next one that begins; and the
+    /// sound that comes with them does, too.
     fn shows_video(&self) -> bool {
         match &self.phase {
-            Phase::Running(period) => period.video == self.video,
+            // In a group of pictures that is too long to be kept, new sound waits for the next one.
+            Phase::Running(period) => {
+                period.video == self.video && !(self.new_sound_waits(period) && self.gop.is_empty())
+            }
             Phase::Opening | Phase::Resuming => self.held.first_keyframe().is_some(),
         }
     }
@@ -310,20 +314,26 @@ impl Timeline {
         let Phase::Running(period) = &mut self.phase else { return };
         let clock = period.clock(tag.presentation_time());
         tag.drift = received.map_or(self.drift.shown(), |received| self.drift.read(clock, received));
-        if tag.is_video() && period.audio.is_none() {
+        if tag.is_video() {
             self.gop.push(&tag, self.limits.hold_bytes);
         }
         self.ready.extend(period.admit(tag));
     }
 
-    /// Whether a period with sound can begin with this picture: it is shown after all before it, and what it is decoded
+    /// Whether a period with new sound can begin with this picture: it is shown after all before it, and what it is decoded
     /// from is there.
     fn may_begin_within(&self, tag: &Tag) -> bool {
         let Phase::Running(period) = &self.phase else { return false };
-        period.audio.is_none() && !self.gop.is_empty() && tag.presentation_time() > period.newest
+        self.new_sound_waits(period) && !self.gop.is_empty() && tag.presentation_time() > period.newest
     }
 
-    /// Sound has come to a period without: the next one begins with this picture, without waiting for a keyframe.
+    /// Whether there is sound of another configuration than the period's.
+    fn new_sound_waits(&self, period: &Running) -> bool {
+        period.audio != self.audio && self.held.has_sound()
+    }
+
+    /// Sound has come that the present period can't have: the next one begins with this picture, without waiting for a
+    /// keyframe.
     fn begin_within(&mut self, received: UnixMillis, tag: Tag) {
         if let Phase::Running(period) = &self.phase {
             self.reached = period.reached();

@@ -73,6 +73,34 @@ fn sound_that_begins_late_is_heard_at_once() {
     assert!(loud < 100, "{loud} ms after it begins");
 }
 
+/// The encoder goes on with another sample rate and another number of channels, in the middle of ten seconds without a
+/// keyframe.
+#[test]
+fn sound_of_another_format_is_heard_at_once() {
+    let h264 = "-c:v libx264 -preset ultrafast -tune zerolatency -pix_fmt yuv420p -g 300 -sc_threshold 0";
+    let before = Source::ffmpeg(&format!("{} {} {h264} {AAC}", picture("320x180", 30, 8), tone(8)));
+    let stereo = "-f lavfi -i aevalsrc=0.5*sin(2*PI*600*t)|0.5*sin(2*PI*600*t):s=48000:d=8";
+    let after = Source::ffmpeg(&format!("{stereo} {AAC}"));
+    assert_ne!(before.audio, after.audio);
+    let changes = 3_300;
+    let source = before.clone().filtered(|tag| tag.is_video() || tag.time.0 < changes);
+    let output = transcode(start(), source.through_timeline_with_sound_of(&after, changes));
+    output.check();
+    assert_eq!((output.periods.len(), pictures(&output)), (2, source.pictures()));
+    let begins = output.periods[1].origin.as_millis();
+    assert!((changes..changes + 100).contains(&begins), "{begins}");
+    let [old, new] = [0, 1].map(|period| loudness(&output.file(period, "audio")));
+    // The sine of ffmpeg has an eighth of full scale. All but what the codec and the change take.
+    let heard = |volumes: &[f64], least: f64| volumes.iter().filter(|volume| **volume > least).count();
+    assert!(heard(&old, 0.03) + 200 > changes as usize, "{}", heard(&old, 0.03));
+    let first = new.iter().position(|volume| *volume > 0.3).unwrap();
+    assert!(first < 100, "{first} ms after it begins");
+    let mean = new[first + 100..4_000].iter().sum::<f64>() / (4_000 - first - 100) as f64;
+    // Half of full scale on both sides, which are mixed to be measured.
+    assert!((0.65..0.75).contains(&mean), "{mean}");
+    assert!(heard(&new[..4_000], 0.5) > 3_000);
+}
+
 /// The timeline never lets it pass; what lies between would have to be filled.
 #[test]
 fn a_gap_of_days_within_a_period_is_refused_and_not_filled() {

@@ -57,6 +57,10 @@ impl Held {
         self.frames.is_empty()
     }
 
+    pub(super) fn has_sound(&self) -> bool {
+        self.first_audio().is_some()
+    }
+
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.frames.len()

@@ -181,7 +181,7 @@ proptest! {
                 TimelineEvent::Tag(tag) => {
                     let period = period.as_ref().expect("a period comes first");
                     let begins = last == [None; 2];
-                    // Late sound begins a period in the middle of a group of pictures, which leads up to it.
+                    // New sound begins a period in the middle of a group of pictures, which leads up to it.
                     let leads_up = period.audio.is_some() && tag.presentation_time() < period.origin;
                     prop_assert!(!begins || leads_up || tag.presentation_time() == period.origin);
                     prop_assert!(!begins || tag.is_keyframe() == period.video.is_some());

@@ -320,19 +320,65 @@ fn a_new_picture_size_begins_a_period_at_the_next_keyframe() {
 }
 
 #[test]
-fn new_audio_begins_a_period_at_the_next_keyframe() {
+fn new_audio_begins_a_period_with_the_next_picture() {
     let periods = Publisher::ready()
         .keyframe(0)
         .sounds(0, 40)
         .audio_header(MONO)
+        .frame(40)
         .sounds(40, 100)
-        .frames(40, 80)
-        .keyframe(80)
+        .frame(80)
         .sounds(100, 140)
+        .frame(120)
+        .audio_header(STEREO)
+        .sounds(140, 180)
+        .keyframe(160)
+        .frame(200)
         .periods();
+    assert_eq!(periods.len(), 3);
     assert_eq!(periods[1].period.audio, Some(MONO.into()));
     assert_eq!((&periods[0].audio[..], &periods[1].audio[..]), (&[0, 20][..], &[80, 100, 120][..]));
-    assert_eq!(periods[0].video, [0, 40]);
+    assert_eq!((&periods[0].video[..], periods[1].period.origin), (&[0, 40][..], SourceTime(80)));
+    assert_eq!(periods[1].video, [0, 40, 80, 120], "with what leads up to it");
+    assert_eq!(
+        (&periods[2].video[..], &periods[2].audio[..]),
+        (&[160, 200][..], &[160][..]),
+        "at a keyframe"
+    );
+}
+
+/// The sound before is not shown twice, nor any of it after the new one.
+#[test]
+fn new_audio_begins_behind_all_sound_before_it() {
+    let periods = Publisher::ready()
+        .keyframe(0)
+        .sounds(0, 200)
+        .audio_header(MONO)
+        .sounds(200, 240)
+        .frames(40, 320)
+        .periods();
+    assert_eq!(periods[1].period.origin, SourceTime(200));
+    assert_eq!((&periods[0].video[..], periods[0].audio.len()), (&[0, 40, 80, 120, 160][..], 10));
+    assert_eq!(periods[1].audio, [200, 220]);
+}
+
+/// With intra refresh no keyframe ever comes, and the group of pictures is too long to be sent once more.
+#[test]
+fn new_audio_that_can_not_be_heard_is_refused_after_a_while() {
+    let limits = Limits { hold_bytes: 10_000, ..Limits::default() };
+    let timeline = Timeline::new(PeriodNumber(7), limits);
+    let publisher =
+        Publisher { timeline, now: EPOCH }.video_header(AVCC_720P).audio_header(STEREO).keyframe(0);
+    let both = |publisher: Publisher, from: u32, to: u32| {
+        (from..to)
+            .step_by(40)
+            .fold(publisher, |publisher, time| publisher.sounds(time, time + 40).frame(time + 40))
+    };
+    let mut publisher = both(both(publisher, 0, 40_000).audio_header(MONO), 40_000, 59_960);
+    let refused = (60_000..60_120).step_by(40).find_map(|time| {
+        publisher.timeline.push_video(UnixMillis(EPOCH), time, picture(false, 0, b"picture")).err()
+    });
+    assert_eq!(refused, Some(MediaError::NoKeyframe { seconds: 20 }));
 }
 
 #[test]

@@ -123,15 +123,24 @@ impl Source {
 
     /// What a proxy makes of the same tags when they arrive in this order, with these timestamps.
     pub fn through_timeline(&self) -> Vec<TimelineEvent> {
-        self.through(Timeline::new(PeriodNumber(0), Limits::default()), &self.audio)
+        self.through(&self.audio, None)
     }
 
     /// The same where the sound is announced by nothing before it begins.
     pub fn through_timeline_with_late_sound(&self) -> Vec<TimelineEvent> {
-        self.through(Timeline::new(PeriodNumber(0), Limits::default()), &None)
+        self.through(&None, None)
     }
 
-    fn through(&self, mut timeline: Timeline, audio_at_first: &Option<Bytes>) -> Vec<TimelineEvent> {
+    /// The same where the sound is another source's from a time on.
+    pub fn through_timeline_with_sound_of(&self, other: &Self, from_ms: u64) -> Vec<TimelineEvent> {
+        let sound = other.tags.iter().filter(|tag| !tag.is_video() && tag.time.0 >= from_ms);
+        let mut both = Self { tags: self.tags.iter().chain(sound).cloned().collect(), ..self.clone() };
+        both.tags.sort_by_key(|tag| tag.time);
+        both.through(&self.audio, other.audio.as_ref().map(|config| (config, from_ms)))
+    }
+
+    fn through(&self, audio_at_first: &Option<Bytes>, later: Option<(&Bytes, u64)>) -> Vec<TimelineEvent> {
+        let mut timeline = Timeline::new(PeriodNumber(0), Limits::default());
         timeline.push_metadata(Announced::new(self.video.is_some(), audio_at_first.is_some()));
         let now = UnixMillis(1_800_000_000_000);
         if let Some(config) = &self.video {
@@ -142,9 +151,14 @@ impl Source {
             timeline.push_audio(now, 0, header(config)).unwrap();
         }
         let first_sound = self.tags.iter().position(|tag| !tag.is_video());
+        let changes = |from| self.tags.iter().position(|tag| !tag.is_video() && tag.time.0 >= from);
+        let later = later.and_then(|(config, from)| Some((config, changes(from)?)));
         let mut events = Vec::new();
         for (number, tag) in self.tags.iter().enumerate() {
             if let Some(config) = self.audio.as_ref().filter(|_| Some(number) == first_sound) {
+                timeline.push_audio(now, 0, header(config)).unwrap();
+            }
+            if let Some((config, _)) = later.filter(|(_, at)| *at == number) {
                 timeline.push_audio(now, 0, header(config)).unwrap();
             }
             let timestamp = tag.time.0 as u32;
