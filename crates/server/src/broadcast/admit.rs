@@ -1,6 +1,7 @@
 //! Whether a publisher gets the broadcast that it comes for, and under which epoch. A call that is refused changes nothing.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use headwater_hls::ResumePoint;
 use headwater_media::{Epoch, StreamId};
@@ -52,6 +53,7 @@ impl Broadcasts {
             Taken::By(publisher) => publisher,
             Taken::InUse => return Err(in_use("another encoder is publishing this stream")),
             Taken::Succeeded => return Err(in_use("another encoder has taken this stream over")),
+            Taken::TooOften(wait) => return Err(too_often(wait)),
         };
         if is_claimed_anew {
             on_air.feed.raise(applicant.epoch);
@@ -164,6 +166,17 @@ impl Broadcasts {
 
 fn in_use(message: &str) -> Failure {
     failure(Code::StreamInUse, message)
+}
+
+fn too_often(wait: Duration) -> Failure {
+    metrics::counter!("headwater_server_publishers_too_often_total").increment(1);
+    let seconds = wait.as_secs() + 1;
+    failure(
+        Code::Overloaded,
+        format!(
+            "this stream was begun anew too often in a row: wait {seconds} s, and see why your encoder reconnects"
+        ),
+    )
 }
 
 fn unknown(epoch: Epoch) -> Failure {

@@ -200,6 +200,11 @@ impl Feed {
         Some((PeriodNumber(newest), window.drift()))
     }
 
+    /// The number of the period that begins next.
+    pub fn next_period(&self) -> PeriodNumber {
+        self.window().next_period()
+    }
+
     /// Whether nobody has seen anything of the broadcast, here or elsewhere.
     pub fn is_new(&self) -> bool {
         self.taken_over.is_none() && self.renditions() == 0

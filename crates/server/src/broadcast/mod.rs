@@ -1,6 +1,7 @@
 //! A broadcast on this server: what viewers get of it, who publishes it, and how long it lives.
 
 mod admit;
+mod budget;
 mod failures;
 mod feed;
 mod handoff;

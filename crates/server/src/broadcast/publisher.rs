@@ -11,6 +11,8 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
+use super::budget::PeriodBudget;
+
 /// How long a proxy may leave its last word untaken. It is on its way to be closed anyway.
 const LAST_WORD: Duration = Duration::from_secs(1);
 
@@ -80,6 +82,7 @@ struct Seat {
     /// The publisher that had the place last, or has it: only this one can go on where it was.
     newest: Option<Arc<str>>,
     is_waited_for: bool,
+    budget: PeriodBudget,
 }
 
 /// Who has the place, as others see it.
@@ -123,6 +126,8 @@ pub enum Taken {
     InUse,
     /// Another one has had it since.
     Succeeded,
+    /// Publishers follow each other too fast: after this time there may be another one.
+    TooOften(Duration),
 }
 
 /// What becomes of somebody who wants the place.
@@ -132,6 +137,7 @@ enum Claim {
     Refused,
     /// Somebody else was there since.
     Succeeded,
+    TooOften(Duration),
     /// Somebody else is there, and may be gone without having said so: that shows then.
     Unclear(Instant),
 }
@@ -160,6 +166,7 @@ impl Place {
                 Claim::Taken(publisher) => return Taken::By(publisher),
                 Claim::Refused => return Taken::InUse,
                 Claim::Succeeded => return Taken::Succeeded,
+                Claim::TooOften(wait) => return Taken::TooOften(wait),
                 Claim::Unclear(until) => until,
             };
             if waits.is_none() {
@@ -191,6 +198,14 @@ impl Place {
             if until > Instant::now() {
                 return Claim::Unclear(until);
             }
+        }
+        if is_next {
+            let wait = seat.budget.time_to_wait();
+            if !wait.is_zero() {
+                return Claim::TooOften(wait);
+            }
+        }
+        if let Some(other) = &seat.held {
             other.replaced.cancel();
         }
         let (id, replaced) = (Arc::from(id), CancellationToken::new());
@@ -238,6 +253,11 @@ impl Publisher {
     /// Whether another one had the place before, so that a turn begins with this one.
     pub fn is_next(&self) -> bool {
         self.is_next
+    }
+
+    /// It has begun a period.
+    pub fn begins_period(&self) {
+        self.place.seat().budget.count_period();
     }
 
     /// From now on it is the publisher's turn to say something.

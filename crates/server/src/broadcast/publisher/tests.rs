@@ -12,6 +12,7 @@ async fn take(place: &Place, id: &str) -> Option<Publisher> {
         Taken::By(publisher) => Some(publisher),
         Taken::InUse => None,
         Taken::Succeeded => panic!("it goes on with nothing"),
+        Taken::TooOften(wait) => panic!("{wait:?}"),
     }
 }
 
@@ -166,4 +167,26 @@ async fn only_the_newest_goes_on_where_it_was() {
     assert!(matches!(goes_on("1").await, Taken::Succeeded), "also when the other one has left");
     assert!(matches!(goes_on("2").await, Taken::By(_)));
     assert_eq!(place.newest().as_deref(), Some("2"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn publishers_that_follow_each_other_too_fast_are_refused() {
+    let place = Place::default();
+    let mut refused = None;
+    for turn in 0..100 {
+        match place.take(&turn.to_string(), SILENT, false).await {
+            Taken::By(publisher) => publisher.begins_period(),
+            Taken::TooOften(wait) => {
+                refused = Some((turn, wait));
+                break;
+            }
+            Taken::InUse | Taken::Succeeded => panic!("the one before has left"),
+        }
+    }
+    let (turn, wait) = refused.expect("a hundred at once are too many");
+    assert!((8..16).contains(&turn), "{turn}");
+    // The one that was there last may come back in its turn.
+    assert!(matches!(place.take(&(turn - 1).to_string(), SILENT, true).await, Taken::By(_)));
+    tokio::time::advance(wait).await;
+    assert!(matches!(place.take("another", SILENT, false).await, Taken::By(_)));
 }

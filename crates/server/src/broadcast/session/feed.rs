@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::task::Poll;
 
 use futures::poll;
-use headwater_media::{Period, Tag};
+use headwater_media::{Period, PeriodNumber, Tag};
 use headwater_wire::ConvertError;
 use headwater_wire::v1::publish_request::{End, Message as Request};
 use headwater_wire::v1::worker_input::Message as Input;
@@ -37,6 +37,11 @@ impl Session<'_> {
                     return Fed::Ended(Err(failure(Code::Protocol, error.to_string())));
                 }
             };
+            if let Input::Period(period) = &message
+                && PeriodNumber(period.number) >= self.on_air.feed.next_period()
+            {
+                publisher.begins_period();
+            }
             if let Err(fed) = self.give(message, worker, pulse).await {
                 return fed;
             }
