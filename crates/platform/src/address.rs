@@ -18,7 +18,7 @@ pub struct OwnAddress {
     pub found: Found,
 }
 
-/// Where an address was found.
+/// Source of an address that was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
     /// An operator said it.
@@ -33,7 +33,7 @@ pub enum Found {
     Loopback,
 }
 
-/// What an operator said that others should use.
+/// Configured address that others should use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Advertised<'a> {
     pub host: &'a str,

@@ -41,7 +41,7 @@ pub enum MetadataError {
     NoAddress,
 }
 
-/// What is needed of a container's metadata.
+/// The needed part of a container's metadata.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Container {

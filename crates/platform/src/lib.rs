@@ -1,4 +1,4 @@
-//! What is around a process: the address that others reach it by, and the object store.
+//! Surroundings of a process: the address that others reach it by, and the object store.
 
 mod address;
 mod ecs;

@@ -1,4 +1,4 @@
-//! What every store must do. One suite, run on all of them; the S3 one on a real server.
+//! Contract of every object store. The suite runs on all of them; the S3 one on a real server.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -353,7 +353,7 @@ async fn fetch(url: &str) -> (u16, Bytes) {
     (answer.status().as_u16(), answer.into_body().collect().await.unwrap().to_bytes())
 }
 
-/// What an operator reads when something is set wrongly.
+/// Errors of wrong settings tell the operator what to do.
 #[tokio::test]
 async fn what_is_set_wrongly_is_said_with_what_to_do() {
     let mut server = headwater_store::TestStore::start().await;

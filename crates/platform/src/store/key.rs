@@ -7,7 +7,7 @@ use std::str::FromStr;
 const LONGEST: usize = 800;
 /// The longest name of a file.
 const LONGEST_NAME: usize = 255;
-/// Where a directory keeps what is not whole yet.
+/// Folder in which a directory store keeps objects that are not whole yet.
 pub(super) const TEMPORARY: &str = ".tmp";
 
 /// The name of an object: names separated by slashes. Never leads out of the store, and is a path of a file as it is.
@@ -35,7 +35,7 @@ impl Key {
         }
     }
 
-    /// What everything is below: a prefix to list by, and no object.
+    /// Key that all others are below: a prefix to list by, and no object.
     pub fn root() -> Self {
         Self(String::new())
     }
@@ -61,12 +61,12 @@ impl Key {
         Self::new(format!("{}{below}", self.folder()))
     }
 
-    /// What every key below starts with: the key and a slash, or nothing for the root.
+    /// Prefix of every key below this one: the key and a slash, or nothing for the root.
     pub fn folder(&self) -> String {
         if self.is_root() { String::new() } else { format!("{}/", self.0) }
     }
 
-    /// What is left of this key below `prefix`; none where it is not below.
+    /// Rest of this key below `prefix`; `None` where it is not below.
     pub fn below<'a>(&'a self, prefix: &Self) -> Option<&'a str> {
         match prefix.is_root() {
             true => Some(&self.0),

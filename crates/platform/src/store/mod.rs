@@ -77,7 +77,7 @@ pub trait ObjectStore: Debug + Send + Sync {
     async fn presign(&self, key: &Key, expires: Duration) -> Result<Option<String>, StoreError>;
 }
 
-/// What became of [`ObjectStore::put_new`].
+/// Outcome of [`ObjectStore::put_new`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Put {
     Stored,
@@ -87,11 +87,11 @@ pub enum Put {
     },
 }
 
-/// What became of [`ObjectStore::replace`].
+/// Outcome of [`ObjectStore::replace`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Replaced {
     Stored(Version),
-    /// Somebody has written the object since, or deleted it; it is as it was.
+    /// The object was written or deleted by another client since, and was not replaced.
     Changed,
 }
 

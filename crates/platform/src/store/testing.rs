@@ -21,7 +21,7 @@ pub struct MemoryStore {
     refused: Arc<Mutex<BTreeSet<Key>>>,
 }
 
-/// What is wrong with a store.
+/// Simulated fault of a store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Fault {
     #[default]
@@ -174,7 +174,7 @@ impl Drop for AtWork<'_> {
 }
 
 impl Fault {
-    /// What is wrong with one more request.
+    /// Takes the fault that one more request meets.
     fn take_one(&mut self) -> Self {
         let fault = *self;
         match fault {

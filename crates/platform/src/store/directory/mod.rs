@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::key::TEMPORARY;
 use super::{Folders, Key, ObjectStore, PAGE, Page, Put, Replaced, Seen, StoreError, Version};
 
-/// What is older was left behind by a process that is gone: no object takes that long to write.
+/// Age at which a temporary file was left behind by a process that is gone: no object takes that long to write.
 const LEFT_BEHIND: Duration = Duration::from_secs(3600);
 /// How often a directory is made again that somebody's deletion has taken away meanwhile. Each time takes microseconds, as
 /// long as somebody's deletion.

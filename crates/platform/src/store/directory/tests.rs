@@ -1,4 +1,4 @@
-//! What only a directory can get wrong.
+//! Tests of faults that only a directory store can have.
 
 use std::os::unix::fs::PermissionsExt;
 use std::time::SystemTime;

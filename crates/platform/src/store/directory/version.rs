@@ -13,7 +13,7 @@ use crate::store::{Key, Replaced, Seen, Version};
 
 /// The file that is locked while an object is replaced: no file system compares and renames in one step.
 pub(super) const LOCK: &str = "lock";
-/// Whoever has the lock holds it for microseconds, unless it hangs, or its file server does.
+/// Longest wait for a lock. Its holder needs microseconds, unless it hangs, or its file server does.
 const LONGEST_LOCK: Duration = Duration::from_secs(10);
 const LOCK_PAUSE: Duration = Duration::from_millis(5);
 

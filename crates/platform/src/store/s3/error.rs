@@ -1,4 +1,4 @@
-//! What S3's errors mean, and what to do about them.
+//! Meaning of S3's errors, with advice to the operator.
 
 use std::error::Error;
 
@@ -7,7 +7,7 @@ use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 
 use crate::store::StoreError;
 
-/// What is named in errors.
+/// Request that an error names.
 pub(super) struct Context<'a> {
     pub(super) bucket: &'a str,
     pub(super) endpoint: Option<&'a str>,

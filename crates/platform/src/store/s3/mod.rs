@@ -29,23 +29,23 @@ use version::Condition;
 
 /// A connection in the same region takes 2 ms, one around the world 300.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// What is larger is uploaded in parts of this size: 5 MiB is the least that S3 takes, and a request of this size fits
+/// Size of the parts that larger objects are uploaded in: 5 MiB is the least that S3 takes, and a request of this size fits
 /// `timeout` on slow lines too.
 const PART: usize = 8 << 20;
 /// Deletions in one request: S3 takes 1000.
 const DELETIONS: usize = 1000;
-/// What clients of Amazon use where nobody says another one.
+/// Region that Amazon's clients use where none is configured.
 const DEFAULT_REGION: &str = "us-east-1";
 
-/// Where a bucket is, and how it is used.
+/// Place of a bucket, and how it is used.
 #[derive(Clone, Debug, Default)]
 pub struct S3Settings {
     pub bucket: String,
-    /// What every key starts with, without slashes at its ends; may be empty.
+    /// Prefix of every key, without slashes at its ends; may be empty.
     pub prefix: String,
     /// Without it: as all of Amazon's tools find it, or else `us-east-1`.
     pub region: Option<String>,
-    /// Where a store that is not Amazon's answers.
+    /// URL at which a store that is not Amazon's answers.
     pub endpoint: Option<String>,
     /// Whether the bucket is named in the path; without it, where there is an endpoint.
     pub path_style: Option<bool>,

@@ -12,7 +12,7 @@ use super::S3Store;
 use super::error::{Context, Failure};
 use crate::store::{Key, Seen, StoreError, Version};
 
-/// What has to be there for an object to be stored (RFC 9110 §13.1).
+/// State of the existing object that a write requires (RFC 9110 §13.1).
 pub(super) enum Condition<'a> {
     None,
     Absent,
