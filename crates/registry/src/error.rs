@@ -12,7 +12,7 @@ pub enum RegistryError {
         backend: String,
         cause: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// Somebody else owns the stream by now, or has owned it, or the epoch was released, or it is another server's.
+    /// Another claim owns the stream by now, or has owned it, or the epoch was released, or it is another server's.
     #[error("epoch {epoch} of the stream {stream} is not this server's: the newest one is {newest}")]
     Fenced {
         stream: StreamId,

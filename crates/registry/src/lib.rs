@@ -1,4 +1,4 @@
-//! Who owns which stream, and which servers are there: leases with fencing epochs, live servers with their load,
+//! Index of streams and servers: leases with fencing epochs, live servers with their load,
 //! change notifications.
 //!
 //! [`Registry`] is the seam. [`MemoryRegistry`] serves one process, [`RedisRegistry`] any number of them; one suite of
@@ -119,10 +119,10 @@ pub trait Registry: Send + Sync + 'static {
         handoff: Option<&Handoff>,
     ) -> Result<(), RegistryError>;
 
-    /// What the last owner of the stream has left, and how much longer that holds (in `lasts`).
+    /// Handoff that the last owner of the stream has left, and how much longer it holds (in `lasts`).
     async fn handoff(&self, stream: &StreamId) -> Result<Option<Handoff>, RegistryError>;
 
-    /// Who owns the stream; none without a live lease.
+    /// Owner of the stream; `None` without a live lease.
     async fn owner(&self, stream: &StreamId) -> Result<Option<Ownership>, RegistryError>;
 
     /// Says that a server is there, with its load. It is forgotten after [`Ttls::server`] unless this is repeated.

@@ -57,7 +57,7 @@ impl MemoryRegistry {
         Self { shared: true, ..self }
     }
 
-    /// One that has lost everything, and gives out epochs above this one; Redis does so by its clock.
+    /// Registry that has lost everything, and gives out epochs above this one; Redis does so by its clock.
     pub fn above(ttls: Ttls, epoch: Epoch) -> Self {
         let registry = Self::new(ttls);
         registry.state().highest = epoch;

@@ -4,18 +4,18 @@ use headwater_media::{BroadcastId, Epoch};
 
 use crate::ServerId;
 
-/// Who owns a stream.
+/// Owner of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ownership {
     pub server: ServerId,
-    /// Where the server's gRPC is reached, `host:port`.
+    /// Address of the server's gRPC, `host:port`.
     pub address: String,
     pub epoch: Epoch,
-    /// What is on air; none until the owner's first renewal.
+    /// Broadcast on air; `None` until the owner's first renewal.
     pub broadcast: Option<BroadcastId>,
 }
 
-/// What the next owner of a stream needs to go on with its broadcast, should this one die without a word.
+/// State that the next owner of a stream needs to continue its broadcast, should this one die without a word.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Handoff {
     /// The servers' own: some hundred bytes, without a secret.
@@ -24,12 +24,12 @@ pub struct Handoff {
     pub lasts: Duration,
 }
 
-/// What became of a claim.
+/// Outcome of a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claim {
     /// The stream belongs to the claimed server now.
     Granted(Ownership),
-    /// Somebody owns the stream already.
+    /// The stream has a living owner already.
     Held(Ownership),
     /// Nobody owns the stream now, and since the epoch that was to be gone on from another one was on air, this one.
     Passed(Epoch),

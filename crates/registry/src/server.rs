@@ -57,11 +57,11 @@ impl fmt::Debug for ServerId {
     }
 }
 
-/// What a transcode server says of itself.
+/// A server's own record: address, load and state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerRecord {
     pub id: ServerId,
-    /// Where its gRPC is reached, `host:port`.
+    /// Address of its gRPC, `host:port`.
     pub address: String,
     /// Thousandths of a core that it may use for broadcasts.
     pub capacity_millicores: u32,

@@ -14,7 +14,7 @@ use crate::RedisUrl;
 /// A redis-server answers some 10 ms after its start; machines that build at the same time are slower.
 const START_LIMIT: Duration = Duration::from_secs(20);
 
-/// Where its ports come from.
+/// Range that its ports are taken from.
 const PORTS: Range<u16> = 20_000..32_000;
 
 /// A redis-server of one's own on a free port of this machine, without persistence. Killed when dropped.

@@ -80,7 +80,7 @@ async fn whoever_renews_first_after_redis_lost_everything_the_newest_owner_stays
     }
 }
 
-/// What a version that did not check epochs may have left, or an operator.
+/// A counter as an operator, or a version that did not check epochs, may have left it.
 #[tokio::test]
 async fn a_counter_that_can_not_be_counted_up_heals() {
     let redis = Redis::start();

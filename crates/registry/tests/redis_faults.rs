@@ -1,4 +1,4 @@
-//! What becomes of the registry when its Redis is down, freezes, or comes back empty.
+//! Tests of the registry while its Redis is down, frozen, or back without its data.
 
 // All of this is tests, which clippy does not see of functions that tests call.
 #![allow(clippy::unwrap_used)]

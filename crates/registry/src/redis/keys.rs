@@ -5,7 +5,7 @@ use headwater_media::StreamId;
 /// The longest prefix; it is part of every key.
 const PREFIX_LIMIT: usize = 64;
 
-/// What all keys and the channel begin with, so that several installations can share one Redis. By default
+/// Prefix of all keys and of the channel, so that several installations can share one Redis. By default
 /// `headwater:`. Up to 64 printable ASCII characters without braces, which mark the hash tag of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyPrefix(Box<str>);

@@ -93,7 +93,7 @@ impl Listener {
         }
     }
 
-    /// What was published before the subscription stood is lost, so the watchers are told to look again.
+    /// Subscribes. Messages published before that are lost, so the watchers are told to look again.
     async fn subscribe(&mut self) {
         self.subscription = Subscription::Wanted;
         if *self.link.borrow() != Link::Up {

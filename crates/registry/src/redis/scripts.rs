@@ -1,6 +1,6 @@
 use fred::types::scripts::Script;
 
-/// What the registry does in Redis, each as one atomic step. Redis may forget scripts when it restarts; they are
+/// The registry's commands in Redis, each one atomic step. Redis may forget scripts when it restarts; they are
 /// loaded anew when it says so.
 pub(super) struct Scripts {
     pub(super) claim: Script,

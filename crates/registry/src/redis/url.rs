@@ -3,7 +3,7 @@ use std::str::FromStr;
 
 use fred::types::config::Config;
 
-/// Where Redis is: `redis://[user:password@]host[:port][/database]`, or `rediss://…` for TLS with the certificates of
+/// Address of a Redis: `redis://[user:password@]host[:port][/database]`, or `rediss://…` for TLS with the certificates of
 /// the system. User and password are percent-encoded. Neither `Debug` nor `Display` shows them.
 #[derive(Clone)]
 pub struct RedisUrl {

@@ -16,7 +16,7 @@ use headwater_media::{BroadcastId, Epoch, StreamId, UnixMillis};
 use headwater_registry::{Claim, Ownership, Registry, RegistryEvent, ServerId, ServerRecord, Ttls, Watch};
 use tokio::time::{Instant, sleep, timeout};
 
-/// One place that registries can be opened on.
+/// Store that several registries can be opened on.
 pub(crate) trait Backend {
     /// A registry as another process would have it, connected and listening.
     async fn open(&self, ttls: Ttls) -> Arc<dyn Registry>;
@@ -29,7 +29,7 @@ pub(crate) trait Backend {
 /// Soon over; far more than a command takes.
 pub(crate) const SHORT: Ttls = Ttls { lease: Duration::from_millis(300), server: Duration::from_millis(300) };
 
-/// Nothing takes so long; a test that waits for longer hangs.
+/// Longest wait of a test; one that takes longer hangs.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Waits until `check` gives a value.
