@@ -1,4 +1,4 @@
-//! What a proxy does with every byte of a publisher: `cargo bench -p headwater-rtmp`.
+//! Benchmark of the work for every byte of a publisher: `cargo bench -p headwater-rtmp`.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark")]
 

@@ -31,7 +31,7 @@ mod transaction {
     pub(super) const FC_UNPUBLISH: f64 = 6.0;
 }
 
-/// Where to publish, and as whom. `Debug` shows nothing secret.
+/// Destination and credentials of a publication. `Debug` shows nothing secret.
 #[derive(Clone)]
 pub struct ClientConfig {
     /// The application: the path of the URL but for its last segment.
@@ -81,7 +81,7 @@ pub enum ClientEvent {
     /// The server wants us to publish on a new connection, and takes what is sent on this one until then (Enhanced RTMP
     /// v2, § "Reconnect Request").
     ReconnectRequested {
-        /// Where, if not by the URL of this connection; may be relative to that.
+        /// New URL, if not the one of this connection; may be relative to that.
         tc_url: Option<String>,
         description: String,
     },
@@ -89,7 +89,7 @@ pub enum ClientEvent {
     Closed { code: String, description: String },
 }
 
-/// One connection to a server that is published to.
+/// Client's side of one connection that publishes to a server.
 #[derive(Debug)]
 pub struct ClientSession {
     config: ClientConfig,

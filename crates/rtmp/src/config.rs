@@ -1,4 +1,4 @@
-//! What a connection may cost, and how the server introduces itself.
+//! Limits of a connection, and the server's introduction of itself.
 
 /// Bounds of one connection. Two sets: what a stranger may use, and what an accepted publisher may use.
 #[derive(Clone, Debug)]

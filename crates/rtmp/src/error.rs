@@ -1,4 +1,4 @@
-//! What can be wrong with a connection. No text here holds anything that the peer sent: it could be a stream key.
+//! Errors of a connection. No text here holds anything that the peer sent: it could be a stream key.
 
 use rml_rtmp::chunk_io::ChunkSerializationError;
 use rml_rtmp::handshake::HandshakeError;

@@ -10,7 +10,7 @@ use rml_rtmp::handshake::{Handshake as Inner, HandshakeProcessResult as Progress
 use crate::error::RtmpError;
 use crate::outbox::Outbox;
 
-/// What each peer sends: one byte of version, then two packets.
+/// Bytes that each peer sends: one of version, then two packets.
 const LENGTH: usize = 1 + 2 * 1_536;
 /// The first byte of a TLS connection (RFC 8446 §5.1: the record type "handshake").
 const TLS: u8 = 22;

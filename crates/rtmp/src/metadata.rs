@@ -1,4 +1,4 @@
-//! What an encoder says about its stream (`onMetaData`, FLV 10.1 annex E.5). Hints only: what counts is what it sends.
+//! An encoder's description of its stream (`onMetaData`, FLV 10.1 annex E.5). Hints only: the media itself counts.
 
 use crate::amf::{Object, Value};
 

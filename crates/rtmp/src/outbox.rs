@@ -1,4 +1,4 @@
-//! What is to be sent: messages, cut into chunks by `rml_rtmp`.
+//! Queue of outgoing messages, cut into chunks by `rml_rtmp`.
 
 use std::fmt;
 

@@ -47,7 +47,7 @@ pub(crate) fn chunks(id: u32, message: &Message, chunk_size: usize) -> Vec<Vec<u
     pieces
 }
 
-/// One message in chunks of 128 bytes.
+/// Bytes of a message in chunks of 128 bytes.
 pub(crate) fn wire(id: u32, message: &Message) -> Vec<u8> {
     chunks(id, message, 128).concat()
 }

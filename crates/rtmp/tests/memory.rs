@@ -1,4 +1,4 @@
-//! What one connection of a stranger can cost: measured, not reckoned.
+//! Memory that one connection of a stranger can take: measured, not reckoned.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};

@@ -1,4 +1,4 @@
-//! What real encoders sent, and what becomes of it when it is mutated, cut and torn apart: nothing bad.
+//! Tests with recorded input of real encoders, mutated, cut and torn apart.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 

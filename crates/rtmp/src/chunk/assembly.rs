@@ -10,7 +10,7 @@ const LEAST: usize = 1 << 10;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Assembly {
     bytes: BytesMut,
-    /// What is accounted for in the reader's budget.
+    /// Bytes accounted for in the reader's budget.
     reserved: usize,
 }
 

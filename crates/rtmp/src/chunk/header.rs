@@ -7,7 +7,7 @@ use crate::message::Message;
 /// A timestamp field with this value says that the extended field follows.
 const EXTENDED: u32 = 0xff_ffff;
 
-/// What one step of reading came to.
+/// Outcome of one step of reading.
 pub(super) enum Step {
     /// More input is needed.
     Starved,

@@ -17,7 +17,7 @@ use crate::message::{Message, kind};
 use assembly::Assembly;
 use header::{ChunkHeader, Step};
 
-/// What both sides start with (RTMP 1.0 §5.4.1).
+/// Chunk size that both sides start with, in bytes (RTMP 1.0 §5.4.1).
 const INITIAL_CHUNK_SIZE: usize = 128;
 /// No message is longer, since its length has three bytes; larger chunk sizes mean the same as this one.
 const LARGEST_CHUNK_SIZE: usize = 0xff_ffff;
@@ -44,11 +44,11 @@ enum State {
     },
 }
 
-/// What later chunks of a chunk stream refer back to.
+/// State that later chunks of a chunk stream refer back to.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ChunkStream {
     timestamp: u32,
-    /// What a message without a timestamp of its own adds. After a chunk with an absolute one, that one (§5.3.1.2.4).
+    /// Milliseconds that a message without a timestamp of its own adds. After an absolute timestamp, that one (§5.3.1.2.4).
     delta: u32,
     /// The extended timestamp field of the last header that had one.
     extended: Option<u32>,

@@ -34,7 +34,7 @@ pub const MOST_EVENTS: usize = 16 << 10;
 /// Bytes that an event costs at most besides what was read: itself, and the queue's room, which grows by doubling.
 pub const EVENT_COST: usize = 3 * size_of::<Event>();
 
-/// What a publisher did.
+/// Action of a publisher.
 #[derive(Debug)]
 pub enum Event {
     /// It wants to publish: [`accept`](ServerSession::accept) or [`reject`](ServerSession::reject) it. What it sends
@@ -63,7 +63,7 @@ pub enum Event {
     SecondStreamRefused,
 }
 
-/// One connection of an encoder.
+/// Server's side of an encoder's connection.
 #[derive(Debug)]
 pub struct ServerSession {
     config: ServerConfig,
@@ -107,7 +107,7 @@ enum State {
     Broken {
         stream: u32,
     },
-    /// Nothing is read any more.
+    /// The session reads no more input.
     Closing,
 }
 
@@ -136,7 +136,7 @@ impl ServerSession {
         self.closing_on_error(result)
     }
 
-    /// What happened, oldest first.
+    /// Takes the oldest event.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }

@@ -1,4 +1,4 @@
-//! Who wants to publish what.
+//! Requests to publish: names, key and type.
 
 use std::fmt;
 
@@ -101,7 +101,7 @@ pub(super) fn named_key(command: &Command) -> (&str, &str) {
     name.split_once('?').unwrap_or((name, ""))
 }
 
-/// What `connect` said.
+/// Client as `connect` described it.
 pub(super) struct Client {
     /// The configured application that it has connected to.
     app: String,

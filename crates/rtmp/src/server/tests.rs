@@ -29,7 +29,7 @@ fn publish(name: &str) -> Message {
     command(1, "publish", 5.0, &[Value::Null, name.into(), "live".into()])
 }
 
-/// What OBS sends before it waits: all on chunk stream 3.
+/// Messages that OBS sends before it waits: all on chunk stream 3.
 fn obs(name: &str) -> Vec<u8> {
     let named = |call, transaction| command(0, call, transaction, &[Value::Null, name.into()]);
     let calls = [

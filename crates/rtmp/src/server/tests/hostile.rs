@@ -1,4 +1,4 @@
-//! What crashed or bloated others, and what else a stranger may try.
+//! Tests of input that crashed or bloated other servers, and of a stranger's other attempts.
 
 use super::*;
 use crate::config::Phase;

@@ -1,4 +1,4 @@
-//! What well-behaved encoders do.
+//! Tests with well-behaved encoders.
 
 use super::*;
 use crate::chunk::read_u32;
@@ -185,7 +185,7 @@ fn apps_are_found_whatever_surrounds_their_name() {
     }
 }
 
-/// Somebody who puts the stream key into the server's URL names it as the instance.
+/// An encoder whose user put the stream key into the server's URL names the key as the instance.
 #[test]
 fn a_request_tells_the_configured_app_and_never_the_instance() {
     let mut session = greeted();
