@@ -20,7 +20,7 @@ const BACKLOG: usize = 150;
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Where to publish: rtmp://host[:port]/app/key
+    /// Address to publish to: rtmp://host[:port]/app/key
     #[arg(long, default_value = "rtmp://127.0.0.1:1935/live/demo", value_parser = Target::parse)]
     url: Target,
     /// Picture size in pixels

@@ -22,7 +22,7 @@ const LONGEST: Duration = Duration::from_secs(150);
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Where the server's gRPC is reached (server.grpc_listen)
+    /// Address of the server's gRPC (server.grpc_listen)
     #[arg(value_name = "HOST:PORT", value_parser = address)]
     server: String,
 }
@@ -83,7 +83,7 @@ async fn drain(server: &str, out: &mut impl Write) -> anyhow::Result<()> {
     bail!("{server} has not stopped within {} s; still there: {}", LONGEST.as_secs(), names.join(", "))
 }
 
-/// What the server still has; none when it has stopped.
+/// Broadcasts that the server still has; `None` when it has stopped.
 async fn list(control: &mut ControlClient<Channel>) -> Option<BTreeMap<String, Broadcast>> {
     let answer = timeout(ANSWER_LIMIT, control.list_broadcasts(ListBroadcastsRequest {})).await;
     Some(by_stream(answer.ok()?.ok()?.into_inner().broadcasts))

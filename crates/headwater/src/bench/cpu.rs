@@ -1,4 +1,4 @@
-//! What the load tool itself costs: its user should know when it is what is slow.
+//! CPU time of the load tool itself: its user should know when the tool is the bottleneck.
 
 /// `/proc` counts in these, on every Linux (`USER_HZ`, proc(5)).
 const TICKS_PER_SECOND: f64 = 100.0;

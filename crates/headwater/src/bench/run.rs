@@ -1,4 +1,4 @@
-//! What all load tools have in common: a runtime, a line that tells how it goes, an end.
+//! Frame of all load tools: a runtime, a line of progress, an end.
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -17,7 +17,7 @@ const ON_TERMINAL: Duration = Duration::from_secs(1);
 const IN_LOG: Duration = Duration::from_secs(5);
 /// How long what was told to stop may take for its goodbyes.
 const GOODBYE: Duration = Duration::from_secs(15);
-/// What the process exits with when it was used wrongly; clap does too.
+/// Exit code of a process that was used wrongly, equal to clap's.
 const MISUSED: u8 = 2;
 
 #[derive(clap::Args)]
@@ -36,7 +36,7 @@ pub struct Options {
     pub json: bool,
 }
 
-/// What a run counts.
+/// Counters of a run.
 pub trait Counts: Send + Sync + 'static {
     type Summary: Serialize;
 
@@ -87,7 +87,7 @@ pub fn run<C: Counts>(
     }
 }
 
-/// One thread hands nothing over to another, which costs the least.
+/// Makes the tool's runtime. A single thread costs the least, as it hands over to no other one.
 fn runtime(threads: u16) -> anyhow::Result<tokio::runtime::Runtime> {
     let mut builder = match threads {
         1 => tokio::runtime::Builder::new_current_thread(),

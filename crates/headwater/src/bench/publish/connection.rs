@@ -1,4 +1,4 @@
-//! One connection of a publisher.
+//! RTMP connection of a publisher.
 
 use std::io;
 use std::time::Duration;

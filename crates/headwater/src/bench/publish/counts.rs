@@ -1,4 +1,4 @@
-//! What publishers count.
+//! Counters of all publishers.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -34,7 +34,7 @@ struct Inner {
 #[derive(Default)]
 struct Reasons(Mutex<BTreeMap<String, u64>>);
 
-/// What came of it.
+/// Results of a run with publishers.
 #[derive(Serialize)]
 pub struct Summary {
     pub publishers: u32,
@@ -54,7 +54,7 @@ pub struct Summary {
     pub bytes: u64,
     /// From when the first frame of a write was due to when the system had taken it all.
     pub late_ms: Quantiles,
-    /// What this tool cost.
+    /// CPU time of this tool, in seconds.
     pub cpu_seconds: Option<f64>,
 }
 

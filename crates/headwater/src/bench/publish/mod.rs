@@ -27,10 +27,10 @@ pub struct Arguments {
     /// How many publishers
     #[arg(short = 'n', long = "publishers", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=50_000))]
     publishers: u32,
-    /// Where to publish: rtmp://host[:port]/app/key. More than one publisher use key-1, key-2, …
+    /// Address to publish to: rtmp://host[:port]/app/key. More than one publisher use key-1, key-2, …
     #[arg(long, default_value = "rtmp://127.0.0.1:1935/live/demo", value_parser = Target::parse)]
     url: Target,
-    /// What to publish: an FLV file with H.264 and AAC. It is held in memory once
+    /// Source: an FLV file with H.264 and AAC. It is held in memory once
     #[arg(long, value_name = "FILE")]
     source: PathBuf,
     /// Begin again at the end of the file, with timestamps that go on
@@ -40,7 +40,7 @@ pub struct Arguments {
     options: run::Options,
 }
 
-/// What all publishers share.
+/// State that all publishers share.
 struct Load {
     recording: Recording,
     looped: bool,

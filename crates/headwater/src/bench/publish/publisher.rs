@@ -1,4 +1,4 @@
-//! One publisher from its start to its end, over all its connections.
+//! Publisher from its start to its end, over all its connections.
 
 use std::sync::Arc;
 

@@ -10,7 +10,7 @@ use super::super::run::Counts;
 use super::counts::Summary;
 use super::*;
 
-/// What a server does to the next publisher.
+/// Treatment of the next publisher by a server.
 #[derive(Clone, Copy, PartialEq)]
 enum Fate {
     Refuse(StatusCode),
@@ -57,7 +57,7 @@ async fn serve_one(mut socket: TcpStream, fate: Fate) -> Vec<u32> {
     }
 }
 
-/// One publisher meets these fates and no more.
+/// Runs one publisher, which meets these fates and no more.
 async fn publish(fates: &[Fate], looped: bool, stop_after: Option<Duration>) -> (Summary, Vec<Vec<u32>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let counts = PublishCounts::new(1);

@@ -1,4 +1,4 @@
-//! What viewers count.
+//! Counters of all viewers.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -55,7 +55,7 @@ struct Inner {
     faults: AtomicU64,
 }
 
-/// What came of it.
+/// Results of a run with viewers.
 #[derive(Serialize)]
 pub struct Summary {
     pub viewers: u32,
@@ -75,7 +75,7 @@ pub struct Summary {
     pub wrong_sequences: u64,
     /// From a part's end by `EXT-X-PROGRAM-DATE-TIME` to when it was there: encoder and network of the publisher included.
     pub latency_ms: Quantiles,
-    /// What this tool cost.
+    /// CPU time of this tool, in seconds.
     pub cpu_seconds: Option<f64>,
 }
 

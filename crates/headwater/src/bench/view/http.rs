@@ -15,13 +15,13 @@ use tokio::time::timeout;
 
 /// Longer than an origin may hold a blocking reload: three target durations (RFC 8216bis §6.2.5.2), and then some.
 const TIMEOUT: Duration = Duration::from_secs(20);
-/// What is read at once. Media is counted and thrown away, so that ten thousand viewers fit into memory.
+/// Bytes read at once. Media is counted and thrown away, so that ten thousand viewers fit into memory.
 const READ_SIZE: usize = 16 << 10;
 /// No playlist is longer: it would hold some thousand segments.
 const LONGEST_TEXT: usize = 1 << 20;
 const HTTP_PORT: u16 = 80;
 
-/// Where all requests of a viewer go.
+/// Address that all requests of a viewer go to.
 #[derive(Clone, Debug)]
 pub struct Origin {
     host: String,

@@ -32,7 +32,7 @@ pub struct Arguments {
     /// How many viewers
     #[arg(short = 'n', long = "viewers", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=50_000))]
     viewers: u32,
-    /// What to watch: the multivariant playlist of a low-latency stream, by http
+    /// URL to watch: the multivariant playlist of a low-latency stream, by http
     #[arg(long, default_value = "http://127.0.0.1:8080/demo/live.m3u8", value_parser = address)]
     url: Url,
     /// The rendition that all watch
@@ -64,7 +64,7 @@ fn address(text: &str) -> Result<Url, String> {
     url.ok_or_else(|| "it looks like http://host[:port]/stream/live.m3u8".into())
 }
 
-/// What all viewers share.
+/// State that all viewers share.
 struct Shared {
     path: String,
     rendition: Choice,

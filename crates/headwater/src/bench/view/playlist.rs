@@ -116,7 +116,7 @@ impl Playlist {
         self.segments.get(..=listed)?.iter().rev().find_map(|segment| segment.map.as_deref())
     }
 
-    /// Where a player begins (RFC 8216bis §6.3.3): with the last part that can be decoded by itself and is not nearer to
+    /// Position at which a player begins (RFC 8216bis §6.3.3): with the last part that can be decoded by itself and is not nearer to
     /// the end than `PART-HOLD-BACK`; with the first such part where the playlist is shorter.
     pub fn start(&self) -> Option<Position> {
         let mut behind = Duration::ZERO;

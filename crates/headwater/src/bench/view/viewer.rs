@@ -1,4 +1,4 @@
-//! One player from its start to its end.
+//! Player from its start to its end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub struct Viewer {
     asks: Asks,
 }
 
-/// One rendition of a viewer, on a connection of its own, as browsers have several.
+/// Rendition of a viewer, on a connection of its own, as browsers have several.
 struct Track {
     asks: Asks,
     /// The path of the media playlist.
@@ -54,7 +54,7 @@ struct Session {
     received: Duration,
 }
 
-/// Nothing more can be asked of this answer: try again.
+/// Answer that can't be used any further: try again.
 struct Failed;
 
 impl Viewer {
