@@ -116,6 +116,9 @@ const GROUPS: [Group; 5] = [
             "headwater_server_failed_starts_total": Counter, "workers", "",
                 "Attempts to start a worker process that failed.",
                 "Read the log: missing GStreamer plugins, limits of processes or descriptors, or a machine too slow for `server.worker_start_timeout`.";
+            "headwater_server_publishers_too_often_total": Counter, "publishers", "",
+                "Publishers that were refused because they followed each other on one stream too fast.",
+                "Any growth: an encoder reconnects all the time. The log of the server names the stream; look at its network and settings.";
             "headwater_server_cut_short_total": Counter, "broadcasts", "",
                 "Sessions whose worker made nothing of the last media before it was stopped.",
                 "The end of a recording may be missing. Raise `server.worker_stop_timeout`, or reduce the load.";
