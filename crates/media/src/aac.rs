@@ -7,7 +7,7 @@ mod channels;
 
 pub use channels::Speaker;
 
-/// What an `AudioSpecificConfig` says.
+/// Contents of an `AudioSpecificConfig`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AudioConfig {
     /// Audio object type of the core: 2 is AAC-LC.
@@ -17,7 +17,7 @@ pub struct AudioConfig {
     pub sample_rate: u32,
     /// Channels as decoded; parametric stereo gives two.
     pub channels: u8,
-    /// Where the configuration has a map of its own: the channels in its order.
+    /// Channels in the order of the configuration's own map, where it has one.
     pub channel_map: Option<Vec<Speaker>>,
     /// Samples a channel in one frame as decoded.
     pub frame_samples: u32,

@@ -8,7 +8,7 @@ use crate::error::MediaError;
 
 pub use sps::{Colours, MAX_PICTURE_SIDE, Sps};
 
-/// What an `AVCDecoderConfigurationRecord` says.
+/// Contents of an `AVCDecoderConfigurationRecord`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AvcConfig {
     /// `profile_idc`, constraint flags and `level_idc`.

@@ -1,6 +1,6 @@
 //! Reads single bits, most significant first, as codec headers are written.
 
-/// Nothing is left to read, or an Exp-Golomb code is longer than 32 bits.
+/// The bits have ended, or an Exp-Golomb code is longer than 32 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct OutOfBits;
 

@@ -1,4 +1,4 @@
-//! What can be wrong with a publisher's media, in words that help the one who sent it.
+//! Errors of a publisher's media, in words that help its sender.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ pub enum MediaError {
     #[error("{codec} is not supported: choose {instead} in your encoder's output settings")]
     UnsupportedCodec {
         codec: Cow<'static, str>,
-        /// What is supported in its place: `H.264` or `AAC`.
+        /// Supported codec in its place: `H.264` or `AAC`.
         instead: &'static str,
     },
     #[error(

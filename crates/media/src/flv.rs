@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::error::MediaError;
 
-/// What a video message holds.
+/// Contents of a video message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum VideoMessage {
     /// `AVCDecoderConfigurationRecord`.
@@ -21,18 +21,18 @@ pub enum VideoMessage {
         payload: Bytes,
     },
     EndOfSequence,
-    /// Nothing to show: commands, metadata, empty messages, further tracks.
+    /// Message without a picture: commands, metadata, empty messages, further tracks.
     Ignored,
 }
 
-/// What an audio message holds.
+/// Contents of an audio message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AudioMessage {
     /// `AudioSpecificConfig`.
     SequenceHeader(Bytes),
-    /// One raw AAC frame.
+    /// Raw AAC frame.
     Frame(Bytes),
-    /// Nothing to hear: empty messages (an empty sequence header is a known fault of encoders), further tracks.
+    /// Message without sound: empty messages (an empty sequence header is a known fault of encoders), further tracks.
     Ignored,
 }
 

@@ -81,7 +81,7 @@ name! {
 shown!(StreamId);
 
 name! {
-    /// One rung of the ladder or the audio: `720p`, `audio`.
+    /// Name of a rung of the ladder, or of the audio: `720p`, `audio`.
     RenditionId, "rendition name", RENDITION_ID_LIMIT
 }
 shown!(RenditionId);
@@ -114,7 +114,7 @@ impl fmt::Debug for StreamKey {
     }
 }
 
-/// One time on air. A version 7 UUID, so that ids sort by the time they were made.
+/// Identity of one time on air. A version 7 UUID, so that ids sort by the time they were made.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BroadcastId(Uuid);
 

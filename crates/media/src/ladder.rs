@@ -7,7 +7,7 @@ use crate::ids::RenditionId;
 
 pub use fit::Fitted;
 
-/// One rung as configured: the box that the picture must fit into. Written `1280x720@2800k`.
+/// Rung as configured: the box that the picture must fit into. Written `1280x720@2800k`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rung {
     /// The rendition's name, such as `720p`.
@@ -33,7 +33,7 @@ pub struct Ladder {
     pub audio_bitrate: u32,
 }
 
-/// What is wrong with a ladder or a rung.
+/// Error of a ladder or a rung.
 #[derive(Clone, Debug, thiserror::Error, PartialEq)]
 pub enum LadderError {
     #[error("a rung is written WIDTHxHEIGHT@BITRATE, as in \"1280x720@2800k\", not \"{0}\"")]
@@ -62,7 +62,7 @@ pub enum LadderError {
 
 /// More rungs than this no machine encodes and no player needs.
 const MAX_RUNGS: usize = 8;
-/// One macroblock: the smallest picture that is encoded.
+/// Side of the smallest picture that is encoded, in pixels: one macroblock.
 const MIN_SIDE: u32 = 16;
 const MAX_SIDE: u32 = 4096;
 /// The slower presets of x264 are not for live encoding.

@@ -1,4 +1,4 @@
-//! What flows through Headwater, as values: names, timestamps, media tags, codec configuration, the ladder and
+//! Values that flow through Headwater: names, timestamps, media tags, codec configuration, the ladder and
 //! the timeline. No sockets, no clock, no environment: the same input always gives the same output.
 
 pub mod aac;

@@ -1,4 +1,4 @@
-//! What a publisher sent and no server has finished yet: kept by the proxy, so that another server can take over.
+//! Buffer of the media that a publisher sent and no server has finished: a proxy keeps it so that another server can take over.
 
 mod group;
 #[cfg(test)]
@@ -20,7 +20,7 @@ pub struct ReplayLimits {
     pub duration_ms: u64,
 }
 
-/// What is kept for a commit reaches back this much further than to the newest sound that was sent before its keyframe, so
+/// Milliseconds by which the media kept for a commit reaches back further than to the newest sound that was sent before its keyframe, so
 /// that no sound is missing at the boundary.
 const INTERLEAVING_MS: u64 = 1_000;
 
@@ -47,11 +47,11 @@ pub struct ReplayBuffer {
     bytes: usize,
     duration_ms: u64,
     lost: Loss,
-    /// What the last commit covers: everything before this time of this period.
+    /// Extent of the last commit: everything before this time of this period.
     finished: (PeriodNumber, MediaTime),
 }
 
-/// What had to go before a commit covered it.
+/// Media that was dropped before a commit covered it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Loss {
     pub tags: u64,
@@ -96,7 +96,7 @@ impl ReplayBuffer {
         }
     }
 
-    /// What a new server needs that starts in this period, in order: each period before its tags.
+    /// Events that a new server needs which starts in this period, in order: each period before its tags.
     pub fn events(&self, from: PeriodNumber) -> impl Iterator<Item = TimelineEvent> {
         let mut told = None;
         self.groups.iter().filter(move |group| group.period.number >= from).flat_map(move |group| {
@@ -116,7 +116,7 @@ impl ReplayBuffer {
         self.bytes
     }
 
-    /// What had to go before a commit covered it.
+    /// Media that was dropped before a commit covered it.
     pub fn lost(&self) -> Loss {
         self.lost
     }

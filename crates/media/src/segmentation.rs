@@ -1,4 +1,4 @@
-//! Where segments and parts are cut: a function of source timestamps and settings, of nothing else.
+//! Boundaries of segments and parts: a function of source timestamps and settings, of nothing else.
 //!
 //! The grid of a period starts at its origin. Its first cell is about one part long, as most players show nothing until
 //! a segment is whole; every other one has the nominal length. A segment holds the frames presented in its cell. Whoever
@@ -44,7 +44,7 @@ impl SegmentSettings {
         }
     }
 
-    /// Where a cell begins, counted from the period's origin.
+    /// Start of a cell, counted from the period's origin.
     pub fn cell_start(&self, cell: u64) -> MediaTime {
         match cell.checked_sub(1) {
             None => MediaTime::ZERO,
@@ -113,7 +113,7 @@ impl Grid {
         MediaSequence(self.first.0 + self.cell(time) - self.cell(self.start.into()))
     }
 
-    /// Where the segment with this number begins on the grid.
+    /// Start of the segment with this number on the grid.
     pub fn boundary(&self, sequence: MediaSequence) -> MediaTime {
         let cell = self.cell(self.start.into()) + (sequence.0 - self.first.0);
         MediaTime::from(self.origin) + self.settings.cell_start(cell)
@@ -143,7 +143,7 @@ pub enum Cut {
     None,
 }
 
-/// Where a frame belongs.
+/// Segment and part that a frame belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Placement {
     pub sequence: MediaSequence,

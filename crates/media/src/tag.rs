@@ -1,16 +1,16 @@
-//! What travels from the proxy to the worker: the publisher's media, unwrapped and sorted into periods.
+//! Media on its way from the proxy to the worker: the publisher's messages, unwrapped and sorted into periods.
 
 use bytes::Bytes;
 
 use crate::ids::{MediaSequence, PeriodNumber};
 use crate::time::{SourceTime, UnixMillis};
 
-/// One continuous source timeline within a broadcast. A new one begins when the publisher reconnects, its
+/// Continuous source timeline within a broadcast. A new one begins when the publisher reconnects, its
 /// timestamps jump, or its codec configuration, picture size or set of tracks changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Period {
     pub number: PeriodNumber,
-    /// Where the media that should come before it was lost: the least number of its first segment, as viewers may have
+    /// Least number of its first segment, where the media that should come before it was lost, as viewers may have
     /// smaller ones in part.
     pub first_sequence: Option<MediaSequence>,
     /// Presentation time of the first frame that is shown (where there is video, of a picture: the first keyframe, or one
@@ -27,13 +27,13 @@ pub struct Period {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TagKind {
-    /// One H.264 access unit, NAL units with length prefixes as its configuration record says.
+    /// H.264 access unit, NAL units with length prefixes as its configuration record says.
     Video { keyframe: bool },
-    /// One raw AAC frame.
+    /// Raw AAC frame.
     Audio,
 }
 
-/// One access unit of the publisher.
+/// Access unit of the publisher.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tag {
     pub kind: TagKind,
@@ -47,12 +47,12 @@ pub struct Tag {
     pub payload: Bytes,
 }
 
-/// What a tag is counted with besides its payload, in bytes: three times its size, as collections grow by doubling and begin
+/// Bytes that a tag is counted with besides its payload: three times its size, as collections grow by doubling and begin
 /// with the length of the one before, and the header of a shared payload.
 pub(crate) const TAG_COST: usize = 200;
 
 impl Tag {
-    /// What it costs to keep, in bytes. The payloads of a timeline are memory of their own, and so no more than this.
+    /// Bytes that it costs to keep the tag. The payloads of a timeline are memory of their own, and so no more than this.
     pub(crate) fn cost(&self) -> usize {
         TAG_COST + self.payload.len()
     }
@@ -70,7 +70,7 @@ impl Tag {
     }
 }
 
-/// What the timeline makes of the publisher's messages. Every tag belongs to the last period before it.
+/// Output of the timeline. Every tag belongs to the last period before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TimelineEvent {
     Period(Period),

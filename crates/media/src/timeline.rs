@@ -71,7 +71,7 @@ const MAX_NOTICES: usize = 16;
 
 #[derive(Debug)]
 enum Phase {
-    /// Nothing was on air: it is not known yet which tracks there are.
+    /// Before the first media: it is not known yet which tracks there are.
     Opening,
     /// The timestamps have jumped; the tracks are known.
     Resuming,
@@ -183,7 +183,7 @@ impl Timeline {
         self.left_out
     }
 
-    /// What the publisher should hear of, once.
+    /// Takes the next notice, which the publisher should hear of once.
     pub fn poll_notice(&mut self) -> Option<Notice> {
         self.notices.pop_front()
     }
@@ -309,7 +309,7 @@ impl Timeline {
         }
     }
 
-    /// What was held says nothing of the clocks any more: it is not known here when it came.
+    /// Admits a tag. A tag that was held tells nothing of the clocks any more: its time of arrival is not known here.
     fn admit(&mut self, received: Option<UnixMillis>, mut tag: Tag) {
         let Phase::Running(period) = &mut self.phase else { return };
         let clock = period.clock(tag.presentation_time());

@@ -2,7 +2,7 @@
 
 use crate::bits::{BitReader, OutOfBits};
 
-/// Where a channel is heard.
+/// Position that a channel is heard from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Speaker {
     FrontLeft,

@@ -3,7 +3,7 @@
 use crate::bits::{BitReader, OutOfBits};
 use crate::error::MediaError;
 
-/// What a sequence parameter set says about the picture.
+/// Description of the picture in a sequence parameter set.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sps {
     pub profile_idc: u8,
@@ -21,7 +21,7 @@ pub struct Sps {
     pub frame_rate: Option<f64>,
     /// May hold fields.
     pub interlaced: bool,
-    /// What the samples mean, where it is said.
+    /// Colours that the samples stand for, where they are given.
     pub colours: Option<Colours>,
 }
 

@@ -92,7 +92,7 @@ struct Track {
     body: Body,
 }
 
-/// What is left of a message.
+/// Rest of a message.
 struct Body {
     rest: Bytes,
     what: &'static str,

@@ -3,7 +3,7 @@
 use super::{Ladder, MIN_SIDE, Rung};
 use crate::ids::RenditionId;
 
-/// What one rendition of a source looks like. Pixels are square.
+/// Picture of one rendition of a source. Pixels are square.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fitted {
     /// The length of the shorter side, such as `720p`, or the rung's own name where it has its full size.

@@ -1,9 +1,9 @@
-//! What is kept and lost together: tags from one point where decoding can start to the next.
+//! Group of tags that are kept and dropped together: from one point where decoding can start to the next.
 
 use crate::tag::{Period, Tag};
 use crate::time::SourceTime;
 
-/// What a group is counted with besides its tags and its period's configuration, in bytes: the same, and room for the
+/// Bytes that a group is counted with besides its tags and its period's configuration: the same, and room for the
 /// four tags that a vector begins with.
 pub(super) const GROUP_COST: usize = 640;
 /// How long a group of a period without video is, in milliseconds.
@@ -17,7 +17,7 @@ pub(super) struct Group {
     /// Sound before this time may have been sent before the first tag.
     pub whole_from: SourceTime,
     pub tags: Vec<Tag>,
-    /// What it costs.
+    /// Bytes that the group costs.
     pub bytes: usize,
     /// Decoding time of the first tag, and how long it lasts from there: until the next group of its period begins.
     span: Option<(SourceTime, u64)>,

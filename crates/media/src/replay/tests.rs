@@ -151,14 +151,14 @@ fn sound_alone_is_kept_in_groups_of_a_second() {
     assert_eq!(buffer.start(), Some((PeriodNumber(0), SourceTime(7_000))));
 }
 
-/// What the counted costs say is enough for what is really there.
+/// The counted costs are no less than the memory that is really used.
 #[test]
 fn the_costs_cover_the_memory() {
     assert!(3 * size_of::<Tag>() + 32 <= TAG_COST);
     assert!(2 * size_of::<Group>() + 4 * size_of::<Tag>() <= GROUP_COST);
 }
 
-/// What a publisher may do.
+/// Action of a publisher.
 #[derive(Clone, Debug)]
 enum Step {
     Period { video: bool },
@@ -181,7 +181,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What is kept, counted anew: bytes, and milliseconds from the first tag to the last of each period.
+/// Kept media, counted anew: bytes, and milliseconds from the first tag to the last of each period.
 fn measured(buffer: &ReplayBuffer) -> (usize, u64) {
     let (mut bytes, mut duration, mut since) = (0, 0, None);
     let mut last = SourceTime(0);

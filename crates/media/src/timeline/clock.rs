@@ -19,7 +19,7 @@ pub(super) enum Track {
     Audio,
 }
 
-/// What becomes of the frames that were pushed, in order. Times of one track always grow until the timeline is left.
+/// Outcome of pushed frames, in order. Times of one track always grow until the timeline is left.
 #[derive(Debug)]
 pub(super) enum Step {
     /// A frame of the present timeline, with its time.
@@ -67,7 +67,7 @@ const MAX_STEP_BACK_MS: i64 = 1_000;
 /// How much media shows whether one track has jumped or both: encoders interleave more closely than this. Where they
 /// don't, both tracks are moved, one after the other, and nothing is lost.
 const DECIDE_MS: i64 = 1_000;
-/// What a track is ahead or behind is kept when it is moved because it fell too far behind, as far as interleaving makes it.
+/// Milliseconds of lead or lag that interleaving explains: a track keeps them when it is moved because it fell too far behind.
 const INTERLEAVING_MS: i64 = 1_000;
 
 /// How a timestamp fits what came before.
@@ -199,7 +199,7 @@ impl Clock {
         self.release(aside, start);
     }
 
-    /// One track has jumped: it goes on where it would have been without that.
+    /// Moves a track that has jumped to where it would have been without the jump.
     fn move_to_timeline(&mut self, aside: Aside) {
         let expected = aside.other_was_at.unwrap_or(0) + self.track(aside.track).lead;
         let start = expected.max(self.after(aside.track));

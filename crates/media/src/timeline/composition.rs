@@ -9,7 +9,7 @@ pub const MAX_COMPOSITION_MS: u32 = 4_000;
 /// Brings composition offsets within bounds.
 #[derive(Debug, Default)]
 pub(super) struct Composition {
-    /// What offsets are too large by, since a keyframe had one beyond all bounds.
+    /// Amount that offsets are too large by, since a keyframe had one beyond all bounds.
     shift: i32,
 }
 

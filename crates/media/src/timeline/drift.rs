@@ -69,7 +69,7 @@ mod tests {
 
     const BEGAN: u64 = 1_800_000_000_000;
 
-    /// What is read after so many milliseconds of media whose clock runs at `rate`, where each frame is held up for as long
+    /// Readings after so many milliseconds of media whose clock runs at `rate`, where each frame is held up for as long
     /// as `late` says.
     fn after(millis: u64, rate: f64, late: impl Fn(u64) -> u64) -> (i64, i64) {
         let mut drift = Drift::default();

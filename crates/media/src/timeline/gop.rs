@@ -2,7 +2,7 @@
 
 use crate::tag::Tag;
 
-/// What a decoder needs to go on with the next picture. Bounded in bytes: a longer group of pictures is not kept.
+/// Pictures that a decoder needs to go on with the next one. Bounded in bytes: a longer group of pictures is not kept.
 #[derive(Debug, Default)]
 pub(super) struct Gop {
     /// From a keyframe on; empty where decoding can't start.

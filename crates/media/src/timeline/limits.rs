@@ -1,9 +1,9 @@
-//! What a timeline is told before it begins, and what it is told by the publisher.
+//! Limits that a timeline is given, and tracks that the publisher announces.
 
 use crate::avc::MAX_PICTURE_SIDE;
 use crate::segmentation::SegmentSettings;
 
-/// What a timeline accepts, and how long it waits.
+/// Limits of a timeline: media that it accepts, and how long it waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// A timestamp that is this much later than all before it begins a new period. Not more than a segment, or

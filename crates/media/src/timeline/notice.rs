@@ -1,4 +1,4 @@
-//! What a publisher should know about its timestamps.
+//! Notices to a publisher about its timestamps.
 
 use std::fmt;
 

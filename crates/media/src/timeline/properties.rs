@@ -1,11 +1,11 @@
-//! What holds for every publisher.
+//! Properties that hold for every publisher.
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::testing::{AVCC_360P, AVCC_720P, MONO, STEREO, audio_header, picture, sound, video_header};
 
-/// One message, with its time from the publisher's start.
+/// Message with its time from the publisher's start.
 #[derive(Clone, Debug)]
 enum Message {
     Video { time: u64, keyframe: bool, offset: i32 },
@@ -14,7 +14,7 @@ enum Message {
     AudioHeader(&'static [u8]),
 }
 
-/// What comes after what: how far a track goes on, or which header is sent.
+/// Step of a publisher: how far a track goes on, or which header is sent.
 #[derive(Clone, Debug)]
 enum Step {
     Video { by: i64, keyframe: bool, offset: i32 },

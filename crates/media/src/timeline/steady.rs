@@ -13,7 +13,7 @@ const MAX_STEP_BACK_MS: i32 = 1_000;
 /// Between two frames of a track of which only one was seen.
 const USUAL_STEP_MS: u32 = 20;
 
-/// Where a track's clock is, in front of the timeline's.
+/// Position of a track's clock, in front of the timeline's.
 #[derive(Debug)]
 pub(super) struct Steady {
     max_gap_ms: i32,
@@ -26,7 +26,7 @@ pub(super) struct Steady {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Course {
-    /// What is added to the publisher's timestamps.
+    /// Milliseconds added to the publisher's timestamps.
     shift: u32,
     last: Option<u32>,
     step: u32,

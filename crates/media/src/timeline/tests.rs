@@ -1,4 +1,4 @@
-//! What real publishers do. Times are milliseconds; pictures come every 40, sound every 20.
+//! Tests with the behaviour of real publishers. Times are milliseconds; pictures come every 40, sound every 20.
 
 use super::*;
 use crate::testing::{

@@ -5,7 +5,7 @@ use super::*;
 use crate::tag::{Tag, TagKind};
 use crate::time::UnixMillis;
 
-/// What came of the pushes so far: times of each track, and what else there was.
+/// Outcome of the pushes so far: times of each track, and other steps.
 #[derive(Debug)]
 struct Trial {
     clock: Clock,
