@@ -1,4 +1,4 @@
-//! What an origin does for every part, and a worker for every frame: `cargo bench -p headwater-hls`.
+//! Benchmarks of an origin's work for every part, and a worker's for every frame: `cargo bench -p headwater-hls`.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark")]
 
@@ -87,7 +87,7 @@ fn window(seconds: u64) -> LiveWindow {
     window
 }
 
-/// One second of pictures into CMAF chunks.
+/// Packages one second of pictures into CMAF chunks.
 #[divan::bench]
 fn package_a_second(bencher: Bencher) {
     bencher.counter(BytesCount::new(RATE as usize * 10_000)).bench(|| black_box(events("720p", 1, 10_000)));

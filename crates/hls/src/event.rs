@@ -10,7 +10,7 @@ use headwater_media::{
 
 use crate::cmaf::VIDEO_TIMESCALE;
 
-/// What holds for a whole broadcast, and where the window starts.
+/// Settings of a whole broadcast, and the start of its window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opening {
     pub broadcast: BroadcastId,
@@ -95,7 +95,7 @@ impl PeriodStart {
     }
 }
 
-/// Where another producer goes on with a broadcast: all that must be equal between two producers of it, whatever the
+/// Point at which another producer continues a broadcast: all that must be equal between two producers of it, whatever the
 /// configuration of the second one says.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ResumePoint {
@@ -105,13 +105,13 @@ pub struct ResumePoint {
     pub window_segments: u32,
     /// The period that the first segment to be made belongs to.
     pub period: PeriodNumber,
-    /// Where that segment begins, a boundary of the period's grid; none where it begins with the period.
+    /// Start of that segment, a boundary of the period's grid; `None` where it begins with the period.
     pub start: Option<SourceTime>,
     /// The segment's number.
     pub next_sequence: MediaSequence,
     /// `EXT-X-DISCONTINUITY-SEQUENCE` of a playlist that starts with it.
     pub discontinuity_sequence: u64,
-    /// What viewers know, and so every period has.
+    /// Renditions that viewers know, and so every period has.
     pub kept: Vec<Rendition>,
     /// The period as it was begun, where the point goes on with it: viewers have its init segments, and what comes must
     /// be encoded alike. None where the point begins a period.
@@ -131,14 +131,14 @@ impl ResumePoint {
         self
     }
 
-    /// Where a producer goes on that can't make what comes next here, as its media is lost: with this new period, behind
+    /// Point for a producer whose next media is lost: this new period, behind
     /// all that viewers may have in part.
     pub fn left_out(self, period: PeriodNumber) -> Self {
         Self { period, start: None, next_sequence: self.free, begun_as: None, ..self }
     }
 }
 
-/// One thing that happened to a broadcast. In order per rendition: parts by index, a segment's end, the next segment.
+/// Event of a broadcast. In order per rendition: parts by index, a segment's end, the next segment.
 #[derive(Clone, Debug, PartialEq)]
 pub enum MediaEvent {
     PeriodStart(PeriodStart),
@@ -151,7 +151,7 @@ pub enum MediaEvent {
         duration: MediaTime,
         /// Starts with a keyframe (`INDEPENDENT=YES`).
         independent: bool,
-        /// One CMAF chunk: `moof` and `mdat`.
+        /// CMAF chunk: `moof` and `mdat`.
         bytes: Bytes,
     },
     /// The segment is the concatenation of its parts, and no more will come.
@@ -166,6 +166,6 @@ pub enum MediaEvent {
         from: MediaTime,
         drift: i32,
     },
-    /// Nothing will come any more (`EXT-X-ENDLIST`).
+    /// End of the broadcast (`EXT-X-ENDLIST`).
     BroadcastEnd,
 }

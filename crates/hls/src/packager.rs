@@ -6,7 +6,7 @@ use headwater_media::{Cut, MediaSequence, MediaTime, PartIndex, Placement, Rendi
 use crate::cmaf::{self, Sample, VIDEO_TIMESCALE};
 use crate::event::MediaEvent;
 
-/// What a rendition's frames are counted in, and whether each can be decoded by itself.
+/// Kind of a rendition: the timescale of its frames, and whether each can be decoded by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Track {
     /// 90,000 ticks a second.
@@ -25,7 +25,7 @@ impl Track {
     }
 }
 
-/// One encoded frame, placed by a [`headwater_media::Cutter`]. Times are in ticks of the track's timescale, on the
+/// Encoded frame, placed by a [`headwater_media::Cutter`]. Times are in ticks of the track's timescale, on the
 /// source timeline of the period.
 #[derive(Clone, Debug)]
 pub struct PlacedSample {
@@ -38,7 +38,7 @@ pub struct PlacedSample {
     pub placement: Placement,
     pub keyframe: bool,
     pub data: Bytes,
-    /// What the frame after this one begins, where that is known: then the part leaves with its last frame and not
+    /// Boundary that the frame after this one begins, where it is known: then the part leaves with its last frame and not
     /// one frame later.
     pub next: Option<Cut>,
 }

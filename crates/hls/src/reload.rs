@@ -4,7 +4,7 @@ use headwater_media::{MediaSequence, PartIndex, RenditionId};
 
 use crate::window::LiveWindow;
 
-/// What a client asks of a media playlist, by the query of its URL.
+/// Delivery directives of a request for a media playlist, from the query of its URL.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Directives {
     /// `_HLS_msn` and `_HLS_part`: answer when this is there.
@@ -13,7 +13,7 @@ pub struct Directives {
     pub skip: Option<Skip>,
 }
 
-/// What must be in a playlist before it is sent.
+/// Segment or part that must be in a playlist before it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Until {
     Segment(MediaSequence),

@@ -1,4 +1,4 @@
-//! What is stored of one broadcast: the index of its recording and of its DVR window, without the media.
+//! Archive of one broadcast: the index of its recording and of its DVR window, without the media.
 
 mod apply;
 #[cfg(test)]
@@ -15,7 +15,7 @@ pub use apply::ArchiveError;
 use crate::event::{PeriodStart, Rendition};
 use crate::window::Segment;
 
-/// One entry of a recording's journal. In the order of the media; a segment is named when it can be fetched.
+/// Entry of a recording's journal. In the order of the media; a segment is named when it can be fetched.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
     Period(PeriodStart),
@@ -33,7 +33,7 @@ pub struct StoredSegment {
     pub drift: i32,
 }
 
-/// One rendition of a stored segment.
+/// Rendition of a stored segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Piece {
     pub rendition: RenditionId,
@@ -227,7 +227,7 @@ impl StoredSegment {
         self.piece(rendition)?.size
     }
 
-    /// Where it begins and how long it is in a rendition; in the others, where it is not stored in this one.
+    /// Start and length of the segment in a rendition; in the others, where it is not stored in this one.
     pub fn place(&self, rendition: &RenditionId) -> (MediaTime, MediaTime) {
         let piece = self.piece(rendition).map(|piece| (piece.start, piece.duration));
         piece.unwrap_or_else(|| (self.start(), self.duration()))

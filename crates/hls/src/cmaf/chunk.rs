@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::boxes::{full, plain, u32, u64};
 use super::{DEPENDENT_SAMPLE, SYNC_SAMPLE, TRACK_ID};
 
-/// One encoded frame. Times are in ticks of the track's timescale.
+/// Encoded frame. Times are in ticks of the track's timescale.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sample {
     pub decode_time: u64,

@@ -49,7 +49,7 @@ pub fn audio_init(asc: &[u8], channels: u32, rate: u32, timescale: u32) -> Bytes
     })
 }
 
-/// What differs between the two kinds of track outside their sample entries.
+/// Differences between the two kinds of track outside their sample entries.
 struct TrackHeader {
     handler: &'static [u8; 4],
     width: u32,
@@ -128,7 +128,7 @@ fn media(out: &mut Vec<u8>, header: &TrackHeader, entry: impl FnOnce(&mut Vec<u8
     });
 }
 
-/// What kind of media it is: `vide` or `soun`.
+/// Writes the kind of media, `vide` or `soun`.
 pub(crate) fn handler(out: &mut Vec<u8>, kind: &[u8; 4]) {
     full(out, b"hdlr", 0, 0, |out| {
         zeros(out, 4);
@@ -174,7 +174,7 @@ fn track_extends(out: &mut Vec<u8>, header: &TrackHeader) {
     u32(out, if header.is_video() { DEPENDENT_SAMPLE } else { SYNC_SAMPLE });
 }
 
-/// What every sample entry starts with.
+/// Writes the start of every sample entry.
 fn sample_entry(out: &mut Vec<u8>) {
     zeros(out, 6);
     u16(out, 1); // data reference

@@ -16,11 +16,11 @@ pub use init::{audio_init, video_init};
 /// The timescale of every video track: whole milliseconds and the usual frame rates have whole ticks.
 pub const VIDEO_TIMESCALE: u32 = 90_000;
 
-/// What there is instead of a segment that was announced and never made: no media, and the word that nothing follows
+/// Bytes in place of a segment that was announced and never made: no media, and a sign that nothing follows
 /// (`styp` with the brand `lmsg`, ISO/IEC 23009-1).
 pub const END_SEGMENT: [u8; 24] = *b"\0\0\0\x18stypmsdh\0\0\0\0msdhlmsg";
 
-/// One track a file, so it is always the first.
+/// Number of the only track of a file.
 const TRACK_ID: u32 = 1;
 
 /// `sample_depends_on = 2`: does not depend on others (ISO/IEC 14496-12 §8.8.3.1).

@@ -12,7 +12,7 @@ const FLAGS: u32 = 0x400;
 const COMPOSITION_OFFSETS: u32 = 0x800;
 /// `sample_is_non_sync_sample` (§8.8.3.1).
 const NON_SYNC: u32 = 0x0001_0000;
-/// What a sample entry has before its boxes: `SampleEntry`, then `VisualSampleEntry` (§12.1.3).
+/// Length of a sample entry before its boxes, in bytes: `SampleEntry`, then `VisualSampleEntry` (§12.1.3).
 const VISUAL_ENTRY: usize = 78;
 
 /// A sample of a chunk, and where its bytes are. Times are in ticks of the track's timescale.

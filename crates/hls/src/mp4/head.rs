@@ -42,7 +42,7 @@ fn written(tracks: &[&Track], media: u64, offset: u64) -> Vec<u8> {
     out
 }
 
-/// Where chunks are counted from, and how far they reach.
+/// Offsets that chunks are counted from, and their reach.
 #[derive(Clone, Copy)]
 struct Offsets {
     from: u64,

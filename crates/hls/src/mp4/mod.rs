@@ -1,4 +1,4 @@
-//! One MP4 file for downloading, made of stored segments without touching the media (ISO/IEC 14496-12): the sample
+//! MP4 file for downloading, made of stored segments without touching the media (ISO/IEC 14496-12): the sample
 //! tables first, then the payloads of the segments' chunks, video and audio in turn.
 //!
 //! The file is planned from the segments' boxes, in one pass; its media is then read again as it is sent, piece by
@@ -26,7 +26,7 @@ pub struct Plan {
     pieces: Vec<Piece>,
     /// Bytes of all pieces.
     media: u64,
-    /// Where the present period begins in the file's time and in its own.
+    /// Start of the present period in the file's time and in its own.
     period: (MediaTime, Option<MediaTime>),
 }
 
@@ -38,7 +38,7 @@ pub struct Piece {
     pub sequence: MediaSequence,
     /// Within the segment's bytes.
     pub range: Range<u64>,
-    /// Where they stand in the file, counted from the end of its head.
+    /// Offset in the file, counted from the end of its head.
     pub at: u64,
 }
 

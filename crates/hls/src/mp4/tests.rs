@@ -63,7 +63,7 @@ fn assembled(mp4: &Mp4, segments: &[Vec<u8>], range: Range<u64>) -> Vec<u8> {
     file
 }
 
-/// What the sample tables of a track point at, sample by sample, with the sample's description.
+/// Bytes that the sample tables of a track point at, sample by sample, with the sample's description.
 fn samples(file: &[u8], head: usize, track: usize) -> Vec<(String, u32)> {
     let moov = Walk::new(Walk::new(&file[..head - 16]).payload(&["moov"]));
     let stbl = Walk::new(moov.nth("trak", track)).payload(&["mdia", "minf", "stbl"]);

@@ -69,7 +69,7 @@ impl Track {
         self.entry > 0
     }
 
-    /// What is `from` on the period's clock is `to` in the file.
+    /// Sets the shift with which `from` on the period's clock is `to` in the file.
     pub(super) fn shift(&mut self, to: MediaTime, from: MediaTime) {
         self.shift = to.ticks(self.timescale) as i64 - from.ticks(self.timescale) as i64;
     }
@@ -94,7 +94,7 @@ impl Track {
         self.chunks.push(Chunk { at, samples: samples.len() as u32, entry: self.entry });
     }
 
-    /// Where the last sample ends in the file.
+    /// End of the last sample in the file.
     pub(super) fn end(&self) -> MediaTime {
         MediaTime::from_ticks(self.end_ticks(), self.timescale)
     }

@@ -83,7 +83,7 @@ const PART_HOLD_BACK: u64 = 3;
 /// Target durations before the end that a delta update always lists (`CAN-SKIP-UNTIL`); six at least.
 const SKIP_UNTIL: u32 = 6;
 
-/// What one rendering works with.
+/// State of one rendering.
 struct MediaPlaylist<'a> {
     window: &'a LiveWindow,
     rendition: &'a RenditionId,
@@ -93,11 +93,11 @@ struct MediaPlaylist<'a> {
     first: MediaSequence,
     /// `EXT-X-DISCONTINUITY-SEQUENCE`.
     discontinuities: u64,
-    /// What the playlists of this kind are called.
+    /// File name of playlists of this kind.
     file: &'static str,
     /// The end of the broadcast before.
     tail: Option<Tail<'a>>,
-    /// What is stored before the live window.
+    /// Stored segments before the live window.
     history: Option<History<'a>>,
     /// The segments of the live window, those that are skipped included.
     segments: Vec<(MediaSequence, &'a Arc<Segment>)>,
@@ -169,7 +169,7 @@ impl<'a> Tail<'a> {
 }
 
 impl<'a> History<'a> {
-    /// What is stored up to the segment with this number; none where that is nothing.
+    /// Stored segments up to the one with this number; `None` where there are none.
     fn before(archive: &'a Archive, end: MediaSequence) -> Option<Self> {
         let first = archive.first_sequence().filter(|first| *first < end)?;
         let reaches = archive.next_sequence().is_some_and(|next| next >= end);
@@ -329,7 +329,7 @@ impl<'a> MediaPlaylist<'a> {
         others.map(|other| &other.id).try_for_each(|other| self.report(out, other))
     }
 
-    /// Where another rendition is, so that a player that switches needn't ask (RFC 8216bis §4.4.5.4).
+    /// Writes the position of another rendition, so that a player that switches needn't ask (RFC 8216bis §4.4.5.4).
     fn report(&self, out: &mut String, other: &RenditionId) -> fmt::Result {
         let Some((sequence, segment)) = self.window.last(other) else { return Ok(()) };
         write!(out, "#EXT-X-RENDITION-REPORT:URI=\"../{other}/{}\",LAST-MSN={sequence}", self.file)?;
@@ -340,7 +340,7 @@ impl<'a> MediaPlaylist<'a> {
     }
 }
 
-/// What stands before a segment where its period begins, or where the playlist does. Gives the period.
+/// Writes the tags before a segment with which its period, or the playlist, begins. Gives the period.
 fn begin<'a>(
     out: &mut String,
     period: &'a PeriodStart,

@@ -26,7 +26,7 @@ fn multivariant_of(window: &LiveWindow, file: &str) -> Option<String> {
 }
 
 type Rated<'a> = (&'a Rendition, Bitrate);
-/// Where a rendition's playlist is.
+/// Function from a rendition to its playlist's URI.
 pub(super) type Uri<'a> = &'a dyn Fn(&RenditionId) -> String;
 
 /// The playlist of these renditions.

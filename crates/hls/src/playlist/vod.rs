@@ -76,7 +76,7 @@ fn write_media(out: &mut String, archive: &Archive, rendition: &RenditionId, sta
     }
 }
 
-/// What stands before the first segment of a period.
+/// Writes the tags before the first segment of a period.
 fn begin(
     out: &mut String,
     period: &PeriodStart,

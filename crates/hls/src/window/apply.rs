@@ -9,10 +9,10 @@ use super::segment::{Part, Segment};
 use super::{LiveWindow, MAX_BYTES, MAX_INIT_BYTES, MAX_PART_BYTES, MAX_PARTS, MAX_RENDITIONS, WindowError};
 use crate::event::{MediaEvent, PeriodStart, ResumePoint};
 
-/// What an event changed.
+/// Change that an event made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Nothing: it was held already, or is older than anything held.
+    /// No change: the event was applied already, or is older than anything held.
     Nothing,
     Period,
     Part,
@@ -84,7 +84,7 @@ impl LiveWindow {
         self.periods.back().is_some() && self.next_sequence() > self.period_first()
     }
 
-    /// Nothing more comes for the newest period, which ends before `end`: its renditions are evened out.
+    /// Closes the newest period, which ends before `end`: its renditions are evened out.
     fn close_period(&mut self, end: MediaSequence) {
         let Some(period) = self.periods.back().cloned() else { return };
         self.close_open_segments();
@@ -118,7 +118,7 @@ impl LiveWindow {
         self.skip_to(first);
     }
 
-    /// Nothing more comes of the newest period before this sequence.
+    /// Skips the rest of the newest period before this sequence.
     pub(super) fn skip_to(&mut self, first: MediaSequence) {
         let Some(period) = self.periods.back().cloned() else { return };
         for (rendition, _) in &period.renditions {

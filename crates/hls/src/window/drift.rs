@@ -25,7 +25,7 @@ impl LiveWindow {
         period.wall_clock_at(time, self.drift_of(period, time))
     }
 
-    /// What is known already stays: dates that viewers have been given do not change.
+    /// Applies a drift from this time on. Dates that viewers have been given do not change.
     pub(super) fn apply_drift(&mut self, at: (PeriodNumber, MediaTime), drift: i32) -> Change {
         let is_known = self.drifts.last_key_value().is_some_and(|(last, _)| at <= *last);
         if self.ended || is_known || self.periods.back().is_none_or(|newest| newest.number != at.0) {
@@ -51,7 +51,7 @@ impl LiveWindow {
         }
     }
 
-    /// What a newcomer is told of a period.
+    /// Drift events of a period for a newcomer.
     pub(super) fn drift_events(&self, period: PeriodNumber) -> impl Iterator<Item = MediaEvent> {
         let of_period = self.drifts.range((period, MediaTime::ZERO)..=(period, MediaTime(u64::MAX)));
         of_period.map(move |((_, from), drift)| MediaEvent::Drift { period, from: *from, drift: *drift })

@@ -1,4 +1,4 @@
-//! What viewers may still ask for of one broadcast.
+//! Live window of one broadcast: the media that viewers may still ask for.
 
 mod apply;
 mod drift;

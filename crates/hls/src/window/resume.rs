@@ -1,4 +1,4 @@
-//! Where somebody else goes on.
+//! Points at which another producer continues a window.
 
 use headwater_media::{MediaSequence, MediaTime, SourceTime};
 
@@ -6,7 +6,7 @@ use super::LiveWindow;
 use crate::event::{PeriodStart, ResumePoint};
 
 impl LiveWindow {
-    /// Where another producer goes on with what is on air: with the first segment that is not whole in every
+    /// Point at which another producer continues the broadcast: the first segment that is not whole in every
     /// rendition.
     pub fn resume_point(&self) -> ResumePoint {
         let next = self.next_uncommitted();
@@ -26,12 +26,12 @@ impl LiveWindow {
         ResumePoint { period, begun_as, ..self.fresh_point(next) }
     }
 
-    /// Where a publisher begins who comes now: with a new period.
+    /// Point at which a new publisher begins: a new period.
     pub fn starting_point(&self) -> ResumePoint {
         self.fresh_point(self.next_sequence())
     }
 
-    /// Where a producer goes on here that was sent to this point: after what has been made since. None where that does
+    /// Point at which a producer that was sent to `point` continues here: after the media made since. `None` where that does
     /// not join on: another producer has begun a period, or has ended a segment early.
     pub fn rejoin(&self, point: &ResumePoint) -> Option<ResumePoint> {
         let (here, anew) = (self.resume_point(), self.starting_point());
@@ -64,7 +64,7 @@ impl LiveWindow {
         }
     }
 
-    /// Where a segment begins on its period's grid.
+    /// Start of a segment on its period's grid.
     pub(super) fn boundary(&self, period: &PeriodStart, sequence: MediaSequence) -> MediaTime {
         period.origin + self.opening.settings.cell_start(sequence.0 - period.first_sequence.0)
     }

@@ -1,4 +1,4 @@
-//! What is listed and what is kept, as a function of the segments that are whole in every rendition.
+//! Listed and kept segments, as a function of the segments that are whole in every rendition.
 //!
 //! Both starts depend on the newest segments only, never on when they were computed: a window that was rebuilt from a
 //! snapshot agrees with the one that the snapshot was taken of.

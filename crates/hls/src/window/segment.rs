@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use headwater_media::{MediaTime, PartIndex};
 
-/// One CMAF chunk.
+/// Part of a segment: a CMAF chunk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
     pub start: MediaTime,
@@ -11,7 +11,7 @@ pub struct Part {
     pub bytes: Bytes,
 }
 
-/// One segment of one rendition: its parts, in order.
+/// Segment of a rendition: its parts, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Segment {
     start: MediaTime,

@@ -12,7 +12,7 @@ impl LiveWindow {
         &self.opening
     }
 
-    /// What brings a newcomer with [`LiveWindow::opening`] to this state. Media is shared, not copied.
+    /// Events that bring a newcomer with [`LiveWindow::opening`] to this state. Media is shared, not copied.
     pub fn events(&self) -> Vec<MediaEvent> {
         let mut events = Vec::new();
         for (nth, period) in self.periods.iter().enumerate() {

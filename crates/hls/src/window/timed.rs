@@ -5,7 +5,7 @@ use headwater_media::{MediaSequence, MediaTime, RenditionId, SegmentSettings};
 use super::LiveWindow;
 use crate::event::PeriodStart;
 
-/// What such a name means.
+/// Meaning of such a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timed {
     Segment(MediaSequence),

@@ -1,4 +1,4 @@
-//! What is complete, for whoever keeps it.
+//! Segments that are complete in every rendition, for those who store them.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub struct WholeSegment {
 }
 
 impl WholeSegment {
-    /// Where it begins and how long it is, in a rendition that has it.
+    /// Start and length of the segment, in a rendition that has it.
     pub fn place(&self) -> (MediaTime, MediaTime) {
         let mut held = self.renditions.iter().filter_map(|(_, segment)| segment.as_ref());
         held.next().map(|segment| (segment.start(), segment.duration())).unwrap_or_default()

@@ -29,7 +29,7 @@ pub(crate) fn ladder() -> Vec<Rendition> {
     vec![video("720p", 1280, 720, 2_800_000), video("360p", 640, 360, 800_000), audio()]
 }
 
-/// One period: where its source timeline starts, how long each video frame is shown, how much longer (or shorter) the
+/// Plan of a period: where its source timeline starts, how long each video frame is shown, how much longer (or shorter) the
 /// audio is, in milliseconds.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
@@ -99,7 +99,7 @@ pub(crate) fn period_start(number: u32, first_sequence: MediaSequence, plan: &Pl
     })
 }
 
-/// What a packager says of one rendition, with the time at which it says it.
+/// Events of a packager for one rendition, each with its time.
 fn rendition_events(
     plan: &Plan,
     rendition: &Rendition,

@@ -20,7 +20,7 @@ fn mpd(window: &LiveWindow) -> Element {
     Element::parse(&dash::live(window).unwrap())
 }
 
-/// One rendition in one period, with its timeline unrolled.
+/// Rendition in a period, with its timeline unrolled.
 #[derive(Debug)]
 pub(crate) struct Listed {
     period: String,
@@ -254,7 +254,7 @@ fn nothing_is_no_presentation() {
     assert_eq!(dash::stored(&Archive::new(broadcast, settings, 0)), None);
 }
 
-/// What is stored of these, where the segments that `lost` says are not there.
+/// Archive of these plans without the segments that `lost` names.
 fn archive(plans: &[Plan], lost: impl Fn(&str, u64) -> bool) -> Archive {
     let (events, Opening { broadcast, settings, .. }) = (events(MediaSequence(100), plans), opening(10));
     let window = window_of(Opening { window_segments: 40, ..opening(10) }, &events);
@@ -380,7 +380,7 @@ fn plan() -> impl Strategy<Value = Plan> {
     })
 }
 
-/// What every MPD of a broadcast must say, whenever it is asked for.
+/// Checks the rules for every MPD of a broadcast, whenever it is asked for.
 fn check(window: &LiveWindow, all: &LiveWindow) {
     let Some(text) = dash::live(window) else { return };
     let mpd = Element::parse(&text);

@@ -224,7 +224,7 @@ impl Broadcast {
         }
     }
 
-    /// What the player asks for by its clock is there, or will be in a moment; and it is what is newest.
+    /// Checks that the segment a player asks for by its clock is there, or will be in a moment, and is the newest.
     fn ask(&self, now: u64) {
         let clock = now.saturating_add_signed(-i64::from(self.player.drift));
         let first_part = u64::from(self.settings.part_ms);

@@ -24,7 +24,7 @@ fn plan() -> impl Strategy<Value = Plan> {
     })
 }
 
-/// One viewer of every rendition, who asks for every playlist that there is.
+/// Viewer of every rendition, who asks for every playlist that there is.
 #[derive(Default)]
 struct Viewer {
     seen: BTreeMap<&'static str, Playlist>,

@@ -1,4 +1,4 @@
-//! Where another producer goes on, and where it may.
+//! Tests of the points at which another producer continues, or may.
 
 use headwater_hls::*;
 use headwater_media::*;

@@ -46,7 +46,7 @@ fn reached(window: &LiveWindow, newest: &Period<'_>, zero: UnixMillis) -> UnixMi
     UnixMillis(zero.0 + (newest.start + end.saturating_sub(newest.from)).as_millis())
 }
 
-/// Where a period's segments are.
+/// Source of a period's segments.
 struct Source<'a> {
     about: &'a PeriodStart,
     /// Before the live window.
@@ -103,7 +103,7 @@ fn leave_out_short_start(tracks: &mut [Track<'_>], first: MediaSequence) {
     }
 }
 
-/// What is listed of a rendition in a period.
+/// Segments of a rendition that are listed in a period.
 fn track<'a>(window: &LiveWindow, source: &Source<'a>, rendition: &'a Rendition) -> Option<Track<'a>> {
     let mut timeline = Timeline::new(source.about.origin, window.opening().settings);
     for segment in &source.stored {

@@ -57,7 +57,7 @@ fn zero(broadcast: BroadcastId) -> UnixMillis {
 
 const MARGIN_MS: u64 = 60_000;
 
-/// Where a period begins on the time of a presentation that goes by the wall clock.
+/// Start of a period on the time of a presentation that goes by the wall clock.
 fn start(about: &PeriodStart, zero: UnixMillis) -> MediaTime {
     MediaTime::from_millis(about.wall_clock.0.saturating_sub(zero.0))
 }
@@ -65,7 +65,7 @@ fn start(about: &PeriodStart, zero: UnixMillis) -> MediaTime {
 struct Presentation<'a> {
     settings: SegmentSettings,
     state: State,
-    /// Where the directories of the renditions are, from where the MPD is.
+    /// Path from the MPD to the directories of the renditions.
     base: String,
     periods: Vec<Period<'a>>,
 }
@@ -80,9 +80,9 @@ enum State {
         /// `timeShiftBufferDepth`.
         depth: MediaTime,
     },
-    /// What was live, with the wall clock's time between its periods.
+    /// A presentation that was live, with the wall clock's time between its periods.
     Ended { duration: MediaTime },
-    /// One period right after the other.
+    /// A recording: each period right after the other.
     Stored { duration: MediaTime },
 }
 
@@ -90,7 +90,7 @@ struct Period<'a> {
     id: String,
     /// On the presentation's time: since `availabilityStartTime` where there is one.
     start: MediaTime,
-    /// Where it begins on the source's time.
+    /// Start on the source's time.
     from: MediaTime,
     about: &'a PeriodStart,
     tracks: Vec<Track<'a>>,

@@ -12,7 +12,7 @@ pub(super) struct Timeline {
     first: MediaSequence,
     /// Start and end of each segment that is whole.
     whole: Vec<(MediaTime, MediaTime)>,
-    /// What follows the last whole segment.
+    /// Continuation after the last whole segment.
     then: Then,
 }
 
@@ -96,12 +96,12 @@ impl Timeline {
         self.first
     }
 
-    /// Where the first segment starts, if any is whole.
+    /// Start of the first segment, if any is whole.
     pub(super) fn start(&self) -> Option<MediaTime> {
         self.whole.first().map(|(start, _)| *start)
     }
 
-    /// Where what is whole ends.
+    /// End of the last whole segment.
     pub(super) fn end(&self) -> MediaTime {
         match (self.whole.last(), &self.then) {
             (Some((_, end)), _) => *end,

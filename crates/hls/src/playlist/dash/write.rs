@@ -21,13 +21,13 @@ const PROFILES: &str = "urn:mpeg:dash:profile:isoff-live:2011,urn:mpeg:dash:prof
                         http://www.dashif.org/guidelines/low-latency-live-v5";
 /// Segment lengths that a player stays behind the live edge at most, as `HOLD-BACK` in HLS.
 const DELAY_SEGMENTS: u64 = 3;
-/// What a low-latency player aims at (`Latency@target`): as many parts as `PART-HOLD-BACK` in HLS, and time to encode,
+/// Distance that a low-latency player aims at (`Latency@target`): as many parts as `PART-HOLD-BACK` in HLS, and time to encode,
 /// which HLS does not count.
 const TARGET_PARTS: u64 = 3;
 const ENCODING: MediaTime = MediaTime::from_millis(1_000);
 /// How much slower and faster it may play to get there; nobody hears that.
 const PLAYBACK_RATES: (f64, f64) = (0.96, 1.04);
-/// Where clients learn what time it is here: beside the MPD.
+/// Scheme by which clients learn the origin's time, beside the MPD.
 const TIME_SCHEME: &str = "urn:mpeg:dash:utc:http-xsdate:2014";
 const TIME_URI: &str = "time";
 /// A clock that is read with the MPD.
@@ -79,7 +79,7 @@ impl Presentation<'_> {
         matches!(self.state, State::Dynamic { .. })
     }
 
-    /// What the service wants of players (annex K).
+    /// Writes the service's wishes to players (annex K).
     fn service_description(&self, out: &mut String, most: MediaTime) -> fmt::Result {
         let target = ENCODING.as_millis() + TARGET_PARTS * self.settings.part_target().as_millis();
         let most = most.as_millis().max(target);
