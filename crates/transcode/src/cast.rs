@@ -44,7 +44,7 @@ impl Model {
 }
 
 impl Cast {
-    /// What a broadcast has shown so far.
+    /// Renditions that a broadcast has shown so far.
     pub(crate) fn known(renditions: &[Rendition]) -> Self {
         Self::of(renditions.iter())
     }
@@ -64,7 +64,7 @@ impl Cast {
         }
     }
 
-    /// What the next period shows: what its source gives, and what was there before.
+    /// Renditions of the next period: those that its source gives, and those that were there before.
     pub(crate) fn follow(&self, period: &Period, ladder: &Ladder) -> Result<Self> {
         let pictures = match &period.video {
             Some(record) => {

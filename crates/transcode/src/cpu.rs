@@ -1,4 +1,4 @@
-//! What the worker costs.
+//! CPU time of the worker.
 
 use std::time::{Duration, Instant};
 

@@ -121,7 +121,7 @@ fn description(Picture { width, height, frame_rate }: Picture) -> String {
     )
 }
 
-/// What the multiplexer gives: the file's header first, then one tag a buffer with its header of 11 bytes and its
+/// Reads a buffer of the multiplexer: the file's header first, then one tag a buffer with its header of 11 bytes and its
 /// length of 4 bytes behind it.
 fn tag(sample: &gst::Sample) -> Option<Tag> {
     let buffer = sample.buffer()?.map_readable().ok()?;

@@ -1,4 +1,4 @@
-//! What can end a worker.
+//! Errors that end a worker.
 
 use std::io;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! One place where the threads of a worker meet: the first thing that went wrong, and waits that end with it.
+//! Fault shared by the threads of a worker: the first error, and waits that end with it.
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -110,7 +110,7 @@ impl Fault {
         }
     }
 
-    /// What went wrong. To be asked once, by whoever reports it.
+    /// Takes the error, once, for the thread that reports it.
     pub(crate) fn take(&self) -> Error {
         match std::mem::replace(&mut *self.lock(), State::Taken) {
             State::Failed(error) => error,

@@ -6,9 +6,9 @@ use headwater_media::{Period, SourceTime, Tag};
 /// How much longer than usual a track may keep the other one waiting before it goes on without its source: less than a
 /// player has in store.
 const STALL_MS: u64 = 1_000;
-/// What is usual at least of a track that has not come yet beside the other one.
+/// Least lag in milliseconds that is assumed of a track which has not come yet beside the other one.
 const UNKNOWN_MS: u64 = 2_000;
-/// What a track was behind is remembered for one to two of these.
+/// Milliseconds of a window: a track's lag is remembered for one to two windows.
 const WINDOW_MS: u64 = 2_000;
 /// The largest step ahead of all before it that a tag can make: a gap is no longer than the longest segment (10 s), and the
 /// tracks are no farther apart than the timeline lets them be. Twice of that leaves room for what a proxy has lost.
@@ -29,7 +29,7 @@ struct Arrivals {
     lag: Lag,
 }
 
-/// What a track is usually behind the other one, in milliseconds.
+/// Usual lag of a track behind the other one, in milliseconds.
 #[derive(Debug)]
 enum Lag {
     /// It has not come yet beside the other one, which was so far ahead when it was first seen.
@@ -171,7 +171,7 @@ mod tests {
         }
     }
 
-    /// What was held for the first picture comes right behind it, all at once.
+    /// Sound that was held for the first picture comes right behind it, all at once.
     #[test]
     fn sound_that_was_held_for_the_picture_does_not_leave_it_behind() {
         let mut tracks = tracks(true, true);

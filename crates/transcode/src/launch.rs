@@ -8,11 +8,11 @@ use std::process::Command;
 
 use crate::sandbox::{MEMORY_VARIABLE, MODE_VARIABLE, Mode};
 
-/// What is given on of the environment. Everything else stays: credentials, keys, addresses.
+/// Variables of the environment that a child process gets. Everything else stays behind: credentials, keys, addresses.
 const VARIABLES: [&str; 5] = ["PATH", "HOME", "XDG_CACHE_HOME", "LD_LIBRARY_PATH", "RUST_BACKTRACE"];
 /// And what GStreamer goes by: where plugins are, and what it says while somebody looks for a fault.
 const PREFIX: &str = "GST_";
-/// What is kept of what a process said.
+/// Bytes that are kept of a process's standard error.
 const LONGEST: usize = 2_048;
 
 /// How a worker is started: the running executable with one argument, unless a test says otherwise.
@@ -52,7 +52,7 @@ impl WorkerCommand {
     }
 }
 
-/// What a process said on its standard error, as one line; cut, as a stranger's media may have made it say anything.
+/// Text of a process's standard error, as one line; cut, as a stranger's media may have made it say anything.
 pub fn brief(said: &[u8]) -> String {
     let text = String::from_utf8_lossy(&said[..said.len().min(LONGEST)]);
     text.trim().lines().collect::<Vec<_>>().join("; ")

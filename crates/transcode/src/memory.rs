@@ -14,7 +14,7 @@ const DATA_FIELD: usize = 5;
 /// From this share of the limit on the worker gives up, while it can still say why. Pictures are a hundredth of what
 /// remains.
 const NEARLY: f64 = 0.9;
-/// What fails above this share fails for want of memory: a picture of the greatest size may take the rest at once.
+/// Share of the memory limit above which a failure is one for want of memory: a picture of the greatest size may take the rest at once.
 const SHORT: f64 = 0.7;
 /// A decoder makes a few pictures in this time.
 const INTERVAL: Duration = Duration::from_millis(50);

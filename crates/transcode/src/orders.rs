@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::memory::Memory;
 use crate::sandbox::{self, Gap, MEMORY_VARIABLE, MODE_VARIABLE, Mode};
 
-/// What the server says in the worker's environment.
+/// Settings that the server gives in the worker's environment.
 pub(crate) struct Orders {
     pub(crate) mode: Mode,
     /// Bytes.

@@ -1,4 +1,4 @@
-//! Where the renditions of a period meet again, on their way out.
+//! Collector of a period's renditions, on their way out.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -25,7 +25,7 @@ pub(crate) struct Way {
 }
 
 enum Gate {
-    /// One place for each rendition; what waits is bounded by how far the tracks of a period may drift apart.
+    /// A place for each rendition; the events that wait are bounded by how far the tracks of a period may drift apart.
     Waiting {
         start: PeriodStart,
         renditions: Vec<Option<(Rendition, Bytes)>>,
@@ -61,7 +61,7 @@ impl Outlet {
         }
     }
 
-    /// One rendition is known. `place` is its place among all.
+    /// Announces a rendition. `place` is its place among all.
     pub(crate) fn announce(&self, place: usize, rendition: Rendition, init: Bytes) -> Flow {
         let mut gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
         let Gate::Waiting { renditions, .. } = &mut *gate else { return Ok(()) };
@@ -83,7 +83,7 @@ impl Outlet {
         events.into_iter().try_for_each(|event| self.way.send(Report::Event(event)))
     }
 
-    /// What one rendition made, in order.
+    /// Puts out the events of one rendition, in order.
     pub(crate) fn emit(&self, made: Vec<MediaEvent>) -> Flow {
         let mut gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *gate {

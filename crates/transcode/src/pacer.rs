@@ -2,29 +2,29 @@
 
 use headwater_media::{Cut, Cutter, MediaSequence, MediaTime, Placement, SourceTime};
 
-/// What [`Pacer::end`] assumes where no two frames were ever seen.
+/// Milliseconds of a frame that [`Pacer::end`] assumes where no two frames were ever seen.
 const LONE_FRAME_MS: u64 = 33;
 /// How much later than the one before it a frame may come and still be regular: a part is allowed to exceed its
 /// nominal length by a little more.
 const JITTER_MS: u64 = 12;
 /// Sources of longer gaps (less than 6 frames a second) are never regular.
 const REGULAR_GAP_MS: u64 = 167;
-/// What is regular after a single frame.
+/// Longest regular gap after a single frame, in milliseconds.
 const FIRST_GAP_MS: u64 = 100;
 
-/// One picture of the output.
+/// Picture of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Slot {
     pub(crate) time: SourceTime,
     pub(crate) placement: Placement,
 }
 
-/// What to do with a decoded frame.
+/// Treatment of a decoded frame.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Pace {
-    /// Where the picture before it is shown once more, first.
+    /// Slots in which the picture before it is shown once more, first.
     pub(crate) held: Vec<Slot>,
-    /// Where it is shown itself.
+    /// Slots in which it is shown itself.
     pub(crate) new: Vec<Slot>,
     /// It came after its time and must be forgotten. Otherwise it is the picture that may be repeated later.
     pub(crate) late: bool,
@@ -106,7 +106,7 @@ impl Pacer {
         }
     }
 
-    /// Where the last picture of the period ends.
+    /// End of the last picture of the period.
     pub(crate) fn end(&self) -> Option<MediaTime> {
         self.shown.map(|shown| {
             let latest = self.part_limit(shown).0.max(shown.time.0 + 1);
@@ -143,7 +143,7 @@ impl Pacer {
         slots
     }
 
-    /// Where the picture must be repeated next: where its part is full, and where a segment begins without a frame.
+    /// Time at which the picture must be repeated next: where its part is full, and where a segment begins without a frame.
     fn next_repeat(&self, until: Until) -> Option<SourceTime> {
         let decoded = self.decoded?;
         let start = self.cutter.grid().start();

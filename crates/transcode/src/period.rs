@@ -1,4 +1,4 @@
-//! One period: its tracks, started together, kept together, ended in the same segment.
+//! Running period: its tracks, started together, kept together, ended in the same segment.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ const MEASURE_MS: u64 = 2_000;
 /// An AAC frame, rounded up: no segment of sound is empty when the sound reaches this far into it.
 const AUDIO_FRAME: MediaTime = MediaTime::from_millis(22);
 
-/// What is needed to make anything.
+/// Tools of every period.
 #[derive(Clone)]
 pub(crate) struct Tools {
     pub(crate) ladder: Arc<Ladder>,
@@ -34,7 +34,7 @@ pub(crate) struct Running {
     period: Period,
     cast: Cast,
     grid: Grid,
-    /// Where another producer began it.
+    /// Period as another producer began it, where one did.
     model: Option<Model>,
     tools: Tools,
     stage: Stage,

@@ -20,7 +20,7 @@ pub(crate) struct Pipeline {
     name: String,
 }
 
-/// Who is to blame when a pipeline reports an error.
+/// Party to blame when a pipeline reports an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Blame {
     /// The publisher's media.
@@ -171,7 +171,7 @@ impl Feed {
     }
 }
 
-/// What comes out at the end of a pipeline, in its own thread.
+/// Receiver of the samples at the end of a pipeline, in the pipeline's own thread.
 pub(crate) trait Drain: Send + Sync + 'static {
     fn sample(&self, sample: &gst::Sample) -> Flow;
     /// Everything has come out.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use headwater_media::SourceTime;
 
-/// What is told about it, once a second of source time. Counts are of the worker's whole life.
+/// Statistics of the worker, reported once a second of source time. Counts are of the worker's whole life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Video access units that went in.

@@ -22,7 +22,7 @@ pub const MEMORY_VARIABLE: &str = "WORKER_MEMORY";
 pub enum Mode {
     /// A worker that can't be confined does not work.
     Required,
-    /// What the kernel can't do is left out.
+    /// Without the restrictions that the kernel can't do.
     Preferred,
     /// Neither the file system nor system calls are shut; the limits on memory and files still hold.
     Off,

@@ -14,7 +14,7 @@ const NAME: &str = "headwater-stalled";
 pub(crate) trait Stallable: Send + Sync + 'static {
     /// An access unit of this time reaches the decoder. All before it were decoded.
     fn unit(&self, time: SourceTime) -> Flow;
-    /// Nothing came for so long that the track must reach `until` without it.
+    /// Brings the track to `until` without samples, as none came for so long.
     fn stalled(&self, until: SourceTime) -> Flow;
 }
 
@@ -49,8 +49,8 @@ pub(crate) fn watch(decoder: &gst::Element, track: Arc<dyn Stallable>) -> Result
     Ok(())
 }
 
-/// Where the worker is stopping, nothing needs to be decoded any more. (`Drop` would release what the bindings have
-/// released already.)
+/// Lets a sample pass, except where the worker is stopping and no more needs to be decoded. (`Drop` would release memory
+/// that the bindings have released already.)
 fn passed(flow: Flow) -> gst::PadProbeReturn {
     match flow {
         Ok(()) => gst::PadProbeReturn::Ok,

@@ -15,7 +15,7 @@ use crate::progress::{Progress, Stats};
 /// Source milliseconds between two reports on how the worker keeps up.
 const STATS_MS: u64 = 1_000;
 
-/// What a worker is told before anything else.
+/// Settings that a worker is given before anything else.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Start {
     pub settings: SegmentSettings,
@@ -26,13 +26,13 @@ pub struct Start {
     /// The segment boundary where the first period's output starts, when another producer made what is before it. A period
     /// that leaves out segments begins anew.
     pub resume: Option<SourceTime>,
-    /// What viewers of the broadcast know already: every period has these renditions.
+    /// Renditions that viewers of the broadcast know already: every period has them.
     pub kept: Vec<Rendition>,
     /// The period that the first one goes on with, as its first producer began it.
     pub begun_as: Option<PeriodStart>,
 }
 
-/// What comes out of a worker.
+/// Output of a worker.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Report {
     /// Never the broadcast's end.
@@ -112,7 +112,7 @@ impl Transcoder {
         Running::start(period, self.cast.clone(), grid, Some(model), tools)
     }
 
-    /// One access unit of the running period.
+    /// Takes an access unit of the running period.
     ///
     /// # Errors
     /// As for [`Self::period`], also of what was given earlier.

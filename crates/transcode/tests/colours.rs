@@ -1,4 +1,4 @@
-//! What the pictures' numbers mean as colours is said alike in every rung, and is true.
+//! Tests that every rung labels its colours alike, and as they are.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
@@ -28,7 +28,7 @@ fn labels(primaries: &str, transfer: &str, matrix: &str) -> String {
     )
 }
 
-/// What each rung's parameter set says.
+/// Colours in each rung's parameter set.
 fn said(output: &Output) -> Vec<Option<Colours>> {
     let videos = output.video_names(0).len();
     let inits = output.periods[0].renditions.iter().take(videos).map(|(_, init)| init);

@@ -69,7 +69,7 @@ fn is_interlaced(source: &Source) -> bool {
     AvcConfig::parse(source.video.as_ref().unwrap()).unwrap().picture().unwrap().interlaced
 }
 
-/// Nothing is scaled: a comb would stay one.
+/// Settings with a rung of the source's size: without scaling, a comb would stay one.
 fn same_size() -> Start {
     let rungs = vec![format!("{WIDTH}x{HEIGHT}@4000k").parse().unwrap()];
     Start { ladder: Ladder { rungs, crf: 15.0, ..ladder() }, ..start() }

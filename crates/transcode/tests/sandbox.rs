@@ -1,4 +1,4 @@
-//! What a worker that a publisher has taken over can still do. This binary runs itself once more as that worker: it
+//! Tests of a worker that a publisher has taken over. This binary runs itself once more as that worker: it
 //! shuts itself in as the worker does, tries to get out, and then transcodes. There is no test harness in it, because
 //! that has threads of its own.
 
@@ -140,7 +140,7 @@ fn start(what: &str, memory: u64, variables: &[(&str, &str)]) -> Child {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// What it said on its standard error, and its messages.
+/// Text of its standard error, and its messages.
 fn converse(worker: Child, input: &[u8]) -> (String, Vec<output::Message>) {
     let output = answer(worker, input);
     let mut rest = &output.stdout[..];

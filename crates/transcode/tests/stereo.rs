@@ -15,7 +15,7 @@ const AMPLITUDE: f64 = 0.1;
 const RATE: f64 = 48_000.0;
 /// Neighbouring channels lie so far apart, in Hz: whole periods in a second, so that tones don't leak into each other.
 const STEP: f64 = 170.0;
-/// What nobody hears beside the other side, in decibels.
+/// Level that nobody hears beside the other side, in decibels.
 const NOTHING: f64 = -40.0;
 
 /// Layouts, and what becomes of their channels, in the order of ffmpeg: `L` and `R` are a side at full level, `C` both

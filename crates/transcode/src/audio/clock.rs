@@ -39,7 +39,7 @@ impl BlockNumber {
     }
 }
 
-/// One block of interleaved samples.
+/// Block of interleaved samples.
 pub(crate) type Block = Vec<f32>;
 
 /// A continuous line of sound from the block before the grid's start on. Blocks come out in order, none is missing.
@@ -52,7 +52,7 @@ pub(crate) struct AudioClock {
     after: After,
 }
 
-/// What the line ends with.
+/// End of the line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum After {
     /// The next sound is placed to the sample.

@@ -4,7 +4,7 @@ use headwater_media::aac::Speaker;
 
 use super::clock::CHANNELS;
 
-/// What one decoded channel gives to the left and to the right side.
+/// Gains of a decoded channel to the left and to the right side.
 type Gain = [f32; CHANNELS];
 
 /// -3 dB: half of the power.

@@ -41,7 +41,7 @@ pub(crate) struct Audio {
     track: Arc<Track>,
 }
 
-/// What the sound of a period is made from and with.
+/// Source and settings of a period's sound.
 pub(crate) struct Plan {
     pub(crate) config: Bytes,
     pub(crate) grid: Grid,

@@ -47,7 +47,7 @@ const BY_BIT: [Speaker; 28] = [
 /// The decoder's present layout, and how it becomes stereo.
 #[derive(Debug)]
 pub(super) struct Layout {
-    /// What the publisher's configuration says of channels that the decoder has no name for.
+    /// The publisher's map of channels that the decoder has no name for.
     map: Option<Vec<Speaker>>,
     present: Option<(gst::Caps, Downmix)>,
 }
@@ -82,7 +82,7 @@ fn speakers_of(mask: u64) -> Vec<Speaker> {
     BY_BIT.iter().enumerate().filter(|(bit, _)| mask >> bit & 1 == 1).map(|(_, speaker)| *speaker).collect()
 }
 
-/// Where nothing is said: two sides, a centre, from six channels on a low frequency channel, and pairs behind.
+/// Usual position of a channel where none is given: two sides, a centre, from six channels on a low frequency channel, and pairs behind.
 fn usual(channel: usize, channels: usize) -> Speaker {
     match channel {
         0 => FrontLeft,

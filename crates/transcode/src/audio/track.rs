@@ -43,7 +43,7 @@ pub(crate) struct Track {
 struct State {
     encoder: Encoder,
     cutter: Cutter,
-    /// Where the next block belongs, once one was put out.
+    /// Placement of the next block, once one was put out.
     placed: Option<Placement>,
     waiting: VecDeque<PlacedSample>,
     limit: Limit,
@@ -52,10 +52,10 @@ struct State {
     is_announced: bool,
 }
 
-/// What the next packet of the encoder is.
+/// Kind of the encoder's next packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Encoder {
-    /// One frame of priming: an AAC frame is heard one frame after it is decoded. What follows is this block.
+    /// Frame of priming: an AAC frame is heard one frame after it is decoded. What follows is this block.
     Priming {
         then: BlockNumber,
     },

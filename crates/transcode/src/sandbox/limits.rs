@@ -21,7 +21,7 @@ const NICE: i32 = 5;
 /// Of 1000: the kernel, when it has to end a process, ends a worker before the server and what else is there.
 const OOM_SCORE: &str = "500";
 
-/// What holds for the worker from its start on: it is not more important than its server, and leaves no traces.
+/// Lowers the worker's priority from its start on: it is not more important than its server, and leaves no traces.
 pub(crate) fn lower_priority() -> Vec<Gap> {
     let priority = nice(NICE).map(drop).map_err(|why| gap("priority", why.into()));
     let score = std::fs::write("/proc/self/oom_score_adj", OOM_SCORE).map_err(|why| gap("OOM score", why));

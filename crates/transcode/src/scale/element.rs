@@ -141,7 +141,7 @@ mod imp {
         Ok(())
     }
 
-    /// What the other pad can have: any size and shape of pixels, every format in, I420 out. Colours keep their
+    /// Formats that the other pad can have: any size and shape of pixels, every format in, I420 out. Colours keep their
     /// meaning, only RGB has to become something else.
     fn other_side(direction: gst::PadDirection, structure: &gst::StructureRef) -> gst::Structure {
         let mut other = structure.to_owned();
@@ -174,7 +174,7 @@ mod imp {
 mod tests {
     use super::*;
 
-    /// One picture through a scaler, as it comes out.
+    /// Picture that comes out of a scaler.
     fn scaled(from: (u32, u32), to: (i32, i32)) -> gst::Buffer {
         let info = gst_video::VideoInfo::builder(VideoFormat::I420, from.0, from.1).fps((30, 1));
         let info = info.build().unwrap();

@@ -94,7 +94,7 @@ pub(crate) fn avoid_gathers() {
     unsafe { av_force_cpu_flags(av_get_cpu_flags() | AV_CPU_FLAG_SLOW_GATHER) }
 }
 
-/// What can be given to a [`Scaler`].
+/// Formats that a [`Scaler`] takes.
 pub(super) fn formats() -> impl Iterator<Item = VideoFormat> {
     FORMATS.iter().map(|(format, _)| *format)
 }

@@ -1,4 +1,4 @@
-//! One decoded picture.
+//! Decoded picture.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

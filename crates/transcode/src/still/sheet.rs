@@ -12,7 +12,7 @@ const MOST_PICTURES: u32 = 100;
 /// Pixels of a canvas at most in either direction.
 const LARGEST_SIDE: u32 = 4_096;
 
-/// Where pictures are put. Sizes are in pixels, and even: chroma has half of them.
+/// Sheet that pictures are put on. Sizes are in pixels, and even: chroma has half of them.
 pub(super) struct Sheet {
     columns: u32,
     rows: u32,

@@ -1,4 +1,4 @@
-//! What the numbers of a picture mean as colours: the same in all rungs, or hues shift when a player goes from one to
+//! Meaning of a picture's numbers as colours: the same in all rungs, or hues shift when a player goes from one to
 //! another.
 
 use std::str::FromStr as _;

@@ -1,4 +1,4 @@
-//! One rung: scaler and x264.
+//! Encoder of a rung: scaler and x264.
 
 use std::sync::Arc;
 

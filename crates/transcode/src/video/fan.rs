@@ -74,7 +74,7 @@ impl Fan {
         Self { state: Mutex::new(state), branches, follower, frame_rate, progress, fault }
     }
 
-    /// Where the last picture ends, and the last segment that has one.
+    /// End of the last picture, and the last segment that has one.
     pub(super) fn end(&self) -> Option<(MediaTime, MediaSequence)> {
         let state = self.lock();
         state.pacer.end().zip(state.pacer.sequence())

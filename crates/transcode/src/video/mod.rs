@@ -43,7 +43,7 @@ pub(crate) struct Video {
     encoders: Vec<Encoder>,
 }
 
-/// Where the pictures of a period come from.
+/// Source of a period's pictures.
 pub(crate) enum Source {
     /// The publisher, whose `AVCDecoderConfigurationRecord` this is.
     H264(Bytes),
@@ -52,7 +52,7 @@ pub(crate) enum Source {
     Black,
 }
 
-/// What the video of a period is made from and with.
+/// Source and settings of a period's video.
 pub(crate) struct Plan<'a> {
     pub(crate) source: Source,
     pub(crate) grid: Grid,
@@ -129,7 +129,7 @@ impl Video {
         self.encoders.iter().try_for_each(Encoder::wait)
     }
 
-    /// Where the last picture ends, and the last segment that has one.
+    /// End of the last picture, and the last segment that has one.
     pub(crate) fn end(&self) -> Option<(MediaTime, MediaSequence)> {
         self.fan.end()
     }
@@ -144,7 +144,7 @@ pub(crate) fn decoder() -> Result<gst::Element> {
     Ok(decoder)
 }
 
-/// What the publisher's configuration record says about the picture.
+/// Parameter set of the picture in the publisher's configuration record.
 pub(crate) fn picture(record: &Bytes) -> Result<Sps> {
     let picture = AvcConfig::parse(record).and_then(|config| config.picture());
     picture.map_err(|error| Error::Unsupported(error.to_string()))

@@ -11,7 +11,7 @@ pub(crate) struct FrameRate {
 
 /// How far a measured rate may be from a usual one and still be meant to be it: timestamps are whole milliseconds.
 const NEAR: f64 = 0.01;
-/// What nobody would call a moving picture, and what no encoder sends, is a mistake in the timing.
+/// Frame rates that are believed: below them nobody would call it a moving picture, and no encoder sends more.
 const SANE: std::ops::RangeInclusive<f64> = 1.0..=240.0;
 const USUAL: [u32; 12] = [5, 10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 120];
 

@@ -1,4 +1,4 @@
-//! One rendition of the pictures, from its encoder to the outlet.
+//! Rendition of the pictures, from its encoder to the outlet.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,9 +32,9 @@ pub(super) struct Track {
 }
 
 struct State {
-    /// What went into the encoder and is not on its way out, in order.
+    /// Slots that went into the encoder and are not on their way out, in order.
     expected: VecDeque<Slot>,
-    /// What came out, and waits until it is known what follows it.
+    /// Frames that came out, and wait until it is known what follows them.
     coded: VecDeque<Coded>,
     end: End,
     packager: Packager,
@@ -45,7 +45,7 @@ struct State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     Open,
-    /// Nothing more is expected; the last picture ends here.
+    /// End of the input; the last picture ends here.
     At(Option<MediaTime>),
 }
 

@@ -1,4 +1,4 @@
-//! What came out, and what an independent reader (ffprobe) makes of it.
+//! Output of a worker, as it is and as an independent reader (ffprobe) sees it.
 
 use std::collections::BTreeMap;
 use std::process::Command;

@@ -15,7 +15,7 @@ pub const ESCAPE: &str = "escape";
 pub const ALLOCATE: &str = "allocate";
 pub const WORKER: &str = "worker";
 pub const STILL: &str = "still";
-/// Where somebody listens on the loopback.
+/// Variable with a port on the loopback that the parent listens on.
 pub const PORT: &str = "PROBE_PORT";
 pub const PARENT: &str = "PROBE_PARENT";
 

@@ -92,7 +92,7 @@ impl Source {
         self
     }
 
-    /// Where its period begins: with the first picture, if there are any.
+    /// Start of its period: the first picture, if there are any.
     pub fn origin(&self) -> SourceTime {
         let first = self.tags.iter().find(|tag| tag.is_keyframe()).or_else(|| self.tags.first());
         first.expect("a source has tags").presentation_time()
@@ -114,14 +114,14 @@ impl Source {
         std::iter::once(TimelineEvent::Period(self.period(number))).chain(tags).collect()
     }
 
-    /// What a proxy replays for a producer that goes on at `time`: from the keyframe at or before it.
+    /// Events that a proxy replays for a producer that continues at `time`: from the keyframe at or before it.
     pub fn replay(&self, number: u32, time: SourceTime) -> Vec<TimelineEvent> {
         let from = self.tags.iter().rposition(|tag| tag.is_keyframe() && tag.presentation_time() <= time);
         let tags = self.tags[from.unwrap_or(0)..].iter().cloned().map(TimelineEvent::Tag);
         std::iter::once(TimelineEvent::Period(self.period(number))).chain(tags).collect()
     }
 
-    /// What a proxy makes of the same tags when they arrive in this order, with these timestamps.
+    /// Events that a proxy makes of the same tags when they arrive in this order, with these timestamps.
     pub fn through_timeline(&self) -> Vec<TimelineEvent> {
         self.through(&self.audio, None)
     }
