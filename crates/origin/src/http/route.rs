@@ -320,4 +320,42 @@ mod tests {
             assert_eq!(Route::parse(path), None, "{path}");
         }
     }
+
+    /// Names of the variants of this file's enums.
+    fn variants() -> Vec<&'static str> {
+        let code = include_str!("route.rs").split("impl ").next().unwrap();
+        let names = code.lines().filter_map(|line| line.strip_prefix("    ")?.split(['(', ',']).next());
+        names.filter(|name| name.starts_with(|first: char| first.is_ascii_uppercase())).collect()
+    }
+
+    #[test]
+    fn every_route_is_in_the_reference() {
+        let reference = include_str!("../../../../docs/http-api.md");
+        let paths = reference.lines().filter_map(|line| line.strip_prefix("| `/")?.split('`').next());
+        let mut documented = String::new();
+        for path in paths {
+            let mut example = format!("/{path}");
+            for (placeholder, value) in [
+                ("<stream>", "demo"),
+                ("<rendition>", "720p"),
+                ("<broadcast>", "019a1b2c-3d4e-7f50-8a61-728394a5b6c7"),
+                ("<number>", "7"),
+                ("<part>", "0"),
+                ("<ticks>", "900"),
+                ("<file>", "player.js"),
+            ] {
+                example = example.replace(placeholder, value);
+            }
+            let route = Route::parse(&example).unwrap_or_else(|| panic!("/{path} is no route"));
+            documented.push_str(&format!(" {route:?}"));
+        }
+        let words: Vec<_> = documented.split(|char: char| !char.is_alphanumeric()).collect();
+        assert!(variants().len() > 25, "{:?}", variants());
+        for variant in variants() {
+            assert!(words.contains(&variant), "docs/http-api.md does not name the route {variant}");
+        }
+        for reach in ["Window", "Dvr"] {
+            assert!(words.contains(&reach), "docs/http-api.md does not name the playlists of {reach}");
+        }
+    }
 }
