@@ -1,10 +1,11 @@
 //! Segments that were stored when their server died, before its journal named them: a few, as media does not wait for the
 //! journal, and what was in a spool.
 
-use headwater_hls::cmaf::read;
+use headwater_hls::cmaf::{read, table};
 use headwater_hls::{Piece, Record, StoredSegment};
 use headwater_media::MediaTime;
 use headwater_platform::store::{ObjectStore, StoreError};
+use headwater_wire::{JournalBlock, SegmentSamples};
 
 use crate::Layout;
 use crate::journal::Recording;
@@ -12,28 +13,43 @@ use crate::journal::Recording;
 /// Segments that are adopted at most: half an hour, in pieces of a second.
 const MOST: usize = 1_800;
 
+/// Segments that were taken in, as the journal says them.
+#[derive(Debug, Default)]
+pub(crate) struct Adopted {
+    records: Vec<Record>,
+    samples: Vec<SegmentSamples>,
+}
+
+impl Adopted {
+    pub(crate) fn add_to(self, block: &mut JournalBlock) {
+        block.records.extend(self.records);
+        block.samples.extend(self.samples);
+    }
+}
+
 /// Takes what follows on to the last segment of an orphan, and gives it for its journal. What is not there in every
 /// rendition was never shown as a whole, and stays out.
 pub(crate) async fn adopt(
     store: &dyn ObjectStore,
     layout: &Layout,
     recording: &mut Recording,
-) -> Result<Vec<Record>, StoreError> {
-    let mut records = Vec::new();
-    while records.len() < MOST
-        && let Some(segment) = next(store, layout, recording).await?
+) -> Result<Adopted, StoreError> {
+    let mut adopted = Adopted::default();
+    while adopted.records.len() < MOST
+        && let Some((segment, samples)) = next(store, layout, recording).await?
     {
         let record = Record::Segment(segment);
         if recording.archive.apply(&record) != Ok(true) {
             break;
         }
-        records.push(record);
+        adopted.records.push(record);
+        adopted.samples.push(samples);
     }
-    if !records.is_empty() {
-        let segments = records.len();
+    if !adopted.records.is_empty() {
+        let segments = adopted.records.len();
         tracing::info!(segments, broadcast = %layout.broadcast, "segments that no journal named are taken in");
     }
-    Ok(records)
+    Ok(adopted)
 }
 
 /// The segment after the last one; none where it is not there, is another period's, or is not what its name says.
@@ -41,7 +57,7 @@ async fn next(
     store: &dyn ObjectStore,
     layout: &Layout,
     recording: &Recording,
-) -> Result<Option<StoredSegment>, StoreError> {
+) -> Result<Option<(StoredSegment, SegmentSamples)>, StoreError> {
     let Some(last) = recording.archive.segments().next_back() else { return Ok(None) };
     let sequence = last.sequence.next();
     let Some(period) = recording.archive.period_of(sequence) else { return Ok(None) };
@@ -49,6 +65,7 @@ async fn next(
         return Ok(None);
     }
     let mut pieces = Vec::new();
+    let mut tables = Vec::new();
     for before in &last.pieces {
         let id = &before.rendition;
         let described = period.renditions.iter().find(|(rendition, _)| rendition.id == *id);
@@ -64,6 +81,7 @@ async fn next(
         let place = read::span(&bytes).map(|(start, end)| {
             [start, end].map(|ticks| MediaTime::from_ticks(ticks, rendition.timescale()))
         });
+        tables.extend(table::table_of(&bytes).map(|table| (id.clone(), table)));
         match place {
             Some([start, end]) if start == before.start + before.duration => pieces.push(Piece {
                 rendition: id.clone(),
@@ -74,7 +92,8 @@ async fn next(
             _ => return Ok(None),
         }
     }
-    Ok(Some(StoredSegment { sequence, pieces, drift: last.drift }))
+    let segment = StoredSegment { sequence, pieces, drift: last.drift };
+    Ok(Some((segment, SegmentSamples { sequence, tables })))
 }
 
 #[cfg(test)]
@@ -85,7 +104,7 @@ mod tests {
 
     use super::*;
     use crate::testing::{RENDITIONS, SETTINGS, layout, period, segment};
-    use crate::{Finished, Finisher, JournalWriter, Pulse, State, describe, finish};
+    use crate::{Finished, Finisher, JournalWriter, Pulse, Samples, State, describe, finish};
 
     /// What the journal names.
     const NAMED: std::ops::Range<u64> = 7..10;
@@ -148,6 +167,10 @@ mod tests {
         let place = adopted.place(&"audio".parse().unwrap());
         assert_eq!(place, (MediaTime::from_millis(21_500), MediaTime::from_millis(1_500)));
         assert_eq!(adopted.size(&"audio".parse().unwrap()), Some(size));
+        let audio = "audio".parse().unwrap();
+        let tables = Samples::load(&store, &layout(1), std::slice::from_ref(&audio)).await.unwrap();
+        let samples = tables.samples_of(&audio, MediaSequence(11), size).unwrap();
+        assert_eq!(Ok(samples), read::samples(&media("audio", 21_500)));
         assert_eq!(finished(&store).await, all, "it can be done again");
     }
 

@@ -5,8 +5,9 @@ use headwater_hls::playlist::{vod_media, vod_multivariant};
 use headwater_media::Epoch;
 use headwater_platform::store::{ObjectStore, StoreError};
 
-use crate::adopt::adopt;
-use crate::journal::Recording;
+use crate::adopt::{Adopted, adopt};
+use crate::fold::{clear_blocks, fold_journal};
+use crate::journal::{Blocks, Recording};
 use crate::pulse::{Pulse, mark_text};
 use crate::summary::{State, Summary};
 use crate::{Layout, delete, dvr};
@@ -53,7 +54,8 @@ pub enum Finisher<'a> {
 /// again, after more was stored too.
 ///
 /// First the journal is closed, by compare-and-set: an owner that has written in the meantime goes on with its recording,
-/// one that writes later finds the block changed. So nothing is deleted of a recording that grows.
+/// one that writes later finds the block changed. So nothing is deleted of a recording that grows. Then the journal is
+/// folded into one object, and its blocks are deleted when that is written.
 ///
 /// # Errors
 /// When the store does not do it. The mark stays until everything is done.
@@ -66,16 +68,20 @@ pub async fn finish(
         Finisher::Owner { .. } => Pulse::of(store, layout).await?,
         Finisher::Heir(last) => last.clone(),
     };
-    let mut recording = Recording::load(store, layout).await?;
-    let mut adopted = Vec::new();
+    let mut blocks = Blocks::read_all(store, layout).await?;
+    let mut recording = Recording::of_blocks(layout, &blocks);
+    let mut adopted = Adopted::default();
     match (by, &mut recording) {
         // The mark of a successor is there before its journal.
         (Finisher::Owner { epoch, .. }, _) if pulse.epoch() > Some(epoch) => return Ok(Finished::Superseded),
         (Finisher::Heir(_), Some(recording)) => adopted = adopt(store, layout, recording).await?,
         _ => {}
     }
-    if !pulse.close(store, |block| block.records.extend(adopted)).await? {
+    if !pulse.close(store, |block| adopted.add_to(block)).await? {
         return Ok(Finished::Superseded);
+    }
+    if let Some((place, block)) = pulse.newest_block() {
+        blocks.set_block(place, block.clone());
     }
     let kept = recording.as_ref().map(Recording::kept).filter(|kept| !kept.is_empty());
     let is_left = match &recording {
@@ -100,6 +106,9 @@ pub async fn finish(
         Finisher::Owner { is_whole: true, .. } => State::Complete,
         _ => State::Interrupted,
     };
+    let renditions: Vec<_> = kept.renditions().iter().map(|rendition| rendition.id.clone()).collect();
+    // Before anybody is told that it is complete, and so reads the index.
+    let folded = fold_journal(store, layout, &blocks, &renditions).await?;
     write(store, layout, &kept, state).await?;
     let later = Pulse::of(store, layout).await?;
     if !pulse.is_still(&later) {
@@ -109,11 +118,12 @@ pub async fn finish(
         }
         return Ok(Finished::Superseded);
     }
-    if is_left {
-        store.delete(&[layout.marker()]).await?;
-        return Ok(Finished::Done);
+    if let Some(folded) = folded {
+        clear_blocks(store, folded).await?;
     }
-    dvr::delete_the_rest(store, layout, recording).await?;
+    if !is_left {
+        dvr::delete_the_rest(store, layout, recording).await?;
+    }
     // That takes a while.
     let_go(store, layout, &pulse, Finished::Done).await
 }

@@ -11,14 +11,16 @@ use futures::{StreamExt, TryStreamExt, stream};
 use headwater_hls::{Archive, Record, StoredSegment};
 use headwater_media::{Epoch, MediaSequence, RenditionId, SegmentSettings};
 use headwater_platform::store::{Key, ObjectStore, StoreError};
-use headwater_wire::JournalBlock;
+use headwater_wire::{ConvertError, JournalBlock, JournalIndex, SegmentSamples};
 
 use crate::Layout;
 use crate::pages::all_below;
 
-/// Segments of a block. The newest block is written again for every segment: at half a minute of 100 bytes a rendition, that is
-/// 12 KB a segment at most, for however long a broadcast lasts.
+/// Segments of a block. The newest block is written again for every segment: at half a minute of 100 bytes a rendition, and
+/// their sample tables, that is 60 KB a segment at most, for however long a broadcast lasts.
 const BLOCK_SEGMENTS: usize = 60;
+/// Bytes of sample tables in a block: a minute of the usual ladder has a little less.
+const BLOCK_TABLES: usize = 48 << 10;
 /// Blocks that are fetched at the same time. An hour has 30 of them.
 const AT_ONCE: usize = 8;
 
@@ -37,6 +39,8 @@ pub struct JournalWriter {
     number: u32,
     /// What it says.
     open: Vec<Record>,
+    /// The sample tables of its segments.
+    samples: Vec<SegmentSamples>,
 }
 
 impl JournalWriter {
@@ -57,6 +61,7 @@ impl JournalWriter {
             revision: 0,
             number: 0,
             open: Vec::new(),
+            samples: Vec::new(),
         }
     }
 
@@ -95,11 +100,26 @@ impl JournalWriter {
             *said = record;
             return;
         }
-        if self.open.iter().filter(|record| matches!(record, Record::Segment(_))).count() >= BLOCK_SEGMENTS {
+        if self.is_full() {
             self.open.clear();
+            self.samples.clear();
             self.number += 1;
         }
         self.open.push(record);
+    }
+
+    /// Adds the sample tables of a segment whose record is in the open block.
+    pub fn add_samples(&mut self, samples: SegmentSamples) {
+        if !samples.tables.is_empty() {
+            self.samples.push(samples);
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        let segments = self.open.iter().filter(|record| matches!(record, Record::Segment(_)));
+        let tables = self.samples.iter().flat_map(|samples| &samples.tables);
+        segments.count() >= BLOCK_SEGMENTS
+            || tables.map(|(_, table)| table.len()).sum::<usize>() >= BLOCK_TABLES
     }
 
     /// The open block as an object: to be written, again, after what it names.
@@ -114,6 +134,7 @@ impl JournalWriter {
             is_closed: false,
             reconnect_window: self.reconnect_window,
             dvr_window: self.dvr_window,
+            samples: self.samples.clone(),
         };
         (self.layout.journal(self.epoch, self.number), block.encode())
     }
@@ -142,13 +163,18 @@ impl Recording {
     /// # Errors
     /// When the store does not give it.
     pub async fn load(store: &dyn ObjectStore, layout: &Layout) -> Result<Option<Self>, StoreError> {
-        let blocks = all_below(store, &layout.journals()).await?;
-        let read = |entry: headwater_platform::store::Entry| async move {
-            let bytes = store.get(&entry.key).await?;
-            Ok::<_, StoreError>(decode(&entry.key, bytes))
-        };
-        let blocks: Vec<_> = stream::iter(blocks).map(read).buffered(AT_ONCE).try_collect().await?;
-        Ok(Self::merge(layout, blocks.into_iter().flatten()))
+        Ok(Self::of_blocks(layout, &Blocks::read_all(store, layout).await?))
+    }
+
+    /// Reads the journal of a recording that is finished: one read, unless an older server has finished it.
+    ///
+    /// # Errors
+    /// When the store does not give it.
+    pub async fn load_finished(store: &dyn ObjectStore, layout: &Layout) -> Result<Option<Self>, StoreError> {
+        match Blocks::read_index(store, layout).await? {
+            Some(blocks) => Ok(Self::of_blocks(layout, &blocks)),
+            None => Self::load(store, layout).await,
+        }
     }
 
     /// What the recording keeps of it.
@@ -157,13 +183,14 @@ impl Recording {
         only(&self.archive, |id| kept.contains(id))
     }
 
-    fn merge(layout: &Layout, blocks: impl IntoIterator<Item = (Epoch, JournalBlock)>) -> Option<Self> {
+    /// What the blocks of a journal say together; none where there are none.
+    pub(crate) fn of_blocks(layout: &Layout, blocks: &Blocks) -> Option<Self> {
         let mut epochs: BTreeMap<Epoch, Vec<Record>> = BTreeMap::new();
         let mut newest = None;
-        for (epoch, block) in blocks {
+        for ((epoch, _), block) in &blocks.all {
             if block.broadcast == layout.broadcast {
-                epochs.entry(epoch).or_default().extend(block.records);
-                newest = Some((epoch, block.settings, block.kept, block.dvr_window));
+                epochs.entry(*epoch).or_default().extend(block.records.iter().cloned());
+                newest = Some((*epoch, block.settings, block.kept.clone(), block.dvr_window));
             }
         }
         let (epoch, settings, kept, dvr_window) = newest?;
@@ -186,16 +213,88 @@ impl Recording {
     }
 }
 
-/// One that can't be read is left out: its segments are gaps, and the others are there.
-fn decode(key: &Key, bytes: Bytes) -> Option<(Epoch, JournalBlock)> {
-    let epoch = Layout::epoch_of(key)?;
-    match JournalBlock::decode(bytes) {
-        Ok(block) => Some((epoch, block)),
-        Err(error) => {
-            tracing::error!(%key, %error, "a block of the journal can't be read");
-            None
+/// The blocks of a journal, by the epoch of their owner and their number.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Blocks {
+    all: BTreeMap<Place, JournalBlock>,
+    /// Blocks with an object of their own.
+    apart: Vec<Place>,
+    /// Whether there is an index, which holds the others.
+    is_folded: bool,
+}
+
+type Place = (Epoch, u32);
+
+impl Blocks {
+    /// Reads them all. A block with an object of its own counts, not its copy in the index: it may have been written again.
+    ///
+    /// # Errors
+    /// When the store does not give them.
+    pub(crate) async fn read_all(store: &dyn ObjectStore, layout: &Layout) -> Result<Self, StoreError> {
+        let entries = all_below(store, &layout.journals()).await?;
+        let mut blocks = match entries.iter().any(|entry| entry.key == layout.journal_index()) {
+            true => Self::read_index(store, layout).await?.unwrap_or_default(),
+            false => Self::default(),
+        };
+        let read = |entry: headwater_platform::store::Entry| async move {
+            let Some(place) = Layout::block_of(&entry.key) else { return Ok(None) };
+            let bytes = store.get(&entry.key).await?;
+            let block = JournalBlock::decode(bytes).inspect_err(|error| log_damaged(&entry.key, error));
+            Ok::<_, StoreError>(block.ok().map(|block| (place, block)))
+        };
+        let apart: Vec<_> = stream::iter(entries).map(read).buffered(AT_ONCE).try_collect().await?;
+        for (place, block) in apart.into_iter().flatten() {
+            blocks.all.insert(place, block);
+            blocks.apart.push(place);
         }
+        Ok(blocks)
     }
+
+    /// Reads the index of a recording that is finished; none where there is none.
+    async fn read_index(store: &dyn ObjectStore, layout: &Layout) -> Result<Option<Self>, StoreError> {
+        let key = layout.journal_index();
+        let bytes = match store.get(&key).await {
+            Err(StoreError::NotFound) => return Ok(None),
+            got => got?,
+        };
+        let index = JournalIndex::decode(bytes).inspect_err(|error| log_damaged(&key, error)).ok();
+        Ok(index.map(|index| Self { all: index.blocks, apart: Vec::new(), is_folded: true }))
+    }
+
+    /// The index that holds them. Sample tables have objects of their own.
+    pub(crate) fn to_index(&self) -> JournalIndex {
+        let bare = |(place, block): (&Place, &JournalBlock)| {
+            (*place, JournalBlock { samples: Vec::new(), ..block.clone() })
+        };
+        JournalIndex { blocks: self.all.iter().map(bare).collect() }
+    }
+
+    /// Whether an index holds those that have no object of their own.
+    pub(crate) fn is_folded(&self) -> bool {
+        self.is_folded
+    }
+
+    /// Blocks with an object of their own, but the newest one of each owner.
+    pub(crate) fn older_apart(&self) -> impl Iterator<Item = Place> {
+        let newest = |epoch: Epoch| self.apart.iter().filter(move |(of, _)| *of == epoch).max().copied();
+        self.apart.iter().copied().filter(move |place| newest(place.0) != Some(*place))
+    }
+
+    /// A block was written since.
+    pub(crate) fn set_block(&mut self, place: Place, block: JournalBlock) {
+        self.all.insert(place, block);
+    }
+
+    /// The sample tables that they hold, those of newer owners last.
+    pub(crate) fn sample_tables(&self) -> impl Iterator<Item = (MediaSequence, &RenditionId, &Bytes)> {
+        let segments = self.all.values().flat_map(|block| &block.samples);
+        segments.flat_map(|of| of.tables.iter().map(|(id, table)| (of.sequence, id, table)))
+    }
+}
+
+/// Logs what can't be read, and is left out: the segments of a block are gaps then, and the others are there.
+fn log_damaged(key: &Key, error: &ConvertError) {
+    tracing::error!(%key, %error, "a block of the journal can't be read");
 }
 
 fn sequence(record: &Record) -> Option<MediaSequence> {

@@ -49,14 +49,30 @@ impl Layout {
         self.within(format_args!("journal/{:020}-{block:06}", epoch.0))
     }
 
-    /// What all blocks of the journal are below.
+    /// All blocks of the journal of a recording that is finished, in one object.
+    pub fn journal_index(&self) -> Key {
+        self.within("journal/index")
+    }
+
+    /// The sample tables of a rendition of a recording that is finished.
+    pub fn sample_tables(&self, rendition: &RenditionId) -> Key {
+        self.within(format_args!("{rendition}/samples"))
+    }
+
+    /// What all blocks of the journal are below, and its index.
     pub fn journals(&self) -> Key {
         self.within("journal")
     }
 
     /// Whose a block of the journal is, by its name.
     pub fn epoch_of(block: &Key) -> Option<Epoch> {
-        block.name().split_once('-')?.0.parse().ok().map(Epoch)
+        Some(Self::block_of(block)?.0)
+    }
+
+    /// Whose a block of the journal is, and its number.
+    pub(crate) fn block_of(block: &Key) -> Option<(Epoch, u32)> {
+        let (epoch, number) = block.name().split_once('-')?;
+        Some((Epoch(epoch.parse().ok()?), number.parse().ok()?))
     }
 
     /// What all media of a rendition is below.
@@ -128,13 +144,16 @@ mod tests {
             (layout.segment(&rendition, MediaSequence(7)), format!("demo/{broadcast}/720p/7.m4s")),
             (layout.init(&rendition, MediaSequence(7)), format!("demo/{broadcast}/720p/init-7.mp4")),
             (layout.journal(Epoch(3), 12), format!("demo/{broadcast}/journal/00000000000000000003-000012")),
+            (layout.journal_index(), format!("demo/{broadcast}/journal/index")),
+            (layout.sample_tables(&rendition), format!("demo/{broadcast}/720p/samples")),
             (layout.marker(), format!(".live/demo/{broadcast}")),
             (layout.dvr_marker(), format!(".dvr/demo/{broadcast}")),
         ];
         for (key, text) in texts {
             assert_eq!(key.as_str(), text);
         }
-        assert_eq!(Layout::epoch_of(&layout.journal(Epoch(3), 12)), Some(Epoch(3)));
+        assert_eq!(Layout::block_of(&layout.journal(Epoch(3), 12)), Some((Epoch(3), 12)));
+        assert_eq!(Layout::block_of(&layout.journal_index()), None);
         assert_eq!(Layout::of_marker(&layout.marker()), Some(layout.clone()));
         assert_eq!(Layout::of_marker(&layout.dvr_marker()), None);
         assert_eq!(Layout::of_dvr_marker(&layout.dvr_marker()), Some(layout));

@@ -59,7 +59,9 @@ impl Pulse {
     /// When the store does not say.
     pub async fn of(store: &dyn ObjectStore, layout: &Layout) -> Result<Self, StoreError> {
         let mark = mark(store, layout).await?;
-        let Some(last) = all_below(store, &layout.journals()).await?.pop() else {
+        let mut blocks = all_below(store, &layout.journals()).await?;
+        blocks.retain(|entry| Layout::block_of(&entry.key).is_some());
+        let Some(last) = blocks.pop() else {
             return Ok(Self { mark, newest: None });
         };
         let newest = found(store.look(&last.key).await)?.map(|seen| Newest {
@@ -136,6 +138,11 @@ impl Pulse {
 
     fn marked(&self) -> Option<Epoch> {
         self.mark.as_ref().and_then(|mark| mark.epoch)
+    }
+
+    /// The newest block, and what it says.
+    pub(crate) fn newest_block(&self) -> Option<((Epoch, u32), &JournalBlock)> {
+        Layout::block_of(&self.newest.as_ref()?.key).zip(self.block())
     }
 
     fn block(&self) -> Option<&JournalBlock> {

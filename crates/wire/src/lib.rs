@@ -15,4 +15,7 @@ pub mod v1 {
 }
 
 pub use channels::Channels;
-pub use convert::{ConvertError, JournalBlock, WatchMessage, broadcast_bytes, broadcast_id};
+pub use convert::{
+    ConvertError, JournalBlock, JournalIndex, SampleIndex, SegmentSamples, WatchMessage, broadcast_bytes,
+    broadcast_id,
+};

@@ -7,6 +7,7 @@ pub(crate) mod boxes;
 mod chunk;
 pub(crate) mod init;
 pub mod read;
+pub mod table;
 #[cfg(test)]
 pub(crate) mod walk;
 

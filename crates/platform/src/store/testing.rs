@@ -45,6 +45,8 @@ struct State {
     objects: BTreeMap<Key, Object>,
     /// Every object that was written, in order.
     written: Vec<Key>,
+    /// Every object that was read, as a whole or in part, in order.
+    read: Vec<Key>,
     /// Requests of any kind.
     requests: usize,
     at_work: usize,
@@ -66,6 +68,7 @@ impl Default for State {
         Self {
             objects: BTreeMap::new(),
             written: Vec::new(),
+            read: Vec::new(),
             requests: 0,
             at_work: 0,
             most_at_work: 0,
@@ -108,6 +111,11 @@ impl MemoryStore {
     /// The keys of all objects that were written, in this order; one that was written twice is there twice.
     pub fn written(&self) -> Vec<String> {
         self.state().written.iter().map(Key::to_string).collect()
+    }
+
+    /// The keys of all objects that were asked for, as a whole or in part, in this order; missing ones too.
+    pub fn keys_read(&self) -> Vec<String> {
+        self.state().read.iter().map(Key::to_string).collect()
     }
 
     /// How many requests there were of any kind, failed ones too.
@@ -253,6 +261,7 @@ impl ObjectStore for MemoryStore {
             if self.is_refused(key) {
                 return Err(refused());
             }
+            state.read.push(key.clone());
             let object = state.objects.get(key).ok_or(StoreError::NotFound)?;
             let (body, version) = (object.body.clone(), object.version());
             Ok(Seen { body, version, age: object.written.elapsed() })
@@ -262,6 +271,7 @@ impl ObjectStore for MemoryStore {
 
     async fn get_range(&self, key: &Key, range: Range<u64>) -> Result<Bytes, StoreError> {
         self.request(|state| {
+            state.read.push(key.clone());
             let body = &state.objects.get(key).ok_or(StoreError::NotFound)?.body;
             let end = range.end.min(body.len() as u64);
             Ok(body.slice(range.start.min(end) as usize..end as usize))

@@ -63,6 +63,35 @@ async fn the_journal_costs_the_same_for_every_segment_however_long_the_broadcast
     assert_eq!(load(&store).await.archive.segments().len(), 3_600);
 }
 
+/// The tables of a segment as an encoder makes them: so many bytes for each rendition.
+fn tables(sequence: u64, bytes: usize) -> SegmentSamples {
+    let table = |id: &str| (id.parse().unwrap(), Bytes::from(vec![sequence as u8; bytes]));
+    let tables = crate::testing::RENDITIONS.map(table).to_vec();
+    SegmentSamples { sequence: MediaSequence(sequence), tables }
+}
+
+#[tokio::test]
+async fn sample_tables_stand_with_the_segments_and_blocks_stay_small_all_the_same() {
+    for (bytes, most) in [(200, 60 << 10), (8 << 10, 80 << 10)] {
+        let store = MemoryStore::new();
+        let mut writer = writer(1);
+        writer.append(period(0, 0));
+        for sequence in 0..180 {
+            writer.append(segment(sequence));
+            writer.add_samples(tables(sequence, bytes));
+            let (key, block) = writer.block();
+            assert!(block.len() < most, "{} bytes", block.len());
+            store.put(&key, block, "").await.unwrap();
+        }
+        assert_eq!(load(&store).await.archive.segments().len(), 180);
+        let blocks = Blocks::read_all(&store, &layout(1)).await.unwrap();
+        let found: Vec<_> =
+            blocks.sample_tables().map(|(sequence, id, _)| (sequence.0, id.to_string())).collect();
+        let all = (0..180).flat_map(|n| crate::testing::RENDITIONS.map(|id| (n, id.to_owned())));
+        assert_eq!(found, all.collect::<Vec<_>>());
+    }
+}
+
 #[tokio::test]
 async fn what_a_predecessor_says_of_its_successors_segments_is_void() {
     let store = MemoryStore::new();

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use headwater_hls::cmaf::table;
 use headwater_hls::{
     Opening, PeriodStart, Piece, Record, Rendition, RenditionKind, Segment, StoredSegment, WholeSegment,
 };
@@ -12,6 +13,7 @@ use headwater_platform::store::Key;
 use headwater_recordings::uploads::{Guard, Lane, Progress, Receipt};
 use headwater_recordings::{Finisher, JournalWriter, Layout, mark_text};
 use headwater_runtime::config::{RecordedRenditions, RecordingMode, StreamPolicy};
+use headwater_wire::SegmentSamples;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -21,7 +23,7 @@ use super::Storage;
 /// go back to them while the broadcast is live.
 const BACKLOG: usize = 4_096;
 /// Blocks of the journal that wait to be written at most, beside those in the spool: eight hours of segments of two seconds, in
-/// some 5 MB.
+/// some 15 MB.
 const MOST_BLOCKS: usize = 240;
 const JOURNAL: &str = "application/octet-stream";
 /// Of a rendition that its period does not describe, which no window has.
@@ -245,13 +247,17 @@ impl Recorder {
             whole.renditions.iter().filter(|(id, _)| self.is_stored(state, id)).cloned().collect();
         let segment = stored_segment(&whole, &wanted);
         let held = wanted.iter().filter_map(|(id, segment)| Some((id, segment.as_ref()?)));
+        let mut tables = Vec::new();
         let put = held.filter(|(_, segment)| !segment.is_gap()).map(|(id, segment)| {
             let key = self.layout.segment(id, whole.sequence);
-            (id.clone(), self.lane.put_new(key, body(segment), content_type(&whole.period, id)))
+            let body = body(segment);
+            tables.extend(table::table_of(&body).map(|table| (id.clone(), table)));
+            (id.clone(), self.lane.put_new(key, body, content_type(&whole.period, id)))
         });
         let receipts: Vec<_> = put.collect();
         // After what it names: a lane keeps its order.
         state.journal.append(Record::Segment(segment.clone()));
+        state.journal.add_samples(SegmentSamples { sequence: whole.sequence, tables });
         let written = self.write_journal(state);
         // Without the record, whoever takes over knows nothing of the segment.
         let safe = receipts.iter().map(|(_, receipt)| receipt.clone()).chain([written.clone()]).collect();

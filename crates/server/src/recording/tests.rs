@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use headwater_hls::cmaf::{self, Sample, read};
 use headwater_hls::{Archive, MediaEvent, Opening, PeriodStart, Rendition, RenditionKind, ResumePoint};
 use headwater_media::{
     BroadcastId, Epoch, MediaSequence, MediaTime, PartIndex, PeriodNumber, SegmentSettings, UnixMillis,
@@ -11,7 +12,7 @@ use headwater_media::{
 use headwater_platform::store::ObjectStore;
 use headwater_platform::store::testing::{Fault, MemoryStore};
 use headwater_recordings::uploads::{UploadSettings, Uploads};
-use headwater_recordings::{Layout, Recording, State, clear, describe, is_live};
+use headwater_recordings::{Layout, Recording, Samples, State, clear, describe, is_live};
 use headwater_runtime::config::{RecordedRenditions, RecordingMode, StreamPolicy};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
@@ -112,13 +113,18 @@ impl OnAir {
 
     /// Makes a segment in every rendition.
     fn segment(&mut self) -> Safe {
+        let byte = (self.next + 1) as u8;
+        self.parts(|_| Bytes::from(vec![byte; SIZE / 2]))
+    }
+
+    /// Makes a segment of two parts in every rendition.
+    fn parts(&mut self, part: impl Fn(u64) -> Bytes) -> Safe {
         let sequence = MediaSequence(self.next);
         let start = MediaTime::from_millis((self.next - first()) * 2_000);
         self.next += 1;
         let mut safe = Safe::default();
         for id in RENDITIONS {
             let rendition = id.parse::<headwater_media::RenditionId>().unwrap();
-            let bytes = Bytes::from(vec![self.next as u8; SIZE / 2]);
             for index in 0..2 {
                 let half = MediaTime::from_millis(1_000);
                 let start = if index == 0 { start } else { start + half };
@@ -129,7 +135,7 @@ impl OnAir {
                     start,
                     duration: half,
                     independent: index == 0,
-                    bytes: bytes.clone(),
+                    bytes: part(index.into()),
                 });
             }
             safe = self.publish(MediaEvent::SegmentEnd { rendition, sequence });
@@ -199,6 +205,31 @@ async fn segments_are_stored_and_then_named() {
     assert!(at("recording.json") > at("m3u8"));
     on_air.end().await;
     is_complete(&store, 5).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_journal_says_what_the_samples_of_each_segment_are() {
+    let store = MemoryStore::new();
+    let mut on_air = OnAir::begin(&store, &policy()).await;
+    on_air.period(0, first());
+    let sample = |n: u64| Sample {
+        decode_time: n * 90_000,
+        duration: 90_000,
+        composition_offset: 0,
+        keyframe: n == 0,
+        data: vec![7; 100 + n as usize].into(),
+    };
+    on_air.parts(|n| cmaf::chunk(1, &[sample(n)]));
+    on_air.segment();
+    on_air.end().await;
+    for id in RENDITIONS.map(|id| id.parse().unwrap()) {
+        let tables = Samples::load(&store, &layout(), std::slice::from_ref(&id)).await.unwrap();
+        let media = store.get(&layout().segment(&id, MediaSequence(first()))).await.unwrap();
+        let samples = tables.samples_of(&id, MediaSequence(first()), media.len() as u64).unwrap();
+        assert_eq!((samples.len(), Ok(samples)), (2, read::samples(&media)));
+        let damaged = tables.samples_of(&id, MediaSequence(first() + 1), SIZE as u64);
+        assert_eq!(damaged, None, "what is no media has none");
+    }
 }
 
 #[tokio::test(start_paused = true)]

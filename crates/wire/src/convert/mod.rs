@@ -10,7 +10,7 @@ use bytes::Bytes;
 use headwater_hls::{MediaEvent, Opening, Record};
 use headwater_media::{BroadcastId, SegmentSettings};
 
-pub use stored::JournalBlock;
+pub use stored::{JournalBlock, JournalIndex, SampleIndex, SegmentSamples};
 
 use crate::v1;
 

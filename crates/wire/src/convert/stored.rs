@@ -1,10 +1,11 @@
 //! What a recording's journal says, and origins are told.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
 use headwater_hls::{Piece, Record, StoredSegment};
-use headwater_media::{BroadcastId, MediaSequence, MediaTime, RenditionId, SegmentSettings};
+use headwater_media::{BroadcastId, Epoch, MediaSequence, MediaTime, RenditionId, SegmentSettings};
 use prost::Message;
 
 use super::event::rendition_id;
@@ -86,6 +87,32 @@ impl From<WatchMessage> for v1::MediaEvent {
     }
 }
 
+/// The sample tables of one segment; see [`headwater_hls::cmaf::table`]. A rendition without one has to be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SegmentSamples {
+    pub sequence: MediaSequence,
+    pub tables: Vec<(RenditionId, Bytes)>,
+}
+
+impl From<SegmentSamples> for v1::SegmentSamples {
+    fn from(samples: SegmentSamples) -> Self {
+        let table = |(id, table): (RenditionId, Bytes)| v1::segment_samples::Table {
+            rendition: id.to_string(),
+            table,
+        };
+        Self { sequence: samples.sequence.0, tables: samples.tables.into_iter().map(table).collect() }
+    }
+}
+
+impl TryFrom<v1::SegmentSamples> for SegmentSamples {
+    type Error = ConvertError;
+    fn try_from(message: v1::SegmentSamples) -> Result<Self, ConvertError> {
+        let table = |table: v1::segment_samples::Table| Ok((rendition_id(&table.rendition)?, table.table));
+        let tables = message.tables.into_iter().map(table).collect::<Result<_, ConvertError>>()?;
+        Ok(Self { sequence: MediaSequence(message.sequence), tables })
+    }
+}
+
 /// One object of a recording's journal.
 #[derive(Clone, Debug, PartialEq)]
 pub struct JournalBlock {
@@ -102,29 +129,43 @@ pub struct JournalBlock {
     pub reconnect_window: Duration,
     /// How far viewers can go back.
     pub dvr_window: Duration,
+    /// Of segments that the records name.
+    pub samples: Vec<SegmentSamples>,
 }
 
 impl JournalBlock {
     pub fn encode(&self) -> Bytes {
-        let message = v1::JournalBlock {
-            broadcast: broadcast_bytes(self.broadcast),
-            settings: Some(self.settings.into()),
-            records: self.records.iter().cloned().map(Into::into).collect(),
-            kept: self.kept.as_ref().map(|kept| v1::journal_block::Kept {
-                renditions: kept.iter().map(ToString::to_string).collect(),
-            }),
-            revision: self.revision,
-            is_closed: self.is_closed,
-            reconnect_window_ms: millis(self.reconnect_window),
-            dvr_window_ms: millis(self.dvr_window),
-        };
-        message.encode_to_vec().into()
+        v1::JournalBlock::from(self).encode_to_vec().into()
     }
 
     /// # Errors
     /// When the bytes are none, or say what can't be.
     pub fn decode(bytes: Bytes) -> Result<Self, ConvertError> {
-        let block = v1::JournalBlock::decode(bytes).map_err(|error| invalid("journal block", error))?;
+        v1::JournalBlock::decode(bytes).map_err(|error| invalid("journal block", error))?.try_into()
+    }
+}
+
+impl From<&JournalBlock> for v1::JournalBlock {
+    fn from(block: &JournalBlock) -> Self {
+        Self {
+            broadcast: broadcast_bytes(block.broadcast),
+            settings: Some(block.settings.into()),
+            records: block.records.iter().cloned().map(Into::into).collect(),
+            kept: block.kept.as_ref().map(|kept| v1::journal_block::Kept {
+                renditions: kept.iter().map(ToString::to_string).collect(),
+            }),
+            revision: block.revision,
+            is_closed: block.is_closed,
+            reconnect_window_ms: millis(block.reconnect_window),
+            dvr_window_ms: millis(block.dvr_window),
+            samples: block.samples.iter().cloned().map(Into::into).collect(),
+        }
+    }
+}
+
+impl TryFrom<v1::JournalBlock> for JournalBlock {
+    type Error = ConvertError;
+    fn try_from(block: v1::JournalBlock) -> Result<Self, ConvertError> {
         let record = |stored: v1::Stored| match WatchMessage::try_from(stored)? {
             WatchMessage::Stored(record) => Ok(record),
             _ => Err(invalid("records", "a journal holds periods and segments only")),
@@ -141,12 +182,68 @@ impl JournalBlock {
             is_closed: block.is_closed,
             reconnect_window: Duration::from_millis(block.reconnect_window_ms),
             dvr_window: Duration::from_millis(block.dvr_window_ms),
+            samples: block.samples.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
         })
     }
 }
 
 fn millis(duration: Duration) -> u64 {
     duration.as_millis().try_into().unwrap_or(u64::MAX)
+}
+
+/// All blocks of a journal in one object, by the epoch of their owner and their number.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct JournalIndex {
+    pub blocks: BTreeMap<(Epoch, u32), JournalBlock>,
+}
+
+impl JournalIndex {
+    /// The bytes of the object.
+    pub fn encode(&self) -> Bytes {
+        let block = |((epoch, number), block): (&(Epoch, u32), &JournalBlock)| v1::journal_index::Block {
+            epoch: epoch.0,
+            number: *number,
+            block: Some(block.into()),
+        };
+        v1::JournalIndex { blocks: self.blocks.iter().map(block).collect() }.encode_to_vec().into()
+    }
+
+    /// Reads the bytes of such an object.
+    ///
+    /// # Errors
+    /// When they are none, or say what can't be.
+    pub fn decode(bytes: Bytes) -> Result<Self, ConvertError> {
+        let index = v1::JournalIndex::decode(bytes).map_err(|error| invalid("journal index", error))?;
+        let block = |of: v1::journal_index::Block| {
+            let block = of.block.ok_or(ConvertError::Missing("block"))?;
+            Ok(((Epoch(of.epoch), of.number), block.try_into()?))
+        };
+        Ok(Self { blocks: index.blocks.into_iter().map(block).collect::<Result<_, ConvertError>>()? })
+    }
+}
+
+/// The sample tables of a rendition in one object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SampleIndex {
+    pub segments: Vec<SegmentSamples>,
+}
+
+impl SampleIndex {
+    /// The bytes of the object.
+    pub fn encode(self) -> Bytes {
+        let segments = self.segments.into_iter().map(Into::into).collect();
+        v1::SampleIndex { segments }.encode_to_vec().into()
+    }
+
+    /// Reads the bytes of such an object.
+    ///
+    /// # Errors
+    /// When they are none, or say what can't be.
+    pub fn decode(bytes: Bytes) -> Result<Self, ConvertError> {
+        let index = v1::SampleIndex::decode(bytes).map_err(|error| invalid("sample index", error))?;
+        let segments = index.segments.into_iter().map(TryInto::try_into);
+        Ok(Self { segments: segments.collect::<Result<_, _>>()? })
+    }
 }
 
 #[cfg(test)]
@@ -188,9 +285,19 @@ mod tests {
                 is_closed: true,
                 reconnect_window: Duration::from_secs(60),
                 dvr_window: Duration::from_secs(3_600),
+                samples: vec![SegmentSamples {
+                    sequence: MediaSequence(4),
+                    tables: vec![("720p".parse().unwrap(), Bytes::from_static(b"table"))],
+                }],
             };
-            assert_eq!(JournalBlock::decode(block.encode()), Ok(block));
+            assert_eq!(JournalBlock::decode(block.encode()), Ok(block.clone()));
+            let blocks = [((Epoch(3), 0), block.clone()), ((Epoch(3), 1), block)].into();
+            let index = JournalIndex { blocks };
+            assert_eq!(JournalIndex::decode(index.encode()), Ok(index));
         }
+        let segment = SegmentSamples { sequence: MediaSequence(4), tables: Vec::new() };
+        let samples = SampleIndex { segments: vec![segment] };
+        assert_eq!(SampleIndex::decode(samples.clone().encode()), Ok(samples));
         assert!(JournalBlock::decode(Bytes::from_static(b"\xff\xff")).is_err());
     }
 }

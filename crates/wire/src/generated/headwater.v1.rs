@@ -440,6 +440,9 @@ pub struct JournalBlock {
     /// How far viewers can go back.
     #[prost(uint64, tag = "8")]
     pub dvr_window_ms: u64,
+    /// Of segments that the records name.
+    #[prost(message, repeated, tag = "10")]
+    pub samples: ::prost::alloc::vec::Vec<SegmentSamples>,
 }
 /// Nested message and enum types in `JournalBlock`.
 pub mod journal_block {
@@ -448,6 +451,54 @@ pub mod journal_block {
     pub struct Kept {
         #[prost(string, repeated, tag = "1")]
         pub renditions: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    }
+}
+/// The sample tables of one segment, for planning a file without reading the media. A rendition without one has to be read.
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SegmentSamples {
+    #[prost(uint64, tag = "1")]
+    pub sequence: u64,
+    #[prost(message, repeated, tag = "2")]
+    pub tables: ::prost::alloc::vec::Vec<segment_samples::Table>,
+}
+/// Nested message and enum types in `SegmentSamples`.
+pub mod segment_samples {
+    #[allow(clippy::all)]
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Table {
+        #[prost(string, tag = "1")]
+        pub rendition: ::prost::alloc::string::String,
+        /// See headwater_hls::cmaf::table.
+        #[prost(bytes = "bytes", tag = "2")]
+        pub table: ::prost::bytes::Bytes,
+    }
+}
+/// The sample tables of one rendition of a recording that is finished.
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SampleIndex {
+    #[prost(message, repeated, tag = "1")]
+    pub segments: ::prost::alloc::vec::Vec<SegmentSamples>,
+}
+/// All blocks of the journal of a recording that is finished, without their sample tables.
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct JournalIndex {
+    #[prost(message, repeated, tag = "1")]
+    pub blocks: ::prost::alloc::vec::Vec<journal_index::Block>,
+}
+/// Nested message and enum types in `JournalIndex`.
+pub mod journal_index {
+    #[allow(clippy::all)]
+    #[derive(Clone, PartialEq, ::prost::Message)]
+    pub struct Block {
+        #[prost(uint64, tag = "1")]
+        pub epoch: u64,
+        #[prost(uint32, tag = "2")]
+        pub number: u32,
+        #[prost(message, optional, tag = "3")]
+        pub block: ::core::option::Option<super::JournalBlock>,
     }
 }
 #[allow(clippy::all)]
