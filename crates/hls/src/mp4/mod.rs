@@ -1,9 +1,11 @@
 //! MP4 file for downloading, made of stored segments without touching the media (ISO/IEC 14496-12): the sample
 //! tables first, then the payloads of the segments' chunks, video and audio in turn.
 //!
-//! The file is planned from the segments' boxes, in one pass; its media is then read again as it is sent, piece by
-//! piece. So its length is known beforehand, and no more than the tables is held: 12 bytes a frame and 60 a chunk, some
-//! 3 MB for an hour of one picture and its sound.
+//! The file is planned in one pass from what the segments' samples are, by their tables ([`table`]) or their boxes; its media
+//! is then read as it is sent, piece by piece. So its length is known beforehand, and no more than the tables is held: 12
+//! bytes a frame and 60 a chunk, some 3 MB for an hour of one picture and its sound.
+//!
+//! [`table`]: crate::cmaf::table
 
 mod head;
 #[cfg(test)]
@@ -28,6 +30,8 @@ pub struct Plan {
     media: u64,
     /// Start of the present period in the file's time and in its own.
     period: (MediaTime, Option<MediaTime>),
+    /// End of the last gap in the file's time.
+    gap: MediaTime,
 }
 
 /// Bytes of a stored segment that the file holds as they are.
@@ -66,7 +70,7 @@ impl Plan {
     /// A file with one track for each of these renditions.
     pub fn new(renditions: &[&Rendition]) -> Self {
         let tracks = renditions.iter().map(|rendition| Track::new(rendition)).collect();
-        Self { tracks, pieces: Vec::new(), media: 0, period: (MediaTime::ZERO, None) }
+        Self { tracks, pieces: Vec::new(), media: 0, period: (MediaTime::ZERO, None), gap: MediaTime::ZERO }
     }
 
     /// A period begins: it is shown right after what was there before, whatever its own clock says. `inits` are the
@@ -80,8 +84,15 @@ impl Plan {
             track.describe(sample_entry(init).ok_or(PlanError::Init)?);
         }
         let end = self.tracks.iter().map(Track::end).max().unwrap_or_default();
-        self.period = (end, None);
+        self.period = (end.max(self.gap), None);
         Ok(())
+    }
+
+    /// Adds a segment of some track that is nowhere. It takes its time in the file all the same, so that times in the file are those of
+    /// the playlists.
+    pub fn add_gap(&mut self, start: MediaTime, duration: MediaTime) {
+        let base = *self.period.1.get_or_insert(start);
+        self.gap = self.gap.max(self.period.0 + (start + duration).saturating_sub(base));
     }
 
     /// A stored segment of one track comes next. `start` is the media time at which the segment begins in whichever

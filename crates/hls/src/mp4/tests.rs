@@ -144,6 +144,40 @@ fn sound_that_begins_late_waits() {
     assert_eq!(Walk::new(moov.nth("trak", 0)).kinds(&[]), ["tkhd", "mdia"]);
 }
 
+/// A second, of which `lost` is nowhere, and another period of a second.
+fn with_gap(lost: Range<u64>) -> Vec<(u32, u32)> {
+    let v = video();
+    let mut plan = Plan::new(&[&v]);
+    let picture = video_init(b"x", 2, 2, 90_000);
+    plan.period(&[Some(&picture)]).unwrap();
+    for nth in 0..4 {
+        let start = MediaTime::from_millis(5_000 + nth * 250);
+        match lost.contains(&nth) {
+            true => plan.add_gap(start, MediaTime::from_millis(250)),
+            false => {
+                let frames = segment(450_000 + nth * 22_500, 22_500, 1, "v", 1);
+                plan.segment(0, MediaSequence(nth), start, &read::samples(&frames).unwrap()).unwrap();
+            }
+        }
+    }
+    plan.period(&[Some(&picture)]).unwrap();
+    let frames = segment(0, 22_500, 1, "v", 4);
+    plan.segment(0, MediaSequence(4), MediaTime::ZERO, &read::samples(&frames).unwrap()).unwrap();
+    let head = plan.finish().head;
+    let moov = Walk::new(Walk::new(&head[..head.len() - 16]).payload(&["moov"]));
+    assert_eq!(be32(moov.payload(&["mvhd"]), 28), 2_000, "all of it takes two seconds");
+    let stts = Walk::new(moov.nth("trak", 0)).payload(&["mdia", "minf", "stbl", "stts"]);
+    stts[8..].chunks(8).map(|row| (be32(row, 0), be32(row, 4))).collect()
+}
+
+#[test]
+fn gaps_keep_their_time() {
+    assert_eq!(with_gap(0..0), [(8, 22_500)]);
+    assert_eq!(with_gap(1..3), [(1, 67_500), (5, 22_500)]);
+    assert_eq!(with_gap(2..4), [(1, 22_500), (1, 67_500), (4, 22_500)], "at a period's end");
+    assert_eq!(with_gap(0..2), [(6, 22_500)], "at the beginning");
+}
+
 #[test]
 fn a_segment_before_any_period_is_refused() {
     let v = video();

@@ -2,16 +2,17 @@
 
 use std::net::IpAddr;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
+use futures::future::try_join_all;
 use futures::{StreamExt, TryStreamExt, stream};
 use headwater_hls::cmaf::read::{Placed, samples};
 use headwater_hls::mp4::{Mp4, Piece, Plan};
-use headwater_hls::{Rendition, RenditionKind};
+use headwater_hls::{Archive, Rendition, RenditionKind};
 use headwater_media::{MediaSequence, MediaTime, RenditionId};
-use headwater_platform::store::{Key, ObjectStore};
-use headwater_recordings::Layout;
+use headwater_platform::store::ObjectStore;
+use headwater_recordings::{Layout, Samples, segments_there};
 use http::header::CONTENT_DISPOSITION;
 use http::{HeaderValue, Request};
 use tracing::warn;
@@ -23,11 +24,12 @@ use super::etag;
 use super::growing::Interrupted;
 use super::problem::Problem;
 use super::query;
-use crate::library::{self, Library, Recorded, Unread};
+use crate::library::{self, Library, Lost, Recorded, Unread, unread};
 
 /// Segments that are read ahead while sending: a slow store is not asked one after the other, and little is held.
 const AHEAD: usize = 4;
-/// The same while planning, of which there are few: a recording of an hour, in a store that takes 100 ms, is planned in 23 s.
+/// The same while planning, where a recording has no sample tables: one of an hour, in a store that takes 100 ms, is planned
+/// in 23 s.
 const PLAN_AHEAD: usize = 16;
 
 /// How long caches may keep the file: it can only be deleted.
@@ -47,7 +49,7 @@ pub(super) async fn answer<B>(
     let wanted = query::value(request.uri().query().unwrap_or_default(), "rendition");
     let tracks = tracks(recorded, wanted.as_deref()).ok_or(Problem::NoRecording)?;
     let store = library.store()?.clone();
-    let make = || plan(store, layout.clone(), recorded.clone(), tracks.clone());
+    let make = || plan((store, Arc::downgrade(library)), layout.clone(), recorded.clone(), tracks.clone());
     let planned = library.plan(layout, &tracks, from, make).await?;
     let name = format!("attachment; filename=\"{}-{}.mp4\"", layout.stream, layout.broadcast);
     let disposition = HeaderValue::try_from(name).expect("names of streams are visible ASCII");
@@ -75,9 +77,20 @@ fn tracks(recorded: &Recorded, wanted: Option<&str>) -> Option<Vec<RenditionId>>
     (!tracks.is_empty()).then_some(tracks)
 }
 
-/// Reads every segment once for what its samples are.
+/// A segment of a track that a file is made of.
+struct Wanted {
+    sequence: MediaSequence,
+    start: MediaTime,
+    duration: MediaTime,
+    /// The number of the track.
+    nth: usize,
+    /// Bytes of its object; none where there is none.
+    size: Option<u64>,
+}
+
+/// Plans by the sample tables that stand in the recording's index. Segments without one are read, each once.
 async fn plan(
-    store: Arc<dyn ObjectStore>,
+    (store, library): (Arc<dyn ObjectStore>, Weak<Library>),
     layout: Layout,
     recorded: Arc<Recorded>,
     tracks: Vec<RenditionId>,
@@ -87,35 +100,88 @@ async fn plan(
     let of = |id: &RenditionId| renditions.iter().find(|r| r.id == *id).copied();
     let known: Vec<_> = tracks.iter().filter_map(of).collect();
     let mut plan = Plan::new(&known);
-    let mut segments = Vec::new();
-    for segment in archive.segments() {
-        for (nth, id) in tracks.iter().enumerate().filter(|(_, id)| segment.size(id).is_some()) {
-            segments.push((segment.sequence, segment.start(), nth, layout.segment(id, segment.sequence)));
-        }
+    let tables = Samples::load(store.as_ref(), &layout, &tracks).await;
+    let tables = &tables.map_err(|error| unread(&layout.folder(), error))?;
+    let (wanted, lost) = wanted_segments(store.as_ref(), &layout, archive, &tracks).await?;
+    if !lost.is_empty()
+        && let Some(library) = library.upgrade()
+    {
+        library.note_losses(&layout, lost).await;
     }
-    let read = move |(sequence, start, nth, key): (MediaSequence, MediaTime, usize, Key)| {
-        let store = store.clone();
-        async move { Ok::<_, Unread>((sequence, start, nth, samples_of(store.as_ref(), &key).await?)) }
+    let store = store.as_ref();
+    let layout = &layout;
+    let read = |wanted: Wanted| {
+        let id = &tracks[wanted.nth];
+        async move { Ok::<_, Unread>((samples_of(store, layout, id, tables, &wanted).await?, wanted)) }
     };
-    let mut read = stream::iter(segments).map(read).buffered(PLAN_AHEAD).boxed();
+    let mut read = stream::iter(wanted).map(read).buffered(PLAN_AHEAD).boxed();
     let (mut period, mut is_empty) = (None, true);
-    while let Some((sequence, start, nth, samples)) = read.try_next().await? {
-        let about = archive.period_of(sequence).ok_or(Unread::Missing)?;
+    while let Some((samples, wanted)) = read.try_next().await? {
+        let about = archive.period_of(wanted.sequence).ok_or(Unread::Missing)?;
         if period != Some(about.number) {
             let init = |id: &RenditionId| archive.init(id, about.first_sequence).map(Bytes::as_ref);
             let inits: Vec<_> = tracks.iter().map(init).collect();
-            plan.period(&inits).map_err(|error| damaged(&layout, &error))?;
+            plan.period(&inits).map_err(|error| damaged(layout, &error))?;
             period = Some(about.number);
         }
-        is_empty &= samples.is_empty();
-        plan.segment(nth, sequence, start, &samples).map_err(|error| damaged(&layout, &error))?;
+        if samples.is_empty() {
+            plan.add_gap(wanted.start, wanted.duration);
+            continue;
+        }
+        is_empty = false;
+        let planned = plan.segment(wanted.nth, wanted.sequence, wanted.start, &samples);
+        planned.map_err(|error| damaged(layout, &error))?;
     }
     if is_empty { Err(Unread::Missing) } else { Ok(plan.finish()) }
 }
 
+/// The segments of the file, in its order, and those that are lost. Each is looked for in the lists of the store: a file that is
+/// being sent can't leave one out any more.
+async fn wanted_segments(
+    store: &dyn ObjectStore,
+    layout: &Layout,
+    archive: &Archive,
+    tracks: &[RenditionId],
+) -> Result<(Vec<Wanted>, Lost), Unread> {
+    let there = tracks.iter().map(|id| segments_there(store, layout, id));
+    let there = try_join_all(there).await.map_err(|error| unread(&layout.folder(), error))?;
+    let mut wanted = Vec::new();
+    let mut lost = Lost::new();
+    for segment in archive.segments() {
+        for (nth, id) in tracks.iter().enumerate() {
+            let Some(piece) = segment.piece(id) else { continue };
+            let size = piece.size.and_then(|_| there[nth].get(&segment.sequence)).copied();
+            if piece.size.is_some() && size.is_none() {
+                lost.insert((segment.sequence, id.clone()));
+            }
+            wanted.push(Wanted {
+                sequence: segment.sequence,
+                start: segment.start(),
+                duration: piece.duration,
+                nth,
+                size,
+            });
+        }
+    }
+    Ok((wanted, lost))
+}
+
 /// The samples of a segment; none where it can't be had: the picture before it is shown for longer.
-async fn samples_of(store: &dyn ObjectStore, key: &Key) -> Result<Vec<Placed>, Unread> {
-    let bytes = match library::read(store, key).await {
+async fn samples_of(
+    store: &dyn ObjectStore,
+    layout: &Layout,
+    id: &RenditionId,
+    tables: &Samples,
+    wanted: &Wanted,
+) -> Result<Vec<Placed>, Unread> {
+    let Some(size) = wanted.size else { return Ok(Vec::new()) };
+    if let Some(samples) = tables.samples_of(id, wanted.sequence, size) {
+        // Nothing else waits here, and there may be many thousands.
+        tokio::task::yield_now().await;
+        return Ok(samples);
+    }
+    let key = layout.segment(id, wanted.sequence);
+    let bytes = match library::read(store, &key).await {
         Err(Unread::Missing) => {
             warn!(%key, "a stored segment is missing, and left out of the file");
             return Ok(Vec::new());
@@ -158,7 +224,15 @@ fn body(
             let (first, whole) = (&pieces[0].0, pieces[0].1.start..pieces[pieces.len() - 1].1.end);
             let key = layout.segment(&tracks[first.track], first.sequence);
             let room = share.room(whole.end - whole.start).await?;
-            let bytes = library.read_range(&key, whole.clone()).await.map_err(|_| Interrupted::Unread)?;
+            let bytes = match library.read_range(&key, whole.clone()).await {
+                Ok(bytes) => bytes,
+                Err(unread) => {
+                    if unread == Unread::Missing {
+                        library.note_losses(&layout, [(first.sequence, tracks[first.track].clone())]).await;
+                    }
+                    return Err(Interrupted::Unread);
+                }
+            };
             let bytes = room.hold(bytes);
             let cut = |(_, part): &(Piece, Range<u64>)| {
                 let part = (part.start - whole.start) as usize..(part.end - whole.start) as usize;

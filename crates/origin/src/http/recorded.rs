@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use headwater_hls::{Archive, LiveWindow, Rendition};
-use headwater_media::{RenditionId, StreamId, UnixMillis};
+use headwater_media::{MediaSequence, RenditionId, StreamId, UnixMillis};
 use headwater_recordings::{Layout, State, Summary};
 use http::header::LOCATION;
 use http::{HeaderValue, Request, StatusCode};
@@ -20,7 +20,7 @@ use super::past::Past;
 use super::playlist::{self, DASH, HLS};
 use super::problem::Problem;
 use super::route::{Object, Recorded as What};
-use crate::library::{Library, Unread};
+use crate::library::{Library, Recorded, Unread};
 use crate::mirror::{Mirror, Which};
 
 /// How long caches may keep what does not change any more: it can only be deleted.
@@ -52,9 +52,11 @@ pub(super) async fn answer<B>(
     };
     if what == What::Multivariant
         && recorded.is_complete()
+        && recorded.lost.is_empty()
         && let Some(url) = library.public_url(&layout.multivariant())
     {
-        // The playlists in the store are relative to each other: from there on, a CDN gives everything.
+        // The playlists in the store are relative to each other: from there on, a CDN gives everything. They don't know of
+        // losses.
         return Ok(redirect(url));
     }
     match what {
@@ -66,13 +68,32 @@ pub(super) async fn answer<B>(
             Ok(media(&recorded.archive, &rendition, init.clone()))
         }
         What::Segment(rendition, sequence) => {
-            let segment = recorded.archive.segment(sequence).and_then(|segment| segment.size(&rendition));
-            segment.ok_or(Problem::NoRecording)?;
-            let object = library.object(&layout.segment(&rendition, sequence), async { None }).await?;
+            let object = listed_segment(library, layout, &recorded, (sequence, rendition.clone())).await?;
             Ok(media(&recorded.archive, &rendition, object))
         }
         What::Mp4 => mp4::answer(library, place, layout, &recorded, request).await,
     }
+}
+
+/// A segment that the recording lists, or that the store had lost.
+async fn listed_segment(
+    library: &Library,
+    layout: &Layout,
+    recorded: &Recorded,
+    name: (MediaSequence, RenditionId),
+) -> Result<Bytes, Problem> {
+    let is_lost = recorded.lost.contains(&name);
+    let size = recorded.archive.segment(name.0).and_then(|segment| segment.size(&name.1));
+    if size.is_none() && !is_lost {
+        return Err(Problem::NoRecording);
+    }
+    let object = library.object(&layout.segment(&name.1, name.0), async { None }).await;
+    match &object {
+        Ok(_) if is_lost => library.note_found(layout, &name).await,
+        Err(Unread::Missing) if recorded.is_complete() => library.note_losses(layout, [name]).await,
+        _ => {}
+    }
+    Ok(object?)
 }
 
 fn redirect(url: String) -> Answer {
@@ -186,6 +207,7 @@ mod tests {
     use crate::metrics::Metrics;
 
     const SETTINGS: SegmentSettings = SegmentSettings { segment_ms: 2_000, part_ms: 334 };
+    const SEGMENTS: std::ops::Range<u64> = 7..10;
 
     struct Stored {
         store: MemoryStore,
@@ -194,7 +216,7 @@ mod tests {
     }
 
     impl Stored {
-        /// One segment of one picture, and what its summary says of it.
+        /// Some segments of one picture, and what its summary says of it.
         async fn new(state: State, public_url: Option<&str>) -> Self {
             let store = MemoryStore::new();
             let public_url = public_url.map(str::to_owned);
@@ -220,17 +242,19 @@ mod tests {
                 renditions: vec![(rendition, Bytes::from_static(b"init"))],
                 ladder: None,
             }));
-            let piece = Piece {
-                rendition: id.clone(),
-                start: MediaTime::ZERO,
-                duration: MediaTime::from_millis(2_000),
-                size: Some(12),
-            };
-            let segment = StoredSegment { sequence: MediaSequence(7), pieces: vec![piece], drift: 0 };
-            journal.append(Record::Segment(segment));
+            for sequence in SEGMENTS {
+                let piece = Piece {
+                    rendition: id.clone(),
+                    start: MediaTime::from_millis((sequence - SEGMENTS.start) * 2_000),
+                    duration: MediaTime::from_millis(2_000),
+                    size: Some(12),
+                };
+                let sequence = MediaSequence(sequence);
+                journal.append(Record::Segment(StoredSegment { sequence, pieces: vec![piece], drift: 0 }));
+                self.put(&self.layout.segment(&id, sequence), Bytes::from_static(b"the segment!")).await;
+            }
             let (key, block) = journal.block();
             self.put(&key, block).await;
-            self.put(&self.layout.segment(&id, MediaSequence(7)), Bytes::from_static(b"the segment!")).await;
             let summary = Summary { state, ..Summary::begun(&self.layout.stream, self.layout.broadcast) };
             self.put(&self.layout.summary(), summary.encode()).await;
         }
@@ -270,7 +294,7 @@ mod tests {
         assert_eq!(growing.ask(What::Mp4).await.status(), StatusCode::CONFLICT);
         let complete = Stored::new(State::Complete, None).await;
         let text = complete.text(playlist()).await;
-        assert!(text.contains("VOD") && text.ends_with("7.m4s\n#EXT-X-ENDLIST\n"), "{text}");
+        assert!(text.contains("VOD") && text.ends_with("9.m4s\n#EXT-X-ENDLIST\n"), "{text}");
         assert!(complete.text(What::Multivariant).await.contains("/720p/index.m3u8"));
         assert!(complete.text(What::Presentation).await.contains("type=\"static\""));
     }
@@ -282,7 +306,7 @@ mod tests {
         assert_eq!(stored.text(What::Init("720p".parse().unwrap(), MediaSequence(7))).await, "init");
         let cache = stored.ask(segment(7)).await.headers()["cache-control"].clone();
         assert_eq!(cache, "public, max-age=31536000, immutable");
-        for what in [segment(8), What::Playlist("90p".parse().unwrap())] {
+        for what in [segment(10), What::Playlist("90p".parse().unwrap())] {
             assert_eq!(stored.ask(what).await.status(), StatusCode::NOT_FOUND);
         }
     }
@@ -294,6 +318,59 @@ mod tests {
         assert_eq!(stored.ask(playlist()).await.status(), StatusCode::SERVICE_UNAVAILABLE);
         stored.store.set(Fault::None);
         assert_eq!(stored.ask(playlist()).await.status(), StatusCode::OK, "it is not remembered");
+    }
+
+    #[tokio::test]
+    async fn a_segment_that_the_store_has_lost_is_a_gap_from_then_on() {
+        let stored = Stored::new(State::Complete, None).await;
+        let listed = stored.text(playlist()).await;
+        let key = stored.layout.segment(&"720p".parse().unwrap(), MediaSequence(8));
+        let seconds = "#EXTINF:2.000000,\n";
+        stored.store.delete(std::slice::from_ref(&key)).await.unwrap();
+        assert_eq!(stored.text(playlist()).await, listed, "nobody has noticed");
+        assert_eq!(stored.ask(segment(8)).await.status(), StatusCode::NOT_FOUND);
+        let with_gap = stored.text(playlist()).await;
+        assert_eq!(
+            with_gap,
+            listed.replace(&format!("{seconds}8.m4s"), &format!("#EXT-X-GAP\n{seconds}8.m4s"))
+        );
+        let presentation = stored.text(What::Presentation).await;
+        assert_eq!(presentation.matches("<Period").count(), 2, "{presentation}");
+        assert_eq!(stored.text(segment(9)).await, "the segment!");
+        assert_eq!(stored.ask(segment(8)).await.status(), StatusCode::NOT_FOUND);
+        stored.put(&key, Bytes::from_static(b"the segment!")).await;
+        assert_eq!(stored.text(segment(8)).await, "the segment!", "somebody has brought it back");
+        assert_eq!(stored.text(playlist()).await, listed);
+    }
+
+    #[tokio::test]
+    async fn a_store_that_has_nothing_any_more_is_no_reason_to_list_gaps() {
+        let stored = Stored::new(State::Complete, None).await;
+        let listed = stored.text(playlist()).await;
+        let lost =
+            [stored.layout.segment(&"720p".parse().unwrap(), MediaSequence(8)), stored.layout.summary()];
+        stored.store.delete(&lost).await.unwrap();
+        assert_eq!(stored.ask(segment(8)).await.status(), StatusCode::NOT_FOUND);
+        assert_eq!(stored.text(playlist()).await, listed);
+    }
+
+    #[tokio::test]
+    async fn a_segment_that_is_on_its_way_to_the_store_is_no_gap() {
+        let stored = Stored::new(State::Live, None).await;
+        let lost = stored.layout.segment(&"720p".parse().unwrap(), MediaSequence(8));
+        stored.store.delete(&[lost]).await.unwrap();
+        assert_eq!(stored.ask(segment(8)).await.status(), StatusCode::NOT_FOUND);
+        assert!(!stored.text(playlist()).await.contains("EXT-X-GAP"));
+    }
+
+    #[tokio::test]
+    async fn a_recording_with_losses_is_not_left_to_the_cdn() {
+        let stored = Stored::new(State::Complete, Some("https://cdn.example/recordings")).await;
+        let lost = stored.layout.segment(&"720p".parse().unwrap(), MediaSequence(8));
+        stored.store.delete(&[lost]).await.unwrap();
+        assert_eq!(stored.ask(What::Multivariant).await.status(), StatusCode::TEMPORARY_REDIRECT);
+        assert_eq!(stored.ask(segment(8)).await.status(), StatusCode::NOT_FOUND);
+        assert!(stored.text(What::Multivariant).await.contains("/720p/index.m3u8"));
     }
 
     #[tokio::test]

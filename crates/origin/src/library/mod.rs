@@ -1,5 +1,6 @@
 //! What is stored: recordings, and what viewers of a live broadcast go back to.
 
+mod losses;
 mod plans;
 mod recording;
 
@@ -10,13 +11,15 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use headwater_hls::mp4::Mp4;
-use headwater_media::{RenditionId, StreamId};
+use headwater_media::{MediaSequence, RenditionId, StreamId};
 use headwater_platform::store::{Key, ObjectStore, StoreError};
 use headwater_recordings::{Layout, Summary};
 use moka::Expiry;
 use moka::future::Cache;
 use tracing::warn;
 
+use losses::Losses;
+pub(crate) use losses::Lost;
 use plans::Plans;
 pub(crate) use recording::Recorded;
 
@@ -46,6 +49,7 @@ pub(crate) struct Library {
     public_url: Option<String>,
     objects: Cache<Key, Bytes>,
     recordings: Cache<Layout, Option<Arc<Recorded>>>,
+    losses: Losses,
     /// Files for downloading, by their tracks.
     plans: Plans,
     lists: Cache<StreamId, Arc<Vec<Summary>>>,
@@ -74,6 +78,7 @@ impl Library {
         Self {
             objects: Cache::builder().weigher(weight).max_capacity(KEPT_BYTES).time_to_idle(KEPT_FOR).build(),
             recordings: Cache::builder().max_capacity(KEPT_RECORDINGS).expire_after(Freshness).build(),
+            losses: Losses::default(),
             plans: Plans::default(),
             lists: Cache::builder().max_capacity(KEPT_RECORDINGS).time_to_live(MISSING_FOR).build(),
             store,
@@ -86,11 +91,41 @@ impl Library {
     pub(crate) async fn recording(&self, layout: &Layout) -> Result<Arc<Recorded>, Unread> {
         let store = self.store.as_ref().ok_or(Unread::NoStore)?;
         let load = async {
-            let loaded = Recorded::load(store.as_ref(), layout, &self.metrics).await;
+            let loaded =
+                Recorded::load(store.as_ref(), layout, self.losses.of_recording(layout), &self.metrics).await;
             loaded.map_err(|error| unread(&layout.folder(), error))
         };
         let loaded = self.recordings.try_get_with(layout.clone(), load).await;
         loaded.map_err(|error: Arc<Unread>| error.as_ref().clone())?.ok_or(Unread::Missing)
+    }
+
+    /// Notes that the store has not given segments of a complete recording, which it says are not there. The recording is listed without them from here
+    /// on, unless the store has nothing else of it either: then it is the store that is not the one it was.
+    pub(crate) async fn note_losses(
+        &self,
+        layout: &Layout,
+        lost: impl IntoIterator<Item = (MediaSequence, RenditionId)>,
+    ) {
+        let Ok(store) = self.store() else { return };
+        let known = self.losses.of_recording(layout);
+        let mut lost = lost.into_iter().filter(|lost| !known.contains(lost)).peekable();
+        if lost.peek().is_none() {
+            return;
+        }
+        if !matches!(store.size(&layout.summary()).await, Ok(Some(_))) || !self.losses.add(layout, lost) {
+            return;
+        }
+        let Layout { stream, broadcast } = layout;
+        warn!(%stream, %broadcast, "segments of a recording are missing in the store, and left out from here on");
+        self.recordings.invalidate(layout).await;
+        self.plans.forget(layout);
+    }
+
+    /// Notes that a segment that was missing is there again.
+    pub(crate) async fn note_found(&self, layout: &Layout, found: &(MediaSequence, RenditionId)) {
+        self.losses.remove(layout, found);
+        self.recordings.invalidate(layout).await;
+        self.plans.forget(layout);
     }
 
     /// Where viewers reach an object by themselves, if they do.
@@ -160,6 +195,7 @@ impl Library {
         self.recordings.invalidate(layout).await;
         self.lists.invalidate(&layout.stream).await;
         self.plans.forget(layout);
+        self.losses.forget(layout);
     }
 }
 
@@ -168,7 +204,7 @@ pub(crate) async fn read(store: &dyn ObjectStore, key: &Key) -> Result<Bytes, Un
     store.get(key).await.map_err(|error| unread(key, error))
 }
 
-fn unread(key: &Key, error: StoreError) -> Unread {
+pub(crate) fn unread(key: &Key, error: StoreError) -> Unread {
     match error {
         StoreError::NotFound => Unread::Missing,
         StoreError::Refused(_) | StoreError::Unavailable(_) => {

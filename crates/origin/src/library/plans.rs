@@ -46,6 +46,7 @@ pub(super) struct Plans {
 impl Default for Plans {
     fn default() -> Self {
         let made = Cache::builder().weigher(weight).max_capacity(KEPT).time_to_idle(KEPT_FOR);
+        let made = made.support_invalidation_closures();
         let (making, tasks) = Default::default();
         Self { made: made.build(), making, turns: Arc::new(Semaphore::new(AT_ONCE)), tasks }
     }
@@ -67,11 +68,11 @@ impl Plans {
         planned.unwrap_or(Err(Unread::Away))
     }
 
-    /// Forgets those of a recording that was deleted.
+    /// Forgets those of a recording that was deleted, or has lost something.
     pub(super) fn forget(&self, layout: &Layout) {
         let of = layout.clone();
-        // They go with time: their media is gone already.
-        let _ = self.made.invalidate_entries_if(move |(layout, _), _| *layout == of);
+        let forgotten = self.made.invalidate_entries_if(move |(layout, _), _| *layout == of);
+        debug_assert!(forgotten.is_ok(), "the cache supports it");
     }
 
     fn begin<F>(
@@ -212,6 +213,24 @@ mod tests {
         assert_eq!(planned.iter().filter(|planned| planned.is_ok()).count(), EACH);
         assert!(other.is_ok() && same.is_ok(), "another one, and one that is being made");
         assert!(plans.get(name(50), network(1), make).await.is_ok(), "one after the other");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_plan_that_was_forgotten_is_made_again_and_others_are_kept() {
+        let plans = Plans::default();
+        let made = AtomicUsize::new(0);
+        let make = || {
+            made.fetch_add(1, Ordering::Relaxed);
+            std::future::ready(Ok(mp4()))
+        };
+        for nth in [1, 2] {
+            plans.get(name(nth), address(1), make).await.unwrap();
+        }
+        plans.forget(&name(1).0);
+        for nth in [1, 2] {
+            plans.get(name(nth), address(1), make).await.unwrap();
+        }
+        assert_eq!(made.load(Ordering::Relaxed), 3);
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use headwater_hls::Archive;
 use headwater_hls::playlist::{self, Stage};
+use headwater_hls::{Archive, Record};
 use headwater_platform::store::{ObjectStore, StoreError};
 use headwater_recordings::{Layout, Recording, State};
 
+use super::Lost;
 use crate::metrics::Metrics;
 use crate::mirror::{Rendered, Text, Which};
 
@@ -15,6 +16,8 @@ pub(crate) struct Recorded {
     /// What the recording keeps.
     pub(crate) archive: Archive,
     pub(crate) state: State,
+    /// Segments that the index names and the store has lost: gaps, in the archive.
+    pub(crate) lost: Arc<Lost>,
     rendered: Rendered,
     metrics: Arc<Metrics>,
 }
@@ -24,16 +27,36 @@ impl Recorded {
     pub(super) async fn load(
         store: &dyn ObjectStore,
         layout: &Layout,
+        lost: Arc<Lost>,
         metrics: &Arc<Metrics>,
     ) -> Result<Option<Arc<Self>>, StoreError> {
         // Whether it is live is asked first: what is complete then is read as a whole.
         let Some(summary) = headwater_recordings::describe(store, layout).await? else { return Ok(None) };
-        let Some(recording) = Recording::load(store, layout).await? else { return Ok(None) };
-        Ok(Some(Arc::new(Self::new(recording.kept(), summary.state, metrics.clone()))))
+        let recording = match summary.state.stage() {
+            Stage::Growing => Recording::load(store, layout).await?,
+            Stage::Complete => Recording::load_finished(store, layout).await?,
+        };
+        let Some(recording) = recording else { return Ok(None) };
+        let recorded = Self::new(recording.kept(), summary.state, metrics.clone());
+        Ok(Some(Arc::new(recorded.without_lost(lost))))
     }
 
     pub(crate) fn new(archive: Archive, state: State, metrics: Arc<Metrics>) -> Self {
-        Self { archive, state, rendered: Rendered::default(), metrics }
+        Self { archive, state, lost: Arc::default(), rendered: Rendered::default(), metrics }
+    }
+
+    /// The same where the store has lost something.
+    fn without_lost(mut self, lost: Arc<Lost>) -> Self {
+        for (sequence, rendition) in lost.iter() {
+            let Some(mut segment) = self.archive.segment(*sequence).map(|s| s.as_ref().clone()) else {
+                continue;
+            };
+            let pieces = segment.pieces.iter_mut().filter(|piece| piece.rendition == *rendition);
+            pieces.for_each(|piece| piece.size = None);
+            // The newest word on a segment counts.
+            let _ = self.archive.apply(&Record::Segment(segment));
+        }
+        Self { lost, ..self }
     }
 
     /// Whether nothing will change in it.
