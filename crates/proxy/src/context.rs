@@ -10,7 +10,7 @@ use crate::inputs::Inputs;
 use crate::routing::Router;
 
 /// What all connections share.
-pub struct Edge {
+pub struct Context {
     pub inputs: Inputs,
     pub router: Router,
     /// From the connection, or the end of the last stream, to the publish request.

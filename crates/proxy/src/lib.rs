@@ -6,8 +6,8 @@
 
 mod context;
 pub mod cost;
-mod counted;
 mod drain;
+mod gauge_guard;
 mod inputs;
 mod publisher;
 mod refusal;
@@ -19,4 +19,4 @@ mod start;
 
 pub use rtmp::Socket;
 pub use settings::Settings;
-pub use start::{Front, Proxy, ProxyError, run};
+pub use start::{ConnectionHandler, Proxy, ProxyError, run};

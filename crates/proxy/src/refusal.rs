@@ -2,11 +2,11 @@
 //! once.
 
 use headwater_media::MediaError;
-use headwater_wire::publish::UplinkError;
+use headwater_wire::publish::PublishError;
 use headwater_wire::v1::{Failure, failure::Code};
 
 use crate::inputs::KeyError;
-use crate::routing;
+use crate::routing::RoutingError;
 
 /// Answer to a publisher that is turned away, or can't stay.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,18 +54,18 @@ impl Refusal {
     }
 
     /// No server takes the publisher.
-    pub fn no_server(error: &routing::Refusal) -> Self {
+    pub fn no_server(error: &RoutingError) -> Self {
         match error {
-            routing::Refusal::Failure(failure) => Self::failure(failure),
-            routing::Refusal::NoCapacity
-            | routing::Refusal::NoServer
-            | routing::Refusal::OwnerUnreachable => Self::new(RefusalKind::Unavailable, error.to_string()),
+            RoutingError::Failure(failure) => Self::failure(failure),
+            RoutingError::NoCapacity | RoutingError::NoServer | RoutingError::OwnerUnreachable => {
+                Self::new(RefusalKind::Unavailable, error.to_string())
+            }
             // What is behind it concerns the operator.
-            routing::Refusal::Registry(_) => Self::new(
+            RoutingError::Registry(_) => Self::new(
                 RefusalKind::Unavailable,
                 "no server can be looked up just now: try again in a moment",
             ),
-            routing::Refusal::Stopping => Self::stopping(),
+            RoutingError::Stopping => Self::stopping(),
         }
     }
 
@@ -75,9 +75,9 @@ impl Refusal {
     }
 
     /// The server has ended the call.
-    pub fn call_over(error: &UplinkError) -> Self {
+    pub fn call_over(error: &PublishError) -> Self {
         match error {
-            UplinkError::Rejected(failure) => Self::failure(failure),
+            PublishError::Rejected(failure) => Self::failure(failure),
             _ => Self::new(RefusalKind::Server, "the transcode server is gone: reconnect"),
         }
     }
@@ -110,14 +110,14 @@ impl Refusal {
 }
 
 /// The reason's name in metrics.
-pub fn label(error: &routing::Refusal) -> &'static str {
+pub fn label(error: &RoutingError) -> &'static str {
     match error {
-        routing::Refusal::NoCapacity => "capacity",
-        routing::Refusal::NoServer => "no_server",
-        routing::Refusal::OwnerUnreachable => "owner_unreachable",
-        routing::Refusal::Registry(_) => "registry",
-        routing::Refusal::Stopping => "stopping",
-        routing::Refusal::Failure(failure) if failure.code() == Code::StreamInUse => "in_use",
-        routing::Refusal::Failure(_) => "server",
+        RoutingError::NoCapacity => "capacity",
+        RoutingError::NoServer => "no_server",
+        RoutingError::OwnerUnreachable => "owner_unreachable",
+        RoutingError::Registry(_) => "registry",
+        RoutingError::Stopping => "stopping",
+        RoutingError::Failure(failure) if failure.code() == Code::StreamInUse => "in_use",
+        RoutingError::Failure(_) => "server",
     }
 }

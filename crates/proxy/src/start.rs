@@ -15,10 +15,10 @@ use headwater_wire::Channels;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::context::Edge;
+use crate::context::Context;
 use crate::cost;
-use crate::counted::Counted;
 use crate::drain::Drain;
+use crate::gauge_guard::GaugeGuard;
 use crate::inputs::Inputs;
 use crate::routing::Router;
 use crate::rtmp::{Socket, serve};
@@ -42,40 +42,40 @@ pub async fn run(process: Process<Settings>, registry: Arc<dyn Registry>) -> Res
 
 /// What serves the encoders that have connected.
 #[derive(Clone)]
-pub struct Front {
-    edge: Arc<Edge>,
+pub struct ConnectionHandler {
+    context: Arc<Context>,
     rtmp: Arc<ServerConfig>,
 }
 
-impl Front {
+impl ConnectionHandler {
     /// `channels` lead to the servers.
     pub fn new(process: &Process<Settings>, registry: Arc<dyn Registry>, channels: Channels) -> Self {
         let apps = process.config.proxy.apps.iter().map(|app| app.as_str().to_owned()).collect();
         let rtmp = ServerConfig { apps, ..ServerConfig::default() };
-        Self { edge: Arc::new(edge(process, registry, channels)), rtmp: Arc::new(rtmp) }
+        Self { context: Arc::new(context(process, registry, channels)), rtmp: Arc::new(rtmp) }
     }
 
     /// What one publisher may cost in memory, in bytes.
     fn cost(&self) -> usize {
-        cost::most(&cost::shares(&self.rtmp.limits, &timeline::Limits::default(), &self.edge.replay))
+        cost::most(&cost::shares(&self.rtmp.limits, &timeline::Limits::default(), &self.context.replay))
     }
 
     /// Serves one encoder to its end.
     pub async fn serve(self, socket: impl Socket + 'static) {
-        serve(Box::new(socket), (*self.rtmp).clone(), self.edge).await;
+        serve(Box::new(socket), (*self.rtmp).clone(), self.context).await;
     }
 
     /// To be called when the process was told to stop: waits for the publishers, as long as they may stay, and then closes
     /// every connection.
     pub async fn see_out(&self) {
-        self.edge.drain.see_out().await;
+        self.context.drain.see_out().await;
     }
 }
 
 /// A proxy that listens.
 pub struct Proxy {
     listener: Listener,
-    front: Front,
+    handler: ConnectionHandler,
     process: Process<Settings>,
 }
 
@@ -86,17 +86,17 @@ impl Proxy {
         let config = &process.config.proxy;
         let limits = Limits::new(config.max_connections, config.max_connections_per_address);
         let listener = Listener::bind(config.rtmp_listen, "proxy.rtmp_listen", limits).await?;
-        let front = Front::new(&process, registry.clone(), Channels::default());
+        let handler = ConnectionHandler::new(&process, registry.clone(), Channels::default());
         tracing::info!(
             listen = %listener.local_addr(),
             inputs = process.config.inputs.len(),
-            mebibytes_a_publisher = front.cost() >> 20,
+            mebibytes_a_publisher = handler.cost() >> 20,
             "proxy starts"
         );
         let latch = process.readiness.latch("proxy: the registry (Redis) does not answer");
         process.readiness.started(readiness::PROXY);
         process.tasks.spawn(wait_for(registry, latch, process.drain.clone()));
-        Ok(Self { listener, front, process })
+        Ok(Self { listener, handler, process })
     }
 
     /// Where encoders connect.
@@ -109,31 +109,31 @@ impl Proxy {
     /// # Errors
     /// When the listener breaks.
     pub async fn serve(self) -> Result<(), ProxyError> {
-        let Self { mut listener, front, process } = self;
-        let _over = front.edge.drain.guard();
+        let Self { mut listener, handler, process } = self;
+        let _over = handler.context.drain.guard();
         while let Some(accepted) = process.drain.run_until_cancelled(listener.accept()).await {
             let Accepted { stream, peer, guard } = accepted?;
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "TCP_NODELAY was refused");
             }
-            let connection = front.clone().serve(stream);
+            let connection = handler.clone().serve(stream);
             let counted = async move {
-                let _counted = (Counted::new("headwater_proxy_connections"), guard);
+                let _counted = (GaugeGuard::new("headwater_proxy_connections"), guard);
                 connection.await;
             };
             process.tasks.spawn(counted.instrument(tracing::info_span!("connection", %peer)));
         }
         // Who connects from now on is refused by the system, and goes to another proxy.
         drop(listener);
-        front.see_out().await;
+        handler.see_out().await;
         Ok(())
     }
 }
 
-fn edge(process: &Process<Settings>, registry: Arc<dyn Registry>, channels: Channels) -> Edge {
+fn context(process: &Process<Settings>, registry: Arc<dyn Registry>, channels: Channels) -> Context {
     let Settings { proxy, inputs } = &process.config;
     let inputs = inputs.iter().map(|input| (input.stream.clone(), input.key.clone()));
-    Edge {
+    Context {
         inputs: Inputs::new(inputs),
         router: Router::new(registry, channels),
         replay: ReplayLimits {

@@ -27,7 +27,7 @@ pub const IN_FLIGHT_BYTES: usize = 4 << 20;
 
 /// Why a server can't be published to.
 #[derive(Debug, thiserror::Error)]
-pub enum UplinkError {
+pub enum PublishError {
     #[error("the server refused: {}", .0.message)]
     Rejected(Failure),
     #[error("the server can't be reached: {0}")]
@@ -39,7 +39,7 @@ pub enum UplinkError {
 }
 
 /// An open Publish call.
-pub struct Uplink {
+pub struct PublishCall {
     requests: mpsc::Sender<Queued>,
     room: Arc<Semaphore>,
     responses: Streaming<PublishResponse>,
@@ -75,23 +75,23 @@ pub struct Opening {
 
 /// What a server has answered that takes the publisher.
 pub struct Accepted {
-    pub uplink: Uplink,
+    pub call: PublishCall,
     /// Where the publisher begins.
     pub resume: ResumePoint,
     /// The epoch of its turn.
     pub epoch: Epoch,
 }
 
-impl Uplink {
+impl PublishCall {
     /// Opens the call, and waits until the server has accepted or rejected it, no longer than `limit`.
     ///
     /// # Errors
     /// When the server rejects the publisher, can't be reached, or does not answer in time.
-    pub async fn open(channel: Channel, opening: Opening, limit: Duration) -> Result<Accepted, UplinkError> {
-        timeout(limit, Self::call(channel, opening)).await.map_err(|_| UplinkError::Timeout)?
+    pub async fn open(channel: Channel, opening: Opening, limit: Duration) -> Result<Accepted, PublishError> {
+        timeout(limit, Self::call(channel, opening)).await.map_err(|_| PublishError::Timeout)?
     }
 
-    async fn call(channel: Channel, opening: Opening) -> Result<Accepted, UplinkError> {
+    async fn call(channel: Channel, opening: Opening) -> Result<Accepted, PublishError> {
         let Opening { stream, epoch, ground, publisher, resume, failures } = opening;
         let (requests, media) = mpsc::channel(IN_FLIGHT);
         let open = Open {
@@ -111,10 +111,10 @@ impl Uplink {
                 let resume = resume_point(accepted.resume)?;
                 let epoch = accepted.epoch.map_or(epoch, Epoch);
                 let room = Arc::new(Semaphore::new(IN_FLIGHT_BYTES));
-                Ok(Accepted { uplink: Self { requests, room, responses }, resume, epoch })
+                Ok(Accepted { call: Self { requests, room, responses }, resume, epoch })
             }
             Some(PublishResponse { message: Some(Response::Rejected(failure)) }) => {
-                Err(UplinkError::Rejected(failure))
+                Err(PublishError::Rejected(failure))
             }
             _ => Err(ConvertError::Missing("accepted").into()),
         }
@@ -124,19 +124,19 @@ impl Uplink {
     ///
     /// # Errors
     /// When the call is over.
-    pub async fn send(&self, event: TimelineEvent) -> Result<(), CallOver> {
+    pub async fn send(&self, event: TimelineEvent) -> Result<(), CallEnded> {
         let room = self.room.clone().acquire_many_owned(room_for(&event)).await;
         let _room = Some(room.expect("nobody closes the semaphore"));
         let request = PublishRequest { message: Some(event.into()) };
-        self.requests.send(Queued { request, _room }).await.map_err(|_| CallOver)
+        self.requests.send(Queued { request, _room }).await.map_err(|_| CallEnded)
     }
 
     /// Says that the publisher was asked to connect again: whoever comes next takes its place.
     ///
     /// # Errors
     /// When the call is over.
-    pub async fn leaving(&self) -> Result<(), CallOver> {
-        self.requests.send(Request::Leaving(Leaving {}).into()).await.map_err(|_| CallOver)
+    pub async fn leaving(&self) -> Result<(), CallEnded> {
+        self.requests.send(Request::Leaving(Leaving {}).into()).await.map_err(|_| CallEnded)
     }
 
     /// Whether nothing more can be sent.
@@ -148,7 +148,7 @@ impl Uplink {
     ///
     /// # Errors
     /// When the call has ended, with the reason if there was one.
-    pub async fn next(&mut self) -> Result<Response, UplinkError> {
+    pub async fn next(&mut self) -> Result<Response, PublishError> {
         loop {
             match self.responses.message().await? {
                 Some(PublishResponse { message: Some(message) }) => return Ok(message),
@@ -162,16 +162,16 @@ impl Uplink {
     ///
     /// # Errors
     /// When the call is over.
-    pub async fn say_goodbye(&self, reason: &'static str) -> Result<(), CallOver> {
+    pub async fn say_goodbye(&self, reason: &'static str) -> Result<(), CallEnded> {
         let end = Request::End(End { reason: reason.into() });
-        self.requests.send(end.into()).await.map_err(|_| CallOver)
+        self.requests.send(end.into()).await.map_err(|_| CallEnded)
     }
 
     /// The server's next word after the goodbye; none when it has worked off everything, and so has ended the call.
     ///
     /// # Errors
     /// When the call breaks before that.
-    pub async fn next_of_last(&mut self) -> Result<Option<Response>, UplinkError> {
+    pub async fn next_of_last(&mut self) -> Result<Option<Response>, PublishError> {
         loop {
             match self.responses.message().await? {
                 Some(PublishResponse { message: None }) => {}
@@ -209,9 +209,9 @@ fn room_for(event: &TimelineEvent) -> u32 {
     bytes.min(IN_FLIGHT_BYTES) as u32
 }
 
-/// The server has ended the call; [`Uplink::next`] says why.
+/// The server has ended the call; [`PublishCall::next`] says why.
 #[derive(Debug)]
-pub struct CallOver;
+pub struct CallEnded;
 
 /// Where a server says that another one would go on.
 ///

@@ -9,24 +9,24 @@ use tracing::field::{Empty, display};
 use uuid::Uuid;
 
 use super::{Publisher, PublisherEnd};
-use crate::context::Edge;
+use crate::context::Context;
 use crate::refusal::{self, Refusal};
-use crate::routing::{self, Failures, Found, Order};
+use crate::routing::{Assignment, Failures, PublishSpec, RoutingError};
 use crate::source::{READ_AHEAD, Source, SourceError};
 
 /// Publishes a source under the stream that this key opens, to its end. `Ok` when it was told all that there is to say.
 pub async fn publish<S: Source>(
     source: &mut S,
     key: &StreamKey,
-    edge: &Edge,
+    context: &Context,
 ) -> Result<PublisherEnd, SourceError> {
-    if edge.drain.has_begun() {
+    if context.drain.has_begun() {
         return refuse(source, "stopping", Refusal::stopping()).await;
     }
-    match edge.inputs.stream(key) {
+    match context.inputs.stream(key) {
         Ok(stream) => {
             let span = tracing::info_span!("publisher", %stream, epoch = Empty);
-            publish_stream(source, &stream, edge).instrument(span).await
+            publish_stream(source, &stream, context).instrument(span).await
         }
         Err(error) => refuse(source, "key", Refusal::key(&error)).await,
     }
@@ -35,21 +35,21 @@ pub async fn publish<S: Source>(
 async fn publish_stream<S: Source>(
     source: &mut S,
     stream: &StreamId,
-    edge: &Edge,
+    context: &Context,
 ) -> Result<PublisherEnd, SourceError> {
-    let _publisher = edge.drain.publisher();
-    let order = Order {
+    let _publisher = context.drain.publisher();
+    let spec = PublishSpec {
         stream: stream.clone(),
         publisher: Uuid::now_v7().to_string(),
         resume: None,
         failures: Failures::default(),
     };
-    match find_server(source, &order, edge).await? {
-        Ok(found) => {
-            tracing::Span::current().record("epoch", display(found.epoch));
+    match find_server(source, &spec, context).await? {
+        Ok(assignment) => {
+            tracing::Span::current().record("epoch", display(assignment.epoch));
             source.accept().await?;
-            tracing::info!(server = %found.server, "publishing");
-            Publisher::new(source, order, found, edge).run().await
+            tracing::info!(server = %assignment.server, "publishing");
+            Publisher::new(source, spec, assignment, context).run().await
         }
         Err(error) => {
             tracing::warn!(%error, "no server takes the publisher");
@@ -61,14 +61,14 @@ async fn publish_stream<S: Source>(
 /// Meanwhile the encoder may leave, and the proxy may be stopped.
 async fn find_server<S: Source>(
     source: &mut S,
-    order: &Order,
-    edge: &Edge,
-) -> Result<Result<Found, routing::Refusal>, SourceError> {
-    let mut search = pin!(edge.router.connect(order));
+    spec: &PublishSpec,
+    context: &Context,
+) -> Result<Result<Assignment, RoutingError>, SourceError> {
+    let mut search = pin!(context.router.connect(spec));
     let mut ahead = 0;
     loop {
         tokio::select! {
-            found = &mut search => return Ok(found),
+            assignment = &mut search => return Ok(assignment),
             read = source.read(), if ahead < READ_AHEAD => {
                 ahead += read?;
                 source.process_input().await?;
@@ -76,7 +76,7 @@ async fn find_server<S: Source>(
                     return Err(end);
                 }
             }
-            () = edge.drain.begun() => return Ok(Err(routing::Refusal::Stopping)),
+            () = context.drain.begun() => return Ok(Err(RoutingError::Stopping)),
         }
     }
 }

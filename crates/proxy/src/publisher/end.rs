@@ -14,48 +14,48 @@ pub enum PublisherEnd {
 }
 
 /// Why it can't go on.
-pub(super) enum Stop {
+pub(super) enum EndReason {
     Unpublished,
-    Source(SourceError),
+    SourceEnded(SourceError),
     /// The publisher has to leave.
-    Dismiss {
+    Dismissed {
         reason: &'static str,
         refusal: Refusal,
     },
     /// The publisher has connected again, as it was asked to, and its successor has the stream.
-    Succeeded,
+    Reconnected,
     /// The server takes nothing more, and so the publisher has to leave.
-    Lost {
+    Unserved {
         reason: &'static str,
         refusal: Refusal,
     },
 }
 
-impl Stop {
+impl EndReason {
     /// The server takes nothing.
     pub(super) fn stalled() -> Self {
-        Self::Lost { reason: "stalled", refusal: Refusal::stalled() }
+        Self::Unserved { reason: "stalled", refusal: Refusal::stalled() }
     }
 
     /// Reason that the server is told.
     pub(super) fn reason(&self) -> &'static str {
         match self {
             Self::Unpublished => "the publisher ended its stream",
-            Self::Source(_) => "the publisher's connection ended",
-            Self::Succeeded => "the publisher has connected again",
-            Self::Dismiss { reason, .. } | Self::Lost { reason, .. } => reason,
+            Self::SourceEnded(_) => "the publisher's connection ended",
+            Self::Reconnected => "the publisher has connected again",
+            Self::Dismissed { reason, .. } | Self::Unserved { reason, .. } => reason,
         }
     }
 }
 
-impl From<SourceError> for Stop {
+impl From<SourceError> for EndReason {
     fn from(error: SourceError) -> Self {
-        Self::Source(error)
+        Self::SourceEnded(error)
     }
 }
 
-impl From<MediaError> for Stop {
+impl From<MediaError> for EndReason {
     fn from(error: MediaError) -> Self {
-        Self::Dismiss { reason: "media", refusal: Refusal::media(&error) }
+        Self::Dismissed { reason: "media", refusal: Refusal::media(&error) }
     }
 }

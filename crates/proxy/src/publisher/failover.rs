@@ -1,10 +1,10 @@
 //! A publisher whose server is gone: another one takes over, and the encoder is told nothing. From the server's death to
 //! the next one's first commit:
 //!
-//! 1. `Uplink::next` or `Uplink::send` ends (broken connection, missed pings, or a rejection): [`Publisher::fail_over`].
+//! 1. `PublishCall::next` or `PublishCall::send` ends (broken connection, missed pings, or a rejection): [`Publisher::fail_over`].
 //! 2. [`lost`] says what that tells of the server: it gives up, is silent, or has only lost the worker.
 //! 3. `Router::reconnect` claims the stream for a server (`routing::search`); `Publisher::keep` buffers what comes meanwhile.
-//! 4. `Uplink::open` brings that server the resume point; it starts a worker there, and answers `Accepted`.
+//! 4. `PublishCall::open` brings that server the resume point; it starts a worker there, and answers `Accepted`.
 //! 5. `Publisher::replay` sends the server everything from that point on that is kept (`Replay::from`).
 //! 6. Its first `Committed` reaches `Publisher::note`: the replay buffer lets go, and losses are counted from zero again.
 
@@ -12,16 +12,16 @@ use std::pin::pin;
 
 use headwater_media::{Epoch, Loss};
 use headwater_registry::ServerId;
-use headwater_wire::publish::UplinkError;
+use headwater_wire::publish::PublishError;
 use headwater_wire::v1::{Failure, failure::Code};
 use tokio::time::{Instant, timeout};
 
 use crate::refusal::{self, Refusal};
-use crate::routing::{self, Fate, Found, Lost, Order};
+use crate::routing::{Assignment, Fate, LostServer, PublishSpec, RoutingError};
 use crate::source::Source;
 
 use super::Publisher;
-use super::end::Stop;
+use super::end::EndReason;
 use super::replay::Replayed;
 
 /// How many servers in a row may be lost while none of them has finished a segment: by then it is the media that does
@@ -33,20 +33,20 @@ impl<S: Source> Publisher<'_, S> {
     /// server has finished. What the encoder sends meanwhile is kept.
     ///
     /// An error says that no server can go on with this publisher, or that nothing was kept for one.
-    pub(super) async fn fail_over(&mut self, error: UplinkError) -> Result<(), Stop> {
+    pub(super) async fn fail_over(&mut self, error: PublishError) -> Result<(), EndReason> {
         let began = Instant::now();
         let mut cause = error;
         loop {
             tracing::warn!(%cause, server = %self.server, "the server is lost");
-            if matches!(&cause, UplinkError::Rejected(failure) if failure.code() == Code::WorkerFailed) {
-                self.order.failures.note(&self.server);
+            if matches!(&cause, PublishError::Rejected(failure) if failure.code() == Code::WorkerFailed) {
+                self.spec.failures.note(&self.server);
             }
             if is_refused_period(&cause) {
                 self.replay.renew(&mut self.resume);
                 self.losses += 1;
             }
             let lost = lost(&cause, &self.server, self.epoch);
-            self.losses += u32::from(lost.as_ref().is_some_and(|lost| lost.fate != Fate::There));
+            self.losses += u32::from(lost.as_ref().is_some_and(|lost| lost.fate != Fate::Alive));
             let Some(lost) = lost.filter(|_| self.losses <= MOST_LOSSES && self.replay.is_on()) else {
                 return Err(self.end_of_the_road(&cause));
             };
@@ -64,38 +64,40 @@ impl<S: Source> Publisher<'_, S> {
         }
     }
 
-    async fn find_another(&mut self, lost: Lost) -> Result<(), Stop> {
-        let order = Order { resume: Some(self.resume.clone()), ..self.order.clone() };
-        let edge = self.edge;
-        let mut search = pin!(edge.router.reconnect(&order, lost));
-        let found = loop {
+    async fn find_another(&mut self, lost: LostServer) -> Result<(), EndReason> {
+        let spec = PublishSpec { resume: Some(self.resume.clone()), ..self.spec.clone() };
+        let context = self.context;
+        let mut search = pin!(context.router.reconnect(&spec, lost));
+        let assignment = loop {
             tokio::select! {
-                found = &mut search => break found,
+                assignment = &mut search => break assignment,
                 read = self.read() => read?,
             }
             self.take_in().await?;
             self.keep()?;
         };
-        let Found { uplink, server, epoch, resume } = found.map_err(|error| match &error {
-            routing::Refusal::Failure(failure) if self.is_leaving() && has_successor(failure) => {
-                Stop::Succeeded
+        let Assignment { call, server, epoch, resume } = assignment.map_err(|error| match &error {
+            RoutingError::Failure(failure) if self.is_leaving() && has_successor(failure) => {
+                EndReason::Reconnected
             }
-            _ => Stop::Lost { reason: refusal::label(&error), refusal: Refusal::no_server(&error) },
+            _ => EndReason::Unserved { reason: refusal::label(&error), refusal: Refusal::no_server(&error) },
         })?;
-        (self.uplink, self.server, self.epoch, self.resume) = (uplink, server, epoch, resume);
+        (self.call, self.server, self.epoch, self.resume) = (call, server, epoch, resume);
         Ok(())
     }
 
     /// No other server would fare better.
-    fn end_of_the_road(&self, cause: &UplinkError) -> Stop {
+    fn end_of_the_road(&self, cause: &PublishError) -> EndReason {
         match cause {
-            UplinkError::Rejected(failure) if self.is_leaving() && has_successor(failure) => Stop::Succeeded,
-            _ => Stop::Lost { reason: "server", refusal: Refusal::call_over(cause) },
+            PublishError::Rejected(failure) if self.is_leaving() && has_successor(failure) => {
+                EndReason::Reconnected
+            }
+            _ => EndReason::Unserved { reason: "server", refusal: Refusal::call_over(cause) },
         }
     }
 
     /// Sends everything from the point where the new server begins. The inner error says that this one is gone, too.
-    async fn replay(&mut self) -> Result<Result<usize, UplinkError>, Stop> {
+    async fn replay(&mut self) -> Result<Result<usize, PublishError>, EndReason> {
         let Replayed { events, lost } = self.replay.from(&mut self.resume);
         if let Some(Loss { tags, duration_ms }) = lost {
             tracing::error!(
@@ -107,13 +109,13 @@ impl<S: Source> Publisher<'_, S> {
         let count = events.len();
         if self.is_leaving() {
             // Its successor may come at any time.
-            let _ = timeout(self.edge.stall_timeout, self.uplink.leaving()).await;
+            let _ = timeout(self.context.stall_timeout, self.call.leaving()).await;
         }
         for event in events {
-            match timeout(self.edge.stall_timeout, self.uplink.send(event)).await {
+            match timeout(self.context.stall_timeout, self.call.send(event)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) => return Ok(Err(self.last_word().await)),
-                Err(_) => return Err(Stop::stalled()),
+                Err(_) => return Err(EndReason::stalled()),
             }
         }
         Ok(Ok(count))
@@ -126,17 +128,17 @@ fn has_successor(failure: &Failure) -> bool {
 }
 
 /// What to do about a call that is over; none where no other server would fare better.
-fn lost(error: &UplinkError, server: &ServerId, epoch: Epoch) -> Option<Lost> {
+fn lost(error: &PublishError, server: &ServerId, epoch: Epoch) -> Option<LostServer> {
     let fate = match error {
-        UplinkError::Rejected(failure) => fate(failure)?,
-        UplinkError::Unreachable(_) | UplinkError::Timeout | UplinkError::Protocol(_) => Fate::Silent,
+        PublishError::Rejected(failure) => fate(failure)?,
+        PublishError::Unreachable(_) | PublishError::Timeout | PublishError::Protocol(_) => Fate::Silent,
     };
-    Some(Lost { server: server.clone(), epoch, fate })
+    Some(LostServer { server: server.clone(), epoch, fate })
 }
 
 /// Whether the server can't go on with the period, though it would with another one.
-fn is_refused_period(error: &UplinkError) -> bool {
-    matches!(error, UplinkError::Rejected(failure) if failure.code() == Code::PeriodDiffers)
+fn is_refused_period(error: &PublishError) -> bool {
+    matches!(error, PublishError::Rejected(failure) if failure.code() == Code::PeriodDiffers)
 }
 
 /// What the server says of itself; none where the publisher is to blame, or has lost the stream.
@@ -145,9 +147,9 @@ fn fate(failure: &Failure) -> Option<Fate> {
         // It goes away, or can't start a worker.
         Code::Draining | Code::NoCapacity => Some(Fate::GivesUp),
         // The server is there, and counts how often this happens.
-        Code::WorkerFailed => Some(Fate::There),
+        Code::WorkerFailed => Some(Fate::Alive),
         // It takes the same media as a new period.
-        Code::PeriodDiffers => Some(Fate::There),
+        Code::PeriodDiffers => Some(Fate::Alive),
         _ => None,
     }
 }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use headwater_wire::publish::{Uplink, UplinkError};
+use headwater_wire::publish::{PublishCall, PublishError};
 use tokio::time::timeout;
 
 use super::Publisher;
-use super::end::Stop;
+use super::end::EndReason;
 use crate::source::Source;
 
 /// How long a server may take to work off what it was sent, or servers where the first one is lost meanwhile.
@@ -27,10 +27,10 @@ impl<S: Source> Publisher<'_, S> {
     /// too late to say so.
     pub(super) async fn give_rest(&mut self) -> Rest {
         self.timeline.finish();
-        let limit = self.edge.stall_timeout;
+        let limit = self.context.stall_timeout;
         let given = async {
             self.forward().await?;
-            match self.uplink.is_over() {
+            match self.call.is_over() {
                 true => self.call_over().await,
                 false => Ok(()),
             }
@@ -52,13 +52,13 @@ impl<S: Source> Publisher<'_, S> {
         }
         let finished = async {
             if rest == Rest::Cut {
-                self.fail_over(UplinkError::Timeout).await?;
+                self.fail_over(PublishError::Timeout).await?;
                 self.forward().await?;
             }
             while let Err(cause) = self.goodbye(reason).await {
                 self.fail_over(cause).await?;
             }
-            Ok::<_, Stop>(())
+            Ok::<_, EndReason>(())
         };
         if !matches!(timeout(GOODBYE_TIMEOUT, finished).await, Ok(Ok(()))) {
             tracing::warn!("the end of the media may be lost: no server has finished it");
@@ -66,10 +66,10 @@ impl<S: Source> Publisher<'_, S> {
     }
 
     /// Waits until the server has worked off what it was sent.
-    async fn goodbye(&mut self, reason: &'static str) -> Result<(), UplinkError> {
+    async fn goodbye(&mut self, reason: &'static str) -> Result<(), PublishError> {
         // One that is gone takes none, and its last word is the error.
-        let _ = self.uplink.say_goodbye(reason).await;
-        while let Some(response) = self.uplink.next_of_last().await? {
+        let _ = self.call.say_goodbye(reason).await;
+        while let Some(response) = self.call.next_of_last().await? {
             self.note(response)?;
         }
         Ok(())
@@ -77,8 +77,8 @@ impl<S: Source> Publisher<'_, S> {
 }
 
 /// Says goodbye to the server of a publisher that has to leave, and waits until that has worked off what it was sent.
-pub(super) async fn end_call(uplink: Uplink, reason: &'static str) {
-    if uplink.end(reason, GOODBYE_TIMEOUT).await.is_err() {
+pub(super) async fn end_call(call: PublishCall, reason: &'static str) {
+    if call.end(reason, GOODBYE_TIMEOUT).await.is_err() {
         tracing::warn!("the server has not worked off what it was sent");
     }
 }

@@ -14,39 +14,39 @@ use headwater_media::timeline::{Limits, Timeline};
 use headwater_media::{Epoch, TimelineEvent};
 use headwater_registry::ServerId;
 use headwater_runtime::clock;
-use headwater_wire::publish::{CallOver, Uplink};
+use headwater_wire::publish::{CallEnded, PublishCall};
 use metrics::Counter;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument;
 
-use crate::context::Edge;
-use crate::counted::Counted;
+use crate::context::Context;
+use crate::gauge_guard::GaugeGuard;
 use crate::refusal::Refusal;
-use crate::routing::{Found, Order};
+use crate::routing::{Assignment, PublishSpec};
 use crate::source::{Source, SourceError, SourceEvent};
 
 pub use self::admission::publish;
+use self::end::EndReason;
 pub use self::end::PublisherEnd;
-use self::end::Stop;
 use self::finish::Rest;
-use self::reconnect::Notice;
+use self::reconnect::ReconnectState;
 use self::replay::Replay;
 
 struct Publisher<'a, S> {
     source: &'a mut S,
-    uplink: Uplink,
+    call: PublishCall,
     /// The server that has the stream, and under which epoch.
     server: ServerId,
     epoch: Epoch,
-    order: Order,
+    spec: PublishSpec,
     timeline: Timeline,
     replay: Replay,
     /// Where another server would go on.
     resume: ResumePoint,
     /// How often it has lost its server since the last commit.
     losses: u32,
-    edge: &'a Edge,
-    notice: Notice,
+    context: &'a Context,
+    reconnect: ReconnectState,
     /// Looked up once, not with every read.
     received: Counter,
     /// What its timeline had to put up with, as far as that was said.
@@ -56,24 +56,24 @@ struct Publisher<'a, S> {
 }
 
 impl<'a, S: Source> Publisher<'a, S> {
-    fn new(source: &'a mut S, order: Order, found: Found, edge: &'a Edge) -> Self {
-        let Found { uplink, server, epoch, resume } = found;
+    fn new(source: &'a mut S, spec: PublishSpec, assignment: Assignment, context: &'a Context) -> Self {
+        let Assignment { call, server, epoch, resume } = assignment;
         let timeline = Timeline::new(resume.period, Limits::new(&resume.settings));
-        let (replay, heard) = (Replay::new(edge.replay), Some(Instant::now()));
-        let (losses, notice) = (0, Notice::None);
+        let (replay, heard) = (Replay::new(context.replay), Some(Instant::now()));
+        let (losses, reconnect) = (0, ReconnectState::NotAsked);
         let received = metrics::counter!("headwater_proxy_received_bytes_total");
         Self {
             source,
-            uplink,
+            call,
             server,
             epoch,
-            order,
+            spec,
             timeline,
             replay,
             resume,
             losses,
-            edge,
-            notice,
+            context,
+            reconnect,
             received,
             oddities: 0,
             heard,
@@ -81,30 +81,30 @@ impl<'a, S: Source> Publisher<'a, S> {
     }
 
     async fn run(mut self) -> Result<PublisherEnd, SourceError> {
-        let on_air = Counted::new("headwater_proxy_publishers");
-        let mut stop = self.publish().await;
+        let on_air = GaugeGuard::new("headwater_proxy_publishers");
+        let mut end = self.publish().await;
         drop(on_air);
-        let has_ended = matches!(stop, Stop::Unpublished | Stop::Source(_));
+        let has_ended = matches!(end, EndReason::Unpublished | EndReason::SourceEnded(_));
         let mut rest = Rest::Given;
-        match stop {
-            Stop::Lost { .. } => {}
-            Stop::Succeeded => stop = self.see_off().await,
-            Stop::Dismiss { .. } => rest = self.give_rest().await,
-            Stop::Unpublished | Stop::Source(_) => {
+        match end {
+            EndReason::Unserved { .. } => {}
+            EndReason::Reconnected => end = self.see_off().await,
+            EndReason::Dismissed { .. } => rest = self.give_rest().await,
+            EndReason::Unpublished | EndReason::SourceEnded(_) => {
                 self.heard = None;
                 rest = self.give_rest().await;
             }
         }
-        self.edge.router.left(&self.order.stream);
+        self.context.router.left(&self.spec.stream);
         if has_ended {
-            self.finish(stop.reason(), rest).await;
+            self.finish(end.reason(), rest).await;
         } else if rest == Rest::Given {
-            self.edge.tasks.spawn(finish::end_call(self.uplink, stop.reason()).in_current_span());
+            self.context.tasks.spawn(finish::end_call(self.call, end.reason()).in_current_span());
         }
-        match stop {
-            Stop::Unpublished | Stop::Succeeded => Ok(PublisherEnd::Unpublished),
-            Stop::Source(error) => Err(error),
-            Stop::Dismiss { reason, refusal } | Stop::Lost { reason, refusal } => {
+        match end {
+            EndReason::Unpublished | EndReason::Reconnected => Ok(PublisherEnd::Unpublished),
+            EndReason::SourceEnded(error) => Err(error),
+            EndReason::Dismissed { reason, refusal } | EndReason::Unserved { reason, refusal } => {
                 metrics::counter!("headwater_proxy_failed_total", "reason" => reason).increment(1);
                 tracing::warn!(reason, description = refusal.text, "publisher sent away");
                 self.source.fail(&refusal).await?;
@@ -113,27 +113,27 @@ impl<'a, S: Source> Publisher<'a, S> {
         }
     }
 
-    async fn publish(&mut self) -> Stop {
+    async fn publish(&mut self) -> EndReason {
         loop {
-            if let Err(stop) = self.step().await {
-                return stop;
+            if let Err(end) = self.step().await {
+                return end;
             }
         }
     }
 
     /// Takes what has arrived, then waits for more of it or for a word from the server.
-    async fn step(&mut self) -> Result<(), Stop> {
+    async fn step(&mut self) -> Result<(), EndReason> {
         while let Some(event) = self.source.next_event() {
             self.take(event).await?;
         }
         if let Some(end) = self.source.end() {
-            return Err(Stop::Source(end));
+            return Err(EndReason::SourceEnded(end));
         }
-        let Self { source, uplink, edge, heard, notice, received, .. } = self;
+        let Self { source, call, context, heard, reconnect, received, .. } = self;
         tokio::select! {
-            read = read(*source, edge, *heard, received) => read?,
-            response = uplink.next() => return self.answer(response).await,
-            () = edge.drain.begun(), if *notice == Notice::None && edge.drain.lasts() => {
+            read = read(*source, context, *heard, received) => read?,
+            response = call.next() => return self.answer(response).await,
+            () = context.drain.begun(), if *reconnect == ReconnectState::NotAsked && context.drain.lasts() => {
                 return self.give_notice().await;
             }
         }
@@ -142,12 +142,12 @@ impl<'a, S: Source> Publisher<'a, S> {
 
     /// Waits for what the encoder sends, and for nothing else. Nothing is lost when it is cancelled;
     /// [`take_in`](Self::take_in) comes after it.
-    async fn read(&mut self) -> Result<(), Stop> {
-        read(self.source, self.edge, self.heard, &self.received).await
+    async fn read(&mut self) -> Result<(), EndReason> {
+        read(self.source, self.context, self.heard, &self.received).await
     }
 
     /// Keeps what has arrived for the server that is to be found.
-    fn keep(&mut self) -> Result<(), Stop> {
+    fn keep(&mut self) -> Result<(), EndReason> {
         while let Some(event) = self.source.next_event() {
             self.sort(event)?;
         }
@@ -155,20 +155,20 @@ impl<'a, S: Source> Publisher<'a, S> {
             // It is kept, and that is all for now.
             let _ = self.replay.push(event);
         }
-        self.source.end().map_or(Ok(()), |end| Err(Stop::Source(end)))
+        self.source.end().map_or(Ok(()), |end| Err(EndReason::SourceEnded(end)))
     }
 
-    async fn take_in(&mut self) -> Result<(), Stop> {
+    async fn take_in(&mut self) -> Result<(), EndReason> {
         self.heard = Some(Instant::now());
         Ok(self.source.process_input().await?)
     }
 
-    async fn take(&mut self, event: SourceEvent) -> Result<(), Stop> {
+    async fn take(&mut self, event: SourceEvent) -> Result<(), EndReason> {
         self.sort(event)?;
         self.forward().await
     }
 
-    fn sort(&mut self, event: SourceEvent) -> Result<(), Stop> {
+    fn sort(&mut self, event: SourceEvent) -> Result<(), EndReason> {
         let sorted = self.sort_media(event);
         while let Some(notice) = self.timeline.poll_notice() {
             metrics::counter!("headwater_proxy_timestamps_moved_total", "of" => notice.kind()).increment(1);
@@ -177,7 +177,7 @@ impl<'a, S: Source> Publisher<'a, S> {
         sorted
     }
 
-    fn sort_media(&mut self, event: SourceEvent) -> Result<(), Stop> {
+    fn sort_media(&mut self, event: SourceEvent) -> Result<(), EndReason> {
         match event {
             SourceEvent::Announced(announced) => self.timeline.push_metadata(announced),
             SourceEvent::Video { timestamp, payload } => {
@@ -186,7 +186,7 @@ impl<'a, S: Source> Publisher<'a, S> {
             SourceEvent::Audio { timestamp, payload } => {
                 self.timeline.push_audio(clock::now(), timestamp, payload)?
             }
-            SourceEvent::Unpublished => return Err(Stop::Unpublished),
+            SourceEvent::Unpublished => return Err(EndReason::Unpublished),
         }
         Ok(())
     }
@@ -206,21 +206,21 @@ impl<'a, S: Source> Publisher<'a, S> {
         self.oddities = oddities;
     }
 
-    async fn forward(&mut self) -> Result<(), Stop> {
+    async fn forward(&mut self) -> Result<(), EndReason> {
         self.say_oddities();
         while let Some(event) = self.timeline.poll() {
             if let TimelineEvent::Period(period) = &event {
                 tracks::log(period);
             }
             for event in self.replay.push(event) {
-                match timeout(self.edge.stall_timeout, self.uplink.send(event)).await {
+                match timeout(self.context.stall_timeout, self.call.send(event)).await {
                     Ok(Ok(())) => {}
-                    Ok(Err(CallOver)) => {
+                    Ok(Err(CallEnded)) => {
                         // All of them are replayed.
                         self.call_over().await?;
                         break;
                     }
-                    Err(_) => return Err(Stop::stalled()),
+                    Err(_) => return Err(EndReason::stalled()),
                 }
             }
         }
@@ -231,18 +231,18 @@ impl<'a, S: Source> Publisher<'a, S> {
 /// Waits for bytes of the encoder, for ever when it has left. Nothing is lost when it is cancelled.
 async fn read<S: Source>(
     source: &mut S,
-    edge: &Edge,
+    context: &Context,
     heard: Option<Instant>,
     received: &Counter,
-) -> Result<(), Stop> {
+) -> Result<(), EndReason> {
     let Some(heard) = heard else { return std::future::pending().await };
     tokio::select! {
-        read = timeout_at(heard + edge.idle_timeout, source.read()) => match read {
+        read = timeout_at(heard + context.idle_timeout, source.read()) => match read {
             Ok(count) => received.increment(count? as u64),
-            Err(_) => return Err(Stop::Dismiss { reason: "idle", refusal: Refusal::idle() }),
+            Err(_) => return Err(EndReason::Dismissed { reason: "idle", refusal: Refusal::idle() }),
         },
-        () = edge.drain.over() => {
-            return Err(Stop::Dismiss { reason: "stopping", refusal: Refusal::stopping() });
+        () = context.drain.over() => {
+            return Err(EndReason::Dismissed { reason: "stopping", refusal: Refusal::stopping() });
         }
     }
     Ok(())

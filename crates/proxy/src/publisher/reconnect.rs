@@ -3,67 +3,67 @@
 //! Enhanced RTMP v2, § "Reconnect Request": the client sends on up to the next keyframe, connects anew and closes the old
 //! connection; it may well do the second before the first. The old server goes on with what it is sent until then.
 
-use headwater_wire::publish::CallOver;
+use headwater_wire::publish::CallEnded;
 use tokio::time::timeout;
 
 use crate::refusal::Refusal;
 use crate::source::{Source, SourceError, SourceEvent};
 
 use super::Publisher;
-use super::end::Stop;
+use super::end::EndReason;
 
 /// What the publisher was told of the proxy's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Notice {
+pub(super) enum ReconnectState {
     /// There is nothing to tell yet.
-    None,
+    NotAsked,
     /// It was asked to connect again, and will do so when it suits it. Its successor may come before it leaves.
     Asked,
     /// It can't be asked.
-    Unable,
+    Unsupported,
 }
 
 impl<S: Source> Publisher<'_, S> {
     /// The proxy stops: a publisher that can is asked to go to another one.
-    pub(super) async fn give_notice(&mut self) -> Result<(), Stop> {
+    pub(super) async fn give_notice(&mut self) -> Result<(), EndReason> {
         if !self.source.ask_to_leave(&Refusal::stopping().text).await? {
-            self.notice = Notice::Unable;
+            self.reconnect = ReconnectState::Unsupported;
             return Ok(());
         }
-        self.notice = Notice::Asked;
+        self.reconnect = ReconnectState::Asked;
         metrics::counter!("headwater_proxy_reconnects_requested_total").increment(1);
         tracing::info!("the publisher was asked to connect again");
-        match timeout(self.edge.stall_timeout, self.uplink.leaving()).await {
+        match timeout(self.context.stall_timeout, self.call.leaving()).await {
             Ok(Ok(())) => Ok(()),
             // The next server is told by the replay.
-            Ok(Err(CallOver)) => self.call_over().await,
-            Err(_) => Err(Stop::stalled()),
+            Ok(Err(CallEnded)) => self.call_over().await,
+            Err(_) => Err(EndReason::stalled()),
         }
     }
 
     pub(super) fn is_leaving(&self) -> bool {
-        self.notice == Notice::Asked
+        self.reconnect == ReconnectState::Asked
     }
 
     /// Waits until a publisher whose successor has the stream closes its connection. What it still sends is for nobody;
     /// an error would only make it think that connecting again has failed.
-    pub(super) async fn see_off(&mut self) -> Stop {
+    pub(super) async fn see_off(&mut self) -> EndReason {
         tracing::info!("the publisher has connected again");
         loop {
             while let Some(event) = self.source.next_event() {
                 if let SourceEvent::Unpublished = event {
-                    return Stop::Unpublished;
+                    return EndReason::Unpublished;
                 }
             }
             if self.source.end().is_some() {
-                return Stop::Source(SourceError::Closed);
+                return EndReason::SourceEnded(SourceError::Closed);
             }
             let read = async {
                 self.read().await?;
                 self.take_in().await
             };
-            if let Err(stop) = read.await {
-                return stop;
+            if let Err(end) = read.await {
+                return end;
             }
         }
     }

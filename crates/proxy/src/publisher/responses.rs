@@ -1,32 +1,32 @@
 //! Answers of a publisher's server: commits, and the end of the call.
 
 use headwater_media::Epoch;
-use headwater_wire::publish::{UplinkError, resume_point};
+use headwater_wire::publish::{PublishError, resume_point};
 use headwater_wire::v1::publish_response::{Committed, Message as Response};
 use tokio::time::{Instant, timeout_at};
 
 use super::Publisher;
-use super::end::Stop;
+use super::end::EndReason;
 use crate::source::Source;
 
 impl<S: Source> Publisher<'_, S> {
-    pub(super) async fn call_over(&mut self) -> Result<(), Stop> {
+    pub(super) async fn call_over(&mut self) -> Result<(), EndReason> {
         let cause = self.last_word().await;
         self.fail_over(cause).await
     }
 
     /// Why the server has ended the call. What it has committed before still counts.
-    pub(super) async fn last_word(&mut self) -> UplinkError {
-        let until = Instant::now() + self.edge.stall_timeout;
+    pub(super) async fn last_word(&mut self) -> PublishError {
+        let until = Instant::now() + self.context.stall_timeout;
         loop {
-            let word = timeout_at(until, self.uplink.next()).await.unwrap_or(Err(UplinkError::Timeout));
+            let word = timeout_at(until, self.call.next()).await.unwrap_or(Err(PublishError::Timeout));
             if let Err(cause) = word.and_then(|response| self.note(response)) {
                 return cause;
             }
         }
     }
 
-    pub(super) async fn answer(&mut self, response: Result<Response, UplinkError>) -> Result<(), Stop> {
+    pub(super) async fn answer(&mut self, response: Result<Response, PublishError>) -> Result<(), EndReason> {
         match response.and_then(|response| self.note(response)) {
             Ok(()) => Ok(()),
             Err(cause) => self.fail_over(cause).await,
@@ -34,20 +34,20 @@ impl<S: Source> Publisher<'_, S> {
     }
 
     /// Takes the server's word; an error is its last one.
-    pub(super) fn note(&mut self, response: Response) -> Result<(), UplinkError> {
+    pub(super) fn note(&mut self, response: Response) -> Result<(), PublishError> {
         match response {
             Response::Committed(Committed { resume, epoch }) => {
                 self.resume = resume_point(resume)?;
                 if let Some(epoch) = epoch.map(Epoch).filter(|epoch| *epoch > self.epoch) {
                     self.epoch = epoch;
-                    self.edge.router.raise(&self.order.stream, epoch);
+                    self.context.router.raise(&self.spec.stream, epoch);
                 }
                 self.replay.commit(&self.resume);
                 self.losses = 0;
                 Ok(())
             }
             Response::Accepted(_) => Ok(()),
-            Response::Rejected(failure) => Err(UplinkError::Rejected(failure)),
+            Response::Rejected(failure) => Err(PublishError::Rejected(failure)),
         }
     }
 }

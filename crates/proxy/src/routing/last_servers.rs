@@ -17,7 +17,7 @@ const LATELY: Duration = Duration::from_secs(300);
 
 /// The last server of each stream that was published through this proxy, and since when it is the last one.
 #[derive(Default)]
-pub struct Memory(Mutex<HashMap<StreamId, (LastServer, Instant)>>);
+pub struct LastServers(Mutex<HashMap<StreamId, (LastServer, Instant)>>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastServer {
@@ -27,7 +27,7 @@ pub struct LastServer {
     pub epoch: Epoch,
 }
 
-impl Memory {
+impl LastServers {
     pub fn note(&self, stream: &StreamId, last: LastServer) {
         let mut streams = self.streams();
         if streams.len() >= LIMIT && !streams.contains_key(stream) {
@@ -77,37 +77,40 @@ mod tests {
 
     #[test]
     fn a_turn_may_get_its_epoch_late() {
-        let (memory, stream) = (Memory::default(), "stream".parse().unwrap());
-        memory.raise(&stream, Epoch(5));
-        assert_eq!(memory.recall(&stream), None);
-        memory.note(&stream, last(4));
-        memory.raise(&stream, Epoch(5));
-        assert_eq!(memory.recall(&stream), Some(last(5)));
+        let (last_servers, stream) = (LastServers::default(), "stream".parse().unwrap());
+        last_servers.raise(&stream, Epoch(5));
+        assert_eq!(last_servers.recall(&stream), None);
+        last_servers.note(&stream, last(4));
+        last_servers.raise(&stream, Epoch(5));
+        assert_eq!(last_servers.recall(&stream), Some(last(5)));
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_was_long_ago_is_not_lately() {
-        let (memory, stream) = (Memory::default(), "stream".parse().unwrap());
-        memory.left(&stream);
-        assert_eq!(memory.recall(&stream), None);
-        memory.note(&stream, last(1));
+        let (last_servers, stream) = (LastServers::default(), "stream".parse().unwrap());
+        last_servers.left(&stream);
+        assert_eq!(last_servers.recall(&stream), None);
+        last_servers.note(&stream, last(1));
         tokio::time::advance(2 * LATELY).await;
-        assert_eq!((memory.recall(&stream), memory.recall_lately(&stream)), (Some(last(1)), None));
-        memory.left(&stream);
-        assert_eq!(memory.recall_lately(&stream), Some(last(1)));
+        assert_eq!(
+            (last_servers.recall(&stream), last_servers.recall_lately(&stream)),
+            (Some(last(1)), None)
+        );
+        last_servers.left(&stream);
+        assert_eq!(last_servers.recall_lately(&stream), Some(last(1)));
         tokio::time::advance(LATELY).await;
-        assert_eq!(memory.recall_lately(&stream), None);
+        assert_eq!(last_servers.recall_lately(&stream), None);
     }
 
     #[test]
     fn the_newest_is_recalled_and_the_number_is_bounded() {
-        let memory = Memory::default();
+        let last_servers = LastServers::default();
         let name = |n: usize| format!("stream-{n}").parse::<StreamId>().unwrap();
         for n in 0..LIMIT + 10 {
-            memory.note(&name(n), last(1));
+            last_servers.note(&name(n), last(1));
         }
-        memory.note(&name(LIMIT + 9), last(2));
-        assert_eq!(memory.recall(&name(LIMIT + 9)), Some(last(2)));
-        assert_eq!(memory.streams().len(), LIMIT);
+        last_servers.note(&name(LIMIT + 9), last(2));
+        assert_eq!(last_servers.recall(&name(LIMIT + 9)), Some(last(2)));
+        assert_eq!(last_servers.streams().len(), LIMIT);
     }
 }

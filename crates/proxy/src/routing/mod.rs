@@ -13,11 +13,11 @@ use headwater_media::{Epoch, StreamId};
 use headwater_registry::{Registry, RegistryError, ServerId};
 use headwater_runtime::backoff::Backoff;
 use headwater_wire::Channels;
-use headwater_wire::publish::Uplink;
+use headwater_wire::publish::PublishCall;
 use headwater_wire::v1::Failure;
 
 pub use self::failures::Failures;
-use self::last_servers::Memory;
+use self::last_servers::LastServers;
 use self::search::Search;
 
 /// How soon a publisher that has lost its server looks for another one again, at first and at most.
@@ -27,12 +27,12 @@ const LONGEST_RETRY: Duration = Duration::from_secs(1);
 pub struct Router {
     registry: Arc<dyn Registry>,
     channels: Channels,
-    memory: Memory,
+    last_servers: LastServers,
 }
 
 /// Why no server takes the publisher.
 #[derive(Debug, thiserror::Error)]
-pub enum Refusal {
+pub enum RoutingError {
     #[error("no transcode server has room for another broadcast: try again in a moment")]
     NoCapacity,
     /// The registry answers and knows none: they are down, or can't register themselves (a Redis without memory left).
@@ -51,7 +51,7 @@ pub enum Refusal {
 
 /// Who wants to publish what, and where it goes on.
 #[derive(Clone, Debug)]
-pub struct Order {
+pub struct PublishSpec {
     pub stream: StreamId,
     /// Tells this connection from another one with the same key.
     pub publisher: String,
@@ -62,8 +62,8 @@ pub struct Order {
 }
 
 /// A server that took a publisher.
-pub struct Found {
-    pub uplink: Uplink,
+pub struct Assignment {
+    pub call: PublishCall,
     pub server: ServerId,
     /// The epoch of the publisher's turn.
     pub epoch: Epoch,
@@ -73,7 +73,7 @@ pub struct Found {
 
 /// A publisher's server, of which it hears nothing any more, or nothing good.
 #[derive(Clone, Debug)]
-pub struct Lost {
+pub struct LostServer {
     pub server: ServerId,
     /// The epoch of the publisher's turn there.
     pub epoch: Epoch,
@@ -83,7 +83,7 @@ pub struct Lost {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It is there and has the stream.
-    There,
+    Alive,
     /// It says that it gives the stream up.
     GivesUp,
     /// It does not answer.
@@ -92,24 +92,24 @@ pub enum Fate {
 
 impl Router {
     pub fn new(registry: Arc<dyn Registry>, channels: Channels) -> Self {
-        Self { registry, channels, memory: Memory::default() }
+        Self { registry, channels, last_servers: LastServers::default() }
     }
 
     /// Finds a server for the stream: its owner if there is one, else one with room.
-    pub async fn connect(&self, order: &Order) -> Result<Found, Refusal> {
-        Search::new(self, order).round().await
+    pub async fn connect(&self, spec: &PublishSpec) -> Result<Assignment, RoutingError> {
+        Search::new(self, spec).round().await
     }
 
     /// Finds a server for a publisher that has lost its own. Goes on until there is one, or until one says that this
     /// publisher can't go on: the encoder's connection is held as long as it takes.
-    pub async fn reconnect(&self, order: &Order, lost: Lost) -> Result<Found, Refusal> {
+    pub async fn reconnect(&self, spec: &PublishSpec, lost: LostServer) -> Result<Assignment, RoutingError> {
         let mut backoff = Backoff::new(FIRST_RETRY, LONGEST_RETRY);
-        let mut search = Search::from(self, order, lost);
+        let mut search = Search::from(self, spec, lost);
         loop {
             match search.round().await {
-                Ok(found) => return Ok(found),
-                Err(Refusal::Failure(failure)) => return Err(Refusal::Failure(failure)),
-                Err(refusal) => tracing::warn!(%refusal, "no server yet"),
+                Ok(assignment) => return Ok(assignment),
+                Err(RoutingError::Failure(failure)) => return Err(RoutingError::Failure(failure)),
+                Err(error) => tracing::warn!(refusal = %error, "no server yet"),
             }
             backoff.wait().await;
         }
@@ -117,11 +117,11 @@ impl Router {
 
     /// The publisher of this stream leaves the server that took it last.
     pub fn left(&self, stream: &StreamId) {
-        self.memory.left(stream);
+        self.last_servers.left(stream);
     }
 
     /// The turn of this stream's publisher has another epoch by now.
     pub fn raise(&self, stream: &StreamId, epoch: Epoch) {
-        self.memory.raise(stream, epoch);
+        self.last_servers.raise(stream, epoch);
     }
 }

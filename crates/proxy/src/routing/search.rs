@@ -12,13 +12,13 @@ use std::time::Duration;
 
 use headwater_media::Epoch;
 use headwater_registry::{Claim, Ownership, RegistryError, SERVER_TTL, ServerId, ServerRecord};
-use headwater_wire::publish::{Accepted, Opening, Uplink, UplinkError};
+use headwater_wire::publish::{Accepted, Opening, PublishCall, PublishError};
 use headwater_wire::v1::publish_request::Ground;
 use headwater_wire::v1::{Failure, failure::Code};
 use tokio::time::{Instant, sleep};
 
 use super::last_servers::LastServer;
-use super::{Fate, Found, Lost, Order, Refusal, Router, choice};
+use super::{Assignment, Fate, LostServer, PublishSpec, Router, RoutingError, choice};
 
 /// Servers that are asked before the publisher is told that there is no room.
 const ATTEMPTS: usize = 5;
@@ -36,11 +36,11 @@ const ACCEPT_TIMEOUT: Duration = Duration::from_secs(20);
 
 pub(super) struct Search<'a> {
     router: &'a Router,
-    order: &'a Order,
+    spec: &'a PublishSpec,
     /// The epoch that a claim goes from.
-    from: Option<Epoch>,
+    claim_from: Option<Epoch>,
     /// Until when the owner with this epoch is gone.
-    gone_until: Option<Instant>,
+    presumed_gone_until: Option<Instant>,
     /// Servers that have no room or are going away, in this round.
     tried: HashSet<ServerId>,
     /// Servers that could not be reached, and when that was.
@@ -48,35 +48,35 @@ pub(super) struct Search<'a> {
 }
 
 enum Step {
-    Found(Box<Found>),
+    Assigned(Box<Assignment>),
     /// Something was learnt: the next attempt may fare better.
-    Next,
+    Retry,
     /// The owner lives, and can't be reached.
-    Doubt,
+    OwnerUnreachable,
 }
 
 /// What became of a call.
-enum Answer {
-    Taken(Box<Found>),
+enum CallOutcome {
+    Accepted(Box<Assignment>),
     /// The server does not take this publisher.
-    No,
+    Refused,
     /// Nothing is known of the server.
-    Nothing,
+    Unknown,
     /// Nobody listens at the server's address.
-    NobodyThere,
+    NotListening,
 }
 
 impl<'a> Search<'a> {
-    pub(super) fn new(router: &'a Router, order: &'a Order) -> Self {
+    pub(super) fn new(router: &'a Router, spec: &'a PublishSpec) -> Self {
         let (tried, silent) = Default::default();
-        Self { router, order, from: None, gone_until: None, tried, silent }
+        Self { router, spec, claim_from: None, presumed_gone_until: None, tried, silent }
     }
 
     /// For a publisher that has lost its server.
-    pub(super) fn from(router: &'a Router, order: &'a Order, lost: Lost) -> Self {
-        let mut search = Self { from: Some(lost.epoch), ..Self::new(router, order) };
+    pub(super) fn from(router: &'a Router, spec: &'a PublishSpec, lost: LostServer) -> Self {
+        let mut search = Self { claim_from: Some(lost.epoch), ..Self::new(router, spec) };
         match lost.fate {
-            Fate::There => {}
+            Fate::Alive => {}
             Fate::GivesUp => {
                 search.tried.insert(lost.server);
                 search.is_gone();
@@ -90,39 +90,41 @@ impl<'a> Search<'a> {
     }
 
     /// Asks until a server takes the publisher, or as many as are asked at once do not.
-    pub(super) async fn round(&mut self) -> Result<Found, Refusal> {
-        let found = self.attempts().await;
+    pub(super) async fn round(&mut self) -> Result<Assignment, RoutingError> {
+        let assignment = self.attempts().await;
         // Until the next round, one of them may have room again, or be back.
         self.tried.clear();
-        found
+        assignment
     }
 
-    async fn attempts(&mut self) -> Result<Found, Refusal> {
+    async fn attempts(&mut self) -> Result<Assignment, RoutingError> {
         let (until, mut attempts) = (Instant::now() + PATIENCE, ATTEMPTS);
         while attempts > 0 {
             match self.attempt().await? {
-                Step::Found(found) => return Ok(*found),
-                Step::Next => attempts -= 1,
-                Step::Doubt if Instant::now() < until => sleep(ASK_AGAIN).await,
-                Step::Doubt => return Err(Refusal::OwnerUnreachable),
+                Step::Assigned(assignment) => return Ok(*assignment),
+                Step::Retry => attempts -= 1,
+                Step::OwnerUnreachable if Instant::now() < until => sleep(ASK_AGAIN).await,
+                Step::OwnerUnreachable => return Err(RoutingError::OwnerUnreachable),
             }
         }
-        Err(Refusal::NoCapacity)
+        Err(RoutingError::NoCapacity)
     }
 
-    async fn attempt(&mut self) -> Result<Step, Refusal> {
-        let owner = match self.router.registry.owner(&self.order.stream).await {
+    async fn attempt(&mut self) -> Result<Step, RoutingError> {
+        let owner = match self.router.registry.owner(&self.spec.stream).await {
             Ok(owner) => owner,
             Err(error) => return self.recall(error).await,
         };
         match owner {
-            Some(owner) if Some(owner.epoch) != self.from || !self.guess_holds() => self.join(owner).await,
+            Some(owner) if Some(owner.epoch) != self.claim_from || !self.guess_holds() => {
+                self.join(owner).await
+            }
             owner => {
                 let servers = self.router.registry.servers().await?;
                 if owner.is_none()
-                    && let Some(found) = self.ask_last(&servers).await?
+                    && let Some(assignment) = self.ask_last(&servers).await?
                 {
-                    return Ok(Step::Found(found));
+                    return Ok(Step::Assigned(assignment));
                 }
                 self.claim(servers).await
             }
@@ -130,41 +132,41 @@ impl<'a> Search<'a> {
     }
 
     /// Publishes to the server that has the stream: it decides whether this publisher may continue it.
-    async fn join(&mut self, owner: Ownership) -> Result<Step, Refusal> {
+    async fn join(&mut self, owner: Ownership) -> Result<Step, RoutingError> {
         let Ownership { server, address, epoch, .. } = owner;
-        let answer = self.open(&server, &address, epoch, Ground::Registry).await?;
-        let is_gone = match answer {
-            Answer::Taken(found) => return Ok(Step::Found(found)),
-            Answer::No | Answer::NobodyThere => true,
-            Answer::Nothing => !self.is_heard(&server).await?,
+        let outcome = self.open(&server, &address, epoch, Ground::Registry).await?;
+        let is_gone = match outcome {
+            CallOutcome::Accepted(assignment) => return Ok(Step::Assigned(assignment)),
+            CallOutcome::Refused | CallOutcome::NotListening => true,
+            CallOutcome::Unknown => !self.is_heard(&server).await?,
         };
-        let is_own = self.from == Some(epoch);
-        match self.order.resume {
+        let is_own = self.claim_from == Some(epoch);
+        match self.spec.resume {
             // Who has the stream now came after this publisher, and only they can say that it may go on.
-            Some(_) if !is_own => return Ok(if is_gone { Step::Next } else { Step::Doubt }),
+            Some(_) if !is_own => return Ok(if is_gone { Step::Retry } else { Step::OwnerUnreachable }),
             // Its own turn: nobody else goes on from it.
             Some(_) => self.is_gone(),
             None if is_gone => {
-                self.from = Some(epoch);
+                self.claim_from = Some(epoch);
                 self.is_gone();
             }
-            None => return Ok(Step::Doubt),
+            None => return Ok(Step::OwnerUnreachable),
         }
-        Ok(Step::Next)
+        Ok(Step::Retry)
     }
 
     /// Whether the registry hears of a server.
-    async fn is_heard(&self, server: &ServerId) -> Result<bool, Refusal> {
+    async fn is_heard(&self, server: &ServerId) -> Result<bool, RoutingError> {
         Ok(self.router.registry.servers().await?.iter().any(|record| record.id == *server))
     }
 
     /// The registry does not answer: the server that had the stream last takes its publisher all the same, and registers
     /// it when the registry is back.
-    async fn recall(&mut self, error: RegistryError) -> Result<Step, Refusal> {
-        let Some(last) = self.router.memory.recall(&self.order.stream) else { return Err(error.into()) };
+    async fn recall(&mut self, error: RegistryError) -> Result<Step, RoutingError> {
+        let Some(last) = self.router.last_servers.recall(&self.spec.stream) else { return Err(error.into()) };
         tracing::warn!(%error, server = %last.server, "the registry does not answer: asking the stream's last server");
         match self.open(&last.server, &last.address, last.epoch, Ground::Memory).await? {
-            Answer::Taken(found) => Ok(Step::Found(found)),
+            CallOutcome::Accepted(assignment) => Ok(Step::Assigned(assignment)),
             _ => Err(error.into()),
         }
     }
@@ -172,14 +174,14 @@ impl<'a> Search<'a> {
     /// The registry knows no owner. A server that lives can be missing there, with all its streams: it alone may be cut off
     /// from Redis, or Redis has just lost everything. The broadcast of a publisher that comes back goes on there, if it is
     /// on air; so does one whose server was taken for gone some time ago. Else the stream goes to a server that can be found.
-    async fn ask_last(&mut self, servers: &[ServerRecord]) -> Result<Option<Box<Found>>, Refusal> {
-        let (memory, stream) = (&self.router.memory, &self.order.stream);
-        let last = match self.order.resume {
-            Some(_) => memory.recall(stream),
-            None => memory.recall_lately(stream),
+    async fn ask_last(&mut self, servers: &[ServerRecord]) -> Result<Option<Box<Assignment>>, RoutingError> {
+        let (last_servers, stream) = (&self.router.last_servers, &self.spec.stream);
+        let last = match self.spec.resume {
+            Some(_) => last_servers.recall(stream),
+            None => last_servers.recall_lately(stream),
         };
         let Some(last) = last else { return Ok(None) };
-        let is_asked = match self.order.resume {
+        let is_asked = match self.spec.resume {
             Some(_) => !self.guess_holds(),
             None => {
                 servers.iter().all(|server| server.id != last.server) && !self.tried.contains(&last.server)
@@ -192,39 +194,41 @@ impl<'a> Search<'a> {
         self.tried.insert(last.server.clone());
         self.is_gone();
         match self.open(&last.server, &last.address, last.epoch, Ground::OnAir).await? {
-            Answer::Taken(found) => Ok(Some(found)),
+            CallOutcome::Accepted(assignment) => Ok(Some(assignment)),
             _ => Ok(None),
         }
     }
 
     /// Claims the stream for a server with room, and publishes there.
-    async fn claim(&mut self, servers: Vec<ServerRecord>) -> Result<Step, Refusal> {
+    async fn claim(&mut self, servers: Vec<ServerRecord>) -> Result<Step, RoutingError> {
         if servers.is_empty() {
-            return Err(Refusal::NoServer);
+            return Err(RoutingError::NoServer);
         }
         let registry = &self.router.registry;
-        let server = self.choose(servers).ok_or(Refusal::NoCapacity)?;
-        let stream = &self.order.stream;
-        let epoch = match registry.claim(stream, &server.id, &server.address, self.from).await? {
+        let server = self.choose(servers).ok_or(RoutingError::NoCapacity)?;
+        let stream = &self.spec.stream;
+        let epoch = match registry.claim(stream, &server.id, &server.address, self.claim_from).await? {
             Claim::Granted(ownership) => ownership.epoch,
             // Somebody was quicker: the next attempt finds them.
-            Claim::Held(_) => return Ok(Step::Next),
-            Claim::Passed(_) if self.order.resume.is_some() => return Err(Refusal::Failure(succeeded())),
+            Claim::Held(_) => return Ok(Step::Retry),
+            Claim::Passed(_) if self.spec.resume.is_some() => return Err(RoutingError::Failure(succeeded())),
             Claim::Passed(_) => {
-                self.from = None;
-                return Ok(Step::Next);
+                self.claim_from = None;
+                return Ok(Step::Retry);
             }
         };
-        self.from = Some(epoch);
+        self.claim_from = Some(epoch);
         self.is_gone();
         // A server that refuses this publisher for another reason has the stream, and keeps it.
-        if let Answer::Taken(found) = self.open(&server.id, &server.address, epoch, Ground::Registry).await? {
-            return Ok(Step::Found(found));
+        if let CallOutcome::Accepted(assignment) =
+            self.open(&server.id, &server.address, epoch, Ground::Registry).await?
+        {
+            return Ok(Step::Assigned(assignment));
         }
         if let Err(error) = registry.release(stream, &server.id, epoch).await {
             tracing::warn!(%error, "a claim could not be given back; it expires by itself");
         }
-        Ok(Step::Next)
+        Ok(Step::Retry)
     }
 
     /// A server that answered lately, if there is one.
@@ -237,7 +241,7 @@ impl<'a> Search<'a> {
             servers.into_iter().filter(may).partition(|server| self.is_silent(&server.id));
         let candidates = if heard.is_empty() { silent } else { heard };
         // Many publishers search at once where one has lost its server, or has found one full.
-        let is_one_of_many = self.order.resume.is_some() || !self.tried.is_empty();
+        let is_one_of_many = self.spec.resume.is_some() || !self.tried.is_empty();
         choice::choose(&candidates, is_one_of_many).cloned()
     }
 
@@ -248,11 +252,11 @@ impl<'a> Search<'a> {
 
     /// The owner with the epoch that a claim goes from is taken for gone.
     fn is_gone(&mut self) {
-        self.gone_until = Some(Instant::now() + GUESS);
+        self.presumed_gone_until = Some(Instant::now() + GUESS);
     }
 
     fn guess_holds(&self) -> bool {
-        self.gone_until.is_some_and(|until| Instant::now() < until)
+        self.presumed_gone_until.is_some_and(|until| Instant::now() < until)
     }
 
     /// Opens the call. An error says that no other server would take the publisher.
@@ -262,27 +266,27 @@ impl<'a> Search<'a> {
         address: &str,
         epoch: Epoch,
         ground: Ground,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<CallOutcome, RoutingError> {
         let channel = match self.router.channels.dedicated(address) {
             Ok(channel) => channel,
             Err(error) => {
                 tracing::error!(address, %error, "the registry holds an address that is none");
                 self.tried.insert(server.clone());
-                return Ok(Answer::NobodyThere);
+                return Ok(CallOutcome::NotListening);
             }
         };
-        let Order { stream, publisher, resume, failures } = self.order.clone();
+        let PublishSpec { stream, publisher, resume, failures } = self.spec.clone();
         let failures = failures.elsewhere(server);
         let opening = Opening { stream, epoch, ground, publisher, resume, failures };
-        let error = match Uplink::open(channel, opening, ACCEPT_TIMEOUT).await {
-            Ok(Accepted { uplink, resume, epoch }) => {
+        let error = match PublishCall::open(channel, opening, ACCEPT_TIMEOUT).await {
+            Ok(Accepted { call, resume, epoch }) => {
                 let last = LastServer { server: server.clone(), address: address.into(), epoch };
-                self.router.memory.note(&self.order.stream, last);
-                let found = Found { uplink, server: server.clone(), epoch, resume };
-                return Ok(Answer::Taken(Box::new(found)));
+                self.router.last_servers.note(&self.spec.stream, last);
+                let assignment = Assignment { call, server: server.clone(), epoch, resume };
+                return Ok(CallOutcome::Accepted(Box::new(assignment)));
             }
-            Err(UplinkError::Rejected(failure)) if !goes_elsewhere(&failure) => {
-                return Err(Refusal::Failure(failure));
+            Err(PublishError::Rejected(failure)) if !goes_elsewhere(&failure) => {
+                return Err(RoutingError::Failure(failure));
             }
             Err(error) => error,
         };
@@ -290,17 +294,17 @@ impl<'a> Search<'a> {
         Ok(self.learn(server, &error))
     }
 
-    fn learn(&mut self, server: &ServerId, error: &UplinkError) -> Answer {
+    fn learn(&mut self, server: &ServerId, error: &PublishError) -> CallOutcome {
         match error {
             // Under a new epoch the same server may be the right one.
-            UplinkError::Rejected(failure) if failure.code() == Code::Fenced => Answer::No,
-            UplinkError::Rejected(_) => {
+            PublishError::Rejected(failure) if failure.code() == Code::Fenced => CallOutcome::Refused,
+            PublishError::Rejected(_) => {
                 self.tried.insert(server.clone());
-                Answer::No
+                CallOutcome::Refused
             }
             error => {
                 self.silent.insert(server.clone(), Instant::now());
-                if nobody_listens(error) { Answer::NobodyThere } else { Answer::Nothing }
+                if nobody_listens(error) { CallOutcome::NotListening } else { CallOutcome::Unknown }
             }
         }
     }
@@ -315,7 +319,7 @@ fn succeeded() -> Failure {
 }
 
 /// Whether the connection was refused: the server's process has ended, whatever the registry still says.
-fn nobody_listens(error: &UplinkError) -> bool {
+fn nobody_listens(error: &PublishError) -> bool {
     let mut cause: Option<&dyn Error> = Some(error);
     while let Some(error) = cause {
         if let Some(error) = error.downcast_ref::<io::Error>()

@@ -25,7 +25,7 @@ pub trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Socket for S {}
 
-pub struct Link {
+pub struct RtmpConnection {
     socket: Box<dyn Socket>,
     session: ServerSession,
     buffer: BytesMut,
@@ -33,7 +33,7 @@ pub struct Link {
     broken: Option<RtmpError>,
 }
 
-impl Link {
+impl RtmpConnection {
     pub fn new(socket: Box<dyn Socket>, session: ServerSession) -> Self {
         Self { socket, session, buffer: BytesMut::with_capacity(BLOCK), broken: None }
     }

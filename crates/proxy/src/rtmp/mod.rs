@@ -5,5 +5,5 @@ mod serve;
 mod source;
 mod status;
 
-pub use connection::{Link, Socket};
+pub use connection::{RtmpConnection, Socket};
 pub use serve::serve;

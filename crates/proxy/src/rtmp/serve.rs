@@ -6,46 +6,46 @@ use std::sync::Arc;
 use headwater_rtmp::{Event, PublishRequest, ServerConfig, ServerSession};
 use tokio::time::timeout;
 
-use crate::context::Edge;
+use crate::context::Context;
 use crate::publisher::{PublisherEnd, publish};
 use crate::refusal::Refusal;
 use crate::source::SourceError;
 
 use super::source::RtmpSource;
 use super::status::rejection;
-use super::{Link, Socket};
+use super::{RtmpConnection, Socket};
 
-pub async fn serve(socket: Box<dyn Socket>, config: ServerConfig, edge: Arc<Edge>) {
+pub async fn serve(socket: Box<dyn Socket>, config: ServerConfig, context: Arc<Context>) {
     let session = ServerSession::new(config);
-    let mut connection = Connection { link: Link::new(socket, session), edge };
-    match connection.run().await {
+    let mut handler = RtmpHandler { connection: RtmpConnection::new(socket, session), context };
+    match handler.run().await {
         Err(SourceError::Closed) => {}
         Err(error @ (SourceError::Io(_) | SourceError::Unread)) => tracing::info!(%error),
-        Err(SourceError::Protocol { error, refusal }) => connection.break_off(&*error, &refusal).await,
-        Ok(()) => connection.link.close().await,
+        Err(SourceError::Protocol { error, refusal }) => handler.break_off(&*error, &refusal).await,
+        Ok(()) => handler.connection.close().await,
     }
     tracing::info!("connection closed");
 }
 
-struct Connection {
-    link: Link,
-    edge: Arc<Edge>,
+struct RtmpHandler {
+    connection: RtmpConnection,
+    context: Arc<Context>,
 }
 
-impl Connection {
+impl RtmpHandler {
     /// An encoder may publish several times on one connection, one after the other. Gives `Ok` when it was told all that
     /// there is to say.
     async fn run(&mut self) -> Result<(), SourceError> {
         loop {
-            let edge = self.edge.clone();
+            let context = self.context.clone();
             let greeted = tokio::select! {
-                greeted = timeout(edge.publish_deadline, self.greet()) => greeted,
-                () = edge.drain.over() => return Ok(()),
+                greeted = timeout(context.publish_deadline, self.greet()) => greeted,
+                () = context.drain.over() => return Ok(()),
             };
             let Ok(request) = greeted else {
                 metrics::counter!("headwater_proxy_refused_total", "reason" => "deadline").increment(1);
-                tracing::info!("no publish request within {:?}", self.edge.publish_deadline);
-                return self.link.fail(&rejection(&Refusal::deadline())).await;
+                tracing::info!("no publish request within {:?}", self.context.publish_deadline);
+                return self.connection.fail(&rejection(&Refusal::deadline())).await;
             };
             let Some(request) = request? else { return Ok(()) };
             match self.publish(request).await? {
@@ -58,7 +58,7 @@ impl Connection {
     /// Reads until the encoder wants to publish; `None` when the session wants to be closed.
     async fn greet(&mut self) -> Result<Option<PublishRequest>, SourceError> {
         loop {
-            while let Some(event) = self.link.next_event() {
+            while let Some(event) = self.connection.next_event() {
                 match event {
                     Event::Publish(request) => return Ok(Some(request)),
                     Event::AppRefused => {
@@ -70,29 +70,29 @@ impl Connection {
                     _ => {}
                 }
             }
-            match self.link.ended() {
+            match self.connection.ended() {
                 Some(SourceError::Closed) => return Ok(None),
                 Some(error) => return Err(error),
                 None => {}
             }
-            self.link.read().await?;
-            self.link.take_in().await?;
+            self.connection.read().await?;
+            self.connection.take_in().await?;
         }
     }
 
     async fn publish(&mut self, request: PublishRequest) -> Result<PublisherEnd, SourceError> {
         tracing::info!(app = request.app, encoder = request.encoder.as_deref(), "publish requested");
         let key = request.key.clone();
-        publish(&mut RtmpSource::new(&mut self.link, request), &key, &self.edge).await
+        publish(&mut RtmpSource::new(&mut self.connection, request), &key, &self.context).await
     }
 
     /// Tells an encoder that broke the protocol how, where it got through the handshake, and closes the connection.
     async fn break_off(mut self, error: &(dyn Error + Send + Sync), refusal: &Refusal) {
         metrics::counter!("headwater_proxy_failed_total", "reason" => "protocol").increment(1);
         tracing::warn!(%error, "the encoder broke the protocol");
-        if let Err(error) = self.link.fail(&rejection(refusal)).await {
+        if let Err(error) = self.connection.fail(&rejection(refusal)).await {
             tracing::info!(%error, "the encoder could not be told");
         }
-        self.link.close().await;
+        self.connection.close().await;
     }
 }

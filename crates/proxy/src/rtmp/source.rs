@@ -6,54 +6,54 @@ use headwater_rtmp::{Event, PublishRequest};
 use crate::refusal::Refusal;
 use crate::source::{Source, SourceError, SourceEvent};
 
-use super::Link;
+use super::RtmpConnection;
 use super::status::rejection;
 
 pub struct RtmpSource<'a> {
-    link: &'a mut Link,
+    connection: &'a mut RtmpConnection,
     /// Until it is answered.
     request: Option<PublishRequest>,
 }
 
 impl<'a> RtmpSource<'a> {
-    pub fn new(link: &'a mut Link, request: PublishRequest) -> Self {
-        Self { link, request: Some(request) }
+    pub fn new(connection: &'a mut RtmpConnection, request: PublishRequest) -> Self {
+        Self { connection, request: Some(request) }
     }
 }
 
 impl Source for RtmpSource<'_> {
     async fn accept(&mut self) -> Result<(), SourceError> {
         let Some(request) = self.request.take() else { return Ok(()) };
-        self.link.accept(request).await
+        self.connection.accept(request).await
     }
 
     async fn refuse(&mut self, refusal: &Refusal) -> Result<(), SourceError> {
         let Some(request) = self.request.take() else { return Ok(()) };
         let rejection = rejection(refusal);
         tracing::info!(code = %rejection.code, description = rejection.description, "publish refused");
-        self.link.reject(request, rejection).await
+        self.connection.reject(request, rejection).await
     }
 
     async fn fail(&mut self, refusal: &Refusal) -> Result<(), SourceError> {
-        self.link.fail(&rejection(refusal)).await
+        self.connection.fail(&rejection(refusal)).await
     }
 
     /// Enhanced RTMP v2, § "Reconnect Request".
     async fn ask_to_leave(&mut self, text: &str) -> Result<bool, SourceError> {
-        self.link.request_reconnect(text).await
+        self.connection.request_reconnect(text).await
     }
 
     async fn read(&mut self) -> Result<usize, SourceError> {
-        self.link.read().await
+        self.connection.read().await
     }
 
     async fn process_input(&mut self) -> Result<(), SourceError> {
-        self.link.take_in().await
+        self.connection.take_in().await
     }
 
     fn next_event(&mut self) -> Option<SourceEvent> {
         loop {
-            match self.link.next_event()? {
+            match self.connection.next_event()? {
                 Event::Metadata(metadata) => {
                     let announced = Announced::new(metadata.video, metadata.audio);
                     return Some(SourceEvent::Announced(announced));
@@ -76,7 +76,7 @@ impl Source for RtmpSource<'_> {
     }
 
     fn end(&mut self) -> Option<SourceError> {
-        self.link.ended()
+        self.connection.ended()
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use headwater_media::Epoch;
 use headwater_registry::{Claim, RegistryError, ServerRecord};
-use headwater_wire::publish::{self, Opening, Uplink, UplinkError};
+use headwater_wire::publish::{self, Opening, PublishCall, PublishError};
 use headwater_wire::v1::Failure;
 use headwater_wire::v1::publish_request::Ground;
 use headwater_wire::v1::publish_response::{Accepted, Message as Response};
@@ -203,7 +203,7 @@ impl<'a> HandOver<'a> {
     }
 
     /// Opens a call at the point where the next publisher begins.
-    async fn open(&self, server: &ServerRecord, epoch: Epoch) -> Result<Uplink, NotTaken> {
+    async fn open(&self, server: &ServerRecord, epoch: Epoch) -> Result<PublishCall, NotTaken> {
         let opening = Opening {
             stream: self.life.stream.clone(),
             epoch,
@@ -220,17 +220,17 @@ impl<'a> HandOver<'a> {
             failures: 0,
         };
         let channel = self.life.channels.dedicated(&server.address)?;
-        let publish::Accepted { uplink, .. } = Uplink::open(channel, opening, TAKE_LIMIT).await?;
-        Ok(uplink)
+        let publish::Accepted { call, .. } = PublishCall::open(channel, opening, TAKE_LIMIT).await?;
+        Ok(call)
     }
 }
 
-impl From<UplinkError> for NotTaken {
-    fn from(error: UplinkError) -> Self {
+impl From<PublishError> for NotTaken {
+    fn from(error: PublishError) -> Self {
         match error {
-            UplinkError::Rejected(failure) => Self::Refused(failure),
-            UplinkError::Unreachable(status) => Self::Status(status),
-            UplinkError::Timeout | UplinkError::Protocol(_) => Self::Silent,
+            PublishError::Rejected(failure) => Self::Refused(failure),
+            PublishError::Unreachable(status) => Self::Status(status),
+            PublishError::Timeout | PublishError::Protocol(_) => Self::Silent,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use headwater_origin::Core;
-use headwater_proxy::{Front, Settings};
+use headwater_proxy::{ConnectionHandler, Settings};
 use headwater_registry::Registry;
 use headwater_runtime::config::{Capacity, Config, Size};
 use headwater_runtime::process::Process;
@@ -179,12 +179,12 @@ async fn server(host: Host, run: u32, around: Surroundings, process: Process, cr
 async fn proxy(host: Host, around: Surroundings, process: Process<Settings>) {
     let mut incoming = around.net.listen(&format!("{host}:1935"));
     let registry: Arc<dyn Registry> = around.hub.client(host);
-    let front = Front::new(&process, registry, channels(&around.net, host));
+    let handler = ConnectionHandler::new(&process, registry, channels(&around.net, host));
     while let Some(Some(socket)) = process.drain.run_until_cancelled(incoming.recv()).await {
-        process.tasks.spawn(front.clone().serve(socket));
+        process.tasks.spawn(handler.clone().serve(socket));
     }
     drop(incoming);
-    front.see_out().await;
+    handler.see_out().await;
 }
 
 async fn origin(host: Host, run: u32, around: Surroundings, process: Process) {

@@ -1,16 +1,16 @@
 //! Gauges that can't be left too high.
 
 /// One more of what the gauge of this name counts, until it is dropped.
-pub struct Counted(&'static str);
+pub struct GaugeGuard(&'static str);
 
-impl Counted {
+impl GaugeGuard {
     pub fn new(gauge: &'static str) -> Self {
         metrics::gauge!(gauge).increment(1);
         Self(gauge)
     }
 }
 
-impl Drop for Counted {
+impl Drop for GaugeGuard {
     fn drop(&mut self) {
         metrics::gauge!(self.0).decrement(1);
     }
