@@ -23,7 +23,7 @@ pub struct Share {
 ///
 /// A message of RTMP and the payloads of the tags that are made of it are memory of their own, so each is counted where
 /// it is kept: nothing holds on to more than that.
-pub fn shares(session: &Limits, timeline: &timeline::Limits, replay: &ReplayLimits) -> [Share; 9] {
+pub fn memory_shares(session: &Limits, timeline: &timeline::Limits, replay: &ReplayLimits) -> [Share; 9] {
     let message = session.publisher.message;
     [
         ("connection", CONNECTION),
@@ -45,6 +45,6 @@ pub fn shares(session: &Limits, timeline: &timeline::Limits, replay: &ReplayLimi
 }
 
 /// The sum of all places.
-pub fn most(shares: &[Share]) -> usize {
+pub fn total_bytes(shares: &[Share]) -> usize {
     shares.iter().map(|share| share.bytes).sum()
 }

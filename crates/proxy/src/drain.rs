@@ -24,7 +24,7 @@ impl Drain {
     }
 
     /// Whether publishers may stay for a while, and so can be asked to leave by themselves.
-    pub fn lasts(&self) -> bool {
+    pub fn has_time(&self) -> bool {
         !self.limit.is_zero()
     }
 
@@ -43,24 +43,24 @@ impl Drain {
     }
 
     /// Somebody who publishes, or is about to, until this is dropped.
-    pub fn publisher(&self) -> TaskTrackerToken {
+    pub fn track_publisher(&self) -> TaskTrackerToken {
         self.publishers.token()
     }
 
     /// Waits until the last publisher has left or the time is over, and then closes every connection.
-    pub async fn see_out(&self) {
+    pub async fn wait_for_publishers(&self) {
         self.publishers.close();
-        if !self.publishers.is_empty() && self.lasts() {
+        if !self.publishers.is_empty() && self.has_time() {
             tracing::info!(publishers = self.publishers.len(), "publishers may stay for {:?}", self.limit);
         }
-        if timeout(self.limit, self.publishers.wait()).await.is_err() && self.lasts() {
+        if timeout(self.limit, self.publishers.wait()).await.is_err() && self.has_time() {
             tracing::warn!(publishers = self.publishers.len(), "the time is over: publishers are sent away");
         }
         self.over.cancel();
     }
 
-    /// Closes every connection when it is dropped, in case that [`see_out`](Self::see_out) does not come to it.
-    pub fn guard(&self) -> DropGuard {
+    /// Closes every connection when it is dropped, in case that [`wait_for_publishers`](Self::wait_for_publishers) does not come to it.
+    pub fn close_on_drop(&self) -> DropGuard {
         self.over.clone().drop_guard()
     }
 }
@@ -76,13 +76,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_lasts_until_the_last_publisher_has_left() {
         let drain = Drain::new(CancellationToken::new(), LIMIT);
-        let (publisher, began) = (drain.publisher(), Instant::now());
+        let (publisher, began) = (drain.track_publisher(), Instant::now());
         let leaving = async {
             tokio::time::sleep(LIMIT / 3).await;
             assert!(!drain.over.is_cancelled());
             drop(publisher);
         };
-        tokio::join!(drain.see_out(), leaving);
+        tokio::join!(drain.wait_for_publishers(), leaving);
         assert_eq!(began.elapsed(), LIMIT / 3);
         assert!(drain.over.is_cancelled());
     }
@@ -90,8 +90,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn nobody_stays_for_longer_than_the_limit() {
         let drain = Drain::new(CancellationToken::new(), LIMIT);
-        let (_publisher, began) = (drain.publisher(), Instant::now());
-        drain.see_out().await;
+        let (_publisher, began) = (drain.track_publisher(), Instant::now());
+        drain.wait_for_publishers().await;
         assert!(drain.over.is_cancelled());
         assert_eq!(began.elapsed(), LIMIT);
     }
@@ -100,10 +100,10 @@ mod tests {
     async fn without_a_limit_it_is_over_when_it_begins() {
         let told = CancellationToken::new();
         let drain = Drain::new(told.clone(), Duration::ZERO);
-        let _publisher = drain.publisher();
+        let _publisher = drain.track_publisher();
         told.cancel();
         drain.over().await;
-        drain.see_out().await;
-        assert!(drain.has_begun() && !drain.lasts());
+        drain.wait_for_publishers().await;
+        assert!(drain.has_begun() && !drain.has_time());
     }
 }

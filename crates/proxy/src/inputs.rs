@@ -22,7 +22,7 @@ impl Inputs {
         Self(inputs.into_iter().map(|(stream, key)| (key, stream)).collect())
     }
 
-    pub fn stream(&self, key: &StreamKey) -> Result<StreamId, KeyError> {
+    pub fn find_stream(&self, key: &StreamKey) -> Result<StreamId, KeyError> {
         if self.0.is_empty() {
             return Ok(key.expose().parse()?);
         }
@@ -37,14 +37,14 @@ mod tests {
     #[test]
     fn without_inputs_the_key_is_the_streams_name() {
         let inputs = Inputs::default();
-        assert_eq!(inputs.stream(&"demo".parse().unwrap()), Ok("demo".parse().unwrap()));
-        assert!(matches!(inputs.stream(&"../demo".parse().unwrap()), Err(KeyError::NotAName(_))));
+        assert_eq!(inputs.find_stream(&"demo".parse().unwrap()), Ok("demo".parse().unwrap()));
+        assert!(matches!(inputs.find_stream(&"../demo".parse().unwrap()), Err(KeyError::NotAName(_))));
     }
 
     #[test]
     fn with_inputs_a_key_opens_its_stream_and_nothing_else_does() {
         let inputs = Inputs::new([("demo".parse().unwrap(), "secret".parse().unwrap())]);
-        assert_eq!(inputs.stream(&"secret".parse().unwrap()), Ok("demo".parse().unwrap()));
-        assert_eq!(inputs.stream(&"demo".parse().unwrap()), Err(KeyError::Unknown));
+        assert_eq!(inputs.find_stream(&"secret".parse().unwrap()), Ok("demo".parse().unwrap()));
+        assert_eq!(inputs.find_stream(&"demo".parse().unwrap()), Err(KeyError::Unknown));
     }
 }

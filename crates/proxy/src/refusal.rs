@@ -56,7 +56,7 @@ impl Refusal {
     /// No server takes the publisher.
     pub fn no_server(error: &RoutingError) -> Self {
         match error {
-            RoutingError::Failure(failure) => Self::failure(failure),
+            RoutingError::Failure(failure) => Self::from_failure(failure),
             RoutingError::NoCapacity | RoutingError::NoServer | RoutingError::OwnerUnreachable => {
                 Self::new(RefusalKind::Unavailable, error.to_string())
             }
@@ -75,9 +75,9 @@ impl Refusal {
     }
 
     /// The server has ended the call.
-    pub fn call_over(error: &PublishError) -> Self {
+    pub fn lost_server(error: &PublishError) -> Self {
         match error {
-            PublishError::Rejected(failure) => Self::failure(failure),
+            PublishError::Rejected(failure) => Self::from_failure(failure),
             _ => Self::new(RefusalKind::Server, "the transcode server is gone: reconnect"),
         }
     }
@@ -98,7 +98,7 @@ impl Refusal {
     }
 
     /// Refusal by a server, in its own words.
-    fn failure(failure: &Failure) -> Self {
+    fn from_failure(failure: &Failure) -> Self {
         let kind = match failure.code() {
             Code::StreamInUse => RefusalKind::InUse,
             Code::UnsupportedMedia => RefusalKind::Media,
@@ -110,7 +110,7 @@ impl Refusal {
 }
 
 /// The reason's name in metrics.
-pub fn label(error: &RoutingError) -> &'static str {
+pub fn metric_label(error: &RoutingError) -> &'static str {
     match error {
         RoutingError::NoCapacity => "capacity",
         RoutingError::NoServer => "no_server",

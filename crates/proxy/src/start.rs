@@ -21,7 +21,7 @@ use crate::drain::Drain;
 use crate::gauge_guard::GaugeGuard;
 use crate::inputs::Inputs;
 use crate::routing::Router;
-use crate::rtmp::{Socket, serve};
+use crate::rtmp::{Socket, serve_connection};
 use crate::settings::Settings;
 
 #[derive(Debug, thiserror::Error)]
@@ -52,23 +52,27 @@ impl ConnectionHandler {
     pub fn new(process: &Process<Settings>, registry: Arc<dyn Registry>, channels: Channels) -> Self {
         let apps = process.config.proxy.apps.iter().map(|app| app.as_str().to_owned()).collect();
         let rtmp = ServerConfig { apps, ..ServerConfig::default() };
-        Self { context: Arc::new(context(process, registry, channels)), rtmp: Arc::new(rtmp) }
+        Self { context: Arc::new(shared_context(process, registry, channels)), rtmp: Arc::new(rtmp) }
     }
 
     /// What one publisher may cost in memory, in bytes.
-    fn cost(&self) -> usize {
-        cost::most(&cost::shares(&self.rtmp.limits, &timeline::Limits::default(), &self.context.replay))
+    fn max_publisher_bytes(&self) -> usize {
+        cost::total_bytes(&cost::memory_shares(
+            &self.rtmp.limits,
+            &timeline::Limits::default(),
+            &self.context.replay,
+        ))
     }
 
     /// Serves one encoder to its end.
     pub async fn serve(self, socket: impl Socket + 'static) {
-        serve(Box::new(socket), (*self.rtmp).clone(), self.context).await;
+        serve_connection(Box::new(socket), (*self.rtmp).clone(), self.context).await;
     }
 
     /// To be called when the process was told to stop: waits for the publishers, as long as they may stay, and then closes
     /// every connection.
-    pub async fn see_out(&self) {
-        self.context.drain.see_out().await;
+    pub async fn wait_for_publishers(&self) {
+        self.context.drain.wait_for_publishers().await;
     }
 }
 
@@ -90,12 +94,12 @@ impl Proxy {
         tracing::info!(
             listen = %listener.local_addr(),
             inputs = process.config.inputs.len(),
-            mebibytes_a_publisher = handler.cost() >> 20,
+            mebibytes_a_publisher = handler.max_publisher_bytes() >> 20,
             "proxy starts"
         );
         let latch = process.readiness.latch("proxy: the registry (Redis) does not answer");
         process.readiness.started(readiness::PROXY);
-        process.tasks.spawn(wait_for(registry, latch, process.drain.clone()));
+        process.tasks.spawn(wait_for_registry(registry, latch, process.drain.clone()));
         Ok(Self { listener, handler, process })
     }
 
@@ -110,7 +114,7 @@ impl Proxy {
     /// When the listener breaks.
     pub async fn serve(self) -> Result<(), ProxyError> {
         let Self { mut listener, handler, process } = self;
-        let _over = handler.context.drain.guard();
+        let _over = handler.context.drain.close_on_drop();
         while let Some(accepted) = process.drain.run_until_cancelled(listener.accept()).await {
             let Accepted { stream, peer, guard } = accepted?;
             if let Err(error) = stream.set_nodelay(true) {
@@ -125,12 +129,12 @@ impl Proxy {
         }
         // Who connects from now on is refused by the system, and goes to another proxy.
         drop(listener);
-        handler.see_out().await;
+        handler.wait_for_publishers().await;
         Ok(())
     }
 }
 
-fn context(process: &Process<Settings>, registry: Arc<dyn Registry>, channels: Channels) -> Context {
+fn shared_context(process: &Process<Settings>, registry: Arc<dyn Registry>, channels: Channels) -> Context {
     let Settings { proxy, inputs } = &process.config;
     let inputs = inputs.iter().map(|input| (input.stream.clone(), input.key.clone()));
     Context {
@@ -149,7 +153,7 @@ fn context(process: &Process<Settings>, registry: Arc<dyn Registry>, channels: C
 }
 
 /// Sets the latch when the registry answers for the first time: before, no publisher could be given a server.
-async fn wait_for(registry: Arc<dyn Registry>, latch: Latch, stop: CancellationToken) {
+async fn wait_for_registry(registry: Arc<dyn Registry>, latch: Latch, stop: CancellationToken) {
     let mut look = tokio::time::interval(headwater_registry::HEARTBEAT_INTERVAL);
     let mut outage = Outage::default();
     while stop.run_until_cancelled(look.tick()).await.is_some() {

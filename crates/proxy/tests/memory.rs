@@ -196,8 +196,9 @@ fn runtime() -> tokio::runtime::Runtime {
 fn a_publisher_costs_no_more_than_the_sum_of_its_shares() {
     let replay = Config::defaults().proxy.replay_memory.0 as usize;
     let limits = ReplayLimits { bytes: replay, duration_ms: 30_000 };
-    let shares = cost::shares(&headwater_rtmp::Limits::default(), &timeline::Limits::default(), &limits);
-    let most = cost::most(&shares);
+    let shares =
+        cost::memory_shares(&headwater_rtmp::Limits::default(), &timeline::Limits::default(), &limits);
+    let most = cost::total_bytes(&shares);
     let in_64_kib = |n: u32| if n.is_multiple_of(2) { (AUDIO, sound()) } else { (JUNK, vec![0; 64 << 10]) };
     for (name, server, messages) in [
         ("small frames in large aggregates", Server::Reads, messages(28, |_| (AGGREGATE, aggregate()))),

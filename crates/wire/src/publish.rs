@@ -88,10 +88,10 @@ impl PublishCall {
     /// # Errors
     /// When the server rejects the publisher, can't be reached, or does not answer in time.
     pub async fn open(channel: Channel, opening: Opening, limit: Duration) -> Result<Accepted, PublishError> {
-        timeout(limit, Self::call(channel, opening)).await.map_err(|_| PublishError::Timeout)?
+        timeout(limit, Self::start_call(channel, opening)).await.map_err(|_| PublishError::Timeout)?
     }
 
-    async fn call(channel: Channel, opening: Opening) -> Result<Accepted, PublishError> {
+    async fn start_call(channel: Channel, opening: Opening) -> Result<Accepted, PublishError> {
         let Opening { stream, epoch, ground, publisher, resume, failures } = opening;
         let (requests, media) = mpsc::channel(IN_FLIGHT);
         let open = Open {
@@ -124,8 +124,8 @@ impl PublishCall {
     ///
     /// # Errors
     /// When the call is over.
-    pub async fn send(&self, event: TimelineEvent) -> Result<(), CallEnded> {
-        let room = self.room.clone().acquire_many_owned(room_for(&event)).await;
+    pub async fn send_event(&self, event: TimelineEvent) -> Result<(), CallEnded> {
+        let room = self.room.clone().acquire_many_owned(payload_bytes(&event)).await;
         let _room = Some(room.expect("nobody closes the semaphore"));
         let request = PublishRequest { message: Some(event.into()) };
         self.requests.send(Queued { request, _room }).await.map_err(|_| CallEnded)
@@ -135,7 +135,7 @@ impl PublishCall {
     ///
     /// # Errors
     /// When the call is over.
-    pub async fn leaving(&self) -> Result<(), CallEnded> {
+    pub async fn announce_leaving(&self) -> Result<(), CallEnded> {
         self.requests.send(Request::Leaving(Leaving {}).into()).await.map_err(|_| CallEnded)
     }
 
@@ -148,7 +148,7 @@ impl PublishCall {
     ///
     /// # Errors
     /// When the call has ended, with the reason if there was one.
-    pub async fn next(&mut self) -> Result<Response, PublishError> {
+    pub async fn next_response(&mut self) -> Result<Response, PublishError> {
         loop {
             match self.responses.message().await? {
                 Some(PublishResponse { message: Some(message) }) => return Ok(message),
@@ -162,7 +162,7 @@ impl PublishCall {
     ///
     /// # Errors
     /// When the call is over.
-    pub async fn say_goodbye(&self, reason: &'static str) -> Result<(), CallEnded> {
+    pub async fn send_end(&self, reason: &'static str) -> Result<(), CallEnded> {
         let end = Request::End(End { reason: reason.into() });
         self.requests.send(end.into()).await.map_err(|_| CallEnded)
     }
@@ -171,7 +171,7 @@ impl PublishCall {
     ///
     /// # Errors
     /// When the call breaks before that.
-    pub async fn next_of_last(&mut self) -> Result<Option<Response>, PublishError> {
+    pub async fn next_final_response(&mut self) -> Result<Option<Response>, PublishError> {
         loop {
             match self.responses.message().await? {
                 Some(PublishResponse { message: None }) => {}
@@ -185,21 +185,21 @@ impl PublishCall {
     ///
     /// # Errors
     /// When that takes longer than `limit`.
-    pub async fn end(self, reason: &'static str, limit: Duration) -> Result<(), Elapsed> {
+    pub async fn finish(self, reason: &'static str, limit: Duration) -> Result<(), Elapsed> {
         let Self { requests, mut responses, .. } = self;
         let end = Request::End(End { reason: reason.into() }).into();
-        let goodbye = async {
+        let finished = async {
             // A server that is gone needs no goodbye.
             let _ = requests.send(end).await;
             drop(requests);
             while let Ok(Some(_)) = responses.message().await {}
         };
-        timeout(limit, goodbye).await
+        timeout(limit, finished).await
     }
 }
 
 /// Bytes of the room in flight.
-fn room_for(event: &TimelineEvent) -> u32 {
+fn payload_bytes(event: &TimelineEvent) -> u32 {
     let bytes = match event {
         TimelineEvent::Period(period) => {
             [&period.video, &period.audio].into_iter().flatten().map(Bytes::len).sum()
@@ -209,7 +209,7 @@ fn room_for(event: &TimelineEvent) -> u32 {
     bytes.min(IN_FLIGHT_BYTES) as u32
 }
 
-/// The server has ended the call; [`PublishCall::next`] says why.
+/// The server has ended the call; [`PublishCall::next_response`] says why.
 #[derive(Debug)]
 pub struct CallEnded;
 
@@ -241,8 +241,8 @@ mod tests {
 
     #[test]
     fn a_periods_configuration_takes_room_and_never_more_than_there_is() {
-        assert_eq!(room_for(&period(None, None)), 0);
-        assert_eq!(room_for(&period(Some(40), Some(2))), 42);
-        assert_eq!(room_for(&period(Some(IN_FLIGHT_BYTES), Some(2))), IN_FLIGHT_BYTES as u32);
+        assert_eq!(payload_bytes(&period(None, None)), 0);
+        assert_eq!(payload_bytes(&period(Some(40), Some(2))), 42);
+        assert_eq!(payload_bytes(&period(Some(IN_FLIGHT_BYTES), Some(2))), IN_FLIGHT_BYTES as u32);
     }
 }

@@ -21,14 +21,14 @@ pub async fn publish<S: Source>(
     context: &Context,
 ) -> Result<PublisherEnd, SourceError> {
     if context.drain.has_begun() {
-        return refuse(source, "stopping", Refusal::stopping()).await;
+        return refuse_source(source, "stopping", Refusal::stopping()).await;
     }
-    match context.inputs.stream(key) {
+    match context.inputs.find_stream(key) {
         Ok(stream) => {
             let span = tracing::info_span!("publisher", %stream, epoch = Empty);
             publish_stream(source, &stream, context).instrument(span).await
         }
-        Err(error) => refuse(source, "key", Refusal::key(&error)).await,
+        Err(error) => refuse_source(source, "key", Refusal::key(&error)).await,
     }
 }
 
@@ -37,7 +37,7 @@ async fn publish_stream<S: Source>(
     stream: &StreamId,
     context: &Context,
 ) -> Result<PublisherEnd, SourceError> {
-    let _publisher = context.drain.publisher();
+    let _publisher = context.drain.track_publisher();
     let spec = PublishSpec {
         stream: stream.clone(),
         publisher: Uuid::now_v7().to_string(),
@@ -53,7 +53,7 @@ async fn publish_stream<S: Source>(
         }
         Err(error) => {
             tracing::warn!(%error, "no server takes the publisher");
-            refuse(source, refusal::label(&error), Refusal::no_server(&error)).await
+            refuse_source(source, refusal::metric_label(&error), Refusal::no_server(&error)).await
         }
     }
 }
@@ -64,7 +64,7 @@ async fn find_server<S: Source>(
     spec: &PublishSpec,
     context: &Context,
 ) -> Result<Result<Assignment, RoutingError>, SourceError> {
-    let mut search = pin!(context.router.connect(spec));
+    let mut search = pin!(context.router.find_server(spec));
     let mut ahead = 0;
     loop {
         tokio::select! {
@@ -81,7 +81,7 @@ async fn find_server<S: Source>(
     }
 }
 
-async fn refuse<S: Source>(
+async fn refuse_source<S: Source>(
     source: &mut S,
     reason: &'static str,
     refusal: Refusal,

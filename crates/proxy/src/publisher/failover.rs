@@ -1,12 +1,12 @@
 //! A publisher whose server is gone: another one takes over, and the encoder is told nothing. From the server's death to
 //! the next one's first commit:
 //!
-//! 1. `PublishCall::next` or `PublishCall::send` ends (broken connection, missed pings, or a rejection): [`Publisher::fail_over`].
-//! 2. [`lost`] says what that tells of the server: it gives up, is silent, or has only lost the worker.
-//! 3. `Router::reconnect` claims the stream for a server (`routing::search`); `Publisher::keep` buffers what comes meanwhile.
+//! 1. `PublishCall::next_response` or `PublishCall::send_event` ends (broken connection, missed pings, or a rejection): [`Publisher::fail_over`].
+//! 2. [`lost_server`] says what that tells of the server: it gives up, is silent, or has only lost the worker.
+//! 3. `Router::replace_server` claims the stream for a server (`routing::search`); `Publisher::buffer_input` buffers what comes meanwhile.
 //! 4. `PublishCall::open` brings that server the resume point; it starts a worker there, and answers `Accepted`.
-//! 5. `Publisher::replay` sends the server everything from that point on that is kept (`Replay::from`).
-//! 6. Its first `Committed` reaches `Publisher::note`: the replay buffer lets go, and losses are counted from zero again.
+//! 5. `Publisher::replay_events` sends the server everything from that point on that is kept (`Replay::events_from`).
+//! 6. Its first `Committed` reaches `Publisher::handle_response`: the replay buffer lets go, and losses are counted from zero again.
 
 use std::pin::pin;
 
@@ -39,19 +39,19 @@ impl<S: Source> Publisher<'_, S> {
         loop {
             tracing::warn!(%cause, server = %self.server, "the server is lost");
             if matches!(&cause, PublishError::Rejected(failure) if failure.code() == Code::WorkerFailed) {
-                self.spec.failures.note(&self.server);
+                self.spec.failures.record(&self.server);
             }
             if is_refused_period(&cause) {
-                self.replay.renew(&mut self.resume);
+                self.replay.restart_period(&mut self.resume);
                 self.losses += 1;
             }
-            let lost = lost(&cause, &self.server, self.epoch);
+            let lost = lost_server(&cause, &self.server, self.epoch);
             self.losses += u32::from(lost.as_ref().is_some_and(|lost| lost.fate != Fate::Alive));
             let Some(lost) = lost.filter(|_| self.losses <= MOST_LOSSES && self.replay.is_on()) else {
-                return Err(self.end_of_the_road(&cause));
+                return Err(self.final_reason(&cause));
             };
-            self.find_another(lost).await?;
-            match self.replay().await? {
+            self.find_server(lost).await?;
+            match self.replay_events().await? {
                 Ok(tags) => {
                     metrics::counter!("headwater_proxy_failovers_total").increment(1);
                     metrics::histogram!("headwater_proxy_failover_seconds")
@@ -64,41 +64,44 @@ impl<S: Source> Publisher<'_, S> {
         }
     }
 
-    async fn find_another(&mut self, lost: LostServer) -> Result<(), EndReason> {
+    async fn find_server(&mut self, lost: LostServer) -> Result<(), EndReason> {
         let spec = PublishSpec { resume: Some(self.resume.clone()), ..self.spec.clone() };
         let context = self.context;
-        let mut search = pin!(context.router.reconnect(&spec, lost));
+        let mut search = pin!(context.router.replace_server(&spec, lost));
         let assignment = loop {
             tokio::select! {
                 assignment = &mut search => break assignment,
-                read = self.read() => read?,
+                read = self.read_input() => read?,
             }
-            self.take_in().await?;
-            self.keep()?;
+            self.process_input().await?;
+            self.buffer_input()?;
         };
         let Assignment { call, server, epoch, resume } = assignment.map_err(|error| match &error {
             RoutingError::Failure(failure) if self.is_leaving() && has_successor(failure) => {
                 EndReason::Reconnected
             }
-            _ => EndReason::Unserved { reason: refusal::label(&error), refusal: Refusal::no_server(&error) },
+            _ => EndReason::Unserved {
+                reason: refusal::metric_label(&error),
+                refusal: Refusal::no_server(&error),
+            },
         })?;
         (self.call, self.server, self.epoch, self.resume) = (call, server, epoch, resume);
         Ok(())
     }
 
     /// No other server would fare better.
-    fn end_of_the_road(&self, cause: &PublishError) -> EndReason {
+    fn final_reason(&self, cause: &PublishError) -> EndReason {
         match cause {
             PublishError::Rejected(failure) if self.is_leaving() && has_successor(failure) => {
                 EndReason::Reconnected
             }
-            _ => EndReason::Unserved { reason: "server", refusal: Refusal::call_over(cause) },
+            _ => EndReason::Unserved { reason: "server", refusal: Refusal::lost_server(cause) },
         }
     }
 
     /// Sends everything from the point where the new server begins. The inner error says that this one is gone, too.
-    async fn replay(&mut self) -> Result<Result<usize, PublishError>, EndReason> {
-        let Replayed { events, lost } = self.replay.from(&mut self.resume);
+    async fn replay_events(&mut self) -> Result<Result<usize, PublishError>, EndReason> {
+        let Replayed { events, lost } = self.replay.events_from(&mut self.resume);
         if let Some(Loss { tags, duration_ms }) = lost {
             tracing::error!(
                 seconds = duration_ms as f64 / 1e3,
@@ -109,12 +112,12 @@ impl<S: Source> Publisher<'_, S> {
         let count = events.len();
         if self.is_leaving() {
             // Its successor may come at any time.
-            let _ = timeout(self.context.stall_timeout, self.call.leaving()).await;
+            let _ = timeout(self.context.stall_timeout, self.call.announce_leaving()).await;
         }
         for event in events {
-            match timeout(self.context.stall_timeout, self.call.send(event)).await {
+            match timeout(self.context.stall_timeout, self.call.send_event(event)).await {
                 Ok(Ok(())) => {}
-                Ok(Err(_)) => return Ok(Err(self.last_word().await)),
+                Ok(Err(_)) => return Ok(Err(self.read_final_status().await)),
                 Err(_) => return Err(EndReason::stalled()),
             }
         }
@@ -128,9 +131,9 @@ fn has_successor(failure: &Failure) -> bool {
 }
 
 /// What to do about a call that is over; none where no other server would fare better.
-fn lost(error: &PublishError, server: &ServerId, epoch: Epoch) -> Option<LostServer> {
+fn lost_server(error: &PublishError, server: &ServerId, epoch: Epoch) -> Option<LostServer> {
     let fate = match error {
-        PublishError::Rejected(failure) => fate(failure)?,
+        PublishError::Rejected(failure) => server_fate(failure)?,
         PublishError::Unreachable(_) | PublishError::Timeout | PublishError::Protocol(_) => Fate::Silent,
     };
     Some(LostServer { server: server.clone(), epoch, fate })
@@ -142,7 +145,7 @@ fn is_refused_period(error: &PublishError) -> bool {
 }
 
 /// What the server says of itself; none where the publisher is to blame, or has lost the stream.
-fn fate(failure: &Failure) -> Option<Fate> {
+fn server_fate(failure: &Failure) -> Option<Fate> {
     match failure.code() {
         // It goes away, or can't start a worker.
         Code::Draining | Code::NoCapacity => Some(Fate::GivesUp),

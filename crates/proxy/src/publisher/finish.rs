@@ -25,13 +25,13 @@ pub(super) enum Rest {
 impl<S: Source> Publisher<'_, S> {
     /// What the timeline still holds goes on air too, and what a lost server has not finished. When it is not taken, it is
     /// too late to say so.
-    pub(super) async fn give_rest(&mut self) -> Rest {
+    pub(super) async fn flush(&mut self) -> Rest {
         self.timeline.finish();
         let limit = self.context.stall_timeout;
         let given = async {
-            self.forward().await?;
+            self.forward_events().await?;
             match self.call.is_over() {
-                true => self.call_over().await,
+                true => self.replace_ended_call().await,
                 false => Ok(()),
             }
         };
@@ -46,16 +46,16 @@ impl<S: Source> Publisher<'_, S> {
 
     /// Stays until a server has made everything that the publisher has sent: one that is lost before is replaced.
     /// Where the rest is not given, its call ends in the middle, and a goodbye would pass for the end of the media.
-    pub(super) async fn finish(&mut self, reason: &'static str, rest: Rest) {
+    pub(super) async fn finish_with_server(&mut self, reason: &'static str, rest: Rest) {
         if rest == Rest::Refused {
             return;
         }
         let finished = async {
             if rest == Rest::Cut {
                 self.fail_over(PublishError::Timeout).await?;
-                self.forward().await?;
+                self.forward_events().await?;
             }
-            while let Err(cause) = self.goodbye(reason).await {
+            while let Err(cause) = self.end_media(reason).await {
                 self.fail_over(cause).await?;
             }
             Ok::<_, EndReason>(())
@@ -66,11 +66,11 @@ impl<S: Source> Publisher<'_, S> {
     }
 
     /// Waits until the server has worked off what it was sent.
-    async fn goodbye(&mut self, reason: &'static str) -> Result<(), PublishError> {
+    async fn end_media(&mut self, reason: &'static str) -> Result<(), PublishError> {
         // One that is gone takes none, and its last word is the error.
-        let _ = self.call.say_goodbye(reason).await;
-        while let Some(response) = self.call.next_of_last().await? {
-            self.note(response)?;
+        let _ = self.call.send_end(reason).await;
+        while let Some(response) = self.call.next_final_response().await? {
+            self.handle_response(response)?;
         }
         Ok(())
     }
@@ -78,7 +78,7 @@ impl<S: Source> Publisher<'_, S> {
 
 /// Says goodbye to the server of a publisher that has to leave, and waits until that has worked off what it was sent.
 pub(super) async fn end_call(call: PublishCall, reason: &'static str) {
-    if call.end(reason, GOODBYE_TIMEOUT).await.is_err() {
+    if call.finish(reason, GOODBYE_TIMEOUT).await.is_err() {
         tracing::warn!("the server has not worked off what it was sent");
     }
 }

@@ -88,16 +88,16 @@ impl<'a, S: Source> Publisher<'a, S> {
         let mut rest = Rest::Given;
         match end {
             EndReason::Unserved { .. } => {}
-            EndReason::Reconnected => end = self.see_off().await,
-            EndReason::Dismissed { .. } => rest = self.give_rest().await,
+            EndReason::Reconnected => end = self.drain_until_closed().await,
+            EndReason::Dismissed { .. } => rest = self.flush().await,
             EndReason::Unpublished | EndReason::SourceEnded(_) => {
                 self.heard = None;
-                rest = self.give_rest().await;
+                rest = self.flush().await;
             }
         }
-        self.context.router.left(&self.spec.stream);
+        self.context.router.record_departure(&self.spec.stream);
         if has_ended {
-            self.finish(end.reason(), rest).await;
+            self.finish_with_server(end.reason(), rest).await;
         } else if rest == Rest::Given {
             self.context.tasks.spawn(finish::end_call(self.call, end.reason()).in_current_span());
         }
@@ -115,41 +115,41 @@ impl<'a, S: Source> Publisher<'a, S> {
 
     async fn publish(&mut self) -> EndReason {
         loop {
-            if let Err(end) = self.step().await {
+            if let Err(end) = self.run_step().await {
                 return end;
             }
         }
     }
 
     /// Takes what has arrived, then waits for more of it or for a word from the server.
-    async fn step(&mut self) -> Result<(), EndReason> {
+    async fn run_step(&mut self) -> Result<(), EndReason> {
         while let Some(event) = self.source.next_event() {
-            self.take(event).await?;
+            self.handle_event(event).await?;
         }
         if let Some(end) = self.source.end() {
             return Err(EndReason::SourceEnded(end));
         }
         let Self { source, call, context, heard, reconnect, received, .. } = self;
         tokio::select! {
-            read = read(*source, context, *heard, received) => read?,
-            response = call.next() => return self.answer(response).await,
-            () = context.drain.begun(), if *reconnect == ReconnectState::NotAsked && context.drain.lasts() => {
-                return self.give_notice().await;
+            read = read_source(*source, context, *heard, received) => read?,
+            response = call.next_response() => return self.handle_call_result(response).await,
+            () = context.drain.begun(), if *reconnect == ReconnectState::NotAsked && context.drain.has_time() => {
+                return self.request_reconnect().await;
             }
         }
-        self.take_in().await
+        self.process_input().await
     }
 
     /// Waits for what the encoder sends, and for nothing else. Nothing is lost when it is cancelled;
-    /// [`take_in`](Self::take_in) comes after it.
-    async fn read(&mut self) -> Result<(), EndReason> {
-        read(self.source, self.context, self.heard, &self.received).await
+    /// [`process_input`](Self::process_input) comes after it.
+    async fn read_input(&mut self) -> Result<(), EndReason> {
+        read_source(self.source, self.context, self.heard, &self.received).await
     }
 
     /// Keeps what has arrived for the server that is to be found.
-    fn keep(&mut self) -> Result<(), EndReason> {
+    fn buffer_input(&mut self) -> Result<(), EndReason> {
         while let Some(event) = self.source.next_event() {
-            self.sort(event)?;
+            self.push_to_timeline(event)?;
         }
         while let Some(event) = self.timeline.poll() {
             // It is kept, and that is all for now.
@@ -158,18 +158,18 @@ impl<'a, S: Source> Publisher<'a, S> {
         self.source.end().map_or(Ok(()), |end| Err(EndReason::SourceEnded(end)))
     }
 
-    async fn take_in(&mut self) -> Result<(), EndReason> {
+    async fn process_input(&mut self) -> Result<(), EndReason> {
         self.heard = Some(Instant::now());
         Ok(self.source.process_input().await?)
     }
 
-    async fn take(&mut self, event: SourceEvent) -> Result<(), EndReason> {
-        self.sort(event)?;
-        self.forward().await
+    async fn handle_event(&mut self, event: SourceEvent) -> Result<(), EndReason> {
+        self.push_to_timeline(event)?;
+        self.forward_events().await
     }
 
-    fn sort(&mut self, event: SourceEvent) -> Result<(), EndReason> {
-        let sorted = self.sort_media(event);
+    fn push_to_timeline(&mut self, event: SourceEvent) -> Result<(), EndReason> {
+        let sorted = self.push_media(event);
         while let Some(notice) = self.timeline.poll_notice() {
             metrics::counter!("headwater_proxy_timestamps_moved_total", "of" => notice.kind()).increment(1);
             tracing::warn!("{notice}");
@@ -177,7 +177,7 @@ impl<'a, S: Source> Publisher<'a, S> {
         sorted
     }
 
-    fn sort_media(&mut self, event: SourceEvent) -> Result<(), EndReason> {
+    fn push_media(&mut self, event: SourceEvent) -> Result<(), EndReason> {
         match event {
             SourceEvent::Announced(announced) => self.timeline.push_metadata(announced),
             SourceEvent::Video { timestamp, payload } => {
@@ -192,7 +192,7 @@ impl<'a, S: Source> Publisher<'a, S> {
     }
 
     /// Says what is not shown as the encoder sent it.
-    fn say_oddities(&mut self) {
+    fn report_oddities(&mut self) {
         let oddities = self.timeline.rebased() + self.timeline.left_out();
         if oddities == self.oddities {
             return;
@@ -206,18 +206,18 @@ impl<'a, S: Source> Publisher<'a, S> {
         self.oddities = oddities;
     }
 
-    async fn forward(&mut self) -> Result<(), EndReason> {
-        self.say_oddities();
+    async fn forward_events(&mut self) -> Result<(), EndReason> {
+        self.report_oddities();
         while let Some(event) = self.timeline.poll() {
             if let TimelineEvent::Period(period) = &event {
-                tracks::log(period);
+                tracks::log_period(period);
             }
             for event in self.replay.push(event) {
-                match timeout(self.context.stall_timeout, self.call.send(event)).await {
+                match timeout(self.context.stall_timeout, self.call.send_event(event)).await {
                     Ok(Ok(())) => {}
                     Ok(Err(CallEnded)) => {
                         // All of them are replayed.
-                        self.call_over().await?;
+                        self.replace_ended_call().await?;
                         break;
                     }
                     Err(_) => return Err(EndReason::stalled()),
@@ -229,7 +229,7 @@ impl<'a, S: Source> Publisher<'a, S> {
 }
 
 /// Waits for bytes of the encoder, for ever when it has left. Nothing is lost when it is cancelled.
-async fn read<S: Source>(
+async fn read_source<S: Source>(
     source: &mut S,
     context: &Context,
     heard: Option<Instant>,

@@ -25,7 +25,7 @@ pub(super) enum ReconnectState {
 
 impl<S: Source> Publisher<'_, S> {
     /// The proxy stops: a publisher that can is asked to go to another one.
-    pub(super) async fn give_notice(&mut self) -> Result<(), EndReason> {
+    pub(super) async fn request_reconnect(&mut self) -> Result<(), EndReason> {
         if !self.source.ask_to_leave(&Refusal::stopping().text).await? {
             self.reconnect = ReconnectState::Unsupported;
             return Ok(());
@@ -33,10 +33,10 @@ impl<S: Source> Publisher<'_, S> {
         self.reconnect = ReconnectState::Asked;
         metrics::counter!("headwater_proxy_reconnects_requested_total").increment(1);
         tracing::info!("the publisher was asked to connect again");
-        match timeout(self.context.stall_timeout, self.call.leaving()).await {
+        match timeout(self.context.stall_timeout, self.call.announce_leaving()).await {
             Ok(Ok(())) => Ok(()),
             // The next server is told by the replay.
-            Ok(Err(CallEnded)) => self.call_over().await,
+            Ok(Err(CallEnded)) => self.replace_ended_call().await,
             Err(_) => Err(EndReason::stalled()),
         }
     }
@@ -47,7 +47,7 @@ impl<S: Source> Publisher<'_, S> {
 
     /// Waits until a publisher whose successor has the stream closes its connection. What it still sends is for nobody;
     /// an error would only make it think that connecting again has failed.
-    pub(super) async fn see_off(&mut self) -> EndReason {
+    pub(super) async fn drain_until_closed(&mut self) -> EndReason {
         tracing::info!("the publisher has connected again");
         loop {
             while let Some(event) = self.source.next_event() {
@@ -59,8 +59,8 @@ impl<S: Source> Publisher<'_, S> {
                 return EndReason::SourceEnded(SourceError::Closed);
             }
             let read = async {
-                self.read().await?;
-                self.take_in().await
+                self.read_input().await?;
+                self.process_input().await
             };
             if let Err(end) = read.await {
                 return end;

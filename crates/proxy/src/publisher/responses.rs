@@ -10,37 +10,41 @@ use super::end::EndReason;
 use crate::source::Source;
 
 impl<S: Source> Publisher<'_, S> {
-    pub(super) async fn call_over(&mut self) -> Result<(), EndReason> {
-        let cause = self.last_word().await;
+    pub(super) async fn replace_ended_call(&mut self) -> Result<(), EndReason> {
+        let cause = self.read_final_status().await;
         self.fail_over(cause).await
     }
 
     /// Why the server has ended the call. What it has committed before still counts.
-    pub(super) async fn last_word(&mut self) -> PublishError {
+    pub(super) async fn read_final_status(&mut self) -> PublishError {
         let until = Instant::now() + self.context.stall_timeout;
         loop {
-            let word = timeout_at(until, self.call.next()).await.unwrap_or(Err(PublishError::Timeout));
-            if let Err(cause) = word.and_then(|response| self.note(response)) {
+            let word =
+                timeout_at(until, self.call.next_response()).await.unwrap_or(Err(PublishError::Timeout));
+            if let Err(cause) = word.and_then(|response| self.handle_response(response)) {
                 return cause;
             }
         }
     }
 
-    pub(super) async fn answer(&mut self, response: Result<Response, PublishError>) -> Result<(), EndReason> {
-        match response.and_then(|response| self.note(response)) {
+    pub(super) async fn handle_call_result(
+        &mut self,
+        response: Result<Response, PublishError>,
+    ) -> Result<(), EndReason> {
+        match response.and_then(|response| self.handle_response(response)) {
             Ok(()) => Ok(()),
             Err(cause) => self.fail_over(cause).await,
         }
     }
 
     /// Takes the server's word; an error is its last one.
-    pub(super) fn note(&mut self, response: Response) -> Result<(), PublishError> {
+    pub(super) fn handle_response(&mut self, response: Response) -> Result<(), PublishError> {
         match response {
             Response::Committed(Committed { resume, epoch }) => {
                 self.resume = resume_point(resume)?;
                 if let Some(epoch) = epoch.map(Epoch).filter(|epoch| *epoch > self.epoch) {
                     self.epoch = epoch;
-                    self.context.router.raise(&self.spec.stream, epoch);
+                    self.context.router.raise_epoch(&self.spec.stream, epoch);
                 }
                 self.replay.commit(&self.resume);
                 self.losses = 0;

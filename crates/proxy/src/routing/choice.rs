@@ -4,23 +4,23 @@ use headwater_registry::ServerRecord;
 
 /// A server by chance. A publisher that comes alone gets the freer one of two. One of many that come at once gets any,
 /// by the room that each has: the loads are a second old, so all of them would be sent to the freest one.
-pub(super) fn choose(servers: &[ServerRecord], is_one_of_many: bool) -> Option<&ServerRecord> {
+pub(super) fn choose_server(servers: &[ServerRecord], is_one_of_many: bool) -> Option<&ServerRecord> {
     match is_one_of_many {
-        true => draw(servers, |n| rand::random_range(0..n)),
-        false => pick(servers, |n| rand::random_range(0..n)),
+        true => draw_by_room(servers, |n| rand::random_range(0..n)),
+        false => pick_freer(servers, |n| rand::random_range(0..n)),
     }
 }
 
 /// The freer one of two servers taken at random: nearly as good as the freest of all, and it does not send everybody
 /// to one server while the reported load is a second old.
-fn pick(servers: &[ServerRecord], mut below: impl FnMut(usize) -> usize) -> Option<&ServerRecord> {
+fn pick_freer(servers: &[ServerRecord], mut below: impl FnMut(usize) -> usize) -> Option<&ServerRecord> {
     match servers {
         [] => None,
         [only] => Some(only),
         _ => {
             let first = below(servers.len());
             let second = (first + 1 + below(servers.len() - 1)) % servers.len();
-            Some(if free(&servers[second]) > free(&servers[first]) {
+            Some(if free_millicores(&servers[second]) > free_millicores(&servers[first]) {
                 &servers[second]
             } else {
                 &servers[first]
@@ -30,8 +30,8 @@ fn pick(servers: &[ServerRecord], mut below: impl FnMut(usize) -> usize) -> Opti
 }
 
 /// Any server, each as likely as it has room. One that is full by what it said last still has the room of a millicore.
-fn draw(servers: &[ServerRecord], below: impl FnOnce(u64) -> u64) -> Option<&ServerRecord> {
-    let room = |server: &ServerRecord| free(server).max(1).unsigned_abs();
+fn draw_by_room(servers: &[ServerRecord], below: impl FnOnce(u64) -> u64) -> Option<&ServerRecord> {
+    let room = |server: &ServerRecord| free_millicores(server).max(1).unsigned_abs();
     let total = servers.iter().map(room).sum::<u64>();
     let mut at = (total > 0).then(|| below(total))?;
     servers.iter().find(|server| {
@@ -41,7 +41,7 @@ fn draw(servers: &[ServerRecord], below: impl FnOnce(u64) -> u64) -> Option<&Ser
     })
 }
 
-fn free(server: &ServerRecord) -> i64 {
+fn free_millicores(server: &ServerRecord) -> i64 {
     i64::from(server.capacity_millicores) - i64::from(server.used_millicores)
 }
 
@@ -66,7 +66,7 @@ mod tests {
         let servers = [server("a", 1_500), server("b", 200)];
         for first in [0, 1] {
             let mut draws = [first, 0].into_iter();
-            let picked = pick(&servers, |_| draws.next().unwrap()).unwrap();
+            let picked = pick_freer(&servers, |_| draws.next().unwrap()).unwrap();
             assert_eq!(picked.id, "b".parse().unwrap());
         }
     }
@@ -77,7 +77,7 @@ mod tests {
         for first in 0..5 {
             for second in 0..4 {
                 let mut draws = [first, second].into_iter();
-                let picked = pick(&servers, |_| draws.next().unwrap()).unwrap();
+                let picked = pick_freer(&servers, |_| draws.next().unwrap()).unwrap();
                 let best_excluding_last = picked.used_millicores <= 300;
                 assert!(best_excluding_last, "the fullest of all never wins");
             }
@@ -89,18 +89,18 @@ mod tests {
         let servers = [server("a", 1_500), server("b", 500), server("full", 2_500)];
         let mut counts = [0; 3];
         for at in 0..2_001 {
-            let drawn = draw(&servers, |total| {
+            let drawn = draw_by_room(&servers, |total| {
                 assert_eq!(total, 2_001);
                 at
             });
             counts[servers.iter().position(|server| Some(server) == drawn).unwrap()] += 1;
         }
         assert_eq!(counts, [500, 1_500, 1]);
-        assert!(draw(&[], |_| unreachable!("nothing to draw from")).is_none());
+        assert!(draw_by_room(&[], |_| unreachable!("nothing to draw from")).is_none());
     }
 
     #[test]
     fn without_servers_there_is_none() {
-        assert!(pick(&[], |_| unreachable!("nothing to draw from")).is_none());
+        assert!(pick_freer(&[], |_| unreachable!("nothing to draw from")).is_none());
     }
 }

@@ -18,7 +18,7 @@ pub struct Failures(VecDeque<(Instant, ServerId)>);
 
 impl Failures {
     /// A worker of this server has failed.
-    pub fn note(&mut self, server: &ServerId) {
+    pub fn record(&mut self, server: &ServerId) {
         let now = Instant::now();
         self.0.retain(|(then, _)| now.duration_since(*then) < WINDOW);
         if self.0.len() == MOST {
@@ -28,7 +28,7 @@ impl Failures {
     }
 
     /// How many failed lately on other servers than this one, which counts its own.
-    pub fn elsewhere(&self, server: &ServerId) -> u32 {
+    pub fn count_elsewhere(&self, server: &ServerId) -> u32 {
         let counts = |(then, at): &&(Instant, ServerId)| then.elapsed() < WINDOW && at != server;
         self.0.iter().filter(counts).count() as u32
     }
@@ -45,11 +45,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn each_server_is_told_what_the_others_had_to_bear_lately() {
         let mut failures = Failures::default();
-        failures.note(&server("a"));
+        failures.record(&server("a"));
         tokio::time::advance(WINDOW / 2).await;
-        failures.note(&server("a"));
-        failures.note(&server("b"));
-        let told = |failures: &Failures| ["a", "b", "c"].map(|name| failures.elsewhere(&server(name)));
+        failures.record(&server("a"));
+        failures.record(&server("b"));
+        let told = |failures: &Failures| ["a", "b", "c"].map(|name| failures.count_elsewhere(&server(name)));
         assert_eq!(told(&failures), [1, 2, 3]);
         tokio::time::advance(WINDOW / 2).await;
         assert_eq!(told(&failures), [1, 1, 2], "the first is forgotten");
@@ -60,7 +60,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn their_number_is_bounded() {
         let mut failures = Failures::default();
-        (0..3 * MOST).for_each(|_| failures.note(&server("a")));
-        assert_eq!(failures.elsewhere(&server("b")), MOST as u32);
+        (0..3 * MOST).for_each(|_| failures.record(&server("a")));
+        assert_eq!(failures.count_elsewhere(&server("b")), MOST as u32);
     }
 }

@@ -28,7 +28,7 @@ pub struct LastServer {
 }
 
 impl LastServers {
-    pub fn note(&self, stream: &StreamId, last: LastServer) {
+    pub fn insert(&self, stream: &StreamId, last: LastServer) {
         let mut streams = self.streams();
         if streams.len() >= LIMIT && !streams.contains_key(stream) {
             // Any will do: what is forgotten costs a publisher a retry, and only during an outage.
@@ -39,25 +39,25 @@ impl LastServers {
     }
 
     /// The turn of the stream's publisher has another epoch by now.
-    pub fn raise(&self, stream: &StreamId, epoch: Epoch) {
+    pub fn raise_epoch(&self, stream: &StreamId, epoch: Epoch) {
         if let Some((last, _)) = self.streams().get_mut(stream) {
             last.epoch = epoch;
         }
     }
 
     /// The publisher was there until now.
-    pub fn left(&self, stream: &StreamId) {
+    pub fn record_departure(&self, stream: &StreamId) {
         if let Some((_, since)) = self.streams().get_mut(stream) {
             *since = Instant::now();
         }
     }
 
-    pub fn recall(&self, stream: &StreamId) -> Option<LastServer> {
+    pub fn last_server(&self, stream: &StreamId) -> Option<LastServer> {
         self.streams().get(stream).map(|(last, _)| last.clone())
     }
 
     /// The same if a broadcast may still be on air there.
-    pub fn recall_lately(&self, stream: &StreamId) -> Option<LastServer> {
+    pub fn recent_server(&self, stream: &StreamId) -> Option<LastServer> {
         self.streams().get(stream).filter(|(_, since)| since.elapsed() < LATELY).map(|(last, _)| last.clone())
     }
 
@@ -78,28 +78,28 @@ mod tests {
     #[test]
     fn a_turn_may_get_its_epoch_late() {
         let (last_servers, stream) = (LastServers::default(), "stream".parse().unwrap());
-        last_servers.raise(&stream, Epoch(5));
-        assert_eq!(last_servers.recall(&stream), None);
-        last_servers.note(&stream, last(4));
-        last_servers.raise(&stream, Epoch(5));
-        assert_eq!(last_servers.recall(&stream), Some(last(5)));
+        last_servers.raise_epoch(&stream, Epoch(5));
+        assert_eq!(last_servers.last_server(&stream), None);
+        last_servers.insert(&stream, last(4));
+        last_servers.raise_epoch(&stream, Epoch(5));
+        assert_eq!(last_servers.last_server(&stream), Some(last(5)));
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_was_long_ago_is_not_lately() {
         let (last_servers, stream) = (LastServers::default(), "stream".parse().unwrap());
-        last_servers.left(&stream);
-        assert_eq!(last_servers.recall(&stream), None);
-        last_servers.note(&stream, last(1));
+        last_servers.record_departure(&stream);
+        assert_eq!(last_servers.last_server(&stream), None);
+        last_servers.insert(&stream, last(1));
         tokio::time::advance(2 * LATELY).await;
         assert_eq!(
-            (last_servers.recall(&stream), last_servers.recall_lately(&stream)),
+            (last_servers.last_server(&stream), last_servers.recent_server(&stream)),
             (Some(last(1)), None)
         );
-        last_servers.left(&stream);
-        assert_eq!(last_servers.recall_lately(&stream), Some(last(1)));
+        last_servers.record_departure(&stream);
+        assert_eq!(last_servers.recent_server(&stream), Some(last(1)));
         tokio::time::advance(LATELY).await;
-        assert_eq!(last_servers.recall_lately(&stream), None);
+        assert_eq!(last_servers.recent_server(&stream), None);
     }
 
     #[test]
@@ -107,10 +107,10 @@ mod tests {
         let last_servers = LastServers::default();
         let name = |n: usize| format!("stream-{n}").parse::<StreamId>().unwrap();
         for n in 0..LIMIT + 10 {
-            last_servers.note(&name(n), last(1));
+            last_servers.insert(&name(n), last(1));
         }
-        last_servers.note(&name(LIMIT + 9), last(2));
-        assert_eq!(last_servers.recall(&name(LIMIT + 9)), Some(last(2)));
+        last_servers.insert(&name(LIMIT + 9), last(2));
+        assert_eq!(last_servers.last_server(&name(LIMIT + 9)), Some(last(2)));
         assert_eq!(last_servers.streams().len(), LIMIT);
     }
 }

@@ -96,17 +96,21 @@ impl Router {
     }
 
     /// Finds a server for the stream: its owner if there is one, else one with room.
-    pub async fn connect(&self, spec: &PublishSpec) -> Result<Assignment, RoutingError> {
-        Search::new(self, spec).round().await
+    pub async fn find_server(&self, spec: &PublishSpec) -> Result<Assignment, RoutingError> {
+        Search::new(self, spec).run_round().await
     }
 
     /// Finds a server for a publisher that has lost its own. Goes on until there is one, or until one says that this
     /// publisher can't go on: the encoder's connection is held as long as it takes.
-    pub async fn reconnect(&self, spec: &PublishSpec, lost: LostServer) -> Result<Assignment, RoutingError> {
+    pub async fn replace_server(
+        &self,
+        spec: &PublishSpec,
+        lost: LostServer,
+    ) -> Result<Assignment, RoutingError> {
         let mut backoff = Backoff::new(FIRST_RETRY, LONGEST_RETRY);
-        let mut search = Search::from(self, spec, lost);
+        let mut search = Search::replacing(self, spec, lost);
         loop {
-            match search.round().await {
+            match search.run_round().await {
                 Ok(assignment) => return Ok(assignment),
                 Err(RoutingError::Failure(failure)) => return Err(RoutingError::Failure(failure)),
                 Err(error) => tracing::warn!(refusal = %error, "no server yet"),
@@ -116,12 +120,12 @@ impl Router {
     }
 
     /// The publisher of this stream leaves the server that took it last.
-    pub fn left(&self, stream: &StreamId) {
-        self.last_servers.left(stream);
+    pub fn record_departure(&self, stream: &StreamId) {
+        self.last_servers.record_departure(stream);
     }
 
     /// The turn of this stream's publisher has another epoch by now.
-    pub fn raise(&self, stream: &StreamId, epoch: Epoch) {
-        self.last_servers.raise(stream, epoch);
+    pub fn raise_epoch(&self, stream: &StreamId, epoch: Epoch) {
+        self.last_servers.raise_epoch(stream, epoch);
     }
 }

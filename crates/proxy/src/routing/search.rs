@@ -73,34 +73,34 @@ impl<'a> Search<'a> {
     }
 
     /// For a publisher that has lost its server.
-    pub(super) fn from(router: &'a Router, spec: &'a PublishSpec, lost: LostServer) -> Self {
+    pub(super) fn replacing(router: &'a Router, spec: &'a PublishSpec, lost: LostServer) -> Self {
         let mut search = Self { claim_from: Some(lost.epoch), ..Self::new(router, spec) };
         match lost.fate {
             Fate::Alive => {}
             Fate::GivesUp => {
                 search.tried.insert(lost.server);
-                search.is_gone();
+                search.presume_owner_gone();
             }
             Fate::Silent => {
                 search.silent.insert(lost.server, Instant::now());
-                search.is_gone();
+                search.presume_owner_gone();
             }
         }
         search
     }
 
     /// Asks until a server takes the publisher, or as many as are asked at once do not.
-    pub(super) async fn round(&mut self) -> Result<Assignment, RoutingError> {
-        let assignment = self.attempts().await;
+    pub(super) async fn run_round(&mut self) -> Result<Assignment, RoutingError> {
+        let assignment = self.ask_servers().await;
         // Until the next round, one of them may have room again, or be back.
         self.tried.clear();
         assignment
     }
 
-    async fn attempts(&mut self) -> Result<Assignment, RoutingError> {
+    async fn ask_servers(&mut self) -> Result<Assignment, RoutingError> {
         let (until, mut attempts) = (Instant::now() + PATIENCE, ATTEMPTS);
         while attempts > 0 {
-            match self.attempt().await? {
+            match self.ask_server().await? {
                 Step::Assigned(assignment) => return Ok(*assignment),
                 Step::Retry => attempts -= 1,
                 Step::OwnerUnreachable if Instant::now() < until => sleep(ASK_AGAIN).await,
@@ -110,31 +110,31 @@ impl<'a> Search<'a> {
         Err(RoutingError::NoCapacity)
     }
 
-    async fn attempt(&mut self) -> Result<Step, RoutingError> {
+    async fn ask_server(&mut self) -> Result<Step, RoutingError> {
         let owner = match self.router.registry.owner(&self.spec.stream).await {
             Ok(owner) => owner,
-            Err(error) => return self.recall(error).await,
+            Err(error) => return self.ask_remembered_server(error).await,
         };
         match owner {
-            Some(owner) if Some(owner.epoch) != self.claim_from || !self.guess_holds() => {
-                self.join(owner).await
+            Some(owner) if Some(owner.epoch) != self.claim_from || !self.is_owner_presumed_gone() => {
+                self.join_owner(owner).await
             }
             owner => {
                 let servers = self.router.registry.servers().await?;
                 if owner.is_none()
-                    && let Some(assignment) = self.ask_last(&servers).await?
+                    && let Some(assignment) = self.ask_unregistered_server(&servers).await?
                 {
                     return Ok(Step::Assigned(assignment));
                 }
-                self.claim(servers).await
+                self.claim_server(servers).await
             }
         }
     }
 
     /// Publishes to the server that has the stream: it decides whether this publisher may continue it.
-    async fn join(&mut self, owner: Ownership) -> Result<Step, RoutingError> {
+    async fn join_owner(&mut self, owner: Ownership) -> Result<Step, RoutingError> {
         let Ownership { server, address, epoch, .. } = owner;
-        let outcome = self.open(&server, &address, epoch, Ground::Registry).await?;
+        let outcome = self.open_call(&server, &address, epoch, Ground::Registry).await?;
         let is_gone = match outcome {
             CallOutcome::Accepted(assignment) => return Ok(Step::Assigned(assignment)),
             CallOutcome::Refused | CallOutcome::NotListening => true,
@@ -145,10 +145,10 @@ impl<'a> Search<'a> {
             // Who has the stream now came after this publisher, and only they can say that it may go on.
             Some(_) if !is_own => return Ok(if is_gone { Step::Retry } else { Step::OwnerUnreachable }),
             // Its own turn: nobody else goes on from it.
-            Some(_) => self.is_gone(),
+            Some(_) => self.presume_owner_gone(),
             None if is_gone => {
                 self.claim_from = Some(epoch);
-                self.is_gone();
+                self.presume_owner_gone();
             }
             None => return Ok(Step::OwnerUnreachable),
         }
@@ -162,10 +162,12 @@ impl<'a> Search<'a> {
 
     /// The registry does not answer: the server that had the stream last takes its publisher all the same, and registers
     /// it when the registry is back.
-    async fn recall(&mut self, error: RegistryError) -> Result<Step, RoutingError> {
-        let Some(last) = self.router.last_servers.recall(&self.spec.stream) else { return Err(error.into()) };
+    async fn ask_remembered_server(&mut self, error: RegistryError) -> Result<Step, RoutingError> {
+        let Some(last) = self.router.last_servers.last_server(&self.spec.stream) else {
+            return Err(error.into());
+        };
         tracing::warn!(%error, server = %last.server, "the registry does not answer: asking the stream's last server");
-        match self.open(&last.server, &last.address, last.epoch, Ground::Memory).await? {
+        match self.open_call(&last.server, &last.address, last.epoch, Ground::Memory).await? {
             CallOutcome::Accepted(assignment) => Ok(Step::Assigned(assignment)),
             _ => Err(error.into()),
         }
@@ -174,15 +176,18 @@ impl<'a> Search<'a> {
     /// The registry knows no owner. A server that lives can be missing there, with all its streams: it alone may be cut off
     /// from Redis, or Redis has just lost everything. The broadcast of a publisher that comes back goes on there, if it is
     /// on air; so does one whose server was taken for gone some time ago. Else the stream goes to a server that can be found.
-    async fn ask_last(&mut self, servers: &[ServerRecord]) -> Result<Option<Box<Assignment>>, RoutingError> {
+    async fn ask_unregistered_server(
+        &mut self,
+        servers: &[ServerRecord],
+    ) -> Result<Option<Box<Assignment>>, RoutingError> {
         let (last_servers, stream) = (&self.router.last_servers, &self.spec.stream);
         let last = match self.spec.resume {
-            Some(_) => last_servers.recall(stream),
-            None => last_servers.recall_lately(stream),
+            Some(_) => last_servers.last_server(stream),
+            None => last_servers.recent_server(stream),
         };
         let Some(last) = last else { return Ok(None) };
         let is_asked = match self.spec.resume {
-            Some(_) => !self.guess_holds(),
+            Some(_) => !self.is_owner_presumed_gone(),
             None => {
                 servers.iter().all(|server| server.id != last.server) && !self.tried.contains(&last.server)
             }
@@ -192,36 +197,38 @@ impl<'a> Search<'a> {
         }
         tracing::warn!(server = %last.server, "the registry does not know who has the stream: asking its last server");
         self.tried.insert(last.server.clone());
-        self.is_gone();
-        match self.open(&last.server, &last.address, last.epoch, Ground::OnAir).await? {
+        self.presume_owner_gone();
+        match self.open_call(&last.server, &last.address, last.epoch, Ground::OnAir).await? {
             CallOutcome::Accepted(assignment) => Ok(Some(assignment)),
             _ => Ok(None),
         }
     }
 
     /// Claims the stream for a server with room, and publishes there.
-    async fn claim(&mut self, servers: Vec<ServerRecord>) -> Result<Step, RoutingError> {
+    async fn claim_server(&mut self, servers: Vec<ServerRecord>) -> Result<Step, RoutingError> {
         if servers.is_empty() {
             return Err(RoutingError::NoServer);
         }
         let registry = &self.router.registry;
-        let server = self.choose(servers).ok_or(RoutingError::NoCapacity)?;
+        let server = self.choose_server(servers).ok_or(RoutingError::NoCapacity)?;
         let stream = &self.spec.stream;
         let epoch = match registry.claim(stream, &server.id, &server.address, self.claim_from).await? {
             Claim::Granted(ownership) => ownership.epoch,
             // Somebody was quicker: the next attempt finds them.
             Claim::Held(_) => return Ok(Step::Retry),
-            Claim::Passed(_) if self.spec.resume.is_some() => return Err(RoutingError::Failure(succeeded())),
+            Claim::Passed(_) if self.spec.resume.is_some() => {
+                return Err(RoutingError::Failure(replaced_failure()));
+            }
             Claim::Passed(_) => {
                 self.claim_from = None;
                 return Ok(Step::Retry);
             }
         };
         self.claim_from = Some(epoch);
-        self.is_gone();
+        self.presume_owner_gone();
         // A server that refuses this publisher for another reason has the stream, and keeps it.
         if let CallOutcome::Accepted(assignment) =
-            self.open(&server.id, &server.address, epoch, Ground::Registry).await?
+            self.open_call(&server.id, &server.address, epoch, Ground::Registry).await?
         {
             return Ok(Step::Assigned(assignment));
         }
@@ -232,7 +239,7 @@ impl<'a> Search<'a> {
     }
 
     /// A server that answered lately, if there is one.
-    fn choose(&self, servers: Vec<ServerRecord>) -> Option<ServerRecord> {
+    fn choose_server(&self, servers: Vec<ServerRecord>) -> Option<ServerRecord> {
         // One that can't start workers says that it can do nothing.
         let may = |server: &ServerRecord| {
             !server.draining && server.capacity_millicores > 0 && !self.tried.contains(&server.id)
@@ -242,7 +249,7 @@ impl<'a> Search<'a> {
         let candidates = if heard.is_empty() { silent } else { heard };
         // Many publishers search at once where one has lost its server, or has found one full.
         let is_one_of_many = self.spec.resume.is_some() || !self.tried.is_empty();
-        choice::choose(&candidates, is_one_of_many).cloned()
+        choice::choose_server(&candidates, is_one_of_many).cloned()
     }
 
     /// Whether it did not answer a moment ago. If it is dead, its record runs out in this time.
@@ -251,16 +258,16 @@ impl<'a> Search<'a> {
     }
 
     /// The owner with the epoch that a claim goes from is taken for gone.
-    fn is_gone(&mut self) {
+    fn presume_owner_gone(&mut self) {
         self.presumed_gone_until = Some(Instant::now() + GUESS);
     }
 
-    fn guess_holds(&self) -> bool {
+    fn is_owner_presumed_gone(&self) -> bool {
         self.presumed_gone_until.is_some_and(|until| Instant::now() < until)
     }
 
     /// Opens the call. An error says that no other server would take the publisher.
-    async fn open(
+    async fn open_call(
         &mut self,
         server: &ServerId,
         address: &str,
@@ -276,12 +283,12 @@ impl<'a> Search<'a> {
             }
         };
         let PublishSpec { stream, publisher, resume, failures } = self.spec.clone();
-        let failures = failures.elsewhere(server);
+        let failures = failures.count_elsewhere(server);
         let opening = Opening { stream, epoch, ground, publisher, resume, failures };
         let error = match PublishCall::open(channel, opening, ACCEPT_TIMEOUT).await {
             Ok(Accepted { call, resume, epoch }) => {
                 let last = LastServer { server: server.clone(), address: address.into(), epoch };
-                self.router.last_servers.note(&self.spec.stream, last);
+                self.router.last_servers.insert(&self.spec.stream, last);
                 let assignment = Assignment { call, server: server.clone(), epoch, resume };
                 return Ok(CallOutcome::Accepted(Box::new(assignment)));
             }
@@ -291,10 +298,10 @@ impl<'a> Search<'a> {
             Err(error) => error,
         };
         tracing::warn!(%server, address, %epoch, %error, "the server does not take the publisher");
-        Ok(self.learn(server, &error))
+        Ok(self.record_refusal(server, &error))
     }
 
-    fn learn(&mut self, server: &ServerId, error: &PublishError) -> CallOutcome {
+    fn record_refusal(&mut self, server: &ServerId, error: &PublishError) -> CallOutcome {
         match error {
             // Under a new epoch the same server may be the right one.
             PublishError::Rejected(failure) if failure.code() == Code::Fenced => CallOutcome::Refused,
@@ -304,7 +311,7 @@ impl<'a> Search<'a> {
             }
             error => {
                 self.silent.insert(server.clone(), Instant::now());
-                if nobody_listens(error) { CallOutcome::NotListening } else { CallOutcome::Unknown }
+                if is_connection_refused(error) { CallOutcome::NotListening } else { CallOutcome::Unknown }
             }
         }
     }
@@ -314,12 +321,12 @@ fn goes_elsewhere(failure: &Failure) -> bool {
     matches!(failure.code(), Code::NoCapacity | Code::Draining | Code::Fenced)
 }
 
-fn succeeded() -> Failure {
+fn replaced_failure() -> Failure {
     Failure { code: Code::StreamInUse.into(), message: "another encoder has taken this stream over".into() }
 }
 
 /// Whether the connection was refused: the server's process has ended, whatever the registry still says.
-fn nobody_listens(error: &PublishError) -> bool {
+fn is_connection_refused(error: &PublishError) -> bool {
     let mut cause: Option<&dyn Error> = Some(error);
     while let Some(error) = cause {
         if let Some(error) = error.downcast_ref::<io::Error>()

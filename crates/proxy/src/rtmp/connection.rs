@@ -29,7 +29,7 @@ pub struct RtmpConnection {
     socket: Box<dyn Socket>,
     session: ServerSession,
     buffer: BytesMut,
-    /// How the encoder broke the protocol, until [`ended`](Self::ended) says so.
+    /// How the encoder broke the protocol, until [`end`](Self::end) says so.
     broken: Option<RtmpError>,
 }
 
@@ -38,10 +38,10 @@ impl RtmpConnection {
         Self { socket, session, buffer: BytesMut::with_capacity(BLOCK), broken: None }
     }
 
-    /// Waits for bytes; gives how many they were. Nothing is lost when it is cancelled. [`take_in`](Self::take_in)
+    /// Waits for bytes; gives how many they were. Nothing is lost when it is cancelled. [`process_input`](Self::process_input)
     /// comes after it.
     pub async fn read(&mut self) -> Result<usize, SourceError> {
-        self.make_room();
+        self.reserve_block();
         match self.socket.read_buf(&mut self.buffer).await? {
             0 => Err(SourceError::Closed),
             count => Ok(count),
@@ -49,10 +49,10 @@ impl RtmpConnection {
     }
 
     /// Makes events of what was read, and sends what the session answers. Not to be cancelled: half an answer would be
-    /// sent. An encoder that breaks the protocol here is found by [`ended`](Self::ended), behind the events before it.
-    pub async fn take_in(&mut self) -> Result<(), SourceError> {
+    /// sent. An encoder that breaks the protocol here is found by [`end`](Self::end), behind the events before it.
+    pub async fn process_input(&mut self) -> Result<(), SourceError> {
         let taken = self.session.handle_input(self.buffer.split().freeze());
-        self.note(taken);
+        self.record_error(taken);
         self.flush().await
     }
 
@@ -61,7 +61,7 @@ impl RtmpConnection {
     }
 
     /// Why nothing more will come of this connection, to be asked when there is no [`next_event`](Self::next_event).
-    pub fn ended(&mut self) -> Option<SourceError> {
+    pub fn end(&mut self) -> Option<SourceError> {
         match self.broken.take() {
             Some(error) => Some(error.into()),
             None => self.session.close_requested().then_some(SourceError::Closed),
@@ -70,7 +70,7 @@ impl RtmpConnection {
 
     pub async fn accept(&mut self, request: PublishRequest) -> Result<(), SourceError> {
         let accepted = self.session.accept(request);
-        self.note(accepted);
+        self.record_error(accepted);
         self.flush().await
     }
 
@@ -100,7 +100,7 @@ impl RtmpConnection {
             self.socket.shutdown().await?;
             loop {
                 self.buffer.clear();
-                self.make_room();
+                self.reserve_block();
                 if self.socket.read_buf(&mut self.buffer).await? == 0 {
                     return io::Result::Ok(());
                 }
@@ -111,11 +111,11 @@ impl RtmpConnection {
         }
     }
 
-    fn note(&mut self, result: Result<(), RtmpError>) {
+    fn record_error(&mut self, result: Result<(), RtmpError>) {
         self.broken = self.broken.take().or(result.err());
     }
 
-    fn make_room(&mut self) {
+    fn reserve_block(&mut self) {
         if self.buffer.capacity() - self.buffer.len() < LEAST_READ {
             self.buffer.reserve(BLOCK);
         }

@@ -12,16 +12,18 @@ use crate::refusal::Refusal;
 use crate::source::SourceError;
 
 use super::source::RtmpSource;
-use super::status::rejection;
+use super::status::rejection_of;
 use super::{RtmpConnection, Socket};
 
-pub async fn serve(socket: Box<dyn Socket>, config: ServerConfig, context: Arc<Context>) {
+pub async fn serve_connection(socket: Box<dyn Socket>, config: ServerConfig, context: Arc<Context>) {
     let session = ServerSession::new(config);
     let mut handler = RtmpHandler { connection: RtmpConnection::new(socket, session), context };
     match handler.run().await {
         Err(SourceError::Closed) => {}
         Err(error @ (SourceError::Io(_) | SourceError::Unread)) => tracing::info!(%error),
-        Err(SourceError::Protocol { error, refusal }) => handler.break_off(&*error, &refusal).await,
+        Err(SourceError::Protocol { error, refusal }) => {
+            handler.report_protocol_error(&*error, &refusal).await
+        }
         Ok(()) => handler.connection.close().await,
     }
     tracing::info!("connection closed");
@@ -39,13 +41,13 @@ impl RtmpHandler {
         loop {
             let context = self.context.clone();
             let greeted = tokio::select! {
-                greeted = timeout(context.publish_deadline, self.greet()) => greeted,
+                greeted = timeout(context.publish_deadline, self.read_publish_request()) => greeted,
                 () = context.drain.over() => return Ok(()),
             };
             let Ok(request) = greeted else {
                 metrics::counter!("headwater_proxy_refused_total", "reason" => "deadline").increment(1);
                 tracing::info!("no publish request within {:?}", self.context.publish_deadline);
-                return self.connection.fail(&rejection(&Refusal::deadline())).await;
+                return self.connection.fail(&rejection_of(&Refusal::deadline())).await;
             };
             let Some(request) = request? else { return Ok(()) };
             match self.publish(request).await? {
@@ -56,7 +58,7 @@ impl RtmpHandler {
     }
 
     /// Reads until the encoder wants to publish; `None` when the session wants to be closed.
-    async fn greet(&mut self) -> Result<Option<PublishRequest>, SourceError> {
+    async fn read_publish_request(&mut self) -> Result<Option<PublishRequest>, SourceError> {
         loop {
             while let Some(event) = self.connection.next_event() {
                 match event {
@@ -70,13 +72,13 @@ impl RtmpHandler {
                     _ => {}
                 }
             }
-            match self.connection.ended() {
+            match self.connection.end() {
                 Some(SourceError::Closed) => return Ok(None),
                 Some(error) => return Err(error),
                 None => {}
             }
             self.connection.read().await?;
-            self.connection.take_in().await?;
+            self.connection.process_input().await?;
         }
     }
 
@@ -87,10 +89,10 @@ impl RtmpHandler {
     }
 
     /// Tells an encoder that broke the protocol how, where it got through the handshake, and closes the connection.
-    async fn break_off(mut self, error: &(dyn Error + Send + Sync), refusal: &Refusal) {
+    async fn report_protocol_error(mut self, error: &(dyn Error + Send + Sync), refusal: &Refusal) {
         metrics::counter!("headwater_proxy_failed_total", "reason" => "protocol").increment(1);
         tracing::warn!(%error, "the encoder broke the protocol");
-        if let Err(error) = self.connection.fail(&rejection(refusal)).await {
+        if let Err(error) = self.connection.fail(&rejection_of(refusal)).await {
             tracing::info!(%error, "the encoder could not be told");
         }
         self.connection.close().await;

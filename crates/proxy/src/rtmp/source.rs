@@ -7,7 +7,7 @@ use crate::refusal::Refusal;
 use crate::source::{Source, SourceError, SourceEvent};
 
 use super::RtmpConnection;
-use super::status::rejection;
+use super::status::rejection_of;
 
 pub struct RtmpSource<'a> {
     connection: &'a mut RtmpConnection,
@@ -29,13 +29,13 @@ impl Source for RtmpSource<'_> {
 
     async fn refuse(&mut self, refusal: &Refusal) -> Result<(), SourceError> {
         let Some(request) = self.request.take() else { return Ok(()) };
-        let rejection = rejection(refusal);
+        let rejection = rejection_of(refusal);
         tracing::info!(code = %rejection.code, description = rejection.description, "publish refused");
         self.connection.reject(request, rejection).await
     }
 
     async fn fail(&mut self, refusal: &Refusal) -> Result<(), SourceError> {
-        self.connection.fail(&rejection(refusal)).await
+        self.connection.fail(&rejection_of(refusal)).await
     }
 
     /// Enhanced RTMP v2, § "Reconnect Request".
@@ -48,7 +48,7 @@ impl Source for RtmpSource<'_> {
     }
 
     async fn process_input(&mut self) -> Result<(), SourceError> {
-        self.connection.take_in().await
+        self.connection.process_input().await
     }
 
     fn next_event(&mut self) -> Option<SourceEvent> {
@@ -76,7 +76,7 @@ impl Source for RtmpSource<'_> {
     }
 
     fn end(&mut self) -> Option<SourceError> {
-        self.connection.ended()
+        self.connection.end()
     }
 }
 

@@ -6,12 +6,12 @@ use crate::refusal::{Refusal, RefusalKind};
 use crate::source::SourceError;
 
 /// A refusal as an encoder is told.
-pub fn rejection(refusal: &Refusal) -> Rejection {
-    Rejection::new(code(refusal.kind), refusal.text.clone())
+pub fn rejection_of(refusal: &Refusal) -> Rejection {
+    Rejection::new(status_code(refusal.kind), refusal.text.clone())
 }
 
 /// Encoders stop at `BadName`, and as a rule try again after the others.
-fn code(kind: RefusalKind) -> StatusCode {
+fn status_code(kind: RefusalKind) -> StatusCode {
     match kind {
         RefusalKind::Key | RefusalKind::InUse => StatusCode::BadName,
         RefusalKind::Media | RefusalKind::Unavailable | RefusalKind::Deadline => StatusCode::Denied,
@@ -23,13 +23,13 @@ fn code(kind: RefusalKind) -> StatusCode {
 
 impl From<RtmpError> for SourceError {
     fn from(error: RtmpError) -> Self {
-        Self::Protocol { refusal: broken(&error), error: error.into() }
+        Self::Protocol { refusal: refusal_of(&error), error: error.into() }
     }
 }
 
 /// Refusal of an encoder that broke the protocol. A message that is too long comes again with the next keyframe, so
 /// trying again is of no use; anything else may have been the network's.
-fn broken(error: &RtmpError) -> Refusal {
+fn refusal_of(error: &RtmpError) -> Refusal {
     match error {
         RtmpError::MessageTooLong { .. } | RtmpError::ReassemblyFull { .. } => Refusal::new(
             RefusalKind::Media,
@@ -45,7 +45,7 @@ mod tests {
 
     #[test]
     fn only_the_key_and_its_use_are_a_bad_name() {
-        let codes = |kinds: &[RefusalKind]| kinds.iter().map(|kind| code(*kind)).collect::<Vec<_>>();
+        let codes = |kinds: &[RefusalKind]| kinds.iter().map(|kind| status_code(*kind)).collect::<Vec<_>>();
         assert_eq!(codes(&[RefusalKind::Key, RefusalKind::InUse]), [StatusCode::BadName; 2]);
         let later = [RefusalKind::Media, RefusalKind::Unavailable, RefusalKind::Deadline];
         assert_eq!(codes(&later), [StatusCode::Denied; 3]);
@@ -56,7 +56,7 @@ mod tests {
     #[test]
     fn a_message_that_would_come_again_is_denied_and_other_faults_are_failures() {
         let too_long = RtmpError::MessageTooLong { length: 9 << 20, limit: 8 << 20 };
-        assert_eq!(rejection(&broken(&too_long)).code, StatusCode::Denied);
-        assert_eq!(rejection(&broken(&RtmpError::ChunkSize)).code, StatusCode::Failed);
+        assert_eq!(rejection_of(&refusal_of(&too_long)).code, StatusCode::Denied);
+        assert_eq!(rejection_of(&refusal_of(&RtmpError::ChunkSize)).code, StatusCode::Failed);
     }
 }

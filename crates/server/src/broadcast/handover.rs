@@ -193,7 +193,7 @@ impl<'a> HandOver<'a> {
         };
         let call = self.open(server, *epoch).await?;
         // Until it has heard that; it has the broadcast in any case.
-        let _ = call.end("waits for its publisher: its server is stopping", TAKE_LIMIT).await;
+        let _ = call.finish("waits for its publisher: its server is stopping", TAKE_LIMIT).await;
         Ok(())
     }
 

@@ -16,7 +16,7 @@ pub struct Replay {
     /// segment of the period that begins then.
     waiting: Option<MediaSequence>,
     /// What was lost before the last commit, and so after all was not.
-    settled: Loss,
+    committed_loss: Loss,
     counted_bytes: usize,
     counted_lost: u64,
     metrics: Metrics,
@@ -38,13 +38,22 @@ pub struct Replayed {
 
 impl Replay {
     pub fn new(limits: ReplayLimits) -> Self {
-        let (buffer, settled) = (ReplayBuffer::new(limits), Loss::default());
+        let (buffer, committed_loss) = (ReplayBuffer::new(limits), Loss::default());
         let metrics = Metrics {
             bytes: metrics::gauge!("headwater_proxy_replay_bytes"),
             lost: metrics::counter!("headwater_proxy_replay_lost_tags_total"),
         };
         let (counted_bytes, counted_lost) = (0, 0);
-        Self { limits, buffer, inserted: 0, waiting: None, settled, counted_bytes, counted_lost, metrics }
+        Self {
+            limits,
+            buffer,
+            inserted: 0,
+            waiting: None,
+            committed_loss,
+            counted_bytes,
+            counted_lost,
+            metrics,
+        }
     }
 
     /// Whether anything is kept, so that another server can take over.
@@ -57,16 +66,16 @@ impl Replay {
         if !self.is_on() {
             return None.into_iter().chain(Some(event));
         }
-        let mut event = later(event, self.inserted);
+        let mut event = raise_period(event, self.inserted);
         let begun = match &mut event {
-            TimelineEvent::Tag(tag) => self.begin_with(tag),
+            TimelineEvent::Tag(tag) => self.begin_at_keyframe(tag),
             TimelineEvent::Period(period) => {
                 period.first_sequence = self.waiting.take();
                 None
             }
         };
         self.buffer.push(&event);
-        self.count();
+        self.update_metrics();
         let given = self.waiting.is_none().then_some(event);
         begun.into_iter().chain(given)
     }
@@ -77,30 +86,30 @@ impl Replay {
             return;
         }
         self.buffer.commit(point.period, point.start.map_or(MediaTime::ZERO, Into::into));
-        self.settled = self.buffer.lost();
-        self.count();
+        self.committed_loss = self.buffer.lost();
+        self.update_metrics();
     }
 
     /// What a server that goes on at this point needs, in order. Where some of that is lost, what is left begins a new
     /// period, and the point becomes that period's start.
-    pub fn from(&mut self, point: &mut ResumePoint) -> Replayed {
+    pub fn events_from(&mut self, point: &mut ResumePoint) -> Replayed {
         let mut events = Vec::with_capacity(self.buffer.count());
         events.extend(self.buffer.events(point.period));
         match (self.buffer.start(), events.first()) {
             (Some((number, start)), Some(TimelineEvent::Period(first)))
                 if number > point.period || start > point.start.unwrap_or(first.origin) =>
             {
-                let left = Left { period: first.clone(), start };
-                self.begin_anew(point, left, events)
+                let left = Remaining { period: first.clone(), start };
+                self.begin_new_period(point, left, events)
             }
             (Some(_), _) => Replayed { events, lost: None },
-            (None, _) => self.wait(point),
+            (None, _) => self.wait_for_keyframe(point),
         }
     }
 
     /// No server can go on with the period from this point on: what comes from there on begins a new one. Nothing is lost;
     /// viewers are shown once more what they have of the segments behind the point.
-    pub fn renew(&mut self, point: &mut ResumePoint) {
+    pub fn restart_period(&mut self, point: &mut ResumePoint) {
         let events: Vec<_> = self.buffer.events(point.period).collect();
         let (Some((number, reaches_back)), Some(TimelineEvent::Period(first))) =
             (self.buffer.start(), events.first())
@@ -108,31 +117,31 @@ impl Replay {
             return;
         };
         let start = point.start.unwrap_or(first.origin);
-        // Where something is missing, `from` begins a new period anyway.
+        // Where something is missing, `events_from` begins a new period anyway.
         if number == point.period && reaches_back <= start {
-            self.begin_anew(point, Left { period: first.clone(), start }, events);
+            self.begin_new_period(point, Remaining { period: first.clone(), start }, events);
         }
     }
 
     /// Nothing that decoding could start with is left: the next keyframe begins a new period.
-    fn wait(&mut self, point: &mut ResumePoint) -> Replayed {
+    fn wait_for_keyframe(&mut self, point: &mut ResumePoint) -> Replayed {
         // A publisher that has sent nothing has lost nothing.
         let Some(period) = self.buffer.period() else { return Replayed::default() };
         if self.waiting.is_some() {
             return Replayed::default();
         }
         let next = PeriodNumber(period.number.0 + 1);
-        let lost = self.lost_before(point, None);
-        self.waiting = Some(leave_out(point, next));
+        let lost = self.loss_before(point, None);
+        self.waiting = Some(skip_lost(point, next));
         Replayed { events: Vec::new(), lost: Some(lost) }
     }
 
     /// Ends the wait for something to start with, if this tag is it.
-    fn begin_with(&mut self, tag: &Tag) -> Option<TimelineEvent> {
+    fn begin_at_keyframe(&mut self, tag: &Tag) -> Option<TimelineEvent> {
         let first_sequence = self.waiting?;
         let last = self.buffer.period().filter(|_| self.buffer.can_begin_with(tag))?;
         let number = PeriodNumber(last.number.0 + 1);
-        let period = beginning(number, first_sequence, tag.presentation_time(), last);
+        let period = period_from(number, first_sequence, tag.presentation_time(), last);
         let period = TimelineEvent::Period(period);
         self.buffer.push(&period);
         self.inserted += 1;
@@ -141,26 +150,33 @@ impl Replay {
     }
 
     /// What is left, from this time on, is a new period.
-    fn begin_anew(&mut self, point: &mut ResumePoint, left: Left, events: Vec<TimelineEvent>) -> Replayed {
-        let lost = self.lost_before(point, Some(&left));
+    fn begin_new_period(
+        &mut self,
+        point: &mut ResumePoint,
+        left: Remaining,
+        events: Vec<TimelineEvent>,
+    ) -> Replayed {
+        let lost = self.loss_before(point, Some(&left));
         let number = PeriodNumber(left.period.number.0 + 1);
-        let first = beginning(number, leave_out(point, number), left.start, &left.period);
-        let rest = events.into_iter().skip(1).map(|event| later(event, 1));
+        let first = period_from(number, skip_lost(point, number), left.start, &left.period);
+        let rest = events.into_iter().skip(1).map(|event| raise_period(event, 1));
         let events: Vec<_> = std::iter::once(TimelineEvent::Period(first)).chain(rest).collect();
         self.buffer = ReplayBuffer::new(self.limits);
-        (self.counted_lost, self.settled) = (0, Loss::default());
+        (self.counted_lost, self.committed_loss) = (0, Loss::default());
         events.iter().for_each(|event| self.buffer.push(event));
-        self.count();
+        self.update_metrics();
         self.inserted += 1;
         Replayed { events, lost: Some(lost) }
     }
 
     /// What is missing between this point and what is left. Within a period that is known to the millisecond; what led up
     /// to the point was lost too, but is not missed.
-    fn lost_before(&self, point: &ResumePoint, left: Option<&Left>) -> Loss {
+    fn loss_before(&self, point: &ResumePoint, left: Option<&Remaining>) -> Loss {
         let Loss { tags, duration_ms } = self.buffer.lost();
-        let since =
-            Loss { tags: tags - self.settled.tags, duration_ms: duration_ms - self.settled.duration_ms };
+        let since = Loss {
+            tags: tags - self.committed_loss.tags,
+            duration_ms: duration_ms - self.committed_loss.duration_ms,
+        };
         match (left, point.start) {
             (Some(left), Some(start)) if left.period.number == point.period => {
                 Loss { duration_ms: left.start.since(start), ..since }
@@ -169,7 +185,7 @@ impl Replay {
         }
     }
 
-    fn count(&mut self) {
+    fn update_metrics(&mut self) {
         let (bytes, lost) = (self.buffer.bytes(), self.buffer.lost().tags);
         self.metrics.bytes.increment(bytes as f64 - self.counted_bytes as f64);
         if lost > self.counted_lost {
@@ -186,7 +202,7 @@ impl Drop for Replay {
 }
 
 /// What is left of what a server would need.
-struct Left {
+struct Remaining {
     /// As it was sent.
     period: Period,
     /// From where on.
@@ -194,20 +210,20 @@ struct Left {
 }
 
 /// The point becomes the start of this period, behind all that viewers may have. Gives the number of its first segment.
-fn leave_out(point: &mut ResumePoint, period: PeriodNumber) -> MediaSequence {
+fn skip_lost(point: &mut ResumePoint, period: PeriodNumber) -> MediaSequence {
     let first = point.free;
     *point = point.clone().left_out(period).begun();
     first
 }
 
 /// A period like this one that begins at another time.
-fn beginning(number: PeriodNumber, first: MediaSequence, origin: SourceTime, like: &Period) -> Period {
+fn period_from(number: PeriodNumber, first: MediaSequence, origin: SourceTime, like: &Period) -> Period {
     let wall_clock = UnixMillis((like.wall_clock.0 + origin.0).saturating_sub(like.origin.0));
     Period { number, first_sequence: Some(first), origin, wall_clock, ..like.clone() }
 }
 
 /// The event with its period's number raised.
-fn later(event: TimelineEvent, periods: u32) -> TimelineEvent {
+fn raise_period(event: TimelineEvent, periods: u32) -> TimelineEvent {
     match event {
         TimelineEvent::Period(period) => {
             TimelineEvent::Period(Period { number: PeriodNumber(period.number.0 + periods), ..period })

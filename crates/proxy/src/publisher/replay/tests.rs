@@ -61,7 +61,7 @@ fn push(replay: &mut Replay, event: TimelineEvent) -> Vec<TimelineEvent> {
 
 /// What a server gets that goes on there.
 fn from(replay: &mut Replay, point: &mut ResumePoint) -> (Vec<TimelineEvent>, Option<Loss>) {
-    let Replayed { events, lost } = replay.from(point);
+    let Replayed { events, lost } = replay.events_from(point);
     (events, lost)
 }
 
@@ -139,14 +139,14 @@ fn a_period_that_no_server_goes_on_with_is_left_without_a_loss() {
     push(&mut replay, period(3, 0));
     pictures(&mut replay, 0..4_500);
     let mut to = point(3, Some(2_360));
-    replay.renew(&mut to);
+    replay.restart_period(&mut to);
     assert_eq!(to, point_at(4, None, 102));
     let (events, lost) = from(&mut replay, &mut to);
     // It begins where the other one was left, and is decoded from the keyframe before that.
     assert_eq!((periods(&events), lost), (vec![(4, Some(102), 2_360, Some(0))], None));
     assert_eq!(push(&mut replay, period(4, 90_000)), [period(5, 90_000)], "the timeline does not know of it");
     let mut gone = point(3, Some(2_360));
-    replay.renew(&mut gone);
+    replay.restart_period(&mut gone);
     assert_eq!(gone, point(3, Some(2_360)), "there is no such period any more");
 }
 

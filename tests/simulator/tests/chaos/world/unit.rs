@@ -184,7 +184,7 @@ async fn proxy(host: Host, around: Surroundings, process: Process<Settings>) {
         process.tasks.spawn(handler.clone().serve(socket));
     }
     drop(incoming);
-    handler.see_out().await;
+    handler.wait_for_publishers().await;
 }
 
 async fn origin(host: Host, run: u32, around: Surroundings, process: Process) {
