@@ -3,14 +3,14 @@
 
 use headwater_media::{ReplayLimits, timeline};
 use headwater_rtmp::{EVENT_COST, Limits, MOST_EVENTS};
-use headwater_wire::publish::{IN_FLIGHT, IN_FLIGHT_BYTES};
+use headwater_wire::publish::{MAX_QUEUED_BYTES, MAX_QUEUED_MESSAGES};
 
 /// What does not depend on what is sent: the task, two read blocks, answers, the codecs of RTMP and HTTP/2.
-const CONNECTION: usize = 1 << 20;
+const CONNECTION_BYTES: usize = 1 << 20;
 /// A message in flight besides its payload.
-const MESSAGE_COST: usize = 512;
+const MESSAGE_OVERHEAD_BYTES: usize = 512;
 /// What the HTTP/2 connection takes before it says that it is full (hyper's default).
-const SEND_BUFFER: usize = 1 << 20;
+const HTTP2_SEND_BUFFER_BYTES: usize = 1 << 20;
 
 /// One of the places where a publisher's bytes are kept, and how many they may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub struct Share {
 pub fn memory_shares(session: &Limits, timeline: &timeline::Limits, replay: &ReplayLimits) -> [Share; 9] {
     let message = session.publisher.message;
     [
-        ("connection", CONNECTION),
+        ("connection", CONNECTION_BYTES),
         ("session: unfinished messages", session.publisher.reassembly),
         // It grows by doubling, and is then joined with what was read before.
         ("session: held back until a server is found", 3 * session.held_back),
@@ -37,9 +37,9 @@ pub fn memory_shares(session: &Limits, timeline: &timeline::Limits, replay: &Rep
         ("timeline", 4 * timeline.hold_bytes + message),
         // The newest tag comes before the oldest ones go. While they are sent again, their list exists twice.
         ("replay", 2 * replay.bytes + message),
-        ("in flight", IN_FLIGHT_BYTES.max(message) + IN_FLIGHT * MESSAGE_COST),
+        ("in flight", MAX_QUEUED_BYTES.max(message) + MAX_QUEUED_MESSAGES * MESSAGE_OVERHEAD_BYTES),
         // One message is being encoded while another one is sent.
-        ("HTTP/2", SEND_BUFFER + 2 * message),
+        ("HTTP/2", HTTP2_SEND_BUFFER_BYTES + 2 * message),
     ]
     .map(|(place, bytes)| Share { place, bytes })
 }

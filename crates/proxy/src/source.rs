@@ -13,10 +13,10 @@ use headwater_media::timeline::Announced;
 use crate::refusal::Refusal;
 
 /// Bytes that are read of an encoder that does not wait until it is accepted. More waits in its own buffers.
-pub const READ_AHEAD: usize = 512 << 10;
+pub const MAX_READ_AHEAD_BYTES: usize = 512 << 10;
 
 /// One publication, from the request to its end. Until it is accepted, it has no events: what the publisher sends is held
-/// back, [`READ_AHEAD`] bytes and one read at least.
+/// back, [`MAX_READ_AHEAD_BYTES`] bytes and one read at least.
 pub trait Source: Send {
     /// Lets the publisher go on air, and goes on with what was held back.
     fn accept(&mut self) -> impl Future<Output = Result<(), SourceError>> + Send;

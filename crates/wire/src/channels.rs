@@ -9,7 +9,7 @@ use tonic::transport::{Channel, Endpoint, Error};
 use crate::http2;
 
 /// More than any installation has servers; beyond it those that were are forgotten too.
-const MOST_CHANNELS: usize = 1_024;
+const MAX_SHARED_CHANNELS: usize = 1_024;
 
 /// Connections to servers: one to each address that all short calls share, and one of its own for each call that lasts.
 pub struct Channels {
@@ -49,7 +49,7 @@ impl Channels {
         if let Some(channel) = channels.get(address) {
             return Ok(channel.clone());
         }
-        if channels.len() >= MOST_CHANNELS {
+        if channels.len() >= MAX_SHARED_CHANNELS {
             // Calls that are under way keep theirs.
             channels.clear();
         }

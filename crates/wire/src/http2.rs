@@ -6,16 +6,16 @@ use std::time::Duration;
 use tonic::transport::{Endpoint, Server};
 
 /// Bytes of one call that may be sent to a server before it has read them: more than a second of any stream.
-pub const UPLOAD_WINDOW: u32 = 2 << 20;
+pub const UPLOAD_WINDOW_BYTES: u32 = 2 << 20;
 /// The same on the way to a client: a live window as fast as the network has it, on another continent too.
-const DOWNLOAD_WINDOW: u32 = 4 << 20;
+const DOWNLOAD_WINDOW_BYTES: u32 = 4 << 20;
 /// Calls that may be open on one connection. Those that last have one each (`Channels::dedicated`); this is for many short
 /// ones at a time.
-pub const MOST_CALLS: u32 = 256;
+pub const MAX_CALLS: u32 = 256;
 
 /// Each call of a connection may leave its whole window unread, and the next one still has its own.
 const fn connection(window: u32) -> u32 {
-    let all = window as u64 * MOST_CALLS as u64;
+    let all = window as u64 * MAX_CALLS as u64;
     assert!(all <= i32::MAX as u64, "a flow-control window has 31 bits (RFC 9113 §6.9.1)");
     all as u32
 }
@@ -35,9 +35,9 @@ pub fn server() -> Server {
     Server::builder()
         .http2_keepalive_interval(Some(SERVER_PING_INTERVAL))
         .http2_keepalive_timeout(Some(SERVER_PING_TIMEOUT))
-        .max_concurrent_streams(MOST_CALLS)
-        .initial_stream_window_size(UPLOAD_WINDOW)
-        .initial_connection_window_size(const { connection(UPLOAD_WINDOW) })
+        .max_concurrent_streams(MAX_CALLS)
+        .initial_stream_window_size(UPLOAD_WINDOW_BYTES)
+        .initial_connection_window_size(const { connection(UPLOAD_WINDOW_BYTES) })
 }
 
 /// The same for the client's side of a connection.
@@ -47,7 +47,7 @@ pub(crate) fn client(endpoint: Endpoint) -> Endpoint {
         .http2_keep_alive_interval(CLIENT_PING_INTERVAL)
         .keep_alive_timeout(CLIENT_PING_TIMEOUT)
         .keep_alive_while_idle(true)
-        .initial_stream_window_size(DOWNLOAD_WINDOW)
-        .initial_connection_window_size(const { connection(DOWNLOAD_WINDOW) })
+        .initial_stream_window_size(DOWNLOAD_WINDOW_BYTES)
+        .initial_connection_window_size(const { connection(DOWNLOAD_WINDOW_BYTES) })
         .tcp_nodelay(true)
 }

@@ -21,9 +21,9 @@ use crate::v1::publish_response::Message as Response;
 use crate::v1::{self, Failure, PublishRequest, PublishResponse};
 
 /// Messages on their way into the gRPC call: about a second of media. More would only hide that the server is slow.
-pub const IN_FLIGHT: usize = 128;
+pub const MAX_QUEUED_MESSAGES: usize = 128;
 /// The same in bytes of payload: a second at 32 Mb/s. A message that is larger than this goes alone.
-pub const IN_FLIGHT_BYTES: usize = 4 << 20;
+pub const MAX_QUEUED_BYTES: usize = 4 << 20;
 
 /// Why a server can't be published to.
 #[derive(Debug, thiserror::Error)]
@@ -93,7 +93,7 @@ impl PublishCall {
 
     async fn start_call(channel: Channel, opening: Opening) -> Result<Accepted, PublishError> {
         let Opening { stream, epoch, ground, publisher, resume, failures } = opening;
-        let (requests, media) = mpsc::channel(IN_FLIGHT);
+        let (requests, media) = mpsc::channel(MAX_QUEUED_MESSAGES);
         let open = Open {
             stream: stream.to_string(),
             epoch: epoch.0,
@@ -110,7 +110,7 @@ impl PublishCall {
             Some(PublishResponse { message: Some(Response::Accepted(accepted)) }) => {
                 let resume = resume_point(accepted.resume)?;
                 let epoch = accepted.epoch.map_or(epoch, Epoch);
-                let room = Arc::new(Semaphore::new(IN_FLIGHT_BYTES));
+                let room = Arc::new(Semaphore::new(MAX_QUEUED_BYTES));
                 Ok(Accepted { call: Self { requests, room, responses }, resume, epoch })
             }
             Some(PublishResponse { message: Some(Response::Rejected(failure)) }) => {
@@ -206,7 +206,7 @@ fn payload_bytes(event: &TimelineEvent) -> u32 {
         }
         TimelineEvent::Tag(tag) => tag.payload.len(),
     };
-    bytes.min(IN_FLIGHT_BYTES) as u32
+    bytes.min(MAX_QUEUED_BYTES) as u32
 }
 
 /// The server has ended the call; [`PublishCall::next_response`] says why.
@@ -243,6 +243,6 @@ mod tests {
     fn a_periods_configuration_takes_room_and_never_more_than_there_is() {
         assert_eq!(payload_bytes(&period(None, None)), 0);
         assert_eq!(payload_bytes(&period(Some(40), Some(2))), 42);
-        assert_eq!(payload_bytes(&period(Some(IN_FLIGHT_BYTES), Some(2))), IN_FLIGHT_BYTES as u32);
+        assert_eq!(payload_bytes(&period(Some(MAX_QUEUED_BYTES), Some(2))), MAX_QUEUED_BYTES as u32);
     }
 }

@@ -12,7 +12,7 @@ use super::{Publisher, PublisherEnd};
 use crate::context::Context;
 use crate::refusal::{self, Refusal};
 use crate::routing::{Assignment, Failures, PublishSpec, RoutingError};
-use crate::source::{READ_AHEAD, Source, SourceError};
+use crate::source::{MAX_READ_AHEAD_BYTES, Source, SourceError};
 
 /// Publishes a source under the stream that this key opens, to its end. `Ok` when it was told all that there is to say.
 pub async fn publish<S: Source>(
@@ -69,7 +69,7 @@ async fn find_server<S: Source>(
     loop {
         tokio::select! {
             assignment = &mut search => return Ok(assignment),
-            read = source.read(), if ahead < READ_AHEAD => {
+            read = source.read(), if ahead < MAX_READ_AHEAD_BYTES => {
                 ahead += read?;
                 source.process_input().await?;
                 if let Some(end) = source.end() {

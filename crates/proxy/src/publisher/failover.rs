@@ -26,7 +26,7 @@ use super::replay::Replayed;
 
 /// How many servers in a row may be lost while none of them has finished a segment: by then it is the media that does
 /// it. Failures of workers are counted by their server.
-const MOST_LOSSES: u32 = 10;
+const MAX_LOSSES_IN_A_ROW: u32 = 10;
 
 impl<S: Source> Publisher<'_, S> {
     /// Moves to another server after this error, or to the same one where only its worker has failed, and sends what no
@@ -47,7 +47,8 @@ impl<S: Source> Publisher<'_, S> {
             }
             let lost = lost_server(&cause, &self.server, self.epoch);
             self.losses += u32::from(lost.as_ref().is_some_and(|lost| lost.fate != Fate::Alive));
-            let Some(lost) = lost.filter(|_| self.losses <= MOST_LOSSES && self.replay.is_on()) else {
+            let Some(lost) = lost.filter(|_| self.losses <= MAX_LOSSES_IN_A_ROW && self.replay.is_on())
+            else {
                 return Err(self.final_reason(&cause));
             };
             self.find_server(lost).await?;

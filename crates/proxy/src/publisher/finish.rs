@@ -10,7 +10,7 @@ use super::end::EndReason;
 use crate::source::Source;
 
 /// How long a server may take to work off what it was sent, or servers where the first one is lost meanwhile.
-const GOODBYE_TIMEOUT: Duration = Duration::from_secs(15);
+const FINISH_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// What became of the last of the media.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -60,7 +60,7 @@ impl<S: Source> Publisher<'_, S> {
             }
             Ok::<_, EndReason>(())
         };
-        if !matches!(timeout(GOODBYE_TIMEOUT, finished).await, Ok(Ok(()))) {
+        if !matches!(timeout(FINISH_TIMEOUT, finished).await, Ok(Ok(()))) {
             tracing::warn!("the end of the media may be lost: no server has finished it");
         }
     }
@@ -78,7 +78,7 @@ impl<S: Source> Publisher<'_, S> {
 
 /// Says goodbye to the server of a publisher that has to leave, and waits until that has worked off what it was sent.
 pub(super) async fn end_call(call: PublishCall, reason: &'static str) {
-    if call.finish(reason, GOODBYE_TIMEOUT).await.is_err() {
+    if call.finish(reason, FINISH_TIMEOUT).await.is_err() {
         tracing::warn!("the server has not worked off what it was sent");
     }
 }

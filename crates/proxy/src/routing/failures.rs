@@ -7,10 +7,10 @@ use headwater_registry::ServerId;
 use tokio::time::Instant;
 
 /// How long a failure counts: as long as servers count theirs.
-const WINDOW: Duration = Duration::from_secs(60);
+const FAILURE_WINDOW: Duration = Duration::from_secs(60);
 /// Failures that are remembered. A server that allows as many as it can be told to (`server.worker_restarts`) gives up
 /// sooner.
-const MOST: usize = 128;
+const MAX_FAILURES: usize = 128;
 
 /// The workers that one publisher's media has lately cost.
 #[derive(Clone, Debug, Default)]
@@ -20,8 +20,8 @@ impl Failures {
     /// A worker of this server has failed.
     pub fn record(&mut self, server: &ServerId) {
         let now = Instant::now();
-        self.0.retain(|(then, _)| now.duration_since(*then) < WINDOW);
-        if self.0.len() == MOST {
+        self.0.retain(|(then, _)| now.duration_since(*then) < FAILURE_WINDOW);
+        if self.0.len() == MAX_FAILURES {
             self.0.pop_front();
         }
         self.0.push_back((now, server.clone()));
@@ -29,7 +29,7 @@ impl Failures {
 
     /// How many failed lately on other servers than this one, which counts its own.
     pub fn count_elsewhere(&self, server: &ServerId) -> u32 {
-        let counts = |(then, at): &&(Instant, ServerId)| then.elapsed() < WINDOW && at != server;
+        let counts = |(then, at): &&(Instant, ServerId)| then.elapsed() < FAILURE_WINDOW && at != server;
         self.0.iter().filter(counts).count() as u32
     }
 }
@@ -46,21 +46,21 @@ mod tests {
     async fn each_server_is_told_what_the_others_had_to_bear_lately() {
         let mut failures = Failures::default();
         failures.record(&server("a"));
-        tokio::time::advance(WINDOW / 2).await;
+        tokio::time::advance(FAILURE_WINDOW / 2).await;
         failures.record(&server("a"));
         failures.record(&server("b"));
         let told = |failures: &Failures| ["a", "b", "c"].map(|name| failures.count_elsewhere(&server(name)));
         assert_eq!(told(&failures), [1, 2, 3]);
-        tokio::time::advance(WINDOW / 2).await;
+        tokio::time::advance(FAILURE_WINDOW / 2).await;
         assert_eq!(told(&failures), [1, 1, 2], "the first is forgotten");
-        tokio::time::advance(WINDOW).await;
+        tokio::time::advance(FAILURE_WINDOW).await;
         assert_eq!(told(&failures), [0, 0, 0]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn their_number_is_bounded() {
         let mut failures = Failures::default();
-        (0..3 * MOST).for_each(|_| failures.record(&server("a")));
-        assert_eq!(failures.count_elsewhere(&server("b")), MOST as u32);
+        (0..3 * MAX_FAILURES).for_each(|_| failures.record(&server("a")));
+        assert_eq!(failures.count_elsewhere(&server("b")), MAX_FAILURES as u32);
     }
 }

@@ -9,11 +9,11 @@ use headwater_registry::ServerId;
 use tokio::time::Instant;
 
 /// Streams that are remembered. A proxy has some hundreds of publishers; the rest are names that came and went.
-const LIMIT: usize = 10_000;
+const MAX_STREAMS: usize = 10_000;
 
 /// How long after its publisher has left a broadcast may still be on air at a server that nobody else knows. By default a
 /// broadcast ends after a minute (`server.reconnect_window`).
-const LATELY: Duration = Duration::from_secs(300);
+const RECENT_WINDOW: Duration = Duration::from_secs(300);
 
 /// The last server of each stream that was published through this proxy, and since when it is the last one.
 #[derive(Default)]
@@ -30,7 +30,7 @@ pub struct LastServer {
 impl LastServers {
     pub fn insert(&self, stream: &StreamId, last: LastServer) {
         let mut streams = self.streams();
-        if streams.len() >= LIMIT && !streams.contains_key(stream) {
+        if streams.len() >= MAX_STREAMS && !streams.contains_key(stream) {
             // Any will do: what is forgotten costs a publisher a retry, and only during an outage.
             let forgotten = streams.keys().next().cloned();
             forgotten.and_then(|stream| streams.remove(&stream));
@@ -58,7 +58,10 @@ impl LastServers {
 
     /// The same if a broadcast may still be on air there.
     pub fn recent_server(&self, stream: &StreamId) -> Option<LastServer> {
-        self.streams().get(stream).filter(|(_, since)| since.elapsed() < LATELY).map(|(last, _)| last.clone())
+        self.streams()
+            .get(stream)
+            .filter(|(_, since)| since.elapsed() < RECENT_WINDOW)
+            .map(|(last, _)| last.clone())
     }
 
     fn streams(&self) -> MutexGuard<'_, HashMap<StreamId, (LastServer, Instant)>> {
@@ -91,14 +94,14 @@ mod tests {
         last_servers.record_departure(&stream);
         assert_eq!(last_servers.last_server(&stream), None);
         last_servers.insert(&stream, last(1));
-        tokio::time::advance(2 * LATELY).await;
+        tokio::time::advance(2 * RECENT_WINDOW).await;
         assert_eq!(
             (last_servers.last_server(&stream), last_servers.recent_server(&stream)),
             (Some(last(1)), None)
         );
         last_servers.record_departure(&stream);
         assert_eq!(last_servers.recent_server(&stream), Some(last(1)));
-        tokio::time::advance(LATELY).await;
+        tokio::time::advance(RECENT_WINDOW).await;
         assert_eq!(last_servers.recent_server(&stream), None);
     }
 
@@ -106,11 +109,11 @@ mod tests {
     fn the_newest_is_recalled_and_the_number_is_bounded() {
         let last_servers = LastServers::default();
         let name = |n: usize| format!("stream-{n}").parse::<StreamId>().unwrap();
-        for n in 0..LIMIT + 10 {
+        for n in 0..MAX_STREAMS + 10 {
             last_servers.insert(&name(n), last(1));
         }
-        last_servers.insert(&name(LIMIT + 9), last(2));
-        assert_eq!(last_servers.last_server(&name(LIMIT + 9)), Some(last(2)));
-        assert_eq!(last_servers.streams().len(), LIMIT);
+        last_servers.insert(&name(MAX_STREAMS + 9), last(2));
+        assert_eq!(last_servers.last_server(&name(MAX_STREAMS + 9)), Some(last(2)));
+        assert_eq!(last_servers.streams().len(), MAX_STREAMS);
     }
 }

@@ -21,8 +21,8 @@ use self::last_servers::LastServers;
 use self::search::Search;
 
 /// How soon a publisher that has lost its server looks for another one again, at first and at most.
-const FIRST_RETRY: Duration = Duration::from_millis(50);
-const LONGEST_RETRY: Duration = Duration::from_secs(1);
+const MIN_RETRY_PAUSE: Duration = Duration::from_millis(50);
+const MAX_RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 pub struct Router {
     registry: Arc<dyn Registry>,
@@ -107,7 +107,7 @@ impl Router {
         spec: &PublishSpec,
         lost: LostServer,
     ) -> Result<Assignment, RoutingError> {
-        let mut backoff = Backoff::new(FIRST_RETRY, LONGEST_RETRY);
+        let mut backoff = Backoff::new(MIN_RETRY_PAUSE, MAX_RETRY_PAUSE);
         let mut search = Search::replacing(self, spec, lost);
         loop {
             match search.run_round().await {

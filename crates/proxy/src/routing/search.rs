@@ -21,14 +21,14 @@ use super::last_servers::LastServer;
 use super::{Assignment, Fate, LostServer, PublishSpec, Router, RoutingError, choice};
 
 /// Servers that are asked before the publisher is told that there is no room.
-const ATTEMPTS: usize = 5;
+const MAX_SERVERS_ASKED: usize = 5;
 /// How long an owner that does not answer is taken for gone: until another server is found, as a rule, and no longer than
 /// an encoder needs that has lost its connection as well and comes back through another proxy (OBS waits 2 s).
-const GUESS: Duration = Duration::from_secs(2);
+const PRESUMED_GONE_TIME: Duration = Duration::from_secs(2);
 /// How soon an owner is asked again that lives and can't be reached, and for how long: until its record has run out if it
 /// is dead.
-const ASK_AGAIN: Duration = Duration::from_millis(500);
-const PATIENCE: Duration = SERVER_TTL.saturating_add(Duration::from_secs(2));
+const OWNER_RETRY_INTERVAL: Duration = Duration::from_millis(500);
+const OWNER_RETRY_TIME: Duration = SERVER_TTL.saturating_add(Duration::from_secs(2));
 
 /// How long a server may think about a publisher. It may have to work off the broadcast's last session and to start a
 /// worker first, each of which it gives up after 5 to 10 s. A server that has died is noticed sooner, by its connection.
@@ -98,12 +98,12 @@ impl<'a> Search<'a> {
     }
 
     async fn ask_servers(&mut self) -> Result<Assignment, RoutingError> {
-        let (until, mut attempts) = (Instant::now() + PATIENCE, ATTEMPTS);
+        let (until, mut attempts) = (Instant::now() + OWNER_RETRY_TIME, MAX_SERVERS_ASKED);
         while attempts > 0 {
             match self.ask_server().await? {
                 Step::Assigned(assignment) => return Ok(*assignment),
                 Step::Retry => attempts -= 1,
-                Step::OwnerUnreachable if Instant::now() < until => sleep(ASK_AGAIN).await,
+                Step::OwnerUnreachable if Instant::now() < until => sleep(OWNER_RETRY_INTERVAL).await,
                 Step::OwnerUnreachable => return Err(RoutingError::OwnerUnreachable),
             }
         }
@@ -259,7 +259,7 @@ impl<'a> Search<'a> {
 
     /// The owner with the epoch that a claim goes from is taken for gone.
     fn presume_owner_gone(&mut self) {
-        self.presumed_gone_until = Some(Instant::now() + GUESS);
+        self.presumed_gone_until = Some(Instant::now() + PRESUMED_GONE_TIME);
     }
 
     fn is_owner_presumed_gone(&self) -> bool {

@@ -12,9 +12,9 @@ use crate::source::SourceError;
 
 /// What is read into at a time: a tenth of a second at 5 Mb/s, so that a busy connection costs few system calls. It is used
 /// again, as nobody keeps what was read: what is kept of media is copied (`media::Timeline`).
-const BLOCK: usize = 64 << 10;
+const READ_BLOCK_BYTES: usize = 64 << 10;
 /// What is left of the block is used as long as it is not less.
-const LEAST_READ: usize = 8 << 10;
+const MIN_FREE_BYTES: usize = 8 << 10;
 /// How long an encoder may leave what it is told unread. It is told little, and the system takes that for it.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an encoder may take to close its side.
@@ -35,7 +35,7 @@ pub struct RtmpConnection {
 
 impl RtmpConnection {
     pub fn new(socket: Box<dyn Socket>, session: ServerSession) -> Self {
-        Self { socket, session, buffer: BytesMut::with_capacity(BLOCK), broken: None }
+        Self { socket, session, buffer: BytesMut::with_capacity(READ_BLOCK_BYTES), broken: None }
     }
 
     /// Waits for bytes; gives how many they were. Nothing is lost when it is cancelled. [`process_input`](Self::process_input)
@@ -116,8 +116,8 @@ impl RtmpConnection {
     }
 
     fn reserve_block(&mut self) {
-        if self.buffer.capacity() - self.buffer.len() < LEAST_READ {
-            self.buffer.reserve(BLOCK);
+        if self.buffer.capacity() - self.buffer.len() < MIN_FREE_BYTES {
+            self.buffer.reserve(READ_BLOCK_BYTES);
         }
     }
 

@@ -84,10 +84,10 @@ impl Source for RtmpSource<'_> {
 mod tests {
     use headwater_rtmp::Limits;
 
-    use crate::source::READ_AHEAD;
+    use crate::source::MAX_READ_AHEAD_BYTES;
 
     #[test]
     fn a_session_holds_back_twice_what_is_read_ahead() {
-        assert!(Limits::default().held_back >= 2 * READ_AHEAD);
+        assert!(Limits::default().held_back >= 2 * MAX_READ_AHEAD_BYTES);
     }
 }

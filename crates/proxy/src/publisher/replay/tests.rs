@@ -196,7 +196,7 @@ fn who_has_sent_nothing_has_lost_nothing() {
 #[test]
 fn its_size_and_losses_are_counted() {
     /// Of a group: itself, its codec configuration, two tags.
-    const GROUP: u64 = 640 + 4 + 2 * (200 + 100);
+    const GROUP_BYTES: u64 = 640 + 4 + 2 * (200 + 100);
     let recorder = PrometheusBuilder::new().build_recorder();
     let text = || recorder.handle().render();
     let shows = |name: &str, value: u64| {
@@ -206,9 +206,9 @@ fn its_size_and_losses_are_counted() {
         let mut replay = Replay::new(LIMITS);
         push(&mut replay, period(0, 0));
         pictures(&mut replay, 0..4_000);
-        shows("bytes", 4 * GROUP);
+        shows("bytes", 4 * GROUP_BYTES);
         replay.commit(&point(0, Some(2_000)));
-        shows("bytes", 3 * GROUP);
+        shows("bytes", 3 * GROUP_BYTES);
         shows("lost_tags_total", 0);
         pictures(&mut replay, 4_000..20_000);
         let lost = replay.buffer.lost().tags;
