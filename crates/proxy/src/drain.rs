@@ -76,7 +76,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_lasts_until_the_last_publisher_has_left() {
         let drain = Drain::new(CancellationToken::new(), LIMIT);
-        let (publisher, began) = (drain.track_publisher(), Instant::now());
+        let publisher = drain.track_publisher();
+        let began = Instant::now();
         let leaving = async {
             tokio::time::sleep(LIMIT / 3).await;
             assert!(!drain.over.is_cancelled());
@@ -90,7 +91,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn nobody_stays_for_longer_than_the_limit() {
         let drain = Drain::new(CancellationToken::new(), LIMIT);
-        let (_publisher, began) = (drain.track_publisher(), Instant::now());
+        let _publisher = drain.track_publisher();
+        let began = Instant::now();
         drain.wait_for_publishers().await;
         assert!(drain.over.is_cancelled());
         assert_eq!(began.elapsed(), LIMIT);

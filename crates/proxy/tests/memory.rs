@@ -130,7 +130,8 @@ fn modified() -> Vec<u8> {
 
 /// A message in one chunk.
 fn chunk(time: u32, kind: u8, payload: &[u8]) -> Vec<u8> {
-    let ([_, t0, t1, t2], [.., a, b, c]) = (time.to_be_bytes(), payload.len().to_be_bytes());
+    let [_, t0, t1, t2] = time.to_be_bytes();
+    let [.., a, b, c] = payload.len().to_be_bytes();
     [&[4, t0, t1, t2, a, b, c, kind, 1, 0, 0, 0][..], payload].concat()
 }
 

@@ -51,7 +51,8 @@ async fn no_key_is_in_a_log_a_metric_or_what_others_are_told() {
     encoder.video(33, media::hevc_header()).await;
     told.push(encoder.sent_away().await);
 
-    let (logged, counted) = (String::from_utf8(log.0.lock().unwrap().clone()).unwrap(), metrics.render());
+    let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let counted = metrics.render();
     assert!(logged.contains("stream=show") && logged.contains("epoch=1"), "{logged}");
     assert!(counted.contains("headwater_proxy_refused_total{reason=\"key\"} 1"), "{counted}");
     assert!(counted.contains("headwater_proxy_failed_total{reason=\"media\"} 1"), "{counted}");

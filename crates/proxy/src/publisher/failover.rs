@@ -17,7 +17,7 @@ use headwater_wire::v1::{Failure, failure::Code};
 use tokio::time::{Instant, timeout};
 
 use crate::refusal::{self, Refusal};
-use crate::routing::{Assignment, Fate, LostServer, PublishSpec, RoutingError};
+use crate::routing::{Fate, LostServer, PublishSpec, RoutingError};
 use crate::source::Source;
 
 use super::Publisher;
@@ -77,7 +77,7 @@ impl<S: Source> Publisher<'_, S> {
             self.process_input().await?;
             self.buffer_input()?;
         };
-        let Assignment { call, server, epoch, resume } = assignment.map_err(|error| match &error {
+        let assignment = assignment.map_err(|error| match &error {
             RoutingError::Failure(failure) if self.is_leaving() && has_successor(failure) => {
                 EndReason::Reconnected
             }
@@ -86,7 +86,10 @@ impl<S: Source> Publisher<'_, S> {
                 refusal: Refusal::no_server(&error),
             },
         })?;
-        (self.call, self.server, self.epoch, self.resume) = (call, server, epoch, resume);
+        self.call = assignment.call;
+        self.server = assignment.server;
+        self.epoch = assignment.epoch;
+        self.resume = assignment.resume;
         Ok(())
     }
 

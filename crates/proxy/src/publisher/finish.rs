@@ -30,10 +30,7 @@ impl<S: Source> Publisher<'_, S> {
         let limit = self.context.stall_timeout;
         let given = async {
             self.forward_events().await?;
-            match self.call.is_over() {
-                true => self.replace_ended_call().await,
-                false => Ok(()),
-            }
+            if self.call.is_over() { self.replace_ended_call().await } else { Ok(()) }
         };
         let rest = match timeout(limit, given).await {
             Ok(Ok(())) => return Rest::Given,

@@ -59,9 +59,6 @@ impl<'a, S: Source> Publisher<'a, S> {
     fn new(source: &'a mut S, spec: PublishSpec, assignment: Assignment, context: &'a Context) -> Self {
         let Assignment { call, server, epoch, resume } = assignment;
         let timeline = Timeline::new(resume.period, Limits::new(&resume.settings));
-        let (replay, heard) = (Replay::new(context.replay), Some(Instant::now()));
-        let (losses, reconnect) = (0, ReconnectState::NotAsked);
-        let received = metrics::counter!("headwater_proxy_received_bytes_total");
         Self {
             source,
             call,
@@ -69,14 +66,14 @@ impl<'a, S: Source> Publisher<'a, S> {
             epoch,
             spec,
             timeline,
-            replay,
+            replay: Replay::new(context.replay),
             resume,
-            losses,
+            losses: 0,
             context,
-            reconnect,
-            received,
+            reconnect: ReconnectState::NotAsked,
+            received: metrics::counter!("headwater_proxy_received_bytes_total"),
             oddities: 0,
-            heard,
+            heard: Some(Instant::now()),
         }
     }
 

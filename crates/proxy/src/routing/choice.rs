@@ -5,9 +5,10 @@ use headwater_registry::ServerRecord;
 /// A server by chance. A publisher that comes alone gets the freer one of two. One of many that come at once gets any,
 /// by the room that each has: the loads are a second old, so all of them would be sent to the freest one.
 pub(super) fn choose_server(servers: &[ServerRecord], is_one_of_many: bool) -> Option<&ServerRecord> {
-    match is_one_of_many {
-        true => draw_by_room(servers, |n| rand::random_range(0..n)),
-        false => pick_freer(servers, |n| rand::random_range(0..n)),
+    if is_one_of_many {
+        draw_by_room(servers, |n| rand::random_range(0..n))
+    } else {
+        pick_freer(servers, |n| rand::random_range(0..n))
     }
 }
 
@@ -29,16 +30,20 @@ fn pick_freer(servers: &[ServerRecord], mut below: impl FnMut(usize) -> usize) -
     }
 }
 
-/// Any server, each as likely as it has room. One that is full by what it said last still has the room of a millicore.
+/// Any server, each as likely as it has room.
 fn draw_by_room(servers: &[ServerRecord], below: impl FnOnce(u64) -> u64) -> Option<&ServerRecord> {
-    let room = |server: &ServerRecord| free_millicores(server).max(1).unsigned_abs();
-    let total = servers.iter().map(room).sum::<u64>();
+    let total = servers.iter().map(room_millicores).sum::<u64>();
     let mut at = (total > 0).then(|| below(total))?;
     servers.iter().find(|server| {
-        let is_here = at < room(server);
-        at = at.saturating_sub(room(server));
+        let is_here = at < room_millicores(server);
+        at = at.saturating_sub(room_millicores(server));
         is_here
     })
+}
+
+/// Room for the draw: a server that is full by what it said last still has a millicore.
+fn room_millicores(server: &ServerRecord) -> u64 {
+    free_millicores(server).max(1).unsigned_abs()
 }
 
 fn free_millicores(server: &ServerRecord) -> i64 {

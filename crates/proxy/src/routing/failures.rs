@@ -29,8 +29,8 @@ impl Failures {
 
     /// How many failed lately on other servers than this one, which counts its own.
     pub fn count_elsewhere(&self, server: &ServerId) -> u32 {
-        let counts = |(then, at): &&(Instant, ServerId)| then.elapsed() < FAILURE_WINDOW && at != server;
-        self.0.iter().filter(counts).count() as u32
+        let elsewhere = self.0.iter().filter(|(then, at)| then.elapsed() < FAILURE_WINDOW && at != server);
+        elsewhere.count() as u32
     }
 }
 

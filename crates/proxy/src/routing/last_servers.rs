@@ -74,13 +74,13 @@ mod tests {
     use super::*;
 
     fn last(epoch: u64) -> LastServer {
-        let (server, address) = ("s".parse().unwrap(), "s:7000".into());
-        LastServer { server, address, epoch: Epoch(epoch) }
+        LastServer { server: "s".parse().unwrap(), address: "s:7000".into(), epoch: Epoch(epoch) }
     }
 
     #[test]
     fn a_turn_may_get_its_epoch_late() {
-        let (last_servers, stream) = (LastServers::default(), "stream".parse().unwrap());
+        let last_servers = LastServers::default();
+        let stream = "stream".parse().unwrap();
         last_servers.raise_epoch(&stream, Epoch(5));
         assert_eq!(last_servers.last_server(&stream), None);
         last_servers.insert(&stream, last(4));
@@ -90,7 +90,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_was_long_ago_is_not_lately() {
-        let (last_servers, stream) = (LastServers::default(), "stream".parse().unwrap());
+        let last_servers = LastServers::default();
+        let stream = "stream".parse().unwrap();
         last_servers.record_departure(&stream);
         assert_eq!(last_servers.last_server(&stream), None);
         last_servers.insert(&stream, last(1));

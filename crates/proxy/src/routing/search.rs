@@ -68,8 +68,14 @@ enum CallOutcome {
 
 impl<'a> Search<'a> {
     pub(super) fn new(router: &'a Router, spec: &'a PublishSpec) -> Self {
-        let (tried, silent) = Default::default();
-        Self { router, spec, claim_from: None, presumed_gone_until: None, tried, silent }
+        Self {
+            router,
+            spec,
+            claim_from: None,
+            presumed_gone_until: None,
+            tried: HashSet::new(),
+            silent: HashMap::new(),
+        }
     }
 
     /// For a publisher that has lost its server.
@@ -98,7 +104,8 @@ impl<'a> Search<'a> {
     }
 
     async fn ask_servers(&mut self) -> Result<Assignment, RoutingError> {
-        let (until, mut attempts) = (Instant::now() + OWNER_RETRY_TIME, MAX_SERVERS_ASKED);
+        let until = Instant::now() + OWNER_RETRY_TIME;
+        let mut attempts = MAX_SERVERS_ASKED;
         while attempts > 0 {
             match self.ask_server().await? {
                 Step::Assigned(assignment) => return Ok(*assignment),
@@ -180,7 +187,8 @@ impl<'a> Search<'a> {
         &mut self,
         servers: &[ServerRecord],
     ) -> Result<Option<Box<Assignment>>, RoutingError> {
-        let (last_servers, stream) = (&self.router.last_servers, &self.spec.stream);
+        let last_servers = &self.router.last_servers;
+        let stream = &self.spec.stream;
         let last = match self.spec.resume {
             Some(_) => last_servers.last_server(stream),
             None => last_servers.recent_server(stream),
@@ -240,16 +248,20 @@ impl<'a> Search<'a> {
 
     /// A server that answered lately, if there is one.
     fn choose_server(&self, servers: Vec<ServerRecord>) -> Option<ServerRecord> {
-        // One that can't start workers says that it can do nothing.
-        let may = |server: &ServerRecord| {
-            !server.draining && server.capacity_millicores > 0 && !self.tried.contains(&server.id)
-        };
-        let (silent, heard): (Vec<_>, Vec<_>) =
-            servers.into_iter().filter(may).partition(|server| self.is_silent(&server.id));
+        let (silent, heard): (Vec<_>, Vec<_>) = servers
+            .into_iter()
+            .filter(|server| self.may_ask(server))
+            .partition(|server| self.is_silent(&server.id));
         let candidates = if heard.is_empty() { silent } else { heard };
         // Many publishers search at once where one has lost its server, or has found one full.
         let is_one_of_many = self.spec.resume.is_some() || !self.tried.is_empty();
         choice::choose_server(&candidates, is_one_of_many).cloned()
+    }
+
+    /// Whether it takes new publishers, and was not asked in this round. A server that can't start workers says that its
+    /// capacity is zero.
+    fn may_ask(&self, server: &ServerRecord) -> bool {
+        !server.draining && server.capacity_millicores > 0 && !self.tried.contains(&server.id)
     }
 
     /// Whether it did not answer a moment ago. If it is dead, its record runs out in this time.

@@ -45,12 +45,11 @@ mod tests {
 
     #[test]
     fn only_the_key_and_its_use_are_a_bad_name() {
-        let codes = |kinds: &[RefusalKind]| kinds.iter().map(|kind| status_code(*kind)).collect::<Vec<_>>();
-        assert_eq!(codes(&[RefusalKind::Key, RefusalKind::InUse]), [StatusCode::BadName; 2]);
+        assert_eq!([RefusalKind::Key, RefusalKind::InUse].map(status_code), [StatusCode::BadName; 2]);
         let later = [RefusalKind::Media, RefusalKind::Unavailable, RefusalKind::Deadline];
-        assert_eq!(codes(&later), [StatusCode::Denied; 3]);
+        assert_eq!(later.map(status_code), [StatusCode::Denied; 3]);
         let ended = [RefusalKind::Protocol, RefusalKind::Server, RefusalKind::Idle, RefusalKind::Stopping];
-        assert_eq!(codes(&ended), [StatusCode::Failed; 4]);
+        assert_eq!(ended.map(status_code), [StatusCode::Failed; 4]);
     }
 
     #[test]

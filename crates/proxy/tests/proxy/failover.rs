@@ -34,7 +34,8 @@ impl Show {
     /// Sends media up to this time.
     async fn send_until(&mut self, end_ms: u32) {
         while self.next_ms < end_ms {
-            let (time, name) = (self.next_ms, format!("{} ms", self.next_ms));
+            let time = self.next_ms;
+            let name = format!("{time} ms");
             let picture = match time % (4 * STEP_MS) {
                 0 => media::keyframe(name.as_bytes()),
                 _ => media::picture(name.as_bytes()),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use headwater_runtime::config::Input;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
@@ -31,11 +32,10 @@ async fn there_are_only_so_many_connections_from_one_address() {
 
 #[tokio::test]
 async fn a_key_that_opens_nothing_is_refused() {
-    let inputs = |config: &mut headwater_runtime::config::Config| {
-        let (stream, key) = ("show".parse().unwrap(), "right-secret".parse().unwrap());
-        config.inputs = vec![headwater_runtime::config::Input { stream, key }];
-    };
-    let proxy = TestProxy::with(inputs).await;
+    let proxy = TestProxy::with(|config| {
+        config.inputs = vec![Input { stream: "show".parse().unwrap(), key: "right-secret".parse().unwrap() }];
+    })
+    .await;
     let mut server = TestServer::start(&proxy.registry, "a", 0).await;
     let (code, text) = Encoder::request(proxy.address, "wrong-secret").await.refused().await;
     assert_eq!(code, "NetStream.Publish.BadName");

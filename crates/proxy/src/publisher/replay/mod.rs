@@ -38,21 +38,18 @@ pub struct Replayed {
 
 impl Replay {
     pub fn new(limits: ReplayLimits) -> Self {
-        let (buffer, committed_loss) = (ReplayBuffer::new(limits), Loss::default());
-        let metrics = Metrics {
-            bytes: metrics::gauge!("headwater_proxy_replay_bytes"),
-            lost: metrics::counter!("headwater_proxy_replay_lost_tags_total"),
-        };
-        let (counted_bytes, counted_lost) = (0, 0);
         Self {
             limits,
-            buffer,
+            buffer: ReplayBuffer::new(limits),
             inserted: 0,
             waiting: None,
-            committed_loss,
-            counted_bytes,
-            counted_lost,
-            metrics,
+            committed_loss: Loss::default(),
+            counted_bytes: 0,
+            counted_lost: 0,
+            metrics: Metrics {
+                bytes: metrics::gauge!("headwater_proxy_replay_bytes"),
+                lost: metrics::counter!("headwater_proxy_replay_lost_tags_total"),
+            },
         }
     }
 
@@ -162,7 +159,8 @@ impl Replay {
         let rest = events.into_iter().skip(1).map(|event| raise_period(event, 1));
         let events: Vec<_> = std::iter::once(TimelineEvent::Period(first)).chain(rest).collect();
         self.buffer = ReplayBuffer::new(self.limits);
-        (self.counted_lost, self.committed_loss) = (0, Loss::default());
+        self.counted_lost = 0;
+        self.committed_loss = Loss::default();
         events.iter().for_each(|event| self.buffer.push(event));
         self.update_metrics();
         self.inserted += 1;
@@ -186,12 +184,14 @@ impl Replay {
     }
 
     fn update_metrics(&mut self) {
-        let (bytes, lost) = (self.buffer.bytes(), self.buffer.lost().tags);
+        let bytes = self.buffer.bytes();
+        let lost = self.buffer.lost().tags;
         self.metrics.bytes.increment(bytes as f64 - self.counted_bytes as f64);
         if lost > self.counted_lost {
             self.metrics.lost.increment(lost - self.counted_lost);
         }
-        (self.counted_bytes, self.counted_lost) = (bytes, lost);
+        self.counted_bytes = bytes;
+        self.counted_lost = lost;
     }
 }
 

@@ -50,7 +50,8 @@ fn pictures(replay: &mut Replay, times: std::ops::Range<u64>) {
 }
 
 fn picture(time: u64, keyframe: bool) -> TimelineEvent {
-    let (kind, payload) = (TagKind::Video { keyframe }, Bytes::from_static(&[7; 100]));
+    let kind = TagKind::Video { keyframe };
+    let payload = Bytes::from_static(&[7; 100]);
     TimelineEvent::Tag(Tag { kind, time: SourceTime(time), composition_offset: 0, drift: 0, payload })
 }
 
@@ -187,7 +188,8 @@ fn a_period_of_the_timeline_is_one_to_start_with() {
 
 #[test]
 fn who_has_sent_nothing_has_lost_nothing() {
-    let (mut replay, mut to) = (Replay::new(LIMITS), point(3, None));
+    let mut replay = Replay::new(LIMITS);
+    let mut to = point(3, None);
     assert_eq!(from(&mut replay, &mut to), (Vec::new(), None));
     assert_eq!(to, point(3, None));
     assert_eq!(push(&mut replay, period(3, 0)), [period(3, 0)]);

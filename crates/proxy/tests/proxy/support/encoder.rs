@@ -35,8 +35,8 @@ impl Encoder {
     }
 
     pub async fn connect(proxy: SocketAddr, config: ClientConfig) -> Self {
-        let (socket, session) =
-            (TcpStream::connect(proxy).await.unwrap(), ClientSession::new(config).unwrap());
+        let socket = TcpStream::connect(proxy).await.unwrap();
+        let session = ClientSession::new(config).unwrap();
         let mut encoder = Self { socket, session };
         encoder.flush().await;
         assert_eq!(encoder.event().await, Some(ClientEvent::Connected));

@@ -42,10 +42,12 @@ impl TestProxy {
         config.proxy.rtmp_listen = "127.0.0.1:0".parse().unwrap();
         change(&mut config);
         let registry = MemoryRegistry::new(Ttls { server: Duration::from_secs(3600), ..Ttls::default() });
-        let (drain, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let (readiness, drained) = (Readiness::default(), drain.clone());
+        let drain = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let readiness = Readiness::default();
         let config = Settings::from(config);
-        let process = Process { config, readiness: readiness.clone(), drain: drained, tasks: tasks.clone() };
+        let process =
+            Process { config, readiness: readiness.clone(), drain: drain.clone(), tasks: tasks.clone() };
         let shared: Arc<dyn Registry> = Arc::new(registry.clone());
         let proxy = Proxy::start(process, shared).await.unwrap();
         let address = proxy.address();
