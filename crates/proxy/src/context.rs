@@ -1,4 +1,4 @@
-//! What all connections of a proxy share.
+//! State that all connections of a proxy share.
 
 use std::time::Duration;
 
@@ -9,20 +9,20 @@ use crate::drain::Drain;
 use crate::inputs::Inputs;
 use crate::routing::Router;
 
-/// What all connections share.
+/// State that all connections share.
 pub struct Context {
     pub inputs: Inputs,
     pub router: Router,
-    /// From the connection, or the end of the last stream, to the publish request.
+    /// Time from the connection, or from the end of its last stream, to the publish request.
     pub publish_deadline: Duration,
-    /// Without a byte from the encoder.
+    /// Time without a byte from the encoder, after which it is sent away.
     pub idle_timeout: Duration,
-    /// While the server takes nothing.
+    /// Time in which the server takes nothing, after which the publisher is sent away.
     pub stall_timeout: Duration,
-    /// What is kept of each publisher for a server that takes over.
+    /// Limits of each publisher's replay buffer.
     pub replay: ReplayLimits,
-    /// The proxy's end.
+    /// Drain of the proxy.
     pub drain: Drain,
-    /// What is still to be done for publishers who have gone.
+    /// Calls that are still to be finished for publishers that have left.
     pub tasks: TaskTracker,
 }

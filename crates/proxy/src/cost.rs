@@ -1,28 +1,28 @@
-//! What one publisher may cost a proxy in memory, in all. `tests/memory.rs` measures it under the worst that an encoder
-//! can send.
+//! Memory that one publisher may cost a proxy at most. `tests/memory.rs` measures it under the worst that an encoder can
+//! send.
 
 use headwater_media::{ReplayLimits, timeline};
 use headwater_rtmp::{EVENT_COST, Limits, MOST_EVENTS};
 use headwater_wire::publish::{MAX_QUEUED_BYTES, MAX_QUEUED_MESSAGES};
 
-/// What does not depend on what is sent: the task, two read blocks, answers, the codecs of RTMP and HTTP/2.
+/// Bytes that do not depend on the media: the task, two read blocks, answers, the codecs of RTMP and HTTP/2.
 const CONNECTION_BYTES: usize = 1 << 20;
-/// A message in flight besides its payload.
+/// Bytes of a queued message besides its payload.
 const MESSAGE_OVERHEAD_BYTES: usize = 512;
-/// What the HTTP/2 connection takes before it says that it is full (hyper's default).
+/// Bytes that the HTTP/2 connection takes before it says that it is full (hyper's default).
 const HTTP2_SEND_BUFFER_BYTES: usize = 1 << 20;
 
-/// One of the places where a publisher's bytes are kept, and how many they may be.
+/// Place where bytes of a publisher are kept, with their limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
     pub place: &'static str,
     pub bytes: usize,
 }
 
-/// Every place.
+/// Shares of all places.
 ///
 /// A message of RTMP and the payloads of the tags that are made of it are memory of their own, so each is counted where
-/// it is kept: nothing holds on to more than that.
+/// it is kept.
 pub fn memory_shares(session: &Limits, timeline: &timeline::Limits, replay: &ReplayLimits) -> [Share; 9] {
     let message = session.publisher.message;
     [
@@ -32,8 +32,8 @@ pub fn memory_shares(session: &Limits, timeline: &timeline::Limits, replay: &Rep
         ("session: held back until a server is found", 3 * session.held_back),
         ("session: events that wait", MOST_EVENTS * EVENT_COST),
         ("session: a message that is taken apart, and its part", 2 * message),
-        // Frames that wait, a track that is set aside, a group of pictures, and the events that they become. The last message
-        // may be more than there is room for.
+        // Frames that wait, a track that is set aside, a group of pictures, and the events that they become. The last
+        // message may be more than there is room for.
         ("timeline", 4 * timeline.hold_bytes + message),
         // The newest tag comes before the oldest ones go. While they are sent again, their list exists twice.
         ("replay", 2 * replay.bytes + message),
@@ -44,7 +44,7 @@ pub fn memory_shares(session: &Limits, timeline: &timeline::Limits, replay: &Rep
     .map(|(place, bytes)| Share { place, bytes })
 }
 
-/// The sum of all places.
+/// Sum of the shares, in bytes.
 pub fn total_bytes(shares: &[Share]) -> usize {
     shares.iter().map(|share| share.bytes).sum()
 }

@@ -1,4 +1,4 @@
-//! How a proxy stops: it takes nobody new, and lets those who are there leave by themselves for a while.
+//! Drain of a proxy: no new publisher is taken, and those on air may leave by themselves for a limited time.
 
 use std::time::Duration;
 
@@ -7,17 +7,18 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-/// The end of a proxy in two steps: it is told to stop, and later its publishers have to go.
+/// Drain in two steps: the proxy is told to stop, and later its publishers have to leave.
 pub struct Drain {
     told: CancellationToken,
     over: CancellationToken,
-    /// How long publishers may stay.
+    /// Time that publishers may stay.
     limit: Duration,
     publishers: TaskTracker,
 }
 
 impl Drain {
-    /// Begins when `told` is cancelled, and lasts for `limit` at most. With a limit of zero the two steps are one.
+    /// Drain that begins when `told` is cancelled, and takes `limit` at most. With a limit of zero the two steps are
+    /// one.
     pub fn new(told: CancellationToken, limit: Duration) -> Self {
         let over = if limit.is_zero() { told.clone() } else { CancellationToken::new() };
         Self { told, over, limit, publishers: TaskTracker::new() }
@@ -33,6 +34,7 @@ impl Drain {
         self.told.is_cancelled()
     }
 
+    /// Waits until no new publisher is taken any more.
     pub async fn begun(&self) {
         self.told.cancelled().await;
     }
@@ -42,7 +44,7 @@ impl Drain {
         self.over.cancelled().await;
     }
 
-    /// Somebody who publishes, or is about to, until this is dropped.
+    /// Counts a publisher, on air or about to be, until the token is dropped.
     pub fn track_publisher(&self) -> TaskTrackerToken {
         self.publishers.token()
     }
@@ -59,7 +61,8 @@ impl Drain {
         self.over.cancel();
     }
 
-    /// Closes every connection when it is dropped, in case that [`wait_for_publishers`](Self::wait_for_publishers) does not come to it.
+    /// Guard that closes every connection when it is dropped: a listener that breaks never comes to
+    /// [`wait_for_publishers`](Self::wait_for_publishers).
     pub fn close_on_drop(&self) -> DropGuard {
         self.over.clone().drop_guard()
     }

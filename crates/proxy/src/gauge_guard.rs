@@ -1,9 +1,10 @@
-//! Gauges that can't be left too high.
+//! Gauges that are lowered again whatever happens.
 
-/// One more of what the gauge of this name counts, until it is dropped.
+/// Unit of the gauge of this name, until the guard is dropped.
 pub struct GaugeGuard(&'static str);
 
 impl GaugeGuard {
+    /// Raises the gauge by one.
     pub fn new(gauge: &'static str) -> Self {
         metrics::gauge!(gauge).increment(1);
         Self(gauge)

@@ -1,14 +1,14 @@
-//! Which stream a key opens.
+//! Live inputs: the stream that each key opens.
 
 use std::collections::HashMap;
 
 use headwater_media::{StreamId, StreamKey};
 
-/// The live inputs. Without any, the key is the stream's name.
+/// Live inputs by their keys. Without any, the key is the stream's name.
 #[derive(Debug, Default)]
 pub struct Inputs(HashMap<StreamKey, StreamId>);
 
-/// A key that opens nothing. It says no more: a key is a secret.
+/// Fault of a key that opens nothing. It never holds the key, which is a secret.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum KeyError {
     #[error("the stream key is not known: copy it again from where you were given it")]
@@ -18,10 +18,15 @@ pub enum KeyError {
 }
 
 impl Inputs {
+    /// Inputs with these streams and keys.
     pub fn new(inputs: impl IntoIterator<Item = (StreamId, StreamKey)>) -> Self {
         Self(inputs.into_iter().map(|(stream, key)| (key, stream)).collect())
     }
 
+    /// Stream that the key opens.
+    ///
+    /// # Errors
+    /// When the key opens nothing.
     pub fn find_stream(&self, key: &StreamKey) -> Result<StreamId, KeyError> {
         if self.0.is_empty() {
             return Ok(key.expose().parse()?);

@@ -1,8 +1,16 @@
-//! The protocol edge: speaks RTMP with encoders, holds their connections, finds them a server and passes their media on
-//! over gRPC. The only service that knows RTMP.
+//! Ingest proxy: speaks RTMP with encoders, holds their connections, finds each publisher a server and sends it the
+//! media over gRPC. No other service knows RTMP.
 //!
 //! A new protocol enters by implementing `Source` (`source.rs`) in a module of its own beside `rtmp`, which hands each
 //! publish request to `publisher::publish`.
+//!
+//! | Module | Holds |
+//! | --- | --- |
+//! | `rtmp` | an encoder's connection, from the handshake to its publish requests; the `onStatus` codes |
+//! | `source` | the interface between a protocol and the publisher |
+//! | `publisher` | one publisher: admission, timeline, replay buffer, failover, end |
+//! | `routing` | the search for a server: registry, claims, last servers |
+//! | `context` | state that all connections share |
 
 mod context;
 pub mod cost;

@@ -1,4 +1,4 @@
-//! `headwater-proxy`: where encoders publish.
+//! Process `headwater-proxy`: encoders publish to it.
 
 use std::process::ExitCode;
 

@@ -1,5 +1,5 @@
-//! Refusals: failures become a kind and a text for the broadcaster here, and each protocol maps the kind to its own codes,
-//! once.
+//! Refusals: each failure becomes a kind and a text for the broadcaster here, and each protocol maps the kind to its own
+//! codes, once.
 
 use headwater_media::MediaError;
 use headwater_wire::publish::PublishError;
@@ -33,13 +33,14 @@ pub enum RefusalKind {
     Protocol,
     /// The server is gone, has failed, or can't keep up.
     Server,
-    /// Nothing was received for too long.
+    /// The publisher has sent nothing for too long.
     Idle,
     /// The proxy stops.
     Stopping,
 }
 
 impl Refusal {
+    /// Refusal of this kind.
     pub fn new(kind: RefusalKind, text: impl Into<String>) -> Self {
         Self { kind, text: text.into() }
     }
@@ -49,18 +50,19 @@ impl Refusal {
         Self::new(RefusalKind::Key, error.to_string())
     }
 
+    /// Refusal of an encoder that did not ask to publish in time.
     pub fn deadline() -> Self {
         Self::new(RefusalKind::Deadline, "the encoder took too long to start publishing")
     }
 
-    /// No server takes the publisher.
+    /// Refusal of a publisher for which no server was found.
     pub fn no_server(error: &RoutingError) -> Self {
         match error {
             RoutingError::Failure(failure) => Self::from_failure(failure),
             RoutingError::NoCapacity | RoutingError::NoServer | RoutingError::OwnerUnreachable => {
                 Self::new(RefusalKind::Unavailable, error.to_string())
             }
-            // What is behind it concerns the operator.
+            // The cause concerns the operator, and is in the log.
             RoutingError::Registry(_) => Self::new(
                 RefusalKind::Unavailable,
                 "no server can be looked up just now: try again in a moment",
@@ -74,7 +76,7 @@ impl Refusal {
         Self::new(RefusalKind::Media, error.to_string())
     }
 
-    /// The server has ended the call.
+    /// Refusal of a publisher whose server has ended the call.
     pub fn lost_server(error: &PublishError) -> Self {
         match error {
             PublishError::Rejected(failure) => Self::from_failure(failure),
@@ -82,6 +84,7 @@ impl Refusal {
         }
     }
 
+    /// Refusal of a publisher whose server takes nothing more.
     pub fn stalled() -> Self {
         Self::new(
             RefusalKind::Server,
@@ -89,10 +92,12 @@ impl Refusal {
         )
     }
 
+    /// Refusal of a publisher that has sent nothing for too long.
     pub fn idle() -> Self {
         Self::new(RefusalKind::Idle, "nothing was received for too long")
     }
 
+    /// Refusal by a proxy that stops.
     pub fn stopping() -> Self {
         Self::new(RefusalKind::Stopping, "this server is being restarted: reconnect")
     }
@@ -109,7 +114,7 @@ impl Refusal {
     }
 }
 
-/// The reason's name in metrics.
+/// Value of the metrics' label `reason`.
 pub fn metric_label(error: &RoutingError) -> &'static str {
     match error {
         RoutingError::NoCapacity => "capacity",

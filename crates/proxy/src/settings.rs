@@ -1,13 +1,13 @@
-//! The sections of the configuration that a proxy reads.
+//! Configuration sections that a proxy reads.
 
 use headwater_runtime::config::{Config, Input, ProxyConfig};
 
-/// The settings of a proxy.
+/// Settings of a proxy.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// `[proxy]`.
+    /// Section `[proxy]`.
     pub proxy: ProxyConfig,
-    /// `[[inputs]]`: the streams that keys open.
+    /// Sections `[[inputs]]`: the streams that keys open.
     pub inputs: Vec<Input>,
 }
 

@@ -1,8 +1,7 @@
-//! The source of a publisher's media: one publication over whatever protocol the publisher speaks.
+//! Interface between a protocol and the publisher: one publication over any protocol.
 //!
 //! A protocol enters the proxy by implementing [`Source`] and handing it to [`publish`](crate::publisher::publish) with
-//! the key that the publisher named. Everything behind that (keys, routing, timeline, replay, failover, drain) is the same
-//! for all protocols.
+//! the key that the publisher named. Keys, routing, timeline, replay, failover and drain are the same for all protocols.
 
 use std::error::Error;
 use std::io;
@@ -15,8 +14,8 @@ use crate::refusal::Refusal;
 /// Bytes that are read of an encoder that does not wait until it is accepted. More waits in its own buffers.
 pub const MAX_READ_AHEAD_BYTES: usize = 512 << 10;
 
-/// One publication, from the request to its end. Until it is accepted, it has no events: what the publisher sends is held
-/// back, [`MAX_READ_AHEAD_BYTES`] bytes and one read at least.
+/// Publication, from the request to its end. Until it is accepted, it has no events: what the publisher sends is
+/// held back, [`MAX_READ_AHEAD_BYTES`] bytes and one read at least.
 pub trait Source: Send {
     /// Lets the publisher go on air, and goes on with what was held back.
     fn accept(&mut self) -> impl Future<Output = Result<(), SourceError>> + Send;
@@ -27,47 +26,48 @@ pub trait Source: Send {
     /// Tells an accepted publisher why it can't stay. The connection is to be closed.
     fn fail(&mut self, refusal: &Refusal) -> impl Future<Output = Result<(), SourceError>> + Send;
 
-    /// Asks an accepted publisher to connect again, if its protocol can. Gives whether it was asked; it sends on until it
-    /// leaves.
+    /// Asks an accepted publisher to connect again, if its protocol can. Gives whether it was asked; it sends on until
+    /// it leaves.
     fn ask_to_leave(&mut self, text: &str) -> impl Future<Output = Result<bool, SourceError>> + Send;
 
     /// Waits for bytes; gives how many they were. Nothing is lost when it is cancelled.
     /// [`process_input`](Self::process_input) comes after it.
     fn read(&mut self) -> impl Future<Output = Result<usize, SourceError>> + Send;
 
-    /// Makes events of the bytes that were read, and sends what the protocol answers. Not to be cancelled: half an answer
-    /// would be sent. A publisher that breaks the protocol here is found by [`end`](Self::end), behind the events before it.
+    /// Makes events of the bytes that were read, and sends what the protocol answers. Not to be cancelled: half an
+    /// answer would be sent. A publisher that breaks the protocol here is found by [`end`](Self::end), behind the
+    /// events before it.
     fn process_input(&mut self) -> impl Future<Output = Result<(), SourceError>> + Send;
 
-    /// The next event; none when more has to be read first, or the source has ended.
+    /// Next event; none when more has to be read first, or the source has ended.
     fn next_event(&mut self) -> Option<SourceEvent>;
 
-    /// Why the source has ended, to be asked when there is no [`next_event`](Self::next_event).
+    /// Reason why the source has ended, to be asked when there is no [`next_event`](Self::next_event).
     fn end(&mut self) -> Option<SourceError>;
 }
 
-/// One step of a publication: media, or its end.
+/// Event of a publication: media, or its end.
 #[derive(Debug)]
 pub enum SourceEvent {
-    /// The tracks that it is going to send.
+    /// Tracks that the publisher is going to send.
     Announced(Announced),
-    /// The body of a FLV video tag.
+    /// Body of a FLV video tag.
     Video {
         /// Milliseconds, modulo 2^32.
         timestamp: u32,
         payload: Bytes,
     },
-    /// The body of a FLV audio tag.
+    /// Body of a FLV audio tag.
     Audio {
         /// Milliseconds, modulo 2^32.
         timestamp: u32,
         payload: Bytes,
     },
-    /// The publication's end. The connection may stay, for another one.
+    /// End of the publication. The connection may stay, for another one.
     Unpublished,
 }
 
-/// Why a source has nothing more to give.
+/// Reason why a source has no more events.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     #[error("the encoder closed the connection")]
@@ -79,7 +79,7 @@ pub enum SourceError {
     #[error("the encoder broke the protocol: {error}")]
     Protocol {
         error: Box<dyn Error + Send + Sync>,
-        /// What the publisher is told.
+        /// Refusal that the publisher is told.
         refusal: Refusal,
     },
 }

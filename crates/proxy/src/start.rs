@@ -1,4 +1,4 @@
-//! A proxy from its start to its end.
+//! Life of a proxy, from its start to its end.
 
 use std::io;
 use std::net::SocketAddr;
@@ -24,6 +24,7 @@ use crate::routing::Router;
 use crate::rtmp::{Socket, serve_connection};
 use crate::settings::Settings;
 
+/// Fault that ends a proxy.
 #[derive(Debug, thiserror::Error)]
 pub enum ProxyError {
     #[error(transparent)]
@@ -32,7 +33,7 @@ pub enum ProxyError {
     Accept(#[from] io::Error),
 }
 
-/// Runs a proxy until the process is told to stop. The process' tasks are done when every publisher was sent away.
+/// Runs a proxy until the process is told to stop. The process' tasks are done when every publisher has left.
 ///
 /// # Errors
 /// When it can't start, or its listener breaks.
@@ -40,7 +41,7 @@ pub async fn run(process: Process<Settings>, registry: Arc<dyn Registry>) -> Res
     Proxy::start(process, registry).await?.serve().await
 }
 
-/// What serves the encoders that have connected.
+/// Handler of the encoders' connections.
 #[derive(Clone)]
 pub struct ConnectionHandler {
     context: Arc<Context>,
@@ -48,14 +49,14 @@ pub struct ConnectionHandler {
 }
 
 impl ConnectionHandler {
-    /// `channels` lead to the servers.
+    /// Handler that reaches the servers by `channels`.
     pub fn new(process: &Process<Settings>, registry: Arc<dyn Registry>, channels: Channels) -> Self {
         let apps = process.config.proxy.apps.iter().map(|app| app.as_str().to_owned()).collect();
         let rtmp = ServerConfig { apps, ..ServerConfig::default() };
         Self { context: Arc::new(shared_context(process, registry, channels)), rtmp: Arc::new(rtmp) }
     }
 
-    /// What one publisher may cost in memory, in bytes.
+    /// Memory that one publisher may cost, in bytes.
     fn max_publisher_bytes(&self) -> usize {
         cost::total_bytes(&cost::memory_shares(
             &self.rtmp.limits,
@@ -64,19 +65,19 @@ impl ConnectionHandler {
         ))
     }
 
-    /// Serves one encoder to its end.
+    /// Serves one encoder's connection to its end.
     pub async fn serve(self, socket: impl Socket + 'static) {
         serve_connection(Box::new(socket), (*self.rtmp).clone(), self.context).await;
     }
 
-    /// To be called when the process was told to stop: waits for the publishers, as long as they may stay, and then closes
-    /// every connection.
+    /// Waits for the publishers, as long as they may stay, and then closes every connection. To be called when the
+    /// process was told to stop.
     pub async fn wait_for_publishers(&self) {
         self.context.drain.wait_for_publishers().await;
     }
 }
 
-/// A proxy that listens.
+/// Proxy that listens for encoders.
 pub struct Proxy {
     listener: Listener,
     handler: ConnectionHandler,
@@ -84,6 +85,8 @@ pub struct Proxy {
 }
 
 impl Proxy {
+    /// Listens for encoders, and waits in the background until the registry answers.
+    ///
     /// # Errors
     /// When it can't listen.
     pub async fn start(process: Process<Settings>, registry: Arc<dyn Registry>) -> Result<Self, ProxyError> {
@@ -103,12 +106,12 @@ impl Proxy {
         Ok(Self { listener, handler, process })
     }
 
-    /// Where encoders connect.
+    /// Address that encoders connect to.
     pub fn address(&self) -> SocketAddr {
         self.listener.local_addr()
     }
 
-    /// Takes connections until the process is told to stop; then waits for the publishers, as long as they may stay.
+    /// Accepts connections until the process is told to stop; then waits for the publishers, as long as they may stay.
     ///
     /// # Errors
     /// When the listener breaks.
@@ -127,7 +130,7 @@ impl Proxy {
             };
             process.tasks.spawn(counted.instrument(tracing::info_span!("connection", %peer)));
         }
-        // Who connects from now on is refused by the system, and goes to another proxy.
+        // The system refuses further connections, and their encoders go to another proxy.
         drop(listener);
         handler.wait_for_publishers().await;
         Ok(())
@@ -152,7 +155,7 @@ fn shared_context(process: &Process<Settings>, registry: Arc<dyn Registry>, chan
     }
 }
 
-/// Sets the latch when the registry answers for the first time: before, no publisher could be given a server.
+/// Sets the latch when the registry answers for the first time: until then no publisher could be given a server.
 async fn wait_for_registry(registry: Arc<dyn Registry>, latch: Latch, stop: CancellationToken) {
     let mut look = tokio::time::interval(headwater_registry::HEARTBEAT_INTERVAL);
     let mut outage = Outage::default();

@@ -1,4 +1,4 @@
-//! What a publisher costs at most: measured, under the worst that an encoder can send.
+//! Memory that a publisher costs at most: measured, under the worst that an encoder can send.
 #![allow(clippy::unwrap_used, reason = "only tests are in here")]
 
 #[path = "proxy/support/mod.rs"]
@@ -67,7 +67,7 @@ const AGGREGATE: u8 = 22;
 /// A kind of message that there is not.
 const JUNK: u8 = 99;
 
-/// What the server does with what it is sent.
+/// Behaviour of the server towards media.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Server {
     /// It takes all, and commits nothing.
@@ -135,7 +135,7 @@ fn chunk(time: u32, kind: u8, payload: &[u8]) -> Vec<u8> {
     [&[4, t0, t1, t2, a, b, c, kind, 1, 0, 0, 0][..], payload].concat()
 }
 
-/// What the proxy holds at its highest for one publisher.
+/// Bytes that the proxy holds at its highest for one publisher.
 fn measure(server: Server, messages: Messages) -> usize {
     let (told, hears) = oneshot::channel();
     let (stop, stopped) = oneshot::channel();

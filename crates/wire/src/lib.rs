@@ -8,7 +8,7 @@ pub mod frames;
 pub mod http2;
 pub mod publish;
 
-/// What the `.proto` files define.
+/// Messages and services that the `.proto` files define.
 #[allow(clippy::all, clippy::unwrap_used, unreachable_pub, missing_docs)]
 pub mod v1 {
     include!("generated/headwater.v1.rs");

@@ -1,4 +1,4 @@
-//! The client of `Ingest.Publish`: one call that brings a publisher's media to a server.
+//! Client of `Ingest.Publish`: one call that brings a publisher's media to a server.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,12 +20,12 @@ use crate::v1::publish_request::{End, Ground, Leaving, Message as Request, Open}
 use crate::v1::publish_response::Message as Response;
 use crate::v1::{self, Failure, PublishRequest, PublishResponse};
 
-/// Messages on their way into the gRPC call: about a second of media. More would only hide that the server is slow.
+/// Messages that may be queued for the gRPC call: about a second of media. More would only hide that the server is slow.
 pub const MAX_QUEUED_MESSAGES: usize = 128;
-/// The same in bytes of payload: a second at 32 Mb/s. A message that is larger than this goes alone.
+/// Bytes of payload that may be queued: a second at 32 Mb/s. A message that is larger than this goes alone.
 pub const MAX_QUEUED_BYTES: usize = 4 << 20;
 
-/// Why a server can't be published to.
+/// Reason why a server can't be published to.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
     #[error("the server refused: {}", .0.message)]
@@ -38,47 +38,47 @@ pub enum PublishError {
     Protocol(#[from] ConvertError),
 }
 
-/// An open Publish call.
+/// Publish call that is open.
 pub struct PublishCall {
     requests: mpsc::Sender<Queued>,
     room: Arc<Semaphore>,
     responses: Streaming<PublishResponse>,
 }
 
-/// A message on its way, with the room that it takes until it is there.
+/// Queued message, with the room that it takes until it is sent.
 struct Queued {
     request: PublishRequest,
     _room: Option<OwnedSemaphorePermit>,
 }
 
 impl From<Request> for Queued {
-    /// One without a payload.
+    /// Message without a payload.
     fn from(message: Request) -> Self {
         Self { request: PublishRequest { message: Some(message) }, _room: None }
     }
 }
 
-/// First message of a call.
+/// First message of a call: the stream, its epoch, and the point to go on at.
 #[derive(Clone, Debug)]
 pub struct Opening {
     pub stream: StreamId,
     pub epoch: Epoch,
     /// Source of the epoch.
     pub ground: Ground,
-    /// Tells the publisher's connection from another one with the same key.
+    /// Id that tells the publisher's connection from another one with the same key.
     pub publisher: String,
-    /// Where to go on; none for a publisher that begins.
+    /// Point to go on at; none for a publisher that begins.
     pub resume: Option<ResumePoint>,
-    /// The workers that it has lately cost other servers.
+    /// Workers that its media has lately cost other servers.
     pub failures: u32,
 }
 
-/// What a server has answered that takes the publisher.
+/// Answer of a server that takes the publisher.
 pub struct Accepted {
     pub call: PublishCall,
-    /// Where the publisher begins.
+    /// Point at which the publisher begins.
     pub resume: ResumePoint,
-    /// The epoch of its turn.
+    /// Epoch of the publisher's turn.
     pub epoch: Epoch,
 }
 
@@ -120,10 +120,10 @@ impl PublishCall {
         }
     }
 
-    /// Waits while the server is slower than the publisher.
+    /// Sends an event. Waits while the server is slower than the publisher.
     ///
     /// # Errors
-    /// When the call is over.
+    /// When the call has ended.
     pub async fn send_event(&self, event: TimelineEvent) -> Result<(), CallEnded> {
         let room = self.room.clone().acquire_many_owned(payload_bytes(&event)).await;
         let _room = Some(room.expect("nobody closes the semaphore"));
@@ -131,10 +131,10 @@ impl PublishCall {
         self.requests.send(Queued { request, _room }).await.map_err(|_| CallEnded)
     }
 
-    /// Says that the publisher was asked to connect again: whoever comes next takes its place.
+    /// Sends `Leaving`: the publisher was asked to connect again, and the next publisher takes its place.
     ///
     /// # Errors
-    /// When the call is over.
+    /// When the call has ended.
     pub async fn announce_leaving(&self) -> Result<(), CallEnded> {
         self.requests.send(Request::Leaving(Leaving {}).into()).await.map_err(|_| CallEnded)
     }
@@ -144,7 +144,7 @@ impl PublishCall {
         self.requests.is_closed()
     }
 
-    /// The server's next word.
+    /// Next response of the server.
     ///
     /// # Errors
     /// When the call has ended, with the reason if there was one.
@@ -158,16 +158,16 @@ impl PublishCall {
         }
     }
 
-    /// Says that nothing more comes.
+    /// Sends `End`: no more media comes.
     ///
     /// # Errors
-    /// When the call is over.
+    /// When the call has ended.
     pub async fn send_end(&self, reason: &'static str) -> Result<(), CallEnded> {
         let end = Request::End(End { reason: reason.into() });
         self.requests.send(end.into()).await.map_err(|_| CallEnded)
     }
 
-    /// The server's next word after the goodbye; none when it has worked off everything, and so has ended the call.
+    /// Next response after `End`; none when the server has worked off all media, and so has ended the call.
     ///
     /// # Errors
     /// When the call breaks before that.
@@ -180,7 +180,7 @@ impl PublishCall {
         }
     }
 
-    /// Says goodbye, and waits until the server has worked off what it was sent: hanging up would take back what is
+    /// Sends `End`, and waits until the server has worked off all media: hanging up would take back the media that is
     /// still on its way.
     ///
     /// # Errors
@@ -198,7 +198,7 @@ impl PublishCall {
     }
 }
 
-/// Bytes of the room in flight.
+/// Bytes of payload, no more than there is room for.
 fn payload_bytes(event: &TimelineEvent) -> u32 {
     let bytes = match event {
         TimelineEvent::Period(period) => {
@@ -209,11 +209,11 @@ fn payload_bytes(event: &TimelineEvent) -> u32 {
     bytes.min(MAX_QUEUED_BYTES) as u32
 }
 
-/// The server has ended the call; [`PublishCall::next_response`] says why.
+/// End of a call by the server; [`PublishCall::next_response`] returns the reason.
 #[derive(Debug)]
 pub struct CallEnded;
 
-/// Where a server says that another one would go on.
+/// Resume point of a response: another server would go on there.
 ///
 /// # Errors
 /// When the message holds no such point, or a wrong one.

@@ -1,5 +1,5 @@
-//! A publish request, whatever protocol it came by: its key is looked up, a server is found, and the publisher is accepted
-//! or refused.
+//! Admission of a publish request over any protocol: looks the key up, finds a server, and accepts or refuses the
+//! publisher.
 
 use std::pin::pin;
 
@@ -14,7 +14,8 @@ use crate::refusal::{self, Refusal};
 use crate::routing::{Assignment, Failures, PublishSpec, RoutingError};
 use crate::source::{MAX_READ_AHEAD_BYTES, Source, SourceError};
 
-/// Publishes a source under the stream that this key opens, to its end. `Ok` when it was told all that there is to say.
+/// Publishes a source to its end, as the stream that this key opens. `Ok` when the publisher was told all that there is
+/// to say.
 pub async fn publish<S: Source>(
     source: &mut S,
     key: &StreamKey,
@@ -58,7 +59,7 @@ async fn publish_stream<S: Source>(
     }
 }
 
-/// Meanwhile the encoder may leave, and the proxy may be stopped.
+/// Finds a server for the publisher. Meanwhile the encoder may leave, and the proxy may be stopped.
 async fn find_server<S: Source>(
     source: &mut S,
     spec: &PublishSpec,

@@ -1,11 +1,11 @@
-//! Why a publisher ends, and how it leaves.
+//! End of a publisher: the reason, and the state in which it leaves its connection.
 
 use headwater_media::MediaError;
 
 use crate::refusal::Refusal;
 use crate::source::SourceError;
 
-/// How a publisher left.
+/// State in which a publisher leaves its connection.
 pub enum PublisherEnd {
     /// It ended its stream, and may publish again.
     Unpublished,
@@ -13,7 +13,7 @@ pub enum PublisherEnd {
     Dismissed,
 }
 
-/// Why it can't go on.
+/// Reason why a publisher can't go on.
 pub(super) enum EndReason {
     Unpublished,
     SourceEnded(SourceError),
@@ -22,9 +22,9 @@ pub(super) enum EndReason {
         reason: &'static str,
         refusal: Refusal,
     },
-    /// The publisher has connected again, as it was asked to, and its successor has the stream.
+    /// The publisher has connected again, as it was asked to, and its new connection has the stream.
     Reconnected,
-    /// The server takes nothing more, and so the publisher has to leave.
+    /// No server takes its media any more, and so the publisher has to leave.
     Unserved {
         reason: &'static str,
         refusal: Refusal,
@@ -32,7 +32,7 @@ pub(super) enum EndReason {
 }
 
 impl EndReason {
-    /// The server takes nothing.
+    /// End of a publisher whose server takes nothing more.
     pub(super) fn stalled() -> Self {
         Self::Unserved { reason: "stalled", refusal: Refusal::stalled() }
     }

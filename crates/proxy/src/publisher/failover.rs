@@ -1,12 +1,12 @@
-//! A publisher whose server is gone: another one takes over, and the encoder is told nothing. From the server's death to
-//! the next one's first commit:
+//! Failover: a publisher moves from a lost server to another one, and the encoder is told nothing. Stations between the
+//! server's death and the next server's first commit:
 //!
-//! 1. `PublishCall::next_response` or `PublishCall::send_event` ends (broken connection, missed pings, or a rejection): [`Publisher::fail_over`].
-//! 2. [`lost_server`] says what that tells of the server: it gives up, is silent, or has only lost the worker.
-//! 3. `Router::replace_server` claims the stream for a server (`routing::search`); `Publisher::buffer_input` buffers what comes meanwhile.
-//! 4. `PublishCall::open` brings that server the resume point; it starts a worker there, and answers `Accepted`.
-//! 5. `Publisher::replay_events` sends the server everything from that point on that is kept (`Replay::events_from`).
-//! 6. Its first `Committed` reaches `Publisher::handle_response`: the replay buffer lets go, and losses are counted from zero again.
+//! 1. `PublishCall::next_response` or `send_event` fails (connection, pings, rejection): `Publisher::fail_over` begins.
+//! 2. `lost_server` maps the failure to the server's fate: it gives up, is silent, or has only lost the worker.
+//! 3. `Router::replace_server` claims the stream for a server; `Publisher::buffer_input` keeps media meanwhile.
+//! 4. `PublishCall::open` brings that server the resume point; the server starts a worker and answers `Accepted`.
+//! 5. `Publisher::replay_events` sends that server all events that are kept from the point on (`Replay::events_from`).
+//! 6. The server's first `Committed` reaches `Publisher::handle_response`, which trims the replay buffer.
 
 use std::pin::pin;
 
@@ -24,13 +24,13 @@ use super::Publisher;
 use super::end::EndReason;
 use super::replay::Replayed;
 
-/// How many servers in a row may be lost while none of them has finished a segment: by then it is the media that does
-/// it. Failures of workers are counted by their server.
+/// Servers in a row that may be lost without a commit: by then the media is the likely cause. Failures of workers are
+/// counted by their server.
 const MAX_LOSSES_IN_A_ROW: u32 = 10;
 
 impl<S: Source> Publisher<'_, S> {
-    /// Moves to another server after this error, or to the same one where only its worker has failed, and sends what no
-    /// server has finished. What the encoder sends meanwhile is kept.
+    /// Moves to another server after this error, or to the same one where only its worker has failed, and sends the
+    /// media that no server has finished. Media that the encoder sends meanwhile is kept.
     ///
     /// An error says that no server can go on with this publisher, or that nothing was kept for one.
     pub(super) async fn fail_over(&mut self, error: PublishError) -> Result<(), EndReason> {
@@ -65,6 +65,7 @@ impl<S: Source> Publisher<'_, S> {
         }
     }
 
+    /// Finds another server, and keeps the encoder's media meanwhile.
     async fn find_server(&mut self, lost: LostServer) -> Result<(), EndReason> {
         let spec = PublishSpec { resume: Some(self.resume.clone()), ..self.spec.clone() };
         let context = self.context;
@@ -93,7 +94,7 @@ impl<S: Source> Publisher<'_, S> {
         Ok(())
     }
 
-    /// No other server would fare better.
+    /// Reason for the end of a publisher that no other server would serve better.
     fn final_reason(&self, cause: &PublishError) -> EndReason {
         match cause {
             PublishError::Rejected(failure) if self.is_leaving() && has_successor(failure) => {
@@ -103,7 +104,8 @@ impl<S: Source> Publisher<'_, S> {
         }
     }
 
-    /// Sends everything from the point where the new server begins. The inner error says that this one is gone, too.
+    /// Sends all events from the point at which the new server begins. The inner error says that this server is lost,
+    /// too.
     async fn replay_events(&mut self) -> Result<Result<usize, PublishError>, EndReason> {
         let Replayed { events, lost } = self.replay.events_from(&mut self.resume);
         if let Some(Loss { tags, duration_ms }) = lost {
@@ -115,7 +117,7 @@ impl<S: Source> Publisher<'_, S> {
         }
         let count = events.len();
         if self.is_leaving() {
-            // Its successor may come at any time.
+            // The publisher's new connection may come at any time.
             let _ = timeout(self.context.stall_timeout, self.call.announce_leaving()).await;
         }
         for event in events {
@@ -129,12 +131,12 @@ impl<S: Source> Publisher<'_, S> {
     }
 }
 
-/// Whether somebody else has the stream: for a publisher that was asked to connect again, that is its new connection.
+/// Whether another publisher has the stream: for one that was asked to connect again, that is its new connection.
 fn has_successor(failure: &Failure) -> bool {
     failure.code() == Code::StreamInUse
 }
 
-/// What to do about a call that is over; none where no other server would fare better.
+/// Server that was lost with the call; none where no other server would fare better.
 fn lost_server(error: &PublishError, server: &ServerId, epoch: Epoch) -> Option<LostServer> {
     let fate = match error {
         PublishError::Rejected(failure) => server_fate(failure)?,
@@ -148,14 +150,14 @@ fn is_refused_period(error: &PublishError) -> bool {
     matches!(error, PublishError::Rejected(failure) if failure.code() == Code::PeriodDiffers)
 }
 
-/// What the server says of itself; none where the publisher is to blame, or has lost the stream.
+/// Fate of a server by its own words; none where the publisher is to blame, or has lost the stream.
 fn server_fate(failure: &Failure) -> Option<Fate> {
     match failure.code() {
-        // It goes away, or can't start a worker.
+        // The server goes away, or can't start a worker.
         Code::Draining | Code::NoCapacity => Some(Fate::GivesUp),
         // The server is there, and counts how often this happens.
         Code::WorkerFailed => Some(Fate::Alive),
-        // It takes the same media as a new period.
+        // The server takes the same media as a new period.
         Code::PeriodDiffers => Some(Fate::Alive),
         _ => None,
     }

@@ -1,4 +1,4 @@
-//! The end of a publisher's media: the rest is given to a server, which works it off.
+//! Finish of a publisher: the rest of its media is sent to a server, which works it off.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use super::Publisher;
 use super::end::EndReason;
 use crate::source::Source;
 
-/// How long a server may take to work off what it was sent, or servers where the first one is lost meanwhile.
+/// Time that a server may take to work off all media, or several servers where the first one is lost meanwhile.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// What became of the last of the media.
+/// Fate of the last of the media.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rest {
     Given,
@@ -23,8 +23,8 @@ pub(super) enum Rest {
 }
 
 impl<S: Source> Publisher<'_, S> {
-    /// What the timeline still holds goes on air too, and what a lost server has not finished. When it is not taken, it is
-    /// too late to say so.
+    /// Sends all media that the timeline still holds, and that a lost server has not finished. If no server takes it,
+    /// it is too late to tell the publisher.
     pub(super) async fn flush(&mut self) -> Rest {
         self.timeline.finish();
         let limit = self.context.stall_timeout;
@@ -41,8 +41,8 @@ impl<S: Source> Publisher<'_, S> {
         rest
     }
 
-    /// Stays until a server has made everything that the publisher has sent: one that is lost before is replaced.
-    /// Where the rest is not given, its call ends in the middle, and a goodbye would pass for the end of the media.
+    /// Waits until a server has worked off all that the publisher has sent; a server that is lost before is replaced. A
+    /// call whose rest was refused ends without `End`, which would pass for the end of the media.
     pub(super) async fn finish_with_server(&mut self, reason: &'static str, rest: Rest) {
         if rest == Rest::Refused {
             return;
@@ -62,9 +62,9 @@ impl<S: Source> Publisher<'_, S> {
         }
     }
 
-    /// Waits until the server has worked off what it was sent.
+    /// Sends `End`, and waits until the server has worked off all media.
     async fn end_media(&mut self, reason: &'static str) -> Result<(), PublishError> {
-        // One that is gone takes none, and its last word is the error.
+        // A server that is gone takes no `End`; its final response is the error.
         let _ = self.call.send_end(reason).await;
         while let Some(response) = self.call.next_final_response().await? {
             self.handle_response(response)?;
@@ -73,7 +73,7 @@ impl<S: Source> Publisher<'_, S> {
     }
 }
 
-/// Says goodbye to the server of a publisher that has to leave, and waits until that has worked off what it was sent.
+/// Ends the call of a publisher that has to leave, once its server has worked off all media.
 pub(super) async fn end_call(call: PublishCall, reason: &'static str) {
     if call.finish(reason, FINISH_TIMEOUT).await.is_err() {
         tracing::warn!("the server has not worked off what it was sent");

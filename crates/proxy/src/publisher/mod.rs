@@ -1,4 +1,4 @@
-//! A publisher on the air: events of its source in, tags of the timeline out.
+//! Publisher on air: forwards the events of its source as tags of a timeline to the server that owns the stream.
 
 mod admission;
 mod end;
@@ -32,26 +32,27 @@ use self::finish::Rest;
 use self::reconnect::ReconnectState;
 use self::replay::Replay;
 
+/// Publisher that was accepted, and its call.
 struct Publisher<'a, S> {
     source: &'a mut S,
     call: PublishCall,
-    /// The server that has the stream, and under which epoch.
+    /// Server that has the stream, under `epoch`.
     server: ServerId,
     epoch: Epoch,
     spec: PublishSpec,
     timeline: Timeline,
     replay: Replay,
-    /// Where another server would go on.
+    /// Point at which another server would go on.
     resume: ResumePoint,
-    /// How often it has lost its server since the last commit.
+    /// Servers that it has lost since the last commit.
     losses: u32,
     context: &'a Context,
     reconnect: ReconnectState,
-    /// Looked up once, not with every read.
+    /// Counter of received bytes, looked up once.
     received: Counter,
-    /// What its timeline had to put up with, as far as that was said.
+    /// Oddities of the timeline that were reported by now.
     oddities: u64,
-    /// When the encoder last sent something; none once it has left, and nothing more is read of it.
+    /// Time of the encoder's last bytes; none once it has left, and nothing more is read of it.
     heard: Option<Instant>,
 }
 
@@ -118,7 +119,7 @@ impl<'a, S: Source> Publisher<'a, S> {
         }
     }
 
-    /// Takes what has arrived, then waits for more of it or for a word from the server.
+    /// Handles the events that have arrived, then waits for more bytes or for a response of the server.
     async fn run_step(&mut self) -> Result<(), EndReason> {
         while let Some(event) = self.source.next_event() {
             self.handle_event(event).await?;
@@ -137,19 +138,19 @@ impl<'a, S: Source> Publisher<'a, S> {
         self.process_input().await
     }
 
-    /// Waits for what the encoder sends, and for nothing else. Nothing is lost when it is cancelled;
-    /// [`process_input`](Self::process_input) comes after it.
+    /// Waits for bytes of the encoder, and for nothing else. Nothing is lost when it is cancelled;
+    /// [`process_input`](Self::process_input) has to follow.
     async fn read_input(&mut self) -> Result<(), EndReason> {
         read_source(self.source, self.context, self.heard, &self.received).await
     }
 
-    /// Keeps what has arrived for the server that is to be found.
+    /// Keeps the events that have arrived for the server that is to be found.
     fn buffer_input(&mut self) -> Result<(), EndReason> {
         while let Some(event) = self.source.next_event() {
             self.push_to_timeline(event)?;
         }
         while let Some(event) = self.timeline.poll() {
-            // It is kept, and that is all for now.
+            // The event is kept; no server can be sent it yet.
             let _ = self.replay.push(event);
         }
         self.source.end().map_or(Ok(()), |end| Err(EndReason::SourceEnded(end)))
@@ -188,7 +189,7 @@ impl<'a, S: Source> Publisher<'a, S> {
         Ok(())
     }
 
-    /// Says what is not shown as the encoder sent it.
+    /// Logs and counts media that is not shown as the encoder sent it.
     fn report_oddities(&mut self) {
         let oddities = self.timeline.rebased() + self.timeline.left_out();
         if oddities == self.oddities {
@@ -213,7 +214,7 @@ impl<'a, S: Source> Publisher<'a, S> {
                 match timeout(self.context.stall_timeout, self.call.send_event(event)).await {
                     Ok(Ok(())) => {}
                     Ok(Err(CallEnded)) => {
-                        // All of them are replayed.
+                        // The replay has sent all of them.
                         self.replace_ended_call().await?;
                         break;
                     }

@@ -1,7 +1,8 @@
-//! A publisher whose proxy stops: it is asked to connect again, and may come back elsewhere before it leaves here.
+//! Reconnect request: a publisher whose proxy stops is asked to connect again, and may come back elsewhere before it
+//! leaves here.
 //!
-//! Enhanced RTMP v2, § "Reconnect Request": the client sends on up to the next keyframe, connects anew and closes the old
-//! connection; it may well do the second before the first. The old server goes on with what it is sent until then.
+//! Enhanced RTMP v2, § "Reconnect Request": the client sends on up to the next keyframe, connects anew and closes the
+//! old connection; it may well connect first. The old server works off the media of the old connection until then.
 
 use headwater_wire::publish::CallEnded;
 use tokio::time::timeout;
@@ -12,19 +13,19 @@ use crate::source::{Source, SourceError, SourceEvent};
 use super::Publisher;
 use super::end::EndReason;
 
-/// What the publisher was told of the proxy's end.
+/// State of the reconnect request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ReconnectState {
-    /// There is nothing to tell yet.
+    /// The proxy does not stop yet.
     NotAsked,
-    /// It was asked to connect again, and will do so when it suits it. Its successor may come before it leaves.
+    /// The publisher was asked, and will follow when it suits it. Its new connection may come before it leaves this one.
     Asked,
-    /// It can't be asked.
+    /// The publisher can't be asked.
     Unsupported,
 }
 
 impl<S: Source> Publisher<'_, S> {
-    /// The proxy stops: a publisher that can is asked to go to another one.
+    /// Asks the publisher to go to another proxy, if it can, and tells the server.
     pub(super) async fn request_reconnect(&mut self) -> Result<(), EndReason> {
         if !self.source.ask_to_leave(&Refusal::stopping().text).await? {
             self.reconnect = ReconnectState::Unsupported;
@@ -45,8 +46,8 @@ impl<S: Source> Publisher<'_, S> {
         self.reconnect == ReconnectState::Asked
     }
 
-    /// Waits until a publisher whose successor has the stream closes its connection. What it still sends is for nobody;
-    /// an error would only make it think that connecting again has failed.
+    /// Waits until a publisher whose new connection has the stream closes this one. Media that still comes here is
+    /// thrown away; an error would only make the encoder think that connecting again has failed.
     pub(super) async fn drain_until_closed(&mut self) -> EndReason {
         tracing::info!("the publisher has connected again");
         loop {

@@ -1,4 +1,4 @@
-//! Answers of a publisher's server: commits, and the end of the call.
+//! Responses of a publisher's server: commits, and the end of the call.
 
 use headwater_media::Epoch;
 use headwater_wire::publish::{PublishError, resume_point};
@@ -10,12 +10,13 @@ use super::end::EndReason;
 use crate::source::Source;
 
 impl<S: Source> Publisher<'_, S> {
+    /// Moves to another server after the call has ended.
     pub(super) async fn replace_ended_call(&mut self) -> Result<(), EndReason> {
         let cause = self.read_final_status().await;
         self.fail_over(cause).await
     }
 
-    /// Why the server has ended the call. What it has committed before still counts.
+    /// Reads the reason why the server has ended the call. Commits that come before it still count.
     pub(super) async fn read_final_status(&mut self) -> PublishError {
         let until = Instant::now() + self.context.stall_timeout;
         loop {
@@ -27,6 +28,7 @@ impl<S: Source> Publisher<'_, S> {
         }
     }
 
+    /// Handles a response, or moves to another server where the call has ended.
     pub(super) async fn handle_call_result(
         &mut self,
         response: Result<Response, PublishError>,
@@ -37,7 +39,7 @@ impl<S: Source> Publisher<'_, S> {
         }
     }
 
-    /// Takes the server's word; an error is its last one.
+    /// Handles a response; an error ends the call.
     pub(super) fn handle_response(&mut self, response: Response) -> Result<(), PublishError> {
         match response {
             Response::Committed(Committed { resume, epoch }) => {

@@ -1,4 +1,4 @@
-//! The source of a broadcast in words, for the log: codec, size, frame rate and sound of a publisher's tracks.
+//! Log line of a period's tracks: codec, size and frame rate of the video, codec and format of the audio.
 
 use bytes::Bytes;
 use headwater_media::{AudioConfig, AvcConfig, Period};
@@ -13,7 +13,7 @@ pub(super) fn log_period(period: &Period) {
     );
 }
 
-/// Such as `avc1.64001f 1280x720 30 fps`; without the rate where the source does not tell it.
+/// Text such as `avc1.64001f 1280x720 30 fps`; without the rate where the source does not tell it.
 fn describe_video(record: &Bytes) -> Option<String> {
     let config = AvcConfig::parse(record).ok()?;
     let sps = config.picture().ok()?;
@@ -22,7 +22,7 @@ fn describe_video(record: &Bytes) -> Option<String> {
     Some(format!("{} {}x{}{}{scan}", config.codec(), sps.width, sps.height, rate.unwrap_or_default()))
 }
 
-/// Such as `mp4a.40.2 48000 Hz 2 channels`.
+/// Text such as `mp4a.40.2 48000 Hz 2 channels`.
 fn describe_audio(config: &Bytes) -> Option<String> {
     let config = AudioConfig::parse(config).ok()?;
     Some(format!("{} {} Hz {} channels", config.codec(), config.sample_rate, config.channels))

@@ -1,9 +1,10 @@
-//! Which of several servers gets a publisher.
+//! Choice among several servers for one publisher.
 
 use headwater_registry::ServerRecord;
 
-/// A server by chance. A publisher that comes alone gets the freer one of two. One of many that come at once gets any,
-/// by the room that each has: the loads are a second old, so all of them would be sent to the freest one.
+/// Server for a publisher, drawn at random. A publisher that comes alone gets the freer of two servers. One of many
+/// that come at once gets any server, weighted by the room that each has: the reported loads are a second old, so all
+/// of them would be sent to the freest server.
 pub(super) fn choose_server(servers: &[ServerRecord], is_one_of_many: bool) -> Option<&ServerRecord> {
     if is_one_of_many {
         draw_by_room(servers, |n| rand::random_range(0..n))
@@ -12,8 +13,8 @@ pub(super) fn choose_server(servers: &[ServerRecord], is_one_of_many: bool) -> O
     }
 }
 
-/// The freer one of two servers taken at random: nearly as good as the freest of all, and it does not send everybody
-/// to one server while the reported load is a second old.
+/// Freer one of two servers taken at random: nearly as good as the freest of all, and not the same server for all
+/// publishers of the second in which the reported load is old.
 fn pick_freer(servers: &[ServerRecord], mut below: impl FnMut(usize) -> usize) -> Option<&ServerRecord> {
     match servers {
         [] => None,
@@ -30,7 +31,7 @@ fn pick_freer(servers: &[ServerRecord], mut below: impl FnMut(usize) -> usize) -
     }
 }
 
-/// Any server, each as likely as it has room.
+/// Any server, with a probability in proportion to its room.
 fn draw_by_room(servers: &[ServerRecord], below: impl FnOnce(u64) -> u64) -> Option<&ServerRecord> {
     let total = servers.iter().map(room_millicores).sum::<u64>();
     let mut at = (total > 0).then(|| below(total))?;

@@ -1,4 +1,4 @@
-//! What a publisher's media has cost: workers that failed on it, and where.
+//! Failures of workers on one publisher's media, by server.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -6,18 +6,18 @@ use std::time::Duration;
 use headwater_registry::ServerId;
 use tokio::time::Instant;
 
-/// How long a failure counts: as long as servers count theirs.
+/// Time that a failure counts: as long as servers count theirs.
 const FAILURE_WINDOW: Duration = Duration::from_secs(60);
 /// Failures that are remembered. A server that allows as many as it can be told to (`server.worker_restarts`) gives up
 /// sooner.
 const MAX_FAILURES: usize = 128;
 
-/// The workers that one publisher's media has lately cost.
+/// Workers that one publisher's media has lately cost.
 #[derive(Clone, Debug, Default)]
 pub struct Failures(VecDeque<(Instant, ServerId)>);
 
 impl Failures {
-    /// A worker of this server has failed.
+    /// Counts a worker of this server that has failed.
     pub fn record(&mut self, server: &ServerId) {
         let now = Instant::now();
         self.0.retain(|(then, _)| now.duration_since(*then) < FAILURE_WINDOW);
@@ -27,7 +27,7 @@ impl Failures {
         self.0.push_back((now, server.clone()));
     }
 
-    /// How many failed lately on other servers than this one, which counts its own.
+    /// Number of workers that failed lately on other servers than this one, which counts its own.
     pub fn count_elsewhere(&self, server: &ServerId) -> u32 {
         let elsewhere = self.0.iter().filter(|(then, at)| then.elapsed() < FAILURE_WINDOW && at != server);
         elsewhere.count() as u32

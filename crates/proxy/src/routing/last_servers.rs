@@ -1,4 +1,4 @@
-//! Where streams were published last: for the time when the registry does not answer.
+//! Last server of each stream, for the time when the registry does not answer.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,52 +11,55 @@ use tokio::time::Instant;
 /// Streams that are remembered. A proxy has some hundreds of publishers; the rest are names that came and went.
 const MAX_STREAMS: usize = 10_000;
 
-/// How long after its publisher has left a broadcast may still be on air at a server that nobody else knows. By default a
-/// broadcast ends after a minute (`server.reconnect_window`).
+/// Time after its publisher has left in which a broadcast may still be on air at a server that the registry does not
+/// know. By default a broadcast ends after a minute (`server.reconnect_window`).
 const RECENT_WINDOW: Duration = Duration::from_secs(300);
 
-/// The last server of each stream that was published through this proxy, and since when it is the last one.
+/// Last server of each stream that was published through this proxy, and when the publisher was there last.
 #[derive(Default)]
 pub struct LastServers(Mutex<HashMap<StreamId, (LastServer, Instant)>>);
 
+/// Server that took a stream's publisher last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastServer {
     pub server: ServerId,
     pub address: String,
-    /// The epoch of its publisher's turn.
+    /// Epoch of the publisher's turn.
     pub epoch: Epoch,
 }
 
 impl LastServers {
+    /// Notes the server that took the stream's publisher.
     pub fn insert(&self, stream: &StreamId, last: LastServer) {
         let mut streams = self.streams();
         if streams.len() >= MAX_STREAMS && !streams.contains_key(stream) {
-            // Any will do: what is forgotten costs a publisher a retry, and only during an outage.
+            // Any will do: a forgotten stream costs its publisher a retry, and only during an outage.
             let forgotten = streams.keys().next().cloned();
             forgotten.and_then(|stream| streams.remove(&stream));
         }
         streams.insert(stream.clone(), (last, Instant::now()));
     }
 
-    /// The turn of the stream's publisher has another epoch by now.
+    /// Notes the epoch that the turn of the stream's publisher has by now.
     pub fn raise_epoch(&self, stream: &StreamId, epoch: Epoch) {
         if let Some((last, _)) = self.streams().get_mut(stream) {
             last.epoch = epoch;
         }
     }
 
-    /// The publisher was there until now.
+    /// Notes that the publisher was there until now.
     pub fn record_departure(&self, stream: &StreamId) {
         if let Some((_, since)) = self.streams().get_mut(stream) {
             *since = Instant::now();
         }
     }
 
+    /// Server that had the stream last.
     pub fn last_server(&self, stream: &StreamId) -> Option<LastServer> {
         self.streams().get(stream).map(|(last, _)| last.clone())
     }
 
-    /// The same if a broadcast may still be on air there.
+    /// Server that had the stream last, if a broadcast may still be on air there.
     pub fn recent_server(&self, stream: &StreamId) -> Option<LastServer> {
         self.streams()
             .get(stream)

@@ -1,4 +1,4 @@
-//! Which server gets a publisher.
+//! Routing: finds the server that a publisher's media goes to.
 
 mod choice;
 mod failures;
@@ -20,17 +20,18 @@ pub use self::failures::Failures;
 use self::last_servers::LastServers;
 use self::search::Search;
 
-/// How soon a publisher that has lost its server looks for another one again, at first and at most.
+/// Pauses between the searches of a publisher that has lost its server, at first and at most.
 const MIN_RETRY_PAUSE: Duration = Duration::from_millis(50);
 const MAX_RETRY_PAUSE: Duration = Duration::from_secs(1);
 
+/// Router of one proxy: the registry, connections to servers, and the last server of each stream.
 pub struct Router {
     registry: Arc<dyn Registry>,
     channels: Channels,
     last_servers: LastServers,
 }
 
-/// Why no server takes the publisher.
+/// Reason why no server takes the publisher.
 #[derive(Debug, thiserror::Error)]
 pub enum RoutingError {
     #[error("no transcode server has room for another broadcast: try again in a moment")]
@@ -49,40 +50,41 @@ pub enum RoutingError {
     Stopping,
 }
 
-/// Who wants to publish what, and where it goes on.
+/// Publication that a server is searched for.
 #[derive(Clone, Debug)]
 pub struct PublishSpec {
     pub stream: StreamId,
-    /// Tells this connection from another one with the same key.
+    /// Id that tells this connection from another one with the same key.
     pub publisher: String,
-    /// None for a publisher that begins.
+    /// Point to go on at; none for a publisher that begins.
     pub resume: Option<ResumePoint>,
-    /// The workers that it has lately cost.
+    /// Workers that its media has lately cost.
     pub failures: Failures,
 }
 
-/// A server that took a publisher.
+/// Server that took a publisher, with the open call.
 pub struct Assignment {
     pub call: PublishCall,
     pub server: ServerId,
-    /// The epoch of the publisher's turn.
+    /// Epoch of the publisher's turn.
     pub epoch: Epoch,
-    /// Where the publisher begins, and where another server would as long as nothing is committed.
+    /// Point at which the publisher begins, and another server would as long as nothing is committed.
     pub resume: ResumePoint,
 }
 
-/// A publisher's server, of which it hears nothing any more, or nothing good.
+/// Server whose call with a publisher has ended.
 #[derive(Clone, Debug)]
 pub struct LostServer {
     pub server: ServerId,
-    /// The epoch of the publisher's turn there.
+    /// Epoch of the publisher's turn there.
     pub epoch: Epoch,
     pub fate: Fate,
 }
 
+/// State of a server whose call has ended, as far as the call's end tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// It is there and has the stream.
+    /// It answers and has the stream.
     Alive,
     /// It says that it gives the stream up.
     GivesUp,
@@ -91,17 +93,18 @@ pub enum Fate {
 }
 
 impl Router {
+    /// Router that has seen no stream yet.
     pub fn new(registry: Arc<dyn Registry>, channels: Channels) -> Self {
         Self { registry, channels, last_servers: LastServers::default() }
     }
 
-    /// Finds a server for the stream: its owner if there is one, else one with room.
+    /// Finds a server for the stream: its owner if it has one, else a server with room.
     pub async fn find_server(&self, spec: &PublishSpec) -> Result<Assignment, RoutingError> {
         Search::new(self, spec).run_round().await
     }
 
-    /// Finds a server for a publisher that has lost its own. Goes on until there is one, or until one says that this
-    /// publisher can't go on: the encoder's connection is held as long as it takes.
+    /// Finds a server for a publisher that has lost its own. Searches until a server takes the publisher, or says that
+    /// this publisher can't go on: the encoder's connection is held as long as it takes.
     pub async fn replace_server(
         &self,
         spec: &PublishSpec,
@@ -119,12 +122,12 @@ impl Router {
         }
     }
 
-    /// The publisher of this stream leaves the server that took it last.
+    /// Notes that the stream's publisher has left the server that took it last.
     pub fn record_departure(&self, stream: &StreamId) {
         self.last_servers.record_departure(stream);
     }
 
-    /// The turn of this stream's publisher has another epoch by now.
+    /// Notes the epoch that the turn of the stream's publisher has by now.
     pub fn raise_epoch(&self, stream: &StreamId, epoch: Epoch) {
         self.last_servers.raise_epoch(stream, epoch);
     }

@@ -1,9 +1,9 @@
-//! A search for a server, and what was learnt on the way.
+//! Search for a server for one publisher, with all that the search has learnt.
 //!
-//! A claim goes from an epoch: the one that the publisher's own turn has, or one whose owner is known to be gone. That an
-//! owner does not answer is a guess, which soon expires: then it is asked again before the stream is taken from it. A
-//! publisher that begins has no turn to go on from, so an owner that the registry hears is not gone for it, whether it can
-//! be reached from here or not.
+//! A claim takes the stream over from an epoch: that of the publisher's own turn, or that of an owner which is known to
+//! be gone. An owner that does not answer is presumed gone for a short time; after that it is asked again before the
+//! stream is taken from it. A publisher that begins has no turn of its own, so for it an owner that does not
+//! answer is presumed gone only once the registry does not hear of the owner either.
 
 use std::collections::{HashMap, HashSet};
 use std::error::Error;
@@ -22,45 +22,47 @@ use super::{Assignment, Fate, LostServer, PublishSpec, Router, RoutingError, cho
 
 /// Servers that are asked before the publisher is told that there is no room.
 const MAX_SERVERS_ASKED: usize = 5;
-/// How long an owner that does not answer is taken for gone: until another server is found, as a rule, and no longer than
-/// an encoder needs that has lost its connection as well and comes back through another proxy (OBS waits 2 s).
+/// Time that an owner which does not answer is presumed gone: until another server is found, as a rule, and no longer
+/// than an encoder needs that has lost its connection as well and comes back through another proxy (OBS waits 2 s).
 const PRESUMED_GONE_TIME: Duration = Duration::from_secs(2);
-/// How soon an owner is asked again that lives and can't be reached, and for how long: until its record has run out if it
-/// is dead.
+/// Pause between two questions to an owner that lives and can't be reached, and the time after which the search gives
+/// up: if the owner is dead, its record has run out by then.
 const OWNER_RETRY_INTERVAL: Duration = Duration::from_millis(500);
 const OWNER_RETRY_TIME: Duration = SERVER_TTL.saturating_add(Duration::from_secs(2));
 
-/// How long a server may think about a publisher. It may have to work off the broadcast's last session and to start a
-/// worker first, each of which it gives up after 5 to 10 s. A server that has died is noticed sooner, by its connection.
+/// Time that a server may take to accept a publisher. It may have to work off the broadcast's last session and to start
+/// a worker first, each of which it gives up after 5 to 10 s. A server that has died is noticed sooner, by its
+/// connection.
 const ACCEPT_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// Search for a server for one publisher.
 pub(super) struct Search<'a> {
     router: &'a Router,
     spec: &'a PublishSpec,
-    /// The epoch that a claim goes from.
+    /// Epoch that a claim takes over from.
     claim_from: Option<Epoch>,
-    /// Until when the owner with this epoch is gone.
+    /// Time until which the owner with this epoch is presumed gone.
     presumed_gone_until: Option<Instant>,
     /// Servers that have no room or are going away, in this round.
     tried: HashSet<ServerId>,
-    /// Servers that could not be reached, and when that was.
+    /// Servers that could not be reached, and the time of that.
     silent: HashMap<ServerId, Instant>,
 }
 
 enum Step {
     Assigned(Box<Assignment>),
-    /// Something was learnt: the next attempt may fare better.
+    /// The search has learnt something: the next attempt may fare better.
     Retry,
     /// The owner lives, and can't be reached.
     OwnerUnreachable,
 }
 
-/// What became of a call.
+/// Outcome of an attempt to open a call.
 enum CallOutcome {
     Accepted(Box<Assignment>),
     /// The server does not take this publisher.
     Refused,
-    /// Nothing is known of the server.
+    /// The server's state is not known.
     Unknown,
     /// Nobody listens at the server's address.
     NotListening,
@@ -78,7 +80,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// For a publisher that has lost its server.
+    /// Search for a publisher that has lost its server.
     pub(super) fn replacing(router: &'a Router, spec: &'a PublishSpec, lost: LostServer) -> Self {
         let mut search = Self { claim_from: Some(lost.epoch), ..Self::new(router, spec) };
         match lost.fate {
@@ -95,7 +97,7 @@ impl<'a> Search<'a> {
         search
     }
 
-    /// Asks until a server takes the publisher, or as many as are asked at once do not.
+    /// Asks servers until one takes the publisher, or [`MAX_SERVERS_ASKED`] do not.
     pub(super) async fn run_round(&mut self) -> Result<Assignment, RoutingError> {
         let assignment = self.ask_servers().await;
         // Until the next round, one of them may have room again, or be back.
@@ -138,7 +140,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Publishes to the server that has the stream: it decides whether this publisher may continue it.
+    /// Publishes to the stream's owner, which decides whether this publisher may continue the broadcast.
     async fn join_owner(&mut self, owner: Ownership) -> Result<Step, RoutingError> {
         let Ownership { server, address, epoch, .. } = owner;
         let outcome = self.open_call(&server, &address, epoch, Ground::Registry).await?;
@@ -149,7 +151,7 @@ impl<'a> Search<'a> {
         };
         let is_own = self.claim_from == Some(epoch);
         match self.spec.resume {
-            // Who has the stream now came after this publisher, and only they can say that it may go on.
+            // The owner's publisher came after this one: only the owner can say that this one may go on.
             Some(_) if !is_own => return Ok(if is_gone { Step::Retry } else { Step::OwnerUnreachable }),
             // Its own turn: nobody else goes on from it.
             Some(_) => self.presume_owner_gone(),
@@ -167,8 +169,8 @@ impl<'a> Search<'a> {
         Ok(self.router.registry.servers().await?.iter().any(|record| record.id == *server))
     }
 
-    /// The registry does not answer: the server that had the stream last takes its publisher all the same, and registers
-    /// it when the registry is back.
+    /// Asks the server that had the stream last while the registry does not answer: it takes the publisher all the
+    /// same, and registers the stream when the registry is back.
     async fn ask_remembered_server(&mut self, error: RegistryError) -> Result<Step, RoutingError> {
         let Some(last) = self.router.last_servers.last_server(&self.spec.stream) else {
             return Err(error.into());
@@ -180,9 +182,10 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The registry knows no owner. A server that lives can be missing there, with all its streams: it alone may be cut off
-    /// from Redis, or Redis has just lost everything. The broadcast of a publisher that comes back goes on there, if it is
-    /// on air; so does one whose server was taken for gone some time ago. Else the stream goes to a server that can be found.
+    /// Asks the server that had the stream last where the registry knows no owner. A live server can be missing there,
+    /// with all its streams: it alone may be cut off from Redis, or Redis has just lost everything. If the broadcast is
+    /// on air there, a publisher that comes back goes on with it, and so does one whose server was presumed gone and is
+    /// so no more. Otherwise the stream goes to a registered server.
     async fn ask_unregistered_server(
         &mut self,
         servers: &[ServerRecord],
@@ -222,7 +225,7 @@ impl<'a> Search<'a> {
         let stream = &self.spec.stream;
         let epoch = match registry.claim(stream, &server.id, &server.address, self.claim_from).await? {
             Claim::Granted(ownership) => ownership.epoch,
-            // Somebody was quicker: the next attempt finds them.
+            // Another proxy was quicker: the next attempt finds the owner.
             Claim::Held(_) => return Ok(Step::Retry),
             Claim::Passed(_) if self.spec.resume.is_some() => {
                 return Err(RoutingError::Failure(replaced_failure()));
@@ -246,7 +249,7 @@ impl<'a> Search<'a> {
         Ok(Step::Retry)
     }
 
-    /// A server that answered lately, if there is one.
+    /// Server to claim the stream for: one that answered lately, if possible.
     fn choose_server(&self, servers: Vec<ServerRecord>) -> Option<ServerRecord> {
         let (silent, heard): (Vec<_>, Vec<_>) = servers
             .into_iter()
@@ -258,18 +261,18 @@ impl<'a> Search<'a> {
         choice::choose_server(&candidates, is_one_of_many).cloned()
     }
 
-    /// Whether it takes new publishers, and was not asked in this round. A server that can't start workers says that its
-    /// capacity is zero.
+    /// Whether the server takes new publishers, and was not asked in this round. A server that can't start workers
+    /// reports a capacity of zero.
     fn may_ask(&self, server: &ServerRecord) -> bool {
         !server.draining && server.capacity_millicores > 0 && !self.tried.contains(&server.id)
     }
 
-    /// Whether it did not answer a moment ago. If it is dead, its record runs out in this time.
+    /// Whether the server did not answer a moment ago. If it is dead, its record runs out in this time.
     fn is_silent(&self, server: &ServerId) -> bool {
         self.silent.get(server).is_some_and(|since| since.elapsed() < SERVER_TTL)
     }
 
-    /// The owner with the epoch that a claim goes from is taken for gone.
+    /// Presumes for a while that the owner with the epoch in `claim_from` is gone.
     fn presume_owner_gone(&mut self) {
         self.presumed_gone_until = Some(Instant::now() + PRESUMED_GONE_TIME);
     }
@@ -278,7 +281,7 @@ impl<'a> Search<'a> {
         self.presumed_gone_until.is_some_and(|until| Instant::now() < until)
     }
 
-    /// Opens the call. An error says that no other server would take the publisher.
+    /// Opens the call. An error means that no other server would take the publisher.
     async fn open_call(
         &mut self,
         server: &ServerId,
@@ -337,7 +340,7 @@ fn replaced_failure() -> Failure {
     Failure { code: Code::StreamInUse.into(), message: "another encoder has taken this stream over".into() }
 }
 
-/// Whether the connection was refused: the server's process has ended, whatever the registry still says.
+/// Whether the connection was refused: then the server's process has ended, whatever the registry still says.
 fn is_connection_refused(error: &PublishError) -> bool {
     let mut cause: Option<&dyn Error> = Some(error);
     while let Some(error) = cause {

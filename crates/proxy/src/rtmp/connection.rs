@@ -1,4 +1,4 @@
-//! An encoder's connection: a socket and the RTMP session on it.
+//! RTMP connection of an encoder: its socket, and the session on it.
 
 use std::io;
 use std::time::Duration;
@@ -10,36 +10,38 @@ use tokio::time::timeout;
 
 use crate::source::SourceError;
 
-/// What is read into at a time: a tenth of a second at 5 Mb/s, so that a busy connection costs few system calls. It is used
-/// again, as nobody keeps what was read: what is kept of media is copied (`media::Timeline`).
+/// Bytes of the block that is read into: a tenth of a second at 5 Mb/s, so that a busy connection costs few system
+/// calls. The block is used again, as the timeline copies the payloads that are kept (`media::Timeline`).
 const READ_BLOCK_BYTES: usize = 64 << 10;
-/// What is left of the block is used as long as it is not less.
+/// Free bytes of the block below which a new one is made.
 const MIN_FREE_BYTES: usize = 8 << 10;
-/// How long an encoder may leave what it is told unread. It is told little, and the system takes that for it.
+/// Time that an encoder may leave messages to it unread. They are few, and fit into the system's buffer.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long an encoder may take to close its side.
+/// Time that an encoder may take to close its side.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What an encoder is connected by: TCP, unless the network is simulated.
+/// Transport of a connection: TCP, unless the network is simulated.
 pub trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Socket for S {}
 
+/// RTMP connection of an encoder.
 pub struct RtmpConnection {
     socket: Box<dyn Socket>,
     session: ServerSession,
     buffer: BytesMut,
-    /// How the encoder broke the protocol, until [`end`](Self::end) says so.
+    /// Fault of an encoder that broke the protocol, until [`end`](Self::end) returns it.
     broken: Option<RtmpError>,
 }
 
 impl RtmpConnection {
+    /// Connection on this socket, whose handshake is still to come.
     pub fn new(socket: Box<dyn Socket>, session: ServerSession) -> Self {
         Self { socket, session, buffer: BytesMut::with_capacity(READ_BLOCK_BYTES), broken: None }
     }
 
-    /// Waits for bytes; gives how many they were. Nothing is lost when it is cancelled. [`process_input`](Self::process_input)
-    /// comes after it.
+    /// Waits for bytes; gives how many they were. Nothing is lost when it is cancelled.
+    /// [`process_input`](Self::process_input) has to follow.
     pub async fn read(&mut self) -> Result<usize, SourceError> {
         self.reserve_block();
         match self.socket.read_buf(&mut self.buffer).await? {
@@ -48,19 +50,21 @@ impl RtmpConnection {
         }
     }
 
-    /// Makes events of what was read, and sends what the session answers. Not to be cancelled: half an answer would be
-    /// sent. An encoder that breaks the protocol here is found by [`end`](Self::end), behind the events before it.
+    /// Makes events of the bytes that were read, and sends the session's answers. Not to be cancelled: half an answer
+    /// would be sent. The fault of an encoder that breaks the protocol is returned by [`end`](Self::end), behind the
+    /// events before it.
     pub async fn process_input(&mut self) -> Result<(), SourceError> {
         let taken = self.session.handle_input(self.buffer.split().freeze());
         self.record_error(taken);
         self.flush().await
     }
 
+    /// Next event; none when more has to be read first, or the connection has ended.
     pub fn next_event(&mut self) -> Option<Event> {
         self.session.poll_event()
     }
 
-    /// Why nothing more will come of this connection, to be asked when there is no [`next_event`](Self::next_event).
+    /// Reason why no more events will come, to be asked when there is no [`next_event`](Self::next_event).
     pub fn end(&mut self) -> Option<SourceError> {
         match self.broken.take() {
             Some(error) => Some(error.into()),
@@ -68,6 +72,7 @@ impl RtmpConnection {
         }
     }
 
+    /// Lets a publisher go on air, and goes on with what was held back.
     pub async fn accept(&mut self, request: PublishRequest) -> Result<(), SourceError> {
         let accepted = self.session.accept(request);
         self.record_error(accepted);
@@ -86,15 +91,15 @@ impl RtmpConnection {
         self.flush().await
     }
 
-    /// Asks an accepted publisher to connect again, where it said that it can. Gives whether it was asked.
+    /// Asks an accepted publisher to connect again, if its `connect` said that it can. Gives whether it was asked.
     pub async fn request_reconnect(&mut self, description: &str) -> Result<bool, SourceError> {
         let asked = self.session.request_reconnect(description)?;
         self.flush().await?;
         Ok(asked)
     }
 
-    /// Reads until the encoder closes as well: closing over unread bytes would reset the connection, and the encoder
-    /// might never see what it was told last.
+    /// Closes, and reads until the encoder closes as well: closing over unread bytes would reset the connection, and the
+    /// encoder might never see the last message to it.
     pub async fn close(mut self) {
         let drained = async {
             self.socket.shutdown().await?;

@@ -1,4 +1,4 @@
-//! RTMP: an encoder's connection, from the handshake to its publish requests.
+//! RTMP: an encoder's connection, from the handshake to its publish requests, and the codes that refusals have.
 
 mod connection;
 mod serve;

@@ -1,4 +1,4 @@
-//! One connection from its first byte to its last: greeted, admitted, published, closed.
+//! Handler of one RTMP connection: handshake, publish requests one after the other, close.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use super::source::RtmpSource;
 use super::status::rejection_of;
 use super::{RtmpConnection, Socket};
 
+/// Serves one encoder's connection to its end.
 pub async fn serve_connection(socket: Box<dyn Socket>, config: ServerConfig, context: Arc<Context>) {
     let session = ServerSession::new(config);
     let mut handler = RtmpHandler { connection: RtmpConnection::new(socket, session), context };
@@ -35,7 +36,7 @@ struct RtmpHandler {
 }
 
 impl RtmpHandler {
-    /// An encoder may publish several times on one connection, one after the other. Gives `Ok` when it was told all that
+    /// Serves the publish requests of the connection, one after the other. `Ok` when the encoder was told all that
     /// there is to say.
     async fn run(&mut self) -> Result<(), SourceError> {
         loop {
@@ -57,7 +58,7 @@ impl RtmpHandler {
         }
     }
 
-    /// Reads until the encoder wants to publish; `None` when the session wants to be closed.
+    /// Reads until the encoder asks to publish; `None` when the session asks for the connection to be closed.
     async fn read_publish_request(&mut self) -> Result<Option<PublishRequest>, SourceError> {
         loop {
             while let Some(event) = self.connection.next_event() {
@@ -88,7 +89,7 @@ impl RtmpHandler {
         publish(&mut RtmpSource::new(&mut self.connection, request), &key, &self.context).await
     }
 
-    /// Tells an encoder that broke the protocol how, where it got through the handshake, and closes the connection.
+    /// Tells an encoder how it broke the protocol, if it got through the handshake, and closes the connection.
     async fn report_protocol_error(mut self, error: &(dyn Error + Send + Sync), refusal: &Refusal) {
         metrics::counter!("headwater_proxy_failed_total", "reason" => "protocol").increment(1);
         tracing::warn!(%error, "the encoder broke the protocol");

@@ -1,4 +1,4 @@
-//! RTMP as a [`Source`]: one publish request of an encoder's connection, and what follows it.
+//! RTMP as a [`Source`]: one publish request on an encoder's connection, and its media.
 
 use headwater_media::timeline::Announced;
 use headwater_rtmp::{Event, PublishRequest};
@@ -9,13 +9,15 @@ use crate::source::{Source, SourceError, SourceEvent};
 use super::RtmpConnection;
 use super::status::rejection_of;
 
+/// Publication on an RTMP connection.
 pub struct RtmpSource<'a> {
     connection: &'a mut RtmpConnection,
-    /// Until it is answered.
+    /// Request, until it is answered.
     request: Option<PublishRequest>,
 }
 
 impl<'a> RtmpSource<'a> {
+    /// Publication that this request asks for.
     pub fn new(connection: &'a mut RtmpConnection, request: PublishRequest) -> Self {
         Self { connection, request: Some(request) }
     }

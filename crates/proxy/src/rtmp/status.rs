@@ -1,16 +1,16 @@
-//! Refusals as RTMP has them: `onStatus` codes, here and nowhere else.
+//! Codes of RTMP's `onStatus` for each kind of refusal.
 
 use headwater_rtmp::{Rejection, RtmpError, StatusCode};
 
 use crate::refusal::{Refusal, RefusalKind};
 use crate::source::SourceError;
 
-/// A refusal as an encoder is told.
+/// Rejection that tells an encoder this refusal.
 pub fn rejection_of(refusal: &Refusal) -> Rejection {
     Rejection::new(status_code(refusal.kind), refusal.text.clone())
 }
 
-/// Encoders stop at `BadName`, and as a rule try again after the others.
+/// Code of a kind of refusal. Encoders stop at `BadName`, and as a rule try again after the others.
 fn status_code(kind: RefusalKind) -> StatusCode {
     match kind {
         RefusalKind::Key | RefusalKind::InUse => StatusCode::BadName,

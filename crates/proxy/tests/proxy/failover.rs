@@ -52,7 +52,7 @@ impl Show {
         while tag(&call.message().await.unwrap().unwrap()) != Some((Kind::Audio, end_ms - STEP_MS + 10)) {}
     }
 
-    /// What has to come of a replay: the period, then every tag once and in order, from a keyframe on.
+    /// Messages that a replay has to bring: the period, then every tag once and in order, from a keyframe on.
     async fn expect_replay(&self, call: &mut Call, from_ms: u32) {
         let Some(Request::Period(period)) = call.message().await.unwrap() else { panic!("no period") };
         assert_eq!((period.number, period.origin_ms), (3, 0));
@@ -64,7 +64,7 @@ impl Show {
         }
     }
 
-    /// Nothing was said to the encoder: what it hears next is the refusal that it is given now.
+    /// The encoder was told nothing: the next message that it hears is the refusal that it is given now.
     async fn told_nothing_until_now(self, call: Call) {
         call.reject(failure(Code::UnsupportedMedia, "by the last server")).await;
         assert_eq!(self.encoder.sent_away().await.1, "by the last server");

@@ -1,4 +1,4 @@
-//! Nothing that one broadcast does is felt by another one.
+//! Isolation: no broadcast holds up another one.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What strangers may do.
+//! Limits for strangers.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What becomes of a publisher's media.
+//! Way of a publisher's media to its server.
 
 use headwater_wire::v1;
 use headwater_wire::v1::publish_request::Message as Request;

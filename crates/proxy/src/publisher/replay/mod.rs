@@ -1,4 +1,4 @@
-//! The replay buffer of one publisher, with its size in the metrics.
+//! Replay buffer of one publisher, with its size in the metrics.
 
 use headwater_hls::ResumePoint;
 use headwater_media::{
@@ -7,36 +7,38 @@ use headwater_media::{
 };
 use metrics::{Counter, Gauge};
 
+/// Replay buffer of one publisher, and the periods that were inserted where media was lost.
 pub struct Replay {
     limits: ReplayLimits,
     buffer: ReplayBuffer,
-    /// Periods that were put in where media was lost. The numbers of the timeline are so much lower.
+    /// Periods that were inserted where media was lost. The numbers of the timeline are so much lower.
     inserted: u32,
-    /// While nothing that decoding can start with is left for the server, which gets nothing until there is: the first
-    /// segment of the period that begins then.
+    /// First segment of the period that the next keyframe begins, while nothing is left that decoding could start with.
+    /// The server gets nothing until then.
     waiting: Option<MediaSequence>,
-    /// What was lost before the last commit, and so after all was not.
+    /// Tags that had to go before the last commit, and so are not missed.
     committed_loss: Loss,
     counted_bytes: usize,
     counted_lost: u64,
     metrics: Metrics,
 }
 
-/// Looked up once: doing so for every tag would cost as much as keeping it.
+/// Metrics, looked up once: looking them up for every tag would cost as much as keeping it.
 struct Metrics {
     bytes: Gauge,
     lost: Counter,
 }
 
-/// What a server gets that goes on.
+/// Events for a server that goes on.
 #[derive(Debug, Default)]
 pub struct Replayed {
     pub events: Vec<TimelineEvent>,
-    /// What it would need before them and is not there any more.
+    /// Media that the server would need before them and that is not there any more.
     pub lost: Option<Loss>,
 }
 
 impl Replay {
+    /// Empty buffer with these limits.
     pub fn new(limits: ReplayLimits) -> Self {
         Self {
             limits,
@@ -58,7 +60,8 @@ impl Replay {
         self.limits.duration_ms > 0
     }
 
-    /// Keeps an event of the timeline, and gives what the server is to be sent, as servers are to know it.
+    /// Keeps an event of the timeline, and gives the events that the server is to be sent, numbered as servers know
+    /// them.
     pub fn push(&mut self, event: TimelineEvent) -> impl Iterator<Item = TimelineEvent> + use<> {
         if !self.is_on() {
             return None.into_iter().chain(Some(event));
@@ -77,7 +80,7 @@ impl Replay {
         begun.into_iter().chain(given)
     }
 
-    /// A server says that another one would go on here: what is not needed for that can go.
+    /// Drops the media that is not needed to go on at this point, which a server has committed.
     pub fn commit(&mut self, point: &ResumePoint) {
         if !self.is_on() {
             return;
@@ -87,8 +90,8 @@ impl Replay {
         self.update_metrics();
     }
 
-    /// What a server that goes on at this point needs, in order. Where some of that is lost, what is left begins a new
-    /// period, and the point becomes that period's start.
+    /// Events that a server needs to go on at this point, in order. Where some of them are lost, the remaining ones
+    /// begin a new period, and the point becomes that period's start.
     pub fn events_from(&mut self, point: &mut ResumePoint) -> Replayed {
         let mut events = Vec::with_capacity(self.buffer.count());
         events.extend(self.buffer.events(point.period));
@@ -104,8 +107,8 @@ impl Replay {
         }
     }
 
-    /// No server can go on with the period from this point on: what comes from there on begins a new one. Nothing is lost;
-    /// viewers are shown once more what they have of the segments behind the point.
+    /// Begins a new period at this point, as no server can go on with the old one. Nothing is lost; viewers are shown
+    /// once more the media that they have of the segments behind the point.
     pub fn restart_period(&mut self, point: &mut ResumePoint) {
         let events: Vec<_> = self.buffer.events(point.period).collect();
         let (Some((number, reaches_back)), Some(TimelineEvent::Period(first))) =
@@ -120,7 +123,7 @@ impl Replay {
         }
     }
 
-    /// Nothing that decoding could start with is left: the next keyframe begins a new period.
+    /// Waits for the next keyframe, which begins a new period: nothing is left that decoding could start with.
     fn wait_for_keyframe(&mut self, point: &mut ResumePoint) -> Replayed {
         // A publisher that has sent nothing has lost nothing.
         let Some(period) = self.buffer.period() else { return Replayed::default() };
@@ -133,7 +136,7 @@ impl Replay {
         Replayed { events: Vec::new(), lost: Some(lost) }
     }
 
-    /// Ends the wait for something to start with, if this tag is it.
+    /// Ends the wait for a keyframe, if decoding can start with this tag.
     fn begin_at_keyframe(&mut self, tag: &Tag) -> Option<TimelineEvent> {
         let first_sequence = self.waiting?;
         let last = self.buffer.period().filter(|_| self.buffer.can_begin_with(tag))?;
@@ -146,7 +149,7 @@ impl Replay {
         Some(period)
     }
 
-    /// What is left, from this time on, is a new period.
+    /// Makes a new period of the remaining events.
     fn begin_new_period(
         &mut self,
         point: &mut ResumePoint,
@@ -167,8 +170,8 @@ impl Replay {
         Replayed { events, lost: Some(lost) }
     }
 
-    /// What is missing between this point and what is left. Within a period that is known to the millisecond; what led up
-    /// to the point was lost too, but is not missed.
+    /// Media that is missing between this point and the remaining events. Within a period its length is known to the
+    /// millisecond; the media that led up to the point was lost too, but is not missed.
     fn loss_before(&self, point: &ResumePoint, left: Option<&Remaining>) -> Loss {
         let Loss { tags, duration_ms } = self.buffer.lost();
         let since = Loss {
@@ -201,28 +204,29 @@ impl Drop for Replay {
     }
 }
 
-/// What is left of what a server would need.
+/// Remaining events of those that a server would need.
 struct Remaining {
-    /// As it was sent.
+    /// Period as it was sent.
     period: Period,
-    /// From where on.
+    /// Time of the first remaining event.
     start: SourceTime,
 }
 
-/// The point becomes the start of this period, behind all that viewers may have. Gives the number of its first segment.
+/// Makes the point the start of this period, behind all that viewers may have. Gives the number of the period's first
+/// segment.
 fn skip_lost(point: &mut ResumePoint, period: PeriodNumber) -> MediaSequence {
     let first = point.free;
     *point = point.clone().left_out(period).begun();
     first
 }
 
-/// A period like this one that begins at another time.
+/// Period like this one that begins at another time.
 fn period_from(number: PeriodNumber, first: MediaSequence, origin: SourceTime, like: &Period) -> Period {
     let wall_clock = UnixMillis((like.wall_clock.0 + origin.0).saturating_sub(like.origin.0));
     Period { number, first_sequence: Some(first), origin, wall_clock, ..like.clone() }
 }
 
-/// The event with its period's number raised.
+/// Event with its period's number raised.
 fn raise_period(event: TimelineEvent, periods: u32) -> TimelineEvent {
     match event {
         TimelineEvent::Period(period) => {

@@ -10,7 +10,7 @@ fn point(period: u32, start: Option<u64>) -> ResumePoint {
     point_at(period, start, 100)
 }
 
-/// Where another one would go on, after a server has begun there.
+/// Point at which another server would go on, after one has begun there.
 fn point_at(period: u32, start: Option<u64>, next: u64) -> ResumePoint {
     ResumePoint {
         broadcast: BroadcastId::new(UnixMillis(0), &[1; 10]),
@@ -30,7 +30,7 @@ fn period(number: u32, origin: u64) -> TimelineEvent {
     period_from(number, None, origin)
 }
 
-/// One that begins behind what was lost, with this segment.
+/// Period that begins behind a loss, with this segment.
 fn period_from(number: u32, first_sequence: Option<u64>, origin: u64) -> TimelineEvent {
     TimelineEvent::Period(Period {
         number: PeriodNumber(number),
@@ -55,12 +55,12 @@ fn picture(time: u64, keyframe: bool) -> TimelineEvent {
     TimelineEvent::Tag(Tag { kind, time: SourceTime(time), composition_offset: 0, drift: 0, payload })
 }
 
-/// What the server is sent of it.
+/// Events that the server is sent.
 fn push(replay: &mut Replay, event: TimelineEvent) -> Vec<TimelineEvent> {
     replay.push(event).collect()
 }
 
-/// What a server gets that goes on there.
+/// Events that a server gets which goes on there, and the loss before them.
 fn from(replay: &mut Replay, point: &mut ResumePoint) -> (Vec<TimelineEvent>, Option<Loss>) {
     let Replayed { events, lost } = replay.events_from(point);
     (events, lost)
@@ -197,7 +197,7 @@ fn who_has_sent_nothing_has_lost_nothing() {
 
 #[test]
 fn its_size_and_losses_are_counted() {
-    /// Of a group: itself, its codec configuration, two tags.
+    /// Bytes of a group: itself, its codec configuration, two tags.
     const GROUP_BYTES: u64 = 640 + 4 + 2 * (200 + 100);
     let recorder = PrometheusBuilder::new().build_recorder();
     let text = || recorder.handle().render();

@@ -73,7 +73,7 @@ impl Encoder {
         (code, description)
     }
 
-    /// What the server says next; none when it has closed the connection.
+    /// Next event of the session; none when it has closed the connection.
     pub async fn event(&mut self) -> Option<ClientEvent> {
         within("the server says something", async {
             loop {
