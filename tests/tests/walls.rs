@@ -48,6 +48,9 @@ const IO: [&str; 5] = ["tokio", "hyper", "tonic", "reqwest", "tracing-subscriber
 /// What sans-IO code must not say.
 const IO_WORDS: [&str; 5] = ["std::net::Tcp", "std::fs", "SystemTime::now", "Instant::now", "std::env::var"];
 
+/// Files of the proxy that may name RTMP: its module, and the start that configures and budgets its sessions.
+const SPEAKS_RTMP: [&str; 3] = ["/src/rtmp/", "/src/start.rs", "/src/cost.rs"];
+
 /// Licences that what we ship may have.
 const LICENCES: [&str; 13] = [
     "MIT",
@@ -148,6 +151,17 @@ fn sources(name: &str) -> Vec<(String, String)> {
         }
     }
     found
+}
+
+#[test]
+fn the_proxys_publisher_speaks_no_protocol() {
+    let files = sources("proxy");
+    assert!(files.iter().any(|(path, _)| path.contains("/src/publisher/")), "the publisher has moved");
+    for (path, text) in files {
+        let word = ["headwater_rtmp", "crate::rtmp"].into_iter().find(|word| text.contains(word));
+        let may = SPEAKS_RTMP.iter().any(|place| path.contains(place));
+        assert!(may || word.is_none(), "{path} says {word:?}");
+    }
 }
 
 #[test]
