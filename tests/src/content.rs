@@ -1,4 +1,4 @@
-//! What was really shown: pictures and sound, decoded by ffmpeg.
+//! Content that was really shown: pictures and sound, decoded by ffmpeg.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ pub const HEIGHT: usize = 40;
 const BRIGHT: u8 = 128;
 const SAMPLE_RATE: usize = 48_000;
 
-/// One decoded picture.
+/// Decoded picture.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Picture {
     /// The number in its strip.

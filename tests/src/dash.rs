@@ -37,7 +37,7 @@ struct Template {
     /// When each segment that is listed starts, in ticks. One that repeats until the end of the period (`r="-1"`) is not
     /// there yet.
     times: Vec<u64>,
-    /// Where the last one ends.
+    /// End of the last one.
     end: u64,
 }
 

@@ -18,7 +18,7 @@ const FILE_HEADER: usize = 13;
 const TAG_HEADER: usize = 11;
 const BACK_POINTER: usize = 4;
 
-/// What an encoder does first when it is asked to connect again. Either way it changes at a keyframe.
+/// First action of an encoder that is asked to connect again. Either way it changes at a keyframe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum First {
     /// It ends the old stream, and sends what has come meanwhile when it is accepted.

@@ -1,4 +1,4 @@
-//! What a server itself shows of a stream, taken from it by gRPC as an origin takes it.
+//! A server's own events of a stream, taken from it by gRPC as an origin takes them.
 
 use std::collections::BTreeMap;
 

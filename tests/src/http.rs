@@ -40,7 +40,7 @@ pub async fn get(url: &str) -> Result<Answer> {
     send("GET", url, &[]).await
 }
 
-/// One request without a body, on a connection of its own: every test has its own runtime.
+/// Sends one request without a body, on a connection of its own: every test has its own runtime.
 pub async fn send(method: &str, url: &str, headers: &[(&str, &str)]) -> Result<Answer> {
     let mut request = Request::builder().method(method).uri(url);
     for (name, value) in headers {

@@ -1,4 +1,4 @@
-//! What the end-to-end tests share: the services as real processes, publishers, a player that holds every playlist
+//! Shared parts of the end-to-end tests: the services as real processes, publishers, a player that holds every playlist
 //! against the rules of RFC 8216bis, and a look at what was really shown.
 
 pub mod content;

@@ -5,10 +5,10 @@
 
 use std::fmt::Write;
 
-/// One kind of failure, and what it may cost.
+/// Kind of failure, and its greatest cost.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
-    /// What fails, and how; also the name by which its test finds it.
+    /// Failing party, and how it fails; also the name by which its test finds it.
     pub failure: &'static str,
     pub encoder: Encoder,
     pub hls: Live,
@@ -19,7 +19,7 @@ pub struct Row {
     pub recording: usize,
 }
 
-/// What becomes of the encoder's connection.
+/// Fate of the encoder's connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoder {
     /// It notices nothing.
@@ -28,7 +28,7 @@ pub enum Encoder {
     ConnectsAgain,
 }
 
-/// What viewers who watch live may lose.
+/// Loss of viewers who watch live, at most.
 #[derive(Clone, Copy, Debug)]
 pub struct Live {
     /// Pictures that were sent and are never shown.
@@ -43,8 +43,8 @@ const IN_HAND: usize = crate::publish::IN_HAND;
 /// a proxy and a server had between them.
 const IN_THE_MAKING: usize = 4 * 30 + IN_HAND;
 
-/// Nothing is lost. The slowest way to notice is a peer that falls silent (1.5 s), and a segment is made anew in less than its
-/// length; the rest is for a machine that does other things as well.
+/// Row without any loss. The slowest way to notice is a peer that falls silent (1.5 s), and a segment is made anew in less
+/// than its length; the rest is for a machine that does other things as well.
 const fn unseen(failure: &'static str) -> Row {
     Row {
         failure,

@@ -17,14 +17,14 @@ const INSIDE: &str = "TEST_HAS_ITS_OWN_NETWORK";
 /// How long it may take until a namespace is there.
 const MADE: Duration = Duration::from_secs(10);
 
-/// Where a service runs.
+/// Host that a service runs on.
 #[derive(Clone, Debug)]
 pub struct Place {
-    /// What it is reached by.
+    /// Address that it is reached by.
     pub host: IpAddr,
     /// A command that starts it there, with its arguments; empty on this host.
     pub within: Vec<String>,
-    /// Where it finds Redis, if not where it is.
+    /// Address of its Redis, if not on its own host.
     pub registry: Option<String>,
 }
 
@@ -110,7 +110,7 @@ impl Host {
         Ok(Place { host: self.address(2).into(), within, registry })
     }
 
-    /// Nothing arrives there or comes from there any more, and nobody is told.
+    /// Cuts the host off: no packet arrives there or comes from there any more, and nobody is told.
     pub async fn unplug(&self) -> Result<()> {
         self.ip(&["link", "set", "cable", "down"]).await
     }

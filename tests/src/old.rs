@@ -98,7 +98,7 @@ async fn open(
     Ok((requests, responses, resume.period))
 }
 
-/// What another server would have left that was lost before it made anything.
+/// Resume point of another server that was lost before it made anything.
 fn beginning(began_ms: u64) -> ResumePoint {
     // RFC 9562 §5.7: a name that says when the broadcast began.
     let mut broadcast = [0x70; 16];

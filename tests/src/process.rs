@@ -47,7 +47,7 @@ impl Process {
         self.child.id()
     }
 
-    /// What the process has said so far.
+    /// Output of the process so far.
     pub fn output(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
@@ -110,7 +110,7 @@ fn tail(text: &str) -> String {
     lines[lines.len().saturating_sub(60)..].join("\n")
 }
 
-/// One of this project's executables, beside the running test.
+/// Path of one of this project's executables, beside the running test.
 pub fn binary(name: &str) -> Result<PathBuf> {
     let test = std::env::current_exe()?;
     let directory = test.parent().and_then(Path::parent).context("tests run from target/<profile>/deps")?;

@@ -12,7 +12,7 @@ pub const STRIP_BITS: usize = 16;
 /// How long the flash and the beep at the start of every second last, in seconds.
 pub const FLASH_SECONDS: f64 = 0.1;
 
-/// What a source looks like.
+/// Description of a source.
 #[derive(Clone, Debug)]
 pub struct Source {
     pub width: u32,
@@ -102,7 +102,7 @@ pub fn ffmpeg(directory: &Path, file: &Path, url: &str) -> Result<Process> {
     ffmpeg_named(directory, "ffmpeg", file, url)
 }
 
-/// One of several. It keeps `<directory>/<name>.progress`, see [`sent`].
+/// Starts one of several publishers. It keeps `<directory>/<name>.progress`, see [`sent`].
 pub fn ffmpeg_named(directory: &Path, name: &str, file: &Path, url: &str) -> Result<Process> {
     let (file, progress) = (file.to_string_lossy(), progress(directory, name));
     let told = ["-hide_banner", "-loglevel", "warning", "-stats_period", "0.1", "-progress", &progress];

@@ -12,7 +12,7 @@ use crate::player::{Multivariant, ShownRendition, ShownSegment};
 /// A finished recording.
 #[derive(Debug)]
 pub struct Recorded {
-    /// What its summary says: `complete` or `interrupted`.
+    /// State in its summary: `complete` or `interrupted`.
     pub state: String,
     /// By name.
     pub renditions: BTreeMap<String, ShownRendition>,
@@ -164,7 +164,7 @@ fn multivariant(directory: &Path) -> Result<(PathBuf, String)> {
     Ok((path, text))
 }
 
-/// What stands behind `name`, up to the end of its line.
+/// Text behind `name`, up to the end of its line.
 fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let (_, rest) = text.split_once(name)?;
     rest.lines().next()

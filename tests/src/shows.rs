@@ -11,7 +11,7 @@ use crate::publish::Source;
 use crate::stack::Stack;
 use crate::wait;
 
-/// What [`Plan::tiny`](crate::stack::Plan::tiny) shows of a [`tiny`] source.
+/// Renditions that [`Plan::tiny`](crate::stack::Plan::tiny) makes of a [`tiny`] source.
 pub const TINY_RENDITIONS: [&str; 2] = ["180p", "90p"];
 
 /// A source for a tiny ladder. Without B-frames, so that wherever it is cut nothing is missing before the cut.
@@ -19,7 +19,7 @@ pub fn tiny(seconds: u32) -> Source {
     Source { width: 320, height: 180, b_frames: 0, seconds, ..Source::default() }
 }
 
-/// Who has the stream, by the registry; waits for one that has told its broadcast.
+/// Owner of the stream, by the registry; waits for one that has told its broadcast.
 pub async fn owner(registry: &dyn Registry, stream: &str, limit: Duration) -> Result<Ownership> {
     let stream = stream.parse().context("the name of a stream")?;
     wait::until("the stream to have an owner", limit, || async {

@@ -22,7 +22,7 @@ const READY: Duration = Duration::from_secs(30);
 /// How long a service may take to stop.
 const STOP: Duration = Duration::from_secs(30);
 
-/// What a stack is made of.
+/// Plan of a stack: its services and settings.
 pub struct Plan {
     proxies: usize,
     servers: usize,
@@ -108,7 +108,7 @@ impl Plan {
 pub struct Service {
     pub process: Process,
     host: IpAddr,
-    /// Where it serves: gRPC, HTTP or RTMP.
+    /// Port that it serves at: gRPC, HTTP or RTMP.
     pub port: u16,
     pub metrics_port: u16,
 }
@@ -150,7 +150,7 @@ pub struct Stack {
     pub origins: Vec<Service>,
     servers_started: usize,
     environment: BTreeMap<String, String>,
-    /// Where logs and media of the test go. Last, so that it outlives the processes.
+    /// Directory for logs and media of the test. Last, so that it outlives the processes.
     pub directory: TempDir,
 }
 
@@ -159,7 +159,7 @@ impl Stack {
         self.directory.path()
     }
 
-    /// Where to publish on the first proxy.
+    /// URL to publish to on the first proxy.
     pub fn publish_url(&self, key: &str) -> String {
         self.publish_url_at(0, key)
     }
@@ -168,7 +168,7 @@ impl Stack {
         format!("rtmp://127.0.0.1:{}/live/{key}", self.proxies[proxy].port)
     }
 
-    /// What the services share, as they see it.
+    /// Registry that the services share, as they see it.
     pub fn registry(&self) -> Result<Arc<dyn Registry>> {
         Ok(headwater_registry::open(Some(&self.redis.url_text()), "headwater", LEASE_TTL)?)
     }
@@ -197,7 +197,7 @@ impl Stack {
         Ok(())
     }
 
-    /// One more server, for tests in which one comes later.
+    /// Adds one more server, for tests in which one comes later.
     pub async fn add_server(&mut self) -> Result<()> {
         self.add_server_at(&Place::default()).await
     }

@@ -90,7 +90,7 @@ struct Viewer {
     shown: Pictures,
 }
 
-/// Where they are.
+/// Place of the pictures.
 enum Pictures {
     /// In one file, as they are.
     Grey(PathBuf),

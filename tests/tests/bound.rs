@@ -76,7 +76,7 @@ async fn shown_with_a_gap(stack: &Stack, shown: &Shown, sent: u32, lost: u64) ->
     Ok(())
 }
 
-/// What the proxy could not keep, by its metrics.
+/// Tags that the proxy could not keep, by its metrics.
 async fn lost_tags(proxy: &Service) -> Result<u64> {
     let metrics = proxy.metrics().await?;
     let counted =

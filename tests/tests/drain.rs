@@ -24,7 +24,7 @@ const DRAINED: Duration = Duration::from_secs(30);
 const STREAMS: [&str; 3] = ["one", "two", "three"];
 /// How long a proxy lets its encoders stay. Longer than two segments take.
 const DEADLINE: Duration = Duration::from_secs(6);
-/// What needs no waiting for anybody, on a slow machine.
+/// Time on a slow machine for steps that wait for nobody.
 const AT_ONCE: Duration = Duration::from_secs(3);
 /// Long enough for all three to be on the air, and for two segments after they have moved.
 const SECONDS: u32 = 16;

@@ -22,7 +22,7 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 const LIVE: Duration = Duration::from_secs(25);
-/// What is recorded is finished by then: the reconnect window is over, or another server has taken care of it.
+/// Time by which a recording is finished: the reconnect window is over, or another server has taken care of it.
 const FINISHED: Duration = Duration::from_secs(150);
 /// Of the first encoder, which is left before its end where it has to connect again.
 const FIRST: u32 = 24;
@@ -40,7 +40,7 @@ struct Scene {
     encoder: Process,
     /// Whether the encoder hangs, and so keeps its connection when its successor comes.
     is_frozen: bool,
-    /// What is frozen until the end of the test.
+    /// Services that are frozen until the end of the test.
     frozen: Vec<Service>,
 }
 
@@ -188,7 +188,7 @@ async fn standstill(url: &str, all_sent: &AtomicBool) -> Result<Duration> {
 /// How often a DASH player of the test looks for something new.
 const POLL: Duration = Duration::from_millis(200);
 
-/// What a row has cost, column by column.
+/// Costs of a row, column by column.
 struct Costs<'a> {
     row: &'a Row,
     scene: &'a Scene,
@@ -329,7 +329,7 @@ async fn redis_frozen() -> Result<()> {
     .await
 }
 
-/// Nothing can be made where a file is in the way.
+/// Cuts the store off: nothing can be made where a file is in the way.
 #[tokio::test]
 async fn store_cut_off() -> Result<()> {
     fails("store cut off", async |scene| {

@@ -16,7 +16,7 @@ const LIVE: Duration = Duration::from_secs(20);
 const WHOLE: Duration = Duration::from_secs(5);
 /// The shortest lease that can be set, so that it runs out soon. A server's record lives for 5 s.
 const LEASE: &str = "2s";
-/// What a service says that waits for Redis.
+/// Text of a service that waits for Redis.
 const MISSING: &str = "the registry (Redis) does not answer";
 
 #[tokio::test]

@@ -21,7 +21,7 @@ use headwater_tests::stack::{Plan, Service};
 use headwater_tests::wait;
 
 const LIVE: Duration = Duration::from_secs(20);
-/// What a player may still have to show, and the wait for a publisher who might come back.
+/// Time for the media that a player still has, and for the wait for a publisher who might come back.
 const TO_THE_END: Duration = Duration::from_secs(60);
 const SECONDS: u32 = 16;
 const KINDS: [Kind; 3] = [Kind::Ffmpeg, Kind::Hlsdemux, Kind::Playbin3];
@@ -141,7 +141,7 @@ impl Kind {
     }
 }
 
-/// What an error or a warning looks like in ffmpeg's and GStreamer's output. ffmpeg reads the init segment again after
+/// Whether a line of ffmpeg's or GStreamer's output is an error or a warning. ffmpeg reads the init segment again after
 /// each reload of a live playlist, and says each time that it knows it.
 fn is_complaint(line: &str) -> bool {
     let is_ffmpeg = line.starts_with('[') && !line.contains("Found duplicated MOOV Atom");

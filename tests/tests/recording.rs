@@ -1,4 +1,4 @@
-//! What is recorded is what was sent: every picture, whatever happens to servers, to publishers and to the store.
+//! Tests that recordings have all that was sent: every picture, whatever happens to servers, to publishers and to the store.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

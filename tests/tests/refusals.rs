@@ -1,4 +1,4 @@
-//! What goes wrong is said to whom it concerns, and the next publisher works.
+//! Tests of refusals: the party concerned is told, and the next publisher works.
 
 use std::path::Path;
 use std::time::Duration;

@@ -13,13 +13,13 @@ use headwater_tests::wait;
 const LIVE: Duration = Duration::from_secs(20);
 /// How long an encoder may need to be refused, or sent away.
 const REFUSED: Duration = Duration::from_secs(15);
-/// What comes after the return: long enough for the discontinuity to leave a window of three segments.
+/// Seconds of the source after the return: long enough for the discontinuity to leave a window of three segments.
 const SECOND: u32 = 7;
 
 /// A broadcast whose publisher is away for a while.
 struct Return {
     stack: Stack,
-    /// What the encoder sends first. It is left before its end, unless it is short.
+    /// Source that the encoder sends first. It is left before its end, unless it is short.
     first: Source,
     second: Source,
     files: [std::path::PathBuf; 2],
@@ -56,7 +56,7 @@ impl Return {
         Ok(publish::sent(self.stack.path(), "first")?.saturating_sub(publish::IN_HAND))
     }
 
-    /// What `happens` does to the first encoder, and how it comes back, is shown to a viewer as one broadcast of two
+    /// Checks that a viewer sees what `happens` does to the first encoder, and its return, as one broadcast of two
     /// periods. `happens` gives how many pictures the first encoder had sent at least, and the second encoder.
     async fn check_one_broadcast(
         mut self,

@@ -1,4 +1,4 @@
-//! What viewers get of what is stored, as real players read it: going back while it is live, and the recording after.
+//! Tests of stored media as real players read it: going back while it is live, and the recording after.
 
 use std::path::Path;
 use std::time::Duration;
@@ -55,7 +55,7 @@ impl Vod {
         .await
     }
 
-    /// What GStreamer shows of it, by a demuxer of its own choice.
+    /// Frame numbers that GStreamer shows of it, by a demuxer of its own choice.
     async fn gstreamer(&self, origin: usize, path: &str, demuxer: &str) -> Result<Vec<u32>> {
         let (url, file) = (self.url(origin, path), self.stack.path().join(format!("{demuxer}.grey")));
         let pipeline = format!(
@@ -71,7 +71,7 @@ impl Vod {
         content::written(&file)
     }
 
-    /// What ffmpeg shows of it.
+    /// Frame numbers that ffmpeg shows of it.
     async fn pictures(&self, origin: usize, path: &str) -> Result<Vec<u32>> {
         let url = self.url(origin, path);
         let pictures = content::pictures(Path::new(&url)).await.with_context(|| url.clone())?;
@@ -133,7 +133,7 @@ async fn a_broadcast_can_be_gone_back_in_and_watched_and_downloaded_afterwards()
     one_storyboard(&vod, id).await
 }
 
-/// What one origin has made of a recording, others read: the second one could not make it any more.
+/// Checks that origins read a storyboard that another one has made: the second one could not make it any more.
 async fn one_storyboard(vod: &Vod, id: &str) -> Result<()> {
     let sheet = format!("{id}/storyboard/0.jpg");
     let first = get(&vod.url(0, &sheet)).await?.ok(&sheet)?;

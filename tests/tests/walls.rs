@@ -45,7 +45,7 @@ const LIVES_IN: [(&str, &str); 6] = [
 /// Crates without input, output, clock or environment, and what they must not depend on.
 const SANS_IO: [&str; 3] = ["media", "rtmp", "hls"];
 const IO: [&str; 5] = ["tokio", "hyper", "tonic", "reqwest", "tracing-subscriber"];
-/// What sans-IO code must not say.
+/// Words that sans-IO code must not have.
 const IO_WORDS: [&str; 5] = ["std::net::Tcp", "std::fs", "SystemTime::now", "Instant::now", "std::env::var"];
 
 /// Files of the proxy that may name RTMP: its module, and the start that configures and budgets its sessions.
@@ -68,7 +68,7 @@ const LICENCES: [&str; 13] = [
     "Unlicense",
 ];
 
-/// What this machine would build; other systems' packages need not be there.
+/// Cargo's metadata of what this machine would build; other systems' packages need not be there.
 fn metadata() -> Value {
     let platform = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let output = Command::new(env!("CARGO"))

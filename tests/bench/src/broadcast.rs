@@ -1,4 +1,4 @@
-//! What the stub has on air: one rendition, whose parts hold bytes that no compression shrinks.
+//! Broadcast that the stub has on air: one rendition, whose parts hold bytes that no compression shrinks.
 
 use bytes::Bytes;
 use headwater_hls::{MediaEvent, Opening, PeriodStart, Rendition, RenditionKind};

@@ -1,4 +1,4 @@
-//! What it costs a server to tell proxies where another one would go on: the work on its window with it and without.
+//! Cost to a server of telling proxies where another one would continue: the work on its window with it and without.
 
 use std::hint::black_box;
 

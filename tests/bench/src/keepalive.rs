@@ -13,7 +13,7 @@ use crate::arrival;
 /// No answer's head is longer.
 const LONGEST_HEAD: usize = 8 << 10;
 
-/// What a browser sends along with hls.js' requests.
+/// Request with the headers that a browser sends along with hls.js.
 pub fn request(host: SocketAddr, path: &str) -> Vec<u8> {
     format!(
         "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: keep-alive\r\n\
@@ -24,17 +24,17 @@ pub fn request(host: SocketAddr, path: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// What matters of an answer's head.
+/// Needed parts of an answer's head.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Head {
     pub status: u16,
     pub length: usize,
-    /// Where the body begins.
+    /// Offset at which the body begins.
     pub end: usize,
 }
 
 impl Head {
-    /// Nothing while it has not come as a whole.
+    /// Parses a head; `None` while it has not come as a whole.
     pub fn parse(bytes: &[u8]) -> Result<Option<Self>> {
         let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else { return Ok(None) };
         let text = std::str::from_utf8(&bytes[..end])?;

@@ -1,4 +1,4 @@
-//! What the default ladder costs and how good it is: a worker process against one ffmpeg with three outputs, and against
+//! Cost and quality of the default ladder: a worker process against one ffmpeg with three outputs, and against
 //! x264 alone.
 
 mod content;
@@ -30,7 +30,7 @@ use tool::Tool;
 const RUNGS: [&str; 3] = ["720p", "480p", "360p"];
 /// The worker once more with other rate factors and bit rates, so that it is known what a bit more quality costs.
 const NEIGHBOURS: [(f64, f64); 2] = [(-2.0, 1.2), (2.0, 0.8)];
-/// What a worker passes to x264, rung by rung: checked against what its streams say. Keyframes come where the worker
+/// Options that a worker passes to x264, rung by rung: checked against what its streams say. Keyframes come where the worker
 /// forces them, at the beginning of each segment.
 const X264: &str = "threads=1:lookahead-threads=1:sync-lookahead=0:keyint=60:min-keyint=60:scenecut=0:bframes=0:\
                     partitions=i8x8,i4x4:me=dia:aq-mode=1:subme=1:8x8dct=1:rc-lookahead=10";
@@ -45,7 +45,7 @@ pub struct Arguments {
     vmaf: Option<PathBuf>,
 }
 
-/// What was measured of one source.
+/// Measurements of one source.
 struct Outcome {
     name: &'static str,
     worker: Costs,
@@ -137,7 +137,7 @@ impl Bench<'_> {
         Ok(RUNGS.into_iter().enumerate().map(rung).collect())
     }
 
-    /// Whoever lost some would be cheaper than it is.
+    /// Checks the number of pictures: a transcoder that lost some would look cheaper than it is.
     fn check_pictures(&self, content: &Content, side: &Path) -> Result<()> {
         let all = quality::pictures(&self.tool, &content.file)?;
         for rung in RUNGS {

@@ -86,7 +86,7 @@ impl AllInOne {
     }
 }
 
-/// What was seen on the page.
+/// Runs the browser, and gives the measurements from the page.
 fn browser(arguments: &[String]) -> Result<Value> {
     let output = Command::new("node").args(arguments).output().context("node could not be started")?;
     let said = String::from_utf8_lossy(&output.stderr);

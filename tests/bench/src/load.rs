@@ -19,14 +19,14 @@ const SETTLE: Duration = Duration::from_millis(300);
 /// Read at once: no more than fits into a processor's cache for all.
 const ROOM: usize = 64 << 10;
 
-/// What is asked for, and what must come.
+/// Requests of a load test, and the answers that must come.
 #[derive(Clone)]
 pub struct Wanted {
     pub path: String,
     pub body: Bytes,
 }
 
-/// What it cost.
+/// Cost of a load test.
 #[derive(Debug)]
 pub struct Cost {
     pub requests_per_cpu_second: f64,

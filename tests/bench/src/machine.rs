@@ -1,9 +1,9 @@
-//! What the measurements were made on.
+//! Machine that the measurements were made on.
 
 use std::fs;
 use std::process::Command;
 
-/// One line: processor, cores, memory, system, toolchain, day.
+/// Describes the machine in one line: processor, cores, memory, system, toolchain, day.
 pub fn describe() -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let memory =

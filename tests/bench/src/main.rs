@@ -46,7 +46,7 @@ enum Benchmark {
     Replay(replay::Arguments),
     /// From a camera to the glass of a browser
     Latency(latency::Arguments),
-    /// What a stream and a viewer cost when there are many
+    /// Costs of a stream and a viewer when there are many
     Scale(scale::Arguments),
     /// The proxy against HAProxy and nginx-rtmp
     Proxy(proxy::Arguments),
@@ -54,13 +54,13 @@ enum Benchmark {
     Origin(origin::Arguments),
     /// Many viewers who wait for the same part
     Viewers(viewers::Arguments),
-    /// What recording asks of the store, how soon a segment is listed, what going back and downloads cost
+    /// Costs of recording: requests to the store, how soon a segment is listed, what going back and downloads cost
     Recording(recording::Arguments),
     /// A worker against one ffmpeg with three outputs, and against x264 alone
     Ladder(ladder::Arguments),
 }
 
-/// What all benchmarks take.
+/// Arguments of all benchmarks.
 #[derive(clap::Args)]
 pub struct Common {
     /// A film to publish; without one, a moving picture with noise is made

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::processes::{self, Process};
 
-/// What both kinds have in common. The headers are those of the origin's answers.
+/// Configuration that both kinds have in common. The headers are those of the origin's answers.
 const COMMON: &str = "\
 daemon off; master_process on; worker_processes auto; worker_rlimit_nofile 65536; error_log stderr error; pid PATH/nginx.pid;
 events { worker_connections 16384; multi_accept on; }

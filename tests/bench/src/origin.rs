@@ -1,4 +1,4 @@
-//! What an origin spends on playlists, parts and segments, against nginx with the same bytes in files and nginx with a
+//! CPU time of an origin for playlists, parts and segments, against nginx with the same bytes in files and nginx with a
 //! cache in front of an origin.
 
 use std::fmt::Write;
@@ -19,7 +19,7 @@ use crate::series::Series;
 use crate::stub::{STREAM, Stub};
 use crate::{Common, machine, nginx};
 
-/// Where origin and stub find each other.
+/// Prefix of the registry in which origin and stub find each other.
 pub const PREFIX: &str = "bench";
 /// Ten parts of 100 KiB: parts of some 100 KB, segments of 1 MB.
 const SHAPE: Shape =
@@ -35,7 +35,7 @@ pub struct Arguments {
     /// Numbers of connections
     #[arg(long, value_delimiter = ',', default_values_t = [50, 1_000])]
     connections: Vec<usize>,
-    /// What is asked for
+    /// Objects to ask for
     #[arg(long, value_delimiter = ',', default_values_t = ["playlist".to_owned(), "part".into(), "segment".into()])]
     objects: Vec<String>,
     /// Leave nginx out: for profiles of the origin

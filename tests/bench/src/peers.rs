@@ -1,4 +1,4 @@
-//! What the proxy is compared with: HAProxy, and nginx with its RTMP module.
+//! Peers that the proxy is compared with: HAProxy, and nginx with its RTMP module.
 
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
@@ -27,8 +27,9 @@ backend out
   server sink UPSTREAM
 ";
 
-/// One process, which costs less than several. Chunks are as large as what it receives, which saves it a tenth against
-/// the usual 4096; what leaves it is not held back for larger writes (`buffer`), as that would delay it.
+/// Configuration of nginx with one process, which costs less than several. Chunks are as large as what it receives, which
+/// saves it a tenth against the usual 4096; what leaves it is not held back for larger writes (`buffer`), as that would
+/// delay it.
 const NGINX: &str = "\
 load_module /usr/lib/nginx/modules/ngx_rtmp_module.so;
 daemon off; master_process off; worker_rlimit_nofile 65536; error_log stderr error; pid PATH/nginx-rtmp.pid;

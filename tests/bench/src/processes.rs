@@ -79,7 +79,7 @@ impl Drop for Process {
     }
 }
 
-/// One of our programs, with settings as variables.
+/// Command that starts one of our programs, with settings as variables.
 fn command<S: AsRef<OsStr>>(
     name: &str,
     arguments: impl IntoIterator<Item = S>,

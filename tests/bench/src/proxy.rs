@@ -1,4 +1,4 @@
-//! What a gigabyte costs on its way through the proxy, against HAProxy, which only moves bytes, and nginx-rtmp, which
+//! Cost of a gigabyte on its way through the proxy, against HAProxy, which only moves bytes, and nginx-rtmp, which
 //! also reads the protocol.
 
 use std::fmt::Write;
@@ -28,7 +28,7 @@ const MANY: u32 = 200;
 /// nginx-rtmp connects to where it pushes only when a publisher has begun: what comes meanwhile does not get through.
 /// That much may be missing at its end, in frames of one publisher: a second of video and audio.
 const LATE: u64 = 80;
-/// Where the sink and its proxies find each other.
+/// Prefix of the registry in which the sink and its proxies find each other.
 const SHARED: &str = "sink";
 
 #[derive(clap::Args)]
@@ -40,7 +40,7 @@ pub struct Arguments {
     publishers: Vec<u32>,
 }
 
-/// What stands between publishers and sink.
+/// Program between publishers and sink.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Way {
     Headwater { threads: usize },
@@ -48,14 +48,14 @@ enum Way {
     Nginx,
 }
 
-/// What is published.
+/// Film that is published.
 struct Film {
     file: PathBuf,
     /// Frames and bytes that no decoder could show, and that the proxy therefore leaves out, once a publisher.
     unshown: (u64, u64),
 }
 
-/// What all measurements share.
+/// State that all measurements share.
 struct Bench {
     redis: RedisServer,
     grpc: Sink,
@@ -330,7 +330,7 @@ fn rows(section: &mut String, publishers: u32, ways: &[Way], sides: &[Side]) {
     }
 }
 
-/// Where the time goes.
+/// Text on how the time is spent.
 const WHERE: &str = "\nAims: at most 2 × HAProxy, at most 0.5 × nginx-rtmp. The first one is met from ten publishers on, thread \
     for thread. The second one is out of reach of a process between two sockets: HAProxy, which reads nothing of what it moves, \
     needs about as much as nginx-rtmp. Of headwater-proxy's time (`perf`, 50 and 500 publishers) half to six tenths are spent in \

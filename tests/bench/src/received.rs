@@ -1,4 +1,4 @@
-//! What a sink has received: the same count on every way, so that the ways can be compared.
+//! Count of the media that a sink has received: the same count on every way, so that the ways can be compared.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -18,7 +18,7 @@ pub struct Received {
     bytes: AtomicU64,
 }
 
-/// One more publisher, until it is dropped.
+/// Publisher that is counted until it is dropped.
 pub struct OnAir<'a>(&'a Received);
 
 impl Received {

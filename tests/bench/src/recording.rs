@@ -1,5 +1,6 @@
-//! What recording asks of the store, how soon a segment that is whole is listed, what going back takes of memory, and what
-//! a download costs: `headwater up` with its default settings, an S3-compatible store on the same machine, one publisher.
+//! Costs of recording: requests to the store, how soon a segment that is whole is listed, what going back takes of memory,
+//! and what a download costs: `headwater up` with its default settings, an S3-compatible store on the same machine, one
+//! publisher.
 
 mod download;
 mod rewind;

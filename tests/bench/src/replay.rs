@@ -1,4 +1,4 @@
-//! What it costs to be ready for the death of a server: the proxy with its replay buffer against the proxy without it,
+//! Cost of being ready for the death of a server: the proxy with its replay buffer against the proxy without it,
 //! and what a server does for it.
 
 use std::fmt::Write;
@@ -22,7 +22,7 @@ const SETTLE: Duration = Duration::from_secs(8);
 /// How long a server's own cost is measured.
 const SERVER: Duration = Duration::from_secs(15);
 
-/// Where the sink and its proxies find each other.
+/// Prefix of the registry in which the sink and its proxies find each other.
 const SHARED: &str = "sink";
 
 #[derive(clap::Args)]
@@ -34,7 +34,7 @@ pub struct Arguments {
     publishers: Vec<u32>,
 }
 
-/// What all measurements share.
+/// State that all measurements share.
 struct Bench {
     redis: RedisServer,
     source: std::path::PathBuf,
@@ -48,7 +48,7 @@ struct Loaded {
     proxy: Service,
 }
 
-/// One measurement of a proxy.
+/// Measurement of a proxy.
 struct Cost {
     cpu_seconds_per_gb: f64,
     megabits: f64,

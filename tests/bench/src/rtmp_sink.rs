@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::received::Received;
 
-/// What is read at a time.
+/// Bytes read at a time.
 const READ: usize = 64 << 10;
 
 /// Runs until it is dropped.

@@ -1,4 +1,4 @@
-//! What a stream costs when there are many: each service, its memory, Redis, and what origins ask of servers.
+//! Cost of a stream when there are many: each service, its memory, Redis, and what origins ask of servers.
 
 mod chart;
 mod upstream;
@@ -24,7 +24,7 @@ use crate::{Common, machine};
 const SETTLE: Duration = Duration::from_secs(5);
 /// How long Redis may take for an answer.
 const ANSWER: Duration = Duration::from_secs(5);
-/// Where the plot lies, beside the document.
+/// Path of the plot, beside the document.
 const PLOT: &str = "docs/benchmarks/scale.svg";
 /// Small enough that 64 of them leave two cores time to spare: without sound, which costs a worker four times as much.
 const PICTURE: &str = "testsrc2=s=160x90:r=10";
@@ -43,10 +43,10 @@ pub struct Arguments {
     viewers: Vec<u32>,
 }
 
-/// What is accounted for: CPU in ms a second, memory in MB, both of all streams together.
+/// Services whose costs are accounted for: CPU in ms a second, memory in MB, both of all streams together.
 const PARTS: [&str; 4] = ["proxy", "server", "workers", "origin"];
 
-/// One measurement.
+/// Measurement of one service.
 struct Cost {
     cpu: [f64; 4],
     memory: [f64; 4],
@@ -256,7 +256,7 @@ fn row(section: &mut String, name: &str, values: [f64; 9]) {
     section.push('\n');
 }
 
-/// What the plot shows: CPU of each part, and Redis' commands, for one stream.
+/// Lines of the plot: CPU of each part, and Redis' commands, for one stream.
 fn lines(all: &BTreeMap<u32, Costs>) -> Vec<chart::Line> {
     let line = |name: &str, of: &dyn Fn(&Costs) -> f64| chart::Line {
         name: name.to_owned(),

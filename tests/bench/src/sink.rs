@@ -22,7 +22,7 @@ use crate::received::Received;
 const SEGMENT_MS: u64 = 2_000;
 /// A segment is whole so long after its end has come: what an encoder with its lookahead takes.
 const DELAY_MS: u64 = 1_000;
-/// What a real server takes in one message.
+/// Bytes that a real server takes in one message.
 const LARGEST_MESSAGE: usize = 16 << 20;
 /// Words that wait for the proxy: one in two seconds.
 const WORDS: usize = 16;

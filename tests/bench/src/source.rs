@@ -1,4 +1,4 @@
-//! What is published: about 4.7 Mb/s of H.264 and AAC, as OBS would send it.
+//! Source that is published: about 4.7 Mb/s of H.264 and AAC, as OBS would send it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

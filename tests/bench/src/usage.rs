@@ -51,7 +51,7 @@ impl Scope {
     }
 }
 
-/// What a process without descendants has used when it ended.
+/// Resources that a process without descendants has used when it ended.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Spent {
     /// To a hundredth of a second.

@@ -33,7 +33,7 @@ const ROOM: usize = 8 << 10;
 /// Answers of the last parts that a late viewer may get.
 const KNOWN: usize = 8;
 
-/// Where the time goes.
+/// Text on how the time is spent.
 const REST: &str = "\nAn answer and the question after it take the origin some 27 µs of a processor, so two cores need 135 ms \
     for those of 10,000 viewers, if the viewers themselves and the stub leave it both; the last answers wait for that. Of it \
     (`perf`, 5,000 viewers) 65 % are the kernel's: TCP over loopback, the firewall's connection tracking, and 15 % \
@@ -49,7 +49,7 @@ pub struct Arguments {
     viewers: Vec<usize>,
 }
 
-/// What viewers know of what is played.
+/// Description of the broadcast for viewers.
 struct Show {
     /// When each part was given to the origin, from the first one behind the window.
     played: Vec<OnceLock<SystemTime>>,
@@ -67,7 +67,7 @@ struct Delay {
     is_late: bool,
 }
 
-/// What was found with one number of viewers.
+/// Measurements with one number of viewers.
 struct Found {
     came: Series,
     read: Series,
@@ -229,7 +229,7 @@ fn step_back() {
     let _ = rustix::process::nice(NICE);
 }
 
-/// One viewer: as soon as he has a part's playlist he asks for the next one's. How long after each part he had it.
+/// Runs one viewer, who asks for each part's playlist as soon as he has the one before. Gives his delay at each part.
 async fn watch(mut connection: Connection, address: SocketAddr, show: Arc<Show>) -> Result<Vec<Delay>> {
     let mut delays = Vec::with_capacity(show.played.len());
     let mut body = Vec::with_capacity(ROOM);

@@ -13,7 +13,7 @@ pub fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
-/// One part. Seconds; `start` and `end` count media from the first playlist on.
+/// Part as it arrived. Seconds; `start` and `end` count media from the first playlist on.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrival {
     pub at: f64,

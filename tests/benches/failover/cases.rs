@@ -1,4 +1,4 @@
-//! What can happen to a broadcast, and what is measured of it.
+//! Failures of a broadcast, and their measurements.
 
 use std::path::Path;
 use std::time::Duration;

@@ -269,7 +269,7 @@ impl Following {
     }
 }
 
-/// Where something is fetched: the origin that is used, and those after it.
+/// Origins to fetch from: the one that is used, and those after it.
 #[derive(Clone, Default)]
 struct Route {
     bases: Vec<String>,

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 /// `NAME=VALUE,NAME="VALUE"` behind a tag.
 pub type Attributes = HashMap<String, String>;
 
-/// One line of a playlist that is not empty.
+/// Line of a playlist that is not empty.
 #[derive(Debug, PartialEq)]
 pub enum Line<'a> {
     Tag { name: &'a str, value: &'a str },

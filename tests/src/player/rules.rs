@@ -1,4 +1,4 @@
-//! What must hold for a media playlist and for two of them, one after the other.
+//! Rules for a media playlist and for two of them, one after the other.
 
 use std::collections::HashMap;
 

@@ -101,17 +101,17 @@ impl TestStore {
         store
     }
 
-    /// Where it answers.
+    /// URL that it answers at.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Where an object of the bucket lies.
+    /// Path of an object of the bucket.
     pub fn path(&self, key: &str) -> PathBuf {
         self.directory.path().join(BUCKET).join(key)
     }
 
-    /// What was asked of it so far.
+    /// Requests that it has had so far.
     pub fn traffic(&self) -> Traffic {
         self.counted.now()
     }

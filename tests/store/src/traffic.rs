@@ -1,4 +1,4 @@
-//! What is asked of a store: what Amazon would send a bill for.
+//! Requests to a store, for which Amazon would send a bill.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

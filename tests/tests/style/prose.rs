@@ -7,7 +7,7 @@ use std::fmt;
 use crate::sources::{self, Source, code_only};
 
 /// Ceilings of the figures below. They only ever go down: lower them with each change that makes them too high.
-const MAX_VAGUE_DOCS_PERCENT: f64 = 9.6;
+const MAX_VAGUE_DOCS_PERCENT: f64 = 6.3;
 const MAX_ONE_WORD_FUNCTIONS_PERCENT: f64 = 71.4;
 const MAX_UNDOCUMENTED_ITEMS: usize = 177;
 const MAX_TUPLE_LETS: usize = 477;

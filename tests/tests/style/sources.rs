@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// One Rust file.
+/// Rust file of the repository.
 pub struct Source {
     /// Path from the root of the repository, with slashes.
     pub path: String,

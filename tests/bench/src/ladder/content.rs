@@ -8,12 +8,12 @@ use anyhow::Result;
 use super::tool::Tool;
 use crate::source;
 
-/// What OBS is usually told to send.
+/// Bit rates that OBS is usually set to.
 const RATES: &str = "-b:v 4500k -maxrate 4500k -bufsize 4500k";
 pub const SIZE: (u32, u32) = (1_280, 720);
 pub const FRAME_RATE: u32 = 30;
 
-/// Where no film is given: detail at all scales, and a little noise, as cameras have it.
+/// Picture where no film is given: detail at all scales, and a little noise, as cameras have it.
 const PICTURE: &str =
     "mandelbrot=s=1920x1080:r=30:start_scale=0.6:end_scale=0.05:end_pts=900,noise=alls=4:allf=t";
 /// A camera that is turned, zoomed and shaken, and two things that cross its picture fast and apart from each other.
@@ -26,7 +26,7 @@ const MOTION: &str = "fps=30,scale=1920:1080,split=3[a][b][c];\
 const FIT: &str =
     "fps=30,scale=1280:720:force_original_aspect_ratio=decrease,pad=1280:720:-1:-1,format=yuv420p";
 
-/// One of the sources.
+/// Source of the benchmark.
 pub struct Content {
     pub name: &'static str,
     pub file: PathBuf,

@@ -1,4 +1,4 @@
-//! What every transcoder has to do besides encoding pictures, by ffmpeg with the libraries that a worker uses too.
+//! Work of every transcoder besides encoding pictures, done by ffmpeg with the libraries that a worker uses too.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -23,7 +23,7 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// One measurement more of each.
+    /// Adds one measurement of each.
     pub fn push(&mut self, tool: &Tool, source: &Path, seconds: u64) -> Result<()> {
         let a_minute = |spent: Duration| spent.as_secs_f64() * 60.0 / seconds as f64;
         let decoding = spent(tool, source, &words("-map 0:v -f null -"))?;

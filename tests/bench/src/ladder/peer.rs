@@ -1,4 +1,4 @@
-//! What the worker is compared with: one ffmpeg with three outputs, and x264 alone.
+//! Peers that the worker is compared with: one ffmpeg with three outputs, and x264 alone.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -22,7 +22,7 @@ pub const SETTINGS: &str =
 pub enum Threads {
     /// As many as it wants: what the command does when nothing is said.
     Default,
-    /// One for the decoder and one for each encoder: the cheapest.
+    /// A single thread for the decoder and for each encoder: the cheapest.
     Single,
 }
 

@@ -90,7 +90,7 @@ fn cost(text: &mut String, outcome: &Outcome) {
     );
 }
 
-/// What the worker spends beyond the floor.
+/// Text on the CPU time that the worker spends beyond the floor.
 fn whereabouts(outcomes: &[Outcome]) -> String {
     let mut text = String::from(
         "\nWhere the worker's time goes, in the same seconds: x264 as in the floor; decoding, scaling to two sizes and \

@@ -34,7 +34,7 @@ impl Tool {
         self.said(command).map(drop)
     }
 
-    /// What it says on its standard error; its standard output is read apart.
+    /// Runs a command and gives its standard error; its standard output is read apart.
     pub fn said(&self, command: &mut Command) -> Result<String> {
         let output = command.output().with_context(|| format!("{command:?} can't be started"))?;
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -48,7 +48,7 @@ impl Tool {
         Ok(String::from_utf8(output.stdout)?)
     }
 
-    /// What `program -version` begins with.
+    /// First words of `program -version`.
     pub fn version(&self, program: impl AsRef<OsStr>) -> Result<String> {
         let answer = self.answer(Command::new(program).arg("-version"))?;
         Ok(answer.split(' ').skip(2).take(1).collect())

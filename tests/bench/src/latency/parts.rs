@@ -16,7 +16,7 @@ use crate::series::Series;
 
 /// How soon a stream that isn't there is looked for again.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
-/// What a server sends of the window that it has already: not measured.
+/// Parts of the window that a server has already: they are not measured.
 const BACKLOG: usize = 30;
 
 /// Number of the segment and index in it.

@@ -20,10 +20,10 @@ use crate::usage::Scope;
 const ROOM: usize = 256 << 10;
 /// Of each measurement.
 const WINDOW: Duration = Duration::from_secs(3);
-/// Who download at the same time.
+/// Number of downloads at the same time.
 pub const DOWNLOADS: usize = 8;
 
-/// One way to get the file.
+/// Way to get the file.
 pub struct Way {
     pub name: &'static str,
     /// MB per CPU second of the server: one download at a time, and several.
@@ -106,7 +106,7 @@ async fn way(
     Ok(Way { name, speed: [one, many], memory: [peak, peak - before].map(|bytes| bytes as f64 / 1e6) })
 }
 
-/// What the origin says of the only recording, once it is complete.
+/// The origin's description of the only recording, once it is complete.
 async fn complete(origin: &Service) -> Result<Value> {
     let listed = || {
         let answer = processes::get(origin.address, &format!("/{STREAM}/recordings.json")).ok()?;

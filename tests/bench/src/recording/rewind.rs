@@ -1,4 +1,4 @@
-//! What an hour that viewers can go back takes of an origin's and a server's memory.
+//! Memory of an origin and a server for an hour that viewers can go back.
 
 use std::fs;
 
@@ -55,7 +55,7 @@ pub async fn measure() -> Result<Memory> {
     Ok(Memory { streams: STREAMS, origin: [without, with, asked], index })
 }
 
-/// What viewers have asked for, of every stream.
+/// Requests that viewers have made for every stream.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Asked {
     /// Each live playlist.
@@ -165,7 +165,7 @@ fn period() -> Result<PeriodStart> {
     })
 }
 
-/// What is stored of the hour.
+/// Records of the hour that is stored.
 fn records() -> Result<Vec<Record>> {
     let mut records = vec![Record::Period(period()?)];
     for sequence in FIRST..FIRST + STORED {

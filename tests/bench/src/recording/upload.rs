@@ -15,12 +15,12 @@ use tokio::task::JoinSet;
 
 use crate::processes::{self, Process, free_address};
 
-/// What one publisher of `headwater bench publish` is called.
+/// Stream of one publisher of `headwater bench publish`.
 pub const STREAM: &str = "load";
 /// Segments until all is as it stays: playlists are written often in the first minute.
 const SETTLE: usize = 5;
 
-/// One measurement.
+/// Measurement of uploads.
 pub struct Uploads {
     /// Milliseconds from a whole segment to its record, of each segment.
     pub lag: Vec<f64>,
@@ -93,7 +93,7 @@ pub fn credentials() -> [(&'static str, String); 2] {
     [("AWS_ACCESS_KEY_ID", ACCESS_KEY.into()), ("AWS_SECRET_ACCESS_KEY", SECRET_KEY.into())]
 }
 
-/// What a subscriber of the stream is told.
+/// Messages that a subscriber of the stream gets.
 #[derive(Default)]
 struct Seen {
     /// The renditions of the stream.

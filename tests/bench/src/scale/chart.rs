@@ -19,7 +19,7 @@ pub(super) struct Line {
     pub(super) points: Vec<(f64, f64)>,
 }
 
-/// Where values lie.
+/// Axes on which values lie.
 struct Axes {
     x: (f64, f64),
     y: (f64, f64),

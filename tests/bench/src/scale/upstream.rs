@@ -1,4 +1,4 @@
-//! What an origin asks of a server, with few viewers and with many.
+//! Requests of an origin to a server, with few viewers and with many.
 
 use std::process::Command;
 use std::time::Duration;

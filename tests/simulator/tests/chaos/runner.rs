@@ -128,7 +128,7 @@ fn verdict(seed: u64, output: &std::process::Output) -> Verdict {
     Verdict { seed, hash: hash.unwrap_or_default(), failures, log: marked("LOG ").join("\n") }
 }
 
-/// One schedule, told on the standard output.
+/// Runs one schedule, told on the standard output.
 pub fn be_the_child() {
     let seed = number(SEED).expect("the runner says which schedule");
     metrics::record();

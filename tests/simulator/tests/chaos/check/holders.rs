@@ -1,4 +1,4 @@
-//! Who had what when, and whom an origin could reach: whether what it misses could have been had.
+//! Holders of tags over time, and the servers that an origin could reach: whether a missing tag could have been had.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::world::tag::Number;
 /// second, by an attempt that may take one, and it answers with its window.
 const GRACE: u64 = 2_500;
 
-/// What all workers have given, and all times in which an origin and a server could speak.
+/// Tags that all workers have given, and all times in which an origin and a server could speak.
 #[derive(Clone, Default)]
 pub struct Holders {
     made: BTreeMap<(usize, Number), Vec<Made>>,
@@ -85,7 +85,7 @@ impl Holders {
         of.map(|((_, number), _)| *number)
     }
 
-    /// Who could have given this tag to the origin, if somebody could: a server that had it, before another one went on in
+    /// Server that could have given this tag to the origin, if any: one that had it, before another one went on in
     /// its place, and for how long they could speak.
     pub fn could_give(&self, seat: Seat, track: usize, number: Number) -> Option<String> {
         let made = self.made.get(&(track, number)).into_iter().flatten();

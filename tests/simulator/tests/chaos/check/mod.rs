@@ -1,4 +1,4 @@
-//! What must hold, whatever happens: each invariant by its name, with its section of the design.
+//! Invariants that hold whatever happens: each one by its name, with its section of the design.
 
 mod holders;
 mod shown;
@@ -18,7 +18,7 @@ use crate::kernel::log::event;
 use crate::kernel::net::Host;
 use crate::kernel::system;
 
-/// One run of an origin, and a stream that is watched there.
+/// Run of an origin, and a stream that is watched there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Seat {
     pub stream: &'static str,
@@ -43,7 +43,7 @@ impl Checker {
         self.state().failures.push(failure);
     }
 
-    /// What is shown there by now; none where nothing is.
+    /// Takes note of the window that is shown there by now; `None` where there is none.
     pub fn see(&self, seat: Seat, window: Option<&LiveWindow>) {
         let mut failures = Vec::new();
         let mut state = self.state();

@@ -24,7 +24,7 @@ pub struct Broadcast {
     settings: SegmentSettings,
     /// By rendition, segment and part.
     parts: BTreeMap<Place, Part>,
-    /// What playlists have said that is missing (`EXT-X-GAP`), by rendition and segment.
+    /// Gaps that playlists have listed (`EXT-X-GAP`), by rendition and segment.
     pub gaps: BTreeSet<(usize, u64)>,
     /// First segments by the period's number.
     pub periods: BTreeMap<u32, u64>,

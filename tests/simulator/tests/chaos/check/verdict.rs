@@ -1,4 +1,4 @@
-//! What must hold at the end of a schedule.
+//! Verdict at the end of a schedule.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,14 +9,14 @@ use crate::world::encoder::{End, Take};
 use crate::world::ladder::RENDITIONS;
 use crate::world::tag::Number;
 
-/// What is known of the schedule.
+/// Facts about the schedule.
 pub struct Facts {
     /// Whether nothing happened to proxies, encoders and their connections.
     pub is_strict: bool,
     pub takes: Vec<Take>,
     /// How often each origin was started.
     pub runs: BTreeMap<Host, u32>,
-    /// What proxies say that they could not keep, and how often that was missed.
+    /// Tags that proxies report as not kept, and how often they were missed.
     pub lost_tags: u64,
     pub losses: usize,
     /// Bytes that were kept for a publisher at most, and that may be.
@@ -153,7 +153,7 @@ fn excuse(
     holders.could_give(seat, rendition, missing).map_or(Ok(()), Err)
 }
 
-/// What is called a gap could not be had by the origin.
+/// Checks that the origin could not have had any segment that it lists as a gap.
 fn judge_gaps(checker: &Checker, holders: &Holders, seat: Seat, shown: &Shown, rendition: usize) {
     let gaps = shown.broadcasts.iter().flat_map(|broadcast| &broadcast.gaps);
     for (_, sequence) in gaps.filter(|(of, _)| *of == rendition) {

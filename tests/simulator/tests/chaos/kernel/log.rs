@@ -1,4 +1,4 @@
-//! What happened, line by line, and a number that stands for all of it.
+//! Log of a run, line by line, and a number that stands for all of it.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{self, Write};

@@ -1,4 +1,4 @@
-//! What the services count: how much proxies keep for each publisher, and what they could not keep.
+//! Metrics of the services: how much proxies keep for each publisher, and what they could not keep.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -15,7 +15,7 @@ use super::socket::Socket;
 /// A machine's name.
 pub type Host = &'static str;
 
-/// What may be on its way and unread in one direction of a connection, in bytes: less than a second of a stream.
+/// Bytes that may be on their way and unread in one direction of a connection: less than a second of a stream.
 const BUFFER: usize = 128 << 10;
 /// Connections that wait to be accepted.
 const BACKLOG: usize = 128;
@@ -92,7 +92,7 @@ impl Net {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What connects to this address, from now on.
+    /// Connections to this address, from now on.
     pub fn listen(&self, address: &str) -> mpsc::Receiver<Socket> {
         let (sender, receiver) = mpsc::channel(BACKLOG);
         self.state().listeners.insert(address.to_owned(), sender);

@@ -1,4 +1,4 @@
-//! One registry for all machines, each of which reaches it by its own link. What Redis does when it is slow, away, or has
+//! Registry for all machines, each of which reaches it by its own link. What Redis does when it is slow, away, or has
 //! lost everything is done here to the memory registry.
 
 use std::collections::BTreeMap;
@@ -83,7 +83,7 @@ impl Hub {
         }
     }
 
-    /// What is really in it.
+    /// The registry's own contents.
     pub fn memory(&self) -> MemoryRegistry {
         self.state().memory.clone()
     }

@@ -1,4 +1,4 @@
-//! One end of a simulated connection.
+//! End of a simulated connection.
 
 use std::io;
 use std::pin::Pin;

@@ -21,7 +21,7 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 const FIRST_RETRY: Duration = Duration::from_secs(2);
 const LONGEST_RETRY: Duration = Duration::from_secs(10);
 
-/// One connection of an encoder.
+/// Connection of an encoder.
 #[derive(Clone, Debug)]
 pub struct Take {
     pub stream: &'static str,

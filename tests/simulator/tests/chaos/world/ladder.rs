@@ -22,7 +22,7 @@ pub struct Made {
     pub event: MediaEvent,
 }
 
-/// Where the output stands.
+/// Position of the output.
 #[derive(Default)]
 pub struct Packaging {
     start: Start,
@@ -79,8 +79,8 @@ impl Packaging {
         })
     }
 
-    /// Those of the period, where another server has begun it. A server that was updated has a rung more in each period
-    /// that it begins; it shows the same pictures.
+    /// Renditions of the period, those of another server where it has begun it. A server that was updated has a rung more
+    /// in each period that it begins; it shows the same pictures.
     fn renditions(&mut self, period: u32) -> Vec<(Rendition, Bytes)> {
         let begun = self.start.begun_as.take().map(PeriodStart::try_from);
         let begun = begun.map(|begun| begun.expect("a server says what is valid"));
@@ -192,7 +192,7 @@ impl Open {
     }
 }
 
-/// What a rendition has made, and the same of the other rung.
+/// Events that a rendition has made, and the same of the other rung.
 fn in_all(track: usize, event: MediaEvent, has_more: bool) -> impl Iterator<Item = Made> {
     let mut other = event.clone();
     if let MediaEvent::Part { rendition, .. } | MediaEvent::SegmentEnd { rendition, .. } = &mut other {

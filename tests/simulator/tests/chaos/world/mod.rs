@@ -126,7 +126,7 @@ pub struct World {
     takes: Takes,
     agenda: BTreeMap<(u64, usize), Action>,
     planned: usize,
-    /// What the plan's names of owners, proxies and encoders have come to stand for.
+    /// Hosts that the plan's names of owners, proxies and encoders have come to stand for.
     names: BTreeMap<Host, Host>,
     strangers: Vec<Machine>,
 }
@@ -301,7 +301,7 @@ impl World {
         Some(net::host(&owner.address))
     }
 
-    /// Whoever has stopped by itself is started again.
+    /// Starts processes again that have stopped by themselves.
     fn reap(&mut self, now: u64) {
         let exited: Vec<Host> =
             self.units.values_mut().filter_map(|unit| unit.reap().then_some(unit.host)).collect();
@@ -468,7 +468,7 @@ impl World {
         }
     }
 
-    /// Who is not at the live edge of a stream.
+    /// Origins that are not at the live edge of a stream.
     fn behind(&self, stream: &'static str) -> Vec<String> {
         let takes = self.takes.all().clone();
         let live = takes

@@ -1,4 +1,4 @@
-//! What happens when: drawn from the seed before anything happens.
+//! Plan of a run: its events and their times, drawn from the seed before anything happens.
 
 use crate::kernel::chance::Chance;
 use crate::kernel::net::{self, Host};
@@ -62,7 +62,7 @@ pub enum Action {
     Drop(usize),
     /// It loses its network, and comes back by another: the proxy knows nothing of it.
     HalfOpen(usize),
-    /// Somebody else publishes the same stream, at this proxy first if there is one named.
+    /// A second encoder publishes the same stream, at this proxy first if there is one named.
     Intrude(usize, Option<Host>),
     /// The encoder of this stream loses its connection without a word, and connects to another proxy than before.
     Elsewhere(usize),
@@ -70,7 +70,7 @@ pub enum Action {
     Finish(usize),
     /// An encoder of this stream connects to this proxy first.
     Publish(usize, Host),
-    /// Somebody opens a call for this stream at this server, under an epoch that the registry never gave, and is refused.
+    /// A stranger opens a call for this stream at this server, under an epoch that the registry never gave, and is refused.
     Forge(usize, Host),
     /// So many streams at least must be at the live edge now.
     ExpectLive(usize),
@@ -132,7 +132,7 @@ pub struct Plan {
     pub is_one_broadcast: bool,
 }
 
-/// What proxies keep for each publisher.
+/// Limits of the media that proxies keep for each publisher.
 #[derive(Clone, Copy, Debug)]
 pub struct Replay {
     pub milliseconds: u64,
@@ -216,7 +216,8 @@ impl Plan {
         Self { first_proxy: Some(one), most_takes: Some(3), ..Self::written(vec!["alpha"], actions) }
     }
 
-    /// Somebody else comes through a proxy that does not reach the stream's owner, which lives and has a publisher.
+    /// A schedule in which a second encoder comes through a proxy that does not reach the stream's owner, which lives and
+    /// has a publisher.
     pub fn unreachable_owner() -> Self {
         let (owner, other) = ("owner:alpha#1", PROXIES[1]);
         let actions = vec![
@@ -291,7 +292,7 @@ impl Plan {
         Self { is_strict: true, kills_at_end: true, ..Self::written(vec!["alpha", "beta"], Vec::new()) }
     }
 
-    /// One that was not drawn, in which anything may happen to encoders and proxies.
+    /// Plan that was not drawn, in which anything may happen to encoders and proxies.
     fn written(streams: Vec<&'static str>, actions: Vec<(u64, Action)>) -> Self {
         let (first_proxy, most_takes) = (None, None);
         let (is_strict, padding, replay) = (false, 100, Replay::AMPLE);

@@ -1,4 +1,4 @@
-//! Somebody who reaches a server's port and is no proxy of ours.
+//! Stranger who reaches a server's port and is no proxy of ours.
 
 use headwater_wire::v1::PublishRequest;
 use headwater_wire::v1::ingest_client::IngestClient;

@@ -42,7 +42,7 @@ pub enum Kind {
     Origin,
 }
 
-/// One machine of a service, and the process that runs on it, if one does.
+/// Machine of a service, and the process that runs on it, if one does.
 pub struct Unit {
     pub host: Host,
     pub kind: Kind,
@@ -54,7 +54,7 @@ pub struct Unit {
     exited: Arc<AtomicBool>,
 }
 
-/// What all processes share.
+/// Surroundings that all processes share.
 #[derive(Clone)]
 pub struct Surroundings {
     pub net: Net,

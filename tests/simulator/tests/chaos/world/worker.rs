@@ -26,13 +26,13 @@ use crate::check::Checker;
 use crate::kernel::chance::Chance;
 use crate::kernel::net::Host;
 
-/// What the system's pipes hold, in bytes.
+/// Bytes that the system's pipes hold.
 const PIPE_BYTES: usize = 64 << 10;
 
 /// Parts that wait in an encoder: those of the real one look ahead for 10 pictures and have 4 more waiting.
 const ROOM: usize = 5;
 
-/// What the workers of a server do.
+/// Behaviour of a server's workers.
 #[derive(Clone, Debug)]
 pub struct Crew {
     host: Host,
@@ -42,7 +42,7 @@ pub struct Crew {
     on_strike: Arc<AtomicBool>,
 }
 
-/// What the system says of too many open files.
+/// Error number of the system for too many open files.
 const EMFILE: i32 = 24;
 const WELL: u8 = 0;
 const CRASH: u8 = 1;
@@ -120,7 +120,7 @@ struct Process {
     /// How long each rendition takes, in milliseconds.
     delays: [u64; 2],
     packaging: Packaging,
-    /// What each rendition has made and not yet given.
+    /// Events that each rendition has made and not yet given.
     waiting: [VecDeque<(Instant, MediaEvent)>; 2],
 }
 
@@ -210,7 +210,7 @@ impl Process {
         Ok(())
     }
 
-    /// Whoever looks for it finds this here from now on.
+    /// Notes an event, which the checks find from now on.
     fn note(&self, track: usize, event: &MediaEvent) {
         if let MediaEvent::Part { sequence, bytes, .. } = event {
             let made = tag::numbers(bytes);
