@@ -1,4 +1,4 @@
-//! What every binary takes on its command line, and how it gets its configuration.
+//! Command-line options of every service, and how they lead to its configuration.
 
 use std::ffi::OsString;
 use std::io::{self, Write};

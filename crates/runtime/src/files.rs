@@ -14,7 +14,7 @@ pub(crate) fn raise_limit() {
     }
 }
 
-/// What to ask for; nothing where there is nothing to gain.
+/// Limit to ask for; `None` where a request would gain nothing.
 fn raised(limit: Rlimit) -> Option<Rlimit> {
     (limit.current != limit.maximum).then_some(Rlimit { current: limit.maximum, ..limit })
 }

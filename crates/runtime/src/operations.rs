@@ -25,7 +25,7 @@ const HEADER_DEADLINE: Duration = Duration::from_secs(5);
 /// How often the metrics recorder frees what it has aggregated; its own exporter does it as often.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// What the operations listener answers from.
+/// State that the operations listener answers from.
 #[derive(Clone, Debug)]
 pub struct Operations {
     pub readiness: Readiness,

@@ -41,7 +41,7 @@ use crate::readiness::{Latch, ORIGIN, PROXY, Readiness, SERVER};
 use crate::shutdown::{Drained, Signals, drain, within_grace};
 use crate::telemetry;
 
-/// What a service gets from its process. `C` is the part of the configuration that the service reads.
+/// Surroundings that a process gives to its service. `C` is the part of the configuration that the service reads.
 #[derive(Clone, Debug)]
 pub struct Process<C = Config> {
     pub config: C,

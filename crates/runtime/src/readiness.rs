@@ -23,7 +23,7 @@ pub struct Readiness {
 
 type Latches = BTreeMap<u64, (&'static str, bool)>;
 
-/// One thing that a process needs. It counts as missing until it is set, and for good when the latch is dropped unset.
+/// Condition that a process needs to be ready. It counts as missing until it is set, and for good when the latch is dropped unset.
 #[derive(Debug)]
 pub struct Latch {
     number: u64,
@@ -53,7 +53,7 @@ impl Readiness {
         Latch { number, latches: self.latches.clone() }
     }
 
-    /// What is missing, in the order in which the latches were made.
+    /// Names of the conditions that are missing, in the order in which the latches were made.
     pub fn missing(&self) -> Vec<&'static str> {
         self.latches.borrow().values().filter(|(_, set)| !set).map(|(name, _)| *name).collect()
     }

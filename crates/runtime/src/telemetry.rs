@@ -1,4 +1,4 @@
-//! What a process says of itself: log lines on its standard error, metrics for Prometheus.
+//! Telemetry of a process: log lines on its standard error, metrics for Prometheus.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{IsTerminal, stderr};

@@ -36,7 +36,7 @@ fn is_part_of_port(bare: &str) -> bool {
     port_and_rest(bare).is_some_and(|rest| ["_ADDR", "_PORT", "_PROTO"].contains(&rest))
 }
 
-/// What follows `_PORT_<NUMBER>_<PROTOCOL>`, where that is in a name.
+/// Rest of a name behind `_PORT_<NUMBER>_<PROTOCOL>`, where that is in it.
 fn port_and_rest(bare: &str) -> Option<&str> {
     // A Service may itself be called `my-port`.
     bare.match_indices("PORT_").filter(|(at, _)| bare[..*at].ends_with('_')).find_map(|(at, found)| {

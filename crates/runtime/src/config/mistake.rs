@@ -1,8 +1,8 @@
-//! What is wrong with a configuration, and where.
+//! Mistakes of a configuration, each with its place.
 
 use std::fmt;
 
-/// Where a setting's value comes from.
+/// Source of a setting's value.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
     Default,
@@ -25,7 +25,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// One mistake. Its text says what to write instead and never holds a secret.
+/// Mistake of a configuration. Its text says what to write instead and never holds a secret.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mistake {
     pub origin: Origin,

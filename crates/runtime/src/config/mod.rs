@@ -62,7 +62,7 @@ pub struct Config {
     pub ladder: Ladder,
     pub store: StoreConfig,
     pub recording: RecordingConfig,
-    /// What single streams have their own way; [`Config::policy`] tells what holds for one.
+    /// Settings of single streams that differ from the general ones; [`Config::policy`] tells what holds for one.
     pub streams: Vec<StreamOverrides>,
     pub control: ControlConfig,
     pub up: UpConfig,

@@ -31,7 +31,7 @@ pub(super) struct Entry {
     pub(super) origin: Origin,
 }
 
-/// What may be shown of a value.
+/// Form in which a value may be shown.
 #[derive(Debug)]
 pub(super) enum Shown {
     Unset,
@@ -50,7 +50,7 @@ pub(super) struct Section {
     pub(super) entries: Vec<Entry>,
 }
 
-/// What was given and not read yet, and what came of what was read.
+/// Reader of the given values, with the results of those that were read.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
     file: BTreeMap<String, Given>,
@@ -127,7 +127,7 @@ impl Reader {
             .collect()
     }
 
-    /// Where a setting that was read got its value.
+    /// Source of the value of a setting that was read.
     pub(super) fn origin(&self, name: &str) -> Origin {
         let entry =
             self.sections.iter().flat_map(|section| &section.entries).find(|entry| entry.name == name);

@@ -1,4 +1,4 @@
-//! Where values come from: a TOML file and environment variables, both flattened to one level.
+//! Sources of values: a TOML file and environment variables, both flattened to one level.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ pub(super) enum Raw {
     Float(f64),
     Bool(bool),
     List(Vec<Raw>),
-    /// What no setting takes: dates, tables.
+    /// A kind of value that no setting takes: dates, tables.
     Other(&'static str),
 }
 

@@ -6,7 +6,7 @@ use super::Service;
 use super::source::Raw;
 use super::value::{Value, expected, quote};
 
-/// Where recordings are kept.
+/// Address of the store that recordings are kept in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreUrl {
     /// By the process, which [`super::load`] has settled.

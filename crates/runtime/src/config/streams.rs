@@ -1,4 +1,4 @@
-//! What single streams have their own way.
+//! Settings of single streams, in `[streams]`.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::suggest::nearest;
 use super::table::{DVR_WINDOWS, RECONNECT_WINDOWS, RETENTIONS};
 use super::value::{Value, expected, limits};
 
-/// What one stream has otherwise than `[recording]` and `[server]` say.
+/// Settings of one stream that differ from `[recording]` and `[server]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamOverrides {
     pub stream: StreamId,
@@ -25,7 +25,7 @@ pub struct StreamOverrides {
     pub reconnect_window: Option<Duration>,
 }
 
-/// What holds for one stream.
+/// Settings in force for one stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamPolicy {
     pub mode: RecordingMode,
@@ -39,7 +39,7 @@ pub struct StreamPolicy {
 }
 
 impl Config {
-    /// What holds for a stream: its own settings, and the general ones where it has none.
+    /// Settings in force for a stream: its own ones, and the general ones where it has none.
     pub fn policy(&self, stream: &StreamId) -> StreamPolicy {
         let own = self.streams.iter().find(|own| own.stream == *stream);
         let recording = &self.recording;

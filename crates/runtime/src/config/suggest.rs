@@ -1,4 +1,4 @@
-//! What somebody probably meant.
+//! Suggestions for misspelt names.
 
 use strsim::normalized_damerau_levenshtein;
 

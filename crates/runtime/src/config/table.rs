@@ -62,7 +62,7 @@ pub(super) const RETENTIONS: RangeInclusive<Duration> = secs(0)..=secs(36_500 * 
 const MOST_CONNECTIONS: usize = 1_000_000;
 
 section! {
-    /// What holds for every process.
+    /// Settings of every process.
     pub(super) struct ProcessConfig = "" {
         /// How long a process that was told to stop (SIGTERM) may take to finish what it does; a proxy, once its publishers
         /// have left (`proxy.drain_timeout`).
@@ -71,11 +71,11 @@ section! {
 }
 
 section! {
-    /// Where it is written who owns which stream.
+    /// The registry: the index of streams and their owners.
     pub struct RegistryConfig = "registry" {
         /// `memory` is for all services in one process (`headwater up`); services apart from each other need a Redis.
         url: RegistryUrl = "memory";
-        /// What every key in Redis starts with, so that several installations can share one.
+        /// Prefix of every key in Redis, so that several installations can share one.
         prefix: AppName = "headwater";
         /// How long a claim on a stream holds without being renewed.
         lease: Duration = "10s" in secs(2)..=secs(300);
@@ -85,7 +85,7 @@ section! {
 section! {
     /// The proxy: where publishers arrive.
     pub struct ProxyConfig = "proxy" {
-        /// Where publishers connect by RTMP.
+        /// Address and port for publishers, by RTMP.
         rtmp_listen: SocketAddr = "0.0.0.0:1935";
         /// The applications of RTMP URLs that are served: `live` in `rtmp://host/live/key`.
         apps: Vec<AppName> = "live,stream";
@@ -107,7 +107,7 @@ section! {
         /// How long publishers may stay when the proxy was told to stop. Those that can (Enhanced RTMP) are asked to connect
         /// again at once, the others are sent away when the time is over. `headwater up` waits for nobody.
         drain_timeout: Duration = "90s" in secs(0)..=secs(86_400);
-        /// Where `/livez`, `/readyz` and `/metrics` are answered.
+        /// Address and port of the operations port: `/livez`, `/readyz` and `/metrics`.
         metrics_listen: SocketAddr = "0.0.0.0:9101";
     }
 }
@@ -115,9 +115,9 @@ section! {
 section! {
     /// The server: where broadcasts are transcoded.
     pub struct ServerConfig = "server" {
-        /// Where proxies and origins connect by gRPC.
+        /// Address and port for proxies and origins, by gRPC.
         grpc_listen: SocketAddr = "0.0.0.0:7000";
-        /// What proxies and origins reach this server by. Without it: the address of the ECS task, or else that of the
+        /// Address that proxies and origins reach this server by. Without it: the address of the ECS task, or else that of the
         /// network interface with the default route.
         advertise: Option<Advertise> = "";
         /// How many processor cores' worth of broadcasts are taken on.
@@ -142,7 +142,7 @@ section! {
         reconnect_window: Duration = "60s" in RECONNECT_WINDOWS;
         /// How long a publisher must have been silent for a second one with the same key to replace it.
         silent_publisher: Duration = "3s" in millis(500)..=secs(60);
-        /// Where `/livez`, `/readyz` and `/metrics` are answered.
+        /// Address and port of the operations port: `/livez`, `/readyz` and `/metrics`.
         metrics_listen: SocketAddr = "0.0.0.0:9102";
     }
 }
@@ -150,7 +150,7 @@ section! {
 section! {
     /// The origin: where viewers arrive.
     pub struct OriginConfig = "origin" {
-        /// Where viewers connect by HTTP.
+        /// Address and port for viewers, by HTTP.
         http_listen: SocketAddr = "0.0.0.0:8080";
         /// Viewers' connections at the same time. A further one takes the place of one that has no request under way, the
         /// longest idle first; where there is none, it is closed at once.
@@ -163,9 +163,9 @@ section! {
         keep_alive_timeout: Duration = "75s" in secs(5)..=secs(3600);
         /// How long a stream that nobody watches stays mirrored.
         mirror_linger: Duration = "30s" in secs(0)..=secs(3600);
-        /// Where viewers reach the origins, if it is not the address of the request: a CDN, for example.
+        /// URL that viewers reach the origins by, if it is not the address of the request: a CDN, for example.
         public_url: Option<PublicUrl> = "";
-        /// Where `/livez`, `/readyz` and `/metrics` are answered.
+        /// Address and port of the operations port: `/livez`, `/readyz` and `/metrics`.
         metrics_listen: SocketAddr = "0.0.0.0:9103";
     }
 }
@@ -183,7 +183,7 @@ section! {
 }
 
 section! {
-    /// What a broadcast is encoded to. A picture is never enlarged, and keeps its aspect.
+    /// The ladder: the renditions that a broadcast is encoded to. A picture is never enlarged, and keeps its aspect.
     pub(super) struct LadderConfig = "ladder" {
         /// The renditions, best first: the box that the picture must fit into, turned for portrait, and the bit rate.
         rungs: Vec<Rung> = "1280x720@2800k,854x480@1400k,640x360@800k";
@@ -199,7 +199,7 @@ section! {
 }
 
 section! {
-    /// Where recordings are kept. The credentials of an S3 store come from where all of Amazon's tools take them: the
+    /// The object store for recordings. The credentials of an S3 store come from where all of Amazon's tools take them: the
     /// variables `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, the files in `~/.aws`, the role of the ECS task or of the
     /// machine.
     pub struct StoreConfig = "store" {
@@ -209,7 +209,7 @@ section! {
         url: StoreUrl = "auto";
         /// The region of the bucket. Without it: `AWS_REGION`, the files in `~/.aws`, or else `us-east-1`.
         region: Option<S3Name> = "";
-        /// Where a store that is not Amazon's answers.
+        /// URL at which a store that is not Amazon's answers.
         endpoint: Option<PublicUrl> = "";
         /// Whether the bucket is named in the path instead of the host name. Without it: where there is an `endpoint`.
         path_style: Option<bool> = "";
@@ -217,7 +217,7 @@ section! {
         encryption: Encryption = "none";
         /// The storage class of media. Without it, that of the bucket.
         storage_class: Option<S3Name> = "";
-        /// Where viewers reach the objects of the store, if not through the origins: a CDN in front of the bucket.
+        /// URL that viewers reach the objects of the store by, if not through the origins: a CDN in front of the bucket.
         public_url: Option<PublicUrl> = "";
         /// How long one request to the store may take.
         timeout: Duration = "15s" in millis(100)..=secs(300);
@@ -225,7 +225,7 @@ section! {
 }
 
 section! {
-    /// What is kept of a broadcast. A stream may have its own (`[streams]`).
+    /// Recordings: the part of a broadcast that is kept. A stream may have its own (`[streams]`).
     pub struct RecordingConfig = "recording" {
         /// `automatic` records every broadcast where there is a store, `off` none.
         mode: RecordingMode = "automatic";
@@ -238,7 +238,7 @@ section! {
         /// The directory where segments wait while the store is slow or away. Servers of one machine may share it; what one
         /// leaves behind, the next one to start uploads. Without it: `headwater-spool` in the directory for temporary files.
         spool: Option<Directory> = "";
-        /// What may wait there; beyond it the oldest segments are lost. `0` lets nothing wait on the disk.
+        /// Size of the spool; beyond it the oldest segments are lost. `0` lets nothing wait on the disk.
         spool_size: Size = "2GiB" in Size(0)..=Size(1 << 44);
     }
 }
@@ -246,7 +246,7 @@ section! {
 section! {
     /// The control API of the origin: recordings are listed and deleted here.
     pub struct ControlConfig = "control" {
-        /// Where it answers. Without it there is none.
+        /// Address and port of the control API. Without it there is none.
         listen: Option<SocketAddr> = "";
         /// The bearer token that requests must carry. Without it the API answers only on a loopback address.
         token: Option<Secret> = "";
@@ -256,13 +256,13 @@ section! {
 section! {
     /// All services in one process: `headwater up`.
     pub struct UpConfig = "up" {
-        /// Where `/livez`, `/readyz` and `/metrics` are answered, for all services together.
+        /// Address and port of the operations port, for all services together: `/livez`, `/readyz` and `/metrics`.
         metrics_listen: SocketAddr = "0.0.0.0:9100";
     }
 }
 
 section! {
-    /// What a process says on its standard error.
+    /// Log lines on a process's standard error.
     pub struct LogConfig = "log" {
         /// Which events are logged.
         level: LogFilter = "info";

@@ -7,7 +7,7 @@ use http::Uri;
 use super::source::Raw;
 use super::value::{Value, expected, quote};
 
-/// Where it is written who owns which stream.
+/// Address of the registry.
 #[derive(Clone, PartialEq, Eq)]
 pub enum RegistryUrl {
     /// In this process: for all services in one.
@@ -45,7 +45,7 @@ impl fmt::Debug for RegistryUrl {
     }
 }
 
-/// Where viewers reach the origins, without a slash at its end.
+/// URL that viewers reach the origins by, without a slash at its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicUrl(String);
 

@@ -10,7 +10,7 @@ use super::source::Raw;
 
 /// A type that a setting can have.
 pub(super) trait Value: Sized {
-    /// What to write, with an example where that helps: "expected …".
+    /// Description of valid values, with an example where that helps: "expected …".
     const KIND: &'static str;
     /// Whether what was written may hold a secret, so that no mistake may quote it.
     const SECRET: bool = false;

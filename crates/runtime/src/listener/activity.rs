@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// One connection as its listener knows it.
+/// Connection as its listener knows it.
 #[derive(Debug, Default)]
 pub(super) struct Place {
     state: Mutex<State>,

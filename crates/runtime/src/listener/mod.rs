@@ -122,7 +122,7 @@ impl Listener {
     }
 }
 
-/// What an error of `accept` concerns.
+/// Extent of an error of `accept`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum AcceptFailure {
     /// That one connection: the next one may be fine (accept(2): "treat them like EAGAIN by retrying").

@@ -14,7 +14,7 @@ enum Type {
     Summary,
 }
 
-/// One metric.
+/// Metric with its description.
 struct Metric {
     name: &'static str,
     kind: Type,
