@@ -41,6 +41,7 @@ fn size(text: &str) -> Result<(u32, u32), String> {
     parsed.filter(fits).ok_or_else(|| "it looks like 1280x720, in even numbers from 16 to 4096".into())
 }
 
+/// Publishes the test picture until it is stopped.
 #[expect(clippy::print_stderr, reason = "the command's own words to the person who typed it")]
 pub fn run(arguments: &Arguments) -> ExitCode {
     let published = tokio::runtime::Runtime::new().map_err(anyhow::Error::from).and_then(|runtime| {

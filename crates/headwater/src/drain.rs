@@ -27,6 +27,7 @@ pub struct Arguments {
     server: String,
 }
 
+/// Drains the server, and waits until its last broadcast has moved.
 pub fn run(arguments: &Arguments) -> ExitCode {
     let drained = tokio::runtime::Builder::new_current_thread()
         .enable_all()

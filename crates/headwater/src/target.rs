@@ -17,6 +17,7 @@ pub struct Target {
 }
 
 impl Target {
+    /// Parses `rtmp://host[:port]/app/key`.
     pub fn parse(text: &str) -> Result<Self, String> {
         let wanted = "it looks like rtmp://host[:port]/app/key";
         let uri: Uri = text.parse().map_err(|_| wanted.to_owned())?;
@@ -32,6 +33,7 @@ impl Target {
         Ok(Self { host: host.into(), port: uri.port_u16().unwrap_or(RTMP_PORT), app: app.into(), key })
     }
 
+    /// Configuration of a client session that publishes here.
     pub fn session(&self) -> ClientConfig {
         let Self { host, port, app, key } = self;
         ClientConfig::new(app, format!("rtmp://{host}:{port}/{app}"), key)

@@ -9,6 +9,7 @@ use headwater_runtime::config::{Config, Service};
 use headwater_runtime::process::{self, Process};
 use headwater_server::WorkerCommand;
 
+/// Runs the three services until the process is told to stop.
 pub fn run(options: &Options) -> ExitCode {
     process::run(Service::AllInOne, options, serve)
 }

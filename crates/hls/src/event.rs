@@ -24,6 +24,7 @@ pub struct Opening {
     pub discontinuity_sequence: u64,
 }
 
+/// Kind of a rendition, with the attributes that playlists name.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RenditionKind {
     Video {
@@ -38,6 +39,7 @@ pub enum RenditionKind {
     },
 }
 
+/// Rendition of a broadcast, as playlists describe it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rendition {
     pub id: RenditionId,

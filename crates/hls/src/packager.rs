@@ -64,6 +64,7 @@ enum State {
 }
 
 impl Packager {
+    /// A packager of a rendition's frames, before its first period.
     pub fn new(rendition: RenditionId, track: Track) -> Self {
         Self { rendition, track, samples: Vec::new(), state: State::Between }
     }

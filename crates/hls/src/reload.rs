@@ -20,6 +20,7 @@ pub enum Until {
     Part(MediaSequence, PartIndex),
 }
 
+/// Extent of a delta update (RFC 8216bis §6.2.5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Skip {
     /// Older segments.

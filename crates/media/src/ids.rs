@@ -45,6 +45,7 @@ macro_rules! name {
         pub struct $name(Box<str>);
 
         impl $name {
+            /// The name as text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -130,10 +131,12 @@ impl BroadcastId {
         Self::new(now.max(UnixMillis(free)), random)
     }
 
+    /// The UUID's bytes, in network order.
     pub fn as_bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()
     }
 
+    /// The id with these bytes.
     pub fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(Uuid::from_bytes(bytes))
     }

@@ -19,6 +19,7 @@ pub struct Rung {
     pub bitrate: u32,
 }
 
+/// Ladder: rungs of video, and the sound beside them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ladder {
     /// Best first.

@@ -59,6 +59,7 @@ pub struct Loss {
 }
 
 impl ReplayBuffer {
+    /// An empty buffer with these limits.
     pub fn new(limits: ReplayLimits) -> Self {
         Self {
             limits,

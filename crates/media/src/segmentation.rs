@@ -98,6 +98,7 @@ impl Grid {
         self.start
     }
 
+    /// Settings that the grid was made with.
     pub fn settings(&self) -> SegmentSettings {
         self.settings
     }
@@ -177,14 +178,17 @@ enum TrackRule {
 }
 
 impl Cutter {
+    /// A cutter of pictures.
     pub fn video(grid: Grid) -> Self {
         Self { grid, track: TrackRule::Video, last: None }
     }
 
+    /// A cutter of audio frames.
     pub fn audio(grid: Grid) -> Self {
         Self { grid, track: TrackRule::Audio, last: None }
     }
 
+    /// The grid that the cutter goes by.
     pub fn grid(&self) -> &Grid {
         &self.grid
     }

@@ -25,6 +25,7 @@ pub struct Period {
     pub audio: Option<Bytes>,
 }
 
+/// Kind of a tag's payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TagKind {
     /// H.264 access unit, NAL units with length prefixes as its configuration record says.
@@ -57,14 +58,17 @@ impl Tag {
         TAG_COST + self.payload.len()
     }
 
+    /// Time at which the frame is shown or heard.
     pub fn presentation_time(&self) -> SourceTime {
         self.time.offset(i64::from(self.composition_offset))
     }
 
+    /// Whether the tag is a picture.
     pub fn is_video(&self) -> bool {
         matches!(self.kind, TagKind::Video { .. })
     }
 
+    /// Whether decoding can start at this tag's picture.
     pub fn is_keyframe(&self) -> bool {
         matches!(self.kind, TagKind::Video { keyframe: true })
     }

@@ -29,8 +29,10 @@ impl SourceTime {
 pub struct MediaTime(pub u64);
 
 impl MediaTime {
+    /// The timeline's start.
     pub const ZERO: Self = Self(0);
 
+    /// The time of this many milliseconds.
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis * 1_000)
     }
@@ -47,14 +49,17 @@ impl MediaTime {
         ((u128::from(self.0) * u128::from(timescale) + 500_000) / 1_000_000) as u64
     }
 
+    /// The time in seconds.
     pub fn as_secs_f64(self) -> f64 {
         self.0 as f64 / 1e6
     }
 
+    /// Whole milliseconds of the time.
     pub fn as_millis(self) -> u64 {
         self.0 / 1_000
     }
 
+    /// The time since `other`; zero where `other` is later.
     #[must_use]
     pub fn saturating_sub(self, other: Self) -> Self {
         Self(self.0.saturating_sub(other.0))

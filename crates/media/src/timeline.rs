@@ -169,6 +169,7 @@ impl Timeline {
         }
     }
 
+    /// Takes the next event.
     pub fn poll(&mut self) -> Option<TimelineEvent> {
         self.ready.pop_front()
     }

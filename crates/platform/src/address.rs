@@ -41,6 +41,7 @@ pub struct Advertised<'a> {
     pub port: Option<u16>,
 }
 
+/// Error of the search for a process's own address.
 #[derive(Debug, thiserror::Error)]
 pub enum OwnAddressError {
     /// Another address could be the wrong one, so nothing else is tried.

@@ -21,6 +21,7 @@ const DEADLINE: Duration = Duration::from_secs(2);
 /// Answers have about 2 KiB.
 const LARGEST_ANSWER: usize = 64 << 10;
 
+/// Error of a request to the ECS metadata endpoint.
 #[derive(Debug, thiserror::Error)]
 pub enum MetadataError {
     #[error("{0:?} is no URL of a metadata endpoint")]

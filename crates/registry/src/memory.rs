@@ -47,6 +47,7 @@ struct Stream {
 }
 
 impl MemoryRegistry {
+    /// An empty registry, in which entries live as long as `ttls` say.
     pub fn new(ttls: Ttls) -> Self {
         Self { state: Arc::default(), events: event_channel(), ttls, shared: false }
     }

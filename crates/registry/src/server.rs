@@ -18,6 +18,7 @@ pub struct ServerId(Box<str>);
 pub struct ServerIdError;
 
 impl ServerId {
+    /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

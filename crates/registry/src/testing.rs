@@ -63,14 +63,17 @@ impl RedisServer {
         self.signal("STOP");
     }
 
+    /// Lets the frozen server go on.
     pub fn thaw(&self) {
         self.signal("CONT");
     }
 
+    /// Address that the server listens on.
     pub fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
+    /// URL of the server.
     pub fn url(&self) -> RedisUrl {
         self.url_text().parse().expect("the URL has the right form")
     }

@@ -50,6 +50,7 @@ pub struct ClientConfig {
 }
 
 impl ClientConfig {
+    /// The defaults, for this application, URL and stream key.
     pub fn new(app: impl Into<String>, tc_url: impl Into<String>, stream: impl Into<String>) -> Self {
         Self {
             app: app.into(),
@@ -70,6 +71,7 @@ impl fmt::Debug for ClientConfig {
     }
 }
 
+/// Event of a client session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientEvent {
     /// The server knows the application.
@@ -141,6 +143,7 @@ impl ClientSession {
         result
     }
 
+    /// Takes the oldest event.
     pub fn poll_event(&mut self) -> Option<ClientEvent> {
         self.events.pop_front()
     }

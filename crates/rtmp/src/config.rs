@@ -16,6 +16,7 @@ pub struct Limits {
     pub held_back: usize,
 }
 
+/// Limits of one phase of a connection, before or after it was accepted.
 #[derive(Clone, Copy, Debug)]
 pub struct Phase {
     /// The longest message, in bytes.
@@ -40,6 +41,7 @@ impl Default for Limits {
     }
 }
 
+/// Configuration of a server's sessions.
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
     /// The application names that may be published to, as in `rtmp://host/<app>/<stream key>`.

@@ -5,6 +5,7 @@ use crate::amf::{Object, Value};
 /// No encoder's name is longer; it goes into logs and pages.
 const ENCODER_LIMIT: usize = 128;
 
+/// Values of `onMetaData`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Metadata {
     /// Whether a video track is announced.

@@ -16,6 +16,7 @@ pub enum StatusCode {
 }
 
 impl StatusCode {
+    /// The code as RTMP writes it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::BadName => "NetStream.Publish.BadName",
@@ -40,6 +41,7 @@ pub struct Rejection {
 }
 
 impl Rejection {
+    /// A rejection with this code and description.
     pub fn new(code: StatusCode, description: impl Into<String>) -> Self {
         Self { code, description: description.into() }
     }

@@ -15,6 +15,7 @@ pub struct Backoff<J> {
 pub type Random = fn() -> f64;
 
 impl Backoff<Random> {
+    /// A backoff whose pauses grow from `first` to `longest`.
     pub fn new(first: Duration, longest: Duration) -> Self {
         Self::with_jitter(first, longest, rand::random)
     }

@@ -8,7 +8,9 @@ use tokio::sync::watch;
 
 /// The services of a process, as [`Readiness::expecting`] knows them.
 pub const PROXY: &str = "proxy: starting";
+/// Latch of the server.
 pub const SERVER: &str = "server: starting";
+/// Latch of the origin.
 pub const ORIGIN: &str = "origin: starting";
 
 /// All latches of a process. It is ready while every one of them is set, and every service that it consists of has made
@@ -58,6 +60,7 @@ impl Readiness {
         self.latches.borrow().values().filter(|(_, set)| !set).map(|(name, _)| *name).collect()
     }
 
+    /// Whether no condition is missing.
     pub fn is_ready(&self) -> bool {
         all_set(&self.latches.borrow())
     }
@@ -70,10 +73,12 @@ impl Readiness {
 }
 
 impl Latch {
+    /// Says that the condition is met.
     pub fn set(&self) {
         self.change(true);
     }
 
+    /// Says that the condition is not met any more.
     pub fn unset(&self) {
         self.change(false);
     }

@@ -17,6 +17,7 @@ pub struct Picture {
     pub frame_rate: u32,
 }
 
+/// Kind of a tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TagKind {
     Video,

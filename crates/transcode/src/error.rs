@@ -45,4 +45,5 @@ impl Error {
     }
 }
 
+/// Result of the worker's parts.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

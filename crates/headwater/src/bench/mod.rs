@@ -30,6 +30,7 @@ const VIEW_EXIT_CODES: &str = "Exit code: 0 when every viewer began and none met
                                number, 1 when not, 2 when the command was used wrongly.";
 
 impl Tool {
+    /// Runs the tool to its end.
     pub fn run(&self) -> ExitCode {
         match self {
             Self::Publish(arguments) => publish::run(arguments),

@@ -36,6 +36,7 @@ pub struct Tag {
     pub payload: Bytes,
 }
 
+/// Track that a tag belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Track {
     Video,

@@ -31,11 +31,13 @@ impl Default for Spread {
 }
 
 impl Spread {
+    /// Counts one duration.
     pub fn record(&self, duration: Duration) {
         let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         self.0.lock().unwrap_or_else(PoisonError::into_inner).saturating_record(micros);
     }
 
+    /// Quantiles of the counted durations, in milliseconds.
     pub fn quantiles(&self) -> Quantiles {
         let spread = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let at = |quantile| spread.value_at_quantile(quantile) as f64 / 1_000.0;

@@ -71,10 +71,12 @@ impl Archive {
         Self { broadcast, settings, discontinuity_sequence, periods, segments }
     }
 
+    /// The broadcast that is stored.
     pub fn broadcast(&self) -> BroadcastId {
         self.broadcast
     }
 
+    /// Settings of the broadcast's segments.
     pub fn settings(&self) -> SegmentSettings {
         self.settings
     }
@@ -89,6 +91,7 @@ impl Archive {
         self.discontinuity_sequence = self.discontinuity_sequence.max(before);
     }
 
+    /// Whether no segment is stored.
     pub fn is_empty(&self) -> bool {
         self.segments.is_empty()
     }
@@ -113,6 +116,7 @@ impl Archive {
         self.segments.iter()
     }
 
+    /// The segment with this number.
     pub fn segment(&self, sequence: MediaSequence) -> Option<&Arc<StoredSegment>> {
         let first = self.first_sequence()?;
         self.segments.get(usize::try_from(sequence.0.checked_sub(first.0)?).ok()?)
@@ -218,6 +222,7 @@ impl Piece {
 }
 
 impl StoredSegment {
+    /// The segment's part in a rendition.
     pub fn piece(&self, rendition: &RenditionId) -> Option<&Piece> {
         self.pieces.iter().find(|piece| piece.rendition == *rendition)
     }

@@ -9,6 +9,7 @@ use crate::event::PeriodStart;
 use crate::reload::Skip;
 use crate::window::{LiveWindow, Segment, is_discontinuity};
 
+/// Options of a media playlist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MediaOptions {
     /// Leave out the segments that the client has; ignored after the end of the broadcast (RFC 8216bis §6.2.5.1).

@@ -80,6 +80,7 @@ pub const MAX_RENDITIONS: usize = 16;
 pub const ANNOUNCED: u64 = 2;
 
 impl LiveWindow {
+    /// An empty window of the broadcast with this opening.
     pub fn new(opening: Opening) -> Self {
         Self {
             listed_from: opening.first_sequence,

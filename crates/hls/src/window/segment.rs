@@ -49,6 +49,7 @@ impl Segment {
         }
     }
 
+    /// Start of the segment on its rendition's timeline.
     pub fn start(&self) -> MediaTime {
         self.start
     }
@@ -58,6 +59,7 @@ impl Segment {
         self.duration
     }
 
+    /// End of the last part on the rendition's timeline.
     pub fn end(&self) -> MediaTime {
         self.start + self.duration
     }

@@ -31,6 +31,7 @@ impl Group {
         Self { period, start, whole_from, tags: Vec::with_capacity(tags), bytes, span: None }
     }
 
+    /// Adds a tag.
     pub fn push(&mut self, tag: Tag) {
         self.reach(tag.time);
         self.bytes += tag.cost();
@@ -53,6 +54,7 @@ impl Group {
         self.span.map_or(self.start, |(first, lasts)| SourceTime(first.0 + lasts))
     }
 
+    /// Whether this tag begins the next group.
     pub fn is_ended_by(&self, tag: &Tag) -> bool {
         match self.period.video {
             Some(_) => tag.is_keyframe() && !self.tags.is_empty(),

@@ -54,6 +54,7 @@ pub enum Announced {
 }
 
 impl Announced {
+    /// The tracks that are announced: video, audio, both or none.
     pub fn new(video: bool, audio: bool) -> Self {
         match (video, audio) {
             (false, false) => Self::Nothing,

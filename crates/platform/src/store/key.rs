@@ -19,6 +19,7 @@ pub struct Key(String);
     "{0:?} is no key of an object: names of visible ASCII characters without any of \\ \" < > {{ }} | ^ ` # % ? *, \
     separated by single slashes, none of them . or .."
 )]
+/// The text is no key.
 pub struct KeyError(String);
 
 impl Key {
@@ -40,10 +41,12 @@ impl Key {
         Self(String::new())
     }
 
+    /// Whether this is the key above all others.
     pub fn is_root(&self) -> bool {
         self.0.is_empty()
     }
 
+    /// The key as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

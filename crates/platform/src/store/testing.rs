@@ -79,6 +79,7 @@ impl Default for State {
 }
 
 impl MemoryStore {
+    /// An empty store without faults.
     pub fn new() -> Self {
         Self::default()
     }

@@ -101,6 +101,7 @@ impl From<Object> for Value {
     }
 }
 
+/// Error of an AMF0 value.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum AmfError {
     #[error("it ends in the middle of a value")]

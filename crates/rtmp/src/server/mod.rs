@@ -112,6 +112,7 @@ enum State {
 }
 
 impl ServerSession {
+    /// A session that waits for the handshake.
     pub fn new(config: ServerConfig) -> Self {
         Self {
             state: State::Handshake(Handshake::server()),

@@ -40,6 +40,7 @@ pub struct PublishRequest {
     message_stream: u32,
 }
 
+/// Type of a publication (RTMP 1.0 §7.2.2.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PublishType {
     Live,

@@ -141,6 +141,7 @@ impl RegistryConfig {
 }
 
 impl HlsConfig {
+    /// Durations of segments and parts in whole milliseconds.
     pub fn segments(&self) -> SegmentSettings {
         let millis = |duration: Duration| u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);
         SegmentSettings { segment_ms: millis(self.segment_duration), part_ms: millis(self.part_duration) }

@@ -119,6 +119,7 @@ impl Value for Encryption {
 pub struct S3Name(String);
 
 impl S3Name {
+    /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -141,6 +142,7 @@ impl Value for S3Name {
 pub struct Directory(PathBuf);
 
 impl Directory {
+    /// The directory's path.
     pub fn path(&self) -> &Path {
         &self.0
     }

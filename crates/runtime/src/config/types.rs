@@ -55,6 +55,7 @@ pub enum Capacity {
 }
 
 impl Capacity {
+    /// Number of processor cores.
     pub fn cores(self) -> f64 {
         match self {
             Self::Auto => available_parallelism().map_or(1.0, |cores| cores.get() as f64),
@@ -133,6 +134,7 @@ impl Value for Advertise {
 pub struct AppName(String);
 
 impl AppName {
+    /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -162,6 +164,7 @@ pub struct Preset(String);
 const PRESETS: &[&str] = &["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow"];
 
 impl Preset {
+    /// The preset's name as x264 knows it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -246,6 +249,7 @@ impl Value for LogFormat {
 pub struct LogFilter(String);
 
 impl LogFilter {
+    /// The filter for `tracing`.
     pub fn filter(&self) -> EnvFilter {
         EnvFilter::new(&self.0)
     }

@@ -50,6 +50,7 @@ impl fmt::Debug for RegistryUrl {
 pub struct PublicUrl(String);
 
 impl PublicUrl {
+    /// The URL as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -70,6 +70,7 @@ impl Listener {
         self.address
     }
 
+    /// Limits of the listener's connections.
     pub fn limits(&self) -> &Limits {
         &self.limits
     }

@@ -52,6 +52,7 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// Connects to the target, and waits until the server accepts the publisher.
     pub async fn open(target: &Target) -> Result<Self, Failed> {
         let opened = timeout(ACCEPT_TIMEOUT, Self::accepted(target)).await;
         opened.unwrap_or_else(|_| Err(Failed::Broken("the server did not answer".into())))

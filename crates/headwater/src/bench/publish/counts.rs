@@ -15,6 +15,7 @@ use crate::bench::spread::{Quantiles, Spread};
 /// Reasons that are told apart; servers could name any number. The rest counts as one.
 const MOST_REASONS: usize = 20;
 
+/// Counters of all publishers, shared by them.
 #[derive(Clone)]
 pub struct PublishCounts(Arc<Inner>);
 
@@ -62,6 +63,7 @@ pub struct Summary {
 pub struct OnAir(Arc<Inner>);
 
 impl PublishCounts {
+    /// Counters for this number of publishers.
     pub fn new(publishers: u32) -> Self {
         Self(Arc::new(Inner {
             publishers,
@@ -77,6 +79,7 @@ impl PublishCounts {
         }))
     }
 
+    /// Counts an accepted publisher, or one that was accepted `again`; it is on air until the result is dropped.
     pub fn accepted(&self, again: bool) -> OnAir {
         let counter = if again { &self.0.reconnects } else { &self.0.accepted };
         counter.fetch_add(1, Relaxed);
@@ -84,14 +87,17 @@ impl PublishCounts {
         OnAir(self.0.clone())
     }
 
+    /// Counts a refusal by its reason.
     pub fn refused(&self, reason: &str) {
         self.0.refused.count(reason);
     }
 
+    /// Counts a lost publisher by the reason.
     pub fn lost(&self, reason: &str) {
         self.0.lost.count(reason);
     }
 
+    /// Counts sent tags, their media and the bytes on the wire, and how late they were.
     pub fn sent(&self, tags: u64, media_bytes: u64, bytes: u64, late: Duration) {
         self.0.tags.fetch_add(tags, Relaxed);
         self.0.media_bytes.fetch_add(media_bytes, Relaxed);

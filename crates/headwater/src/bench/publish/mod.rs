@@ -48,6 +48,7 @@ struct Load {
     stop: CancellationToken,
 }
 
+/// Publishes as often as the arguments say, and prints the results.
 pub fn run(arguments: &Arguments) -> ExitCode {
     let Arguments { publishers, url, source, looped, options } = arguments;
     let recording = match Recording::read(source) {

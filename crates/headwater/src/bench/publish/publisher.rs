@@ -11,6 +11,7 @@ use crate::target::Target;
 /// On a first connection OBS takes this for final.
 const BAD_NAME: &str = "NetStream.Publish.BadName";
 
+/// Publisher that connects again where its connection is lost.
 pub struct Publisher {
     target: Target,
     load: Arc<Load>,
@@ -19,14 +20,17 @@ pub struct Publisher {
 }
 
 impl Publisher {
+    /// A publisher to this target, with its share of the load.
     pub fn new(target: Target, load: Arc<Load>) -> Self {
         Self { target, load, known: false }
     }
 
+    /// Token that stops the publisher.
     pub fn stop(&self) -> CancellationToken {
         self.load.stop.clone()
     }
 
+    /// Publishes until the recording ends or the publisher is stopped.
     pub async fn run(mut self) {
         let stop = self.stop();
         let mut retries = Retries::new();

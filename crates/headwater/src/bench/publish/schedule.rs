@@ -18,6 +18,7 @@ pub struct Schedule<'a> {
 }
 
 impl<'a> Schedule<'a> {
+    /// A schedule from the recording's first frame on, over and over where it is `looped`.
     pub fn new(recording: &'a Recording, looped: bool) -> Self {
         Self { recording, looped, next: 0, base: 0 }
     }

@@ -20,6 +20,7 @@ enum State {
 }
 
 impl Buffer {
+    /// An empty buffer, which plays once it holds `start`.
     pub fn new(start: Duration) -> Self {
         Self { start, held: Duration::ZERO, state: State::Filling }
     }

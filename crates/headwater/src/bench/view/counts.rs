@@ -16,6 +16,7 @@ use crate::bench::spread::{Quantiles, Spread};
 /// Outcomes that are told apart; the rest counts as one.
 const MOST_OUTCOMES: usize = 50;
 
+/// Kind of a requested object.
 #[derive(Clone, Copy, Debug)]
 pub enum Kind {
     Multivariant,
@@ -37,6 +38,7 @@ impl Kind {
     }
 }
 
+/// Counters of all viewers, shared by them.
 #[derive(Clone)]
 pub struct ViewCounts(Arc<Inner>);
 
@@ -89,6 +91,7 @@ impl Drop for Watching {
 }
 
 impl ViewCounts {
+    /// Counters for this number of viewers.
     pub fn new(viewers: u32) -> Self {
         Self(Arc::new(Inner {
             viewers,
@@ -105,39 +108,47 @@ impl ViewCounts {
         }))
     }
 
+    /// Counts a viewer that begins to play; it watches until the result is dropped.
     pub fn began(&self) -> Watching {
         self.0.began.fetch_add(1, Relaxed);
         self.0.watching.fetch_add(1, Relaxed);
         Watching(self.0.clone())
     }
 
+    /// Counts an answer by kind and status, and its bytes.
     pub fn answered(&self, kind: Kind, status: StatusCode, bytes: u64) {
         self.0.bytes.fetch_add(bytes, Relaxed);
         self.count(kind, status.as_str());
     }
 
+    /// Counts a request without an answer as a fault, by kind and reason.
     pub fn failed(&self, kind: Kind, why: &str) {
         self.count(kind, why);
         self.fault();
     }
 
+    /// Counts a fault.
     pub fn fault(&self) {
         self.0.faults.fetch_add(1, Relaxed);
     }
 
+    /// Counts a stall of this duration.
     pub fn stalled(&self, stalled: Duration) {
         self.0.stall_count.fetch_add(1, Relaxed);
         self.0.stalls.record(stalled);
     }
 
+    /// Counts the latency of a part.
     pub fn received(&self, latency: Duration) {
         self.0.latency.record(latency);
     }
 
+    /// Counts a part that came too late.
     pub fn late(&self) {
         self.0.late.fetch_add(1, Relaxed);
     }
 
+    /// Counts a media sequence number that does not follow on the one before.
     pub fn wrong_sequence(&self) {
         self.0.wrong_sequences.fetch_add(1, Relaxed);
     }

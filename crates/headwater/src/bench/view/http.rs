@@ -36,6 +36,7 @@ impl Origin {
     }
 }
 
+/// HTTP client of a viewer, with one connection.
 pub struct Client {
     origin: Origin,
     open: Option<Open>,
@@ -54,6 +55,7 @@ impl Drop for Open {
 }
 
 impl Client {
+    /// A client of this origin that is not connected yet.
     pub fn new(origin: Origin) -> Self {
         Self { origin, open: None }
     }

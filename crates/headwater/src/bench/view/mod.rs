@@ -86,6 +86,7 @@ impl Shared {
     }
 }
 
+/// Watches as often as the arguments say, and prints the results.
 pub fn run(arguments: &Arguments) -> ExitCode {
     let Arguments { viewers, url, rendition, options } = arguments;
     if let Err(error) = raise_file_limit(*viewers) {

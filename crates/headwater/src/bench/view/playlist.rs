@@ -18,6 +18,7 @@ pub struct Playlist {
     pub skipped: usize,
 }
 
+/// Segment of a media playlist.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Segment {
     /// None while it is unfinished.
@@ -32,6 +33,7 @@ pub struct Segment {
     pub gap: bool,
 }
 
+/// Part of a segment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Part {
     pub uri: String,
@@ -183,6 +185,7 @@ pub struct Variant<'a> {
     pub audio: Option<&'a str>,
 }
 
+/// Variants of a multivariant playlist.
 pub fn variants(text: &str) -> Vec<Variant<'_>> {
     let mut told = None;
     let mut found = Vec::new();

@@ -58,6 +58,7 @@ struct Session {
 struct Failed;
 
 impl Viewer {
+    /// A viewer of this origin.
     pub fn new(origin: Origin, shared: Arc<Shared>) -> Self {
         Self { asks: Asks::new(origin.clone(), shared), origin }
     }
