@@ -7,12 +7,12 @@ use std::fmt;
 use crate::sources::{self, Source, code_only};
 
 /// Ceilings of the figures below. They only ever go down: lower them with each change that makes them too high.
-const MAX_VAGUE_DOCS_PERCENT: f64 = 6.3;
-const MAX_ONE_WORD_FUNCTIONS_PERCENT: f64 = 71.4;
-const MAX_UNDOCUMENTED_ITEMS: usize = 177;
-const MAX_TUPLE_LETS: usize = 477;
+const MAX_VAGUE_DOCS_PERCENT: f64 = 4.3;
+const MAX_ONE_WORD_FUNCTIONS_PERCENT: f64 = 67.8;
+const MAX_UNDOCUMENTED_ITEMS: usize = 34;
+const MAX_TUPLE_LETS: usize = 457;
 /// Doc comments of `pub` items that begin with one of the words of [`REFUSED`], of all crates.
-const MAX_REFUSED_BEGINNINGS: usize = 34;
+const MAX_REFUSED_BEGINNINGS: usize = 17;
 
 /// First words that leave the reader to find out what is described.
 const VAGUE: [&str; 8] = ["What", "Where", "Who", "Whoever", "One", "Those", "Somebody", "Nothing"];
@@ -100,13 +100,13 @@ fn measure(source: &Source) -> Figures {
         }
         figures.tuple_lets += usize::from(is_tuple_let(code));
         // A module of tests is the last thing in its file.
-        is_shipped &= !(is_test && code.starts_with("mod ") && code.ends_with('{'));
+        is_shipped &= !(is_test && code.contains("mod ") && code.ends_with('{'));
         if is_shipped {
             if let Some(name) = function_name(code).filter(|_| !is_test) {
                 figures.functions += 1;
                 figures.one_word_functions += usize::from(!name.trim_matches('_').contains('_'));
             }
-            if let Some(item) = public_item(code) {
+            if let Some(item) = public_item(code).filter(|_| !is_test) {
                 let place = format!("{}:{}: {item}", source.path, number + 1);
                 match doc.filter(|(marker, _)| *marker == "///") {
                     Some((_, text)) if REFUSED.iter().any(|word| text.starts_with(word)) => {
@@ -155,7 +155,8 @@ fn public_item(code: &str) -> Option<String> {
     }
     let kinds = ["fn", "struct", "enum", "trait", "const", "static", "type", "mod", "union"];
     let name = words.next()?.split(|char: char| !char.is_alphanumeric() && char != '_').next()?;
-    kinds.contains(&kind).then(|| format!("{kind} {name}"))
+    // A macro gives names, and the comments, from where it is used.
+    (kinds.contains(&kind) && !name.is_empty()).then(|| format!("{kind} {name}"))
 }
 
 /// Whether a line binds several names to as many independent values.
@@ -213,6 +214,7 @@ fn figures_count_what_they_name() {
         "    pub field: u8,",
         "}",
         "pub const fn new() {}",
+        "pub struct $name(String);",
         "/// Adds two numbers.",
         "/// What else.",
         "pub async fn add_up() {",
