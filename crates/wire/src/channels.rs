@@ -8,7 +8,7 @@ use tonic::transport::{Channel, Endpoint, Error};
 
 use crate::http2;
 
-/// More than any installation has servers; beyond it those that were are forgotten too.
+/// Shared channels that are kept: more than any installation has servers. Beyond it all are made anew.
 const MAX_SHARED_CHANNELS: usize = 1_024;
 
 /// Connections to servers: one to each address that all short calls share, and one of its own for each call that lasts.
@@ -21,7 +21,7 @@ pub struct Channels {
 type Connect = Box<dyn Fn(Endpoint) -> Channel + Send + Sync>;
 
 impl Default for Channels {
-    /// By TCP.
+    /// Channels over TCP.
     fn default() -> Self {
         Self::new(|endpoint| endpoint.connect_lazy())
     }
@@ -34,16 +34,16 @@ impl fmt::Debug for Channels {
 }
 
 impl Channels {
-    /// On another network than TCP: a simulated one.
+    /// Channels over another network than TCP: a simulated one.
     pub fn new(connect: impl Fn(Endpoint) -> Channel + Send + Sync + 'static) -> Self {
         Self { shared: Mutex::default(), connect: Box::new(connect) }
     }
 
-    /// The channel to `address` (host and port) for calls with one small answer. It connects when it is used, and again
+    /// Channel to `address` (host and port) for calls with one small answer. It connects when it is used, and again
     /// after it broke.
     ///
     /// # Errors
-    /// When the address is none.
+    /// When `address` is no host and port.
     pub fn to(&self, address: &str) -> Result<Channel, Error> {
         let mut channels = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(channel) = channels.get(address) {
@@ -58,12 +58,12 @@ impl Channels {
         Ok(channel)
     }
 
-    /// A new channel to `address` for one call that streams: media of one broadcast. The connection ends with the call,
+    /// New channel to `address` for one call that streams: media of one broadcast. The connection ends with the call,
     /// and has its own queue, flow control and congestion control: a peer that does not read one broadcast holds up no
     /// other one.
     ///
     /// # Errors
-    /// When the address is none.
+    /// When `address` is no host and port.
     pub fn dedicated(&self, address: &str) -> Result<Channel, Error> {
         let endpoint = Endpoint::from_shared(format!("http://{address}"))?;
         Ok((self.connect)(http2::client(endpoint)))

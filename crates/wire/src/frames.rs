@@ -5,10 +5,10 @@ use std::io::{self, Read, Write};
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
 
-/// The longest message. A keyframe of a 4K source at a very high bit rate stays far below it.
+/// Bytes of the longest message. A keyframe of a 4K source at a very high bit rate stays far below it.
 pub const MESSAGE_LIMIT: usize = 32 << 20;
 
-/// The message with its length in front.
+/// Bytes of the message, with its length in front.
 pub fn encode(message: &impl Message) -> Bytes {
     let length = message.encoded_len();
     let mut buffer = BytesMut::with_capacity(4 + length);
@@ -34,7 +34,7 @@ pub fn write(output: &mut impl Write, message: &impl Message) -> io::Result<()> 
     output.write_all(&encode(message))
 }
 
-/// A message from its body. `bytes` fields are slices of it.
+/// Message from its body. `bytes` fields are slices of it.
 pub fn decode<M: Message + Default>(body: Bytes) -> io::Result<M> {
     M::decode(body).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }

@@ -1,5 +1,5 @@
-//! HTTP/2 between the services. A call that nobody reads costs no other call anything: neither the connection's flow
-//! control nor anything else has less room than all calls together may take.
+//! HTTP/2 between the services. A call whose messages are not read costs no other call anything: the connection's flow
+//! control has room for all calls together.
 
 use std::time::Duration;
 
@@ -7,30 +7,31 @@ use tonic::transport::{Endpoint, Server};
 
 /// Bytes of one call that may be sent to a server before it has read them: more than a second of any stream.
 pub const UPLOAD_WINDOW_BYTES: u32 = 2 << 20;
-/// The same on the way to a client: a live window as fast as the network has it, on another continent too.
+/// Bytes of one call that may be sent to a client before it has read them: a live window as fast as the network has it,
+/// on another continent too.
 const DOWNLOAD_WINDOW_BYTES: u32 = 4 << 20;
-/// Calls that may be open on one connection. Those that last have one each (`Channels::dedicated`); this is for many short
-/// ones at a time.
+/// Calls that may be open on one connection. Long calls have a connection each (`Channels::dedicated`); this is for many
+/// short ones at a time.
 pub const MAX_CALLS: u32 = 256;
 
-/// Each call of a connection may leave its whole window unread, and the next one still has its own.
+/// Window of a connection: each call may leave its whole window unread, and the next one still has its own.
 const fn connection(window: u32) -> u32 {
     let all = window as u64 * MAX_CALLS as u64;
     assert!(all <= i32::MAX as u64, "a flow-control window has 31 bits (RFC 9113 §6.9.1)");
     all as u32
 }
 
-/// Clients ping twice a second; this is for a peer that does not.
+/// Pings of a server, for a peer that sends none: our clients ping twice a second.
 const SERVER_PING_INTERVAL: Duration = Duration::from_secs(5);
 const SERVER_PING_TIMEOUT: Duration = Duration::from_secs(5);
-/// A server that has not answered a connection attempt by then is taken for dead.
+/// Time for a connection attempt, after which the server is taken for dead.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// Servers die without a word. A ping every half second, answered within a second, finds out in one and a half. A player
-/// keeps one second in hand, so it stands still for less than one.
+/// Pings of a client. Servers die without a word: a ping every half second, answered within a second, finds out in one
+/// and a half. A player keeps one second in hand, so it stands still for less than one.
 const CLIENT_PING_INTERVAL: Duration = Duration::from_millis(500);
 const CLIENT_PING_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A gRPC server with the settings that every one of ours has.
+/// gRPC server with the settings of all services.
 pub fn server() -> Server {
     Server::builder()
         .http2_keepalive_interval(Some(SERVER_PING_INTERVAL))
@@ -40,7 +41,7 @@ pub fn server() -> Server {
         .initial_connection_window_size(const { connection(UPLOAD_WINDOW_BYTES) })
 }
 
-/// The same for the client's side of a connection.
+/// Endpoint with the settings of all services' clients.
 pub(crate) fn client(endpoint: Endpoint) -> Endpoint {
     endpoint
         .connect_timeout(CONNECT_TIMEOUT)

@@ -22,7 +22,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 /// More calls than any window for all of them together would bear, were it not made for all.
 const STUCK: usize = 40;
-/// What the one that is read carries: some hundred times a call's window, so that the others have long come to a stop.
+/// Messages of the call that is read: some hundred times a call's window, so that the others have long come to a stop.
 const MESSAGES: usize = 4_096;
 const MESSAGE: Bytes = Bytes::from_static(&[7; 64 << 10]);
 const DEADLINE: Duration = Duration::from_secs(60);

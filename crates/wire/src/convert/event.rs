@@ -1,4 +1,4 @@
-//! What a worker makes and a viewer's origin shows.
+//! Events of media: a worker makes them, and origins show them.
 
 use bytes::Bytes;
 use headwater_hls::{MediaEvent, Opening, PeriodStart, Rendition, RenditionKind, ResumePoint};

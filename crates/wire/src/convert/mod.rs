@@ -33,19 +33,19 @@ fn invalid(field: &'static str, reason: impl ToString) -> ConvertError {
     ConvertError::Invalid { field, reason: reason.to_string() }
 }
 
-/// One message of a `Watch` answer.
+/// Message of a `Watch` answer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum WatchMessage {
     /// The first one, once.
     Opening(Opening),
     Event(MediaEvent),
-    /// What is stored is told from the start: before each broadcast's first record.
+    /// Stored segments are told from the start: before each broadcast's first record.
     StoredFrom {
         discontinuity_sequence: u64,
     },
-    /// One more record of what is stored.
+    /// Record of a segment that is stored.
     Stored(Record),
-    /// What the window held at the beginning has been told, once.
+    /// The segments that the window held at the beginning have been told, once.
     CaughtUp,
 }
 
@@ -55,6 +55,7 @@ pub fn broadcast_id(bytes: &[u8]) -> Result<BroadcastId, ConvertError> {
     Ok(BroadcastId::from_bytes(bytes))
 }
 
+/// Bytes of a broadcast's id, as messages carry them.
 pub fn broadcast_bytes(id: BroadcastId) -> Bytes {
     Bytes::copy_from_slice(id.as_bytes())
 }

@@ -1,4 +1,4 @@
-//! What the proxy sends: periods and tags.
+//! Messages of the proxy: periods and tags.
 
 use headwater_media::{
     MediaSequence, Period, PeriodNumber, SourceTime, Tag, TagKind, TimelineEvent, UnixMillis,

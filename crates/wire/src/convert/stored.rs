@@ -1,4 +1,4 @@
-//! What a recording's journal says, and origins are told.
+//! Records of stored segments, in a recording's journal and for origins.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -113,7 +113,7 @@ impl TryFrom<v1::SegmentSamples> for SegmentSamples {
     }
 }
 
-/// One object of a recording's journal.
+/// Object of a recording's journal.
 #[derive(Clone, Debug, PartialEq)]
 pub struct JournalBlock {
     pub broadcast: BroadcastId,
@@ -134,6 +134,7 @@ pub struct JournalBlock {
 }
 
 impl JournalBlock {
+    /// Bytes of the object.
     pub fn encode(&self) -> Bytes {
         v1::JournalBlock::from(self).encode_to_vec().into()
     }
@@ -198,7 +199,7 @@ pub struct JournalIndex {
 }
 
 impl JournalIndex {
-    /// The bytes of the object.
+    /// Bytes of the object.
     pub fn encode(&self) -> Bytes {
         let block = |((epoch, number), block): (&(Epoch, u32), &JournalBlock)| v1::journal_index::Block {
             epoch: epoch.0,
@@ -229,7 +230,7 @@ pub struct SampleIndex {
 }
 
 impl SampleIndex {
-    /// The bytes of the object.
+    /// Bytes of the object.
     pub fn encode(self) -> Bytes {
         let segments = self.segments.into_iter().map(Into::into).collect();
         v1::SampleIndex { segments }.encode_to_vec().into()
