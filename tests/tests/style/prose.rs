@@ -7,9 +7,9 @@ use std::fmt;
 use crate::sources::{self, Source, code_only};
 
 /// Ceilings of the figures below. They only ever go down: lower them with each change that makes them too high.
-const MAX_VAGUE_DOCS_PERCENT: f64 = 4.3;
+const MAX_VAGUE_DOCS_PERCENT: f64 = 4.1;
 const MAX_ONE_WORD_FUNCTIONS_PERCENT: f64 = 67.8;
-const MAX_UNDOCUMENTED_ITEMS: usize = 34;
+const MAX_UNDOCUMENTED_ITEMS: usize = 32;
 const MAX_TUPLE_LETS: usize = 457;
 /// Doc comments of `pub` items that begin with one of the words of [`REFUSED`], of all crates.
 const MAX_REFUSED_BEGINNINGS: usize = 17;

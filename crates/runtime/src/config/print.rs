@@ -65,7 +65,9 @@ pub fn reference() -> String {
             if section.name.is_empty() { "Top level".into() } else { format!("`[{}]`", section.name) };
         let _ = write!(text, "\n## {title}\n\n{}\n", section.doc);
         if !section.entries.is_empty() {
-            text.push_str("\n| Setting | Variable | Default | What it says | Takes |\n| --- | --- | --- | --- | --- |\n");
+            text.push_str(
+                "\n| Setting | Variable | Default | Meaning | Takes |\n| --- | --- | --- | --- | --- |\n",
+            );
         }
         for entry in &section.entries {
             line(&mut text, &row(entry));

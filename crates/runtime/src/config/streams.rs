@@ -57,7 +57,7 @@ impl Config {
 }
 
 const SECTION: &str = "streams";
-const DOC: &str = "What single streams have otherwise: `[streams.NAME]` with any of `mode`, `renditions`, `dvr_window` and \
+const DOC: &str = "Settings of single streams that differ: `[streams.NAME]` with any of `mode`, `renditions`, `dvr_window` and \
     `retention`, which are those of `[recording]`, and `reconnect_window`, which is that of `[server]`. As a variable: \
     `HEADWATER_STREAMS=\"NAME.mode=off,NAME.retention=30d,OTHER.renditions=top\"`, which replaces the tables of the file.";
 const SETTINGS: [&str; 5] = ["mode", "renditions", "dvr_window", "retention", "reconnect_window"];

@@ -104,7 +104,7 @@ section! {
         replay_duration: Duration = "30s" in secs(0)..=secs(600);
         /// How long a server may leave media untaken before the publisher's connection is closed.
         stall_timeout: Duration = "10s" in secs(1)..=secs(300);
-        /// How long publishers may stay when the proxy was told to stop. Those that can (Enhanced RTMP) are asked to connect
+        /// How long publishers may stay when the proxy was told to stop. Encoders that can (Enhanced RTMP) are asked to connect
         /// again at once, the others are sent away when the time is over. `headwater up` waits for nobody.
         drain_timeout: Duration = "90s" in secs(0)..=secs(86_400);
         /// Address and port of the operations port: `/livez`, `/readyz` and `/metrics`.
