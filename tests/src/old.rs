@@ -12,9 +12,9 @@ use headwater_registry::{Claim, Registry};
 use headwater_wire::v1::ingest_client::IngestClient;
 use headwater_wire::v1::publish_request::{Message as Request, Open};
 use headwater_wire::v1::publish_response::{Accepted, Message as Response};
-use headwater_wire::v1::tag::Kind;
+use headwater_wire::v1::track::Kind;
 use headwater_wire::v1::{
-    Period, PublishRequest, PublishResponse, ResumePoint, SegmentSettings, Tag as Frame,
+    Period, PublishRequest, PublishResponse, ResumePoint, SegmentSettings, Tag as Frame, Track,
 };
 use tokio::time::{Instant, sleep_until, timeout};
 use tonic::Streaming;
@@ -39,10 +39,15 @@ pub async fn publish(registry: &dyn Registry, stream: &str, file: &Path, age: Du
     let began = Instant::now();
     let period = Period {
         number: period,
-        origin_ms: 0,
+        origin_us: 0,
         wall_clock_unix_ms: began_ms,
-        video_config: header(false).map(|tag| tag.body.slice(VIDEO_HEADER..)),
-        audio_config: header(true).map(|tag| tag.body.slice(AUDIO_HEADER..)),
+        tracks: [
+            header(false).map(|tag| track(VIDEO_TRACK, Kind::Video, "avc1", tag.body.slice(VIDEO_HEADER..))),
+            header(true).map(|tag| track(AUDIO_TRACK, Kind::Audio, "mp4a", tag.body.slice(AUDIO_HEADER..))),
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
         first_sequence: None,
     };
     send(&mut requests, Request::Period(period)).await?;
@@ -133,15 +138,28 @@ async fn send(requests: &mut Requests, message: Request) -> Result<()> {
 const VIDEO_HEADER: usize = 5;
 const AUDIO_HEADER: usize = 2;
 
+/// Numbers of the tracks.
+const VIDEO_TRACK: u32 = 1;
+const AUDIO_TRACK: u32 = 2;
+
+fn track(id: u32, kind: Kind, codec: &str, configuration: Bytes) -> Track {
+    Track { id, kind: kind.into(), codec: codec.to_owned(), configuration }
+}
+
 fn frame(tag: &Tag, time_ms: u64) -> Frame {
-    let (kind, composition_offset_ms, payload) = match tag.is_audio() {
-        true => (Kind::Audio, 0, tag.body.slice(AUDIO_HEADER..)),
-        false => {
-            let kind = if tag.is_keyframe() { Kind::VideoKeyframe } else { Kind::Video };
-            (kind, composition_offset(&tag.body), tag.body.slice(VIDEO_HEADER..))
-        }
+    let (track, offset_ms, payload) = if tag.is_audio() {
+        (AUDIO_TRACK, 0, tag.body.slice(AUDIO_HEADER..))
+    } else {
+        (VIDEO_TRACK, composition_offset(&tag.body), tag.body.slice(VIDEO_HEADER..))
     };
-    Frame { kind: kind.into(), time_ms, composition_offset_ms, drift_ms: 0, payload }
+    Frame {
+        track,
+        keyframe: tag.is_keyframe(),
+        time_us: time_ms * 1_000,
+        composition_offset_us: offset_ms * 1_000,
+        drift_ms: 0,
+        payload,
+    }
 }
 
 /// Three bytes with a sign.

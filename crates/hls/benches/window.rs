@@ -8,7 +8,7 @@ use divan::{Bencher, black_box};
 use headwater_hls::playlist::{self, MediaOptions};
 use headwater_hls::{
     LiveWindow, MediaEvent, Opening, Packager, PeriodStart, PlacedSample, Rendition, RenditionKind, Skip,
-    Track,
+    TrackFormat,
 };
 use headwater_media::{
     BroadcastId, Cutter, Epoch, Grid, MediaSequence, MediaTime, PeriodNumber, RenditionId, SegmentSettings,
@@ -36,7 +36,7 @@ fn rendition(name: &str) -> Rendition {
 fn events(name: &str, seconds: u64, frame: usize) -> Vec<MediaEvent> {
     let settings = SegmentSettings::default();
     let mut cutter = Cutter::video(Grid::new(SourceTime(0), FIRST, settings));
-    let mut packager = Packager::new(id(name), Track::Video);
+    let mut packager = Packager::new(id(name), TrackFormat::Video);
     let data = Bytes::from(vec![7; frame]);
     let time = |n: u64| n * 90_000 / RATE;
     let place = |cutter: &mut Cutter, n| cutter.place(MediaTime::from_ticks(time(n), 90_000));

@@ -15,6 +15,6 @@ pub mod window;
 
 pub use archive::{Archive, ArchiveError, Piece, Record, StoredSegment};
 pub use event::{MediaEvent, Opening, PeriodStart, Rendition, RenditionKind, ResumePoint};
-pub use packager::{Packager, PlacedSample, Track};
+pub use packager::{Packager, PlacedSample, TrackFormat};
 pub use reload::{Directives, DirectivesError, Readiness, Skip, Until};
 pub use window::{Change, LiveWindow, Part, Segment, WholeSegment, WindowError};

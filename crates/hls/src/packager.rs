@@ -8,14 +8,14 @@ use crate::event::MediaEvent;
 
 /// Kind of a rendition: the timescale of its frames, and whether each can be decoded by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Track {
+pub enum TrackFormat {
     /// 90,000 ticks a second.
     Video,
     /// As many ticks a second as samples.
     Audio { sample_rate: u32 },
 }
 
-impl Track {
+impl TrackFormat {
     /// Ticks a second.
     pub fn timescale(self) -> u32 {
         match self {
@@ -50,7 +50,7 @@ pub struct PlacedSample {
 #[derive(Debug)]
 pub struct Packager {
     rendition: RenditionId,
-    track: Track,
+    track: TrackFormat,
     samples: Vec<Sample>,
     state: State,
 }
@@ -65,7 +65,7 @@ enum State {
 
 impl Packager {
     /// A packager of a rendition's frames, before its first period.
-    pub fn new(rendition: RenditionId, track: Track) -> Self {
+    pub fn new(rendition: RenditionId, track: TrackFormat) -> Self {
         Self { rendition, track, samples: Vec::new(), state: State::Between }
     }
 
@@ -77,7 +77,7 @@ impl Packager {
             decode_time: sample.time,
             duration: u32::try_from(sample.end.saturating_sub(sample.time)).unwrap_or(u32::MAX),
             composition_offset: sample.composition_offset,
-            keyframe: sample.keyframe || matches!(self.track, Track::Audio { .. }),
+            keyframe: sample.keyframe || matches!(self.track, TrackFormat::Audio { .. }),
             data: sample.data,
         });
         match sample.next {
@@ -180,7 +180,7 @@ mod tests {
     }
 
     fn video() -> Packager {
-        Packager::new("720p".parse().unwrap(), Track::Video)
+        Packager::new("720p".parse().unwrap(), TrackFormat::Video)
     }
 
     #[test]
@@ -225,7 +225,8 @@ mod tests {
 
     #[test]
     fn audio_is_independent_and_counts_in_samples() {
-        let mut packager = Packager::new("audio".parse().unwrap(), Track::Audio { sample_rate: 44_100 });
+        let mut packager =
+            Packager::new("audio".parse().unwrap(), TrackFormat::Audio { sample_rate: 44_100 });
         let sample = PlacedSample {
             time: 44_100,
             end: 44_100 + 1_024,

@@ -3,6 +3,10 @@
 
 mod enhanced;
 mod legacy;
+mod reader;
+mod unwrap;
+
+pub use reader::FlvReader;
 
 use bytes::Bytes;
 

@@ -2,6 +2,7 @@
 //! the timeline. No sockets, no clock, no environment: the same input always gives the same output.
 
 pub mod aac;
+mod access_unit;
 pub mod avc;
 mod bits;
 mod error;
@@ -15,9 +16,10 @@ pub mod time;
 pub mod timeline;
 
 pub use aac::{AacExtension, AudioConfig};
+pub use access_unit::{AccessUnit, Codec, CodecConfiguration, SourceMedia, Track, TrackId, TrackKind};
 pub use avc::{AvcConfig, Colours, Sps};
 pub use error::MediaError;
-pub use flv::{AudioMessage, VideoMessage};
+pub use flv::{AudioMessage, FlvReader, VideoMessage};
 pub use ids::{BroadcastId, Epoch, MediaSequence, PartIndex, PeriodNumber, RenditionId, StreamId, StreamKey};
 pub use ladder::{Fitted, Ladder, LadderError, Rung};
 pub use replay::{Loss, ReplayBuffer, ReplayLimits};

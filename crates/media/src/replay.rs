@@ -5,6 +5,7 @@ mod group;
 mod tests;
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use crate::ids::PeriodNumber;
 use crate::tag::{Period, Tag, TimelineEvent};
@@ -16,13 +17,13 @@ use group::{Group, can_begin};
 pub struct ReplayLimits {
     /// Bytes at most; see [`ReplayBuffer`].
     pub bytes: usize,
-    /// Milliseconds of media at most, counted inside periods: a gap between two of them costs nothing.
-    pub duration_ms: u64,
+    /// Media at most, counted inside periods: a gap between two of them costs nothing.
+    pub duration: Duration,
 }
 
 /// Milliseconds by which the media kept for a commit reaches back further than to the newest sound that was sent before its keyframe, so
 /// that no sound is missing at the boundary.
-const INTERLEAVING_MS: u64 = 1_000;
+const INTERLEAVING: Duration = Duration::from_secs(1);
 
 /// Every tag since the keyframe at or before the last commit, in groups that can be decoded from their start.
 ///
@@ -45,7 +46,7 @@ pub struct ReplayBuffer {
     /// The decoding time up to which all was lost, while nothing is kept because decoding can't start.
     skipped_to: Option<SourceTime>,
     bytes: usize,
-    duration_ms: u64,
+    duration: Duration,
     lost: Loss,
     /// Extent of the last commit: everything before this time of this period.
     finished: (PeriodNumber, MediaTime),
@@ -55,7 +56,7 @@ pub struct ReplayBuffer {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Loss {
     pub tags: u64,
-    pub duration_ms: u64,
+    pub duration: Duration,
 }
 
 impl ReplayBuffer {
@@ -68,7 +69,7 @@ impl ReplayBuffer {
             newest_sound: None,
             skipped_to: None,
             bytes: 0,
-            duration_ms: 0,
+            duration: Duration::ZERO,
             lost: Loss::default(),
             finished: (PeriodNumber(0), MediaTime::ZERO),
         }
@@ -150,7 +151,7 @@ impl ReplayBuffer {
             self.begin(period, tag.presentation_time());
         }
         if let Some(lost_to) = self.skipped_to {
-            self.lost.duration_ms += tag.time.since(lost_to);
+            self.lost.duration += tag.time.since(lost_to);
             self.skipped_to = (!begins).then_some(lost_to.max(tag.time));
         }
         if self.groups.is_empty() {
@@ -174,29 +175,30 @@ impl ReplayBuffer {
     /// Changes the newest group, if there is one.
     fn extend(&mut self, change: impl FnOnce(&mut Group)) {
         let Some(newest) = self.groups.back_mut() else { return };
-        let (bytes, duration_ms) = (newest.bytes, newest.duration());
+        let (bytes, duration) = (newest.bytes, newest.duration());
         change(newest);
         self.bytes += newest.bytes - bytes;
-        self.duration_ms += newest.duration() - duration_ms;
+        self.duration += newest.duration() - duration;
     }
 
     /// The oldest group can go when its period is over, or when a server that starts with the next one can still make
     /// everything from `end` on.
     fn is_oldest_covered(&self, period: PeriodNumber, end: MediaTime) -> bool {
         let (Some(oldest), Some(next)) = (self.groups.front(), self.groups.get(1)) else { return false };
-        let reach = MediaTime::from_millis(next.whole_from.0 + INTERLEAVING_MS);
+        let reach = MediaTime::from(next.whole_from + INTERLEAVING);
         oldest.period.number < period || (next.period.number == period && reach <= end)
     }
 
     fn is_over(&self) -> bool {
-        self.bytes > self.limits.bytes || self.duration_ms > self.limits.duration_ms
+        self.bytes > self.limits.bytes || self.duration > self.limits.duration
     }
 
     fn lose_oldest(&mut self) {
         let Some(group) = self.drop_oldest() else { return };
         let is_lost = |tag: &&Tag| self.finished <= (group.period.number, tag.presentation_time().into());
         self.lost.tags += group.tags.iter().filter(is_lost).count() as u64;
-        self.lost.duration_ms += group.tags.iter().find(is_lost).map_or(0, |tag| group.end().since(tag.time));
+        let lost = group.tags.iter().find(is_lost).map_or(Duration::ZERO, |tag| group.end().since(tag.time));
+        self.lost.duration += lost;
         if self.groups.is_empty() {
             self.skipped_to = Some(group.end());
         }
@@ -205,7 +207,7 @@ impl ReplayBuffer {
     fn drop_oldest(&mut self) -> Option<Group> {
         let group = self.groups.pop_front()?;
         self.bytes -= group.bytes;
-        self.duration_ms -= group.duration();
+        self.duration -= group.duration();
         Some(group)
     }
 }

@@ -249,7 +249,7 @@ mod tests {
     fn parts_keep_to_the_target_at_every_usual_frame_rate() {
         let settings = SegmentSettings::default();
         for fps in [10.0, 12.0, 15.0, 20.0, 23.976, 24.0, 25.0, 29.97, 30.0, 48.0, 50.0, 59.94, 60.0] {
-            let grid = Grid::new(SourceTime(40), MediaSequence(5), settings);
+            let grid = Grid::new(SourceTime::from_millis(40), MediaSequence(5), settings);
             let parts = parts(&video_times(fps, 20, 40), Cutter::video(grid));
             for pair in parts.windows(2) {
                 let (_, duration) = pair[0];
@@ -267,7 +267,8 @@ mod tests {
     fn audio_parts_keep_to_the_target() {
         let settings = SegmentSettings::default();
         let times: Vec<_> = (0..2_000).map(|n| MediaTime::from_ticks(n * 1024, 48_000)).collect();
-        let parts = parts(&times, Cutter::audio(Grid::new(SourceTime(0), MediaSequence(0), settings)));
+        let parts =
+            parts(&times, Cutter::audio(Grid::new(SourceTime::from_millis(0), MediaSequence(0), settings)));
         for pair in parts.windows(2) {
             let (_, duration) = pair[0];
             assert!(duration <= settings.part_target());
@@ -287,11 +288,11 @@ mod tests {
             let settings = SegmentSettings::default();
             let mut time = origin;
             let times: Vec<_> = std::iter::once(0).chain(gaps).map(|g| { time += g; MediaTime::from_millis(time) }).collect();
-            let mut whole = Cutter::video(Grid::new(SourceTime(origin), MediaSequence(100), settings));
+            let mut whole = Cutter::video(Grid::new(SourceTime::from_millis(origin), MediaSequence(100), settings));
             let all: Vec<_> = times.iter().map(|t| whole.place(*t)).collect();
             if let Some(at) = (from.min(all.len() - 1)..all.len()).find(|i| all[*i].cut == Cut::Segment) {
-                let start = SourceTime(whole.grid().boundary(all[at].sequence).as_millis());
-                let grid = Grid::resumed(SourceTime(origin), start, all[at].sequence, settings);
+                let start = SourceTime::from_millis(whole.grid().boundary(all[at].sequence).as_millis());
+                let grid = Grid::resumed(SourceTime::from_millis(origin), start, all[at].sequence, settings);
                 let mut late = Cutter::video(grid);
                 let rest: Vec<_> = times[at..].iter().map(|t| late.place(*t)).collect();
                 prop_assert_eq!(&rest[..], &all[at..]);
@@ -302,7 +303,7 @@ mod tests {
         fn numbers_never_skip_while_no_frame_lasts_longer_than_a_segment(
             gaps in prop::collection::vec(1u64..2_000, 2..200),
         ) {
-            let mut cutter = Cutter::video(Grid::new(SourceTime(0), MediaSequence(0), SegmentSettings::default()));
+            let mut cutter = Cutter::video(Grid::new(SourceTime::from_millis(0), MediaSequence(0), SegmentSettings::default()));
             let mut time = 0;
             let mut last = cutter.place(MediaTime(0)).sequence;
             for gap in gaps {

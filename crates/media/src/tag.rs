@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::access_unit::{Codec, Track, TrackId, TrackKind};
 use crate::ids::{MediaSequence, PeriodNumber};
 use crate::time::{SourceTime, UnixMillis};
 
@@ -19,10 +20,39 @@ pub struct Period {
     /// Wall-clock time of `origin`, but for the drift of the frame there: periods follow each other on this clock, also
     /// where an encoder was faster than the time that passed.
     pub wall_clock: UnixMillis,
-    /// `AVCDecoderConfigurationRecord` (ISO/IEC 14496-15 §5.3.3.1); none for a broadcast without video.
-    pub video: Option<Bytes>,
-    /// `AudioSpecificConfig` (ISO/IEC 14496-3 §1.6.2.1); none for a broadcast without audio.
-    pub audio: Option<Bytes>,
+    /// Elementary streams: at least one, of each kind one at most.
+    pub tracks: Vec<Track>,
+}
+
+impl Period {
+    /// Number of the video track of every timeline.
+    pub const VIDEO_TRACK: TrackId = TrackId(1);
+    /// Number of the audio track of every timeline.
+    pub const AUDIO_TRACK: TrackId = TrackId(2);
+
+    /// Tracks of a period of H.264 and AAC, by their decoder configurations; none for a kind that it does not have.
+    pub fn tracks_of(video: Option<Bytes>, audio: Option<Bytes>) -> Vec<Track> {
+        let video =
+            video.map(|configuration| Track { id: Self::VIDEO_TRACK, codec: Codec::H264, configuration });
+        let audio =
+            audio.map(|configuration| Track { id: Self::AUDIO_TRACK, codec: Codec::Aac, configuration });
+        video.into_iter().chain(audio).collect()
+    }
+
+    /// The track of a kind; none where the period does not have it.
+    pub fn track(&self, kind: TrackKind) -> Option<&Track> {
+        self.tracks.iter().find(|track| track.kind() == kind)
+    }
+
+    /// Decoder configuration of the video; none for a period without.
+    pub fn video(&self) -> Option<&Bytes> {
+        self.track(TrackKind::Video).map(|track| &track.configuration)
+    }
+
+    /// Decoder configuration of the audio; none for a period without.
+    pub fn audio(&self) -> Option<&Bytes> {
+        self.track(TrackKind::Audio).map(|track| &track.configuration)
+    }
 }
 
 /// Kind of a tag's payload.
@@ -37,11 +67,12 @@ pub enum TagKind {
 /// Access unit of the publisher.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tag {
+    pub track: TrackId,
     pub kind: TagKind,
     /// Decoding time.
     pub time: SourceTime,
-    /// Presentation time minus decoding time, in milliseconds; 0 for audio.
-    pub composition_offset: i32,
+    /// Presentation time minus decoding time, in microseconds; 0 for audio.
+    pub composition_offset_us: i32,
     /// Wall-clock time of this frame minus that of the period's clock, in milliseconds: [`Period::wall_clock`] and the
     /// time since the origin drift apart, as an encoder counts by a clock of its own.
     pub drift: i32,
@@ -60,7 +91,7 @@ impl Tag {
 
     /// Time at which the frame is shown or heard.
     pub fn presentation_time(&self) -> SourceTime {
-        self.time.offset(i64::from(self.composition_offset))
+        self.time.offset_us(i64::from(self.composition_offset_us))
     }
 
     /// Whether the tag is a picture.

@@ -2,6 +2,11 @@
 
 use bytes::Bytes;
 
+use crate::error::MediaError;
+use crate::flv::FlvReader;
+use crate::time::UnixMillis;
+use crate::timeline::Timeline;
+
 /// x264 at 1280x720, 29.97 frames a second.
 pub(crate) const AVCC_720P: &str =
     "0164001fffe100186764001facd9405005bb011000003e90000ea600f183196001000668ebe3cb22c0fdf8f800";
@@ -22,6 +27,51 @@ pub(crate) fn avcc(hex: &str) -> Bytes {
 pub(crate) const STEREO: &[u8] = &[0x11, 0x90];
 /// AAC-LC, 44.1 kHz, mono.
 pub(crate) const MONO: &[u8] = &[0x12, 0x08];
+
+/// A timeline behind the messages of an RTMP publisher.
+pub(crate) struct FlvTimeline {
+    pub(crate) reader: FlvReader,
+    pub(crate) timeline: Timeline,
+}
+
+impl FlvTimeline {
+    pub(crate) fn new(timeline: Timeline) -> Self {
+        Self { reader: FlvReader::default(), timeline }
+    }
+
+    pub(crate) fn push_video(
+        &mut self,
+        now: UnixMillis,
+        timestamp: u32,
+        payload: Bytes,
+    ) -> Result<(), MediaError> {
+        let media = self.reader.video(timestamp, &payload)?;
+        media.map_or(Ok(()), |media| self.timeline.push(now, media))
+    }
+
+    pub(crate) fn push_audio(
+        &mut self,
+        now: UnixMillis,
+        timestamp: u32,
+        payload: Bytes,
+    ) -> Result<(), MediaError> {
+        let media = self.reader.audio(timestamp, &payload)?;
+        media.map_or(Ok(()), |media| self.timeline.push(now, media))
+    }
+}
+
+impl std::ops::Deref for FlvTimeline {
+    type Target = Timeline;
+    fn deref(&self) -> &Timeline {
+        &self.timeline
+    }
+}
+
+impl std::ops::DerefMut for FlvTimeline {
+    fn deref_mut(&mut self) -> &mut Timeline {
+        &mut self.timeline
+    }
+}
 
 /// The message with a video sequence header.
 pub(crate) fn video_header(config: &str) -> Bytes {

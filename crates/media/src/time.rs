@@ -4,20 +4,38 @@ use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
-/// A moment of the publisher's own clock, unwrapped to 64 bits. Unit: milliseconds, as in RTMP and FLV.
+/// Moment on the source timeline of a period: the publisher's own clock, unwrapped to 64 bits. Unit: microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SourceTime(pub u64);
 
 impl SourceTime {
-    /// This time moved by `offset` milliseconds; never below zero.
+    /// The moment so many milliseconds after zero.
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(millis * 1_000)
+    }
+
+    /// Whole milliseconds of it.
+    pub const fn as_millis(self) -> u64 {
+        self.0 / 1_000
+    }
+
+    /// This time moved by `offset` microseconds; never below zero.
     #[must_use]
-    pub fn offset(self, offset: i64) -> Self {
+    pub fn offset_us(self, offset: i64) -> Self {
         Self(self.0.saturating_add_signed(offset))
     }
 
-    /// Milliseconds from `earlier` to this time; zero when `earlier` is later.
-    pub fn since(self, earlier: Self) -> u64 {
-        self.0.saturating_sub(earlier.0)
+    /// Duration from `earlier` to this time; zero when `earlier` is later.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_micros(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// The later moment.
+impl Add<Duration> for SourceTime {
+    type Output = Self;
+    fn add(self, duration: Duration) -> Self {
+        Self(self.0 + duration.as_micros() as u64)
     }
 }
 
@@ -75,7 +93,7 @@ impl From<Duration> for MediaTime {
 
 impl From<SourceTime> for MediaTime {
     fn from(time: SourceTime) -> Self {
-        Self::from_millis(time.0)
+        Self(time.0)
     }
 }
 

@@ -17,16 +17,16 @@ use std::mem;
 use bytes::Bytes;
 
 use crate::aac::AudioConfig;
+use crate::access_unit::{AccessUnit, Codec, CodecConfiguration, SourceMedia, TrackKind};
 use crate::avc::AvcConfig;
 use crate::error::MediaError;
-use crate::flv::{AudioMessage, VideoMessage};
 use crate::ids::PeriodNumber;
 use crate::tag::{Period, Tag, TagKind, TimelineEvent};
 use crate::time::{SourceTime, UnixMillis};
-pub use clock::APART_MS;
-use clock::{Clock, Step, Track};
+pub use clock::APART;
+use clock::{Clock, Step};
 use composition::Composition;
-pub use composition::MAX_COMPOSITION_MS;
+pub use composition::MAX_COMPOSITION;
 use drift::Drift;
 use gop::Gop;
 use held::{Held, HeldFrame};
@@ -35,7 +35,7 @@ pub use limits::{Announced, Limits};
 pub use notice::Notice;
 use steady::Steady;
 
-/// Turns the messages of one publisher's connection into [`TimelineEvent`]s.
+/// Turns what a source sends in one connection into [`TimelineEvent`]s.
 ///
 /// A period begins with a keyframe where there is video, otherwise with an audio frame. Within a period the
 /// configuration never changes, the decoding times of each track strictly increase, and no audio is presented
@@ -95,8 +95,8 @@ impl Timeline {
     pub fn new(first_period: PeriodNumber, limits: Limits) -> Self {
         Self {
             limits,
-            steady: Steady::new(limits.max_gap_ms),
-            clock: Clock::new(limits.max_gap_ms, limits.hold_bytes),
+            steady: Steady::new(limits.max_gap_us()),
+            clock: Clock::new(limits.max_gap_us(), limits.hold_bytes),
             composition: Composition::default(),
             keyframes: Keyframes::default(),
             announced: Announced::Nothing,
@@ -114,44 +114,56 @@ impl Timeline {
         }
     }
 
-    /// Takes the payload of a video message received at `now`.
+    /// Takes what the source sent at `now`.
     ///
     /// # Errors
     /// Media that can't be taken. The text is meant for the broadcaster; the timeline stays as it was.
-    pub fn push_video(&mut self, now: UnixMillis, timestamp: u32, payload: Bytes) -> Result<(), MediaError> {
-        match VideoMessage::parse(&payload)? {
-            VideoMessage::SequenceHeader(config) => self.configure_video(config)?,
-            VideoMessage::Frame { keyframe, composition_offset, payload } if self.video.is_some() => {
-                let kind = TagKind::Video { keyframe };
-                let composition_offset = self.compose(keyframe, composition_offset);
-                let payload = apart(&payload);
-                self.frame(
-                    now,
-                    timestamp,
-                    Tag { kind, time: SourceTime(0), composition_offset, drift: 0, payload },
-                );
+    pub fn push(&mut self, now: UnixMillis, media: SourceMedia) -> Result<(), MediaError> {
+        match media {
+            SourceMedia::Configuration(CodecConfiguration { codec: Codec::H264, record }) => {
+                self.configure_video(record)?;
+                self.keyframes.check()
             }
-            // Without a header no frame can be decoded.
-            VideoMessage::Frame { .. } | VideoMessage::EndOfSequence | VideoMessage::Ignored => {}
+            SourceMedia::Configuration(CodecConfiguration { codec: Codec::Aac, record }) => {
+                self.configure_audio(record)
+            }
+            SourceMedia::AccessUnit(unit) => {
+                let kind = unit.kind;
+                self.push_unit(now, unit);
+                if kind == TrackKind::Video { self.keyframes.check() } else { Ok(()) }
+            }
         }
-        self.keyframes.check()
     }
 
-    /// Takes the payload of an audio message received at `now`.
-    ///
-    /// # Errors
-    /// As for [`push_video`](Self::push_video).
-    pub fn push_audio(&mut self, now: UnixMillis, timestamp: u32, payload: Bytes) -> Result<(), MediaError> {
-        match AudioMessage::parse(&payload)? {
-            AudioMessage::SequenceHeader(config) => self.configure_audio(config)?,
-            AudioMessage::Frame(payload) if self.audio.is_some() => {
-                let (kind, time, composition_offset) = (TagKind::Audio, SourceTime(0), 0);
-                let payload = apart(&payload);
-                self.frame(now, timestamp, Tag { kind, time, composition_offset, drift: 0, payload });
-            }
-            AudioMessage::Frame(_) | AudioMessage::Ignored => {}
+    /// Without a configuration no access unit can be decoded.
+    fn push_unit(&mut self, now: UnixMillis, unit: AccessUnit) {
+        let is_configured = match unit.kind {
+            TrackKind::Video => self.video.is_some(),
+            TrackKind::Audio => self.audio.is_some(),
+        };
+        if !is_configured {
+            return;
         }
-        Ok(())
+        let payload = apart(&unit.payload);
+        let tag = match unit.kind {
+            TrackKind::Video => Tag {
+                track: Period::VIDEO_TRACK,
+                kind: TagKind::Video { keyframe: unit.keyframe },
+                time: SourceTime(0),
+                composition_offset_us: self.compose(unit.keyframe, unit.composition_offset_us),
+                drift: 0,
+                payload,
+            },
+            TrackKind::Audio => Tag {
+                track: Period::AUDIO_TRACK,
+                kind: TagKind::Audio,
+                time: SourceTime(0),
+                composition_offset_us: 0,
+                drift: 0,
+                payload,
+            },
+        };
+        self.frame(now, unit.decoding_time_us, tag);
     }
 
     /// Takes what the publisher's metadata says about its tracks.
@@ -189,7 +201,7 @@ impl Timeline {
         self.notices.pop_front()
     }
 
-    fn compose(&mut self, keyframe: bool, offset: i32) -> i32 {
+    fn compose(&mut self, keyframe: bool, offset: i64) -> i32 {
         let (offset, notice) = self.composition.read(keyframe, offset);
         self.tell(notice);
         offset
@@ -219,7 +231,7 @@ impl Timeline {
         self.video = Some(apart(&config));
         self.held.drop_video();
         self.gop.clear();
-        self.clock.forget_aside(Track::Video);
+        self.clock.forget_aside(TrackKind::Video);
         Ok(())
     }
 
@@ -230,12 +242,12 @@ impl Timeline {
         }
         self.audio = Some(apart(&config));
         self.held.drop_audio();
-        self.clock.forget_aside(Track::Audio);
+        self.clock.forget_aside(TrackKind::Audio);
         Ok(())
     }
 
     /// Takes a frame whose time is still to be read.
-    fn frame(&mut self, received: UnixMillis, timestamp: u32, tag: Tag) {
+    fn frame(&mut self, received: UnixMillis, timestamp: i64, tag: Tag) {
         let frame = HeldFrame { received, tag };
         let timestamp = self.steady.read(frame.track(), timestamp);
         self.clock.push(timestamp, frame);
@@ -247,8 +259,7 @@ impl Timeline {
             match step {
                 Step::Frame(frame) => self.take(frame),
                 Step::Leave => self.leave(),
-                Step::Moved { track: Track::Video, by_ms } => self.tell(Some(Notice::PictureMoved { by_ms })),
-                Step::Moved { track: Track::Audio, by_ms } => self.tell(Some(Notice::SoundMoved { by_ms })),
+                Step::Moved { track, by_us } => self.tell(Some(Notice::moved(track, by_us / 1_000))),
             }
         }
     }
@@ -410,14 +421,12 @@ fn apart(slice: &Bytes) -> Bytes {
 
 impl Running {
     fn describe(&self, number: PeriodNumber) -> Period {
-        let (video, audio) = (self.video.clone(), self.audio.clone());
         Period {
             number,
             first_sequence: None,
             origin: self.origin,
             wall_clock: self.wall_clock,
-            video,
-            audio,
+            tracks: Period::tracks_of(self.video.clone(), self.audio.clone()),
         }
     }
 
@@ -435,7 +444,7 @@ impl Running {
 
     /// The period's clock when a frame of this time has come, which may be one of those that come out of order.
     fn clock(&self, time: SourceTime) -> UnixMillis {
-        UnixMillis(self.wall_clock.0 + self.newest.max(time).since(self.origin))
+        UnixMillis(self.wall_clock.0 + self.newest.max(time).since(self.origin).as_millis() as u64)
     }
 }
 

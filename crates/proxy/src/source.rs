@@ -6,8 +6,8 @@
 use std::error::Error;
 use std::io;
 
-use bytes::Bytes;
 use headwater_media::timeline::Announced;
+use headwater_media::{MediaError, SourceMedia};
 
 use crate::refusal::Refusal;
 
@@ -51,18 +51,10 @@ pub trait Source: Send {
 pub enum SourceEvent {
     /// Tracks that the publisher is going to send.
     Announced(Announced),
-    /// Body of a FLV video tag.
-    Video {
-        /// Milliseconds, modulo 2^32.
-        timestamp: u32,
-        payload: Bytes,
-    },
-    /// Body of a FLV audio tag.
-    Audio {
-        /// Milliseconds, modulo 2^32.
-        timestamp: u32,
-        payload: Bytes,
-    },
+    /// Codec configuration or access unit.
+    Media(SourceMedia),
+    /// Media that can't be taken: the publisher is sent away for it.
+    Unusable(MediaError),
     /// End of the publication. The connection may stay, for another one.
     Unpublished,
 }

@@ -145,7 +145,7 @@ fn shared_context(process: &Process<Settings>, registry: Arc<dyn Registry>, chan
         router: Router::new(registry, channels),
         replay: ReplayLimits {
             bytes: usize::try_from(proxy.replay_memory.0).unwrap_or(usize::MAX),
-            duration_ms: u64::try_from(proxy.replay_duration.as_millis()).unwrap_or(u64::MAX),
+            duration: proxy.replay_duration,
         },
         publish_deadline: proxy.publish_deadline,
         idle_timeout: proxy.idle_timeout,

@@ -196,7 +196,7 @@ fn runtime() -> tokio::runtime::Runtime {
 #[test]
 fn a_publisher_costs_no_more_than_the_sum_of_its_shares() {
     let replay = Config::defaults().proxy.replay_memory.0 as usize;
-    let limits = ReplayLimits { bytes: replay, duration_ms: 30_000 };
+    let limits = ReplayLimits { bytes: replay, duration: Duration::from_secs(30) };
     let shares =
         cost::memory_shares(&headwater_rtmp::Limits::default(), &timeline::Limits::default(), &limits);
     let most = cost::total_bytes(&shares);

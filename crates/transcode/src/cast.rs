@@ -66,7 +66,7 @@ impl Cast {
 
     /// Renditions of the next period: those that its source gives, and those that were there before.
     pub(crate) fn follow(&self, period: &Period, ladder: &Ladder) -> Result<Self> {
-        let pictures = match &period.video {
+        let pictures = match period.video() {
             Some(record) => {
                 let source = video::picture(record)?;
                 let aspect = source.sample_aspect;
@@ -74,9 +74,9 @@ impl Cast {
             }
             None => self.pictures.clone(),
         };
-        if period.video.is_some() && pictures.is_empty() {
+        if period.video().is_some() && pictures.is_empty() {
             return Err(Error::Protocol("the ladder has no rungs".into()));
         }
-        Ok(Self { pictures, sound: self.sound || period.audio.is_some() })
+        Ok(Self { pictures, sound: self.sound || period.audio().is_some() })
     }
 }

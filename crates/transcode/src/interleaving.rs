@@ -1,18 +1,21 @@
 //! How far apart the tracks of a period arrive, and when one of them has stopped.
 
-use headwater_media::timeline::{APART_MS, MAX_COMPOSITION_MS};
+use std::time::Duration;
+
+use headwater_media::timeline::{APART, MAX_COMPOSITION};
 use headwater_media::{Period, SourceTime, Tag};
 
 /// How much longer than usual a track may keep the other one waiting before it goes on without its source: less than a
 /// player has in store.
-const STALL_MS: u64 = 1_000;
-/// Least lag in milliseconds that is assumed of a track which has not come yet beside the other one.
-const UNKNOWN_MS: u64 = 2_000;
-/// Milliseconds of a window: a track's lag is remembered for one to two windows.
-const WINDOW_MS: u64 = 2_000;
+const STALL: Duration = Duration::from_secs(1);
+/// What is usual at least of a track that has not come yet beside the other one.
+const UNKNOWN_LAG: Duration = Duration::from_secs(2);
+/// What a track was behind is remembered for one to two of these.
+const WINDOW_US: u64 = 2_000_000;
 /// The largest step ahead of all before it that a tag can make: a gap is no longer than the longest segment (10 s), and the
 /// tracks are no farther apart than the timeline lets them be. Twice of that leaves room for what a proxy has lost.
-pub(crate) const MAX_STEP_MS: u64 = 2 * (10_000 + APART_MS + MAX_COMPOSITION_MS as u64);
+pub(crate) const MAX_STEP: Duration =
+    Duration::from_secs(2 * (10 + APART.as_secs() + MAX_COMPOSITION.as_secs()));
 
 /// The newest presentation time of each track, and what it is usually behind the other one.
 #[derive(Debug)]
@@ -29,28 +32,28 @@ struct Arrivals {
     lag: Lag,
 }
 
-/// Usual lag of a track behind the other one, in milliseconds.
+/// What a track is usually behind the other one.
 #[derive(Debug)]
 enum Lag {
     /// It has not come yet beside the other one, which was so far ahead when it was first seen.
-    Unknown { ahead: u64 },
+    Unknown { ahead: Duration },
     /// The period does not have it.
     Absent,
     /// The most that it was behind in the window with this number, and in the one before it.
-    Known { window: u64, most: u64, before: u64 },
+    Known { window: u64, most: Duration, before: Duration },
 }
 
 impl Interleaving {
     pub(crate) fn new(period: &Period) -> Self {
         Self {
             first: None,
-            video: Arrivals::of(period.video.is_some()),
-            audio: Arrivals::of(period.audio.is_some()),
+            video: Arrivals::of(period.video().is_some()),
+            audio: Arrivals::of(period.audio().is_some()),
         }
     }
 
     /// How far the time is beyond all before it; none for the first one.
-    pub(crate) fn step(&self, time: SourceTime) -> Option<u64> {
+    pub(crate) fn step(&self, time: SourceTime) -> Option<Duration> {
         self.first.max(self.video.newest).max(self.audio.newest).map(|newest| time.since(newest))
     }
 
@@ -63,7 +66,7 @@ impl Interleaving {
         };
         if let Some(there) = other.newest {
             if let (None, Lag::Unknown { ahead }) = (track.newest, &mut other.lag) {
-                *ahead = time.since(there).min(APART_MS);
+                *ahead = time.since(there).min(APART);
             }
             track.lag.note(time, there.since(time));
         }
@@ -86,20 +89,23 @@ impl Interleaving {
 
     fn left_behind(&self, track: &Arrivals, other: &Arrivals) -> Option<SourceTime> {
         let (other, newest) = (other.newest?, track.newest.or(self.first)?);
-        let allowed = track.lag.usual() + STALL_MS;
-        (other.since(newest) > allowed).then(|| other.offset(-(allowed as i64)))
+        let allowed = track.lag.usual() + STALL;
+        (other.since(newest) > allowed).then(|| other.offset_us(-(allowed.as_micros() as i64)))
     }
 }
 
 impl Arrivals {
     fn of(is_expected: bool) -> Self {
-        Self { newest: None, lag: if is_expected { Lag::Unknown { ahead: 0 } } else { Lag::Absent } }
+        Self {
+            newest: None,
+            lag: if is_expected { Lag::Unknown { ahead: Duration::ZERO } } else { Lag::Absent },
+        }
     }
 }
 
 impl Lag {
-    fn note(&mut self, time: SourceTime, behind: u64) {
-        let now = time.0 / WINDOW_MS;
+    fn note(&mut self, time: SourceTime, behind: Duration) {
+        let now = time.0 / WINDOW_US;
         *self = match *self {
             Self::Known { window, most, before } if now <= window => {
                 Self::Known { window, most: most.max(behind), before }
@@ -107,14 +113,14 @@ impl Lag {
             Self::Known { window, most, .. } if now == window + 1 => {
                 Self::Known { window: now, most: behind, before: most }
             }
-            _ => Self::Known { window: now, most: behind, before: 0 },
+            _ => Self::Known { window: now, most: behind, before: Duration::ZERO },
         };
     }
 
-    fn usual(&self) -> u64 {
+    fn usual(&self) -> Duration {
         match *self {
-            Self::Unknown { ahead } => ahead.max(UNKNOWN_MS),
-            Self::Absent => 0,
+            Self::Unknown { ahead } => ahead.max(UNKNOWN_LAG),
+            Self::Absent => Duration::ZERO,
             Self::Known { most, before, .. } => most.max(before),
         }
     }
@@ -133,17 +139,17 @@ mod tests {
             first_sequence: None,
             origin: SourceTime(0),
             wall_clock: UnixMillis(0),
-            video: config(video),
-            audio: config(audio),
+            tracks: Period::tracks_of(config(video), config(audio)),
         })
     }
 
     impl Interleaving {
         fn at(&mut self, kind: TagKind, millis: u64) {
             self.take(&Tag {
+                track: Period::VIDEO_TRACK,
                 kind,
-                time: SourceTime(millis),
-                composition_offset: 0,
+                time: SourceTime::from_millis(millis),
+                composition_offset_us: 0,
                 drift: 0,
                 payload: Bytes::new(),
             });
@@ -194,7 +200,7 @@ mod tests {
             }
             let until = (10_000 + skew..20_000).step_by(40).map(|time| {
                 tracks.picture(time);
-                tracks.sound_left_behind().map(|until| (time, until.0))
+                tracks.sound_left_behind().map(|until| (time, until.as_millis()))
             });
             let (time, until) = until.flatten().next().unwrap();
             assert!((10_000..10_100).contains(&until), "{until}");

@@ -1,16 +1,21 @@
-//! Which pictures are shown when. A function of the decoded frames' timestamps and of nothing else.
+//! Pacing of pictures: which ones are shown when, as a function of the decoded frames' timestamps and of nothing else.
+
+use std::time::Duration;
 
 use headwater_media::{Cut, Cutter, MediaSequence, MediaTime, Placement, SourceTime};
 
-/// Milliseconds of a frame that [`Pacer::end`] assumes where no two frames were ever seen.
-const LONE_FRAME_MS: u64 = 33;
+/// What [`Pacer::end`] assumes where no two frames were ever seen.
+const LONE_FRAME: Duration = Duration::from_millis(33);
 /// How much later than the one before it a frame may come and still be regular: a part is allowed to exceed its
 /// nominal length by a little more.
-const JITTER_MS: u64 = 12;
+const JITTER: Duration = Duration::from_millis(12);
 /// Sources of longer gaps (less than 6 frames a second) are never regular.
-const REGULAR_GAP_MS: u64 = 167;
-/// Longest regular gap after a single frame, in milliseconds.
-const FIRST_GAP_MS: u64 = 100;
+const REGULAR_GAP: Duration = Duration::from_millis(167);
+/// What is regular after a single frame.
+const FIRST_GAP: Duration = Duration::from_millis(100);
+/// The shortest time that a picture is shown, and by how much a timestamp may be rounded down, in microseconds: protocols
+/// that count milliseconds have nothing finer.
+const ROUNDING_US: u64 = 1_000;
 
 /// Picture of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +57,7 @@ pub(crate) struct Pacer {
 struct Decoded {
     time: SourceTime,
     /// Since the one before it.
-    gap_ms: Option<u64>,
+    gap: Option<Duration>,
 }
 
 /// The newest picture of the output.
@@ -62,7 +67,7 @@ struct Shown {
     part_start: SourceTime,
     sequence: MediaSequence,
     /// Since the one before it.
-    gap_ms: u64,
+    gap: Duration,
 }
 
 /// How far the output must go on with the picture that it has.
@@ -87,7 +92,7 @@ impl Pacer {
             return Pace { late: true, ..Pace::default() };
         }
         let held = self.repeat(Until::Frame(time));
-        self.decoded = Some(Decoded { time, gap_ms: Some(time.since(decoded.time)) });
+        self.decoded = Some(Decoded { time, gap: Some(time.since(decoded.time)) });
         let new = if self.is_too_soon(time) { Vec::new() } else { self.show(time).into_iter().collect() };
         Pace { held, new, late: false }
     }
@@ -109,8 +114,9 @@ impl Pacer {
     /// End of the last picture of the period.
     pub(crate) fn end(&self) -> Option<MediaTime> {
         self.shown.map(|shown| {
-            let latest = self.part_limit(shown).0.max(shown.time.0 + 1);
-            MediaTime::from_millis((shown.time.0 + shown.gap_ms.max(1)).min(latest))
+            let shortest = Duration::from_micros(ROUNDING_US);
+            let latest = self.part_limit(shown).max(shown.time + shortest);
+            (shown.time + shown.gap.max(shortest)).min(latest).into()
         })
     }
 
@@ -124,13 +130,13 @@ impl Pacer {
     fn begin(&mut self, time: SourceTime) -> Vec<Slot> {
         let grid = *self.cutter.grid();
         let missing = time >= grid.start() && grid.sequence(time.into()) > grid.sequence(grid.start().into());
-        self.decoded = Some(Decoded { time: grid.start().min(time), gap_ms: None });
+        self.decoded = Some(Decoded { time: grid.start().min(time), gap: None });
         let mut slots = Vec::new();
         if missing {
             slots.extend(self.show(grid.start()));
             slots.extend(self.repeat(Until::Frame(time)));
         }
-        self.decoded = Some(Decoded { time, gap_ms: None });
+        self.decoded = Some(Decoded { time, gap: None });
         slots.extend(self.show(time));
         slots
     }
@@ -170,7 +176,7 @@ impl Pacer {
             time,
             part_start: last.map_or(time, |last| last.part_start),
             sequence: placement.sequence,
-            gap_ms: self.shown.map_or(LONE_FRAME_MS, |last| time.since(last.time)),
+            gap: self.shown.map_or(LONE_FRAME, |last| time.since(last.time)),
         });
         Some(Slot { time, placement })
     }
@@ -180,30 +186,30 @@ impl Pacer {
         self.shown.is_some_and(|shown| self.cell(shown.time) == self.cell(time))
     }
 
-    /// Timestamps are whole milliseconds, some encoders round them down: one more keeps a frame in the cell that it
+    /// Most timestamps are whole milliseconds, some encoders round them down: one more keeps a frame in the cell that it
     /// was meant for when the source's frame rate is the cap itself. A new segment is a new cell.
     fn cell(&self, time: SourceTime) -> (u64, u64) {
-        let since = time.since(self.origin);
-        (self.cutter.grid().cell(time.into()), (since + 1) * u64::from(self.max_frame_rate) / 1_000)
+        let since = time.0.saturating_sub(self.origin.0) + ROUNDING_US;
+        (self.cutter.grid().cell(time.into()), since * u64::from(self.max_frame_rate) / 1_000_000)
     }
 
     fn segment_after(&self, time: SourceTime) -> SourceTime {
-        SourceTime(self.cutter.grid().next_boundary(time.into()).as_millis())
+        SourceTime(self.cutter.grid().next_boundary(time.into()).0)
     }
 
     fn part_end(&self, shown: Shown) -> SourceTime {
-        SourceTime(shown.part_start.0 + self.cutter.grid().settings().longest_frame_ms())
+        shown.part_start + Duration::from_millis(self.cutter.grid().settings().longest_frame_ms())
     }
 
     fn part_limit(&self, shown: Shown) -> SourceTime {
-        SourceTime(shown.part_start.0 + self.cutter.grid().settings().part_target().as_millis())
+        shown.part_start + Duration::from_millis(self.cutter.grid().settings().part_target().as_millis())
     }
 }
 
 /// Whether `next` follows when a frame was due: then the part before it is not too long, wherever it was cut.
 fn is_regular(decoded: Decoded, next: SourceTime) -> bool {
-    let expected = decoded.gap_ms.unwrap_or(FIRST_GAP_MS);
-    expected <= REGULAR_GAP_MS && next.since(decoded.time) <= expected + JITTER_MS
+    let expected = decoded.gap.unwrap_or(FIRST_GAP);
+    expected <= REGULAR_GAP && next.since(decoded.time) <= expected + JITTER
 }
 
 #[cfg(test)]
@@ -215,18 +221,18 @@ mod tests {
     const ORIGIN: u64 = 40;
 
     fn pacer(start: u64, first: u64, max_frame_rate: u32) -> Pacer {
-        let (origin, settings) = (SourceTime(ORIGIN), SegmentSettings::default());
-        let grid = Grid::resumed(origin, SourceTime(start), MediaSequence(first), settings);
+        let (origin, settings) = (SourceTime::from_millis(ORIGIN), SegmentSettings::default());
+        let grid = Grid::resumed(origin, SourceTime::from_millis(start), MediaSequence(first), settings);
         Pacer::new(Cutter::video(grid), origin, max_frame_rate)
     }
 
     fn all(pacer: &mut Pacer, times: impl IntoIterator<Item = u64>) -> Vec<Slot> {
-        let paced = times.into_iter().map(|time| pacer.frame(SourceTime(time)));
+        let paced = times.into_iter().map(|time| pacer.frame(SourceTime::from_millis(time)));
         paced.flat_map(|pace| pace.held.into_iter().chain(pace.new)).collect()
     }
 
     fn times(slots: &[Slot]) -> Vec<u64> {
-        slots.iter().map(|slot| slot.time.0).collect()
+        slots.iter().map(|slot| slot.time.as_millis()).collect()
     }
 
     fn source(fps: u64, count: u64) -> impl Iterator<Item = u64> {
@@ -263,22 +269,22 @@ mod tests {
     fn a_stall_repeats_the_last_picture_and_late_frames_are_forgotten() {
         let mut pacer = pacer(ORIGIN, 0, 60);
         all(&mut pacer, [40]);
-        assert_eq!(times(&pacer.stalled(SourceTime(1_042))), [360, 694, 1_028]);
-        assert!(pacer.frame(SourceTime(1_000)).late);
+        assert_eq!(times(&pacer.stalled(SourceTime::from_millis(1_042))), [360, 694, 1_028]);
+        assert!(pacer.frame(SourceTime::from_millis(1_000)).late);
         assert_eq!(times(&all(&mut pacer, [1_100])), [1_100]);
         assert_eq!(pacer.end(), Some(MediaTime::from_millis(1_172)));
     }
 
     #[test]
     fn a_lost_beginning_is_filled_with_the_first_picture() {
-        let pace = pacer(ORIGIN, 7, 60).frame(SourceTime(4_500));
+        let pace = pacer(ORIGIN, 7, 60).frame(SourceTime::from_millis(4_500));
         let numbers: Vec<_> = pace
             .new
             .iter()
             .filter(|s| s.placement.cut == Cut::Segment)
             .map(|s| s.placement.sequence.0)
             .collect();
-        assert_eq!((pace.new[0].time.0, pace.held.len()), (ORIGIN, 0));
+        assert_eq!((pace.new[0].time.as_millis(), pace.held.len()), (ORIGIN, 0));
         assert_eq!(numbers, [7, 8, 9, 10]);
     }
 
@@ -306,7 +312,7 @@ mod tests {
             let from = first.saturating_sub(before);
             let whole = all(&mut pacer(ORIGIN, 50, cap), source.iter().copied());
             let late = all(&mut pacer(start, 50 + segment, cap), source[from..].iter().copied());
-            let rest: Vec<_> = whole.iter().copied().filter(|slot| slot.time.0 >= start).collect();
+            let rest: Vec<_> = whole.iter().copied().filter(|slot| slot.time.as_millis() >= start).collect();
             prop_assert_eq!(late, rest);
         }
 
@@ -316,7 +322,7 @@ mod tests {
             let starts: Vec<_> = slots.iter().filter(|slot| slot.placement.cut != Cut::None).collect();
             for pair in starts.windows(2) {
                 // The cap may add a frame of it to the jitter.
-                prop_assert!(pair[1].time.0 - pair[0].time.0 <= 350 + 1_000 / u64::from(cap));
+                prop_assert!(pair[1].time.as_millis() - pair[0].time.as_millis() <= 350 + 1_000 / u64::from(cap));
                 prop_assert!(pair[1].placement.sequence.0 - pair[0].placement.sequence.0 <= 1);
             }
         }

@@ -1,22 +1,23 @@
 //! Running period: its tracks, started together, kept together, ended in the same segment.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use headwater_hls::PeriodStart;
-use headwater_media::timeline::MAX_COMPOSITION_MS;
+use headwater_media::timeline::MAX_COMPOSITION;
 use headwater_media::{Grid, Ladder, MediaSequence, MediaTime, Period, Tag};
 
 use crate::audio::{self, Audio, Pace};
 use crate::cast::{Cast, Model};
 use crate::error::{Error, Result};
 use crate::fault::{Fault, Flow};
-use crate::interleaving::{Interleaving, MAX_STEP_MS};
+use crate::interleaving::{Interleaving, MAX_STEP};
 use crate::outlet::{Outlet, Way};
 use crate::progress::Progress;
 use crate::video::{self, Follower, FrameRate, Video};
 
 /// How long the frames of a source that does not declare its frame rate are measured at most.
-const MEASURE_MS: u64 = 2_000;
+const MEASURE_LIMIT: Duration = Duration::from_secs(2);
 /// An AAC frame, rounded up: no segment of sound is empty when the sound reaches this far into it.
 const AUDIO_FRAME: MediaTime = MediaTime::from_millis(22);
 
@@ -62,7 +63,7 @@ impl Running {
         tools: Tools,
     ) -> Result<Self> {
         tools.progress.begin();
-        let declared = match &period.video {
+        let declared = match period.video() {
             Some(record) => video::picture(record)?.frame_rate.and_then(FrameRate::declared),
             None => Some(FrameRate::DEFAULT),
         };
@@ -85,15 +86,19 @@ impl Running {
         Tracks::start(&self.period, &self.cast, self.grid, rate, outlet, &self.tools)
     }
 
+    pub(crate) fn period(&self) -> &Period {
+        &self.period
+    }
+
     /// # Errors
     /// A time that the timeline never gives: what lies between would have to be filled.
     pub(crate) fn tag(&mut self, mut tag: Tag) -> Result<()> {
-        if tag.composition_offset.unsigned_abs() > MAX_COMPOSITION_MS {
-            tag.composition_offset = 0;
+        if u128::from(tag.composition_offset_us.unsigned_abs()) > MAX_COMPOSITION.as_micros() {
+            tag.composition_offset_us = 0;
         }
         let shown = tag.presentation_time();
-        if let Some(step) = self.interleaving.step(shown).filter(|step| *step > MAX_STEP_MS) {
-            return Err(Error::Protocol(format!("a gap of {step} ms within a period")));
+        if let Some(step) = self.interleaving.step(shown).filter(|step| *step > MAX_STEP) {
+            return Err(Error::Protocol(format!("a gap of {} ms within a period", step.as_millis())));
         }
         self.tools.progress.took(shown, tag.is_video());
         match &mut self.stage {
@@ -116,7 +121,7 @@ impl Running {
         self.begin()?;
         let Stage::Tracks(tracks) = &self.stage else { return Ok(None) };
         let newest = self.interleaving.newest_sound();
-        if let (None, Some(video), Some(newest)) = (&self.period.video, &tracks.video, newest) {
+        if let (None, Some(video), Some(newest)) = (self.period.video(), &tracks.video, newest) {
             video.stalled(newest);
         }
         tracks.finish(self.grid).map_err(|_| self.tools.fault.take())
@@ -143,7 +148,7 @@ fn is_measured(tags: &[Tag]) -> bool {
     let first = tags.first().map(Tag::presentation_time);
     let newest = tags.iter().map(Tag::presentation_time).max();
     tags.iter().filter(|tag| tag.is_video()).count() >= FrameRate::SAMPLES
-        || newest.zip(first).is_some_and(|(newest, first)| newest.since(first) >= MEASURE_MS)
+        || newest.zip(first).is_some_and(|(newest, first)| newest.since(first) >= MEASURE_LIMIT)
 }
 
 impl Tracks {
@@ -159,13 +164,13 @@ impl Tracks {
         let (rungs, outlet) = (cast.pictures.clone(), Arc::new(outlet));
         let pace = if rungs.is_empty() { Pace::Alone } else { Pace::BehindPictures };
         let sound = cast.sound.then(|| {
-            let config = period.audio.clone().unwrap_or(audio::SILENCE);
+            let config = period.audio().cloned().unwrap_or(audio::SILENCE);
             let plan = audio::Plan { config, grid, bitrate: ladder.audio_bitrate, place: rungs.len(), pace };
             let track = plan.track(&outlet, progress, fault);
             (plan, track)
         });
         let follower = sound.as_ref().map(|(_, track)| track.clone() as Arc<dyn Follower>);
-        let source = period.video.clone().map_or(video::Source::Black, video::Source::H264);
+        let source = period.video().cloned().map_or(video::Source::Black, video::Source::H264);
         let video = (!rungs.is_empty()).then(|| {
             let frame_rate = rate.capped(ladder.max_frame_rate);
             let plan = video::Plan { source, grid, origin: period.origin, frame_rate, rungs, ladder };

@@ -34,7 +34,7 @@ pub(crate) fn watch(decoder: &gst::Element, track: Arc<dyn Stallable>) -> Result
     let mask = gst::PadProbeType::EVENT_DOWNSTREAM | gst::PadProbeType::BUFFER;
     pad.add_probe(mask, move |_, info| match &info.data {
         Some(gst::PadProbeData::Buffer(unit)) => {
-            let time = unit.dts_or_pts().map(|time| SourceTime(time.mseconds()));
+            let time = unit.dts_or_pts().map(|time| SourceTime(time.useconds()));
             passed(time.map_or(Ok(()), |time| track.unit(time)))
         }
         Some(gst::PadProbeData::Event(event)) => match until(event) {

@@ -1,6 +1,7 @@
 //! A broadcast's media on its way through the worker, period after period.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use headwater_hls::{MediaEvent, PeriodStart, Rendition};
 use headwater_media::{Grid, Ladder, MediaSequence, Period, SegmentSettings, SourceTime, Tag};
@@ -12,8 +13,8 @@ use crate::outlet::Way;
 use crate::period::{Running, Tools};
 use crate::progress::{Progress, Stats};
 
-/// Source milliseconds between two reports on how the worker keeps up.
-const STATS_MS: u64 = 1_000;
+/// Source time between two reports on how the worker keeps up.
+const STATS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Settings that a worker is given before anything else.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,7 +84,7 @@ impl Transcoder {
     ///
     /// # Errors
     /// Media that can't be decoded, elements that are missing, fail or freeze.
-    pub fn period(&mut self, period: Period) -> Result<()> {
+    pub fn begin_period(&mut self, period: Period) -> Result<()> {
         self.end_period()?;
         if let Some(first) = period.first_sequence.filter(|first| *first > self.next_sequence) {
             // What there was to go on with is lost.
@@ -112,13 +113,20 @@ impl Transcoder {
         Running::start(period, self.cast.clone(), grid, Some(model), tools)
     }
 
-    /// Takes an access unit of the running period.
+    /// The period that tags belong to.
     ///
     /// # Errors
-    /// As for [`Self::period`], also of what was given earlier.
+    /// Before the first one.
+    pub fn period(&self) -> Result<&Period> {
+        self.running.as_ref().map(Running::period).ok_or_else(no_period)
+    }
+
+    /// One access unit of the running period.
+    ///
+    /// # Errors
+    /// As for [`Self::begin_period`], also of what was given earlier.
     pub fn tag(&mut self, tag: Tag) -> Result<()> {
-        let running =
-            self.running.as_mut().ok_or_else(|| Error::Protocol("a tag before any period".into()))?;
+        let running = self.running.as_mut().ok_or_else(no_period)?;
         let time = tag.time;
         running.tag(tag)?;
         self.report(time)
@@ -135,7 +143,7 @@ impl Transcoder {
     /// No more media: everything comes out.
     ///
     /// # Errors
-    /// As for [`Self::period`].
+    /// As for [`Self::begin_period`].
     pub fn finish(mut self) -> Result<()> {
         self.end_period()
     }
@@ -154,16 +162,16 @@ impl Transcoder {
         let Some(start) = self.resume.take() else { return Ok(Grid::new(origin, first, self.settings)) };
         let grid = Grid::resumed(origin, start, first, self.settings);
         if start < origin || !grid.is_boundary(start.into()) || grid.cell(start.into()) > first.0 {
-            let (start, origin) = (start.0, origin.0);
             return Err(Error::Protocol(format!(
-                "{start} ms is no segment boundary of a period from {origin} ms"
+                "{} us is no segment boundary of a period from {} us",
+                start.0, origin.0
             )));
         }
         Ok(grid)
     }
 
     fn report(&mut self, now: SourceTime) -> Result<()> {
-        let is_due = self.last_stats.is_none_or(|last| now.since(last) >= STATS_MS || now < last);
+        let is_due = self.last_stats.is_none_or(|last| now.since(last) >= STATS_INTERVAL || now < last);
         if !is_due {
             return Ok(());
         }
@@ -171,6 +179,10 @@ impl Transcoder {
         let stats = Report::Stats(self.tools.progress.stats());
         self.tools.way.send(stats).map_err(|_| self.tools.fault.take())
     }
+}
+
+fn no_period() -> Error {
+    Error::Protocol("a tag before any period".into())
 }
 
 impl Drop for Transcoder {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use headwater_media::{MediaSequence, SourceTime};
 use headwater_wire::v1::failure::Code;
 use headwater_wire::v1::{self, worker_input as input, worker_output as output};
-use headwater_wire::{ConvertError, frames};
+use headwater_wire::{ConvertError, frames, tag_of};
 
 use crate::cpu::Cpu;
 use crate::error::{Error, Result};
@@ -99,8 +99,10 @@ fn work<W: Write + Send + 'static>(messages: &Receiver<Message>, output: &Output
     loop {
         match next(messages, || transcoder.check())? {
             input::Message::Start(_) => return Err(Error::Protocol("started twice".into())),
-            input::Message::Period(period) => transcoder.period(period.try_into().map_err(misread)?)?,
-            input::Message::Tag(tag) => transcoder.tag(tag.try_into().map_err(misread)?)?,
+            input::Message::Period(period) => transcoder.begin_period(period.try_into().map_err(misread)?)?,
+            input::Message::Tag(tag) => {
+                transcoder.tag(tag_of(transcoder.period()?, tag).map_err(misread)?)?
+            }
             input::Message::End(_) => return transcoder.finish(),
         }
     }
@@ -140,7 +142,7 @@ fn start(message: input::Message) -> Result<Start> {
         settings: start.settings.ok_or_else(|| missing("settings"))?.try_into().map_err(misread)?,
         ladder: start.ladder.ok_or_else(|| missing("ladder"))?.try_into().map_err(misread)?,
         first_sequence: MediaSequence(start.first_sequence),
-        resume: start.resume_ms.map(SourceTime),
+        resume: start.resume_us.map(SourceTime),
         kept: start.kept.into_iter().map(TryInto::try_into).collect::<Result<_, _>>().map_err(misread)?,
         begun_as: start.begun_as.map(TryInto::try_into).transpose().map_err(misread)?,
     })
@@ -213,8 +215,8 @@ fn stats(stats: Stats, cpu_millicores: u32) -> output::Stats {
         frames_encoded: stats.frames_encoded,
         frames_dropped: stats.frames_dropped,
         frames_repeated: stats.frames_repeated,
-        newest_in_ms: stats.newest_in.0,
-        newest_out_ms: stats.newest_out.0,
+        newest_in_us: stats.newest_in.0,
+        newest_out_us: stats.newest_out.0,
         cpu_millicores,
     }
 }

@@ -77,8 +77,12 @@ fn same_size() -> Start {
 
 fn check_pictures(source: &Source, output: &Output, what: &str) {
     let name = &output.video_names(0)[0];
-    let expected: Vec<_> =
-        source.tags.iter().filter(|tag| tag.is_video()).map(|tag| tag.presentation_time().0).collect();
+    let expected: Vec<_> = source
+        .tags
+        .iter()
+        .filter(|tag| tag.is_video())
+        .map(|tag| tag.presentation_time().as_millis())
+        .collect();
     let shown: Vec<_> =
         output.decoded_times(0, name).iter().map(|time| (time * 1_000.0).round() as u64).collect();
     assert_eq!(shown, expected, "{what}");

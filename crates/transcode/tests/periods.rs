@@ -57,7 +57,8 @@ fn a_period_whose_clock_starts_anew() {
 fn tracks_of_different_length_end_in_the_same_segment() {
     let source = Source::usual("320x180", 30, 7);
     for (video, audio) in [(2_500, 7_000), (7_000, 2_500), (3_900, 4_700), (4_100, 3_900)] {
-        let cut = source.clone().filtered(|tag| tag.time.0 < if tag.is_video() { video } else { audio });
+        let cut =
+            source.clone().filtered(|tag| tag.time.as_millis() < if tag.is_video() { video } else { audio });
         let output = after(&cut, &source.clone().later(60_000));
         output.check();
     }
@@ -106,7 +107,7 @@ fn garbage_between_frames_is_survived() {
 fn a_timestamp_far_in_the_future_does_not_stop_the_picture() {
     let mut source = Source::usual("320x180", 30, 4);
     let wrong: &mut Tag = source.tags.iter_mut().filter(|tag| tag.is_video()).nth(30).unwrap();
-    wrong.composition_offset = 8_000_000;
+    wrong.composition_offset_us = 2_000_000_000;
     let output = transcode(start(), source.events(0));
     output.check();
     assert_eq!(output.decoded_times(0, "180p").len(), 120);

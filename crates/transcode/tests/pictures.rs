@@ -15,8 +15,12 @@ fn every_frame_comes_out_once_in_every_rendition() {
     let output = transcode(start(), source.events(0));
     output.check();
     assert_eq!(output.names(0), ["180p", "90p", "audio"]);
-    let times: Vec<_> =
-        source.tags.iter().filter(|tag| tag.is_video()).map(|tag| tag.presentation_time().0).collect();
+    let times: Vec<_> = source
+        .tags
+        .iter()
+        .filter(|tag| tag.is_video())
+        .map(|tag| tag.presentation_time().as_millis())
+        .collect();
     for name in output.video_names(0) {
         let decoded: Vec<_> =
             output.decoded_times(0, &name).iter().map(|time| (time * 1_000.0).round() as u64).collect();
@@ -33,11 +37,15 @@ fn every_frame_comes_out_once_in_every_rendition() {
 fn b_frames_are_shown_in_their_order() {
     let h264 = "-c:v libx264 -preset fast -bf 3 -b_strategy 0 -pix_fmt yuv420p -g 50";
     let source = Source::ffmpeg(&format!("{} {} {h264} {}", picture("320x180", 25, 5), tone(5), source::AAC));
-    assert!(source.tags.iter().any(|tag| tag.composition_offset > 0));
+    assert!(source.tags.iter().any(|tag| tag.composition_offset_us > 0));
     let output = transcode(start(), source.events(0));
     output.check();
-    let mut times: Vec<_> =
-        source.tags.iter().filter(|tag| tag.is_video()).map(|tag| tag.presentation_time().0).collect();
+    let mut times: Vec<_> = source
+        .tags
+        .iter()
+        .filter(|tag| tag.is_video())
+        .map(|tag| tag.presentation_time().as_millis())
+        .collect();
     times.sort_unstable();
     assert_eq!(millis(&output.decoded_times(0, "180p")), times);
 }
@@ -78,7 +86,7 @@ fn a_slow_source_fills_every_part() {
     let longest = SegmentSettings::default().part_target().as_millis();
     assert!(times.windows(2).all(|pair| pair[1] - pair[0] <= longest));
     for tag in source.tags.iter().filter(|tag| tag.is_video()) {
-        assert!(times.contains(&tag.presentation_time().0));
+        assert!(times.contains(&tag.presentation_time().as_millis()));
     }
 }
 
@@ -96,7 +104,8 @@ fn a_fast_source_is_capped() {
 #[test]
 fn frames_that_were_lost_are_replaced_by_the_last_one() {
     let source = Source::usual("320x180", 30, 6);
-    let lost = source.clone().filtered(|tag| !tag.is_video() || !(2_000..4_000).contains(&tag.time.0));
+    let lost =
+        source.clone().filtered(|tag| !tag.is_video() || !(2_000..4_000).contains(&tag.time.as_millis()));
     let output = transcode(start(), lost.events(0));
     output.check();
     let times = millis(&output.decoded_times(0, "180p"));
@@ -108,7 +117,8 @@ fn frames_that_were_lost_are_replaced_by_the_last_one() {
 /// The picture stops, the sound goes on: the segments must not wait for the picture.
 #[test]
 fn a_camera_that_is_switched_off_leaves_its_last_picture() {
-    let source = Source::usual("320x180", 30, 8).filtered(|tag| !tag.is_video() || tag.time.0 < 2_500);
+    let source =
+        Source::usual("320x180", 30, 8).filtered(|tag| !tag.is_video() || tag.time.as_millis() < 2_500);
     let output = transcode(start(), source.events(0));
     output.check();
     let last = *millis(&output.decoded_times(0, "180p")).last().unwrap();

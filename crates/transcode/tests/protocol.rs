@@ -44,7 +44,7 @@ fn start(preset: &str) -> v1::WorkerInput {
         settings: Some(headwater_media::SegmentSettings::default().into()),
         ladder: Some(ladder.into()),
         first_sequence: 7,
-        resume_ms: None,
+        resume_us: None,
         kept: Vec::new(),
         begun_as: None,
     };

@@ -163,7 +163,7 @@ fn media(source: &Source) -> Vec<u8> {
         settings: Some(headwater_media::SegmentSettings::default().into()),
         ladder: Some(support::ladder().into()),
         first_sequence: 7,
-        resume_ms: None,
+        resume_us: None,
         kept: Vec::new(),
         begun_as: None,
     };

@@ -29,7 +29,7 @@ fn what_arrives_apart_is_shown_together_and_nothing_is_lost() {
 fn tracks_on_two_clocks_are_brought_together() {
     let source = flashes_and_beeps(SECONDS);
     for (video, audio) in [(0, 10_000), (20_000, 0), (0, 1_500_000_000)] {
-        let clock = |tag: &Tag| tag.time.0 + if tag.is_video() { video } else { audio };
+        let clock = |tag: &Tag| tag.time.as_millis() + if tag.is_video() { video } else { audio };
         let output = shown(&source.clone().on_clocks(clock), &format!("{video} {audio}"));
         assert_eq!((output.periods.len(), pictures(&output)), (1, source.pictures()), "{video} {audio}");
         // How exactly is not known: as interleaving says.
@@ -40,7 +40,9 @@ fn tracks_on_two_clocks_are_brought_together() {
 #[test]
 fn a_camera_that_starts_to_count_anew_stays_in_the_picture() {
     let source = flashes_and_beeps(SECONDS);
-    let clock = |tag: &Tag| tag.time.0 - if tag.is_video() && tag.time.0 >= 5_000 { 5_000 } else { 0 };
+    let clock = |tag: &Tag| {
+        tag.time.as_millis() - if tag.is_video() && tag.time.as_millis() >= 5_000 { 5_000 } else { 0 }
+    };
     let output = shown(&source.clone().on_clocks(clock), "camera");
     assert_eq!(output.periods.len(), 1);
     // Its picture is late by what it takes to see that the sound goes on.
@@ -51,7 +53,11 @@ fn a_camera_that_starts_to_count_anew_stays_in_the_picture() {
 #[test]
 fn a_composition_time_beyond_all_bounds_does_not_hide_the_picture() {
     let mut source = flashes_and_beeps(SECONDS);
-    source.tags.iter_mut().filter(|tag| tag.is_video()).for_each(|tag| tag.composition_offset += 20_000);
+    source
+        .tags
+        .iter_mut()
+        .filter(|tag| tag.is_video())
+        .for_each(|tag| tag.composition_offset_us += 20_000_000);
     let output = shown(&source, "composition");
     assert_eq!(pictures(&output), source.pictures());
     check_together(&output, 0, 20, "composition");
@@ -62,7 +68,7 @@ fn a_composition_time_beyond_all_bounds_does_not_hide_the_picture() {
 fn sound_that_begins_late_is_heard_at_once() {
     let h264 = "-c:v libx264 -preset ultrafast -tune zerolatency -pix_fmt yuv420p -g 300 -sc_threshold 0";
     let source = Source::ffmpeg(&format!("{} {} {h264} {AAC}", picture("320x180", 30, 8), tone(8)));
-    let source = source.filtered(|tag| tag.is_video() || tag.time.0 >= 3_300);
+    let source = source.filtered(|tag| tag.is_video() || tag.time.as_millis() >= 3_300);
     let output = transcode(start(), source.through_timeline_with_late_sound());
     output.check();
     assert_eq!((output.periods.len(), pictures(&output)), (2, source.pictures()));
@@ -83,7 +89,7 @@ fn sound_of_another_format_is_heard_at_once() {
     let after = Source::ffmpeg(&format!("{stereo} {AAC}"));
     assert_ne!(before.audio, after.audio);
     let changes = 3_300;
-    let source = before.clone().filtered(|tag| tag.is_video() || tag.time.0 < changes);
+    let source = before.clone().filtered(|tag| tag.is_video() || tag.time.as_millis() < changes);
     let output = transcode(start(), source.through_timeline_with_sound_of(&after, changes));
     output.check();
     assert_eq!((output.periods.len(), pictures(&output)), (2, source.pictures()));
@@ -107,7 +113,8 @@ fn a_gap_of_days_within_a_period_is_refused_and_not_filled() {
     for is_video in [true, false] {
         let source = Source::usual("320x180", 30, 2);
         let later = |tag: &Tag| {
-            tag.time.0 + if tag.is_video() == is_video && tag.time.0 > 1_000 { 1_500_000_000 } else { 0 }
+            tag.time.as_millis()
+                + if tag.is_video() == is_video && tag.time.as_millis() > 1_000 { 1_500_000_000 } else { 0 }
         };
         let (result, _) = attempt(start(), source.clone().on_clocks(later).events(0));
         let error = result.unwrap_err().to_string();

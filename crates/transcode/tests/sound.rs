@@ -38,7 +38,8 @@ fn pictures_alone_are_a_broadcast() {
 
 #[test]
 fn sound_that_starts_late_is_silent_before() {
-    let source = Source::usual("320x180", 30, 6).filtered(|tag| tag.is_video() || tag.time.0 >= 2_500);
+    let source =
+        Source::usual("320x180", 30, 6).filtered(|tag| tag.is_video() || tag.time.as_millis() >= 2_500);
     let output = transcode(start(), source.events(0));
     output.check();
     let loud = loudness(&output.file(0, "audio"));
@@ -48,7 +49,8 @@ fn sound_that_starts_late_is_silent_before() {
 
 #[test]
 fn sound_that_stops_goes_on_as_silence() {
-    let source = Source::usual("320x180", 30, 8).filtered(|tag| tag.is_video() || tag.time.0 < 3_000);
+    let source =
+        Source::usual("320x180", 30, 8).filtered(|tag| tag.is_video() || tag.time.as_millis() < 3_000);
     let output = transcode(start(), source.events(0));
     output.check();
     let (_, last) = ends(&output.stored_times(0, "audio"));

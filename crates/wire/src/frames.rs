@@ -54,9 +54,10 @@ mod tests {
     #[test]
     fn messages_follow_each_other() {
         let tag = v1::Tag {
-            kind: 2,
-            time_ms: 7,
-            composition_offset_ms: -3,
+            track: 2,
+            keyframe: true,
+            time_us: 7_000,
+            composition_offset_us: -3_000,
             drift_ms: 40,
             payload: Bytes::from_static(b"nal"),
         };

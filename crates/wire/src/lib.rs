@@ -17,5 +17,5 @@ pub mod v1 {
 pub use channels::Channels;
 pub use convert::{
     ConvertError, JournalBlock, JournalIndex, SampleIndex, SegmentSamples, WatchMessage, broadcast_bytes,
-    broadcast_id,
+    broadcast_id, tag_of,
 };

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use headwater_hls::ResumePoint;
 use headwater_media::{Epoch, StreamId, TimelineEvent};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -201,9 +200,7 @@ impl PublishCall {
 /// Bytes of payload, no more than there is room for.
 fn payload_bytes(event: &TimelineEvent) -> u32 {
     let bytes = match event {
-        TimelineEvent::Period(period) => {
-            [&period.video, &period.audio].into_iter().flatten().map(Bytes::len).sum()
-        }
+        TimelineEvent::Period(period) => period.tracks.iter().map(|track| track.configuration.len()).sum(),
         TimelineEvent::Tag(tag) => tag.payload.len(),
     };
     bytes.min(MAX_QUEUED_BYTES) as u32
@@ -228,14 +225,13 @@ mod tests {
     use super::*;
 
     fn period(video: Option<usize>, audio: Option<usize>) -> TimelineEvent {
-        let config = |length| Bytes::from(vec![0; length]);
+        let config = |length| vec![0; length].into();
         TimelineEvent::Period(Period {
             number: PeriodNumber(0),
             first_sequence: None,
             origin: SourceTime(0),
             wall_clock: UnixMillis(0),
-            video: video.map(config),
-            audio: audio.map(config),
+            tracks: Period::tracks_of(video.map(config), audio.map(config)),
         })
     }
 

@@ -4,7 +4,8 @@ use std::hint::black_box;
 
 use anyhow::Result;
 use headwater_hls::{
-    LiveWindow, MediaEvent, Opening, Packager, PeriodStart, PlacedSample, Rendition, RenditionKind, Track,
+    LiveWindow, MediaEvent, Opening, Packager, PeriodStart, PlacedSample, Rendition, RenditionKind,
+    TrackFormat,
 };
 use headwater_media::{
     BroadcastId, Cutter, Epoch, Grid, MediaSequence, MediaTime, PeriodNumber, RenditionId, SegmentSettings,
@@ -99,7 +100,7 @@ fn events() -> Result<Vec<MediaEvent>> {
 
 fn track(id: &RenditionId) -> Vec<MediaEvent> {
     let mut cutter = Cutter::video(Grid::new(SourceTime(0), FIRST, SegmentSettings::default()));
-    let mut packager = Packager::new(id.clone(), Track::Video);
+    let mut packager = Packager::new(id.clone(), TrackFormat::Video);
     let time = |n: u64| n * 90_000 / RATE;
     let mut placement = cutter.place(MediaTime::ZERO);
     let mut events = Vec::new();

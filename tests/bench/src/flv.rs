@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use headwater_media::timeline::{Limits, Timeline};
-use headwater_media::{PeriodNumber, TimelineEvent, UnixMillis};
+use headwater_media::{FlvReader, PeriodNumber, TimelineEvent, UnixMillis};
 
 /// FLV 10.1 §E.2, §E.3: the file's header, and the length of the tag before each tag.
 const HEADER: usize = 9;
@@ -53,14 +53,18 @@ fn tags(file: &Bytes) -> Result<Vec<(u8, u32, Bytes)>> {
 
 fn events(file: &Bytes) -> Result<Vec<TimelineEvent>> {
     let mut timeline = Timeline::new(PeriodNumber(0), Limits::default());
+    let mut reader = FlvReader::default();
     let mut events = Vec::new();
     for (kind, time, payload) in tags(file)? {
         // The wall clock is what the file says, so that every run is the same.
         let now = UnixMillis(time.into());
-        match kind {
-            VIDEO => timeline.push_video(now, time, payload)?,
-            AUDIO => timeline.push_audio(now, time, payload)?,
-            _ => {}
+        let media = match kind {
+            VIDEO => reader.video(time, &payload)?,
+            AUDIO => reader.audio(time, &payload)?,
+            _ => None,
+        };
+        if let Some(media) = media {
+            timeline.push(now, media)?;
         }
         events.extend(std::iter::from_fn(|| timeline.poll()));
     }

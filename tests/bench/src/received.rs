@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use headwater_media::{Period, TrackId};
 use headwater_rtmp::Event;
 use headwater_wire::v1;
 
@@ -38,7 +39,7 @@ impl Received {
 
     /// Without its FLV header.
     pub fn tag(&self, tag: &v1::Tag) {
-        let header = if tag.kind() == v1::tag::Kind::Audio { AUDIO_HEADER } else { VIDEO_HEADER };
+        let header = if TrackId(tag.track) == Period::AUDIO_TRACK { AUDIO_HEADER } else { VIDEO_HEADER };
         self.add(tag.payload.len() as u64 + header);
     }
 

@@ -110,8 +110,8 @@ async fn take(
                 let resume = Some(resume_point(period, None, sequence));
                 say(Response::Accepted(Accepted { resume, epoch: None })).await?;
             }
-            Request::Period(begun) => (period, start) = (begun.number, begun.origin_ms),
-            Request::Tag(tag) if tag.time_ms >= start + SEGMENT_MS + DELAY_MS => {
+            Request::Period(begun) => (period, start) = (begun.number, begun.origin_us / 1_000),
+            Request::Tag(tag) if tag.time_us / 1_000 >= start + SEGMENT_MS + DELAY_MS => {
                 (start, sequence) = (start + SEGMENT_MS, sequence + 1);
                 let resume = Some(resume_point(period, Some(start), sequence));
                 say(Response::Committed(Committed { resume, epoch: None })).await?;
@@ -129,7 +129,7 @@ fn resume_point(period: u32, start_ms: Option<u64>, next_sequence: u64) -> Resum
         settings: Some(SegmentSettings { segment_ms: SEGMENT_MS as u32, part_ms: 334 }),
         window_segments: 10,
         period,
-        start_ms,
+        start_us: start_ms.map(|start| start * 1_000),
         next_sequence,
         discontinuity_sequence: 0,
         kept: Vec::new(),

@@ -13,7 +13,7 @@ impl LiveWindow {
         let within = self.period_of(next).filter(|period| period.first_sequence < next);
         match (within, self.periods.back()) {
             (Some(period), _) => {
-                let start = Some(SourceTime(self.boundary(period, next).as_millis()));
+                let start = Some(SourceTime(self.boundary(period, next).0));
                 ResumePoint { start, ..self.point_within(period, next) }
             }
             (None, Some(period)) => self.point_within(period, next),

@@ -60,10 +60,12 @@ impl Plan {
         (0..).map(|n| (first + n * 1024, first + (n + 1) * 1024)).take_while(|(_, to)| *to <= end).collect()
     }
 
-    fn frames_of(&self, rendition: &Rendition) -> (Track, Vec<(u64, u64)>) {
+    fn frames_of(&self, rendition: &Rendition) -> (TrackFormat, Vec<(u64, u64)>) {
         match rendition.kind {
-            RenditionKind::Video { .. } => (Track::Video, self.video_ticks()),
-            RenditionKind::Audio { sample_rate, .. } => (Track::Audio { sample_rate }, self.audio_ticks()),
+            RenditionKind::Video { .. } => (TrackFormat::Video, self.video_ticks()),
+            RenditionKind::Audio { sample_rate, .. } => {
+                (TrackFormat::Audio { sample_rate }, self.audio_ticks())
+            }
         }
     }
 }
@@ -105,9 +107,9 @@ fn rendition_events(
     rendition: &Rendition,
     first: MediaSequence,
 ) -> Vec<(MediaTime, MediaEvent)> {
-    let grid = Grid::new(SourceTime(plan.origin), first, SegmentSettings::default());
+    let grid = Grid::new(SourceTime::from_millis(plan.origin), first, SegmentSettings::default());
     let (track, frames) = plan.frames_of(rendition);
-    let mut cutter = if track == Track::Video { Cutter::video(grid) } else { Cutter::audio(grid) };
+    let mut cutter = if track == TrackFormat::Video { Cutter::video(grid) } else { Cutter::audio(grid) };
     let position = |ticks| MediaTime::from_ticks(ticks, track.timescale());
     let placements: Vec<_> = frames.iter().map(|(time, _)| cutter.place(position(*time))).collect();
     let mut packager = Packager::new(rendition.id.clone(), track);

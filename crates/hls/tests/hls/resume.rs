@@ -26,7 +26,7 @@ fn going_on(plans: &[Plan], end: u64) -> LiveWindow {
 /// Period, start, next sequence, discontinuity sequence, number of renditions.
 fn place(point: &ResumePoint) -> (u32, Option<u64>, u64, u64, usize) {
     let ResumePoint { period, start, next_sequence, discontinuity_sequence, kept, .. } = point;
-    (period.0, start.map(|start| start.0), next_sequence.0, *discontinuity_sequence, kept.len())
+    (period.0, start.map(|start| start.as_millis()), next_sequence.0, *discontinuity_sequence, kept.len())
 }
 
 #[test]

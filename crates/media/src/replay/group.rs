@@ -1,13 +1,16 @@
 //! Group of tags that are kept and dropped together: from one point where decoding can start to the next.
 
+use std::time::Duration;
+
+use crate::access_unit::Track;
 use crate::tag::{Period, Tag};
 use crate::time::SourceTime;
 
 /// Bytes that a group is counted with besides its tags and its period's configuration: the same, and room for the
 /// four tags that a vector begins with.
 pub(super) const GROUP_COST: usize = 640;
-/// How long a group of a period without video is, in milliseconds.
-const AUDIO_GROUP_MS: u64 = 1_000;
+/// How long a group of a period without video is.
+const AUDIO_GROUP: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Group {
@@ -20,13 +23,13 @@ pub(super) struct Group {
     /// Bytes that the group costs.
     pub bytes: usize,
     /// Decoding time of the first tag, and how long it lasts from there: until the next group of its period begins.
-    span: Option<(SourceTime, u64)>,
+    span: Option<(SourceTime, Duration)>,
 }
 
 impl Group {
     /// With room for so many tags.
     pub fn new(period: Period, start: SourceTime, whole_from: SourceTime, tags: usize) -> Self {
-        let config = [&period.video, &period.audio].into_iter().flatten().map(|config| config.len());
+        let config = period.tracks.iter().map(|track| size_of::<Track>() + track.configuration.len());
         let bytes = GROUP_COST + config.sum::<usize>();
         Self { period, start, whole_from, tags: Vec::with_capacity(tags), bytes, span: None }
     }
@@ -40,30 +43,29 @@ impl Group {
 
     /// It lasts until then, at least.
     pub fn reach(&mut self, time: SourceTime) {
-        let (first, lasts) = self.span.unwrap_or((time, 0));
+        let (first, lasts) = self.span.unwrap_or((time, Duration::ZERO));
         self.span = Some((first, lasts.max(time.since(first))));
     }
 
-    /// Milliseconds.
-    pub fn duration(&self) -> u64 {
-        self.span.map_or(0, |(_, lasts)| lasts)
+    pub fn duration(&self) -> Duration {
+        self.span.map_or(Duration::ZERO, |(_, lasts)| lasts)
     }
 
     /// Decoding time of its end.
     pub fn end(&self) -> SourceTime {
-        self.span.map_or(self.start, |(first, lasts)| SourceTime(first.0 + lasts))
+        self.span.map_or(self.start, |(first, lasts)| first + lasts)
     }
 
     /// Whether this tag begins the next group.
     pub fn is_ended_by(&self, tag: &Tag) -> bool {
-        match self.period.video {
+        match self.period.video() {
             Some(_) => tag.is_keyframe() && !self.tags.is_empty(),
-            None => tag.time.since(self.start) >= AUDIO_GROUP_MS,
+            None => tag.time.since(self.start) >= AUDIO_GROUP,
         }
     }
 }
 
 /// Whether what comes from this tag on can be decoded without what was before it.
 pub(super) fn can_begin(period: &Period, tag: &Tag) -> bool {
-    period.video.is_none() || tag.is_keyframe()
+    period.video().is_none() || tag.is_keyframe()
 }

@@ -3,10 +3,11 @@ use proptest::prelude::*;
 
 use super::group::GROUP_COST;
 use super::*;
+use crate::access_unit::{Track, TrackId};
 use crate::tag::{TAG_COST, TagKind};
 use crate::time::UnixMillis;
 
-const LIMITS: ReplayLimits = ReplayLimits { bytes: 1 << 20, duration_ms: 60_000 };
+const LIMITS: ReplayLimits = ReplayLimits { bytes: 1 << 20, duration: Duration::from_secs(60) };
 
 fn period(number: u32, video: bool) -> TimelineEvent {
     TimelineEvent::Period(Period {
@@ -14,14 +15,27 @@ fn period(number: u32, video: bool) -> TimelineEvent {
         first_sequence: None,
         origin: SourceTime(0),
         wall_clock: UnixMillis(0),
-        video: video.then(|| Bytes::from_static(b"avcC")),
-        audio: Some(Bytes::from_static(b"asc")),
+        tracks: Period::tracks_of(
+            video.then(|| Bytes::from_static(b"avcC")),
+            Some(Bytes::from_static(b"asc")),
+        ),
     })
+}
+
+fn track(kind: TagKind) -> TrackId {
+    if kind == TagKind::Audio { Period::AUDIO_TRACK } else { Period::VIDEO_TRACK }
 }
 
 fn tag(kind: TagKind, time: u64) -> TimelineEvent {
     let payload = Bytes::from(vec![0; 100]);
-    TimelineEvent::Tag(Tag { kind, time: SourceTime(time), composition_offset: 0, drift: 0, payload })
+    TimelineEvent::Tag(Tag {
+        track: track(kind),
+        kind,
+        time: SourceTime::from_millis(time),
+        composition_offset_us: 0,
+        drift: 0,
+        payload,
+    })
 }
 
 /// Ten pictures a second, a keyframe every second.
@@ -34,7 +48,7 @@ fn pictures(buffer: &mut ReplayBuffer, from: u64, to: u64) {
 
 fn times(buffer: &ReplayBuffer) -> Vec<u64> {
     let tags = buffer.events(PeriodNumber(0)).filter_map(|event| match event {
-        TimelineEvent::Tag(tag) if tag.is_video() => Some(tag.time.0),
+        TimelineEvent::Tag(tag) if tag.is_video() => Some(tag.time.as_millis()),
         _ => None,
     });
     tags.collect()
@@ -49,7 +63,7 @@ fn a_commit_leaves_everything_from_a_keyframe_before_it() {
     assert_eq!(times(&buffer).first(), Some(&2_000));
     assert!(matches!(buffer.events(PeriodNumber(0)).next(), Some(TimelineEvent::Period(_))));
     // Three groups, with the configuration of both tracks.
-    let bytes = 3 * (GROUP_COST + 4 + 3) + 60 * (TAG_COST + 100);
+    let bytes = 3 * (GROUP_COST + 2 * size_of::<Track>() + 4 + 3) + 60 * (TAG_COST + 100);
     assert_eq!((buffer.lost(), buffer.bytes()), (Loss::default(), bytes));
 }
 
@@ -73,36 +87,45 @@ fn a_commit_of_a_later_period_lets_earlier_ones_go() {
 
 #[test]
 fn what_exceeds_a_limit_goes_oldest_first_and_is_counted() {
-    for limits in [ReplayLimits { bytes: 15_000, ..LIMITS }, ReplayLimits { duration_ms: 2_500, ..LIMITS }] {
+    for limits in [
+        ReplayLimits { bytes: 15_000, ..LIMITS },
+        ReplayLimits { duration: Duration::from_millis(2_500), ..LIMITS },
+    ] {
         let mut buffer = ReplayBuffer::new(limits);
         buffer.push(&period(0, true));
         pictures(&mut buffer, 0, 6_000);
-        assert!(buffer.bytes() <= limits.bytes && buffer.duration_ms <= limits.duration_ms);
+        assert!(buffer.bytes() <= limits.bytes && buffer.duration <= limits.duration);
         assert_eq!(times(&buffer)[0] % 1_000, 0, "it starts with a keyframe");
         let kept = buffer.events(PeriodNumber(0)).count() - 1;
-        assert_eq!(buffer.lost(), Loss { tags: 120 - kept as u64, duration_ms: times(&buffer)[0] });
+        assert_eq!(
+            buffer.lost(),
+            Loss { tags: 120 - kept as u64, duration: Duration::from_millis(times(&buffer)[0]) }
+        );
     }
 }
 
 #[test]
 fn what_a_commit_covers_is_not_lost() {
-    let mut buffer = ReplayBuffer::new(ReplayLimits { duration_ms: 2_500, ..LIMITS });
+    let mut buffer = ReplayBuffer::new(ReplayLimits { duration: Duration::from_millis(2_500), ..LIMITS });
     buffer.push(&period(0, true));
     pictures(&mut buffer, 0, 2_000);
     buffer.commit(PeriodNumber(0), MediaTime::from_millis(1_500));
     pictures(&mut buffer, 2_000, 3_500);
     assert_eq!(
         (buffer.start(), buffer.lost()),
-        (Some((PeriodNumber(0), SourceTime(1_000))), Loss::default())
+        (Some((PeriodNumber(0), SourceTime::from_millis(1_000))), Loss::default())
     );
     pictures(&mut buffer, 3_500, 4_500);
-    let lost = Loss { tags: 10, duration_ms: 500 };
-    assert_eq!((buffer.start(), buffer.lost()), (Some((PeriodNumber(0), SourceTime(2_000))), lost));
+    let lost = Loss { tags: 10, duration: Duration::from_millis(500) };
+    assert_eq!(
+        (buffer.start(), buffer.lost()),
+        (Some((PeriodNumber(0), SourceTime::from_millis(2_000))), lost)
+    );
 }
 
 #[test]
 fn where_every_picture_is_a_keyframe_time_is_counted_too() {
-    let mut buffer = ReplayBuffer::new(ReplayLimits { duration_ms: 2_000, ..LIMITS });
+    let mut buffer = ReplayBuffer::new(ReplayLimits { duration: Duration::from_millis(2_000), ..LIMITS });
     buffer.push(&period(0, true));
     for time in (0..10_000).step_by(40) {
         buffer.push(&tag(TagKind::Video { keyframe: true }, time));
@@ -112,7 +135,10 @@ fn where_every_picture_is_a_keyframe_time_is_counted_too() {
 
 #[test]
 fn a_group_that_is_too_large_is_lost_up_to_the_next_keyframe() {
-    for limits in [ReplayLimits { bytes: 15_000, ..LIMITS }, ReplayLimits { duration_ms: 3_000, ..LIMITS }] {
+    for limits in [
+        ReplayLimits { bytes: 15_000, ..LIMITS },
+        ReplayLimits { duration: Duration::from_millis(3_000), ..LIMITS },
+    ] {
         let mut buffer = ReplayBuffer::new(limits);
         buffer.push(&period(0, true));
         buffer.push(&tag(TagKind::Video { keyframe: true }, 0));
@@ -122,8 +148,8 @@ fn a_group_that_is_too_large_is_lost_up_to_the_next_keyframe() {
         assert_eq!((buffer.start(), buffer.bytes()), (None, 0));
         assert!(buffer.period().is_some() && buffer.events(PeriodNumber(0)).next().is_none());
         pictures(&mut buffer, 9_000, 9_500);
-        assert_eq!(buffer.start(), Some((PeriodNumber(0), SourceTime(9_000))));
-        assert_eq!(buffer.lost(), Loss { tags: 90, duration_ms: 9_000 });
+        assert_eq!(buffer.start(), Some((PeriodNumber(0), SourceTime::from_millis(9_000))));
+        assert_eq!(buffer.lost(), Loss { tags: 90, duration: Duration::from_millis(9_000) });
     }
 }
 
@@ -137,7 +163,7 @@ fn a_new_period_is_kept_where_the_last_one_was_too_large() {
     buffer.push(&tag(TagKind::Audio, 50_000));
     assert_eq!(buffer.start(), Some((PeriodNumber(1), SourceTime(0))));
     assert_eq!(buffer.events(PeriodNumber(0)).count(), 2);
-    assert!(buffer.lost().duration_ms < 1_000, "nothing of the time between the two");
+    assert!(buffer.lost().duration < Duration::from_secs(1), "nothing of the time between the two");
 }
 
 #[test]
@@ -148,7 +174,7 @@ fn sound_alone_is_kept_in_groups_of_a_second() {
         buffer.push(&tag(TagKind::Audio, time));
     }
     buffer.commit(PeriodNumber(0), MediaTime::from_millis(8_000));
-    assert_eq!(buffer.start(), Some((PeriodNumber(0), SourceTime(7_000))));
+    assert_eq!(buffer.start(), Some((PeriodNumber(0), SourceTime::from_millis(7_000))));
 }
 
 /// The counted costs are no less than the memory that is really used.
@@ -181,14 +207,14 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Kept media, counted anew: bytes, and milliseconds from the first tag to the last of each period.
-fn measured(buffer: &ReplayBuffer) -> (usize, u64) {
-    let (mut bytes, mut duration, mut since) = (0, 0, None);
+/// What is kept, counted anew: bytes, and the time from the first tag to the last of each period.
+fn measured(buffer: &ReplayBuffer) -> (usize, Duration) {
+    let (mut bytes, mut duration, mut since) = (0, Duration::ZERO, None);
     let mut last = SourceTime(0);
     for event in buffer.events(PeriodNumber(0)) {
         match event {
             TimelineEvent::Period(_) => {
-                duration += since.map_or(0, |since| last.since(since));
+                duration += since.map_or(Duration::ZERO, |since: SourceTime| last.since(since));
                 since = None;
                 bytes += GROUP_COST;
             }
@@ -199,7 +225,7 @@ fn measured(buffer: &ReplayBuffer) -> (usize, u64) {
             }
         }
     }
-    (bytes, duration + since.map_or(0, |since| last.since(since)))
+    (bytes, duration + since.map_or(Duration::ZERO, |since: SourceTime| last.since(since)))
 }
 
 proptest! {
@@ -214,7 +240,7 @@ proptest! {
         bytes in 5_000..40_000_usize,
         duration_ms in 500..8_000_u64,
     ) {
-        let limits = ReplayLimits { bytes, duration_ms };
+        let limits = ReplayLimits { bytes, duration: Duration::from_millis(duration_ms) };
         let mut buffer = ReplayBuffer::new(limits);
         let (mut sent, mut number, mut now, mut covered) = (Vec::new(), 0, 10_000, 0);
         let mut has_committed = false;
@@ -229,7 +255,7 @@ proptest! {
                 Step::Tag { kind, after_ms, bytes } => {
                     now += after_ms;
                     let payload = Bytes::from(vec![sent.len() as u8; bytes]);
-                    let tag = Tag { kind, time: SourceTime(now), composition_offset: 0, drift: 0, payload };
+                    let tag = Tag { track: track(kind), kind, time: SourceTime::from_millis(now), composition_offset_us: 0, drift: 0, payload };
                     sent.push(tag.clone());
                     buffer.push(&TimelineEvent::Tag(tag));
                 }
@@ -239,10 +265,10 @@ proptest! {
                     covered += kept_before - buffer.events(PeriodNumber(0)).filter(is_tag).count();
                 }
             }
-            prop_assert!(buffer.bytes() <= limits.bytes && buffer.duration_ms <= limits.duration_ms);
+            prop_assert!(buffer.bytes() <= limits.bytes && buffer.duration <= limits.duration);
             let (bytes, duration) = measured(&buffer);
             prop_assert!(bytes <= buffer.bytes(), "{bytes} bytes are counted as {}", buffer.bytes());
-            prop_assert!(duration <= buffer.duration_ms, "{duration} ms are counted as {}", buffer.duration_ms);
+            prop_assert!(duration <= buffer.duration, "{duration:?} are counted as {:?}", buffer.duration);
             let kept: Vec<_> = buffer.events(PeriodNumber(0)).filter_map(tag_of).collect();
             prop_assert_eq!(&kept[..], &sent[sent.len() - kept.len()..], "all since its start");
             let gone = buffer.lost().tags as usize + covered;
@@ -255,7 +281,7 @@ proptest! {
                 prop_assert!(can_begin(&buffer.groups[0].period, &first));
             }
         }
-        prop_assert!(buffer.lost().duration_ms <= now);
+        prop_assert!(buffer.lost().duration <= Duration::from_millis(now));
     }
 }
 

@@ -1,23 +1,16 @@
-//! Reads the publisher's timestamps: unwraps them, brings both tracks onto one timeline, and tells what goes on from
-//! what jumps.
+//! Reads the source's timestamps: brings both tracks onto one timeline, and tells what goes on from what jumps.
 
 mod aside;
 #[cfg(test)]
 mod tests;
-mod unwrap;
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use super::held::HeldFrame;
+use crate::access_unit::TrackKind;
 use crate::time::SourceTime;
 use aside::Aside;
-use unwrap::Unwrapper;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Track {
-    Video,
-    Audio,
-}
 
 /// Outcome of pushed frames, in order. Times of one track always grow until the timeline is left.
 #[derive(Debug)]
@@ -26,21 +19,21 @@ pub(super) enum Step {
     Frame(HeldFrame),
     /// The timeline is left: what follows is on a new one.
     Leave,
-    /// The track's clock did not fit. From here on its times are moved by so many milliseconds, all in all.
-    Moved { track: Track, by_ms: i64 },
+    /// The track's clock did not fit. From here on its times are moved by so many microseconds, all in all.
+    Moved { track: TrackKind, by_us: i64 },
 }
 
 /// Both tracks on one timeline.
 ///
 /// Each track has an offset from its timestamps to the timeline; zero, as long as its clock is the other track's. What one
-/// track is ahead of the other when it arrives is believed up to [`APART_MS`]; a track that is farther apart, at its
+/// track is ahead of the other when it arrives is believed up to [`APART`]; a track that is farther apart, at its
 /// first frame, slowly or after a pause, is moved to where the other one is.
 ///
-/// A track whose timestamps jump is set aside for up to [`DECIDE_MS`] of media, until the other one shows whether it
+/// A track whose timestamps jump is set aside for up to [`DECIDE_US`] of media, until the other one shows whether it
 /// jumps too: then the timeline is left; otherwise the track is moved to where it would have been without the jump.
 #[derive(Debug)]
 pub(super) struct Clock {
-    max_gap_ms: u64,
+    max_gap_us: i64,
     max_aside_bytes: usize,
     video: TrackClock,
     audio: TrackClock,
@@ -50,8 +43,7 @@ pub(super) struct Clock {
 
 #[derive(Debug, Default)]
 struct TrackClock {
-    unwrapper: Unwrapper,
-    /// From the unwrapped timestamps to the timeline.
+    /// From the timestamps to the timeline, in microseconds.
     offset: i64,
     /// The latest time on the present timeline.
     last: Option<i64>,
@@ -59,16 +51,19 @@ struct TrackClock {
     lead: i64,
 }
 
-/// How far apart the tracks may arrive, in milliseconds: more than encoders look ahead, and than careless interleaving
+/// How far apart the tracks may arrive: more than encoders look ahead, and than careless interleaving
 /// makes; as long as this, viewers wait for the later track.
-pub const APART_MS: u64 = 5_000;
+pub const APART: Duration = Duration::from_secs(5);
+const APART_US: u64 = APART.as_micros() as u64;
 /// A track may step back by this much (encoders that correct their clock); more is a jump.
-const MAX_STEP_BACK_MS: i64 = 1_000;
+pub(super) const MAX_STEP_BACK_US: i64 = 1_000_000;
+/// The least step of a track, so that its times grow: what protocols that count milliseconds can say.
+pub(super) const MIN_STEP_US: i64 = 1_000;
 /// How much media shows whether one track has jumped or both: encoders interleave more closely than this. Where they
 /// don't, both tracks are moved, one after the other, and nothing is lost.
-const DECIDE_MS: i64 = 1_000;
-/// Milliseconds of lead or lag that interleaving explains: a track keeps them when it is moved because it fell too far behind.
-const INTERLEAVING_MS: i64 = 1_000;
+const DECIDE_US: i64 = 1_000_000;
+/// What a track is ahead or behind is kept when it is moved because it fell too far behind, as far as interleaving makes it.
+const INTERLEAVING_US: i64 = 1_000_000;
 
 /// How a timestamp fits what came before.
 enum Fit {
@@ -80,15 +75,14 @@ enum Fit {
 
 impl Clock {
     /// `max_aside_bytes` is how much is set aside at most.
-    pub(super) fn new(max_gap_ms: u64, max_aside_bytes: usize) -> Self {
+    pub(super) fn new(max_gap_us: i64, max_aside_bytes: usize) -> Self {
         let (video, audio) = (TrackClock::default(), TrackClock::default());
-        Self { max_gap_ms, max_aside_bytes, video, audio, aside: None, steps: VecDeque::new() }
+        Self { max_gap_us, max_aside_bytes, video, audio, aside: None, steps: VecDeque::new() }
     }
 
-    /// Takes the next frame; its own time is not looked at.
-    pub(super) fn push(&mut self, timestamp: u32, frame: HeldFrame) {
+    /// Takes the next frame, with its timestamp; its own time is not looked at.
+    pub(super) fn push(&mut self, raw: i64, frame: HeldFrame) {
         let track = frame.track();
-        let raw = self.unwrap(track, timestamp);
         match self.aside.take() {
             None => self.take(track, raw, frame),
             Some(aside) if aside.track == track => self.take_more(aside, raw, frame),
@@ -108,19 +102,11 @@ impl Clock {
     }
 
     /// Forgets what was set aside of a track: its configuration has changed.
-    pub(super) fn forget_aside(&mut self, track: Track) {
+    pub(super) fn forget_aside(&mut self, track: TrackKind) {
         self.aside.take_if(|aside| aside.track == track);
     }
 
-    fn unwrap(&mut self, track: Track, timestamp: u32) -> i64 {
-        if !self.track(track).unwrapper.has_begun() {
-            let other = self.track(other(track)).unwrapper;
-            self.track_mut(track).unwrapper = other;
-        }
-        self.track_mut(track).unwrapper.unwrap(timestamp)
-    }
-
-    fn take(&mut self, track: Track, raw: i64, frame: HeldFrame) {
+    fn take(&mut self, track: TrackKind, raw: i64, frame: HeldFrame) {
         match self.fit(track, raw) {
             Fit::At(time) => self.advance(track, time, frame),
             Fit::Apart => {
@@ -143,13 +129,13 @@ impl Clock {
             self.release(aside, start);
             self.take(track, raw, frame);
         } else {
-            aside.push(raw, frame, self.gap());
+            aside.push(raw, frame, self.max_gap_us);
             self.weigh(aside);
         }
     }
 
     /// A frame of the other track.
-    fn take_beside(&mut self, aside: Aside, track: Track, raw: i64, frame: HeldFrame) {
+    fn take_beside(&mut self, aside: Aside, track: TrackKind, raw: i64, frame: HeldFrame) {
         if matches!(self.fit(track, raw), Fit::Jumps) {
             self.leave(aside);
             return self.take(track, raw, frame);
@@ -159,7 +145,7 @@ impl Clock {
         match self.fit(aside.track, newest) {
             // The other track has gone on to where this one is.
             Fit::At(_) if self.step(aside.track, newest) > 0 => self.release_unmoved(aside),
-            _ if self.moved_since(&aside) >= DECIDE_MS => self.move_to_timeline(aside),
+            _ if self.moved_since(&aside) >= DECIDE_US => self.move_to_timeline(aside),
             _ => self.aside = Some(aside),
         }
     }
@@ -167,7 +153,7 @@ impl Clock {
     /// Keeps what is set aside, unless there is nothing to wait for.
     fn weigh(&mut self, aside: Aside) {
         let is_alone = self.track(other(aside.track)).last.is_none();
-        if is_alone || aside.span() >= DECIDE_MS || aside.bytes() > self.max_aside_bytes {
+        if is_alone || aside.span() >= DECIDE_US || aside.bytes() > self.max_aside_bytes {
             self.decide(aside);
         } else {
             self.aside = Some(aside);
@@ -189,7 +175,7 @@ impl Clock {
     /// Both tracks have jumped, or there is only one.
     fn leave(&mut self, aside: Aside) {
         self.steps.push_back(Step::Leave);
-        for track in [Track::Video, Track::Audio] {
+        for track in [TrackKind::Video, TrackKind::Audio] {
             let clock = self.track_mut(track);
             (clock.offset, clock.last, clock.lead) = (0, None, 0);
         }
@@ -223,83 +209,79 @@ impl Clock {
     }
 
     /// The track is too far from the other one.
-    fn approach(&mut self, track: Track, raw: i64) {
+    fn approach(&mut self, track: TrackKind, raw: i64) {
         let there = self.track(other(track)).last.unwrap_or(0);
         let clock = self.track(track);
-        let lead = if clock.last.is_some() { clock.lead.clamp(-INTERLEAVING_MS, INTERLEAVING_MS) } else { 0 };
+        let lead = if clock.last.is_some() { clock.lead.clamp(-INTERLEAVING_US, INTERLEAVING_US) } else { 0 };
         let time = (there + lead).max(self.after(track));
         self.set_offset(track, time - raw);
     }
 
-    fn set_offset(&mut self, track: Track, offset: i64) {
+    fn set_offset(&mut self, track: TrackKind, offset: i64) {
         self.track_mut(track).offset = offset;
-        self.steps.push_back(Step::Moved { track, by_ms: offset });
+        self.steps.push_back(Step::Moved { track, by_us: offset });
     }
 
-    fn advance(&mut self, track: Track, time: i64, mut frame: HeldFrame) {
+    fn advance(&mut self, track: TrackKind, time: i64, mut frame: HeldFrame) {
         let there = self.track(other(track)).last;
         // Farther apart, the other one is away, and that says nothing of how they arrive.
-        let lead = there.map(|there| time - there).filter(|lead| lead.unsigned_abs() <= APART_MS);
+        let lead = there.map(|there| time - there).filter(|lead| lead.unsigned_abs() <= APART_US);
         let clock = self.track_mut(track);
         (clock.last, clock.lead) = (Some(time), lead.unwrap_or(0));
         frame.tag.time = SourceTime(time.unsigned_abs());
         self.steps.push_back(Step::Frame(frame));
     }
 
-    fn fit(&self, track: Track, raw: i64) -> Fit {
+    fn fit(&self, track: TrackKind, raw: i64) -> Fit {
         let clock = self.track(track);
         let there = self.track(other(track)).last;
         let time = (raw + clock.offset).max(0);
         match (clock.last, there) {
-            (None, Some(there)) if time.abs_diff(there) > APART_MS => Fit::Apart,
+            (None, Some(there)) if time.abs_diff(there) > APART_US => Fit::Apart,
             (None, _) => Fit::At(time),
-            (Some(last), _) if time + MAX_STEP_BACK_MS < last => Fit::Jumps,
+            (Some(last), _) if time + MAX_STEP_BACK_US < last => Fit::Jumps,
             (Some(last), there) => {
                 // A track that arrives ahead of the other one goes on from there.
                 let ahead = there.map_or(last, |there| there + clock.lead.max(0));
                 let behind = there.map_or(0, |there| there - time);
                 match () {
-                    () if time >= last.max(ahead) + self.gap() => Fit::Jumps,
-                    () if behind > APART_MS as i64 => Fit::Apart,
-                    () => Fit::At(time.max(last + 1)),
+                    () if time >= last.max(ahead) + self.max_gap_us => Fit::Jumps,
+                    () if behind > APART_US as i64 => Fit::Apart,
+                    () => Fit::At(time.max(last + MIN_STEP_US)),
                 }
             }
         }
     }
 
     /// How far a timestamp goes beyond the track's latest one, on the present timeline.
-    fn step(&self, track: Track, raw: i64) -> i64 {
+    fn step(&self, track: TrackKind, raw: i64) -> i64 {
         let clock = self.track(track);
         raw + clock.offset - clock.last.unwrap_or(0)
     }
 
-    fn gap(&self) -> i64 {
-        self.max_gap_ms as i64
-    }
-
     /// The least time that the track's next frame may have.
-    fn after(&self, track: Track) -> i64 {
-        self.track(track).last.map_or(0, |last| last + 1)
+    fn after(&self, track: TrackKind) -> i64 {
+        self.track(track).last.map_or(0, |last| last + MIN_STEP_US)
     }
 
-    fn track(&self, track: Track) -> &TrackClock {
+    fn track(&self, track: TrackKind) -> &TrackClock {
         match track {
-            Track::Video => &self.video,
-            Track::Audio => &self.audio,
+            TrackKind::Video => &self.video,
+            TrackKind::Audio => &self.audio,
         }
     }
 
-    fn track_mut(&mut self, track: Track) -> &mut TrackClock {
+    fn track_mut(&mut self, track: TrackKind) -> &mut TrackClock {
         match track {
-            Track::Video => &mut self.video,
-            Track::Audio => &mut self.audio,
+            TrackKind::Video => &mut self.video,
+            TrackKind::Audio => &mut self.audio,
         }
     }
 }
 
-fn other(track: Track) -> Track {
+fn other(track: TrackKind) -> TrackKind {
     match track {
-        Track::Video => Track::Audio,
-        Track::Audio => Track::Video,
+        TrackKind::Video => TrackKind::Audio,
+        TrackKind::Audio => TrackKind::Video,
     }
 }

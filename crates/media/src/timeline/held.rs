@@ -1,9 +1,11 @@
 //! Frames that wait for their period to begin. Bounded in time and bytes.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use super::Limits;
-use super::clock::{APART_MS, Track};
+use super::clock::APART;
+use crate::access_unit::TrackKind;
 use crate::tag::Tag;
 use crate::time::{SourceTime, UnixMillis};
 
@@ -14,8 +16,8 @@ pub(super) struct HeldFrame {
 }
 
 impl HeldFrame {
-    pub(super) fn track(&self) -> Track {
-        if self.tag.is_video() { Track::Video } else { Track::Audio }
+    pub(super) fn track(&self) -> TrackKind {
+        if self.tag.is_video() { TrackKind::Video } else { TrackKind::Audio }
     }
 }
 
@@ -48,8 +50,8 @@ impl Held {
 
     /// Whether one of the limits is reached: nothing more can be waited for.
     pub(super) fn is_full(&self, limits: &Limits, is_picture_due: bool) -> bool {
-        let length = self.span.map_or(0, |(first, newest)| newest.since(first));
-        let limit = if is_picture_due { limits.picture_ms } else { limits.hold_ms };
+        let length = self.span.map_or(Duration::ZERO, |(first, newest)| newest.since(first));
+        let limit = Duration::from_millis(if is_picture_due { limits.picture_ms } else { limits.hold_ms });
         length >= limit || self.bytes >= limits.hold_bytes
     }
 
@@ -109,8 +111,8 @@ impl Held {
 
     fn trim(&mut self, limits: &Limits) {
         while let Some(front) = self.frames.front() {
-            let age = self.span.map_or(0, |(_, newest)| newest.since(front.tag.time));
-            if age <= APART_MS && self.bytes <= limits.hold_bytes {
+            let age = self.span.map_or(Duration::ZERO, |(_, newest)| newest.since(front.tag.time));
+            if age <= APART && self.bytes <= limits.hold_bytes {
                 return;
             }
             self.bytes -= front.tag.cost();

@@ -21,6 +21,11 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// `max_gap_ms` in microseconds.
+    pub(super) fn max_gap_us(&self) -> i64 {
+        i64::try_from(self.max_gap_ms).map_or(i64::MAX, |millis| millis.saturating_mul(1_000))
+    }
+
     /// The limits of a broadcast with these segments.
     pub fn new(settings: &SegmentSettings) -> Self {
         Self {

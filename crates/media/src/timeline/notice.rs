@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::access_unit::TrackKind;
+
 /// Timestamps that were not believed. The text is meant for the broadcaster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notice {
@@ -14,6 +16,13 @@ pub enum Notice {
 }
 
 impl Notice {
+    pub(super) fn moved(track: TrackKind, by_ms: i64) -> Self {
+        match track {
+            TrackKind::Video => Self::PictureMoved { by_ms },
+            TrackKind::Audio => Self::SoundMoved { by_ms },
+        }
+    }
+
     /// A word for it, as metrics have labels.
     pub fn kind(self) -> &'static str {
         match self {

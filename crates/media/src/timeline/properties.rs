@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::testing::{AVCC_360P, AVCC_720P, MONO, STEREO, audio_header, picture, sound, video_header};
+use crate::testing::{
+    AVCC_360P, AVCC_720P, FlvTimeline, MONO, STEREO, audio_header, picture, sound, video_header,
+};
 
 /// Message with its time from the publisher's start.
 #[derive(Clone, Debug)]
@@ -76,7 +78,7 @@ fn walked(steps: Vec<Step>) -> Vec<Message> {
 
 /// Feeds the messages with their times moved by `start`, and cut to `bits` bits.
 fn fed(messages: &[Message], start: u64, bits: u32) -> Vec<TimelineEvent> {
-    let mut timeline = Timeline::new(PeriodNumber(0), Limits::default());
+    let mut timeline = FlvTimeline::new(Timeline::new(PeriodNumber(0), Limits::default()));
     let stamp = |time: u64| ((start + time) & ((1 << bits) - 1)) as u32;
     let mut events = Vec::new();
     for (number, message) in messages.iter().enumerate() {
@@ -100,7 +102,7 @@ fn fed(messages: &[Message], start: u64, bits: u32) -> Vec<TimelineEvent> {
 
 /// The same events on a clock that started `by` earlier.
 fn moved_back(events: Vec<TimelineEvent>, by: u64) -> Vec<TimelineEvent> {
-    let back = |time: SourceTime| SourceTime(time.0 - by);
+    let back = |time: SourceTime| SourceTime(time.0 - by * 1_000);
     let event = |event| match event {
         TimelineEvent::Period(period) => {
             TimelineEvent::Period(Period { origin: back(period.origin), ..period })
@@ -173,7 +175,7 @@ proptest! {
         for event in events {
             match event {
                 TimelineEvent::Period(next) => {
-                    prop_assert!(next.video.is_some() || next.audio.is_some());
+                    prop_assert!(next.video().is_some() || next.audio().is_some());
                     prop_assert_eq!(next.number.0, period.as_ref().map_or(0, |before| before.number.0 + 1));
                     prop_assert!(period.as_ref().is_none_or(|before| before.wall_clock <= next.wall_clock));
                     (period, last) = (Some(next), [None; 2]);
@@ -182,11 +184,11 @@ proptest! {
                     let period = period.as_ref().expect("a period comes first");
                     let begins = last == [None; 2];
                     // New sound begins a period in the middle of a group of pictures, which leads up to it.
-                    let leads_up = period.audio.is_some() && tag.presentation_time() < period.origin;
+                    let leads_up = period.audio().is_some() && tag.presentation_time() < period.origin;
                     prop_assert!(!begins || leads_up || tag.presentation_time() == period.origin);
-                    prop_assert!(!begins || tag.is_keyframe() == period.video.is_some());
+                    prop_assert!(!begins || tag.is_keyframe() == period.video().is_some());
                     prop_assert!(tag.is_video() || tag.time >= period.origin);
-                    let config = if tag.is_video() { &period.video } else { &period.audio };
+                    let config = if tag.is_video() { period.video() } else { period.audio() };
                     prop_assert!(config.is_some());
                     let last = &mut last[usize::from(tag.is_video())];
                     prop_assert!(last.is_none_or(|last| last < tag.time));

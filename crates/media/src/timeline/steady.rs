@@ -1,24 +1,23 @@
 //! Bounds how often a publisher may begin a new period. Each one costs players a discontinuity and takes media sequence
 //! numbers of its own, so a clock that jumps all the time is kept going instead: the jump is taken out of its timestamps.
 
-use super::clock::Track;
+use super::clock::{MAX_STEP_BACK_US, MIN_STEP_US};
+use crate::access_unit::TrackKind;
 
 /// Periods that may begin at once, however long none has: an encoder that is being set up changes its mind a few times.
 const BURST: u64 = 4;
-/// Media that must pass for one more, in milliseconds. A period takes two numbers more than its segments of full length,
+/// Media that must pass for one more, in microseconds. A period takes two numbers more than its segments of full length,
 /// so that segments of two seconds and all these periods come to less than one number a second.
-const INTERVAL_MS: u64 = 5_000;
-/// How much a clock may step back and still go on, as [`super::clock::Clock`] has it.
-const MAX_STEP_BACK_MS: i32 = 1_000;
+const INTERVAL_US: u64 = 5_000_000;
 /// Between two frames of a track of which only one was seen.
-const USUAL_STEP_MS: u32 = 20;
+const USUAL_STEP_US: i64 = 20_000;
 
 /// Position of a track's clock, in front of the timeline's.
 #[derive(Debug)]
 pub(super) struct Steady {
-    max_gap_ms: i32,
-    /// Milliseconds of media that count towards new periods.
-    credit_ms: u64,
+    max_gap_us: i64,
+    /// Microseconds of media that count towards new periods.
+    credit_us: u64,
     video: Course,
     audio: Course,
     rebased: u64,
@@ -26,19 +25,19 @@ pub(super) struct Steady {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Course {
-    /// Milliseconds added to the publisher's timestamps.
-    shift: u32,
-    last: Option<u32>,
-    step: u32,
-    /// Milliseconds that it has gone on in all.
-    run_ms: u64,
+    /// What is added to the publisher's timestamps.
+    shift: i64,
+    last: Option<i64>,
+    step: i64,
+    /// Microseconds that it has gone on in all.
+    run_us: u64,
 }
 
 impl Steady {
-    pub(super) fn new(max_gap_ms: u64) -> Self {
+    pub(super) fn new(max_gap_us: i64) -> Self {
         Self {
-            max_gap_ms: i32::try_from(max_gap_ms).unwrap_or(i32::MAX),
-            credit_ms: BURST * INTERVAL_MS,
+            max_gap_us,
+            credit_us: BURST * INTERVAL_US,
             video: Course::default(),
             audio: Course::default(),
             rebased: 0,
@@ -46,34 +45,34 @@ impl Steady {
     }
 
     /// A timestamp without the jumps that come too often.
-    pub(super) fn read(&mut self, track: Track, timestamp: u32) -> u32 {
+    pub(super) fn read(&mut self, track: TrackKind, timestamp: i64) -> i64 {
         let (mut own, other) = match track {
-            Track::Video => (self.video, self.audio),
-            Track::Audio => (self.audio, self.video),
+            TrackKind::Video => (self.video, self.audio),
+            TrackKind::Audio => (self.audio, self.video),
         };
         let time = self.place(&mut own, other, timestamp);
-        let run_ms = own.run_ms.max(other.run_ms);
-        own.go_on(time, self.max_gap_ms);
-        self.credit_ms = (self.credit_ms + own.run_ms.saturating_sub(run_ms)).min(BURST * INTERVAL_MS);
+        let run_us = own.run_us.max(other.run_us);
+        own.go_on(time, self.max_gap_us);
+        self.credit_us = (self.credit_us + own.run_us.saturating_sub(run_us)).min(BURST * INTERVAL_US);
         *match track {
-            Track::Video => &mut self.video,
-            Track::Audio => &mut self.audio,
+            TrackKind::Video => &mut self.video,
+            TrackKind::Audio => &mut self.audio,
         } = own;
         time
     }
 
-    fn place(&mut self, own: &mut Course, other: Course, timestamp: u32) -> u32 {
-        let time = timestamp.wrapping_add(own.shift);
+    fn place(&mut self, own: &mut Course, other: Course, timestamp: i64) -> i64 {
+        let time = timestamp + own.shift;
         let Some(last) = own.last else {
             own.shift = other.shift;
-            return timestamp.wrapping_add(other.shift);
+            return timestamp + other.shift;
         };
         // On its own course, or on the other track's, which has jumped before.
-        if own.is_followed_by(time, self.max_gap_ms) || other.is_followed_by(time, self.max_gap_ms) {
+        if own.is_followed_by(time, self.max_gap_us) || other.is_followed_by(time, self.max_gap_us) {
             return time;
         }
-        let together = timestamp.wrapping_add(other.shift);
-        if own.is_followed_by(together, self.max_gap_ms) {
+        let together = timestamp + other.shift;
+        if own.is_followed_by(together, self.max_gap_us) {
             own.shift = other.shift;
             return together;
         }
@@ -81,15 +80,15 @@ impl Steady {
             return time;
         }
         self.rebased += 1;
-        let next = last.wrapping_add(own.step.max(1));
-        own.shift = next.wrapping_sub(timestamp);
+        let next = last + own.step.max(MIN_STEP_US);
+        own.shift = next - timestamp;
         next
     }
 
     /// Whether a period may begin now; it has begun then.
     pub(super) fn may_begin(&mut self) -> bool {
-        let left = self.credit_ms.checked_sub(INTERVAL_MS);
-        self.credit_ms = left.unwrap_or(self.credit_ms);
+        let left = self.credit_us.checked_sub(INTERVAL_US);
+        self.credit_us = left.unwrap_or(self.credit_us);
         left.is_some()
     }
 
@@ -100,22 +99,19 @@ impl Steady {
 }
 
 impl Course {
-    fn is_followed_by(&self, time: u32, max_gap_ms: i32) -> bool {
+    fn is_followed_by(&self, time: i64, max_gap_us: i64) -> bool {
         let Some(last) = self.last else { return false };
-        (-MAX_STEP_BACK_MS..max_gap_ms).contains(&(time.wrapping_sub(last) as i32))
+        (-MAX_STEP_BACK_US..max_gap_us).contains(&(time - last))
     }
 
-    fn go_on(&mut self, time: u32, max_gap_ms: i32) {
-        let passed = self.last.map_or(0, |last| time.wrapping_sub(last) as i32);
-        self.step = match u32::try_from(passed)
-            .ok()
-            .filter(|passed| *passed > 0 && passed.cast_signed() < max_gap_ms)
-        {
+    fn go_on(&mut self, time: i64, max_gap_us: i64) {
+        let passed = self.last.map(|last| time - last);
+        self.step = match passed.filter(|passed| (1..max_gap_us).contains(passed)) {
             Some(passed) => {
-                self.run_ms += u64::from(passed);
+                self.run_us += passed.unsigned_abs();
                 passed
             }
-            None if self.last.is_none() => USUAL_STEP_MS,
+            None if passed.is_none() => USUAL_STEP_US,
             None => self.step,
         };
         self.last = Some(time);
@@ -124,49 +120,57 @@ impl Course {
 
 #[cfg(test)]
 mod tests {
-    use super::Track::{Audio, Video};
     use super::*;
+    use crate::access_unit::TrackKind::{Audio, Video};
+
+    /// Reads a timestamp in milliseconds.
+    fn read(steady: &mut Steady, track: TrackKind, millis: i64) -> i64 {
+        let time = steady.read(track, millis * 1_000);
+        assert_eq!(time % 1_000, 0);
+        time / 1_000
+    }
 
     #[test]
     fn a_few_jumps_pass_and_more_of_them_once_media_has_passed() {
-        let mut steady = Steady::new(2_000);
-        let passed = (0..20).map(|nth| nth * 1_000_000).filter(|time| steady.read(Video, *time) == *time);
+        let mut steady = Steady::new(2_000_000);
+        let passed =
+            (0..20).map(|nth| nth * 1_000_000).filter(|time| read(&mut steady, Video, *time) == *time);
         assert_eq!(passed.count(), 1 + BURST as usize);
-        let at = steady.video.last.unwrap_or_default().wrapping_sub(steady.video.shift);
-        for time in (0..2 * INTERVAL_MS as u32 + 40).step_by(40) {
-            steady.read(Video, at + time);
+        let at = (steady.video.last.unwrap_or_default() - steady.video.shift) / 1_000;
+        for time in (0..2 * INTERVAL_US as i64 / 1_000 + 40).step_by(40) {
+            read(&mut steady, Video, at + time);
         }
         let before = steady.rebased();
         for time in (0..20).map(|nth| 50_000_000 + nth * 1_000_000) {
-            steady.read(Video, time);
+            read(&mut steady, Video, time);
         }
         assert_eq!(steady.rebased() - before, 18);
     }
 
     #[test]
     fn sound_and_pictures_stay_together_however_often_they_jump() {
-        let mut steady = Steady::new(2_000);
+        let mut steady = Steady::new(2_000_000);
         for nth in 0u32..2_000 {
             // Every eight frames the clock is another one.
-            let clock = (nth / 8).wrapping_mul(2_654_435_761);
-            let time = nth * 40;
-            let video = steady.read(Video, clock.wrapping_add(time));
-            let audio = steady.read(Audio, clock.wrapping_add(time + 7));
-            assert_eq!(audio.wrapping_sub(video), 7, "{nth}");
+            let clock = i64::from((nth / 8).wrapping_mul(2_654_435_761));
+            let time = i64::from(nth) * 40;
+            let video = read(&mut steady, Video, clock + time);
+            let audio = read(&mut steady, Audio, clock + time + 7);
+            assert_eq!(audio - video, 7, "{nth}");
         }
         assert!(steady.rebased() > 200);
-        assert!(steady.video.run_ms > 70_000, "no time is lost: {}", steady.video.run_ms);
+        assert!(steady.video.run_us > 70_000_000, "no time is lost: {}", steady.video.run_us);
     }
 
     #[test]
     fn what_the_other_track_left_behind_is_no_jump() {
-        let mut steady = Steady::new(2_000);
-        steady.credit_ms = INTERVAL_MS;
+        let mut steady = Steady::new(2_000_000);
+        steady.credit_us = INTERVAL_US;
         for (track, time) in
             [(Video, 90_000), (Audio, 90_010), (Video, 0), (Audio, 90_030), (Audio, 20), (Video, 40)]
         {
-            assert_eq!(steady.read(track, time), time);
+            assert_eq!(read(&mut steady, track, time), time);
         }
-        assert_eq!((steady.rebased(), steady.credit_ms < INTERVAL_MS), (0, true));
+        assert_eq!((steady.rebased(), steady.credit_us < INTERVAL_US), (0, true));
     }
 }

@@ -2,12 +2,13 @@
 
 use super::*;
 use crate::testing::{
-    AVCC_5K, AVCC_360P, AVCC_720P, MONO, STEREO, audio_header, avcc, picture, sound, video_header,
+    AVCC_5K, AVCC_360P, AVCC_720P, FlvTimeline, MONO, STEREO, audio_header, avcc, picture, sound,
+    video_header,
 };
 
 /// A publisher whose messages arrive as long after `EPOCH` as its clock has run.
 struct Publisher {
-    timeline: Timeline,
+    timeline: FlvTimeline,
     now: u64,
 }
 
@@ -15,7 +16,12 @@ const EPOCH: u64 = 1_800_000_000_000;
 
 impl Publisher {
     fn new() -> Self {
-        Self { timeline: Timeline::new(PeriodNumber(7), Limits::default()), now: EPOCH }
+        Self::with(7, Limits::default())
+    }
+
+    fn with(first_period: u32, limits: Limits) -> Self {
+        let timeline = FlvTimeline::new(Timeline::new(PeriodNumber(first_period), limits));
+        Self { timeline, now: EPOCH }
     }
 
     fn announcing(announced: Announced) -> Self {
@@ -90,7 +96,7 @@ impl Publisher {
     }
 }
 
-/// A period and the decoding times of its tags.
+/// A period and the decoding times of its tags, in milliseconds.
 #[derive(Debug)]
 struct Seen {
     period: Period,
@@ -101,15 +107,15 @@ struct Seen {
 impl Seen {
     fn take(&mut self, tag: &Tag) {
         assert!(
-            !(self.period.video.is_some() && self.video.is_empty()) || tag.is_keyframe(),
+            !(self.period.video().is_some() && self.video.is_empty()) || tag.is_keyframe(),
             "a keyframe comes first"
         );
         let times = if tag.is_video() { &mut self.video } else { &mut self.audio };
-        times.push(tag.time.0);
+        times.push(tag.time.as_millis());
     }
 
     fn tracks(&self) -> (bool, bool) {
-        (self.period.video.is_some(), self.period.audio.is_some())
+        (self.period.video().is_some(), self.period.audio().is_some())
     }
 }
 
@@ -124,9 +130,9 @@ fn a_period_begins_with_the_first_keyframe() {
         .sounds(60, 200)
         .only_period();
     assert_eq!(seen.period.number, PeriodNumber(7));
-    assert_eq!(seen.period.origin, SourceTime(120), "its presentation time");
+    assert_eq!(seen.period.origin, SourceTime::from_millis(120), "its presentation time");
     assert_eq!(seen.period.wall_clock, UnixMillis(EPOCH + 500));
-    assert_eq!((seen.period.video, seen.period.audio), (Some(avcc(AVCC_720P)), Some(STEREO.into())));
+    assert_eq!(seen.period.tracks, Period::tracks_of(Some(avcc(AVCC_720P)), Some(STEREO.into())));
     assert_eq!(seen.video, [40, 80]);
     assert_eq!(seen.audio, [120, 140, 160, 180], "nothing before the origin");
 }
@@ -159,7 +165,7 @@ fn a_promised_track_that_never_comes_is_not_waited_for_long() {
 #[test]
 fn a_promised_track_that_never_comes_is_not_waited_for_in_bytes() {
     let limits = Limits { hold_bytes: 10_000, ..Limits::default() };
-    let mut publisher = Publisher { timeline: Timeline::new(PeriodNumber(0), limits), now: EPOCH };
+    let mut publisher = Publisher::with(0, limits);
     publisher = publisher.video_header(AVCC_720P);
     publisher.timeline.push_video(UnixMillis(EPOCH), 0, picture(true, 0, &[0; 10_000])).unwrap();
     assert_eq!(publisher.only_period().video, [0]);
@@ -183,8 +189,7 @@ fn a_frame_holds_on_to_nothing_but_itself() {
 #[test]
 fn frames_that_wait_are_counted_with_what_they_cost_besides_their_payloads() {
     let limits = Limits { hold_bytes: 10_000, hold_ms: 10_000, ..Limits::default() };
-    let timeline = Timeline::new(PeriodNumber(0), limits);
-    let publisher = Publisher { timeline, now: EPOCH }.audio_header(STEREO);
+    let publisher = Publisher::with(0, limits).audio_header(STEREO);
     // Of five bytes each; the video that is waited for does not come.
     let publisher = publisher.sounds(0, 2_000);
     assert!((40..=50).contains(&publisher.timeline.held.len()), "{}", publisher.timeline.held.len());
@@ -203,7 +208,7 @@ fn a_single_announced_track_starts_at_once() {
     let seen = Publisher::announcing(Announced::VideoOnly).video_header(AVCC_720P).keyframe(0).only_period();
     assert_eq!(seen.tracks(), (true, false));
     let seen = Publisher::announcing(Announced::AudioOnly).audio_header(STEREO).sound(5).only_period();
-    assert_eq!((seen.tracks(), seen.period.origin), ((false, true), SourceTime(5)));
+    assert_eq!((seen.tracks(), seen.period.origin), ((false, true), SourceTime::from_millis(5)));
 }
 
 #[test]
@@ -243,7 +248,7 @@ fn pictures_without_a_header_are_dropped() {
         .frame(1_000)
         .keyframe(1_040)
         .only_period();
-    assert_eq!((seen.video, seen.period.origin), (vec![1_040], SourceTime(1_040)));
+    assert_eq!((seen.video, seen.period.origin), (vec![1_040], SourceTime::from_millis(1_040)));
 }
 
 #[test]
@@ -268,7 +273,10 @@ fn sound_that_begins_late_begins_a_period_with_the_next_picture() {
         .periods();
     assert_eq!(periods.iter().map(Seen::tracks).collect::<Vec<_>>(), [(true, false), (true, true)]);
     assert_eq!(periods[0].video, [0, 1_000, 1_040], "a header alone is no track");
-    assert_eq!((periods[1].period.number, periods[1].period.origin), (PeriodNumber(8), SourceTime(1_080)));
+    assert_eq!(
+        (periods[1].period.number, periods[1].period.origin),
+        (PeriodNumber(8), SourceTime::from_millis(1_080))
+    );
     assert_eq!(periods[1].video, [1_000, 1_040, 1_080, 1_120], "with what leads up to it");
     assert_eq!(periods[1].audio, (1_080..1_200).step_by(20).collect::<Vec<_>>());
 }
@@ -286,18 +294,21 @@ fn late_sound_does_not_show_a_picture_twice() {
         .picture(false, 120, 0)
         .picture(false, 160, 160)
         .periods();
-    assert_eq!((&periods[0].video[..], periods[1].period.origin), (&[0, 40, 80, 120][..], SourceTime(320)));
+    assert_eq!(
+        (&periods[0].video[..], periods[1].period.origin),
+        (&[0, 40, 80, 120][..], SourceTime::from_millis(320))
+    );
     assert_eq!(periods[1].video, [0, 40, 80, 120, 160]);
 }
 
 #[test]
 fn what_late_sound_may_need_is_bounded_in_bytes() {
     let limits = Limits { hold_bytes: 10_000, ..Limits::default() };
-    let mut publisher = Publisher { timeline: Timeline::new(PeriodNumber(7), limits), now: EPOCH };
+    let mut publisher = Publisher::with(7, limits);
     publisher.timeline.push_metadata(Announced::VideoOnly);
     publisher = publisher.video_header(AVCC_720P).keyframe(0).frames(40, 40_000).audio_header(STEREO);
     let periods = publisher.sound(40_000).frame(40_000).keyframe(40_040).sound(40_040).periods();
-    assert_eq!(periods[1].period.origin, SourceTime(40_040), "at the next keyframe");
+    assert_eq!(periods[1].period.origin, SourceTime::from_millis(40_040), "at the next keyframe");
 }
 
 #[test]
@@ -312,7 +323,7 @@ fn a_new_picture_size_begins_a_period_at_the_next_keyframe() {
         .keyframe(80)
         .sounds(80, 120)
         .periods();
-    assert_eq!(periods[1].period.video, Some(avcc(AVCC_360P)));
+    assert_eq!(periods[1].period.video(), Some(&avcc(AVCC_360P)));
     assert_eq!((&periods[0].video[..], &periods[1].video[..]), (&[0][..], &[80][..]), "40 can't be decoded");
     assert_eq!((&periods[0].audio[..], &periods[1].audio[..]), (&[0, 20, 40, 60][..], &[80, 100][..]));
     // 86 ms of media came within 80: the clock of the periods is so much ahead.
@@ -336,9 +347,12 @@ fn new_audio_begins_a_period_with_the_next_picture() {
         .frame(200)
         .periods();
     assert_eq!(periods.len(), 3);
-    assert_eq!(periods[1].period.audio, Some(MONO.into()));
+    assert_eq!(periods[1].period.audio(), Some(&MONO.into()));
     assert_eq!((&periods[0].audio[..], &periods[1].audio[..]), (&[0, 20][..], &[80, 100, 120][..]));
-    assert_eq!((&periods[0].video[..], periods[1].period.origin), (&[0, 40][..], SourceTime(80)));
+    assert_eq!(
+        (&periods[0].video[..], periods[1].period.origin),
+        (&[0, 40][..], SourceTime::from_millis(80))
+    );
     assert_eq!(periods[1].video, [0, 40, 80, 120], "with what leads up to it");
     assert_eq!(
         (&periods[2].video[..], &periods[2].audio[..]),
@@ -357,7 +371,7 @@ fn new_audio_begins_behind_all_sound_before_it() {
         .sounds(200, 240)
         .frames(40, 320)
         .periods();
-    assert_eq!(periods[1].period.origin, SourceTime(200));
+    assert_eq!(periods[1].period.origin, SourceTime::from_millis(200));
     assert_eq!((&periods[0].video[..], periods[0].audio.len()), (&[0, 40, 80, 120, 160][..], 10));
     assert_eq!(periods[1].audio, [200, 220]);
 }
@@ -366,9 +380,7 @@ fn new_audio_begins_behind_all_sound_before_it() {
 #[test]
 fn new_audio_that_can_not_be_heard_is_refused_after_a_while() {
     let limits = Limits { hold_bytes: 10_000, ..Limits::default() };
-    let timeline = Timeline::new(PeriodNumber(7), limits);
-    let publisher =
-        Publisher { timeline, now: EPOCH }.video_header(AVCC_720P).audio_header(STEREO).keyframe(0);
+    let publisher = Publisher::with(7, limits).video_header(AVCC_720P).audio_header(STEREO).keyframe(0);
     let both = |publisher: Publisher, from: u32, to: u32| {
         (from..to)
             .step_by(40)
@@ -409,7 +421,10 @@ fn a_restarted_clock_begins_one_period() {
         Some(&u64::from(start + 240)),
         "what is left of the old time belongs to the old period"
     );
-    assert_eq!((periods[1].period.number, periods[1].period.origin), (PeriodNumber(8), SourceTime(0)));
+    assert_eq!(
+        (periods[1].period.number, periods[1].period.origin),
+        (PeriodNumber(8), SourceTime::from_millis(0))
+    );
     assert_eq!((&periods[1].video[..], periods[1].audio.len()), (&[0, 40, 80][..], 6));
 }
 
@@ -440,7 +455,7 @@ fn after_a_gap_the_next_keyframe_is_waited_for() {
         .keyframe(2_200)
         .sounds(2_200, 2_300)
         .periods();
-    assert_eq!((periods[1].period.origin, periods[1].audio.len()), (SourceTime(2_200), 5));
+    assert_eq!((periods[1].period.origin, periods[1].audio.len()), (SourceTime::from_millis(2_200), 5));
 }
 
 #[test]
@@ -466,7 +481,7 @@ fn a_slow_authorisation_does_not_move_sound_against_pictures() {
     // Everything that piled up meanwhile arrives at once.
     let publisher = Publisher::new().later(5_000).video_header(AVCC_720P).audio_header(STEREO);
     let seen = publisher.sounds(0, 400).keyframe(20).frames(60, 400).sounds(400, 500).only_period();
-    assert_eq!((seen.period.origin, seen.audio[0], seen.video[1]), (SourceTime(20), 20, 60));
+    assert_eq!((seen.period.origin, seen.audio[0], seen.video[1]), (SourceTime::from_millis(20), 20, 60));
     assert_eq!(seen.period.wall_clock, UnixMillis(EPOCH + 5_000));
 }
 
@@ -477,7 +492,7 @@ fn composition_offsets_pass() {
     let mut offsets = Vec::new();
     while let Some(event) = publisher.timeline.poll() {
         if let TimelineEvent::Tag(tag) = event {
-            offsets.push((tag.time.0, tag.composition_offset));
+            offsets.push((tag.time.as_millis(), tag.composition_offset_us / 1_000));
         }
     }
     assert_eq!(offsets, [(1_000, 80), (1_040, 160), (1_080, 0), (1_120, -40)]);
@@ -485,7 +500,7 @@ fn composition_offsets_pass() {
 
 #[test]
 fn what_cannot_be_taken_is_refused_with_advice() {
-    let mut timeline = Timeline::new(PeriodNumber(0), Limits::default());
+    let mut timeline = FlvTimeline::new(Timeline::new(PeriodNumber(0), Limits::default()));
     let mut video = |payload: Bytes| timeline.push_video(UnixMillis(0), 0, payload).unwrap_err().to_string();
     assert_eq!(
         video(video_header(AVCC_5K)),
@@ -502,7 +517,10 @@ fn composition_offsets_beyond_all_bounds_are_taken_off_and_told() {
     publisher = publisher.picture(false, 1_040, 20_080).picture(false, 1_080, 20_000);
     assert_eq!(publisher.timeline.poll_notice(), Some(Notice::CompositionMoved { by_ms: -20_000 }));
     let seen = publisher.only_period();
-    assert_eq!((seen.period.origin, seen.video.len(), seen.audio.len()), (SourceTime(1_000), 3, 10));
+    assert_eq!(
+        (seen.period.origin, seen.video.len(), seen.audio.len()),
+        (SourceTime::from_millis(1_000), 3, 10)
+    );
 }
 
 /// A camera that starts to count at zero again while the sound goes on.

@@ -108,9 +108,9 @@ impl<S: Source> Publisher<'_, S> {
     /// too.
     async fn replay_events(&mut self) -> Result<Result<usize, PublishError>, EndReason> {
         let Replayed { events, lost } = self.replay.events_from(&mut self.resume);
-        if let Some(Loss { tags, duration_ms }) = lost {
+        if let Some(Loss { tags, duration }) = lost {
             tracing::error!(
-                seconds = duration_ms as f64 / 1e3,
+                seconds = duration.as_secs_f64(),
                 tags,
                 "media was lost, as no server was there for so long: raise proxy.replay_duration and proxy.replay_memory"
             );

@@ -178,12 +178,8 @@ impl<'a, S: Source> Publisher<'a, S> {
     fn push_media(&mut self, event: SourceEvent) -> Result<(), EndReason> {
         match event {
             SourceEvent::Announced(announced) => self.timeline.push_metadata(announced),
-            SourceEvent::Video { timestamp, payload } => {
-                self.timeline.push_video(clock::now(), timestamp, payload)?
-            }
-            SourceEvent::Audio { timestamp, payload } => {
-                self.timeline.push_audio(clock::now(), timestamp, payload)?
-            }
+            SourceEvent::Media(media) => self.timeline.push(clock::now(), media)?,
+            SourceEvent::Unusable(error) => return Err(error.into()),
             SourceEvent::Unpublished => return Err(EndReason::Unpublished),
         }
         Ok(())

@@ -7,8 +7,8 @@ use headwater_media::{AudioConfig, AvcConfig, Period};
 pub(super) fn log_period(period: &Period) {
     tracing::info!(
         period = %period.number,
-        video = period.video.as_ref().and_then(describe_video),
-        audio = period.audio.as_ref().and_then(describe_audio),
+        video = period.video().and_then(describe_video),
+        audio = period.audio().and_then(describe_audio),
         "a period of the source begins"
     );
 }

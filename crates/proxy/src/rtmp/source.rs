@@ -1,6 +1,7 @@
 //! RTMP as a [`Source`]: one publish request on an encoder's connection, and its media.
 
 use headwater_media::timeline::Announced;
+use headwater_media::{FlvReader, MediaError, SourceMedia};
 use headwater_rtmp::{Event, PublishRequest};
 
 use crate::refusal::Refusal;
@@ -14,12 +15,13 @@ pub struct RtmpSource<'a> {
     connection: &'a mut RtmpConnection,
     /// Request, until it is answered.
     request: Option<PublishRequest>,
+    reader: FlvReader,
 }
 
 impl<'a> RtmpSource<'a> {
     /// Publication that this request asks for.
     pub fn new(connection: &'a mut RtmpConnection, request: PublishRequest) -> Self {
-        Self { connection, request: Some(request) }
+        Self { connection, request: Some(request), reader: FlvReader::default() }
     }
 }
 
@@ -61,10 +63,14 @@ impl Source for RtmpSource<'_> {
                     return Some(SourceEvent::Announced(announced));
                 }
                 Event::Video { timestamp, payload } => {
-                    return Some(SourceEvent::Video { timestamp, payload });
+                    if let Some(event) = media_event(self.reader.video(timestamp, &payload)) {
+                        return Some(event);
+                    }
                 }
                 Event::Audio { timestamp, payload } => {
-                    return Some(SourceEvent::Audio { timestamp, payload });
+                    if let Some(event) = media_event(self.reader.audio(timestamp, &payload)) {
+                        return Some(event);
+                    }
                 }
                 Event::Unpublish => return Some(SourceEvent::Unpublished),
                 Event::SecondStreamRefused => {
@@ -80,6 +86,11 @@ impl Source for RtmpSource<'_> {
     fn end(&mut self) -> Option<SourceError> {
         self.connection.end()
     }
+}
+
+/// None where the message holds nothing to show.
+fn media_event(read: Result<Option<SourceMedia>, MediaError>) -> Option<SourceEvent> {
+    read.map_or_else(|error| Some(SourceEvent::Unusable(error)), |media| media.map(SourceEvent::Media))
 }
 
 #[cfg(test)]

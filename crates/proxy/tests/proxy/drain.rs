@@ -35,7 +35,7 @@ async fn passes(encoder: &mut Encoder, call: &mut Call, time: u32) -> Vec<Reques
     let mut before = Vec::new();
     loop {
         match call.message().await.unwrap().expect("a tag") {
-            Request::Tag(tag) if tag.time_ms == u64::from(time) => return before,
+            Request::Tag(tag) if tag.time_us == 1_000 * u64::from(time) => return before,
             message => before.push(message),
         }
     }

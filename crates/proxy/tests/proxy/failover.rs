@@ -6,10 +6,10 @@ use headwater_registry::Registry as _;
 use headwater_runtime::config::Size;
 use headwater_wire::v1::failure::Code;
 use headwater_wire::v1::publish_request::Message as Request;
-use headwater_wire::v1::tag::Kind;
 use headwater_wire::v1::{self, ResumePoint};
 
-use crate::support::{Call, Encoder, TestProxy, TestServer, failure, media, resume_point};
+use crate::support::media::{self, Kind};
+use crate::support::{Call, Encoder, TestProxy, TestServer, failure, resume_point};
 
 /// Pictures are so far apart; every fourth is a keyframe.
 const STEP_MS: u32 = 500;
@@ -55,8 +55,8 @@ impl Show {
     /// Messages that a replay has to bring: the period, then every tag once and in order, from a keyframe on.
     async fn expect_replay(&self, call: &mut Call, from_ms: u32) {
         let Some(Request::Period(period)) = call.message().await.unwrap() else { panic!("no period") };
-        assert_eq!((period.number, period.origin_ms), (3, 0));
-        assert_eq!(period.video_config.as_deref(), Some(media::AVC));
+        assert_eq!((period.number, period.origin_us), (3, 0));
+        assert_eq!(&period.tracks[0].configuration[..], media::AVC);
         for time in (from_ms..self.next_ms).step_by(STEP_MS as usize) {
             let kind = if time % (4 * STEP_MS) == 0 { Kind::VideoKeyframe } else { Kind::Video };
             assert_eq!(tag(&call.message().await.unwrap().unwrap()), Some((kind, time)));
@@ -73,7 +73,7 @@ impl Show {
 
 fn tag(request: &Request) -> Option<(Kind, u32)> {
     let Request::Tag(tag) = request else { return None };
-    Some((tag.kind(), tag.time_ms as u32))
+    Some((media::kind(tag), (tag.time_us / 1_000) as u32))
 }
 
 /// The point that a server has committed up to.
@@ -225,7 +225,7 @@ async fn a_server_that_can_not_go_on_with_the_period_gets_a_new_one() {
     assert_eq!((call.open.epoch, call.open.resume.clone()), (2, Some(anew.clone())));
     call.accept_at(anew).await;
     let Some(Request::Period(period)) = call.message().await.unwrap() else { panic!("no period") };
-    assert_eq!((period.number, period.origin_ms, period.first_sequence), (4, 2_000, Some(103)));
+    assert_eq!((period.number, period.origin_us, period.first_sequence), (4, 2_000_000, Some(103)));
     assert_eq!(tag(&call.message().await.unwrap().unwrap()), Some((Kind::VideoKeyframe, 0)));
     show.pass(&mut call, 6_000).await;
     show.told_nothing_until_now(call).await;
@@ -341,11 +341,11 @@ async fn after_more_than_is_kept_it_goes_on_with_a_new_period() {
             return period;
         }
     };
-    let v1::Period { number, first_sequence, origin_ms: origin, .. } = next_period().await;
+    let v1::Period { number, first_sequence, origin_us: origin, .. } = next_period().await;
     assert!(number == 4 && origin > 4_000, "{number} from {origin} ms");
     assert_eq!(first_sequence, Some(103), "of 101 and 102 viewers may have something");
     let first = call.message().await.unwrap().unwrap();
-    assert_eq!(tag(&first), Some((Kind::VideoKeyframe, origin as u32)));
+    assert_eq!(tag(&first), Some((Kind::VideoKeyframe, (origin / 1_000) as u32)));
     show.pass(&mut call, 60_000).await;
     show.told_nothing_until_now(call).await;
 }
@@ -377,7 +377,7 @@ async fn without_a_keyframe_to_go_on_from_it_goes_on_with_the_next_one() {
     show.next_ms = 14_000;
     show.send_until(15_000).await;
     let Some(Request::Period(next)) = call.message().await.unwrap() else { panic!("no period") };
-    assert_eq!((next.number, next.first_sequence, next.origin_ms), (4, Some(103), 14_000));
+    assert_eq!((next.number, next.first_sequence, next.origin_us), (4, Some(103), 14_000_000));
     assert_eq!(tag(&call.message().await.unwrap().unwrap()), Some((Kind::VideoKeyframe, 14_000)));
     show.pass(&mut call, 16_000).await;
     show.told_nothing_until_now(call).await;

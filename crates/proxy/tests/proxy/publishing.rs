@@ -2,15 +2,15 @@
 
 use headwater_wire::v1;
 use headwater_wire::v1::publish_request::Message as Request;
-use headwater_wire::v1::tag::Kind;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 
-use crate::support::{Encoder, TestProxy, TestServer, media, within};
+use crate::support::media::{self, Kind};
+use crate::support::{Encoder, TestProxy, TestServer, within};
 
 fn tag(request: &Request) -> (Kind, u64, i32, &[u8]) {
     let Request::Tag(tag) = request else { panic!("no tag: {request:?}") };
-    (tag.kind(), tag.time_ms, tag.composition_offset_ms, &tag.payload)
+    (media::kind(tag), tag.time_us / 1_000, tag.composition_offset_us / 1_000, &tag.payload)
 }
 
 #[tokio::test]
@@ -27,10 +27,10 @@ async fn media_arrives_in_order_with_its_times() {
     encoder.audio(1_010, media::sound(b"beep")).await;
     encoder.video(1_033, media::picture(b"second")).await;
     let Some(Request::Period(period)) = call.message().await.unwrap() else { panic!("no period") };
-    let v1::Period { number, origin_ms, video_config, audio_config, .. } = period;
-    assert_eq!((number, origin_ms), (3, 1_000));
-    assert_eq!(video_config.as_deref(), Some(media::AVC));
-    assert_eq!(audio_config.as_deref(), Some(media::AAC));
+    let v1::Period { number, origin_us, tracks, .. } = period;
+    assert_eq!((number, origin_us), (3, 1_000_000));
+    let tracks: Vec<_> = tracks.iter().map(|track| (&track.codec[..], &track.configuration[..])).collect();
+    assert_eq!(tracks, [("avc1", media::AVC), ("mp4a", media::AAC)]);
     let expected: [(Kind, u64, i32, &[u8]); 3] = [
         (Kind::VideoKeyframe, 1_000, 0, b"first"),
         (Kind::Audio, 1_010, 0, b"beep"),

@@ -178,7 +178,7 @@ impl Session<'_> {
             settings: Some(from.settings.into()),
             ladder: Some(self.settings.ladder.clone().into()),
             first_sequence: from.next_sequence.0,
-            resume_ms: from.start.map(|start| start.0),
+            resume_us: from.start.map(|start| start.0),
             kept: from.kept.iter().cloned().map(Into::into).collect(),
             begun_as: from.begun_as.clone().map(Into::into),
         }

@@ -106,7 +106,7 @@ async fn a_period_that_ends_meanwhile_is_the_last_one() {
     source.period().await;
     let begun = source.committed().await;
     let first = watcher.opening.first_sequence.0;
-    assert_eq!((begun.period, begun.start_ms, begun.next_sequence), (1, None, first + 4));
+    assert_eq!((begun.period, begun.start_us, begun.next_sequence), (1, None, first + 4));
     assert_eq!(name(&source.last_word().await.unwrap()), DRAINING);
     claim_elsewhere(&server).await;
     ends_without_end(&mut watcher).await;

@@ -19,8 +19,8 @@ async fn what_is_published_is_committed_and_the_lease_names_the_broadcast() {
     source.keyframes(2).await;
     let first = source.committed().await;
     let second = source.committed().await;
-    assert_eq!((first.period, first.start_ms), (0, Some(360)));
-    assert_eq!((second.next_sequence, second.start_ms), (first.next_sequence + 1, Some(2_360)));
+    assert_eq!((first.period, first.start_us), (0, Some(360_000)));
+    assert_eq!((second.next_sequence, second.start_us), (first.next_sequence + 1, Some(2_360_000)));
     let broadcast = broadcast_id(&source.accepted.broadcast).unwrap();
     eventually("the lease names the broadcast", async || {
         server.owner("demo").await.filter(|owner| owner.broadcast == Some(broadcast))

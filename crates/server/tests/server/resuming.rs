@@ -18,7 +18,7 @@ fn begun_elsewhere(kept: ResumePoint) -> ResumePoint {
         settings: Some(SegmentSettings { segment_ms: 2_000, part_ms: 334 }),
         window_segments: 10,
         period: 3,
-        start_ms: Some(4_360),
+        start_us: Some(4_360_000),
         next_sequence: 500,
         discontinuity_sequence: 2,
         begun_as: kept.begun_as.map(|begun| PeriodStart { number: 3, ..begun }),
@@ -59,9 +59,9 @@ pub async fn on_air(server: &TestServer, publisher: &str, segments: u64) -> (Sou
 }
 
 fn told(point: &ResumePoint) -> String {
-    let (first_sequence, resume_ms) = (point.next_sequence, point.start_ms);
+    let (first_sequence, resume_us) = (point.next_sequence, point.start_us);
     let (kept, begun_as) = (point.kept.clone(), point.begun_as.clone());
-    what_it_was_told(&Start { first_sequence, resume_ms, kept, begun_as, ..Start::default() })
+    what_it_was_told(&Start { first_sequence, resume_us, kept, begun_as, ..Start::default() })
 }
 
 /// What the worker of the newest segment was told.
@@ -87,7 +87,7 @@ async fn a_server_goes_on_with_what_it_has_never_seen() {
     source.go_on().await;
     source.keyframes(1).await;
     let next = source.committed().await;
-    assert_eq!((next.period, next.start_ms, next.next_sequence), (3, Some(6_360), 501));
+    assert_eq!((next.period, next.start_us, next.next_sequence), (3, Some(6_360_000), 501));
     assert_eq!((next.broadcast, next.discontinuity_sequence), (point.broadcast.clone(), 2));
     watcher.segments(1).await;
     assert_eq!(tells(&mut source, &mut watcher).await, told(&point));
@@ -102,8 +102,8 @@ async fn whoever_comes_instead_of_the_interrupted_one_begins_a_new_period() {
     server.unpublished("demo").await;
     let next = Source::publish(&server, "demo").await;
     let (next_sequence, free_sequence) = (502, 504);
-    let (start_ms, begun_as) = (None, None);
-    let expected = ResumePoint { period: 4, start_ms, begun_as, next_sequence, free_sequence, ..point };
+    let (start_us, begun_as) = (None, None);
+    let expected = ResumePoint { period: 4, start_us, begun_as, next_sequence, free_sequence, ..point };
     assert_eq!(next.accepted, expected);
 }
 
@@ -120,7 +120,7 @@ async fn numbers_that_viewers_have_seen_do_not_come_back_as_something_else() {
     left.end().await;
     server.unpublished("demo").await;
     let mut next = Source::publish(&server, "demo").await;
-    assert_eq!((next.accepted.next_sequence, next.accepted.start_ms), (502, None));
+    assert_eq!((next.accepted.next_sequence, next.accepted.start_us), (502, None));
     next.period().await;
     next.keyframes(1).await;
     assert_eq!(next.committed().await.next_sequence, 503);
@@ -141,8 +141,8 @@ async fn what_was_lost_is_left_out_behind_what_viewers_have_seen() {
     source.period_after_loss().await;
     assert_eq!(source.crash().await.code(), Code::WorkerFailed);
     let (next_sequence, free_sequence) = (502, 504);
-    let (start_ms, begun_as) = (None, None);
-    let anew = ResumePoint { period: 4, start_ms, begun_as, next_sequence, free_sequence, ..point };
+    let (start_us, begun_as) = (None, None);
+    let anew = ResumePoint { period: 4, start_us, begun_as, next_sequence, free_sequence, ..point };
     let mut source = resume(&server, "p", &anew).await.unwrap();
     // Who watched was told that the period begins, and with which init segments.
     assert_eq!(
@@ -172,9 +172,9 @@ async fn a_server_leaves_out_what_is_lost_of_its_own_broadcast() {
         .until("half a segment", |window| window.part(&rendition, open, Default::default()).is_some())
         .await;
     assert_eq!(source.crash().await.code(), Code::WorkerFailed);
-    let (start_ms, begun_as, free_sequence) = (None, None, free.0 + 2);
+    let (start_us, begun_as, free_sequence) = (None, None, free.0 + 2);
     let left_out =
-        ResumePoint { period: 1, start_ms, begun_as, next_sequence: free.0, free_sequence, ..point };
+        ResumePoint { period: 1, start_us, begun_as, next_sequence: free.0, free_sequence, ..point };
     let mut source = resume(&server, "p", &left_out).await.unwrap();
     assert_eq!((source.accepted.period, source.accepted.next_sequence), (1, free.0));
     source.period().await;
@@ -203,7 +203,7 @@ async fn the_server_that_has_the_broadcast_goes_on_in_it() {
     source.go_on().await;
     source.keyframes(1).await;
     let next = source.committed().await;
-    assert_eq!((next.period, next.start_ms), (0, Some(4_360)));
+    assert_eq!((next.period, next.start_us), (0, Some(4_360_000)));
     assert_eq!(next.next_sequence, point.next_sequence + 1);
     watcher.segments(3).await;
     assert_eq!(tells(&mut source, &mut watcher).await, told(&point));
@@ -215,8 +215,8 @@ async fn a_server_that_has_missed_a_part_of_a_broadcast_takes_it_over_anew() {
     let server = TestServer::start().await;
     let (_silent, point) = on_air(&server, "p", 2).await;
     let mut watcher = Watcher::join(&server, "demo").await;
-    let (next_sequence, start_ms) = (point.next_sequence + 3, point.start_ms.map(|start| start + 6_000));
-    let later = ResumePoint { next_sequence, start_ms, free_sequence: next_sequence + 2, ..point };
+    let (next_sequence, start_us) = (point.next_sequence + 3, point.start_us.map(|start| start + 6_000_000));
+    let later = ResumePoint { next_sequence, start_us, free_sequence: next_sequence + 2, ..point };
     let epoch = server.claim("demo").await;
     let mut source =
         Call::resume(&server, "demo", epoch, "p", Some(later.clone())).await.accepted().await.unwrap();
@@ -240,7 +240,7 @@ async fn a_call_that_breaks_is_taken_up_where_the_worker_had_come_to() {
     source.break_off();
     server.unpublished("demo").await;
     let mut source = resume(&server, "p", &point).await.unwrap();
-    assert_eq!((source.accepted.period, source.accepted.start_ms), (0, Some(4_360)));
+    assert_eq!((source.accepted.period, source.accepted.start_us), (0, Some(4_360_000)));
     assert_eq!(source.accepted.next_sequence, point.next_sequence + 1);
     source.go_on().await;
     source.keyframes(1).await;

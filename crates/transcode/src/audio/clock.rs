@@ -126,7 +126,7 @@ impl AudioClock {
 }
 
 fn position(time: SourceTime) -> u64 {
-    time.0 * u64::from(RATE / 1_000)
+    MediaTime::from(time).ticks(RATE)
 }
 
 fn nanos_to_position(nanos: u64) -> u64 {
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_late_start_of_the_sound_is_silence() {
-        let first = BlockNumber::at(SourceTime(5_000));
+        let first = BlockNumber::at(SourceTime::from_millis(5_000));
         let mut clock = AudioClock::new(first);
         let until = MediaTime::from_millis(6_000);
         let mut blocks: Vec<_> = std::iter::from_fn(|| clock.silence(until)).flatten().collect();
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn sound_before_the_line_is_cut_off() {
-        let mut clock = AudioClock::new(BlockNumber::at(SourceTime(2_000)));
+        let mut clock = AudioClock::new(BlockNumber::at(SourceTime::from_millis(2_000)));
         assert!(placed(&mut clock, 0, &tone(48_000)).is_empty());
         assert_eq!(placed(&mut clock, 1_000 * MS, &tone(96_000)).len(), 48_000 / 1_024 + 1);
     }
@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn blocks_lie_on_one_grid_wherever_they_begin() {
         assert_eq!(BlockNumber::at(SourceTime(0)), BlockNumber(0));
-        assert_eq!(BlockNumber::at(SourceTime(64)), BlockNumber(3));
+        assert_eq!(BlockNumber::at(SourceTime::from_millis(64)), BlockNumber(3));
         assert_eq!(BlockNumber(3).time(), MediaTime::from_millis(64));
     }
 }

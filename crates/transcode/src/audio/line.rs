@@ -13,7 +13,7 @@ use crate::stall::Stallable;
 
 /// How far decoded sound may lie behind what goes into the decoder before its absence counts as silence. Decoders of
 /// AAC hold back one frame, resamplers a little.
-const DECODER_DELAY_MS: i64 = 1_000;
+const DECODER_DELAY_US: i64 = 1_000_000;
 
 /// Mixes the decoded sound to stereo, puts it on the clock's line and gives the blocks to the encoder.
 pub(super) struct Line {
@@ -98,7 +98,7 @@ impl Drain for Line {
 
 impl Stallable for Line {
     fn unit(&self, time: SourceTime) -> Flow {
-        self.stalled(time.offset(-DECODER_DELAY_MS))
+        self.stalled(time.offset_us(-DECODER_DELAY_US))
     }
 
     fn stalled(&self, until: SourceTime) -> Flow {

@@ -108,7 +108,7 @@ impl Audio {
     /// Waits while the decoder has enough to do.
     pub(crate) fn tag(&self, tag: Tag) -> Flow {
         let mut buffer = gst::Buffer::from_slice(tag.payload);
-        buffer.make_mut().set_pts(gst::ClockTime::from_mseconds(tag.time.0));
+        buffer.make_mut().set_pts(gst::ClockTime::from_useconds(tag.time.0));
         self.feed.push(buffer)
     }
 

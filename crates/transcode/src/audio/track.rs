@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use headwater_hls::{Packager, PlacedSample, Rendition, RenditionKind, Track as Unit, cmaf};
+use headwater_hls::{Packager, PlacedSample, Rendition, RenditionKind, TrackFormat, cmaf};
 use headwater_media::aac::AudioConfig;
-use headwater_media::{Cutter, Grid, MediaSequence, Placement, RenditionId, SourceTime};
+use headwater_media::{Cutter, Grid, MediaSequence, MediaTime, Placement, RenditionId, SourceTime};
 
 use super::Plan;
 use super::clock::{BLOCK, BlockNumber, CHANNELS, RATE};
@@ -87,7 +87,7 @@ impl Track {
                 Pace::BehindPictures => Limit::Nothing,
             },
             last: None,
-            packager: Packager::new(rendition_id(), Unit::Audio { sample_rate: RATE }),
+            packager: Packager::new(rendition_id(), TrackFormat::Audio { sample_rate: RATE }),
             is_announced: false,
         };
         let (outlet, meter, fault) = (outlet.clone(), progress.meter(), fault.clone());
@@ -131,7 +131,7 @@ impl Track {
 
     fn settle(&self, state: &mut State) -> Flow {
         while let Some(sample) = state.admit() {
-            let time = SourceTime(sample.time * 1_000 / u64::from(RATE));
+            let time = SourceTime(MediaTime::from_ticks(sample.time, RATE).0);
             state.last = Some(sample.placement.sequence);
             let events = state.packager.push(sample);
             self.outlet.emit(events)?;

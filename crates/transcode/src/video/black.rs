@@ -20,7 +20,7 @@ pub(super) fn picture(size: (u32, u32), time: SourceTime) -> gst::Buffer {
         bytes
     });
     let mut buffer = gst::Buffer::from_slice(bytes);
-    buffer.make_mut().set_pts(gst::ClockTime::from_mseconds(time.0));
+    buffer.make_mut().set_pts(gst::ClockTime::from_useconds(time.0));
     buffer
 }
 

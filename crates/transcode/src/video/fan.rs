@@ -1,6 +1,7 @@
 //! Between the decoder and the encoders, in the decoder's thread.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use headwater_media::{Limits, MediaError, MediaSequence, MediaTime, SourceTime};
 
@@ -13,14 +14,14 @@ use crate::pipeline::{Drain, Feed, running_time};
 use crate::progress::Progress;
 use crate::stall::Stallable;
 
-/// Source milliseconds without any picture after which a source is given up.
-const FIRST_PICTURE_MS: u64 = 5_000;
+/// Source time without any picture after which a source is given up.
+const FIRST_PICTURE: Duration = Duration::from_secs(5);
 /// Why there is none, by what came meanwhile: pictures, or sound only.
 const UNDECODED: &str = "could be decoded in the first 5 s: the H.264 video is damaged or of an unknown kind";
 const UNSENT: &str = "could be decoded, and the encoder sends only sound since 5 s: check its video source";
-/// Source milliseconds that a decoder may hold pictures back (B-frames of a slow source) before their absence counts
+/// Source time in microseconds that a decoder may hold pictures back (B-frames of a slow source) before their absence counts
 /// as loss.
-const DECODER_DELAY_MS: i64 = 3_000;
+const DECODER_DELAY_US: i64 = 3_000_000;
 
 /// Paces the decoded pictures and gives each to every encoder.
 pub(super) struct Fan {
@@ -152,7 +153,7 @@ impl Fan {
     fn insist(&self, state: &mut State, now: SourceTime, why: &str) -> Flow {
         let Picture::Awaited { since } = &mut state.picture else { return Ok(()) };
         match now.since(*since.get_or_insert(now)) {
-            waited if waited < FIRST_PICTURE_MS => Ok(()),
+            waited if waited < FIRST_PICTURE => Ok(()),
             _ => Err(self.fault.fail(Error::Unsupported(format!("no picture {why}")))),
         }
     }
@@ -172,8 +173,8 @@ impl Drain for Fan {
         };
         let mut state = self.lock();
         self.adopt(&mut state, caps)?;
-        // Timestamps went in as whole milliseconds.
-        let time = SourceTime((time + 500_000) / 1_000_000);
+        // Timestamps went in as whole microseconds.
+        let time = SourceTime((time + 500) / 1_000);
         self.frame(&mut state, time, picture)
     }
 
@@ -190,7 +191,7 @@ impl Stallable for Fan {
     fn unit(&self, time: SourceTime) -> Flow {
         let mut state = self.lock();
         self.insist(&mut state, time, UNDECODED)?;
-        let slots = state.pacer.stalled(time.offset(-DECODER_DELAY_MS));
+        let slots = state.pacer.stalled(time.offset_us(-DECODER_DELAY_US));
         self.progress.repeated(slots.len());
         self.show(&state, &slots)
     }

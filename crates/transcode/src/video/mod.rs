@@ -109,8 +109,8 @@ impl Video {
         let keyframe = tag.is_keyframe();
         let mut buffer = gst::Buffer::from_slice(tag.payload);
         let unit = buffer.make_mut();
-        unit.set_dts(gst::ClockTime::from_mseconds(time.0));
-        unit.set_pts(gst::ClockTime::from_mseconds(shown.0));
+        unit.set_dts(gst::ClockTime::from_useconds(time.0));
+        unit.set_pts(gst::ClockTime::from_useconds(shown.0));
         if !keyframe {
             unit.set_flags(gst::BufferFlags::DELTA_UNIT);
         }
@@ -153,14 +153,14 @@ pub(crate) fn picture(record: &Bytes) -> Result<Sps> {
 /// Source times as the encoders see them: from 1000 h on. GStreamer 1.22's x264enc moves what is earlier there by
 /// itself, but only once its first frame has come out: of two requests for keyframes before and after that, it takes
 /// the first for one in 1000 hours, and refuses the second.
-const ENCODER_EPOCH_MS: u64 = 1_000 * 3_600 * 1_000;
+const ENCODER_EPOCH_US: u64 = 1_000 * 3_600 * 1_000_000;
 
 fn encoder_time(time: SourceTime) -> gst::ClockTime {
-    gst::ClockTime::from_mseconds(time.0 + ENCODER_EPOCH_MS)
+    gst::ClockTime::from_useconds(time.0 + ENCODER_EPOCH_US)
 }
 
 fn source_time(encoder_nanos: u64) -> SourceTime {
-    SourceTime(((encoder_nanos + 500_000) / 1_000_000).saturating_sub(ENCODER_EPOCH_MS))
+    SourceTime(((encoder_nanos + 500) / 1_000).saturating_sub(ENCODER_EPOCH_US))
 }
 
 pub(crate) fn decoder_caps(config: &Bytes) -> gst::Caps {

@@ -36,7 +36,7 @@ impl FrameRate {
         // The middle half: neither a hiccup nor a doubled frame counts, and the mean sees through the rounding.
         let middle = &gaps[gaps.len() / 4..gaps.len() - gaps.len() / 4];
         let mean = middle.iter().sum::<u64>() as f64 / middle.len().max(1) as f64;
-        let rate = if mean > 0.0 { 1_000.0 / mean } else { return Self::DEFAULT };
+        let rate = if mean > 0.0 { 1_000_000.0 / mean } else { return Self::DEFAULT };
         let near = |usual: &&u32| (rate / f64::from(**usual) - 1.0).abs() < NEAR * 2.0;
         match USUAL.iter().find(near) {
             Some(usual) => Self { numerator: *usual, denominator: 1 },
@@ -83,7 +83,9 @@ mod tests {
     use super::*;
 
     fn times(fps: f64) -> Vec<SourceTime> {
-        (0..FrameRate::SAMPLES).map(|n| SourceTime((n as f64 * 1_000.0 / fps).round() as u64)).collect()
+        (0..FrameRate::SAMPLES)
+            .map(|n| SourceTime::from_millis((n as f64 * 1_000.0 / fps).round() as u64))
+            .collect()
     }
 
     #[test]
@@ -99,7 +101,7 @@ mod tests {
     fn order_and_single_hiccups_do_not_matter() {
         let mut times = times(25.0);
         times.swap(1, 3);
-        times.last_mut().unwrap().0 += 700;
+        times.last_mut().unwrap().0 += 700_000;
         assert_eq!(FrameRate::measured(&times).as_f64(), 25.0);
     }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use headwater_hls::{Packager, PlacedSample, Rendition, RenditionKind, Track as Unit, cmaf};
+use headwater_hls::{Packager, PlacedSample, Rendition, RenditionKind, TrackFormat, cmaf};
 use headwater_media::{AvcConfig, Fitted, MediaTime, SourceTime};
 
 use super::parameters::Parameters;
@@ -15,9 +15,6 @@ use crate::outlet::Outlet;
 use crate::pacer::Slot;
 use crate::pipeline::{Drain, running_time};
 use crate::progress::{Meter, Progress};
-
-/// Ticks of the video timescale in a millisecond.
-const TICKS_PER_MS: u64 = cmaf::VIDEO_TIMESCALE as u64 / 1_000;
 
 /// Meets what an encoder gives with what was expected of it.
 pub(super) struct Track {
@@ -68,7 +65,7 @@ impl Track {
             expected: VecDeque::new(),
             coded: VecDeque::new(),
             end: End::Open,
-            packager: Packager::new(rung.name.clone(), Unit::Video),
+            packager: Packager::new(rung.name.clone(), TrackFormat::Video),
             parameters: None,
         };
         Self {
@@ -175,10 +172,10 @@ fn coded(sample: &gst::Sample) -> Option<Coded> {
 }
 
 fn placed(slot: Slot, coded: Coded, next: Option<Slot>, end: End) -> PlacedSample {
-    let ticks = |time: SourceTime| time.0 * TICKS_PER_MS;
+    let ticks = |time: SourceTime| MediaTime::from(time).ticks(cmaf::VIDEO_TIMESCALE);
     let end = match (next, end) {
         (Some(next), _) => ticks(next.time),
-        (None, End::At(Some(end))) => end.as_millis() * TICKS_PER_MS,
+        (None, End::At(Some(end))) => end.ticks(cmaf::VIDEO_TIMESCALE),
         (None, _) => ticks(slot.time),
     };
     PlacedSample {

@@ -63,7 +63,7 @@ pub fn feed(start: Start, input: impl IntoIterator<Item = TimelineEvent>, sink: 
     let mut transcoder = Transcoder::new(start, sink)?;
     for event in input {
         match event {
-            TimelineEvent::Period(period) => transcoder.period(period)?,
+            TimelineEvent::Period(period) => transcoder.begin_period(period)?,
             TimelineEvent::Tag(tag) => transcoder.tag(tag)?,
         }
     }

@@ -5,7 +5,8 @@ use std::process::Command;
 use bytes::Bytes;
 use headwater_media::timeline::{Announced, Limits, Timeline};
 use headwater_media::{
-    AudioMessage, Period, PeriodNumber, SourceTime, Tag, TagKind, TimelineEvent, UnixMillis, VideoMessage,
+    AudioMessage, FlvReader, MediaError, Period, PeriodNumber, SourceMedia, SourceTime, Tag, TagKind,
+    TimelineEvent, UnixMillis, VideoMessage,
 };
 
 #[derive(Clone)]
@@ -41,26 +42,35 @@ impl Source {
             let number = |bytes: &[u8]| bytes.iter().fold(0usize, |sum, byte| sum << 8 | usize::from(*byte));
             let (length, time) =
                 (number(&header[1..4]), number(&header[4..7]) | usize::from(header[7]) << 24);
-            source.message(header[0], SourceTime(time as u64), &file.slice(at + 11..at + 11 + length));
+            source.message(
+                header[0],
+                SourceTime::from_millis(time as u64),
+                &file.slice(at + 11..at + 11 + length),
+            );
             at += 11 + length + 4;
         }
         source
     }
 
     fn message(&mut self, kind: u8, time: SourceTime, body: &Bytes) {
-        let mut push = |kind, composition_offset, payload: Bytes| {
-            self.tags.push(Tag { kind, time, composition_offset, drift: 0, payload });
+        let mut push = |track, kind, composition_offset_us, payload: Bytes| {
+            self.tags.push(Tag { track, kind, time, composition_offset_us, drift: 0, payload });
         };
         match kind {
             8 => match AudioMessage::parse(body).unwrap() {
                 AudioMessage::SequenceHeader(config) => self.audio = Some(config),
-                AudioMessage::Frame(payload) => push(TagKind::Audio, 0, payload),
+                AudioMessage::Frame(payload) => push(Period::AUDIO_TRACK, TagKind::Audio, 0, payload),
                 AudioMessage::Ignored => {}
             },
             9 => match VideoMessage::parse(body).unwrap() {
                 VideoMessage::SequenceHeader(config) => self.video = Some(config),
                 VideoMessage::Frame { keyframe, composition_offset, payload } => {
-                    push(TagKind::Video { keyframe }, composition_offset, payload);
+                    push(
+                        Period::VIDEO_TRACK,
+                        TagKind::Video { keyframe },
+                        composition_offset * 1_000,
+                        payload,
+                    );
                 }
                 VideoMessage::EndOfSequence | VideoMessage::Ignored => {}
             },
@@ -70,7 +80,7 @@ impl Source {
 
     /// The same on a clock that started earlier.
     pub fn later(mut self, millis: u64) -> Self {
-        self.tags.iter_mut().for_each(|tag| tag.time.0 += millis);
+        self.tags.iter_mut().for_each(|tag| tag.time.0 += millis * 1_000);
         self
     }
 
@@ -104,8 +114,7 @@ impl Source {
             first_sequence: None,
             origin: self.origin(),
             wall_clock: UnixMillis(1_800_000_000_000),
-            video: self.video.clone(),
-            audio: self.audio.clone(),
+            tracks: Period::tracks_of(self.video.clone(), self.audio.clone()),
         }
     }
 
@@ -133,7 +142,7 @@ impl Source {
 
     /// The same where the sound is another source's from a time on.
     pub fn through_timeline_with_sound_of(&self, other: &Self, from_ms: u64) -> Vec<TimelineEvent> {
-        let sound = other.tags.iter().filter(|tag| !tag.is_video() && tag.time.0 >= from_ms);
+        let sound = other.tags.iter().filter(|tag| !tag.is_video() && tag.time.as_millis() >= from_ms);
         let mut both = Self { tags: self.tags.iter().chain(sound).cloned().collect(), ..self.clone() };
         both.tags.sort_by_key(|tag| tag.time);
         both.through(&self.audio, other.audio.as_ref().map(|config| (config, from_ms)))
@@ -143,36 +152,39 @@ impl Source {
         let mut timeline = Timeline::new(PeriodNumber(0), Limits::default());
         timeline.push_metadata(Announced::new(self.video.is_some(), audio_at_first.is_some()));
         let now = UnixMillis(1_800_000_000_000);
+        let mut reader = FlvReader::default();
+        let push = |timeline: &mut Timeline, media: Result<Option<SourceMedia>, MediaError>| {
+            media.unwrap().into_iter().for_each(|media| timeline.push(now, media).unwrap());
+        };
         if let Some(config) = &self.video {
-            timeline.push_video(now, 0, [&[0x17, 0, 0, 0, 0][..], config].concat().into()).unwrap();
+            let header = [&[0x17, 0, 0, 0, 0][..], config].concat().into();
+            push(&mut timeline, reader.video(0, &header));
         }
-        let header = |config: &Bytes| [&[0xaf, 0][..], config].concat().into();
+        let header = |config: &Bytes| Bytes::from([&[0xaf, 0][..], config].concat());
         if let Some(config) = audio_at_first {
-            timeline.push_audio(now, 0, header(config)).unwrap();
+            push(&mut timeline, reader.audio(0, &header(config)));
         }
         let first_sound = self.tags.iter().position(|tag| !tag.is_video());
-        let changes = |from| self.tags.iter().position(|tag| !tag.is_video() && tag.time.0 >= from);
+        let changes = |from| self.tags.iter().position(|tag| !tag.is_video() && tag.time.as_millis() >= from);
         let later = later.and_then(|(config, from)| Some((config, changes(from)?)));
         let mut events = Vec::new();
         for (number, tag) in self.tags.iter().enumerate() {
             if let Some(config) = self.audio.as_ref().filter(|_| Some(number) == first_sound) {
-                timeline.push_audio(now, 0, header(config)).unwrap();
+                push(&mut timeline, reader.audio(0, &header(config)));
             }
             if let Some((config, _)) = later.filter(|(_, at)| *at == number) {
-                timeline.push_audio(now, 0, header(config)).unwrap();
+                push(&mut timeline, reader.audio(0, &header(config)));
             }
-            let timestamp = tag.time.0 as u32;
-            match tag.kind {
-                TagKind::Audio => {
-                    timeline.push_audio(now, timestamp, [&[0xaf, 1][..], &tag.payload].concat().into())
-                }
+            let timestamp = tag.time.as_millis() as u32;
+            let media = match tag.kind {
+                TagKind::Audio => reader.audio(timestamp, &[&[0xaf, 1][..], &tag.payload].concat().into()),
                 TagKind::Video { keyframe } => {
-                    let [_, a, b, c] = tag.composition_offset.to_be_bytes();
+                    let [_, a, b, c] = (tag.composition_offset_us / 1_000).to_be_bytes();
                     let head = [if keyframe { 0x17 } else { 0x27 }, 1, a, b, c];
-                    timeline.push_video(now, timestamp, [&head[..], &tag.payload].concat().into())
+                    reader.video(timestamp, &[&head[..], &tag.payload].concat().into())
                 }
-            }
-            .unwrap();
+            };
+            push(&mut timeline, media);
             events.extend(std::iter::from_fn(|| timeline.poll()));
         }
         timeline.finish();
@@ -182,14 +194,14 @@ impl Source {
 
     /// The same with the sound arriving so many milliseconds earlier than the picture that belongs to it.
     pub fn with_sound_ahead(mut self, millis: i64) -> Self {
-        let arrival = |tag: &Tag| tag.time.0 as i64 - if tag.is_video() { 0 } else { millis };
+        let arrival = |tag: &Tag| tag.time.as_millis() as i64 - if tag.is_video() { 0 } else { millis };
         self.tags.sort_by_key(arrival);
         self
     }
 
     /// The same with other timestamps.
     pub fn on_clocks(mut self, clock: impl Fn(&Tag) -> u64) -> Self {
-        self.tags.iter_mut().for_each(|tag| tag.time = SourceTime(clock(tag)));
+        self.tags.iter_mut().for_each(|tag| tag.time = SourceTime::from_millis(clock(tag)));
         self
     }
 

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use headwater_hls::{MediaEvent, Opening, Record};
 use headwater_media::{BroadcastId, SegmentSettings};
 
+pub use source::tag_of;
 pub use stored::{JournalBlock, JournalIndex, SampleIndex, SegmentSamples};
 
 use crate::v1;

@@ -1,7 +1,8 @@
 //! Messages of the proxy: periods and tags.
 
 use headwater_media::{
-    MediaSequence, Period, PeriodNumber, SourceTime, Tag, TagKind, TimelineEvent, UnixMillis,
+    Codec, MediaSequence, Period, PeriodNumber, SourceTime, Tag, TagKind, TimelineEvent, Track, TrackId,
+    TrackKind, UnixMillis,
 };
 
 use super::{ConvertError, invalid};
@@ -11,10 +12,9 @@ impl From<Period> for v1::Period {
     fn from(period: Period) -> Self {
         Self {
             number: period.number.0,
-            origin_ms: period.origin.0,
+            origin_us: period.origin.0,
             wall_clock_unix_ms: period.wall_clock.0,
-            video_config: period.video,
-            audio_config: period.audio,
+            tracks: period.tracks.into_iter().map(Into::into).collect(),
             first_sequence: period.first_sequence.map(|first| first.0),
         }
     }
@@ -23,54 +23,95 @@ impl From<Period> for v1::Period {
 impl TryFrom<v1::Period> for Period {
     type Error = ConvertError;
     fn try_from(message: v1::Period) -> Result<Self, ConvertError> {
-        if message.video_config.is_none() && message.audio_config.is_none() {
-            return Err(ConvertError::Missing("video_config` or `audio_config"));
+        let tracks: Vec<Track> =
+            message.tracks.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?;
+        if tracks.is_empty() {
+            return Err(ConvertError::Missing("tracks"));
+        }
+        for (at, track) in tracks.iter().enumerate() {
+            let is_twice = |other: &Track| other.id == track.id || other.kind() == track.kind();
+            if tracks[..at].iter().any(is_twice) {
+                return Err(invalid("tracks", "one of a kind and of a number at most"));
+            }
         }
         Ok(Self {
             number: PeriodNumber(message.number),
             first_sequence: message.first_sequence.map(MediaSequence),
-            origin: SourceTime(message.origin_ms),
+            origin: SourceTime(message.origin_us),
             wall_clock: UnixMillis(message.wall_clock_unix_ms),
-            video: message.video_config,
-            audio: message.audio_config,
+            tracks,
         })
+    }
+}
+
+/// Names of codecs on the wire: their sample entries.
+const AVC1: &str = "avc1";
+const MP4A: &str = "mp4a";
+
+impl From<Track> for v1::Track {
+    fn from(track: Track) -> Self {
+        let kind = match track.kind() {
+            TrackKind::Video => v1::track::Kind::Video,
+            TrackKind::Audio => v1::track::Kind::Audio,
+        };
+        let codec = match track.codec {
+            Codec::H264 => AVC1,
+            Codec::Aac => MP4A,
+        };
+        Self {
+            id: track.id.0,
+            kind: kind.into(),
+            codec: codec.to_owned(),
+            configuration: track.configuration,
+        }
+    }
+}
+
+impl TryFrom<v1::Track> for Track {
+    type Error = ConvertError;
+    fn try_from(message: v1::Track) -> Result<Self, ConvertError> {
+        let codec = match (message.kind(), message.codec.as_str()) {
+            (v1::track::Kind::Video, AVC1) => Codec::H264,
+            (v1::track::Kind::Audio, MP4A) => Codec::Aac,
+            (kind, codec) => return Err(invalid("codec", format!("{codec:?} of {}", kind.as_str_name()))),
+        };
+        Ok(Self { id: TrackId(message.id), codec, configuration: message.configuration })
     }
 }
 
 impl From<Tag> for v1::Tag {
     fn from(tag: Tag) -> Self {
-        let kind = match tag.kind {
-            TagKind::Video { keyframe: true } => v1::tag::Kind::VideoKeyframe,
-            TagKind::Video { keyframe: false } => v1::tag::Kind::Video,
-            TagKind::Audio => v1::tag::Kind::Audio,
-        };
         Self {
-            kind: kind.into(),
-            time_ms: tag.time.0,
-            composition_offset_ms: tag.composition_offset,
+            track: tag.track.0,
+            keyframe: tag.is_keyframe(),
+            time_us: tag.time.0,
+            composition_offset_us: tag.composition_offset_us,
             drift_ms: tag.drift,
             payload: tag.payload,
         }
     }
 }
 
-impl TryFrom<v1::Tag> for Tag {
-    type Error = ConvertError;
-    fn try_from(message: v1::Tag) -> Result<Self, ConvertError> {
-        let kind = match message.kind() {
-            v1::tag::Kind::Unspecified => return Err(invalid("kind", message.kind)),
-            v1::tag::Kind::Video => TagKind::Video { keyframe: false },
-            v1::tag::Kind::VideoKeyframe => TagKind::Video { keyframe: true },
-            v1::tag::Kind::Audio => TagKind::Audio,
-        };
-        Ok(Self {
-            kind,
-            time: SourceTime(message.time_ms),
-            composition_offset: message.composition_offset_ms,
-            drift: message.drift_ms,
-            payload: message.payload,
-        })
-    }
+/// Tag of this period.
+///
+/// # Errors
+/// A track that the period does not have.
+pub fn tag_of(period: &Period, message: v1::Tag) -> Result<Tag, ConvertError> {
+    let id = TrackId(message.track);
+    let track = period.tracks.iter().find(|track| track.id == id);
+    let track = track.ok_or_else(|| invalid("track", format!("the period has no track {}", id.0)))?;
+    let kind = match track.kind() {
+        TrackKind::Video => TagKind::Video { keyframe: message.keyframe },
+        TrackKind::Audio => TagKind::Audio,
+    };
+    Ok(Tag {
+        track: id,
+        kind,
+        time: SourceTime(message.time_us),
+        composition_offset_us: message.composition_offset_us,
+        drift: message.drift_ms,
+        payload: message.payload,
+    })
 }
 
 impl From<TimelineEvent> for v1::publish_request::Message {

@@ -9,44 +9,41 @@ pub struct SegmentSettings {
 }
 /// One continuous source timeline within a broadcast.
 #[allow(clippy::all)]
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Period {
     #[prost(uint32, tag = "1")]
     pub number: u32,
     /// Presentation time of the first frame on the publisher's unwrapped clock.
     #[prost(uint64, tag = "2")]
-    pub origin_ms: u64,
+    pub origin_us: u64,
     #[prost(uint64, tag = "3")]
     pub wall_clock_unix_ms: u64,
-    /// AVCDecoderConfigurationRecord, ISO/IEC 14496-15; absent where there is no video.
-    #[prost(bytes = "bytes", optional, tag = "4")]
-    pub video_config: ::core::option::Option<::prost::bytes::Bytes>,
-    /// AudioSpecificConfig, ISO/IEC 14496-3; absent where there is no audio.
-    #[prost(bytes = "bytes", optional, tag = "5")]
-    pub audio_config: ::core::option::Option<::prost::bytes::Bytes>,
+    /// At least one, of each kind one at most.
+    #[prost(message, repeated, tag = "4")]
+    pub tracks: ::prost::alloc::vec::Vec<Track>,
     /// Where the media that should come before it was lost: the least number of its first segment, as viewers may have
     /// smaller ones in part.
     #[prost(uint64, optional, tag = "6")]
     pub first_sequence: ::core::option::Option<u64>,
 }
-/// One access unit of the publisher.
+/// One elementary stream of a period, whose configuration never changes.
 #[allow(clippy::all)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Tag {
-    #[prost(enumeration = "tag::Kind", tag = "1")]
+pub struct Track {
+    /// Its number within the period.
+    #[prost(uint32, tag = "1")]
+    pub id: u32,
+    #[prost(enumeration = "track::Kind", tag = "2")]
     pub kind: i32,
-    #[prost(uint64, tag = "2")]
-    pub time_ms: u64,
-    #[prost(sint32, tag = "3")]
-    pub composition_offset_ms: i32,
+    /// Its sample entry: "avc1" (H.264) or "mp4a" (AAC).
+    #[prost(string, tag = "3")]
+    pub codec: ::prost::alloc::string::String,
+    /// avc1: AVCDecoderConfigurationRecord, ISO/IEC 14496-15. mp4a: AudioSpecificConfig, ISO/IEC 14496-3.
     #[prost(bytes = "bytes", tag = "4")]
-    pub payload: ::prost::bytes::Bytes,
-    /// Wall-clock time of this frame minus the period's wall-clock time and the time since its origin.
-    #[prost(sint32, tag = "5")]
-    pub drift_ms: i32,
+    pub configuration: ::prost::bytes::Bytes,
 }
-/// Nested message and enum types in `Tag`.
-pub mod tag {
+/// Nested message and enum types in `Track`.
+pub mod track {
     #[allow(clippy::all)]
     #[derive(
         Clone,
@@ -63,8 +60,7 @@ pub mod tag {
     pub enum Kind {
         Unspecified = 0,
         Video = 1,
-        VideoKeyframe = 2,
-        Audio = 3,
+        Audio = 2,
     }
     impl Kind {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -75,7 +71,6 @@ pub mod tag {
             match self {
                 Self::Unspecified => "KIND_UNSPECIFIED",
                 Self::Video => "KIND_VIDEO",
-                Self::VideoKeyframe => "KIND_VIDEO_KEYFRAME",
                 Self::Audio => "KIND_AUDIO",
             }
         }
@@ -84,12 +79,33 @@ pub mod tag {
             match value {
                 "KIND_UNSPECIFIED" => Some(Self::Unspecified),
                 "KIND_VIDEO" => Some(Self::Video),
-                "KIND_VIDEO_KEYFRAME" => Some(Self::VideoKeyframe),
                 "KIND_AUDIO" => Some(Self::Audio),
                 _ => None,
             }
         }
     }
+}
+/// One access unit of the publisher.
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Tag {
+    /// Number of a track of the last period before it.
+    #[prost(uint32, tag = "1")]
+    pub track: u32,
+    /// Decoding time.
+    #[prost(uint64, tag = "2")]
+    pub time_us: u64,
+    /// Presentation time minus decoding time.
+    #[prost(sint32, tag = "3")]
+    pub composition_offset_us: i32,
+    #[prost(bytes = "bytes", tag = "4")]
+    pub payload: ::prost::bytes::Bytes,
+    /// Wall-clock time of this frame minus the period's wall-clock time and the time since its origin.
+    #[prost(sint32, tag = "5")]
+    pub drift_ms: i32,
+    /// Whether decoding can start here; not looked at for audio.
+    #[prost(bool, tag = "6")]
+    pub keyframe: bool,
 }
 /// Why something ended, for people and for metrics.
 #[allow(clippy::all)]
@@ -656,7 +672,7 @@ pub struct ResumePoint {
     pub period: u32,
     /// Where that segment begins on the publisher's clock; absent where it begins with the period.
     #[prost(uint64, optional, tag = "4")]
-    pub start_ms: ::core::option::Option<u64>,
+    pub start_us: ::core::option::Option<u64>,
     /// The segment's number.
     #[prost(uint64, tag = "5")]
     pub next_sequence: u64,
@@ -2017,7 +2033,7 @@ pub mod worker_input {
         /// The segment boundary where the first period's output starts, when another producer made what is before it. A
         /// period whose first_sequence is larger than the one above begins anew instead.
         #[prost(uint64, optional, tag = "4")]
-        pub resume_ms: ::core::option::Option<u64>,
+        pub resume_us: ::core::option::Option<u64>,
         /// What viewers of the broadcast know already: every period has these renditions.
         #[prost(message, repeated, tag = "5")]
         pub kept: ::prost::alloc::vec::Vec<super::Rendition>,
@@ -2065,9 +2081,9 @@ pub mod worker_output {
         pub frames_repeated: u64,
         /// Presentation time of the newest frame that went in, and of the newest that came out of every encoder.
         #[prost(uint64, tag = "5")]
-        pub newest_in_ms: u64,
+        pub newest_in_us: u64,
         #[prost(uint64, tag = "6")]
-        pub newest_out_ms: u64,
+        pub newest_out_us: u64,
         /// CPU time of the worker over the last second, in thousandths of a core.
         #[prost(uint32, tag = "7")]
         pub cpu_millicores: u32,

@@ -54,7 +54,7 @@ fn feed(mut input: ChildStdin, events: &[TimelineEvent], ladder: &Ladder) -> Res
         settings: Some(SegmentSettings::default().into()),
         ladder: Some(ladder.clone().into()),
         first_sequence: 0,
-        resume_ms: None,
+        resume_us: None,
         kept: Vec::new(),
         begun_as: None,
     };

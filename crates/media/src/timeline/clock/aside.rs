@@ -2,42 +2,41 @@
 
 use std::collections::VecDeque;
 
-use super::Track;
+use super::{MAX_STEP_BACK_US, MIN_STEP_US};
+use crate::access_unit::TrackKind;
 use crate::timeline::held::HeldFrame;
 
 /// Frames on a clock of their own, which starts with the first of them.
 #[derive(Debug)]
 pub(super) struct Aside {
-    pub(super) track: Track,
+    pub(super) track: TrackKind,
     /// The other track's latest time, when this one jumped.
     pub(super) other_was_at: Option<i64>,
-    /// Milliseconds from the first frame on; they grow.
+    /// Microseconds from the first frame on; they grow.
     frames: VecDeque<(i64, HeldFrame)>,
     /// The timestamp of the first frame.
     base: i64,
     bytes: usize,
 }
 
-/// Timestamps that step back by more, or forth by more than a gap, have jumped once more.
-const MAX_STEP_BACK_MS: i64 = 1_000;
-
 impl Aside {
-    pub(super) fn new(track: Track, other_was_at: Option<i64>, raw: i64, first: HeldFrame) -> Self {
+    pub(super) fn new(track: TrackKind, other_was_at: Option<i64>, raw: i64, first: HeldFrame) -> Self {
         let bytes = first.tag.cost();
         Self { track, other_was_at, frames: VecDeque::from([(0, first)]), base: raw, bytes }
     }
 
-    pub(super) fn push(&mut self, raw: i64, frame: HeldFrame, max_gap_ms: i64) {
-        let next = self.span() + 1;
+    pub(super) fn push(&mut self, raw: i64, frame: HeldFrame, max_gap_us: i64) {
+        let next = self.span() + MIN_STEP_US;
         let step = raw - self.newest_raw();
-        if step < -MAX_STEP_BACK_MS || step >= max_gap_ms {
+        // Timestamps that step back by more, or forth by more than a gap, have jumped once more.
+        if step < -MAX_STEP_BACK_US || step >= max_gap_us {
             self.base = raw - next;
         }
         self.bytes += frame.tag.cost();
         self.frames.push_back(((raw - self.base).max(next), frame));
     }
 
-    /// Milliseconds from the first frame to the newest.
+    /// Microseconds from the first frame to the newest.
     pub(super) fn span(&self) -> i64 {
         self.frames.back().map_or(0, |(at, _)| *at)
     }

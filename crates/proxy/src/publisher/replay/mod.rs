@@ -57,7 +57,7 @@ impl Replay {
 
     /// Whether anything is kept, so that another server can take over.
     pub fn is_on(&self) -> bool {
-        self.limits.duration_ms > 0
+        !self.limits.duration.is_zero()
     }
 
     /// Keeps an event of the timeline, and gives the events that the server is to be sent, numbered as servers know
@@ -170,17 +170,15 @@ impl Replay {
         Replayed { events, lost: Some(lost) }
     }
 
-    /// Media that is missing between this point and the remaining events. Within a period its length is known to the
-    /// millisecond; the media that led up to the point was lost too, but is not missed.
+    /// Media that is missing between this point and the remaining events. Within a period its length is known
+    /// exactly; the media that led up to the point was lost too, but is not missed.
     fn loss_before(&self, point: &ResumePoint, left: Option<&Remaining>) -> Loss {
-        let Loss { tags, duration_ms } = self.buffer.lost();
-        let since = Loss {
-            tags: tags - self.committed_loss.tags,
-            duration_ms: duration_ms - self.committed_loss.duration_ms,
-        };
+        let Loss { tags, duration } = self.buffer.lost();
+        let since =
+            Loss { tags: tags - self.committed_loss.tags, duration: duration - self.committed_loss.duration };
         match (left, point.start) {
             (Some(left), Some(start)) if left.period.number == point.period => {
-                Loss { duration_ms: left.start.since(start), ..since }
+                Loss { duration: left.start.since(start), ..since }
             }
             _ => since,
         }
@@ -222,7 +220,8 @@ fn skip_lost(point: &mut ResumePoint, period: PeriodNumber) -> MediaSequence {
 
 /// Period like this one that begins at another time.
 fn period_from(number: PeriodNumber, first: MediaSequence, origin: SourceTime, like: &Period) -> Period {
-    let wall_clock = UnixMillis((like.wall_clock.0 + origin.0).saturating_sub(like.origin.0));
+    let wall_clock = (like.wall_clock.0 + origin.as_millis()).saturating_sub(like.origin.as_millis());
+    let wall_clock = UnixMillis(wall_clock);
     Period { number, first_sequence: Some(first), origin, wall_clock, ..like.clone() }
 }
 

@@ -1,10 +1,12 @@
+use std::time::Duration;
+
 use bytes::Bytes;
 use headwater_media::{BroadcastId, MediaSequence, SegmentSettings, TagKind};
 use metrics_exporter_prometheus::PrometheusBuilder;
 
 use super::*;
 
-const LIMITS: ReplayLimits = ReplayLimits { bytes: 1 << 20, duration_ms: 5_000 };
+const LIMITS: ReplayLimits = ReplayLimits { bytes: 1 << 20, duration: Duration::from_secs(5) };
 
 fn point(period: u32, start: Option<u64>) -> ResumePoint {
     point_at(period, start, 100)
@@ -17,7 +19,7 @@ fn point_at(period: u32, start: Option<u64>, next: u64) -> ResumePoint {
         settings: SegmentSettings::default(),
         window_segments: 10,
         period: PeriodNumber(period),
-        start: start.map(SourceTime),
+        start: start.map(SourceTime::from_millis),
         next_sequence: MediaSequence(next),
         discontinuity_sequence: 0,
         kept: Vec::new(),
@@ -35,10 +37,9 @@ fn period_from(number: u32, first_sequence: Option<u64>, origin: u64) -> Timelin
     TimelineEvent::Period(Period {
         number: PeriodNumber(number),
         first_sequence: first_sequence.map(MediaSequence),
-        origin: SourceTime(origin),
+        origin: SourceTime::from_millis(origin),
         wall_clock: UnixMillis(1_000_000 + origin),
-        video: Some(Bytes::from_static(b"avcC")),
-        audio: None,
+        tracks: Period::tracks_of(Some(Bytes::from_static(b"avcC")), None),
     })
 }
 
@@ -52,7 +53,14 @@ fn pictures(replay: &mut Replay, times: std::ops::Range<u64>) {
 fn picture(time: u64, keyframe: bool) -> TimelineEvent {
     let kind = TagKind::Video { keyframe };
     let payload = Bytes::from_static(&[7; 100]);
-    TimelineEvent::Tag(Tag { kind, time: SourceTime(time), composition_offset: 0, drift: 0, payload })
+    TimelineEvent::Tag(Tag {
+        track: Period::VIDEO_TRACK,
+        kind,
+        time: SourceTime::from_millis(time),
+        composition_offset_us: 0,
+        drift: 0,
+        payload,
+    })
 }
 
 /// Events that the server is sent.
@@ -69,14 +77,14 @@ fn from(replay: &mut Replay, point: &mut ResumePoint) -> (Vec<TimelineEvent>, Op
 /// Numbers of the periods, the first segments that they are given, origins, and the times of their first tags.
 fn periods(events: &[TimelineEvent]) -> Vec<(u32, Option<u64>, u64, Option<u64>)> {
     let first_of = |nth: usize| match events.get(nth + 1) {
-        Some(TimelineEvent::Tag(tag)) => Some(tag.time.0),
+        Some(TimelineEvent::Tag(tag)) => Some(tag.time.as_millis()),
         _ => None,
     };
     let described = events.iter().enumerate().filter_map(|(nth, event)| match event {
         TimelineEvent::Period(period) => {
-            assert_eq!(period.wall_clock.0, 1_000_000 + period.origin.0);
+            assert_eq!(period.wall_clock.0, 1_000_000 + period.origin.as_millis());
             let first_sequence = period.first_sequence.map(|first| first.0);
-            Some((period.number.0, first_sequence, period.origin.0, first_of(nth)))
+            Some((period.number.0, first_sequence, period.origin.as_millis(), first_of(nth)))
         }
         TimelineEvent::Tag(_) => None,
     });
@@ -85,7 +93,7 @@ fn periods(events: &[TimelineEvent]) -> Vec<(u32, Option<u64>, u64, Option<u64>)
 
 #[test]
 fn without_a_duration_nothing_is_kept() {
-    let mut replay = Replay::new(ReplayLimits { duration_ms: 0, ..LIMITS });
+    let mut replay = Replay::new(ReplayLimits { duration: Duration::ZERO, ..LIMITS });
     assert_eq!(push(&mut replay, period(3, 0)), [period(3, 0)]);
     pictures(&mut replay, 0..4_000);
     assert!(!replay.is_on() && from(&mut replay, &mut point(3, None)) == (Vec::new(), None));
@@ -114,7 +122,7 @@ fn what_is_left_after_a_loss_begins_a_period() {
     pictures(&mut replay, 0..20_000);
     let mut to = point(3, Some(2_000));
     let (events, lost) = from(&mut replay, &mut to);
-    assert_eq!(lost, Some(Loss { tags: 30, duration_ms: 13_000 }));
+    assert_eq!(lost, Some(Loss { tags: 30, duration: Duration::from_millis(13_000) }));
     // Viewers may have parts of the segments 100 and 101.
     assert_eq!(periods(&events), [(4, Some(102), 15_000, Some(15_000))], "it begins with a keyframe");
     assert_eq!(to, point_at(4, None, 102));
@@ -130,7 +138,7 @@ fn what_is_left_after_a_loss_begins_a_period() {
         (6, point_at(6, None, 104)),
         "the whole period before it is lost, and more"
     );
-    assert_eq!(lost, Some(Loss { tags: 10 + 30, duration_ms: 4_500 + 15_000 }));
+    assert_eq!(lost, Some(Loss { tags: 10 + 30, duration: Duration::from_millis(4_500 + 15_000) }));
 }
 
 /// Another version of the encoder makes other parameter sets.
@@ -163,7 +171,7 @@ fn without_anything_to_start_with_the_next_keyframe_begins_a_period() {
     let mut to = point(3, Some(2_000));
     let (events, lost) = from(&mut replay, &mut to);
     assert_eq!((periods(&events), &to), (vec![], &point_at(4, None, 102)));
-    assert_eq!(lost, Some(Loss { tags: 20, duration_ms: 9_500 }));
+    assert_eq!(lost, Some(Loss { tags: 20, duration: Duration::from_millis(9_500) }));
     assert_eq!(push(&mut replay, picture(10_000, false)), [], "it could not be decoded");
     let (events, lost) = from(&mut replay, &mut to);
     assert_eq!((events, lost, &to), (Vec::new(), None, &point_at(4, None, 102)), "once");
@@ -198,7 +206,7 @@ fn who_has_sent_nothing_has_lost_nothing() {
 #[test]
 fn its_size_and_losses_are_counted() {
     /// Bytes of a group: itself, its codec configuration, two tags.
-    const GROUP_BYTES: u64 = 640 + 4 + 2 * (200 + 100);
+    const GROUP_BYTES: u64 = 640 + size_of::<headwater_media::Track>() as u64 + 4 + 2 * (200 + 100);
     let recorder = PrometheusBuilder::new().build_recorder();
     let text = || recorder.handle().render();
     let shows = |name: &str, value: u64| {

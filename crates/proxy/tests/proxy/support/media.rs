@@ -1,6 +1,8 @@
 //! Messages of an encoder.
 
 use bytes::Bytes;
+use headwater_media::{Period, TrackId};
+use headwater_wire::v1::Tag;
 
 /// Configuration record of x264 for 1280x720 (ISO/IEC 14496-15 §5.3.3.1).
 pub const AVC: &[u8] = &[
@@ -35,4 +37,20 @@ pub fn sound(payload: &[u8]) -> Bytes {
 /// A sequence header of HEVC (Enhanced RTMP v2, section "Enhanced Video").
 pub fn hevc_header() -> Bytes {
     Bytes::from_static(b"\x90hvc1\x01\x01")
+}
+
+/// What a tag holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    VideoKeyframe,
+    Video,
+    Audio,
+}
+
+pub fn kind(tag: &Tag) -> Kind {
+    match (TrackId(tag.track) == Period::AUDIO_TRACK, tag.keyframe) {
+        (true, _) => Kind::Audio,
+        (false, true) => Kind::VideoKeyframe,
+        (false, false) => Kind::Video,
+    }
 }

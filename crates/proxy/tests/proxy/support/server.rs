@@ -155,7 +155,7 @@ pub fn resume_point(period: u32, start_ms: Option<u64>, next_sequence: u64) -> R
         settings: Some(SegmentSettings { segment_ms: 2_000, part_ms: 334 }),
         window_segments: 10,
         period,
-        start_ms,
+        start_us: start_ms.map(|start| start * 1_000),
         next_sequence,
         discontinuity_sequence: 0,
         kept: Vec::new(),

@@ -4,11 +4,11 @@ use std::pin::pin;
 use std::task::Poll;
 
 use futures::poll;
-use headwater_media::{Period, PeriodNumber, Tag};
-use headwater_wire::ConvertError;
+use headwater_media::{Period, PeriodNumber};
 use headwater_wire::v1::publish_request::{End, Message as Request};
 use headwater_wire::v1::worker_input::Message as Input;
 use headwater_wire::v1::{self, Failure, failure::Code};
+use headwater_wire::{ConvertError, tag_of};
 use tokio::time::timeout;
 use tonic::{Status, Streaming};
 
@@ -26,8 +26,9 @@ impl Session<'_> {
         worker: &mut WorkerInput,
         pulse: &Pulse,
     ) -> Fed {
+        let mut period = None;
         loop {
-            let message = match self.next(publisher, requests).await {
+            let message = match self.next(publisher, requests, &mut period).await {
                 Next::Media(message) => message,
                 Next::Goodbye => return Fed::Ended(Ok(())),
                 Next::Broken => return self.after_break(publisher).await,
@@ -67,7 +68,13 @@ impl Session<'_> {
         Err(Fed::Ended(Err(overloaded())))
     }
 
-    async fn next(&self, publisher: &Publisher, requests: &mut Streaming<v1::PublishRequest>) -> Next {
+    /// `period` is the one that tags belong to.
+    async fn next(
+        &self,
+        publisher: &Publisher,
+        requests: &mut Streaming<v1::PublishRequest>,
+        period: &mut Option<Period>,
+    ) -> Next {
         loop {
             let request = tokio::select! {
                 request = hear(publisher, requests) => request,
@@ -80,7 +87,7 @@ impl Session<'_> {
                     publisher.leaving();
                 }
                 Ok(Some(v1::PublishRequest { message: Some(message) })) => {
-                    return media(message).unwrap_or_else(Next::Wrong);
+                    return media(message, period).unwrap_or_else(Next::Wrong);
                 }
                 // A message of a newer proxy.
                 Ok(Some(_)) => {}
@@ -156,10 +163,13 @@ fn after_replacement(publisher: &Publisher) -> Fed {
     }
 }
 
-fn media(message: Request) -> Result<Next, ConvertError> {
+fn media(message: Request, current: &mut Option<Period>) -> Result<Next, ConvertError> {
     Ok(Next::Media(match message {
-        Request::Period(period) => Input::Period(Period::try_from(period)?.into()),
-        Request::Tag(tag) => Input::Tag(Tag::try_from(tag)?.into()),
+        Request::Period(period) => Input::Period(current.insert(period.try_into()?).clone().into()),
+        Request::Tag(tag) => {
+            let period = current.as_ref().ok_or(ConvertError::Missing("period"))?;
+            Input::Tag(tag_of(period, tag)?.into())
+        }
         Request::End(End { reason }) => {
             tracing::info!(reason, "the publisher has ended");
             return Ok(Next::Goodbye);

@@ -35,7 +35,7 @@ struct Drift {
 }
 
 /// Media between two of them; the drift changes by a tenth of it at most.
-const DRIFT_STEP_MS: u64 = 250;
+const DRIFT_STEP: Duration = Duration::from_millis(250);
 /// Twice the minute that a worker may be behind, which is far more than its queues hold.
 const MAX_DRIFTS: usize = 480;
 
@@ -45,11 +45,11 @@ impl Pulse {
         let mut state = self.state();
         match message {
             Input::Period(period) => {
-                state.made = MediaTime::from_millis(period.origin_ms);
-                (state.newest, state.period) = (SourceTime(period.origin_ms), PeriodNumber(period.number));
+                state.made = MediaTime(period.origin_us);
+                (state.newest, state.period) = (SourceTime(period.origin_us), PeriodNumber(period.number));
             }
             Input::Tag(tag) => {
-                state.newest = state.newest.max(SourceTime(tag.time_ms));
+                state.newest = state.newest.max(SourceTime(tag.time_us));
                 state.note_drift(tag.drift_ms);
             }
             Input::Start(_) | Input::End(_) => {}
@@ -93,7 +93,7 @@ impl Pulse {
 
     /// How far what was given is ahead of `end`, in source time: as sources are live, that is how late it comes out.
     pub(super) fn delay(&self, end: MediaTime) -> Duration {
-        Duration::from_micros(MediaTime::from_millis(self.state().newest.0).saturating_sub(end).0)
+        Duration::from_micros(MediaTime::from(self.state().newest).saturating_sub(end).0)
     }
 
     /// Milliseconds that the wall clock was later than the clock of a period at this media time. Ask in the order of the
@@ -115,7 +115,7 @@ impl Pulse {
 impl State {
     fn note_drift(&mut self, drift: i32) {
         let (period, from) = (self.period, self.newest);
-        let is_near = |last: &Drift| last.period == period && from.since(last.from) < DRIFT_STEP_MS;
+        let is_near = |last: &Drift| last.period == period && from.since(last.from) < DRIFT_STEP;
         if self.drifts.back().is_some_and(is_near) {
             return;
         }

@@ -138,19 +138,19 @@ impl Session<'_> {
 
     fn measure(&self, stats: &Stats, last: &Stats, seconds: f64) {
         // The first second is spent on starting, and a pause costs nothing: neither says what this broadcast needs.
-        let made_ms = stats.newest_out_ms.saturating_sub(last.newest_out_ms);
-        if last.newest_out_ms > 0 && made_ms > 0 {
+        let made_us = stats.newest_out_us.saturating_sub(last.newest_out_us);
+        if last.newest_out_us > 0 && made_us > 0 {
             self.reservation.measured(stats.cpu_millicores);
-            metrics::histogram!("headwater_server_encode_speed").record(made_ms as f64 / 1e3 / seconds);
+            metrics::histogram!("headwater_server_encode_speed").record(made_us as f64 / 1e6 / seconds);
         }
         let frames = |name, now: u64, before| metrics::counter!(name).increment(now.saturating_sub(before));
         frames("headwater_server_frames_total", stats.frames_in, last.frames_in);
         frames("headwater_server_frames_dropped_total", stats.frames_dropped, last.frames_dropped);
         frames("headwater_server_frames_repeated_total", stats.frames_repeated, last.frames_repeated);
         // A period whose first picture is still to come is not behind by its whole timeline.
-        if stats.newest_out_ms > 0 {
-            let behind_ms = stats.newest_in_ms.saturating_sub(stats.newest_out_ms);
-            metrics::histogram!("headwater_server_encode_delay_seconds").record(behind_ms as f64 / 1e3);
+        if stats.newest_out_us > 0 {
+            let behind_us = stats.newest_in_us.saturating_sub(stats.newest_out_us);
+            metrics::histogram!("headwater_server_encode_delay_seconds").record(behind_us as f64 / 1e6);
         }
     }
 }

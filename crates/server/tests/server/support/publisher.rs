@@ -1,12 +1,11 @@
 //! A proxy with one publisher.
 
 use bytes::Bytes;
-use headwater_media::Epoch;
+use headwater_media::{Epoch, Period, TrackId};
 use headwater_wire::v1;
 use headwater_wire::v1::ingest_client::IngestClient;
 use headwater_wire::v1::publish_request::{End, Leaving, Message as Request, Open};
 use headwater_wire::v1::publish_response::{Accepted, Committed, Message as Response};
-use headwater_wire::v1::tag::Kind;
 use headwater_wire::v1::{Failure, PublishRequest, PublishResponse, ResumePoint, failure::Code};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -31,6 +30,7 @@ pub struct Source {
     time_ms: u64,
     /// What its next period leaves out segments up to.
     left_out_to: Option<u64>,
+    has_begun: bool,
 }
 
 impl Call {
@@ -72,7 +72,7 @@ impl Call {
         match self.hear().await {
             Some(Response::Accepted(Accepted { resume, epoch })) => {
                 let (accepted, epoch) = (resume.unwrap(), Epoch(epoch.unwrap()));
-                Ok(Source { call: self, accepted, epoch, time_ms: 0, left_out_to: None })
+                Ok(Source { call: self, accepted, epoch, time_ms: 0, left_out_to: None, has_begun: false })
             }
             Some(Response::Rejected(failure)) => Err(failure),
             other => panic!("neither accepted nor rejected: {other:?}"),
@@ -104,7 +104,7 @@ impl Source {
 
     /// Sends the period again that the point is in, which began at 40 ms; the next keyframe is the one at the point.
     pub async fn go_on(&mut self) {
-        let start = self.accepted.start_ms.unwrap();
+        let start = self.accepted.start_us.unwrap() / 1_000;
         self.period().await;
         self.time_ms = start;
     }
@@ -114,17 +114,17 @@ impl Source {
 
     /// Begins a period, the one that the server expects.
     pub async fn period(&mut self) {
-        self.time_ms = 40;
+        (self.time_ms, self.has_begun) = (40, true);
         let config = || Some(Bytes::from_static(b"config"));
+        let tracks = Period::tracks_of(config(), config());
         let number = self.accepted.period;
         self.accepted.period += 1;
         let period = v1::Period {
             number,
             first_sequence: self.left_out_to.take(),
-            origin_ms: self.time_ms,
+            origin_us: self.time_ms * 1_000,
             wall_clock_unix_ms: 1_800_000_000_000,
-            video_config: config(),
-            audio_config: config(),
+            tracks: tracks.into_iter().map(Into::into).collect(),
         };
         self.send(Request::Period(period)).await;
     }
@@ -146,24 +146,34 @@ impl Source {
 
     /// Whether the call goes on.
     pub async fn keyframe(&mut self) -> bool {
-        let sent = self.tag(Kind::VideoKeyframe, format!("picture at {} ms", self.time_ms)).await;
+        let sent = self.tag(Period::VIDEO_TRACK, format!("picture at {} ms", self.time_ms)).await;
         self.time_ms += 2_000;
         sent
     }
 
     /// Sends more than the pipe to a worker holds.
     pub async fn large_keyframe(&mut self) {
-        assert!(self.tag(Kind::VideoKeyframe, "x".repeat(1 << 20)).await, "the call is over");
+        assert!(self.tag(Period::VIDEO_TRACK, "x".repeat(1 << 20)).await, "the call is over");
     }
 
+    /// Orders the worker about, in a period where there is one already.
     pub async fn order(&mut self, order: Order) {
-        assert!(self.tag(Kind::Audio, format!("{order:?}")).await, "the call is over");
+        if !self.has_begun {
+            self.period().await;
+        }
+        assert!(self.tag(Period::AUDIO_TRACK, format!("{order:?}")).await, "the call is over");
     }
 
-    async fn tag(&mut self, kind: Kind, payload: String) -> bool {
-        let (kind, time_ms, payload) = (kind.into(), self.time_ms, payload.into());
-        self.send(Request::Tag(v1::Tag { kind, time_ms, composition_offset_ms: 0, drift_ms: 0, payload }))
-            .await
+    async fn tag(&mut self, track: TrackId, payload: String) -> bool {
+        self.send(Request::Tag(v1::Tag {
+            track: track.0,
+            keyframe: true,
+            time_us: self.time_ms * 1_000,
+            composition_offset_us: 0,
+            drift_ms: 0,
+            payload: payload.into(),
+        }))
+        .await
     }
 
     /// Its proxy has asked it to connect again.

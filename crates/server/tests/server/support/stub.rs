@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use headwater_hls::{MediaEvent, PeriodStart, Rendition, RenditionKind};
 use headwater_media::{
-    MediaSequence, MediaTime, PartIndex, Period, PeriodNumber, SegmentSettings, UnixMillis,
+    MediaSequence, MediaTime, PartIndex, Period, PeriodNumber, SegmentSettings, TrackId, UnixMillis,
 };
 use headwater_server::WorkerCommand;
 use headwater_wire::frames;
@@ -115,22 +115,22 @@ impl Stub {
                         self.next = self.next.next().next();
                     }
                     if let Some(first) = period.first_sequence.filter(|first| *first > self.next.0) {
-                        (self.next, self.start.resume_ms) = (MediaSequence(first), None);
+                        (self.next, self.start.resume_us) = (MediaSequence(first), None);
                     }
-                    let before = self.start.resume_ms.map_or(0, |start| {
+                    let before = self.start.resume_us.map_or(0, |start| {
                         let settings = SegmentSettings::try_from(self.start.settings.unwrap()).unwrap();
-                        settings.cell(MediaTime::from_millis(start - period.origin_ms))
+                        settings.cell(MediaTime(start - period.origin_us))
                     });
                     let first = MediaSequence(self.next.0 - before);
                     self.event(period_start(period.try_into().unwrap(), first));
                 }
-                Input::Tag(tag) if tag.kind == i32::from(v1::tag::Kind::Audio) => {
+                Input::Tag(tag) if TrackId(tag.track) == Period::AUDIO_TRACK => {
                     self.obey(std::str::from_utf8(&tag.payload).unwrap().parse().unwrap());
                 }
-                Input::Tag(tag) if self.mute || Some(tag.time_ms) < self.start.resume_ms => drop(tag),
+                Input::Tag(tag) if self.mute || Some(tag.time_us) < self.start.resume_us => drop(tag),
                 Input::Tag(tag) => match &mut self.behind {
-                    Some(behind) => behind.push((tag.time_ms, tag.payload)),
-                    None => self.segment(tag.time_ms, &tag.payload),
+                    Some(behind) => behind.push((tag.time_us / 1_000, tag.payload)),
+                    None => self.segment(tag.time_us / 1_000, &tag.payload),
                 },
                 Input::End(_) if self.mute => {}
                 Input::End(_) => {
@@ -244,7 +244,7 @@ impl Stub {
 pub fn what_it_was_told(start: &Start) -> String {
     let kept: Vec<_> = start.kept.iter().map(|rendition| rendition.id.as_str()).collect();
     let begun = start.begun_as.as_ref().map(|begun| (begun.number, begun.renditions.len()));
-    format!("{} {:?} {kept:?} {begun:?}", start.first_sequence, start.resume_ms)
+    format!("{} {:?} {kept:?} {begun:?}", start.first_sequence, start.resume_us)
 }
 
 fn period_start(period: Period, first_sequence: MediaSequence) -> MediaEvent {

@@ -1,12 +1,15 @@
 //! The renditions of the simulated worker: the numbers of the tags, cut where the real ones cut.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use headwater_hls::{MediaEvent, PeriodStart, Rendition, RenditionKind};
 use headwater_media::{
-    Cutter, Grid, MediaSequence, MediaTime, PeriodNumber, Placement, RenditionId, SourceTime, UnixMillis,
+    Cutter, Grid, MediaSequence, MediaTime, Period, PeriodNumber, Placement, RenditionId, SourceTime,
+    TrackId, UnixMillis,
 };
 use headwater_wire::v1::worker_input::Start;
-use headwater_wire::v1::{Period, tag::Kind};
+use headwater_wire::v1::{self, Tag};
 
 use super::tag::{self, FRAME_MS};
 
@@ -54,14 +57,14 @@ impl Packaging {
         self.start = start;
     }
 
-    pub fn begin(&mut self, period: Period) -> MediaEvent {
+    pub fn begin(&mut self, period: v1::Period) -> MediaEvent {
         let settings = self.start.settings.expect("a server says its settings").try_into();
         let settings = settings.expect("they are valid");
-        let origin = SourceTime(period.origin_ms);
+        let origin = SourceTime(period.origin_us);
         if let Some(first) = period.first_sequence.map(MediaSequence).filter(|first| *first > self.next) {
-            (self.next, self.start.resume_ms) = (first, None);
+            (self.next, self.start.resume_us) = (first, None);
         }
-        let (grid, first) = match self.start.resume_ms.take().map(SourceTime) {
+        let (grid, first) = match self.start.resume_us.take().map(SourceTime) {
             Some(start) => {
                 let grid = Grid::resumed(origin, start, self.next, settings);
                 (grid, MediaSequence(self.next.0 - grid.cell(start.into())))
@@ -100,13 +103,14 @@ impl Packaging {
         renditions
     }
 
-    pub fn push(&mut self, time: SourceTime, kind: i32, payload: Bytes) -> Vec<Made> {
-        let track = usize::from(kind == i32::from(Kind::Audio));
-        let is_key = kind != i32::from(Kind::Video);
+    pub fn push(&mut self, tag: Tag) -> Vec<Made> {
+        let time = SourceTime(tag.time_us);
+        let track = usize::from(TrackId(tag.track) == Period::AUDIO_TRACK);
+        let is_key = tag.keyframe || track == 1;
         let mut made = Vec::new();
         if let Some(of) = self.tracks.get_mut(track) {
             let has_more = self.has_more && track == 0;
-            of.push(time, is_key, &payload, |event| made.extend(in_all(track, event, has_more)));
+            of.push(time, is_key, &tag.payload, |event| made.extend(in_all(track, event, has_more)));
             self.note_next();
         }
         made
@@ -176,7 +180,7 @@ impl Track {
     }
 
     fn finish(&mut self, mut give: impl FnMut(MediaEvent)) {
-        self.end_part(self.newest.offset(FRAME_MS as i64), &mut give);
+        self.end_part(self.newest + Duration::from_millis(FRAME_MS), &mut give);
         if let Some(open) = self.open.take() {
             self.end_segment(open.placement.sequence, &mut give);
         }

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use headwater_hls::MediaEvent;
-use headwater_media::SourceTime;
 use headwater_server::{Worker, Workers};
 use headwater_wire::frames::{self, MESSAGE_LIMIT};
 use headwater_wire::v1::worker_input::Message as Input;
@@ -168,7 +167,7 @@ impl Process {
                 self.say(Output::Event(begins.into())).await?;
             }
             Input::Tag(tag) => {
-                let made = self.packaging.push(SourceTime(tag.time_ms), tag.kind, tag.payload);
+                let made = self.packaging.push(tag);
                 self.wait_for(made);
             }
             Input::End(_) => {
