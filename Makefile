@@ -26,7 +26,7 @@ test-rust: setup-test web
 
 test-browser: setup-test web
 	$(CARGO) build --workspace --bins
-	cd crates/origin/web && npm test
+	cd web/player && npm test
 	cd tests/browser && npm ci --ignore-scripts --no-audit --no-fund && node --test --test-concurrency=1
 
 lint: setup
@@ -41,12 +41,12 @@ audit:
 	command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny
 	cargo deny check
 
-## The player page, bundled into crates/origin/web/dist and from there into the origin
-web: crates/origin/web/dist/index.html
+## The player page, bundled into web/player/dist and from there into the origin
+web: web/player/dist/index.html
 
-crates/origin/web/dist/index.html: $(shell find crates/origin/web -path '*/node_modules' -prune -o -path '*/dist' -prune -o -type f -print)
+web/player/dist/index.html: $(shell find web/player -path '*/node_modules' -prune -o -path '*/dist' -prune -o -type f -print)
 	deploy/setup.sh node
-	cd crates/origin/web && npm ci --ignore-scripts --no-audit --no-fund && npm run build
+	cd web/player && npm ci --ignore-scripts --no-audit --no-fund && npm run build
 	touch $@
 
 setup:
@@ -123,4 +123,4 @@ compose-test:
 
 clean:
 	$(CARGO) clean
-	rm -rf crates/origin/web/dist crates/origin/web/node_modules tests/browser/node_modules
+	rm -rf web/player/dist web/player/node_modules tests/browser/node_modules

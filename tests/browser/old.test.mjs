@@ -17,7 +17,7 @@ const resolve = createRequire(import.meta.url).resolve;
 const SCRIPTS = {
   '/dash.js': resolve('dashjs'),
   '/shaka.js': resolve('shaka-player'),
-  '/hls.js': new URL('../../crates/origin/web/node_modules/hls.js/dist/hls.min.js', import.meta.url).pathname,
+  '/hls.js': new URL('../../web/player/node_modules/hls.js/dist/hls.min.js', import.meta.url).pathname,
 };
 const OLD_BROADCAST = new URL('../../target/debug/old-broadcast', import.meta.url).pathname;
 /** Seconds since the broadcast began, when the players come. */

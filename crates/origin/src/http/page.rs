@@ -1,4 +1,4 @@
-//! The player page and its assets, built by `web/build.mjs` and carried in the binary. A build without Node.js has a
+//! The player page and its assets, built by `web/player/build.mjs` and carried in the binary. A build without Node.js has a
 //! plain page in their place that says how to get the player.
 
 use std::borrow::Cow;
@@ -19,12 +19,12 @@ use super::etag;
 use super::problem::Problem;
 
 #[derive(RustEmbed)]
-#[folder = "web/dist"]
+#[folder = "../../web/player/dist"]
 #[allow_missing = true]
 struct Built;
 
 /// The page without a player.
-const FALLBACK: &str = include_str!("../../web/fallback.html");
+const FALLBACK: &str = include_str!("../../../../web/player/fallback.html");
 const HOME: &str = include_str!("home.html");
 
 /// What the page may load (CSP Level 3). Scripts and styles come from here only; media is fed to the player by `blob:`;
