@@ -6,13 +6,10 @@ use bytes::Bytes;
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
 use headwater_hls::playlist::{self, MediaOptions};
-use headwater_hls::{
-    LiveWindow, MediaEvent, Opening, Packager, PeriodStart, PlacedSample, Rendition, RenditionKind, Skip,
-    TrackFormat,
-};
+use headwater_hls::{LiveWindow, Packager, PlacedSample, Skip, TrackFormat};
 use headwater_media::{
-    BroadcastId, Cutter, Epoch, Grid, MediaSequence, MediaTime, PeriodNumber, RenditionId, SegmentSettings,
-    SourceTime, UnixMillis,
+    BroadcastId, Cutter, Epoch, Grid, MediaEvent, MediaSequence, MediaTime, Opening, PeriodNumber,
+    PeriodStart, Rendition, RenditionId, RenditionKind, SegmentSettings, SourceTime, UnixMillis,
 };
 
 fn main() {

@@ -1,20 +1,18 @@
 //! How a broadcast is shown. No sockets, no clock, no environment.
 //!
-//! The trip of a frame: [`Packager`] makes CMAF chunks ([`cmaf`]) of encoded frames and says so in [`MediaEvent`]s,
+//! The trip of a frame: [`Packager`] makes CMAF chunks ([`cmaf`]) of encoded frames and says so in [`headwater_media::MediaEvent`]s,
 //! [`LiveWindow`] keeps what viewers may still ask for, [`playlist`] renders it, [`Directives`] and
 //! [`LiveWindow::readiness`] decide when a blocked request is due.
 
 pub mod archive;
 pub mod cmaf;
-pub mod event;
 pub mod mp4;
 pub mod packager;
 pub mod playlist;
 pub mod reload;
 pub mod window;
 
-pub use archive::{Archive, ArchiveError, Piece, Record, StoredSegment};
-pub use event::{MediaEvent, Opening, PeriodStart, Rendition, RenditionKind, ResumePoint};
+pub use archive::{Archive, ArchiveError};
 pub use packager::{Packager, PlacedSample, TrackFormat};
 pub use reload::{Directives, DirectivesError, Readiness, Skip, Until};
 pub use window::{Change, LiveWindow, Part, Segment, WholeSegment, WindowError};

@@ -1,10 +1,9 @@
 //! From encoded frames to parts and segments, for one rendition.
 
 use bytes::Bytes;
-use headwater_media::{Cut, MediaSequence, MediaTime, PartIndex, Placement, RenditionId};
+use headwater_media::{Cut, MediaEvent, MediaSequence, MediaTime, PartIndex, Placement, RenditionId};
 
-use crate::cmaf::{self, Sample, VIDEO_TIMESCALE};
-use crate::event::MediaEvent;
+use crate::cmaf::{self, Sample};
 
 /// Kind of a rendition: the timescale of its frames, and whether each can be decoded by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +18,7 @@ impl TrackFormat {
     /// Ticks a second.
     pub fn timescale(self) -> u32 {
         match self {
-            Self::Video => VIDEO_TIMESCALE,
+            Self::Video => headwater_media::VIDEO_TIMESCALE,
             Self::Audio { sample_rate } => sample_rate,
         }
     }

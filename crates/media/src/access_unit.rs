@@ -33,7 +33,7 @@ impl Codec {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TrackId(pub u32);
 
-/// One elementary stream of a period, whose configuration never changes.
+/// Elementary stream of a period, whose configuration never changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Track {
     pub id: TrackId,
@@ -57,7 +57,7 @@ pub struct CodecConfiguration {
     pub record: Bytes,
 }
 
-/// One access unit of a source, on the source's own clock.
+/// Access unit of a source, on the source's own clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessUnit {
     pub kind: TrackKind,
@@ -72,7 +72,7 @@ pub struct AccessUnit {
     pub payload: Bytes,
 }
 
-/// One message of a source.
+/// Message of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SourceMedia {
     Configuration(CodecConfiguration),

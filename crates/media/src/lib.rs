@@ -5,6 +5,7 @@ pub mod aac;
 mod access_unit;
 pub mod avc;
 mod bits;
+pub mod broadcast;
 mod error;
 pub mod flv;
 pub mod ids;
@@ -18,6 +19,10 @@ pub mod timeline;
 pub use aac::{AacExtension, AudioConfig};
 pub use access_unit::{AccessUnit, Codec, CodecConfiguration, SourceMedia, Track, TrackId, TrackKind};
 pub use avc::{AvcConfig, Colours, Sps};
+pub use broadcast::{
+    MediaEvent, Opening, PeriodStart, Piece, Record, Rendition, RenditionKind, ResumePoint, StoredSegment,
+    VIDEO_TIMESCALE,
+};
 pub use error::MediaError;
 pub use flv::{AudioMessage, FlvReader, VideoMessage};
 pub use ids::{BroadcastId, Epoch, MediaSequence, PartIndex, PeriodNumber, RenditionId, StreamId, StreamKey};

@@ -56,7 +56,7 @@ async fn the_presentation_is_served_as_playlists_are() {
     let again = viewer.ask(Method::GET, "/demo/live.mpd", &held).await;
     assert_eq!(again.status, StatusCode::NOT_MODIFIED);
 
-    server.play([headwater_hls::MediaEvent::BroadcastEnd]);
+    server.play([headwater_media::MediaEvent::BroadcastEnd]);
     let ended = async {
         while !viewer.text("/demo/live.mpd").await.contains("type=\"static\"") {
             tokio::task::yield_now().await;
@@ -150,9 +150,11 @@ async fn a_segment_is_named_by_its_time_too() {
     let announced = tokio::spawn(async move { announced.get("/demo/720p/99-583200.m4s").await });
     server.play((1..PARTS).flat_map(|part| [VIDEO, AUDIO].map(|id| broadcast::part(id, 102, part, "a"))));
     server.play([VIDEO, AUDIO].map(|id| broadcast::end(id, 102)));
-    let headwater_hls::MediaEvent::PeriodStart(period) = broadcast::period(FIRST + 3) else { unreachable!() };
-    let second = headwater_hls::PeriodStart { number: headwater_media::PeriodNumber(1), ..period };
-    server.play([headwater_hls::MediaEvent::PeriodStart(second), broadcast::part(VIDEO, 103, 0, "b")]);
+    let headwater_media::MediaEvent::PeriodStart(period) = broadcast::period(FIRST + 3) else {
+        unreachable!()
+    };
+    let second = headwater_media::PeriodStart { number: headwater_media::PeriodNumber(1), ..period };
+    server.play([headwater_media::MediaEvent::PeriodStart(second), broadcast::part(VIDEO, 103, 0, "b")]);
     assert_eq!(announced.await.unwrap().body[..], headwater_hls::cmaf::END_SEGMENT);
 }
 
@@ -166,10 +168,12 @@ async fn the_beginning_of_a_period_that_is_not_there_yet_is_waited_for() {
     assert!(held.is_err(), "it is told something: {held:?}");
     let far = viewer.get("/demo/720p/180-583200.m4s").await;
     assert_eq!(far.status, StatusCode::NOT_FOUND, "nothing is announced so far ahead");
-    let headwater_hls::MediaEvent::PeriodStart(period) = broadcast::period(FIRST + 3) else { unreachable!() };
+    let headwater_media::MediaEvent::PeriodStart(period) = broadcast::period(FIRST + 3) else {
+        unreachable!()
+    };
     let (number, origin) = (headwater_media::PeriodNumber(1), headwater_media::MediaTime(6_480_000));
-    let second = headwater_hls::PeriodStart { number, origin, ..period };
-    server.play([headwater_hls::MediaEvent::PeriodStart(second), broadcast::part(VIDEO, 103, 0, "b")]);
+    let second = headwater_media::PeriodStart { number, origin, ..period };
+    server.play([headwater_media::MediaEvent::PeriodStart(second), broadcast::part(VIDEO, 103, 0, "b")]);
     server.play([broadcast::end(VIDEO, 103)]);
     assert_eq!(early.await.unwrap(), "<720p 103.0 of b>");
 }
@@ -177,7 +181,7 @@ async fn the_beginning_of_a_period_that_is_not_there_yet_is_waited_for() {
 #[tokio::test]
 async fn the_clock_is_as_slow_as_the_encoder() {
     let OnAir { viewer, server, _origin, .. } = on_air().await;
-    let drift = |drift| headwater_hls::MediaEvent::Drift {
+    let drift = |drift| headwater_media::MediaEvent::Drift {
         period: headwater_media::PeriodNumber(0),
         from: headwater_media::MediaTime(u64::try_from(drift).unwrap()),
         drift,
@@ -204,7 +208,7 @@ async fn a_segment_that_was_announced_and_never_came_is_empty_and_says_so() {
     let waiting = viewer.clone();
     let waiting = tokio::spawn(async move { waiting.get("/demo/720p/103.m4s").await });
     server.play((1..PARTS).map(|index| broadcast::part(VIDEO, 102, index, "a")));
-    server.play([broadcast::end(VIDEO, 102), headwater_hls::MediaEvent::BroadcastEnd]);
+    server.play([broadcast::end(VIDEO, 102), headwater_media::MediaEvent::BroadcastEnd]);
     let announced = waiting.await.unwrap();
     let is_end = |got: &support::client::Got| {
         got.status == StatusCode::OK && got.body[..] == headwater_hls::cmaf::END_SEGMENT

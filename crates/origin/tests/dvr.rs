@@ -6,8 +6,9 @@ mod support;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use headwater_hls::{MediaEvent, Piece, Record, StoredSegment};
-use headwater_media::{BroadcastId, Epoch, MediaSequence, MediaTime};
+use headwater_media::{
+    BroadcastId, Epoch, MediaEvent, MediaSequence, MediaTime, Piece, Record, StoredSegment,
+};
 use headwater_platform::store::{self, ObjectStore, StoreSettings};
 use headwater_recordings::Layout;
 use headwater_registry::{MemoryRegistry, Registry as _};

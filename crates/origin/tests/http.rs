@@ -257,7 +257,7 @@ async fn a_playlist_that_is_named_may_be_kept_longer_and_an_ended_one_says_so() 
         let named = viewer.get(&format!("/demo/720p/index.m3u8?{past}")).await;
         assert_eq!(named.header("cache-control"), "public, max-age=1", "{past}");
     }
-    server.play([headwater_hls::MediaEvent::BroadcastEnd]);
+    server.play([headwater_media::MediaEvent::BroadcastEnd]);
     let ended = viewer.get("/demo/720p/index.m3u8?_HLS_msn=103").await;
     assert!(ended.text().contains("#EXT-X-ENDLIST"), "{}", ended.text());
     assert_eq!(ended.header("cache-control"), "public, max-age=4");

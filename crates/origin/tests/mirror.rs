@@ -7,8 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use headwater_hls::MediaEvent;
-use headwater_media::{Epoch, StreamId};
+use headwater_media::{Epoch, MediaEvent, StreamId};
 use headwater_registry::{
     Claim, Handoff, MemoryRegistry, Ownership, Registry, RegistryError, ServerId, ServerRecord, Watch,
 };

@@ -2,8 +2,7 @@
 //! journal, and what was in a spool.
 
 use headwater_hls::cmaf::{read, table};
-use headwater_hls::{Piece, Record, StoredSegment};
-use headwater_media::MediaTime;
+use headwater_media::{MediaTime, Piece, Record, StoredSegment};
 use headwater_platform::store::{ObjectStore, StoreError};
 use headwater_wire::{JournalBlock, SegmentSamples};
 
@@ -122,7 +121,7 @@ mod tests {
 
     /// Three chunks: half a second each.
     fn media(id: &str, start: u64) -> bytes::Bytes {
-        let timescale = if id == "audio" { 48_000 } else { u64::from(cmaf::VIDEO_TIMESCALE) };
+        let timescale = if id == "audio" { 48_000 } else { u64::from(headwater_media::VIDEO_TIMESCALE) };
         let chunk = |nth: u64| {
             let sample = Sample {
                 decode_time: start * timescale / 1_000 + nth * timescale / 2,

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
-use headwater_hls::{Archive, Record, StoredSegment};
-use headwater_media::{Epoch, MediaSequence, RenditionId, SegmentSettings};
+use headwater_hls::Archive;
+use headwater_media::{Epoch, MediaSequence, Record, RenditionId, SegmentSettings, StoredSegment};
 use headwater_platform::store::{Key, ObjectStore, StoreError};
 use headwater_wire::{ConvertError, JournalBlock, JournalIndex, SegmentSamples};
 

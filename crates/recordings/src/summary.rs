@@ -1,9 +1,9 @@
 //! What lists of recordings say of one: `recording.json`.
 
 use bytes::Bytes;
+use headwater_hls::Archive;
 use headwater_hls::playlist::Stage;
-use headwater_hls::{Archive, RenditionKind};
-use headwater_media::{BroadcastId, RenditionId, StreamId, UnixMillis};
+use headwater_media::{BroadcastId, RenditionId, RenditionKind, StreamId, UnixMillis};
 use serde::{Deserialize, Serialize};
 
 /// A recording as a list shows it.
@@ -58,7 +58,7 @@ impl State {
 impl Summary {
     /// Of what the recording keeps.
     pub fn of(stream: &StreamId, archive: &Archive, state: State) -> Self {
-        let rendition = |rendition: &headwater_hls::Rendition| {
+        let rendition = |rendition: &headwater_media::Rendition| {
             let size = match rendition.kind {
                 RenditionKind::Video { width, height, .. } => Some((width, height)),
                 RenditionKind::Audio { .. } => None,

@@ -1,8 +1,8 @@
 //! Broadcasts for tests.
 
-use headwater_hls::{PeriodStart, Piece, Record, Rendition, RenditionKind, StoredSegment};
 use headwater_media::{
-    BroadcastId, Epoch, MediaSequence, MediaTime, PeriodNumber, SegmentSettings, UnixMillis,
+    BroadcastId, Epoch, MediaSequence, MediaTime, PeriodNumber, PeriodStart, Piece, Record, Rendition,
+    RenditionKind, SegmentSettings, StoredSegment, UnixMillis,
 };
 
 use crate::{Finisher, Layout};

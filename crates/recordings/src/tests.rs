@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use headwater_hls::Record;
-use headwater_media::{Epoch, MediaSequence, RenditionId, UnixMillis};
+use headwater_media::{Epoch, MediaSequence, Record, RenditionId, UnixMillis};
 use headwater_platform::store::testing::{Fault, MemoryStore};
 use headwater_platform::store::{ObjectStore, StoreError};
 

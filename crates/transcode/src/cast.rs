@@ -1,8 +1,7 @@
 //! Which renditions a period has. Those that viewers know stay for the whole broadcast.
 
 use bytes::Bytes;
-use headwater_hls::{PeriodStart, Rendition, RenditionKind};
-use headwater_media::{Fitted, Ladder, Period};
+use headwater_media::{Fitted, Ladder, Period, PeriodStart, Rendition, RenditionKind};
 
 use crate::error::{Error, Result};
 use crate::video::{self, FrameRate};

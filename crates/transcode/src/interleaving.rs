@@ -8,9 +8,9 @@ use headwater_media::{Period, SourceTime, Tag};
 /// How much longer than usual a track may keep the other one waiting before it goes on without its source: less than a
 /// player has in store.
 const STALL: Duration = Duration::from_secs(1);
-/// What is usual at least of a track that has not come yet beside the other one.
+/// Least usual lag of a track that has not come yet beside the other one.
 const UNKNOWN_LAG: Duration = Duration::from_secs(2);
-/// What a track was behind is remembered for one to two of these.
+/// Window of the lag's measurement: a lag is remembered for one to two of these.
 const WINDOW_US: u64 = 2_000_000;
 /// The largest step ahead of all before it that a tag can make: a gap is no longer than the longest segment (10 s), and the
 /// tracks are no farther apart than the timeline lets them be. Twice of that leaves room for what a proxy has lost.
@@ -32,7 +32,7 @@ struct Arrivals {
     lag: Lag,
 }
 
-/// What a track is usually behind the other one.
+/// Usual lag of a track behind the other one.
 #[derive(Debug)]
 enum Lag {
     /// It has not come yet beside the other one, which was so far ahead when it was first seen.

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use headwater_hls::{MediaEvent, PeriodStart, Rendition};
+use headwater_media::{MediaEvent, PeriodStart, Rendition};
 
 use crate::error::Error;
 use crate::fault::{Fault, Flow};

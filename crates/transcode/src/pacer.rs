@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use headwater_media::{Cut, Cutter, MediaSequence, MediaTime, Placement, SourceTime};
 
-/// What [`Pacer::end`] assumes where no two frames were ever seen.
+/// Duration of a picture that [`Pacer::end`] assumes where no two frames were ever seen.
 const LONE_FRAME: Duration = Duration::from_millis(33);
 /// How much later than the one before it a frame may come and still be regular: a part is allowed to exceed its
 /// nominal length by a little more.
 const JITTER: Duration = Duration::from_millis(12);
 /// Sources of longer gaps (less than 6 frames a second) are never regular.
 const REGULAR_GAP: Duration = Duration::from_millis(167);
-/// What is regular after a single frame.
+/// Regular gap after a single frame.
 const FIRST_GAP: Duration = Duration::from_millis(100);
 /// The shortest time that a picture is shown, and by how much a timestamp may be rounded down, in microseconds: protocols
 /// that count milliseconds have nothing finer.

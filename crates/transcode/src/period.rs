@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwater_hls::PeriodStart;
 use headwater_media::timeline::MAX_COMPOSITION;
-use headwater_media::{Grid, Ladder, MediaSequence, MediaTime, Period, Tag};
+use headwater_media::{Grid, Ladder, MediaSequence, MediaTime, Period, PeriodStart, Tag};
 
 use crate::audio::{self, Audio, Pace};
 use crate::cast::{Cast, Model};

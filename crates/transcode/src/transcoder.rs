@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwater_hls::{MediaEvent, PeriodStart, Rendition};
-use headwater_media::{Grid, Ladder, MediaSequence, Period, SegmentSettings, SourceTime, Tag};
+use headwater_media::{
+    Grid, Ladder, MediaEvent, MediaSequence, Period, PeriodStart, Rendition, SegmentSettings, SourceTime, Tag,
+};
 
 use crate::cast::{Cast, Model};
 use crate::error::{Error, Result};
@@ -121,7 +122,7 @@ impl Transcoder {
         self.running.as_ref().map(Running::period).ok_or_else(no_period)
     }
 
-    /// One access unit of the running period.
+    /// Takes an access unit of the running period.
     ///
     /// # Errors
     /// As for [`Self::begin_period`], also of what was given earlier.
@@ -135,7 +136,7 @@ impl Transcoder {
     /// Whether everything given so far went well; for times when nothing is given.
     ///
     /// # Errors
-    /// What went wrong, once.
+    /// The first failure, once.
     pub fn check(&self) -> Result<()> {
         self.tools.fault.check().map_err(|_| self.tools.fault.take())
     }

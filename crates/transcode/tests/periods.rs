@@ -5,9 +5,7 @@
 mod support;
 
 use bytes::Bytes;
-use headwater_hls::RenditionKind;
-use headwater_media::MediaSequence;
-use headwater_media::{Tag, TagKind};
+use headwater_media::{MediaSequence, RenditionKind, Tag, TagKind};
 use headwater_transcode::Start;
 use support::{Source, attempt, start, transcode};
 

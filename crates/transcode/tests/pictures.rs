@@ -4,8 +4,7 @@
 
 mod support;
 
-use headwater_hls::RenditionKind;
-use headwater_media::SegmentSettings;
+use headwater_media::{RenditionKind, SegmentSettings};
 use support::source::{self, picture, tone};
 use support::{Source, attempt, start, transcode};
 

@@ -6,9 +6,10 @@ mod support;
 
 use std::sync::{Arc, Mutex};
 
-use headwater_hls::{LiveWindow, Opening, PeriodStart, RenditionKind, WindowError};
+use headwater_hls::{LiveWindow, WindowError};
 use headwater_media::{
-    BroadcastId, Epoch, Ladder, MediaSequence, Period, SegmentSettings, SourceTime, TimelineEvent, UnixMillis,
+    BroadcastId, Epoch, Ladder, MediaSequence, Opening, Period, PeriodStart, RenditionKind, SegmentSettings,
+    SourceTime, TimelineEvent, UnixMillis,
 };
 use headwater_transcode::{Error, Report, Result, Sink, Start};
 use support::source::{self, picture, tone};

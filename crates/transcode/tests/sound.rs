@@ -4,7 +4,7 @@
 
 mod support;
 
-use headwater_hls::RenditionKind;
+use headwater_media::RenditionKind;
 use support::sync::{beeps, flashes, flashes_and_beeps, loudness};
 use support::{Source, start, transcode};
 

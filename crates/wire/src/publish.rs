@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwater_hls::ResumePoint;
-use headwater_media::{Epoch, StreamId, TimelineEvent};
+use headwater_media::{Epoch, ResumePoint, StreamId, TimelineEvent};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;

@@ -1,10 +1,9 @@
 //! Broadcast that the stub has on air: one rendition, whose parts hold bytes that no compression shrinks.
 
 use bytes::Bytes;
-use headwater_hls::{MediaEvent, Opening, PeriodStart, Rendition, RenditionKind};
 use headwater_media::{
-    BroadcastId, Epoch, MediaSequence, MediaTime, PartIndex, PeriodNumber, RenditionId, SegmentSettings,
-    UnixMillis,
+    BroadcastId, Epoch, MediaEvent, MediaSequence, MediaTime, Opening, PartIndex, PeriodNumber, PeriodStart,
+    Rendition, RenditionId, RenditionKind, SegmentSettings, UnixMillis,
 };
 
 pub const RENDITION: &str = "720p";

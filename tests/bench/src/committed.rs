@@ -3,13 +3,10 @@
 use std::hint::black_box;
 
 use anyhow::Result;
-use headwater_hls::{
-    LiveWindow, MediaEvent, Opening, Packager, PeriodStart, PlacedSample, Rendition, RenditionKind,
-    TrackFormat,
-};
+use headwater_hls::{LiveWindow, Packager, PlacedSample, TrackFormat};
 use headwater_media::{
-    BroadcastId, Cutter, Epoch, Grid, MediaSequence, MediaTime, PeriodNumber, RenditionId, SegmentSettings,
-    SourceTime, UnixMillis,
+    BroadcastId, Cutter, Epoch, Grid, MediaEvent, MediaSequence, MediaTime, Opening, PeriodNumber,
+    PeriodStart, Rendition, RenditionId, RenditionKind, SegmentSettings, SourceTime, UnixMillis,
 };
 use headwater_wire::v1::publish_response::{Committed, Message as Response};
 use headwater_wire::v1::{self, PublishResponse};

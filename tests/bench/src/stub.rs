@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Result, bail};
-use headwater_hls::{LiveWindow, MediaEvent, Opening};
-use headwater_media::{BroadcastId, Epoch, StreamId, UnixMillis};
+use headwater_hls::LiveWindow;
+use headwater_media::{BroadcastId, Epoch, MediaEvent, Opening, StreamId, UnixMillis};
 use headwater_registry::{Claim, Ownership, Registry, ServerId, ServerRecord};
 use headwater_wire::v1::delivery_server::{Delivery, DeliveryServer};
 use headwater_wire::{WatchMessage, v1};

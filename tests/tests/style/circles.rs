@@ -6,8 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::sources::{self, Source, code_only};
 
 /// Circles that are there today: crate, parent module, and the modules in the circle. The list only ever shrinks.
-const KNOWN: [(&str, &str, &[&str]); 7] = [
-    ("hls", "", &["archive", "window"]),
+const KNOWN: [(&str, &str, &[&str]); 6] = [
     ("media", "timeline", &["clock", "held"]),
     ("origin", "", &["http", "library", "mirror", "stills"]),
     ("origin", "http", &["answer", "body", "growing", "media", "playlist", "problem", "route"]),

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use headwater_media::{MediaSequence, MediaTime};
+use headwater_media::{MediaSequence, MediaTime, PeriodStart, Piece, Record, StoredSegment};
 
-use super::{Archive, Piece, Record, StoredSegment};
-use crate::event::PeriodStart;
+use super::Archive;
 use crate::window::{LiveWindow, is_discontinuity};
 
 /// Why a record does not fit the archive, which is as it was before.

@@ -1,8 +1,7 @@
 use bytes::Bytes;
-use headwater_media::PeriodNumber;
+use headwater_media::{PeriodNumber, Piece, RenditionKind};
 
 use super::*;
-use crate::event::RenditionKind;
 
 const SETTINGS: SegmentSettings = SegmentSettings { segment_ms: 2_000, part_ms: 334 };
 

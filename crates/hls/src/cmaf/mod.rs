@@ -14,9 +14,6 @@ pub(crate) mod walk;
 pub use chunk::{Sample, chunk};
 pub use init::{audio_init, video_init};
 
-/// The timescale of every video track: whole milliseconds and the usual frame rates have whole ticks.
-pub const VIDEO_TIMESCALE: u32 = 90_000;
-
 /// Bytes in place of a segment that was announced and never made: no media, and a sign that nothing follows
 /// (`styp` with the brand `lmsg`, ISO/IEC 23009-1).
 pub const END_SEGMENT: [u8; 24] = *b"\0\0\0\x18stypmsdh\0\0\0\0msdhlmsg";

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::track::{Chunk, Track};
 use crate::cmaf::boxes::{full, plain, u16, u32, u64, zeros};
 use crate::cmaf::init::{clamped, data_here, handler, media_header, unity_matrix};
-use crate::event::RenditionKind;
+use headwater_media::RenditionKind;
 
 /// Ticks a second of the movie's own clock.
 const MOVIE_TIMESCALE: u32 = 1_000;

@@ -15,10 +15,9 @@ mod track;
 use std::ops::Range;
 
 use bytes::Bytes;
-use headwater_media::{MediaSequence, MediaTime};
+use headwater_media::{MediaSequence, MediaTime, Rendition};
 
 use crate::cmaf::read::{Placed, sample_entry};
-use crate::event::Rendition;
 use track::Track;
 
 /// A file in the making.

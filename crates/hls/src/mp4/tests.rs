@@ -1,9 +1,8 @@
-use headwater_media::RenditionId;
+use headwater_media::{RenditionId, RenditionKind};
 
 use super::*;
 use crate::cmaf::walk::{Walk, be32};
 use crate::cmaf::{Sample, audio_init, chunk, read, video_init};
-use crate::event::RenditionKind;
 
 fn rendition(id: &str, kind: RenditionKind) -> Rendition {
     let id: RenditionId = id.parse().unwrap();

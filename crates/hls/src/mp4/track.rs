@@ -1,9 +1,8 @@
 //! The sample tables of one track, in the making.
 
-use headwater_media::MediaTime;
+use headwater_media::{MediaTime, Rendition, RenditionKind};
 
 use crate::cmaf::read::Placed;
-use crate::event::{Rendition, RenditionKind};
 
 #[derive(Debug)]
 pub(super) struct Track {

@@ -1,9 +1,8 @@
 //! Bit rates as they really are (RFC 8216bis §4.4.6.2).
 
-use headwater_media::{MediaTime, RenditionId, SegmentSettings};
+use headwater_media::{MediaTime, Piece, Rendition, RenditionId, SegmentSettings};
 
-use crate::archive::{Archive, Piece};
-use crate::event::Rendition;
+use crate::archive::Archive;
 use crate::window::LiveWindow;
 
 /// Bits a second of one rendition, or of several played together.

@@ -1,11 +1,10 @@
 use std::fmt::{self, Write};
 use std::sync::Arc;
 
-use headwater_media::{MediaSequence, MediaTime, RenditionId, UnixMillis};
+use headwater_media::{MediaSequence, MediaTime, PeriodStart, RenditionId, StoredSegment, UnixMillis};
 use jiff::Timestamp;
 
-use crate::archive::{Archive, StoredSegment};
-use crate::event::PeriodStart;
+use crate::archive::Archive;
 use crate::reload::Skip;
 use crate::window::{LiveWindow, Segment, is_discontinuity};
 

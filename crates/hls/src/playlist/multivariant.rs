@@ -1,9 +1,8 @@
 use std::fmt::{self, Write};
 
-use headwater_media::RenditionId;
+use headwater_media::{Rendition, RenditionId, RenditionKind};
 
 use super::bitrate::Bitrate;
-use crate::event::{Rendition, RenditionKind};
 use crate::window::LiveWindow;
 
 /// The multivariant playlist (RFC 8216bis §4.4.6) of the newest period: one variant for each video rendition, with

@@ -6,8 +6,8 @@ use super::bitrate::Bitrate;
 use super::media::{program_date_time, stored_segment};
 use super::multivariant;
 use crate::archive::Archive;
-use crate::event::PeriodStart;
 use crate::window::is_discontinuity;
+use headwater_media::PeriodStart;
 
 /// Whether more of a recording may come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,8 +113,8 @@ mod tests {
     use headwater_media::{BroadcastId, PeriodNumber, SegmentSettings, UnixMillis};
 
     use super::*;
-    use crate::archive::{Piece, Record, StoredSegment};
-    use crate::event::{Rendition, RenditionKind};
+    use headwater_media::{Piece, Record, StoredSegment};
+    use headwater_media::{Rendition, RenditionKind};
 
     const SETTINGS: SegmentSettings = SegmentSettings { segment_ms: 2_000, part_ms: 334 };
 

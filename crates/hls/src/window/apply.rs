@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use headwater_media::{MediaSequence, MediaTime, PartIndex, RenditionId};
+use headwater_media::{
+    MediaEvent, MediaSequence, MediaTime, PartIndex, PeriodStart, RenditionId, ResumePoint,
+};
 
 use super::segment::{Part, Segment};
 use super::{LiveWindow, MAX_BYTES, MAX_INIT_BYTES, MAX_PART_BYTES, MAX_PARTS, MAX_RENDITIONS, WindowError};
-use crate::event::{MediaEvent, PeriodStart, ResumePoint};
 
 /// Change that an event made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -256,7 +257,7 @@ impl LiveWindow {
     }
 }
 
-fn check_renditions(renditions: &[(crate::event::Rendition, Bytes)]) -> Result<(), WindowError> {
+fn check_renditions(renditions: &[(headwater_media::Rendition, Bytes)]) -> Result<(), WindowError> {
     within("the number of renditions", renditions.len(), MAX_RENDITIONS)?;
     for (nth, (rendition, init)) in renditions.iter().enumerate() {
         within("an init segment's size", init.len(), MAX_INIT_BYTES)?;

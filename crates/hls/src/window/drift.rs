@@ -1,9 +1,8 @@
 //! Wall-clock time in a window.
 
-use headwater_media::{MediaTime, PeriodNumber, UnixMillis};
+use headwater_media::{MediaEvent, MediaTime, PeriodNumber, PeriodStart, UnixMillis};
 
 use super::{Change, LiveWindow};
-use crate::event::{MediaEvent, PeriodStart};
 
 /// Several times as many as a window keeps segments.
 const MAX_DRIFTS: usize = 1_024;

@@ -14,16 +14,16 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use headwater_media::{MediaSequence, MediaTime, PartIndex, PeriodNumber, RenditionId};
+use headwater_media::{
+    MediaSequence, MediaTime, Opening, PartIndex, PeriodNumber, PeriodStart, Rendition, RenditionId,
+    StoredSegment,
+};
 
 pub use apply::Change;
 pub use error::WindowError;
 pub use segment::{Part, Segment};
 pub use timed::Timed;
 pub use whole::WholeSegment;
-
-use crate::archive::{Piece, StoredSegment};
-use crate::event::{Opening, PeriodStart, Rendition};
 
 /// The live window of one broadcast: the periods, segments and parts that are listed in playlists, and those that no
 /// playlist lists any more but which somebody who holds an older playlist may still fetch.
@@ -239,7 +239,7 @@ impl LiveWindow {
         let period = self.period_of(sequence)?;
         let piece = |rendition: &RenditionId| {
             let segment = self.held(rendition, sequence).filter(|segment| segment.is_whole())?;
-            Some(Piece::of(rendition, segment))
+            Some(segment.piece(rendition))
         };
         let pieces = period.renditions.iter().map(|(rendition, _)| piece(&rendition.id));
         let pieces: Vec<_> = pieces.collect::<Option<_>>()?;

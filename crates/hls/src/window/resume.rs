@@ -1,9 +1,8 @@
 //! Points at which another producer continues a window.
 
-use headwater_media::{MediaSequence, MediaTime, SourceTime};
+use headwater_media::{MediaSequence, MediaTime, PeriodStart, ResumePoint, SourceTime};
 
 use super::LiveWindow;
-use crate::event::{PeriodStart, ResumePoint};
 
 impl LiveWindow {
     /// Point at which another producer continues the broadcast: the first segment that is not whole in every

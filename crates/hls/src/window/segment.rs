@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use headwater_media::{MediaTime, PartIndex};
+use headwater_media::{MediaTime, PartIndex, Piece, RenditionId};
 
 /// Part of a segment: a CMAF chunk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +72,16 @@ impl Segment {
     /// Bytes of all parts.
     pub fn size(&self) -> usize {
         self.parts.iter().map(|part| part.bytes.len()).sum()
+    }
+
+    /// This segment of a rendition, as an index names it. The segment is whole.
+    pub fn piece(&self, rendition: &RenditionId) -> Piece {
+        Piece {
+            rendition: rendition.clone(),
+            start: self.start,
+            duration: self.duration,
+            size: (!self.is_gap()).then(|| self.size() as u64),
+        }
     }
 
     /// No more parts will come.

@@ -1,9 +1,8 @@
 //! A window as the events that make an equal one.
 
-use headwater_media::{MediaSequence, PartIndex, RenditionId};
+use headwater_media::{MediaEvent, MediaSequence, Opening, PartIndex, RenditionId};
 
 use super::{LiveWindow, Part};
-use crate::event::{MediaEvent, Opening};
 
 impl LiveWindow {
     /// The opening for a newcomer. Its first sequence is that of the oldest segment that is kept, which may be older

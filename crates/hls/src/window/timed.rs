@@ -1,9 +1,8 @@
 //! Segments that are named by their period and the time where they begin, as presentations of DASH name them.
 
-use headwater_media::{MediaSequence, MediaTime, RenditionId, SegmentSettings};
+use headwater_media::{MediaSequence, RenditionId};
 
 use super::LiveWindow;
-use crate::event::PeriodStart;
 
 /// Meaning of such a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,22 +21,5 @@ impl LiveWindow {
         let next = self.periods.get(at + 1);
         let past = next.and_then(|next| number.0.checked_sub(next.first_sequence.0));
         Some(past.map_or(Timed::Segment(number), Timed::Never))
-    }
-}
-
-impl PeriodStart {
-    /// A segment holds the frames of one cell of the period's grid, so the time of its first frame tells its number.
-    pub(crate) fn number_at(
-        &self,
-        rendition: &RenditionId,
-        ticks: u64,
-        settings: SegmentSettings,
-    ) -> Option<MediaSequence> {
-        let (rendition, _) = self.renditions.iter().find(|(known, _)| known.id == *rendition)?;
-        // Times of frames are rounded to microseconds, some below the boundary that they stand on.
-        let time = MediaTime::from_ticks(ticks, rendition.timescale());
-        let time = time.0.checked_add(MediaTime::from_millis(1).0)?;
-        let cell = settings.cell(time.checked_sub(self.origin.0).map(MediaTime)?);
-        self.first_sequence.0.checked_add(cell).map(MediaSequence)
     }
 }

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use headwater_media::{MediaSequence, MediaTime, RenditionId};
+use headwater_media::{MediaSequence, MediaTime, PeriodStart, RenditionId};
 
 use super::{LiveWindow, Segment};
-use crate::event::PeriodStart;
 
 /// A segment that nothing will be added to, in every rendition of its period.
 #[derive(Clone, Debug, PartialEq)]

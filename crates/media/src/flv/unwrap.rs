@@ -4,7 +4,7 @@
 /// The second track begins with a copy of the first one's: most encoders have one clock for both.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Unwrapper {
-    /// What is added to a timestamp. A multiple of 2^24; below zero when the first timestamp had just wrapped and
+    /// Milliseconds added to a timestamp: a multiple of 2^24; below zero when the first timestamp had just wrapped and
     /// the other track's had not.
     base: i64,
     last: Option<i64>,

@@ -207,7 +207,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What is kept, counted anew: bytes, and the time from the first tag to the last of each period.
+/// The kept events, counted anew: bytes, and the time from the first tag to the last of each period.
 fn measured(buffer: &ReplayBuffer) -> (usize, Duration) {
     let (mut bytes, mut duration, mut since) = (0, Duration::ZERO, None);
     let mut last = SourceTime(0);

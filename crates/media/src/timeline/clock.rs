@@ -62,7 +62,7 @@ pub(super) const MIN_STEP_US: i64 = 1_000;
 /// How much media shows whether one track has jumped or both: encoders interleave more closely than this. Where they
 /// don't, both tracks are moved, one after the other, and nothing is lost.
 const DECIDE_US: i64 = 1_000_000;
-/// What a track is ahead or behind is kept when it is moved because it fell too far behind, as far as interleaving makes it.
+/// Lead or lag that a track keeps when it is moved because it fell too far behind: as much as interleaving makes.
 const INTERLEAVING_US: i64 = 1_000_000;
 
 /// How a timestamp fits what came before.

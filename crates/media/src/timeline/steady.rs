@@ -25,7 +25,7 @@ pub(super) struct Steady {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Course {
-    /// What is added to the publisher's timestamps.
+    /// Microseconds added to the publisher's timestamps.
     shift: i64,
     last: Option<i64>,
     step: i64,

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use headwater_hls::LiveWindow;
 use headwater_hls::cmaf::END_SEGMENT;
 use headwater_hls::window::Timed;
-use headwater_hls::{LiveWindow, Rendition};
-use headwater_media::{MediaSequence, PartIndex, RenditionId};
+use headwater_media::{MediaSequence, PartIndex, Rendition, RenditionId};
 use http::header::RANGE;
 use http::{Method, Request};
 use tokio::time::sleep;

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use headwater_hls::{Archive, LiveWindow, Rendition};
-use headwater_media::{MediaSequence, RenditionId, StreamId, UnixMillis};
+use headwater_hls::{Archive, LiveWindow};
+use headwater_media::{MediaSequence, Rendition, RenditionId, StreamId, UnixMillis};
 use headwater_recordings::{Layout, State, Summary};
 use http::header::LOCATION;
 use http::{HeaderValue, Request, StatusCode};
@@ -194,8 +194,10 @@ pub(super) fn rfc3339(time: UnixMillis) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use headwater_hls::{PeriodStart, Piece, Record, RenditionKind, StoredSegment};
-    use headwater_media::{BroadcastId, Epoch, MediaSequence, MediaTime, PeriodNumber, SegmentSettings};
+    use headwater_media::{
+        BroadcastId, Epoch, MediaSequence, MediaTime, PeriodNumber, PeriodStart, Piece, Record,
+        RenditionKind, SegmentSettings, StoredSegment,
+    };
     use headwater_platform::store::testing::{Fault, MemoryStore};
     use headwater_platform::store::{Key, ObjectStore as _};
     use headwater_recordings::JournalWriter;

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use headwater_hls::Archive;
 use headwater_hls::playlist::{self, Stage};
-use headwater_hls::{Archive, Record};
+use headwater_media::Record;
 use headwater_platform::store::{ObjectStore, StoreError};
 use headwater_recordings::{Layout, Recording, State};
 

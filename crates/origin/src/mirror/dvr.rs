@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use headwater_hls::{Archive, LiveWindow, Opening, Record};
-use headwater_media::MediaTime;
+use headwater_hls::{Archive, LiveWindow};
+use headwater_media::{MediaTime, Opening, Record};
 use headwater_wire::WatchMessage;
 use tracing::debug;
 

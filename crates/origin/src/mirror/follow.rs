@@ -4,8 +4,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwater_hls::{Archive, LiveWindow, MediaEvent, Opening, WindowError};
-use headwater_media::{BroadcastId, Epoch};
+use headwater_hls::{Archive, LiveWindow, WindowError};
+use headwater_media::{BroadcastId, Epoch, MediaEvent, Opening};
 use headwater_runtime::backoff::{Backoff, Random};
 use headwater_wire::WatchMessage;
 use tokio::time::{Instant, sleep, timeout, timeout_at};

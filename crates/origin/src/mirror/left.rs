@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_hls::playlist::lists_before;
-use headwater_hls::{Archive, LiveWindow, MediaEvent};
-use headwater_media::MediaTime;
+use headwater_hls::{Archive, LiveWindow};
+use headwater_media::{MediaEvent, MediaTime};
 use tokio::time::Instant;
 
 use super::{Mirror, Shown, Text, View, Which};
@@ -193,9 +193,9 @@ impl Mirror {
 
 #[cfg(test)]
 mod tests {
-    use headwater_hls::{Opening, PeriodStart, Rendition, RenditionKind};
     use headwater_media::{
-        BroadcastId, Epoch, MediaSequence, MediaTime, PartIndex, PeriodNumber, SegmentSettings, UnixMillis,
+        BroadcastId, Epoch, MediaSequence, MediaTime, Opening, PartIndex, PeriodNumber, PeriodStart,
+        Rendition, RenditionKind, SegmentSettings, UnixMillis,
     };
 
     use super::*;

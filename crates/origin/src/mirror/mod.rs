@@ -11,8 +11,8 @@ mod signals;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use headwater_hls::{Archive, Change, LiveWindow, MediaEvent, Opening, WindowError};
-use headwater_media::{MediaTime, StreamId};
+use headwater_hls::{Archive, Change, LiveWindow, WindowError};
+use headwater_media::{MediaEvent, MediaTime, Opening, StreamId};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 

@@ -7,9 +7,12 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use bytes::Bytes;
-use headwater_hls::archive::{Archive, StoredSegment};
-use headwater_hls::{LiveWindow, PeriodStart, Rendition, RenditionKind, Segment};
-use headwater_media::{BroadcastId, MediaSequence, MediaTime, RenditionId, SegmentSettings};
+use headwater_hls::{Archive, LiveWindow, Segment};
+use headwater_media::StoredSegment;
+use headwater_media::{
+    BroadcastId, MediaSequence, MediaTime, PeriodStart, Rendition, RenditionId, RenditionKind,
+    SegmentSettings,
+};
 
 use super::shot::on_air;
 
@@ -239,9 +242,8 @@ fn timestamp(micros: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use headwater_hls::archive::{Piece, Record};
-    use headwater_hls::{MediaEvent, Opening};
-    use headwater_media::{Epoch, PartIndex, PeriodNumber, UnixMillis};
+    use headwater_media::{Epoch, MediaEvent, Opening, PartIndex, PeriodNumber, UnixMillis};
+    use headwater_media::{Piece, Record};
 
     use super::*;
 

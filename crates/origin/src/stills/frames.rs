@@ -1,7 +1,7 @@
 //! The frame on the screen at a moment: all moments within a frame are one picture.
 
-use headwater_hls::cmaf::VIDEO_TIMESCALE;
 use headwater_hls::cmaf::read;
+use headwater_media::VIDEO_TIMESCALE;
 
 /// The times at which the frames of media are shown.
 #[derive(Debug, PartialEq, Eq)]

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use headwater_hls::{
-    Archive, LiveWindow, Part, PeriodStart, Rendition, RenditionKind, Segment, StoredSegment,
+use headwater_hls::{Archive, LiveWindow, Part, Segment};
+use headwater_media::{
+    MediaSequence, MediaTime, PeriodStart, Rendition, RenditionId, RenditionKind, StoredSegment, UnixMillis,
 };
-use headwater_media::{MediaSequence, MediaTime, RenditionId, UnixMillis};
 use headwater_wire::v1::StillRequest;
 use headwater_wire::v1::still_request::Picture;
 
@@ -253,8 +253,9 @@ pub(super) fn on_air(period: &PeriodStart, time: MediaTime, drift: i32) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use headwater_hls::{MediaEvent, Opening, Piece, Record};
-    use headwater_media::{BroadcastId, Epoch, PartIndex, PeriodNumber, SegmentSettings};
+    use headwater_media::{
+        BroadcastId, Epoch, MediaEvent, Opening, PartIndex, PeriodNumber, Piece, Record, SegmentSettings,
+    };
 
     use super::*;
 

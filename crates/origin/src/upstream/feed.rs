@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use headwater_hls::{Opening, WindowError};
-use headwater_media::StreamId;
+use headwater_hls::WindowError;
+use headwater_media::{Opening, StreamId};
 use headwater_wire::v1::delivery_client::DeliveryClient;
 use headwater_wire::{ConvertError, WatchMessage, v1};
 use tokio::time::timeout;

@@ -1,10 +1,9 @@
 //! A broadcast of one video and one audio rendition: segments of 2 s, parts of 0.5 s.
 
 use bytes::Bytes;
-use headwater_hls::{MediaEvent, Opening, PeriodStart, Rendition, RenditionKind};
 use headwater_media::{
-    BroadcastId, Epoch, MediaSequence, MediaTime, PartIndex, PeriodNumber, RenditionId, SegmentSettings,
-    UnixMillis,
+    BroadcastId, Epoch, MediaEvent, MediaSequence, MediaTime, Opening, PartIndex, PeriodNumber, PeriodStart,
+    Rendition, RenditionId, RenditionKind, SegmentSettings, UnixMillis,
 };
 
 pub const PARTS: u32 = 4;

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _, stream};
-use headwater_hls::{LiveWindow, MediaEvent, Opening, Record};
+use headwater_hls::LiveWindow;
+use headwater_media::{MediaEvent, Opening, Record};
 use headwater_wire::v1::delivery_server::{Delivery, DeliveryServer};
 use headwater_wire::{WatchMessage, v1};
 use tokio::net::TcpListener;

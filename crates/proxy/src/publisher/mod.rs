@@ -9,9 +9,8 @@ mod replay;
 mod responses;
 mod tracks;
 
-use headwater_hls::ResumePoint;
 use headwater_media::timeline::{Limits, Timeline};
-use headwater_media::{Epoch, TimelineEvent};
+use headwater_media::{Epoch, ResumePoint, TimelineEvent};
 use headwater_registry::ServerId;
 use headwater_runtime::clock;
 use headwater_wire::publish::{CallEnded, PublishCall};

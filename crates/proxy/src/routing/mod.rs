@@ -8,8 +8,7 @@ mod search;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwater_hls::ResumePoint;
-use headwater_media::{Epoch, StreamId};
+use headwater_media::{Epoch, ResumePoint, StreamId};
 use headwater_registry::{Registry, RegistryError, ServerId};
 use headwater_runtime::backoff::Backoff;
 use headwater_wire::Channels;

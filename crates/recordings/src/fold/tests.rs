@@ -1,5 +1,4 @@
-use headwater_hls::Record;
-use headwater_media::Epoch;
+use headwater_media::{Epoch, Record};
 use headwater_platform::store::testing::MemoryStore;
 use headwater_wire::JournalBlock;
 
@@ -236,6 +235,6 @@ fn with_four(sequence: u64) -> Record {
     };
     segment
         .pieces
-        .push(headwater_hls::Piece { rendition: "1080p".parse().unwrap(), ..segment.pieces[0].clone() });
+        .push(headwater_media::Piece { rendition: "1080p".parse().unwrap(), ..segment.pieces[0].clone() });
     Record::Segment(segment)
 }

@@ -1,5 +1,4 @@
-use headwater_hls::Record;
-use headwater_media::MediaSequence;
+use headwater_media::{MediaSequence, Record};
 use headwater_platform::store::testing::{Fault, MemoryStore};
 use tokio::time::sleep;
 

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwater_hls::ResumePoint;
-use headwater_media::{Epoch, StreamId};
+use headwater_media::{Epoch, ResumePoint, StreamId};
 use headwater_wire::v1::publish_request;
 use headwater_wire::v1::{Failure, failure::Code};
 

@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use headwater_hls::{
-    Archive, LiveWindow, MediaEvent, Opening, Record, ResumePoint, Segment, StoredSegment, WholeSegment,
-    WindowError,
+use headwater_hls::{Archive, LiveWindow, Segment, WholeSegment, WindowError};
+use headwater_media::{
+    Epoch, MediaEvent, MediaSequence, Opening, PeriodNumber, Record, RenditionId, ResumePoint,
+    SegmentSettings, StoredSegment,
 };
-use headwater_media::{Epoch, MediaSequence, PeriodNumber, RenditionId, SegmentSettings};
 use tokio::sync::broadcast;
 
 use super::history::{History, Taken};

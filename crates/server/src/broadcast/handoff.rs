@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use headwater_hls::ResumePoint;
-use headwater_media::MediaSequence;
+use headwater_media::{MediaSequence, ResumePoint};
 use headwater_registry::Handoff;
 use headwater_wire::v1;
 use prost::Message as _;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use headwater_hls::{Archive, Record, StoredSegment};
-use headwater_media::{MediaSequence, MediaTime};
+use headwater_hls::Archive;
+use headwater_media::{MediaSequence, MediaTime, Record, StoredSegment};
 
 /// Records that are kept while what is before them can't be read: with them, a store that is away for hours costs some
 /// megabytes.
@@ -91,8 +91,9 @@ impl History {
 
 #[cfg(test)]
 mod tests {
-    use headwater_hls::{PeriodStart, Piece, Rendition, RenditionKind};
-    use headwater_media::{BroadcastId, PeriodNumber, SegmentSettings, UnixMillis};
+    use headwater_media::{
+        BroadcastId, PeriodNumber, PeriodStart, Piece, Rendition, RenditionKind, SegmentSettings, UnixMillis,
+    };
 
     use super::*;
 

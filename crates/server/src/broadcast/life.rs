@@ -4,8 +4,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use headwater_hls::MediaEvent;
-use headwater_media::StreamId;
+use headwater_media::{MediaEvent, StreamId};
 use headwater_registry::Registry;
 use headwater_wire::Channels;
 use headwater_wire::v1::{Failure, failure::Code};

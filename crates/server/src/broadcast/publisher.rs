@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use headwater_hls::ResumePoint;
+use headwater_media::ResumePoint;
 use headwater_wire::v1::publish_response::Message;
 use headwater_wire::v1::{Failure, PublishRequest, PublishResponse};
 use tokio::sync::{Notify, mpsc};

@@ -11,7 +11,7 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
-use headwater_hls::ResumePoint;
+use headwater_media::ResumePoint;
 use headwater_wire::v1::publish_response::{Accepted, Message as Response};
 use headwater_wire::v1::worker_input::{End, Message as Input, Start};
 use headwater_wire::v1::{self, Failure, failure::Code};

@@ -5,8 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use headwater_hls::{MediaEvent, Opening, ResumePoint, Segment, WindowError};
-use headwater_media::{BroadcastId, Epoch, Ladder, MediaSequence, RenditionId, SegmentSettings, StreamId};
+use headwater_hls::{Segment, WindowError};
+use headwater_media::{
+    BroadcastId, Epoch, Ladder, MediaEvent, MediaSequence, Opening, RenditionId, ResumePoint,
+    SegmentSettings, StreamId,
+};
 use headwater_platform::store::Key;
 use headwater_recordings::Layout;
 use headwater_registry::{Registry, ServerId};

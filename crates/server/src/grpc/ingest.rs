@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwater_hls::ResumePoint;
-use headwater_media::Epoch;
+use headwater_media::{Epoch, ResumePoint};
 use headwater_registry::EPOCH_LIMIT;
 use headwater_wire::v1::ingest_server::Ingest;
 use headwater_wire::v1::publish_request::{Message as Request, Open};

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use headwater_hls::{Archive, Record, StoredSegment};
-use headwater_media::{MediaSequence, MediaTime, RenditionId};
+use headwater_hls::Archive;
+use headwater_media::{MediaSequence, MediaTime, Record, RenditionId, StoredSegment};
 use headwater_platform::store::Key;
 use headwater_recordings::uploads::Progress;
 use headwater_recordings::{Finished, Recording, finish, refresh};

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use headwater_hls::cmaf::table;
-use headwater_hls::{
-    Opening, PeriodStart, Piece, Record, Rendition, RenditionKind, Segment, StoredSegment, WholeSegment,
+use headwater_hls::{Segment, WholeSegment};
+use headwater_media::{
+    Epoch, Opening, PeriodNumber, PeriodStart, Piece, Record, Rendition, RenditionId, RenditionKind,
+    StoredSegment,
 };
-use headwater_media::{Epoch, PeriodNumber, RenditionId};
 use headwater_platform::store::Key;
 use headwater_recordings::uploads::{Guard, Lane, Progress, Receipt};
 use headwater_recordings::{Finisher, JournalWriter, Layout, mark_text};
@@ -333,7 +334,7 @@ fn with_best<'a>(kept: &[RenditionId], renditions: impl Iterator<Item = &'a Rend
 fn stored_segment(whole: &WholeSegment, wanted: &[(RenditionId, Option<Arc<Segment>>)]) -> StoredSegment {
     let (start, duration) = whole.place();
     let piece = |(id, segment): &(RenditionId, Option<Arc<Segment>>)| match segment {
-        Some(segment) => Piece::of(id, segment),
+        Some(segment) => segment.piece(id),
         None => Piece { rendition: id.clone(), start, duration, size: None },
     };
     let pieces = wanted.iter().map(piece).collect();

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use headwater_hls::Archive;
 use headwater_hls::cmaf::{self, Sample, read};
-use headwater_hls::{Archive, MediaEvent, Opening, PeriodStart, Rendition, RenditionKind, ResumePoint};
 use headwater_media::{
-    BroadcastId, Epoch, MediaSequence, MediaTime, PartIndex, PeriodNumber, SegmentSettings, UnixMillis,
+    BroadcastId, Epoch, MediaEvent, MediaSequence, MediaTime, Opening, PartIndex, PeriodNumber, PeriodStart,
+    Rendition, RenditionKind, ResumePoint, SegmentSettings, UnixMillis,
 };
 use headwater_platform::store::ObjectStore;
 use headwater_platform::store::testing::{Fault, MemoryStore};
@@ -164,7 +165,7 @@ impl OnAir {
 }
 
 fn there(archive: &Archive) -> Vec<(u64, bool)> {
-    let is_there = |segment: &Arc<headwater_hls::StoredSegment>| {
+    let is_there = |segment: &Arc<headwater_media::StoredSegment>| {
         (segment.sequence.0 - first(), segment.pieces.iter().all(|piece| piece.size == Some(SIZE as u64)))
     };
     archive.segments().map(is_there).collect()

@@ -4,9 +4,11 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use headwater_hls::{Packager, PlacedSample, Rendition, RenditionKind, TrackFormat, cmaf};
+use headwater_hls::{Packager, PlacedSample, TrackFormat, cmaf};
 use headwater_media::aac::AudioConfig;
-use headwater_media::{Cutter, Grid, MediaSequence, MediaTime, Placement, RenditionId, SourceTime};
+use headwater_media::{
+    Cutter, Grid, MediaSequence, MediaTime, Placement, Rendition, RenditionId, RenditionKind, SourceTime,
+};
 
 use super::Plan;
 use super::clock::{BLOCK, BlockNumber, CHANNELS, RATE};

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use headwater_hls::cmaf::VIDEO_TIMESCALE;
 use headwater_hls::cmaf::read::{self, Placed};
+use headwater_media::VIDEO_TIMESCALE;
 use headwater_wire::v1::still_request::Picture;
 
 use crate::error::{Error, Result};

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use headwater_hls::{Packager, PlacedSample, Rendition, RenditionKind, TrackFormat, cmaf};
-use headwater_media::{AvcConfig, Fitted, MediaTime, SourceTime};
+use headwater_hls::{Packager, PlacedSample, TrackFormat, cmaf};
+use headwater_media::{AvcConfig, Fitted, MediaTime, Rendition, RenditionKind, SourceTime};
 
 use super::parameters::Parameters;
 use super::{FrameRate, source_time};
@@ -127,7 +127,7 @@ impl Track {
             codecs: config.codec(),
             declared_bitrate: bitrate,
         };
-        let init = cmaf::video_init(&record, width, height, cmaf::VIDEO_TIMESCALE);
+        let init = cmaf::video_init(&record, width, height, headwater_media::VIDEO_TIMESCALE);
         self.outlet.announce(self.place, rendition, init)?;
         Ok(Parameters::of(config))
     }
@@ -172,10 +172,10 @@ fn coded(sample: &gst::Sample) -> Option<Coded> {
 }
 
 fn placed(slot: Slot, coded: Coded, next: Option<Slot>, end: End) -> PlacedSample {
-    let ticks = |time: SourceTime| MediaTime::from(time).ticks(cmaf::VIDEO_TIMESCALE);
+    let ticks = |time: SourceTime| MediaTime::from(time).ticks(headwater_media::VIDEO_TIMESCALE);
     let end = match (next, end) {
         (Some(next), _) => ticks(next.time),
-        (None, End::At(Some(end))) => end.ticks(cmaf::VIDEO_TIMESCALE),
+        (None, End::At(Some(end))) => end.ticks(headwater_media::VIDEO_TIMESCALE),
         (None, _) => ticks(slot.time),
     };
     PlacedSample {

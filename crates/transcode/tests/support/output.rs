@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::Command;
 
-use headwater_hls::{MediaEvent, PeriodStart, Rendition, RenditionKind};
-use headwater_media::MediaTime;
+use headwater_media::{MediaEvent, MediaTime, PeriodStart, Rendition, RenditionKind};
 use headwater_transcode::{Report, Stats};
 
 pub struct Output {

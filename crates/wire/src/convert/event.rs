@@ -1,10 +1,9 @@
 //! Events of media: a worker makes them, and origins show them.
 
 use bytes::Bytes;
-use headwater_hls::{MediaEvent, Opening, PeriodStart, Rendition, RenditionKind, ResumePoint};
 use headwater_media::{
-    Epoch, MediaSequence, MediaTime, PartIndex, PeriodNumber, RenditionId, SegmentSettings, SourceTime,
-    UnixMillis,
+    Epoch, MediaEvent, MediaSequence, MediaTime, Opening, PartIndex, PeriodNumber, PeriodStart, Rendition,
+    RenditionId, RenditionKind, ResumePoint, SegmentSettings, SourceTime, UnixMillis,
 };
 
 use super::{ConvertError, WatchMessage, broadcast_bytes, broadcast_id, invalid};

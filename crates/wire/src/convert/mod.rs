@@ -7,8 +7,7 @@ mod source;
 mod stored;
 
 use bytes::Bytes;
-use headwater_hls::{MediaEvent, Opening, Record};
-use headwater_media::{BroadcastId, SegmentSettings};
+use headwater_media::{BroadcastId, MediaEvent, Opening, Record, SegmentSettings};
 
 pub use source::tag_of;
 pub use stored::{JournalBlock, JournalIndex, SampleIndex, SegmentSamples};

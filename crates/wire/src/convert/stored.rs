@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use headwater_hls::{Piece, Record, StoredSegment};
-use headwater_media::{BroadcastId, Epoch, MediaSequence, MediaTime, RenditionId, SegmentSettings};
+use headwater_media::{
+    BroadcastId, Epoch, MediaSequence, MediaTime, Piece, Record, RenditionId, SegmentSettings, StoredSegment,
+};
 use prost::Message;
 
 use super::event::rendition_id;
@@ -87,7 +88,7 @@ impl From<WatchMessage> for v1::MediaEvent {
     }
 }
 
-/// The sample tables of one segment; see [`headwater_hls::cmaf::table`]. A rendition without one has to be read.
+/// The sample tables of one segment; `hls::cmaf::table` makes and reads them. A rendition without one has to be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SegmentSamples {
     pub sequence: MediaSequence,

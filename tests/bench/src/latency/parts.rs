@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use headwater_hls::MediaEvent;
+use headwater_media::MediaEvent;
 use headwater_wire::v1::delivery_client::DeliveryClient;
 use headwater_wire::{Channels, WatchMessage, v1};
 use tokio::task::JoinSet;

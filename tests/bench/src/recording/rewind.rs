@@ -3,11 +3,10 @@
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
-use headwater_hls::{
-    Archive, MediaEvent, Opening, PeriodStart, Piece, Record, Rendition, RenditionKind, StoredSegment,
-};
+use headwater_hls::Archive;
 use headwater_media::{
-    BroadcastId, Epoch, MediaSequence, MediaTime, PeriodNumber, SegmentSettings, StreamId, UnixMillis,
+    BroadcastId, Epoch, MediaEvent, MediaSequence, MediaTime, Opening, PeriodNumber, PeriodStart, Piece,
+    Record, Rendition, RenditionKind, SegmentSettings, StoredSegment, StreamId, UnixMillis,
 };
 use headwater_registry::testing::RedisServer;
 use headwater_wire::{WatchMessage, v1};

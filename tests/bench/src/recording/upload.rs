@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use headwater_hls::{MediaEvent, Record};
+use headwater_media::{MediaEvent, Record};
 use headwater_store::{ACCESS_KEY, BUCKET, SECRET_KEY, TestStore, Traffic};
 use headwater_wire::v1::delivery_client::DeliveryClient;
 use headwater_wire::{Channels, WatchMessage, v1};

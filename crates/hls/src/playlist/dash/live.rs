@@ -1,10 +1,9 @@
-use headwater_media::{MediaSequence, UnixMillis};
+use headwater_media::{MediaSequence, PeriodStart, Rendition, UnixMillis};
 
 use super::stored::{Segments, by_period};
 use super::timeline::Timeline;
 use super::{Period, Presentation, State, Track, start, write, zero};
 use crate::archive::Archive;
-use crate::event::{PeriodStart, Rendition};
 use crate::playlist::bitrate::Bitrate;
 use crate::window::LiveWindow;
 

@@ -35,12 +35,13 @@ mod stored;
 mod timeline;
 mod write;
 
-use headwater_media::{BroadcastId, MediaTime, SegmentSettings, UnixMillis};
+use headwater_media::{
+    BroadcastId, MediaTime, PeriodStart, Rendition, RenditionKind, SegmentSettings, UnixMillis,
+};
 
 pub use live::{dvr, live};
 pub use stored::{ended, stored};
 
-use crate::event::{PeriodStart, Rendition, RenditionKind};
 use timeline::Timeline;
 
 /// A moment as an MPD writes it (`xs:dateTime`); what the clock that an MPD names answers with.

@@ -1,11 +1,10 @@
 use std::sync::Arc;
 
-use headwater_media::{MediaSequence, MediaTime, RenditionId};
+use headwater_media::{MediaSequence, MediaTime, PeriodStart, Piece, Rendition, RenditionId, StoredSegment};
 
 use super::timeline::Timeline;
 use super::{Period, Presentation, State, Track, start, write, zero};
-use crate::archive::{Archive, Piece, StoredSegment};
-use crate::event::{PeriodStart, Rendition};
+use crate::archive::Archive;
 
 /// The static MPD of what is stored, for the directory that the broadcast's own is in. None where there is nothing.
 pub fn stored(archive: &Archive) -> Option<String> {

@@ -2,11 +2,10 @@
 
 use std::fmt::{self, Display, Write};
 
-use headwater_media::{MediaTime, UnixMillis};
+use headwater_media::{MediaTime, RenditionKind, UnixMillis};
 use jiff::Timestamp;
 
 use super::{Period, Presentation, State, Track};
-use crate::event::RenditionKind;
 use crate::window::ANNOUNCED;
 
 pub(super) fn mpd(presentation: &Presentation<'_>) -> String {

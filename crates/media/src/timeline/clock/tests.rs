@@ -5,7 +5,7 @@ use crate::access_unit::TrackKind::{self, Audio, Video};
 use crate::tag::{Period, Tag, TagKind};
 use crate::time::UnixMillis;
 
-/// What came of the pushes so far: times of each track in milliseconds, and what else there was.
+/// Result of the pushes so far: times of each track in milliseconds, and what else there was.
 #[derive(Debug)]
 struct Trial {
     clock: Clock,

@@ -1,6 +1,8 @@
 use headwater_hls::cmaf::{self, Sample, table};
-use headwater_hls::{PeriodStart, Piece as Stored, Record, StoredSegment};
-use headwater_media::{BroadcastId, Epoch, PeriodNumber, SegmentSettings, UnixMillis};
+use headwater_media::{
+    BroadcastId, Epoch, PeriodNumber, PeriodStart, Piece as Stored, Record, SegmentSettings, StoredSegment,
+    UnixMillis,
+};
 use headwater_platform::store::Key;
 use headwater_platform::store::testing::MemoryStore;
 use headwater_recordings::{JournalWriter, State, Summary};

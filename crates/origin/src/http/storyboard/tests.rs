@@ -4,9 +4,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use headwater_hls::cmaf::{Sample, chunk};
-use headwater_hls::{PeriodStart, Piece, Record, Rendition, RenditionKind, StoredSegment};
 use headwater_media::{
-    BroadcastId, Epoch, MediaSequence, MediaTime, PeriodNumber, RenditionId, SegmentSettings, UnixMillis,
+    BroadcastId, Epoch, MediaSequence, MediaTime, PeriodNumber, PeriodStart, Piece, Record, Rendition,
+    RenditionId, RenditionKind, SegmentSettings, StoredSegment, UnixMillis,
 };
 use headwater_platform::store::ObjectStore as _;
 use headwater_platform::store::testing::{Fault, MemoryStore};

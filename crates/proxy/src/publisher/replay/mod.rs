@@ -1,9 +1,8 @@
 //! Replay buffer of one publisher, with its size in the metrics.
 
-use headwater_hls::ResumePoint;
 use headwater_media::{
-    Loss, MediaSequence, MediaTime, Period, PeriodNumber, ReplayBuffer, ReplayLimits, SourceTime, Tag,
-    TimelineEvent, UnixMillis,
+    Loss, MediaSequence, MediaTime, Period, PeriodNumber, ReplayBuffer, ReplayLimits, ResumePoint,
+    SourceTime, Tag, TimelineEvent, UnixMillis,
 };
 use metrics::{Counter, Gauge};
 

@@ -39,7 +39,7 @@ pub fn hevc_header() -> Bytes {
     Bytes::from_static(b"\x90hvc1\x01\x01")
 }
 
-/// What a tag holds.
+/// Kind of a tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     VideoKeyframe,

@@ -3,8 +3,7 @@
 
 use std::collections::VecDeque;
 
-use headwater_hls::{MediaEvent, ResumePoint};
-use headwater_media::MediaSequence;
+use headwater_media::{MediaEvent, MediaSequence, ResumePoint};
 use headwater_wire::v1::Failure;
 
 use super::worker_failed;

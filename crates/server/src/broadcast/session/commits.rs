@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use headwater_hls::ResumePoint;
+use headwater_media::ResumePoint;
 use tokio::time::{Instant, timeout_at};
 
 use crate::broadcast::Commit;

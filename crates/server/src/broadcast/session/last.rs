@@ -4,8 +4,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use headwater_hls::MediaEvent;
-use headwater_media::MediaSequence;
+use headwater_media::{MediaEvent, MediaSequence};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use headwater_hls::{MediaEvent, ResumePoint};
-use headwater_media::{MediaTime, PartIndex};
+use headwater_media::{MediaEvent, MediaTime, PartIndex, ResumePoint};
 use headwater_wire::WatchMessage;
 use headwater_wire::v1::publish_response::{Committed, Message as Response};
 use headwater_wire::v1::worker_output::{Message as Output, Stats};

@@ -7,9 +7,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use headwater_hls::{MediaEvent, PeriodStart, Rendition, RenditionKind};
 use headwater_media::{
-    MediaSequence, MediaTime, PartIndex, Period, PeriodNumber, SegmentSettings, TrackId, UnixMillis,
+    MediaEvent, MediaSequence, MediaTime, PartIndex, Period, PeriodNumber, PeriodStart, Rendition,
+    RenditionKind, SegmentSettings, TrackId, UnixMillis,
 };
 use headwater_server::WorkerCommand;
 use headwater_wire::frames;

@@ -1,6 +1,7 @@
 //! An origin that watches.
 
-use headwater_hls::{LiveWindow, MediaEvent, Opening};
+use headwater_hls::LiveWindow;
+use headwater_media::{MediaEvent, Opening};
 use headwater_wire::WatchMessage;
 use headwater_wire::v1;
 use headwater_wire::v1::delivery_client::DeliveryClient;

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use headwater_hls::{LiveWindow, MediaEvent, Opening, playlist};
-use headwater_media::{BroadcastId, Epoch, MediaTime, SegmentSettings};
+use headwater_hls::{LiveWindow, playlist};
+use headwater_media::{BroadcastId, Epoch, MediaEvent, MediaTime, Opening, SegmentSettings};
 
 use super::{Seat, now};
 use crate::kernel::log::event;

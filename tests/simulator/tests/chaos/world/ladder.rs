@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use headwater_hls::{MediaEvent, PeriodStart, Rendition, RenditionKind};
 use headwater_media::{
-    Cutter, Grid, MediaSequence, MediaTime, Period, PeriodNumber, Placement, RenditionId, SourceTime,
-    TrackId, UnixMillis,
+    Cutter, Grid, MediaEvent, MediaSequence, MediaTime, Period, PeriodNumber, PeriodStart, Placement,
+    Rendition, RenditionId, RenditionKind, SourceTime, TrackId, UnixMillis,
 };
 use headwater_wire::v1::worker_input::Start;
 use headwater_wire::v1::{self, Tag};

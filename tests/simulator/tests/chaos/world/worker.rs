@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use headwater_hls::MediaEvent;
+use headwater_media::MediaEvent;
 use headwater_server::{Worker, Workers};
 use headwater_wire::frames::{self, MESSAGE_LIMIT};
 use headwater_wire::v1::worker_input::Message as Input;

@@ -2,13 +2,14 @@
 //! origin behind an origin. An [`Opening`] followed by the events of the window brings a newcomer to the same state as
 //! one who watched from the start.
 
+use crate::ids::{BroadcastId, Epoch, MediaSequence, PartIndex, PeriodNumber, RenditionId};
+use crate::ladder::Ladder;
+use crate::segmentation::SegmentSettings;
+use crate::time::{MediaTime, SourceTime, UnixMillis};
 use bytes::Bytes;
-use headwater_media::{
-    BroadcastId, Epoch, Ladder, MediaSequence, MediaTime, PartIndex, PeriodNumber, RenditionId,
-    SegmentSettings, SourceTime, UnixMillis,
-};
 
-use crate::cmaf::VIDEO_TIMESCALE;
+/// Ticks a second of every video rendition's timestamps.
+pub const VIDEO_TIMESCALE: u32 = 90_000;
 
 /// Settings of a whole broadcast, and the start of its window.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,6 +90,22 @@ impl PeriodStart {
     pub fn clock(&self, time: MediaTime) -> UnixMillis {
         let since = (time.0 as i64).saturating_sub(self.origin.0 as i64) / 1_000;
         UnixMillis(self.wall_clock.0.saturating_add_signed(since))
+    }
+
+    /// Number of the segment that begins so many ticks of the rendition after the start of the source's clock; none before
+    /// the period, and for a rendition that it does not have. A segment holds the frames of one cell of the period's grid, so the time of its first frame tells its number.
+    pub fn number_at(
+        &self,
+        rendition: &RenditionId,
+        ticks: u64,
+        settings: SegmentSettings,
+    ) -> Option<MediaSequence> {
+        let (rendition, _) = self.renditions.iter().find(|(known, _)| known.id == *rendition)?;
+        // Times of frames are rounded to microseconds, some below the boundary that they stand on.
+        let time = MediaTime::from_ticks(ticks, rendition.timescale());
+        let time = time.0.checked_add(MediaTime::from_millis(1).0)?;
+        let cell = settings.cell(time.checked_sub(self.origin.0).map(MediaTime)?);
+        self.first_sequence.0.checked_add(cell).map(MediaSequence)
     }
 
     /// Wall-clock time at a media time where the clocks differ by so many milliseconds.

@@ -1,0 +1,8 @@
+//! Vocabulary of a broadcast that proxy, server and origin share: its events, the point where another server goes on with
+//! it, and the records of what is stored of it.
+
+mod event;
+mod record;
+
+pub use event::{MediaEvent, Opening, PeriodStart, Rendition, RenditionKind, ResumePoint, VIDEO_TIMESCALE};
+pub use record::{Piece, Record, StoredSegment};
