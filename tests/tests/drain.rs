@@ -14,7 +14,7 @@ use headwater_tests::shows::{self, tiny};
 use headwater_tests::stack::{Plan, Service, Stack};
 use headwater_tests::wait;
 use headwater_wire::v1::DrainRequest;
-use headwater_wire::v1::control_client::ControlClient;
+use headwater_wire::v1::operator_client::OperatorClient;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
@@ -134,8 +134,8 @@ async fn a_server_that_is_told_to_stop_hands_each_broadcast_over_between_two_seg
 #[tokio::test]
 async fn a_server_is_drained_by_a_call() -> Result<()> {
     let drain = async |server: &Service| {
-        let mut control = ControlClient::connect(format!("http://{}", server.address())).await?;
-        let answer = control.drain(DrainRequest {}).await?.into_inner();
+        let mut operator = OperatorClient::connect(format!("http://{}", server.address())).await?;
+        let answer = operator.drain(DrainRequest {}).await?.into_inner();
         let mut streams: Vec<_> =
             answer.broadcasts.iter().map(|broadcast| broadcast.stream.as_str()).collect();
         streams.sort_unstable();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use headwater_wire::Channels;
-use headwater_wire::v1::control_client::ControlClient;
+use headwater_wire::v1::operator_client::OperatorClient;
 use headwater_wire::v1::{Broadcast, DrainRequest, ListBroadcastsRequest};
 use http::uri::Authority;
 use tokio::time::{Instant, sleep, timeout};
@@ -53,8 +53,8 @@ fn address(text: &str) -> Result<String, &'static str> {
 /// Returns when the server has stopped.
 async fn drain(server: &str, out: &mut impl Write) -> anyhow::Result<()> {
     let began = Instant::now();
-    let mut control = ControlClient::new(Channels::default().to(server)?);
-    let answer = timeout(ANSWER_LIMIT, control.drain(DrainRequest {})).await;
+    let mut operator = OperatorClient::new(Channels::default().to(server)?);
+    let answer = timeout(ANSWER_LIMIT, operator.drain(DrainRequest {})).await;
     let answer = answer.with_context(|| format!("{server} does not answer"))?;
     let told = match answer {
         Ok(told) => told.into_inner().broadcasts,
@@ -70,7 +70,7 @@ async fn drain(server: &str, out: &mut impl Write) -> anyhow::Result<()> {
         writeln!(out, "  {stream} ({state})")?;
     }
     while began.elapsed() < LONGEST {
-        let Some(now) = list(&mut control).await else {
+        let Some(now) = list(&mut operator).await else {
             writeln!(out, "stopped after {:.1} s", began.elapsed().as_secs_f64())?;
             return Ok(());
         };
@@ -85,8 +85,8 @@ async fn drain(server: &str, out: &mut impl Write) -> anyhow::Result<()> {
 }
 
 /// Broadcasts that the server still has; `None` when it has stopped.
-async fn list(control: &mut ControlClient<Channel>) -> Option<BTreeMap<String, Broadcast>> {
-    let answer = timeout(ANSWER_LIMIT, control.list_broadcasts(ListBroadcastsRequest {})).await;
+async fn list(operator: &mut OperatorClient<Channel>) -> Option<BTreeMap<String, Broadcast>> {
+    let answer = timeout(ANSWER_LIMIT, operator.list_broadcasts(ListBroadcastsRequest {})).await;
     Some(by_stream(answer.ok()?.ok()?.into_inner().broadcasts))
 }
 

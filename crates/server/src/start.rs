@@ -16,9 +16,9 @@ use headwater_runtime::process::Process;
 use headwater_runtime::readiness;
 use headwater_transcode::launch::WorkerCommand;
 use headwater_wire::frames::MESSAGE_LIMIT;
-use headwater_wire::v1::control_server::ControlServer;
 use headwater_wire::v1::delivery_server::DeliveryServer;
 use headwater_wire::v1::ingest_server::IngestServer;
+use headwater_wire::v1::operator_server::OperatorServer;
 use headwater_wire::v1::worker_input::Start;
 use headwater_wire::{Channels, http2};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -28,7 +28,7 @@ use uuid::Uuid;
 
 use crate::admission::Admission;
 use crate::broadcast::{Broadcasts, Home, Settings};
-use crate::grpc::{ControlService, DeliveryService, IngestService};
+use crate::grpc::{DeliveryService, IngestService, OperatorService};
 use crate::heartbeat::Heartbeat;
 use crate::incoming::{incoming, limits};
 use crate::recording::{Housekeeping, Storage};
@@ -223,5 +223,5 @@ fn services(broadcasts: &Arc<Broadcasts>) -> Router {
     http2::server()
         .add_service(ingest)
         .add_service(DeliveryServer::new(DeliveryService(broadcasts.clone())))
-        .add_service(ControlServer::new(ControlService(broadcasts.clone())))
+        .add_service(OperatorServer::new(OperatorService(broadcasts.clone())))
 }

@@ -1,12 +1,12 @@
 //! The gRPC services. Messages are checked here; what they mean is decided in [`crate::broadcast`].
 
-mod control;
 mod delivery;
 mod ingest;
+mod operator;
 
-pub(crate) use control::ControlService;
 pub(crate) use delivery::DeliveryService;
 pub(crate) use ingest::IngestService;
+pub(crate) use operator::OperatorService;
 
 use headwater_media::StreamId;
 use tonic::Status;

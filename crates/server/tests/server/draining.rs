@@ -5,7 +5,7 @@ use std::time::Duration;
 use headwater_hls::LiveWindow;
 use headwater_media::{MediaSequence, PartIndex};
 use headwater_registry::Registry;
-use headwater_wire::v1::control_client::ControlClient;
+use headwater_wire::v1::operator_client::OperatorClient;
 use headwater_wire::v1::{DrainRequest, ResumePoint, failure::Code};
 
 use crate::resuming::{claim_elsewhere, on_air};
@@ -225,12 +225,12 @@ async fn it_takes_no_new_broadcast() {
 async fn an_operator_can_ask_for_it() {
     let server = TestServer::shared(|_| {}).await;
     let (source, _) = on_air(&server, "p", 2).await;
-    let mut control = ControlClient::new(server.channel.clone());
-    let told = control.drain(DrainRequest {}).await.unwrap().into_inner();
+    let mut operator = OperatorClient::new(server.channel.clone());
+    let told = operator.drain(DrainRequest {}).await.unwrap().into_inner();
     let streams: Vec<_> = told.broadcasts.iter().map(|broadcast| broadcast.stream.as_str()).collect();
     assert_eq!(streams, ["demo"]);
     assert_eq!(name(&source.last_word().await.unwrap()), DRAINING);
     claim_elsewhere(&server).await;
-    drop(control);
+    drop(operator);
     ends(server).await;
 }

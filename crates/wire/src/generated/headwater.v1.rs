@@ -1572,7 +1572,7 @@ pub mod delivery_server {
     }
 }
 /// Generated client implementations.
-pub mod control_client {
+pub mod operator_client {
     #![allow(
         unused_variables,
         dead_code,
@@ -1584,10 +1584,10 @@ pub mod control_client {
     use tonic::codegen::http::Uri;
     /// operators → server.
     #[derive(Debug, Clone)]
-    pub struct ControlClient<T> {
+    pub struct OperatorClient<T> {
         inner: tonic::client::Grpc<T>,
     }
-    impl ControlClient<tonic::transport::Channel> {
+    impl OperatorClient<tonic::transport::Channel> {
         /// Attempt to create a new client by connecting to a given endpoint.
         pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
         where
@@ -1598,7 +1598,7 @@ pub mod control_client {
             Ok(Self::new(conn))
         }
     }
-    impl<T> ControlClient<T>
+    impl<T> OperatorClient<T>
     where
         T: tonic::client::GrpcService<tonic::body::Body>,
         T::Error: Into<StdError>,
@@ -1616,7 +1616,7 @@ pub mod control_client {
         pub fn with_interceptor<F>(
             inner: T,
             interceptor: F,
-        ) -> ControlClient<InterceptedService<T, F>>
+        ) -> OperatorClient<InterceptedService<T, F>>
         where
             F: tonic::service::Interceptor,
             T::ResponseBody: Default,
@@ -1630,7 +1630,7 @@ pub mod control_client {
                 http::Request<tonic::body::Body>,
             >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
         {
-            ControlClient::new(InterceptedService::new(inner, interceptor))
+            OperatorClient::new(InterceptedService::new(inner, interceptor))
         }
         /// Compress requests with the given encoding.
         ///
@@ -1677,11 +1677,11 @@ pub mod control_client {
                 })?;
             let codec = tonic_prost::ProstCodec::default();
             let path = http::uri::PathAndQuery::from_static(
-                "/headwater.v1.Control/Status",
+                "/headwater.v1.Operator/Status",
             );
             let mut req = request.into_request();
             req.extensions_mut()
-                .insert(GrpcMethod::new("headwater.v1.Control", "Status"));
+                .insert(GrpcMethod::new("headwater.v1.Operator", "Status"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn list_broadcasts(
@@ -1701,11 +1701,11 @@ pub mod control_client {
                 })?;
             let codec = tonic_prost::ProstCodec::default();
             let path = http::uri::PathAndQuery::from_static(
-                "/headwater.v1.Control/ListBroadcasts",
+                "/headwater.v1.Operator/ListBroadcasts",
             );
             let mut req = request.into_request();
             req.extensions_mut()
-                .insert(GrpcMethod::new("headwater.v1.Control", "ListBroadcasts"));
+                .insert(GrpcMethod::new("headwater.v1.Operator", "ListBroadcasts"));
             self.inner.unary(req, path, codec).await
         }
         /// The same as SIGTERM: no new broadcast, each one moves to another server when the segment in the making is whole, and
@@ -1724,17 +1724,17 @@ pub mod control_client {
                 })?;
             let codec = tonic_prost::ProstCodec::default();
             let path = http::uri::PathAndQuery::from_static(
-                "/headwater.v1.Control/Drain",
+                "/headwater.v1.Operator/Drain",
             );
             let mut req = request.into_request();
             req.extensions_mut()
-                .insert(GrpcMethod::new("headwater.v1.Control", "Drain"));
+                .insert(GrpcMethod::new("headwater.v1.Operator", "Drain"));
             self.inner.unary(req, path, codec).await
         }
     }
 }
 /// Generated server implementations.
-pub mod control_server {
+pub mod operator_server {
     #![allow(
         unused_variables,
         dead_code,
@@ -1743,9 +1743,9 @@ pub mod control_server {
         clippy::let_unit_value,
     )]
     use tonic::codegen::*;
-    /// Generated trait containing gRPC methods that should be implemented for use with ControlServer.
+    /// Generated trait containing gRPC methods that should be implemented for use with OperatorServer.
     #[async_trait]
-    pub trait Control: std::marker::Send + std::marker::Sync + 'static {
+    pub trait Operator: std::marker::Send + std::marker::Sync + 'static {
         async fn status(
             &self,
             request: tonic::Request<super::StatusRequest>,
@@ -1766,14 +1766,14 @@ pub mod control_server {
     }
     /// operators → server.
     #[derive(Debug)]
-    pub struct ControlServer<T> {
+    pub struct OperatorServer<T> {
         inner: Arc<T>,
         accept_compression_encodings: EnabledCompressionEncodings,
         send_compression_encodings: EnabledCompressionEncodings,
         max_decoding_message_size: Option<usize>,
         max_encoding_message_size: Option<usize>,
     }
-    impl<T> ControlServer<T> {
+    impl<T> OperatorServer<T> {
         pub fn new(inner: T) -> Self {
             Self::from_arc(Arc::new(inner))
         }
@@ -1824,9 +1824,9 @@ pub mod control_server {
             self
         }
     }
-    impl<T, B> tonic::codegen::Service<http::Request<B>> for ControlServer<T>
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for OperatorServer<T>
     where
-        T: Control,
+        T: Operator,
         B: Body + std::marker::Send + 'static,
         B::Error: Into<StdError> + std::marker::Send + 'static,
     {
@@ -1841,10 +1841,10 @@ pub mod control_server {
         }
         fn call(&mut self, req: http::Request<B>) -> Self::Future {
             match req.uri().path() {
-                "/headwater.v1.Control/Status" => {
+                "/headwater.v1.Operator/Status" => {
                     #[allow(non_camel_case_types)]
-                    struct StatusSvc<T: Control>(pub Arc<T>);
-                    impl<T: Control> tonic::server::UnaryService<super::StatusRequest>
+                    struct StatusSvc<T: Operator>(pub Arc<T>);
+                    impl<T: Operator> tonic::server::UnaryService<super::StatusRequest>
                     for StatusSvc<T> {
                         type Response = super::StatusResponse;
                         type Future = BoxFuture<
@@ -1857,7 +1857,7 @@ pub mod control_server {
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
-                                <T as Control>::status(&inner, request).await
+                                <T as Operator>::status(&inner, request).await
                             };
                             Box::pin(fut)
                         }
@@ -1884,11 +1884,11 @@ pub mod control_server {
                     };
                     Box::pin(fut)
                 }
-                "/headwater.v1.Control/ListBroadcasts" => {
+                "/headwater.v1.Operator/ListBroadcasts" => {
                     #[allow(non_camel_case_types)]
-                    struct ListBroadcastsSvc<T: Control>(pub Arc<T>);
+                    struct ListBroadcastsSvc<T: Operator>(pub Arc<T>);
                     impl<
-                        T: Control,
+                        T: Operator,
                     > tonic::server::UnaryService<super::ListBroadcastsRequest>
                     for ListBroadcastsSvc<T> {
                         type Response = super::ListBroadcastsResponse;
@@ -1902,7 +1902,7 @@ pub mod control_server {
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
-                                <T as Control>::list_broadcasts(&inner, request).await
+                                <T as Operator>::list_broadcasts(&inner, request).await
                             };
                             Box::pin(fut)
                         }
@@ -1929,10 +1929,10 @@ pub mod control_server {
                     };
                     Box::pin(fut)
                 }
-                "/headwater.v1.Control/Drain" => {
+                "/headwater.v1.Operator/Drain" => {
                     #[allow(non_camel_case_types)]
-                    struct DrainSvc<T: Control>(pub Arc<T>);
-                    impl<T: Control> tonic::server::UnaryService<super::DrainRequest>
+                    struct DrainSvc<T: Operator>(pub Arc<T>);
+                    impl<T: Operator> tonic::server::UnaryService<super::DrainRequest>
                     for DrainSvc<T> {
                         type Response = super::DrainResponse;
                         type Future = BoxFuture<
@@ -1945,7 +1945,7 @@ pub mod control_server {
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
-                                <T as Control>::drain(&inner, request).await
+                                <T as Operator>::drain(&inner, request).await
                             };
                             Box::pin(fut)
                         }
@@ -1994,7 +1994,7 @@ pub mod control_server {
             }
         }
     }
-    impl<T> Clone for ControlServer<T> {
+    impl<T> Clone for OperatorServer<T> {
         fn clone(&self) -> Self {
             let inner = self.inner.clone();
             Self {
@@ -2007,8 +2007,8 @@ pub mod control_server {
         }
     }
     /// Generated gRPC service name
-    pub const SERVICE_NAME: &str = "headwater.v1.Control";
-    impl<T> tonic::server::NamedService for ControlServer<T> {
+    pub const SERVICE_NAME: &str = "headwater.v1.Operator";
+    impl<T> tonic::server::NamedService for OperatorServer<T> {
         const NAME: &'static str = SERVICE_NAME;
     }
 }

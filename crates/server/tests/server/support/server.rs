@@ -9,7 +9,7 @@ use headwater_runtime::process::Process;
 use headwater_runtime::readiness::Readiness;
 use headwater_server::{ServerError, WorkerCommand};
 use headwater_wire::v1;
-use headwater_wire::v1::control_client::ControlClient;
+use headwater_wire::v1::operator_client::OperatorClient;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -95,8 +95,8 @@ impl TestServer {
 
     /// What the server says of a stream; none when it has never had it, or has forgotten it.
     pub async fn broadcast(&self, stream: &str) -> Option<v1::Broadcast> {
-        let mut control = ControlClient::new(self.channel.clone());
-        let list = control.list_broadcasts(v1::ListBroadcastsRequest {}).await.unwrap().into_inner();
+        let mut operator = OperatorClient::new(self.channel.clone());
+        let list = operator.list_broadcasts(v1::ListBroadcastsRequest {}).await.unwrap().into_inner();
         list.broadcasts.into_iter().find(|broadcast| broadcast.stream == stream)
     }
 

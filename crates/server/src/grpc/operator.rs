@@ -1,9 +1,9 @@
-//! `headwater.v1.Control`: what an operator asks a server.
+//! `headwater.v1.Operator`: what an operator asks a server.
 
 use std::sync::Arc;
 
 use headwater_media::StreamId;
-use headwater_wire::v1::control_server::Control;
+use headwater_wire::v1::operator_server::Operator;
 use headwater_wire::v1::{
     Broadcast, DrainRequest, DrainResponse, ListBroadcastsRequest, ListBroadcastsResponse, Load,
     StatusRequest, StatusResponse,
@@ -12,10 +12,10 @@ use tonic::{Request, Response, Status};
 
 use crate::broadcast::{Broadcasts, OnAir};
 
-pub(crate) struct ControlService(pub Arc<Broadcasts>);
+pub(crate) struct OperatorService(pub Arc<Broadcasts>);
 
 #[tonic::async_trait]
-impl Control for ControlService {
+impl Operator for OperatorService {
     async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
         let load = self.0.admission.load();
         let load = Load {
@@ -42,7 +42,7 @@ impl Control for ControlService {
     }
 }
 
-impl ControlService {
+impl OperatorService {
     fn broadcasts(&self) -> Vec<Broadcast> {
         self.0.list().into_iter().map(|(stream, on_air)| describe(&stream, &on_air)).collect()
     }
