@@ -217,7 +217,7 @@ fn admission(config: &Config) -> Admission {
     Admission::new(millicores, config.server.max_broadcasts as u32)
 }
 
-fn services(broadcasts: &Arc<Broadcasts>) -> Router {
+fn services(broadcasts: &Arc<Broadcasts>) -> Router<http2::Layers> {
     let ingest =
         IngestServer::new(IngestService(broadcasts.clone())).max_decoding_message_size(MESSAGE_LIMIT);
     http2::server()

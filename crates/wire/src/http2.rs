@@ -4,6 +4,9 @@
 use std::time::Duration;
 
 use tonic::transport::{Endpoint, Server};
+use tower::layer::util::{Identity, Stack};
+
+use crate::version::VersionLayer;
 
 /// Bytes of one call that may be sent to a server before it has read them: more than a second of any stream.
 pub const UPLOAD_WINDOW_BYTES: u32 = 2 << 20;
@@ -31,9 +34,13 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const CLIENT_PING_INTERVAL: Duration = Duration::from_millis(500);
 const CLIENT_PING_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Layers of a gRPC server of ours.
+pub type Layers = Stack<VersionLayer, Identity>;
+
 /// gRPC server with the settings of all services.
-pub fn server() -> Server {
+pub fn server() -> Server<Layers> {
     Server::builder()
+        .layer(VersionLayer)
         .http2_keepalive_interval(Some(SERVER_PING_INTERVAL))
         .http2_keepalive_timeout(Some(SERVER_PING_TIMEOUT))
         .max_concurrent_streams(MAX_CALLS)

@@ -7,6 +7,7 @@ mod convert;
 pub mod frames;
 pub mod http2;
 pub mod publish;
+pub mod version;
 
 /// Messages and services that the `.proto` files define.
 #[allow(clippy::all, clippy::unwrap_used, unreachable_pub, missing_docs)]

@@ -47,6 +47,7 @@ impl Group {
         self.span = Some((first, lasts.max(time.since(first))));
     }
 
+    /// Duration from its first tag to the beginning of the next group of its period.
     pub fn duration(&self) -> Duration {
         self.span.map_or(Duration::ZERO, |(_, lasts)| lasts)
     }

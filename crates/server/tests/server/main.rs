@@ -7,5 +7,6 @@ mod publishing;
 mod resuming;
 mod support;
 mod turns;
+mod versions;
 mod watching;
 mod workers;
