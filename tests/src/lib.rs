@@ -1,6 +1,7 @@
 //! Shared parts of the end-to-end tests: the services as real processes, publishers, a player that holds every playlist
 //! against the rules of RFC 8216bis, and a look at what was really shown.
 
+pub mod broadcasts;
 pub mod content;
 pub mod dash;
 pub mod encoder;
@@ -14,7 +15,6 @@ pub mod process;
 pub mod publish;
 pub mod recorded;
 pub mod relay;
-pub mod shows;
 pub mod stack;
 pub mod wait;
 pub mod workers;

@@ -7,11 +7,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use headwater_tests::broadcasts;
 use headwater_tests::content::{self, HEIGHT, WIDTH};
 use headwater_tests::player::Player;
 use headwater_tests::process::Process;
 use headwater_tests::publish;
-use headwater_tests::shows;
 use headwater_tests::stack::Plan;
 use headwater_tests::wait;
 
@@ -23,7 +23,7 @@ const HELD_BACK: u32 = 3;
 #[tokio::test]
 async fn a_killed_server_is_not_seen_in_dash() -> Result<()> {
     let mut stack = Plan::tiny().servers(2).start().await?;
-    let source = shows::tiny(SECONDS);
+    let source = broadcasts::tiny(SECONDS);
     let file = source.make(stack.path(), "source").await?;
     let mut encoder = publish::ffmpeg(stack.path(), &file, &stack.publish_url("demo"))?;
     let origin = stack.origin(0);
@@ -31,7 +31,7 @@ async fn a_killed_server_is_not_seen_in_dash() -> Result<()> {
     let pictures = stack.path().join("pictures.grey");
     let mut viewer = watch(stack.path(), &format!("{origin}/demo/live.mpd"), &pictures)?;
     wait::until("a picture", LIVE, || async { last(&pictures) }).await?;
-    let owner = shows::owner(stack.registry()?.as_ref(), "demo", LIVE).await?;
+    let owner = broadcasts::owner(stack.registry()?.as_ref(), "demo", LIVE).await?;
     stack.take_server(&owner.address)?.process.kill().await?;
     ensure!(encoder.wait(LIVE).await?.success(), "the encoder noticed: {}", encoder.output());
     let end = source.frames() as u32 - 1;

@@ -4,13 +4,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use headwater_tests::broadcasts::{self, tiny};
 use headwater_tests::content;
 use headwater_tests::encoder::{self, First};
 use headwater_tests::feed::Feed;
 use headwater_tests::player::{Player, Shown};
 use headwater_tests::process::Process;
 use headwater_tests::publish;
-use headwater_tests::shows::{self, tiny};
 use headwater_tests::stack::{Plan, Service, Stack};
 use headwater_tests::wait;
 use headwater_wire::v1::DrainRequest;
@@ -82,8 +82,8 @@ impl Evening {
         ensure!(metrics.contains("headwater_proxy_failovers_total 3\n"), "{metrics}");
         for pair in shown.chunks(2) {
             let [(stream, first), (_, second)] = pair else { anyhow::bail!("each stream has two players") };
-            shows::same(first, second).with_context(|| format!("stream {stream}"))?;
-            let whole = shows::shown_in_one_go(&self.stack, first, tiny(SECONDS).frames()).await;
+            broadcasts::same(first, second).with_context(|| format!("stream {stream}"))?;
+            let whole = broadcasts::shown_in_one_go(&self.stack, first, tiny(SECONDS).frames()).await;
             whole.with_context(|| format!("stream {stream}"))?;
         }
         Ok(())
@@ -159,7 +159,7 @@ async fn a_rolling_restart_is_seen_by_nobody() -> Result<()> {
         let registry = stack.registry()?;
         for _ in 0..2 {
             // The one with the broadcast, so that it moves twice.
-            let owner = shows::owner(registry.as_ref(), "demo", LIVE).await?;
+            let owner = broadcasts::owner(registry.as_ref(), "demo", LIVE).await?;
             stack.take_server(&owner.address)?.stop().await?;
             stack.add_server().await?;
         }
@@ -170,8 +170,8 @@ async fn a_rolling_restart_is_seen_by_nobody() -> Result<()> {
     ensure!(encoder.wait(LIVE).await?.success(), "the encoder noticed: {}", encoder.output());
     let metrics = stack.proxy().metrics().await?;
     ensure!(metrics.contains("headwater_proxy_failovers_total 2\n"), "{metrics}");
-    shows::shown_in_one_go(&stack, &first, source.frames()).await?;
-    shows::same(&first, &second)
+    broadcasts::shown_in_one_go(&stack, &first, source.frames()).await?;
+    broadcasts::same(&first, &second)
 }
 
 /// Encoders that can't be told to connect again may stay until the deadline, and lose nothing until then. Nobody new is
@@ -223,7 +223,7 @@ async fn a_proxy_that_stops_ends_with_its_last_publisher() -> Result<()> {
         anyhow::Ok(())
     };
     let (shown, ()) = tokio::try_join!(player.watch(), stopped)?;
-    shows::shown_in_one_go(&stack, &shown, source.frames()).await
+    broadcasts::shown_in_one_go(&stack, &shown, source.frames()).await
 }
 
 /// Encoders that said that they can (Enhanced RTMP, `capsEx`) are asked to connect again at once, and go to another proxy
@@ -302,7 +302,7 @@ async fn shown_across(stack: &Stack, shown: &Shown, sent: &[usize], all: usize, 
         anyhow::bail!("it was asked to connect again {} times", sent.len() - 1)
     };
     ensure!(before + after == all, "it has sent {before} and {after} of {all}");
-    for name in shows::TINY_RENDITIONS {
+    for name in broadcasts::TINY_RENDITIONS {
         let numbers = content::numbers(stack.path(), name, &shown.renditions[name]).await?;
         let [first, second] = numbers.as_slice() else { anyhow::bail!("{} timelines", numbers.len()) };
         let (before, all, count) = (before as u32, all as u32, first.len() as u32);

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use headwater_tests::broadcasts::{TINY_RENDITIONS, tiny};
 use headwater_tests::dash::Presentation;
 use headwater_tests::matrix::{self, Encoder, Live, Row};
 use headwater_tests::network::Place;
@@ -15,7 +16,6 @@ use headwater_tests::process::Process;
 use headwater_tests::publish::{self, IN_HAND};
 use headwater_tests::recorded::Recorded;
 use headwater_tests::relay::Relay;
-use headwater_tests::shows::{TINY_RENDITIONS, tiny};
 use headwater_tests::stack::{Plan, Service, Stack};
 use headwater_tests::{content, wait, workers};
 use tempfile::TempDir;

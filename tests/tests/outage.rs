@@ -9,7 +9,7 @@ use headwater_tests::player::Player;
 use headwater_tests::publish;
 use headwater_tests::relay::Relay;
 use headwater_tests::stack::{Plan, Service, Stack};
-use headwater_tests::{http, shows, wait};
+use headwater_tests::{broadcasts, http, wait};
 
 const LIVE: Duration = Duration::from_secs(20);
 /// How long a registry that comes back empty may take to be whole again.
@@ -37,12 +37,12 @@ async fn services_that_start_before_redis_wait_for_it() -> Result<()> {
         let told = said.lines().filter(|line| line.contains("WARN") || line.contains("ERROR")).count();
         ensure!((1..=2).contains(&told), "it said {told} times that there is no Redis: {said}");
     }
-    let source = shows::tiny(5);
+    let source = broadcasts::tiny(5);
     let file = source.make(stack.path(), "source").await?;
     let mut encoder = publish::ffmpeg(stack.path(), &file, &stack.publish_url("demo"))?;
     let shown = Player::new(&stack.origin(0), "demo").watch().await?;
     ensure!(encoder.wait(LIVE).await?.success(), "{}", encoder.output());
-    shows::shown_in_one_go(&stack, &shown, source.frames()).await
+    broadcasts::shown_in_one_go(&stack, &shown, source.frames()).await
 }
 
 /// It lives, takes no work, and says what is missing once all else is there.
@@ -65,7 +65,7 @@ async fn waits(service: &Service) -> Result<()> {
 async fn what_is_live_stays_live_without_redis_and_is_registered_again_after() -> Result<()> {
     let plan = Plan::tiny().origins(2).set("HLS_WINDOW_SEGMENTS", "20").set("REGISTRY_LEASE", LEASE);
     let mut stack = plan.start().await?;
-    let source = shows::tiny(24);
+    let source = broadcasts::tiny(24);
     let file = source.make(stack.path(), "source").await?;
     let mut encoder = publish::ffmpeg(stack.path(), &file, &stack.publish_url("demo"))?;
     let (seen, late) = (Player::new(&stack.origin(0), "demo"), Player::new(&stack.origin(1), "demo"));
@@ -87,7 +87,7 @@ async fn what_is_live_stays_live_without_redis_and_is_registered_again_after() -
     let (first, (second, ())) = tokio::try_join!(seen.watch(), outage)?;
     ensure!(encoder.wait(LIVE).await?.success(), "the encoder noticed: {}", encoder.output());
     for shown in [&first, &second] {
-        shows::shown_in_one_go(&stack, shown, source.frames()).await?;
+        broadcasts::shown_in_one_go(&stack, shown, source.frames()).await?;
     }
     Ok(())
 }
@@ -101,7 +101,7 @@ async fn a_server_that_redis_has_forgotten_goes_on_and_comes_back() -> Result<()
     let relay = Relay::start(stack.redis.address()).await?;
     let registry = Some(format!("redis://127.0.0.1:{}", relay.port()));
     stack.add_server_at(&Place { registry, ..Place::default() }).await?;
-    let source = shows::tiny(24);
+    let source = broadcasts::tiny(24);
     let file = source.make(stack.path(), "source").await?;
     let mut encoder = publish::ffmpeg(stack.path(), &file, &stack.publish_url("demo"))?;
     let (seen, late) = (Player::new(&stack.origin(0), "demo"), Player::new(&stack.origin(1), "demo"));
@@ -126,7 +126,7 @@ async fn a_server_that_redis_has_forgotten_goes_on_and_comes_back() -> Result<()
     ensure!(encoder.wait(LIVE).await?.success(), "the encoder noticed: {}", encoder.output());
     is_where_it_was(&mut stack).await?;
     for shown in [&first, &second] {
-        shows::shown_in_one_go(&stack, shown, source.frames()).await?;
+        broadcasts::shown_in_one_go(&stack, shown, source.frames()).await?;
     }
     Ok(())
 }
@@ -142,7 +142,7 @@ async fn is_where_it_was(stack: &mut Stack) -> Result<()> {
 #[tokio::test]
 async fn a_publisher_that_was_there_before_is_admitted_without_redis() -> Result<()> {
     let mut stack = Plan::tiny().set("SERVER_RECONNECT_WINDOW", "10s").start().await?;
-    let file = shows::tiny(5).make(stack.path(), "source").await?;
+    let file = broadcasts::tiny(5).make(stack.path(), "source").await?;
     let player = Player::new(&stack.origin(0), "demo");
     let mut encoder = publish::ffmpeg(stack.path(), &file, &stack.publish_url("demo"))?;
     player.wait_live(LIVE).await?;

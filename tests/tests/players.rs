@@ -12,11 +12,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use headwater_tests::broadcasts;
 use headwater_tests::content::{self, HEIGHT, WIDTH};
 use headwater_tests::player::Player;
 use headwater_tests::process::Process;
 use headwater_tests::publish;
-use headwater_tests::shows;
 use headwater_tests::stack::{Plan, Service};
 use headwater_tests::wait;
 
@@ -38,7 +38,7 @@ async fn a_server_that_stops_is_seen_by_no_player() -> Result<()> {
 
 async fn players_see_nothing(happens: impl AsyncFnOnce(Service) -> Result<()>) -> Result<()> {
     let mut stack = Plan::tiny().servers(2).origins(2).start().await?;
-    let source = shows::tiny(SECONDS);
+    let source = broadcasts::tiny(SECONDS);
     let file = source.make(stack.path(), "source").await?;
     let mut encoder = publish::ffmpeg(stack.path(), &file, &stack.publish_url("demo"))?;
     let mut viewers = Vec::new();
@@ -52,7 +52,7 @@ async fn players_see_nothing(happens: impl AsyncFnOnce(Service) -> Result<()>) -
     for viewer in &viewers {
         viewer.has_begun().await?;
     }
-    let owner = shows::owner(stack.registry()?.as_ref(), "demo", LIVE).await?;
+    let owner = broadcasts::owner(stack.registry()?.as_ref(), "demo", LIVE).await?;
     let server = stack.take_server(&owner.address)?;
     happens(server).await?;
     for viewer in &mut viewers {

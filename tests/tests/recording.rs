@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
+use headwater_tests::broadcasts::{TINY_RENDITIONS, owner, tiny};
 use headwater_tests::player::Player;
 use headwater_tests::process::Process;
 use headwater_tests::publish::{self, Source};
 use headwater_tests::recorded::Recorded;
-use headwater_tests::shows::{TINY_RENDITIONS, owner, tiny};
 use headwater_tests::stack::{Plan, Stack};
 use headwater_tests::wait;
 
@@ -204,7 +204,7 @@ async fn a_store_that_is_away_for_a_minute_costs_nothing() -> Result<()> {
     };
     let player = recording.player();
     let (shown, ()) = tokio::try_join!(player.watch(), outage)?;
-    headwater_tests::shows::shown_in_one_go(&recording.stack, &shown, source.frames()).await?;
+    headwater_tests::broadcasts::shown_in_one_go(&recording.stack, &shown, source.frames()).await?;
     ensure!(encoder.wait(LIVE).await?.success(), "{}", encoder.output());
     recording.holds(&[source.frames()], "complete").await
 }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use headwater_tests::broadcasts::{self, tiny};
 use headwater_tests::player::{Player, Shown};
 use headwater_tests::process::Process;
 use headwater_tests::publish::{self, Source};
-use headwater_tests::shows::{self, tiny};
 use headwater_tests::stack::{Plan, Stack};
 use headwater_tests::wait;
 
@@ -65,17 +65,17 @@ impl Return {
         let watching = Player::new(&self.stack.origin(0), "demo");
         let returned = async {
             let (registry, first) = (self.stack.registry()?, self.publish_first()?);
-            let before = shows::owner(registry.as_ref(), "demo", LIVE).await?;
+            let before = broadcasts::owner(registry.as_ref(), "demo", LIVE).await?;
             let (sent, mut second) = happens(&mut self, first).await?;
             self.wait_period().await?;
-            let after = shows::owner(registry.as_ref(), "demo", LIVE).await?;
+            let after = broadcasts::owner(registry.as_ref(), "demo", LIVE).await?;
             ensure!(after.broadcast == before.broadcast, "another broadcast: {before:?}, then {after:?}");
             ensure!(second.wait(LIVE).await?.success(), "it was refused: {}", second.output());
             Ok(sent)
         };
         let (shown, sent) = tokio::try_join!(watching.watch(), returned)?;
         let first = sent..=self.first.frames();
-        shows::shown_in_two_parts(&self.stack, &shown, first, self.second.frames()).await?;
+        broadcasts::shown_in_two_parts(&self.stack, &shown, first, self.second.frames()).await?;
         discontinuity_has_left(&shown)
     }
 
@@ -196,7 +196,9 @@ async fn a_second_publisher_is_refused_and_the_first_one_loses_nothing() -> Resu
     };
     let (shown, ()) = tokio::try_join!(player.watch(), refused)?;
     ensure!(first.wait(LIVE).await?.success(), "the first one noticed: {}", first.output());
-    shows::shown_in_one_go(&stack, &shown, source.frames()).await.context("the first publisher's broadcast")
+    broadcasts::shown_in_one_go(&stack, &shown, source.frames())
+        .await
+        .context("the first publisher's broadcast")
 }
 
 /// Waits until the encoder gives up, and gives what it said.

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use headwater_tests::broadcasts::tiny;
 use headwater_tests::publish::{self, Source};
-use headwater_tests::shows::tiny;
 use headwater_tests::stack::Plan;
 use headwater_tests::{content, http, process, wait};
 

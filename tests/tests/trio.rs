@@ -5,10 +5,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use headwater_tests::broadcasts;
 use headwater_tests::content;
 use headwater_tests::player::{Player, Shown};
 use headwater_tests::publish::{self, Source};
-use headwater_tests::shows;
 use headwater_tests::stack::Plan;
 
 /// Sound and picture may be this far apart, in seconds.
@@ -24,7 +24,7 @@ async fn ffmpeg_is_shown_on_two_origins_frame_by_frame() -> Result<()> {
     let (first, second) = tokio::try_join!(first.watch(), second.watch())?;
     drop(encoder);
     check(stack.path(), &source, &first, &["360p", "270p", "180p"]).await?;
-    shows::same_bytes(&first, &second)
+    broadcasts::same_bytes(&first, &second)
 }
 
 #[tokio::test]

@@ -4,10 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use headwater_tests::broadcasts::tiny;
 use headwater_tests::content::{HEIGHT, WIDTH};
 use headwater_tests::http::get;
 use headwater_tests::process::Process;
-use headwater_tests::shows::tiny;
 use headwater_tests::stack::{Plan, Stack};
 use headwater_tests::{content, publish, wait};
 use serde_json::Value;

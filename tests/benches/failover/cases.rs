@@ -4,10 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use headwater_tests::broadcasts;
 use headwater_tests::player::{Media, Player};
 use headwater_tests::process::Process;
 use headwater_tests::publish;
-use headwater_tests::shows;
 use headwater_tests::stack::{Plan, Service, Stack};
 use headwater_tests::{http, wait, workers};
 
@@ -160,7 +160,7 @@ impl Case {
 
 impl<'a> Show<'a> {
     async fn new(mut stack: Stack, source: &'a Path, encoder: Process, arrivals: Arrivals) -> Result<Self> {
-        let owner = shows::owner(stack.registry()?.as_ref(), "demo", LIVE).await?;
+        let owner = broadcasts::owner(stack.registry()?.as_ref(), "demo", LIVE).await?;
         let owner = stack.take_server(&owner.address)?;
         Ok(Self { stack, source, encoder, arrivals, owner })
     }

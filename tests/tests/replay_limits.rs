@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use headwater_tests::player::{Player, Shown};
 use headwater_tests::publish::{self, Source};
 use headwater_tests::stack::{Plan, Service, Stack};
-use headwater_tests::{content, shows, wait};
+use headwater_tests::{broadcasts, content, wait};
 
 const LIVE: Duration = Duration::from_secs(20);
 /// From one keyframe to the next, in pictures: media is lost in such groups.
@@ -15,14 +15,14 @@ const GROUP: u32 = 30;
 
 #[tokio::test]
 async fn past_the_time_that_is_kept_a_broadcast_goes_on_after_a_gap() -> Result<()> {
-    let source = Source { keyframe_interval: GROUP, ..shows::tiny(22) };
+    let source = Source { keyframe_interval: GROUP, ..broadcasts::tiny(22) };
     go_on_after_a_gap(Plan::tiny().set("PROXY_REPLAY_DURATION", "8s"), source).await
 }
 
 #[tokio::test]
 async fn past_the_memory_that_is_kept_a_broadcast_goes_on_after_a_gap() -> Result<()> {
     // As much as eight seconds of the source take.
-    let source = Source { keyframe_interval: GROUP, ..shows::tiny(22) };
+    let source = Source { keyframe_interval: GROUP, ..broadcasts::tiny(22) };
     go_on_after_a_gap(Plan::tiny().set("PROXY_REPLAY_MEMORY", "1MiB"), source).await
 }
 
@@ -46,7 +46,7 @@ async fn go_on_after_a_gap(plan: Plan, source: Source) -> Result<()> {
     let said = stack.proxy().process.output();
     ensure!(said.contains("media was lost"), "the log does not say it: {said}");
     let lost = lost_tags(stack.proxy()).await?;
-    shows::same_bytes(&first, &second)?;
+    broadcasts::same_bytes(&first, &second)?;
     for shown in [&first, &second] {
         shown_with_a_gap(&stack, shown, source.frames() as u32, lost).await?;
     }
@@ -59,7 +59,7 @@ async fn shown_with_a_gap(stack: &Stack, shown: &Shown, sent: u32, lost: u64) ->
         let breaks = rendition.segments.values().filter(|segment| segment.discontinuity).count();
         ensure!(breaks == 1, "{name} has {breaks} discontinuities");
     }
-    for name in shows::TINY_RENDITIONS {
+    for name in broadcasts::TINY_RENDITIONS {
         let numbers = content::numbers(stack.path(), name, &shown.renditions[name]).await?;
         let [before, after] = numbers.as_slice() else { anyhow::bail!("{name} shows {numbers:?}") };
         let (end, start) = (before.len() as u32, *after.first().context("nothing after the gap")?);

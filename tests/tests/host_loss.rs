@@ -10,7 +10,7 @@ use headwater_tests::player::Player;
 use headwater_tests::publish;
 use headwater_tests::relay::Relay;
 use headwater_tests::stack::{Plan, Service, Stack};
-use headwater_tests::{shows, wait};
+use headwater_tests::{broadcasts, wait};
 
 const LIVE: Duration = Duration::from_secs(20);
 
@@ -23,7 +23,7 @@ async fn unplug() -> Result<()> {
     let mut stack = Plan::tiny().servers(0).origins(2).set("HLS_WINDOW_SEGMENTS", "20").start().await?;
     let relay = Relay::start(stack.redis.address()).await?;
     let hosts = hosts(&mut stack, relay.port()).await?;
-    let source = shows::tiny(18);
+    let source = broadcasts::tiny(18);
     let file = source.make(stack.path(), "source").await?;
     let mut encoder = publish::ffmpeg(stack.path(), &file, &stack.publish_url("demo"))?;
     let players = [0, 1].map(|origin| Player::new(&stack.origin(origin), "demo"));
@@ -32,7 +32,7 @@ async fn unplug() -> Result<()> {
         for player in &players {
             player.wait_segments("180p", 2, LIVE).await?;
         }
-        let owner = shows::owner(stack.registry()?.as_ref(), "demo", LIVE).await?;
+        let owner = broadcasts::owner(stack.registry()?.as_ref(), "demo", LIVE).await?;
         let lost = stack.servers.iter().position(|server| server.address() == owner.address);
         let lost = lost.context("a server of the stack has the broadcast")?;
         hosts[lost].unplug().await?;
@@ -42,9 +42,9 @@ async fn unplug() -> Result<()> {
     };
     let (first, second, ()) = tokio::try_join!(players[0].watch(), players[1].watch(), happens)?;
     ensure!(encoder.wait(LIVE).await?.success(), "the encoder noticed: {}", encoder.output());
-    shows::same_bytes(&first, &second)?;
+    broadcasts::same_bytes(&first, &second)?;
     for shown in [&first, &second] {
-        shows::shown_in_one_go(&stack, shown, source.frames()).await?;
+        broadcasts::shown_in_one_go(&stack, shown, source.frames()).await?;
     }
     let metrics = stack.proxy().metrics().await?;
     ensure!(metrics.contains("headwater_proxy_failovers_total 1\n"), "{metrics}");

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use headwater_tests::broadcasts::{self, tiny};
 use headwater_tests::feed::Feed;
 use headwater_tests::player::Player;
 use headwater_tests::publish;
-use headwater_tests::shows::{self, tiny};
 use headwater_tests::stack::Plan;
 use headwater_tests::wait;
 
@@ -34,7 +34,7 @@ async fn viewers_of_a_killed_origin_go_on_at_another_one() -> Result<()> {
     for (name, rendition) in &shown.renditions {
         ensure!(rendition.moves == 1, "{name} was moved {} times", rendition.moves);
     }
-    shows::shown_in_one_go(&stack, &shown, source.frames()).await
+    broadcasts::shown_in_one_go(&stack, &shown, source.frames()).await
 }
 
 /// A server is frozen for longer than its lease holds, with the worker's output in its pipes, while another one takes
@@ -50,11 +50,11 @@ async fn an_owner_that_wakes_up_late_can_write_nothing() -> Result<()> {
     let late = async {
         players[1].wait_segments("90p", 2, LIVE).await?;
         let registry = stack.registry()?;
-        let owner = shows::owner(registry.as_ref(), "demo", LIVE).await?;
+        let owner = broadcasts::owner(registry.as_ref(), "demo", LIVE).await?;
         let sleeper = stack.take_server(&owner.address)?;
         sleeper.process.signal("STOP").await?;
         tokio::time::sleep(FROZEN).await;
-        let heir = shows::owner(registry.as_ref(), "demo", LIVE).await?;
+        let heir = broadcasts::owner(registry.as_ref(), "demo", LIVE).await?;
         ensure!(heir.epoch > owner.epoch && heir.server != owner.server, "{owner:?}, then {heir:?}");
         let shown = players[0].playlist("90p").await?.next().0;
         sleeper.process.signal("CONT").await?;
@@ -62,7 +62,7 @@ async fn an_owner_that_wakes_up_late_can_write_nothing() -> Result<()> {
         wait::until("the late server to find itself fenced", LIVE, fenced).await?;
         players[0].wait_sequence("90p", shown + AFTER as u64, LIVE).await?;
         encoder.must_run()?;
-        let last = shows::owner(registry.as_ref(), "demo", LIVE).await?;
+        let last = broadcasts::owner(registry.as_ref(), "demo", LIVE).await?;
         ensure!(last == heir, "{heir:?} had the stream, then {last:?}");
         // It has given the broadcast up, and shows it to nobody.
         let given_up = || async { Feed::open(&owner.address, "demo").await.is_err().then_some(()) };
@@ -74,6 +74,6 @@ async fn an_owner_that_wakes_up_late_can_write_nothing() -> Result<()> {
     let metrics = stack.proxy().metrics().await?;
     ensure!(metrics.contains("headwater_proxy_failovers_total 1\n"), "{metrics}");
     drop(sleeper);
-    shows::shown_in_one_go(&stack, &first, source.frames()).await?;
-    shows::same(&first, &second)
+    broadcasts::shown_in_one_go(&stack, &first, source.frames()).await?;
+    broadcasts::same(&first, &second)
 }

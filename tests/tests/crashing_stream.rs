@@ -9,7 +9,7 @@ use headwater_tests::player::{Player, Shown};
 use headwater_tests::process::Process;
 use headwater_tests::publish;
 use headwater_tests::stack::{Plan, Stack};
-use headwater_tests::{shows, wait, workers};
+use headwater_tests::{broadcasts, wait, workers};
 
 const LIVE: Duration = Duration::from_secs(20);
 /// How long an encoder may need to be refused: four hung workers are waited for.
@@ -33,7 +33,7 @@ async fn a_stream_that_costs_its_worker(signal: &str, seconds: u32) -> Result<()
     let plan = Plan::tiny().proxies(2).set("HLS_WINDOW_SEGMENTS", "30").set("SERVER_CAPACITY", "8");
     let plan = plan.set("SERVER_WORKER_STALL_TIMEOUT", "2s").set("SERVER_WORKER_STOP_TIMEOUT", "2s");
     let mut stack = plan.start().await?;
-    let source = shows::tiny(seconds);
+    let source = broadcasts::tiny(seconds);
     let file = source.make(stack.path(), "source").await?;
     let mut encoders = Vec::new();
     for name in HEALTHY {
@@ -121,7 +121,7 @@ fn is_told_why(encoder: &Process) -> Result<()> {
 /// The other broadcasts have lost nothing, and the other server never had one.
 async fn undisturbed(stack: &Stack, shown: &[Shown], sent: usize) -> Result<()> {
     for shown in shown {
-        shows::shown_in_one_go(stack, shown, sent).await?;
+        broadcasts::shown_in_one_go(stack, shown, sent).await?;
     }
     let said = stack.servers[1].process.output();
     ensure!(!said.contains("on air"), "the stream came to the other server: {said}");
