@@ -11,7 +11,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use headwater_hls::Archive;
 use headwater_media::{Epoch, MediaSequence, Record, RenditionId, SegmentSettings, StoredSegment};
 use headwater_platform::store::{Key, ObjectStore, StoreError};
-use headwater_wire::{ConvertError, JournalBlock, JournalIndex, SegmentSamples};
+use headwater_wire::{ConvertError, Handoff, JournalBlock, JournalIndex, SegmentSamples};
 
 use crate::Layout;
 use crate::pages::all_below;
@@ -33,6 +33,8 @@ pub struct JournalWriter {
     kept: Option<Vec<RenditionId>>,
     reconnect_window: Duration,
     dvr_window: Duration,
+    /// The point at which the next owner goes on.
+    handoff: Option<Handoff>,
     /// How often a block was written.
     revision: u64,
     /// The number of the open block.
@@ -58,6 +60,7 @@ impl JournalWriter {
             kept,
             reconnect_window: Duration::ZERO,
             dvr_window: Duration::ZERO,
+            handoff: None,
             revision: 0,
             number: 0,
             open: Vec::new(),
@@ -90,6 +93,11 @@ impl JournalWriter {
     /// The recording keeps these from now on.
     pub fn keep(&mut self, kept: Vec<RenditionId>) {
         self.kept = Some(kept);
+    }
+
+    /// The next owner goes on here from now on; none where nobody does.
+    pub fn hand_off(&mut self, handoff: Option<Handoff>) {
+        self.handoff = handoff;
     }
 
     /// Takes one more record. What is said anew of a segment replaces what was said before.
@@ -134,7 +142,9 @@ impl JournalWriter {
             is_closed: false,
             reconnect_window: self.reconnect_window,
             dvr_window: self.dvr_window,
+            handoff: self.handoff.clone(),
             samples: self.samples.clone(),
+            successor: None,
         };
         (self.layout.journal(self.epoch, self.number), block.encode())
     }

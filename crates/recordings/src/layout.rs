@@ -85,6 +85,11 @@ impl Layout {
         self.within(format_args!("storyboard/{sheet}.jpg"))
     }
 
+    /// The lane in which its owner's uploads are.
+    pub fn lane(&self) -> String {
+        format!("{}/{}", self.stream, self.broadcast)
+    }
+
     /// Is there for as long as the recording is unfinished.
     pub fn marker(&self) -> Key {
         key(format_args!("{UNFINISHED}/{}/{}", self.stream, self.broadcast))
@@ -118,6 +123,11 @@ impl Layout {
     fn within(&self, name: impl Display) -> Key {
         key(format_args!("{}/{}/{name}", self.stream, self.broadcast))
     }
+}
+
+/// The marks of a stream's unfinished recordings are all below this.
+pub(crate) fn marks_of(stream: &StreamId) -> Key {
+    key(format_args!("{UNFINISHED}/{stream}"))
 }
 
 /// What all objects of a stream are below.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use headwater_media::Epoch;
 use headwater_platform::store::{Key, ObjectStore, Replaced, StoreError, Version};
-use headwater_wire::JournalBlock;
+use headwater_wire::{Handoff, JournalBlock};
 use uuid::Uuid;
 
 use crate::Layout;
@@ -103,7 +103,25 @@ impl Pulse {
 
     /// The newest owner that has written anything.
     pub(crate) fn epoch(&self) -> Option<Epoch> {
-        self.marked().max(self.newest.as_ref().and_then(|newest| newest.epoch))
+        let successor = self.block().and_then(|block| block.successor);
+        self.marked().max(self.newest.as_ref().and_then(|newest| newest.epoch)).max(successor)
+    }
+
+    /// The handoff of the newest owner, and its age; none where the broadcast does not go on, or no longer.
+    pub(crate) fn handoff(&self) -> Option<(Handoff, Duration)> {
+        let newest = self.newest.as_ref().filter(|_| !self.is_closed())?;
+        let handoff = newest.block.as_ref()?.handoff.clone()?;
+        (newest.age < handoff.lasts).then_some((handoff, newest.age))
+    }
+
+    /// Whether no owner has written anything that viewers may have seen.
+    pub(crate) fn is_unseen(&self) -> bool {
+        self.newest.is_none()
+    }
+
+    /// Whether another owner has begun than the one that has written last.
+    pub(crate) fn is_taken_up(&self) -> bool {
+        self.newest.as_ref().is_some_and(|newest| self.marked() > newest.epoch)
     }
 
     /// Whether somebody has brought the recording to its end, and nobody has begun to go on with it since.
@@ -119,14 +137,27 @@ impl Pulse {
         store: &dyn ObjectStore,
         add: impl FnOnce(&mut JournalBlock),
     ) -> Result<bool, StoreError> {
+        self.change(store, |block| {
+            block.is_closed = true;
+            add(block);
+        })
+        .await
+    }
+
+    /// Changes the newest block, unless somebody has written it meanwhile: whether it is as it should be.
+    pub(crate) async fn change(
+        &mut self,
+        store: &dyn ObjectStore,
+        change: impl FnOnce(&mut JournalBlock),
+    ) -> Result<bool, StoreError> {
         let Some((newest, block)) = self.newest.as_mut().and_then(|n| n.block.clone().map(|b| (n, b))) else {
             // There is nothing that an owner would write over.
             return Ok(true);
         };
-        let mut block = JournalBlock { is_closed: true, revision: block.revision + 1, ..block };
-        add(&mut block);
-        let closed = store.replace(&newest.key, block.encode(), JOURNAL, &newest.version).await?;
-        let Replaced::Stored(version) = closed else { return Ok(false) };
+        let mut block = JournalBlock { revision: block.revision + 1, ..block };
+        change(&mut block);
+        let changed = store.replace(&newest.key, block.encode(), JOURNAL, &newest.version).await?;
+        let Replaced::Stored(version) = changed else { return Ok(false) };
         (newest.version, newest.age, newest.block) = (version, Duration::ZERO, Some(block));
         Ok(true)
     }

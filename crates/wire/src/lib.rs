@@ -17,6 +17,6 @@ pub mod v1 {
 
 pub use channels::Channels;
 pub use convert::{
-    ConvertError, JournalBlock, JournalIndex, SampleIndex, SegmentSamples, WatchMessage, broadcast_bytes,
-    broadcast_id, tag_of,
+    ConvertError, Handoff, JournalBlock, JournalIndex, SampleIndex, SegmentSamples, WatchMessage,
+    broadcast_bytes, broadcast_id, tag_of,
 };

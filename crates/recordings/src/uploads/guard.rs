@@ -5,12 +5,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use headwater_platform::store::{Key, ObjectStore, Replaced, StoreError, Version};
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 /// How often an object is taken back from somebody who writes it at the same time, before that is a failure like others.
 const ATTEMPTS: usize = 4;
 
 /// Holds the version that the newest object of a sequence has in the store, so that each one is put over just that: an
-/// owner finds out that somebody has taken it for dead, and takes the object back. Clones are the same one.
+/// owner finds out that somebody has taken it for dead, and takes the object back; unless that names a successor, to which it
+/// yields. Clones are the same one.
 #[derive(Clone, Debug, Default)]
 pub struct Guard(Arc<Guarded>);
 
@@ -18,9 +20,23 @@ pub struct Guard(Arc<Guarded>);
 struct Guarded {
     stored: Mutex<Option<(Key, Version)>>,
     contested: Notify,
+    /// Whether an object that somebody else has written names a successor.
+    names_successor: Option<fn(&Bytes) -> bool>,
+    /// Cancelled when one does.
+    succeeded: CancellationToken,
 }
 
 impl Guard {
+    /// Guard that yields to the writer of an object which names a successor.
+    pub fn yielding(names_successor: fn(&Bytes) -> bool) -> Self {
+        Self(Arc::new(Guarded { names_successor: Some(names_successor), ..Guarded::default() }))
+    }
+
+    /// Waits until somebody else has succeeded to the sequence. From then on nothing is put any more.
+    pub async fn succeeded(&self) {
+        self.0.succeeded.cancelled().await;
+    }
+
     /// Waits until an object had to be taken back. Now and then it was only an upload whose answer was lost.
     pub async fn contested(&self) {
         self.0.contested.notified().await;
@@ -34,8 +50,12 @@ impl Guard {
         content_type: &str,
     ) -> Result<(), StoreError> {
         let version = match self.version(key) {
+            _ if self.0.succeeded.is_cancelled() => return Ok(()),
             None => {
                 self.look_back(store, key).await?;
+                if self.0.succeeded.is_cancelled() {
+                    return Ok(());
+                }
                 store.put(key, body, content_type).await?
             }
             Some(version) => match store.replace(key, body.clone(), content_type, &version).await? {
@@ -53,7 +73,7 @@ impl Guard {
             return Ok(());
         };
         match store.look(&last).await {
-            Ok(seen) if seen.version == version => {}
+            Ok(seen) if seen.version == version || self.yields(&seen.body) => {}
             Ok(_) | Err(StoreError::NotFound) => self.0.contested.notify_one(),
             Err(error) => return Err(error),
         }
@@ -69,7 +89,7 @@ impl Guard {
     ) -> Result<Version, StoreError> {
         for _ in 0..ATTEMPTS {
             let seen = match store.look(key).await {
-                Ok(seen) if seen.body == body => return Ok(seen.version),
+                Ok(seen) if seen.body == body || self.yields(&seen.body) => return Ok(seen.version),
                 Err(StoreError::NotFound) => {
                     self.0.contested.notify_one();
                     return store.put(key, body, content_type).await;
@@ -83,6 +103,15 @@ impl Guard {
             }
         }
         Err(StoreError::Unavailable("somebody else writes the same object".into()))
+    }
+
+    /// Whether an object names a successor; the owner has nothing more to say then.
+    fn yields(&self, seen: &Bytes) -> bool {
+        let is_successor = self.0.names_successor.is_some_and(|names_successor| names_successor(seen));
+        if is_successor {
+            self.0.succeeded.cancel();
+        }
+        is_successor
     }
 
     fn version(&self, key: &Key) -> Option<Version> {

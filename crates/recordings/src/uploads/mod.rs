@@ -167,6 +167,11 @@ impl Uploads {
         Lane { uploads: self.clone(), name: name.into() }
     }
 
+    /// Whether objects of a lane are here and not in the store yet, from an earlier process as well.
+    pub fn is_waiting(&self, lane: &str) -> bool {
+        self.0.queue().is_waiting(lane)
+    }
+
     /// An object that is here and not in the store yet.
     pub async fn read(&self, key: &Key) -> Option<Bytes> {
         let (number, body) = self.0.queue().find(key)?;

@@ -402,6 +402,11 @@ impl Queue {
         (self.memory, self.spooled) = (0, 0);
     }
 
+    /// Whether a lane has any object.
+    pub(super) fn is_waiting(&self, lane: &str) -> bool {
+        self.lanes.get(lane).is_some_and(|lane| !lane.numbers.is_empty())
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.jobs.is_empty()
     }

@@ -10,6 +10,7 @@ use headwater_wire::v1::{Failure, failure::Code};
 use super::lease::Standing;
 use super::publisher::Taken;
 use super::table::{draining, just_ended};
+use super::takeover::Left;
 use super::{Broadcasts, OnAir, Publisher, handoff};
 use crate::failure;
 
@@ -88,22 +89,32 @@ impl Broadcasts {
     }
 
     /// Where the broadcast of an owner goes on that died without a word, while its publisher may still come back.
-    async fn left_behind(&self, applicant: &Applicant, ground: Ground) -> Option<ResumePoint> {
+    async fn left_behind(&self, applicant: &Applicant, ground: Ground) -> Option<Left> {
         let here = self.get(&applicant.stream);
         let begins_none = here.as_ref().is_some_and(|on_air| !on_air.is_over()) || ground == Ground::OnAir;
         if begins_none || applicant.resume.is_some() {
             return None;
         }
-        let left = self.registry.handoff(&applicant.stream).await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "whether a broadcast of this stream was left behind is not known");
-            None
-        })?;
+        let left = match self.registry.handoff(&applicant.stream).await {
+            Ok(Some(left)) => left,
+            // That it has none proves nothing: it may have lost it.
+            Ok(None) if ground == Ground::Confirmed => {
+                return self.take_over(&applicant.stream, applicant.epoch).await;
+            }
+            Ok(None) => return None,
+            Err(error) => {
+                tracing::warn!(%error, "whether a broadcast of this stream was left behind is not known");
+                return None;
+            }
+        };
         let point = handoff::read(&left);
         if point.is_none() {
             tracing::warn!("what the stream's last owner has left can't be read: another broadcast begins");
         }
         // What has ended here does not go on.
-        point.filter(|point| here.is_none_or(|here| here.id != point.broadcast || !here.feed.ended()))
+        let point =
+            point.filter(|point| here.is_none_or(|here| here.id != point.broadcast || !here.feed.ended()))?;
+        Some(Left { point, epoch: applicant.epoch })
     }
 
     /// While the server stops: the broadcast of somebody who comes back. It is told where another server goes on.
@@ -119,7 +130,7 @@ impl Broadcasts {
         self: &Arc<Self>,
         applicant: &Applicant,
         ground: Ground,
-        left: Option<ResumePoint>,
+        left: Option<Left>,
     ) -> Result<OnAir, Failure> {
         let Applicant { stream, epoch, resume, .. } = applicant;
         let resume = resume.as_ref();
@@ -153,7 +164,10 @@ impl Broadcasts {
             return Err(failure(Code::Fenced, "the stream is not on air here any more: claim it anew"));
         }
         let standing = if is_registered { Standing::Given } else { Standing::Unclaimed };
-        let from = resume.or(left.as_ref());
+        if let Some(left) = &left {
+            begins_under = begins_under.max(left.epoch);
+        }
+        let from = resume.or(left.as_ref().map(|left| &left.point));
         let on_air = self.start(stream, self.opening(begins_under, from, before), from, standing)?;
         if let Some(before) = table.insert(stream.clone(), on_air.clone()) {
             // This server has slept while another one had the stream: what was here is of no more use.

@@ -1,47 +1,64 @@
-//! What stands with the lease of a broadcast for its next owner, should this one die without a word: where the next
-//! publisher begins.
+//! The handoff of a broadcast: left for its next owner, should this one die without a word.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use headwater_media::{MediaSequence, ResumePoint};
-use headwater_registry::Handoff;
-use headwater_wire::v1;
-use prost::Message as _;
+use headwater_wire::Handoff;
+use tokio::time::Instant;
 
 use super::Feed;
 
-/// Segments that the owner may have begun since its last word, at most, however old that is: an owner that lost the registry
-/// first may have gone on for long, but origins go on with nothing that is further ahead than their window.
-const MOST_UNHEARD: u64 = 8;
-
-/// Says where the next publisher begins. While one is there, viewers may get the beginning of
-/// [`ResumePoint::LEAD`] segments before the next word.
-pub(super) fn write(feed: &Feed, is_publishing: bool, lasts: Duration) -> Handoff {
-    let mut point = ResumePoint { begun_as: None, ..feed.starting_point() };
-    if is_publishing {
-        let shown = MediaSequence(feed.next_uncommitted().0 + ResumePoint::LEAD);
-        point.next_sequence = point.next_sequence.max(shown);
-        point.free = point.next_sequence;
-    }
-    let lasts_ms = u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX);
-    let handoff = v1::Handoff { point: Some(point.into()), publishing: is_publishing, lasts_ms };
-    Handoff { document: STANDARD.encode(handoff.encode_to_vec()), lasts }
+/// The handoff of one broadcast as it is now: for the registry, and for the journal in the store.
+pub(crate) struct HandoffSource {
+    feed: Arc<Feed>,
+    /// How long a publisher may be away.
+    reconnect_window: Duration,
+    /// When the broadcast ends unless a publisher comes; none while one is there.
+    ends_at: Mutex<Option<Instant>>,
 }
 
-/// Where the next publisher begins, behind all that viewers may have; none where that can't be read.
-pub(super) fn read(left: &Handoff) -> Option<ResumePoint> {
-    let bytes = STANDARD.decode(&left.document).ok()?;
-    let v1::Handoff { point, publishing, lasts_ms } = v1::Handoff::decode(bytes.as_slice()).ok()?;
-    let mut point = ResumePoint::try_from(point?).ok()?;
-    if publishing {
-        let age = Duration::from_millis(lasts_ms).saturating_sub(left.lasts);
-        let segment = u64::from(point.settings.segment_ms.max(1));
-        // One segment is in the making, and the word about it is on its way.
-        let unheard = (age.as_millis() as u64 / segment).saturating_sub(1).min(MOST_UNHEARD);
-        point.next_sequence = MediaSequence(point.next_sequence.0 + unheard);
-        point.free = point.next_sequence;
+impl HandoffSource {
+    pub(crate) fn new(feed: Arc<Feed>, reconnect_window: Duration) -> Self {
+        Self { feed, reconnect_window, ends_at: Mutex::default() }
     }
-    Some(point)
+
+    /// A publisher has come, or has left, and the broadcast ends at this time.
+    pub(super) fn ends_at(&self, at: Option<Instant>) {
+        *self.ends_at.lock().unwrap_or_else(PoisonError::into_inner) = at;
+    }
+
+    /// The handoff, as long as the broadcast may go on; none where nobody has seen anything. While a publisher is there, viewers
+    /// may get the beginning of [`ResumePoint::LEAD`] segments before the next word. `late` is how many more segments may be
+    /// made before this word reaches its readers.
+    pub(crate) fn handoff(&self, late: u64) -> Option<Handoff> {
+        let ends_at = *self.ends_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let lasts = ends_at.map_or(self.reconnect_window, |at| at.saturating_duration_since(Instant::now()));
+        if lasts.is_zero() || self.feed.ended() || self.feed.is_new() {
+            return None;
+        }
+        let is_publishing = ends_at.is_none();
+        let mut point = ResumePoint { begun_as: None, ..self.feed.starting_point() };
+        if is_publishing {
+            let shown = MediaSequence(self.feed.next_uncommitted().0 + ResumePoint::LEAD + late);
+            point.next_sequence = point.next_sequence.max(shown);
+            point.free = point.next_sequence;
+        }
+        Some(Handoff { point, is_publishing, lasts })
+    }
+}
+
+/// The handoff as the registry keeps it.
+pub(super) fn write(handoff: Handoff) -> headwater_registry::Handoff {
+    let lasts = handoff.lasts;
+    headwater_registry::Handoff { document: STANDARD.encode(handoff.encode()), lasts }
+}
+
+/// The point at which the next publisher begins, behind all that viewers may have; none where it can't be read.
+pub(super) fn read(left: &headwater_registry::Handoff) -> Option<ResumePoint> {
+    let handoff = Handoff::decode(&STANDARD.decode(&left.document).ok()?).ok()?;
+    let age = handoff.lasts.saturating_sub(left.lasts);
+    Some(handoff.point_after(age))
 }

@@ -1,17 +1,18 @@
 //! A stream's lease, as the server keeps it that has the broadcast: renewed, with a turn for each publisher, and given up.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_media::{BroadcastId, StreamId};
-use headwater_registry::{Claim, Handoff, Ownership, Registry, RegistryError};
+use headwater_registry::{Claim, Ownership, Registry, RegistryError};
 use headwater_runtime::outage::Outage;
 use headwater_wire::v1::Failure;
 use tokio::sync::{Mutex, Notify};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use super::handoff::{self, HandoffSource};
 use super::table::just_ended;
-use super::{Feed, Home, handoff};
+use super::{Feed, Home};
 
 /// Renewals in the length of a lease.
 const RENEWALS: u32 = 3;
@@ -24,10 +25,8 @@ pub(crate) struct Lease {
     /// Has the epoch.
     pub(super) feed: Arc<Feed>,
     pub(super) length: Duration,
-    /// How long a publisher may be away.
-    pub(super) reconnect_window: Duration,
-    /// When the broadcast ends unless a publisher comes; none while one is there.
-    pub(super) ends_at: std::sync::Mutex<Option<Instant>>,
+    /// Stands with it.
+    pub(super) handoffs: Arc<HandoffSource>,
     /// Held while the registry is asked: of two answers, the one about the older epoch would be taken for the last word.
     pub(super) standing: Mutex<Standing>,
     /// There is something to say to the registry before the next renewal is due.
@@ -92,7 +91,7 @@ impl Lease {
 
     /// A publisher has come, or has left, and the broadcast ends at this time.
     pub(super) fn ends_at(&self, at: Option<Instant>) {
-        *self.ends_at.lock().unwrap_or_else(PoisonError::into_inner) = at;
+        self.handoffs.ends_at(at);
         self.news.notify_one();
     }
 
@@ -124,7 +123,8 @@ impl Lease {
             Standing::Unclaimed => self.claim(&mut standing).await,
         };
         told?;
-        match self.registry.hand_off(&self.stream, &self.ownership(), self.handoff().as_ref()).await {
+        let handoff = self.handoffs.handoff(0).map(handoff::write);
+        match self.registry.hand_off(&self.stream, &self.ownership(), handoff.as_ref()).await {
             // Claimed anew since the renewal, maybe for this very server: the next one, which comes at once, finds out.
             Err(RegistryError::Fenced { .. }) => {
                 self.news.notify_one();
@@ -132,15 +132,6 @@ impl Lease {
             }
             told => told,
         }
-    }
-
-    /// What another server needs to go on, as long as the broadcast may go on. Where nobody has seen anything, there is
-    /// nothing to go on with.
-    fn handoff(&self) -> Option<Handoff> {
-        let ends_at = *self.ends_at.lock().unwrap_or_else(PoisonError::into_inner);
-        let lasts = ends_at.map_or(self.reconnect_window, |at| at.saturating_duration_since(Instant::now()));
-        let goes_on = !lasts.is_zero() && !self.feed.ended() && !self.feed.is_new();
-        goes_on.then(|| handoff::write(&self.feed, ends_at.is_none(), lasts))
     }
 
     async fn take_turn(&self, standing: &mut Standing) -> Result<(), RegistryError> {

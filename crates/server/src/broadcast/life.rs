@@ -85,6 +85,8 @@ impl Life {
             Ending::Fenced => {
                 tracing::warn!("fenced: another server owns this stream now");
                 close(&mut queue).await;
+                // A server that has found it by the store alone is unknown to this server's registry.
+                self.on_air.lease.end().await;
             }
             Ending::Moved => {
                 tracing::info!("moved to another server");

@@ -12,9 +12,11 @@ mod life;
 mod publisher;
 mod session;
 mod table;
+mod takeover;
 
 pub(crate) use admit::Applicant;
 pub use feed::{Feed, FeedEvent, Subscription};
+pub(crate) use handoff::HandoffSource;
 pub use publisher::{Attachment, Place, Publisher, Responses};
 pub use table::Home;
 use table::draining;

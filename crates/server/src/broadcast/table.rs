@@ -24,6 +24,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use super::feed::Published;
+use super::handoff::HandoffSource;
 use super::lease::{Lease, Standing};
 use super::life::Life;
 use super::{Attachment, Feed, Place};
@@ -89,9 +90,9 @@ pub struct Broadcasts {
     /// To the other servers.
     channels: Arc<Channels>,
     /// What single streams have their own way.
-    config: Arc<Config>,
+    pub(super) config: Arc<Config>,
     /// Where broadcasts are kept, if they are.
-    storage: Option<Storage>,
+    pub(super) storage: Option<Storage>,
     /// Cancelled when the server stops.
     pub(super) stop: CancellationToken,
     tasks: TaskTracker,
@@ -178,10 +179,11 @@ impl Broadcasts {
         let dvr_window = if self.storage.is_some() { policy.dvr_window } else { Duration::ZERO };
         let feed = Arc::new(Feed::new(opening.clone(), resume.cloned(), dvr_window));
         let span = tracing::info_span!("broadcast", %stream, %epoch, broadcast = %id);
-        let recorder = self.record(stream, &opening, resume, &policy, &feed, &span);
+        let handoffs = Arc::new(HandoffSource::new(feed.clone(), policy.reconnect_window));
+        let fenced = CancellationToken::new();
+        let recorder = self.record(stream, &opening, resume, &policy, &feed, &handoffs, &fenced, &span);
         // Only one publisher at a time has the place, so a second one waits where the first was replaced.
         let (sessions, queue) = mpsc::channel(1);
-        let fenced = CancellationToken::new();
         let place = Place::default();
         let lease = Arc::new(Lease {
             registry: self.registry.clone(),
@@ -190,8 +192,7 @@ impl Broadcasts {
             broadcast: id,
             feed: feed.clone(),
             length: self.settings.lease,
-            reconnect_window: policy.reconnect_window,
-            ends_at: Mutex::default(),
+            handoffs,
             standing: tokio::sync::Mutex::new(standing),
             news: Notify::new(),
         });
@@ -217,6 +218,7 @@ impl Broadcasts {
 
     /// Stores what is shown of a broadcast, where it is to be stored. That goes on until everything has arrived, or this
     /// server has to end.
+    #[expect(clippy::too_many_arguments, reason = "all that a broadcast consists of")]
     fn record(
         &self,
         stream: &StreamId,
@@ -224,19 +226,27 @@ impl Broadcasts {
         resume: Option<&ResumePoint>,
         policy: &StreamPolicy,
         feed: &Arc<Feed>,
+        handoffs: &Arc<HandoffSource>,
+        fenced: &CancellationToken,
         span: &tracing::Span,
     ) -> Option<Arc<Recorder>> {
         let storage = self.storage.as_ref()?;
         let layout = Layout { stream: stream.clone(), broadcast: opening.broadcast };
         let known = resume.map(|resume| resume.kept.as_slice()).unwrap_or_default();
-        let (recorder, entries) = Recorder::new(storage, layout, opening, policy, known)?;
+        let (recorder, entries) = Recorder::new(storage, layout, opening, policy, known, handoffs.clone())?;
         let recorder = Arc::new(recorder);
         let taken_over = resume.map(|resume| resume.next_sequence);
         let keeper = Keeper::new(recorder.clone(), feed.clone(), storage.clone(), taken_over);
+        let fenced = fenced.clone();
+        let succession = recorder.clone();
         let (stop, grace) = (self.stop.clone(), self.settings.grace.saturating_sub(FAREWELL));
         let kept = async move {
             tokio::select! {
                 () = keeper.run(entries) => {}
+                () = succession.succeeded() => {
+                    tracing::warn!("another server goes on with this broadcast, as if this one were gone");
+                    fenced.cancel();
+                }
                 () = async { stop.cancelled().await; sleep(grace).await } => {
                     tracing::warn!("the store takes too long: whoever starts next finishes the recording");
                 }

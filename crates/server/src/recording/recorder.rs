@@ -12,13 +12,14 @@ use headwater_media::{
 };
 use headwater_platform::store::Key;
 use headwater_recordings::uploads::{Guard, Lane, Progress, Receipt};
-use headwater_recordings::{Finisher, JournalWriter, Layout, mark_text};
+use headwater_recordings::{Finisher, JournalWriter, Layout, mark_text, names_successor};
 use headwater_runtime::config::{RecordedRenditions, RecordingMode, StreamPolicy};
 use headwater_wire::SegmentSamples;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::Storage;
+use crate::broadcast::HandoffSource;
 
 /// Segments whose fate may be open at a time: more than two hours of them. Beyond it they are stored all the same; viewers can't
 /// go back to them while the broadcast is live.
@@ -38,6 +39,8 @@ pub(crate) struct Recorder {
     /// Of the journal's newest block.
     pub(super) guard: Guard,
     policy: StreamPolicy,
+    /// Stands in the journal.
+    handoffs: Arc<HandoffSource>,
     state: Mutex<State>,
 }
 
@@ -47,6 +50,8 @@ struct State {
     period: Option<PeriodNumber>,
     /// The journal's blocks that were handed over and are not known to be stored. The newest one is the last.
     written: Vec<Written>,
+    /// Of the last writings of the journal that are not known to be stored.
+    unstored: Vec<Receipt>,
     /// The journal's newest block.
     block: Option<Key>,
     /// Of the mark that the recording is unfinished.
@@ -103,6 +108,7 @@ impl Recorder {
         opening: &Opening,
         policy: &StreamPolicy,
         known: &[Rendition],
+        handoffs: Arc<HandoffSource>,
     ) -> Option<(Self, mpsc::Receiver<Entry>)> {
         if policy.mode == RecordingMode::Off && policy.dvr_window.is_zero() {
             return None;
@@ -120,6 +126,7 @@ impl Recorder {
             journal,
             period: None,
             written: Vec::new(),
+            unstored: Vec::new(),
             block: None,
             marked: None,
             renewed: Instant::now(),
@@ -127,9 +134,10 @@ impl Recorder {
             is_over: false,
             is_cut_short: false,
         };
-        let lane = storage.uploads.lane(format!("{}/{}", layout.stream, layout.broadcast));
+        let lane = storage.uploads.lane(layout.lane());
         let (epoch, policy, state) = (opening.epoch, policy.clone(), Mutex::new(state));
-        let recorder = Self { layout, epoch, lane, guard: Guard::default(), policy, state };
+        let guard = Guard::yielding(names_successor);
+        let recorder = Self { layout, epoch, lane, guard, policy, handoffs, state };
         recorder.mark();
         Some((recorder, told))
     }
@@ -147,6 +155,11 @@ impl Recorder {
         if state.entries.take().is_some() {
             state.is_over = is_over;
         }
+    }
+
+    /// Waits until another server goes on with the broadcast, by what stands in the store.
+    pub(crate) async fn succeeded(&self) {
+        self.guard.succeeded().await;
     }
 
     /// Notes whether the end of what a publisher has sent is lost: such a recording is not complete.
@@ -290,6 +303,9 @@ impl Recorder {
     }
 
     fn write_journal(&self, state: &mut State) -> Receipt {
+        state.unstored.retain(|receipt| matches!(receipt.progress(), Progress::Waiting | Progress::Spooled));
+        // As the store is late with these, it is with this one: so many more segments are made until it is there.
+        state.journal.hand_off(self.handoffs.handoff(state.unstored.len() as u64));
         let (key, block) = state.journal.block();
         if state.block.replace(key.clone()).is_some_and(|last| last != key) {
             // Whoever has taken the recording over for a while has taken the mark away.
@@ -297,6 +313,9 @@ impl Recorder {
         }
         let receipt = self.lane.put_guarded(key.clone(), block.clone(), JOURNAL, &self.guard);
         state.renewed = Instant::now();
+        state.unstored.push(receipt.clone());
+        let too_many = state.unstored.len().saturating_sub(MOST_BLOCKS);
+        state.unstored.drain(..too_many);
         state.written.retain(|written| {
             written.key != key && !matches!(written.receipt.progress(), Progress::Stored { .. })
         });

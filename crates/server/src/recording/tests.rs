@@ -19,8 +19,9 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
 use super::{Keeper, Recorder, Safe, Storage};
-use crate::broadcast::Feed;
+use crate::broadcast::{Feed, HandoffSource};
 
+mod handed_off;
 mod orphaned;
 
 const SETTINGS: SegmentSettings = SegmentSettings { segment_ms: 2_000, part_ms: 334 };
@@ -88,7 +89,8 @@ impl OnAir {
             discontinuity_sequence: 0,
         };
         let feed = Arc::new(Feed::new(opening.clone(), resume.clone(), policy.dvr_window));
-        let (recorder, entries) = Recorder::new(storage, layout(), &opening, policy, &[]).unwrap();
+        let handoffs = Arc::new(HandoffSource::new(feed.clone(), policy.reconnect_window));
+        let (recorder, entries) = Recorder::new(storage, layout(), &opening, policy, &[], handoffs).unwrap();
         let recorder = Arc::new(recorder);
         let taken_over = resume.map(|resume| resume.next_sequence);
         let keeper = Keeper::new(recorder.clone(), feed.clone(), storage.clone(), taken_over);

@@ -6,6 +6,7 @@ mod ending;
 mod publishing;
 mod resuming;
 mod support;
+mod taking_over;
 mod turns;
 mod versions;
 mod watching;

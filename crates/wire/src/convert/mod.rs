@@ -2,6 +2,7 @@
 //! which field was wrong.
 
 mod event;
+mod handoff;
 mod ladder;
 mod source;
 mod stored;
@@ -9,6 +10,7 @@ mod stored;
 use bytes::Bytes;
 use headwater_media::{BroadcastId, MediaEvent, Opening, Record, SegmentSettings};
 
+pub use handoff::Handoff;
 pub use source::tag_of;
 pub use stored::{JournalBlock, JournalIndex, SampleIndex, SegmentSamples};
 

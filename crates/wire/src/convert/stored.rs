@@ -10,7 +10,7 @@ use headwater_media::{
 use prost::Message;
 
 use super::event::rendition_id;
-use super::{ConvertError, WatchMessage, broadcast_bytes, broadcast_id, invalid};
+use super::{ConvertError, Handoff, WatchMessage, broadcast_bytes, broadcast_id, invalid};
 use crate::v1;
 use v1::media_event::Event;
 use v1::stored;
@@ -130,8 +130,12 @@ pub struct JournalBlock {
     pub reconnect_window: Duration,
     /// How far viewers can go back.
     pub dvr_window: Duration,
-    /// Of segments that the records name.
+    /// The point at which the next owner goes on; none where nobody does.
+    pub handoff: Option<Handoff>,
+    /// Sample tables of segments that the records name.
     pub samples: Vec<SegmentSamples>,
+    /// Epoch under which another server has begun to go on with the broadcast: the owner stops then.
+    pub successor: Option<Epoch>,
 }
 
 impl JournalBlock {
@@ -160,6 +164,8 @@ impl From<&JournalBlock> for v1::JournalBlock {
             is_closed: block.is_closed,
             reconnect_window_ms: millis(block.reconnect_window),
             dvr_window_ms: millis(block.dvr_window),
+            handoff: block.handoff.clone().map(Into::into),
+            successor: block.successor.map_or(0, |epoch| epoch.0),
             samples: block.samples.iter().cloned().map(Into::into).collect(),
         }
     }
@@ -184,7 +190,10 @@ impl TryFrom<v1::JournalBlock> for JournalBlock {
             is_closed: block.is_closed,
             reconnect_window: Duration::from_millis(block.reconnect_window_ms),
             dvr_window: Duration::from_millis(block.dvr_window_ms),
+            // The segments count without it.
+            handoff: block.handoff.and_then(|handoff| handoff.try_into().ok()),
             samples: block.samples.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+            successor: Some(Epoch(block.successor)).filter(|epoch| epoch.0 > 0),
         })
     }
 }
@@ -287,6 +296,8 @@ mod tests {
                 is_closed: true,
                 reconnect_window: Duration::from_secs(60),
                 dvr_window: Duration::from_secs(3_600),
+                handoff: None,
+                successor: Some(Epoch(9)),
                 samples: vec![SegmentSamples {
                     sequence: MediaSequence(4),
                     tables: vec![("720p".parse().unwrap(), Bytes::from_static(b"table"))],

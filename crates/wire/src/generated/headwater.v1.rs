@@ -431,6 +431,53 @@ pub mod stored_segment {
         pub size: ::core::option::Option<u64>,
     }
 }
+/// What a server must know of a broadcast that another one has begun.
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ResumePoint {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub broadcast: ::prost::bytes::Bytes,
+    #[prost(message, optional, tag = "2")]
+    pub settings: ::core::option::Option<SegmentSettings>,
+    /// The period that the first segment to be made belongs to.
+    #[prost(uint32, tag = "3")]
+    pub period: u32,
+    /// Where that segment begins on the publisher's clock; absent where it begins with the period.
+    #[prost(uint64, optional, tag = "4")]
+    pub start_us: ::core::option::Option<u64>,
+    /// The segment's number.
+    #[prost(uint64, tag = "5")]
+    pub next_sequence: u64,
+    /// EXT-X-DISCONTINUITY-SEQUENCE of a playlist that starts with it.
+    #[prost(uint64, tag = "6")]
+    pub discontinuity_sequence: u64,
+    /// What viewers know.
+    #[prost(message, repeated, tag = "7")]
+    pub kept: ::prost::alloc::vec::Vec<Rendition>,
+    /// Viewers have nothing of this segment or any later one: where a new period begins if the segment is never made.
+    #[prost(uint64, tag = "8")]
+    pub free_sequence: u64,
+    /// How many whole segments the live window holds; 0 where that is not known.
+    #[prost(uint32, tag = "9")]
+    pub window_segments: u32,
+    /// The period as it was begun, where the point goes on with it.
+    #[prost(message, optional, tag = "10")]
+    pub begun_as: ::core::option::Option<media_event::PeriodStart>,
+}
+/// Left by a server for the next owner of its stream: in the registry, and in the journal of its recording.
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Handoff {
+    /// Where the next publisher begins.
+    #[prost(message, optional, tag = "1")]
+    pub point: ::core::option::Option<ResumePoint>,
+    /// Whether a publisher was there: then viewers may have more by now.
+    #[prost(bool, tag = "2")]
+    pub publishing: bool,
+    /// How long it holds, in milliseconds, from when it was written. By what is left of that its age is known.
+    #[prost(uint64, tag = "3")]
+    pub lasts_ms: u64,
+}
 /// One object of a recording's journal.
 #[allow(clippy::all)]
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -456,9 +503,15 @@ pub struct JournalBlock {
     /// How far viewers can go back.
     #[prost(uint64, tag = "8")]
     pub dvr_window_ms: u64,
+    /// Where the next owner goes on, as long as the broadcast may go on.
+    #[prost(message, optional, tag = "9")]
+    pub handoff: ::core::option::Option<Handoff>,
     /// Of segments that the records name.
     #[prost(message, repeated, tag = "10")]
     pub samples: ::prost::alloc::vec::Vec<SegmentSamples>,
+    /// The epoch under which another server has begun to go on with the recording; 0 where none has. The owner stops then.
+    #[prost(uint64, tag = "15")]
+    pub successor: u64,
 }
 /// Nested message and enum types in `JournalBlock`.
 pub mod journal_block {
@@ -658,53 +711,6 @@ pub mod publish_response {
         #[prost(message, tag = "3")]
         Committed(Committed),
     }
-}
-/// What a server must know of a broadcast that another one has begun.
-#[allow(clippy::all)]
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct ResumePoint {
-    #[prost(bytes = "bytes", tag = "1")]
-    pub broadcast: ::prost::bytes::Bytes,
-    #[prost(message, optional, tag = "2")]
-    pub settings: ::core::option::Option<SegmentSettings>,
-    /// The period that the first segment to be made belongs to.
-    #[prost(uint32, tag = "3")]
-    pub period: u32,
-    /// Where that segment begins on the publisher's clock; absent where it begins with the period.
-    #[prost(uint64, optional, tag = "4")]
-    pub start_us: ::core::option::Option<u64>,
-    /// The segment's number.
-    #[prost(uint64, tag = "5")]
-    pub next_sequence: u64,
-    /// EXT-X-DISCONTINUITY-SEQUENCE of a playlist that starts with it.
-    #[prost(uint64, tag = "6")]
-    pub discontinuity_sequence: u64,
-    /// What viewers know.
-    #[prost(message, repeated, tag = "7")]
-    pub kept: ::prost::alloc::vec::Vec<Rendition>,
-    /// Viewers have nothing of this segment or any later one: where a new period begins if the segment is never made.
-    #[prost(uint64, tag = "8")]
-    pub free_sequence: u64,
-    /// How many whole segments the live window holds; 0 where that is not known.
-    #[prost(uint32, tag = "9")]
-    pub window_segments: u32,
-    /// The period as it was begun, where the point goes on with it.
-    #[prost(message, optional, tag = "10")]
-    pub begun_as: ::core::option::Option<media_event::PeriodStart>,
-}
-/// What a server leaves in the registry for the next owner of its stream.
-#[allow(clippy::all)]
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct Handoff {
-    /// Where the next publisher begins.
-    #[prost(message, optional, tag = "1")]
-    pub point: ::core::option::Option<ResumePoint>,
-    /// Whether a publisher was there: then viewers may have more by now.
-    #[prost(bool, tag = "2")]
-    pub publishing: bool,
-    /// How long it holds, in milliseconds. What the registry says is left of that tells its age.
-    #[prost(uint64, tag = "3")]
-    pub lasts_ms: u64,
 }
 #[allow(clippy::all)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

@@ -1,0 +1,104 @@
+//! Broadcasts that nothing but the store knows of: the registry came back empty when their server died, or was in the memory
+//! of the same process.
+
+use std::time::Duration;
+
+use headwater_media::{Epoch, ResumePoint, StreamId};
+use headwater_platform::store::StoreError;
+use headwater_recordings::{Abandoned, Doubt};
+use headwater_registry::{Ownership, RegistryError};
+use tokio::time::{sleep, timeout};
+
+use super::Broadcasts;
+use crate::recording::Storage;
+
+/// How long a publisher waits at most until it is clear whether its last broadcast goes on: longer than an owner of segments of six
+/// seconds is watched, and half of what a proxy waits for.
+const LIMIT: Duration = Duration::from_secs(10);
+/// How long the store may take to say whether there is such a broadcast. There is none, as a rule.
+const FIRST_ANSWER: Duration = Duration::from_secs(2);
+/// How often it is looked whether this machine's spool has given away what it has of the broadcast.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// A broadcast that goes on here.
+pub(super) struct Left {
+    /// The beginning of its next publisher.
+    pub(super) point: ResumePoint,
+    /// At least the epoch under which it goes on.
+    pub(super) epoch: Epoch,
+}
+
+/// Why a broadcast that somebody has left does not go on.
+#[derive(Debug, thiserror::Error)]
+enum NotTaken {
+    #[error(transparent)]
+    Doubt(#[from] Doubt),
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+}
+
+impl From<StoreError> for NotTaken {
+    fn from(error: StoreError) -> Self {
+        Self::Doubt(error.into())
+    }
+}
+
+impl Broadcasts {
+    /// Takes over the broadcast that a dead server has left in the store, if it may go on. A publisher does not wait long for
+    /// that: another broadcast begins where it is not clear.
+    pub(super) async fn take_over(&self, stream: &StreamId, epoch: Epoch) -> Option<Left> {
+        let storage = self.storage.as_ref()?;
+        let taken = timeout(LIMIT, self.taken_from(storage, stream, epoch)).await;
+        taken.unwrap_or_else(|_| Err(slow().into())).unwrap_or_else(|error| {
+            tracing::warn!(
+                %stream, %error,
+                "a broadcast that this stream may have had does not go on: another one begins"
+            );
+            None
+        })
+    }
+
+    async fn taken_from(
+        &self,
+        storage: &Storage,
+        stream: &StreamId,
+        mut epoch: Epoch,
+    ) -> Result<Option<Left>, NotTaken> {
+        let store = storage.store.as_ref();
+        let found = timeout(FIRST_ANSWER, self.abandoned(storage, stream)).await;
+        let Some(mut abandoned) = found.unwrap_or_else(|_| Err(slow()))? else { return Ok(None) };
+        while storage.uploads.is_waiting(&abandoned.layout().lane()) {
+            sleep(LOOK_AGAIN).await;
+            let Some(found) = self.abandoned(storage, stream).await? else { return Ok(None) };
+            abandoned = found;
+        }
+        abandoned.falls_silent(store).await?;
+        if epoch <= abandoned.epoch() {
+            let ownership = Ownership {
+                server: self.home.server.clone(),
+                address: self.home.address.clone(),
+                epoch: abandoned.epoch(),
+                broadcast: Some(abandoned.layout().broadcast),
+            };
+            epoch = self.registry.next_turn(stream, &ownership).await?;
+        }
+        let broadcast = abandoned.layout().broadcast;
+        let point = abandoned.take_over(store, epoch).await?;
+        tracing::info!(%stream, %broadcast, "goes on with what a server has left in the store");
+        Ok(Some(Left { point, epoch }))
+    }
+
+    /// The broadcast that may go on by the store. One that has ended here does not.
+    async fn abandoned(&self, storage: &Storage, stream: &StreamId) -> Result<Option<Abandoned>, StoreError> {
+        let found = Abandoned::find(storage.store.as_ref(), stream).await?;
+        let here = self.get(stream);
+        let has_ended = |found: &Abandoned| {
+            here.as_ref().is_some_and(|here| here.id == found.layout().broadcast && here.feed.ended())
+        };
+        Ok(found.filter(|found| !has_ended(found)))
+    }
+}
+
+fn slow() -> StoreError {
+    StoreError::Unavailable("it takes too long".into())
+}

@@ -1,0 +1,114 @@
+//! The handoff that a server leaves for the next owner of its stream.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use headwater_media::{MediaSequence, ResumePoint};
+use prost::Message;
+
+use super::{ConvertError, invalid};
+use crate::v1;
+
+/// Segments that the owner may have begun since its last word, at most, however old that is: an owner that lost the registry
+/// first may have gone on for long, but origins go on with nothing that is further ahead than their window.
+const MOST_UNHEARD: u64 = 8;
+
+/// The point at which a broadcast goes on whose owner has died without a word. It stands in the registry beside the lease, and in the
+/// journal of the recording.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Handoff {
+    /// The beginning of the next publisher, if it comes at once.
+    pub point: ResumePoint,
+    /// Whether a publisher was there: then viewers may have more by now.
+    pub is_publishing: bool,
+    /// How long it holds, from when it was written.
+    pub lasts: Duration,
+}
+
+impl Handoff {
+    /// The bytes that [`Handoff::decode`] reads.
+    pub fn encode(self) -> Bytes {
+        v1::Handoff::from(self).encode_to_vec().into()
+    }
+
+    /// Reads what [`Handoff::encode`] has made.
+    ///
+    /// # Errors
+    /// When the bytes are none, or say what can't be.
+    pub fn decode(bytes: &[u8]) -> Result<Self, ConvertError> {
+        let message = v1::Handoff::decode(bytes).map_err(|error| invalid("handoff", error))?;
+        message.try_into()
+    }
+
+    /// The beginning of a publisher that comes so long after this was written: behind all that viewers may have.
+    pub fn point_after(self, age: Duration) -> ResumePoint {
+        let mut point = self.point;
+        if self.is_publishing {
+            let segment = u64::from(point.settings.segment_ms.max(1));
+            // One segment is in the making, and the word about it is on its way.
+            let unheard = (age.as_millis() as u64 / segment).saturating_sub(1).min(MOST_UNHEARD);
+            point.next_sequence = MediaSequence(point.next_sequence.0 + unheard);
+            point.free = point.next_sequence;
+        }
+        point
+    }
+}
+
+impl From<Handoff> for v1::Handoff {
+    fn from(Handoff { point, is_publishing, lasts }: Handoff) -> Self {
+        let lasts_ms = u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX);
+        Self { point: Some(point.into()), publishing: is_publishing, lasts_ms }
+    }
+}
+
+impl TryFrom<v1::Handoff> for Handoff {
+    type Error = ConvertError;
+    fn try_from(message: v1::Handoff) -> Result<Self, ConvertError> {
+        let v1::Handoff { point, publishing, lasts_ms } = message;
+        Ok(Self {
+            point: point.ok_or(ConvertError::Missing("point"))?.try_into()?,
+            is_publishing: publishing,
+            lasts: Duration::from_millis(lasts_ms),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use headwater_media::{BroadcastId, PeriodNumber, SegmentSettings};
+
+    use super::*;
+
+    fn handoff(is_publishing: bool) -> Handoff {
+        let point = ResumePoint {
+            broadcast: BroadcastId::from_bytes([3; 16]),
+            settings: SegmentSettings { segment_ms: 2_000, part_ms: 334 },
+            window_segments: 10,
+            period: PeriodNumber(2),
+            start: None,
+            next_sequence: MediaSequence(40),
+            discontinuity_sequence: 1,
+            kept: Vec::new(),
+            begun_as: None,
+            free: MediaSequence(40),
+        };
+        Handoff { point, is_publishing, lasts: Duration::from_secs(60) }
+    }
+
+    #[test]
+    fn a_handoff_survives_storing() {
+        assert_eq!(Handoff::decode(&handoff(true).encode()), Ok(handoff(true)));
+        assert!(Handoff::decode(b"\xff\xff").is_err());
+    }
+
+    #[test]
+    fn the_next_publisher_begins_behind_what_the_last_one_may_have_sent_since() {
+        let next = |is_publishing, seconds| {
+            let point = handoff(is_publishing).point_after(Duration::from_secs(seconds));
+            assert_eq!(point.next_sequence, point.free);
+            point.free.0
+        };
+        assert_eq!([0, 3, 4, 6, 18, 50].map(|age| next(true, age)), [40, 40, 41, 42, 48, 48]);
+        assert_eq!([0, 50].map(|age| next(false, age)), [40, 40], "nothing comes without a publisher");
+    }
+}
