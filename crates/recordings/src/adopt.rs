@@ -9,7 +9,7 @@ use headwater_wire::{JournalBlock, SegmentSamples};
 use crate::Layout;
 use crate::journal::Recording;
 
-/// Segments that are adopted at most: half an hour, in pieces of a second.
+/// Most segments that are adopted: half an hour, in pieces of a second.
 const MOST: usize = 1_800;
 
 /// Segments that were taken in, as the journal says them.
@@ -26,8 +26,8 @@ impl Adopted {
     }
 }
 
-/// Takes what follows on to the last segment of an orphan, and gives it for its journal. What is not there in every
-/// rendition was never shown as a whole, and stays out.
+/// Takes the segments that follow on to the last one of an orphan, and gives them for its journal. A segment that is missing
+/// in any rendition was never shown as a whole, and stays out.
 pub(crate) async fn adopt(
     store: &dyn ObjectStore,
     layout: &Layout,
@@ -105,7 +105,7 @@ mod tests {
     use crate::testing::{RENDITIONS, SETTINGS, layout, period, segment};
     use crate::{Finished, Finisher, JournalWriter, Pulse, Samples, State, describe, finish};
 
-    /// What the journal names.
+    /// Segments that the journal names.
     const NAMED: std::ops::Range<u64> = 7..10;
 
     async fn orphan() -> MemoryStore {

@@ -26,7 +26,7 @@ pub enum DeleteError {
     Store(#[from] StoreError),
 }
 
-/// Deletes a recording. One that was interrupted can be deleted again: the summary goes last.
+/// Deletes a recording. An interrupted deletion can be done again: the summary goes last.
 ///
 /// # Errors
 /// When there is none, when it is not finished, or when the store does not do it.

@@ -43,7 +43,7 @@ pub(crate) async fn leave(
 /// hold a list of it, and gives the broadcasts. Can be done by several servers at the same time.
 ///
 /// # Errors
-/// When the store does not do it; the rest is for the next time. What it refuses is left out.
+/// When the store does not do it; the rest is for the next time. Objects that it refuses to delete are left out.
 pub async fn clear(store: &dyn ObjectStore) -> Result<Vec<Layout>, StoreError> {
     let marks = Key::new(WATCHED).expect("it is a name of an object");
     let mut cleared = Vec::new();

@@ -1,4 +1,4 @@
-//! Writing down what a recording has become, for those who read no journal: its playlists and its summary.
+//! The end of a recording: its playlists and its summary, for readers that know no journal.
 
 use headwater_hls::Archive;
 use headwater_hls::playlist::{vod_media, vod_multivariant};
@@ -27,30 +27,30 @@ pub async fn refresh(store: &dyn ObjectStore, layout: &Layout) -> Result<(), Sto
     }
 }
 
-/// What came of finishing a recording.
+/// Outcome of finishing a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finished {
     /// It is complete, as far as it was stored.
     Done,
-    /// Nothing of it was to be kept, or there was nothing: it is gone, or goes with its DVR window (see [`clear`]).
+    /// The recording keeps no segment, or has none: it is gone, or goes with its DVR window (see [`clear`]).
     ///
     /// [`clear`]: crate::clear
     Nothing,
-    /// Somebody else goes on with it.
+    /// Another server goes on with it.
     Superseded,
 }
 
-/// Who brings a recording to its end.
+/// The party that brings a recording to its end.
 #[derive(Clone, Copy, Debug)]
 pub enum Finisher<'a> {
-    /// Its owner, under this epoch. `is_whole` says that it holds all that publishers have sent.
+    /// Its owner, under this epoch. `is_whole` says that the recording holds all that publishers have sent.
     Owner { epoch: Epoch, is_whole: bool },
-    /// Anybody, as its owner has shown no sign of life since this one, for longer than it may be silent.
+    /// Any server, as the owner has shown no sign of life since this one, for longer than it may be silent.
     Heir(&'a Pulse),
 }
 
-/// Brings a recording to its end: complete playlists, and no mark that it is unfinished. What only its DVR window keeps is
-/// deleted when viewers can be in that no more (see [`clear`](crate::clear)), and at once where there is none. Can be done
+/// Brings a recording to its end: complete playlists, and no mark that it is unfinished. Media that only its DVR window keeps
+/// is deleted when viewers can be in that no more (see [`clear`](crate::clear)), and at once where there is none. Can be done
 /// again, after more was stored too.
 ///
 /// First the journal is closed, by compare-and-set: an owner that has written in the meantime goes on with its recording,

@@ -1,7 +1,7 @@
-//! The index of a recording, as its owners have written it down: who comes later reads what was stored before.
+//! The index of a recording, as its owners have written it down: a later owner reads there which segments are stored.
 //!
-//! Each owner of the stream writes blocks of its own, named by its epoch. One that has lost the stream without knowing it
-//! therefore can't harm what its successor has written, and what it says of segments that the successor has made is void.
+//! Each owner of the stream writes blocks of its own, named by its epoch. An owner that has lost the stream without knowing
+//! it therefore can't harm its successor's blocks, and its records of segments that the successor has made are void.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,7 +24,7 @@ const BLOCK_TABLES: usize = 48 << 10;
 /// Blocks that are fetched at the same time. An hour has 30 of them.
 const AT_ONCE: usize = 8;
 
-/// What one owner writes.
+/// Writer of one owner's blocks.
 #[derive(Debug)]
 pub struct JournalWriter {
     layout: Layout,
@@ -39,14 +39,14 @@ pub struct JournalWriter {
     revision: u64,
     /// The number of the open block.
     number: u32,
-    /// What it says.
+    /// Records of the open block.
     open: Vec<Record>,
     /// The sample tables of its segments.
     samples: Vec<SegmentSamples>,
 }
 
 impl JournalWriter {
-    /// One that has written nothing. `kept` are the renditions that the recording keeps; none for all.
+    /// Writer that has written nothing. `kept` are the renditions that the recording keeps; none for all.
     pub fn new(
         layout: Layout,
         epoch: Epoch,
@@ -95,12 +95,12 @@ impl JournalWriter {
         self.kept = Some(kept);
     }
 
-    /// The next owner goes on here from now on; none where nobody does.
+    /// Sets the point at which the next owner goes on; none where the broadcast does not go on.
     pub fn hand_off(&mut self, handoff: Option<Handoff>) {
         self.handoff = handoff;
     }
 
-    /// Takes one more record. What is said anew of a segment replaces what was said before.
+    /// Takes one more record. A record replaces an earlier one of the same segment.
     pub fn append(&mut self, record: Record) {
         if let Record::Segment(segment) = &record
             && let Some(said) = self.open.iter_mut().find(|said| is_of(said, segment.sequence))
@@ -163,7 +163,7 @@ pub struct Recording {
     pub kept: Option<Vec<RenditionId>>,
     /// How far viewers can go back, as the newest owner has it.
     pub dvr_window: Duration,
-    /// Of the newest owner that has written.
+    /// Epoch of the newest owner that has written.
     pub epoch: Epoch,
 }
 
@@ -187,13 +187,13 @@ impl Recording {
         }
     }
 
-    /// What the recording keeps of it.
+    /// The part of the archive that the recording keeps.
     pub fn kept(&self) -> Archive {
         let Some(kept) = &self.kept else { return self.archive.clone() };
         only(&self.archive, |id| kept.contains(id))
     }
 
-    /// What the blocks of a journal say together; none where there are none.
+    /// The recording that the blocks of a journal describe together; none where there are none.
     pub(crate) fn of_blocks(layout: &Layout, blocks: &Blocks) -> Option<Self> {
         let mut epochs: BTreeMap<Epoch, Vec<Record>> = BTreeMap::new();
         let mut newest = None;
@@ -330,7 +330,7 @@ pub(crate) fn only(archive: &Archive, wanted: impl Fn(&RenditionId) -> bool) -> 
             Record::Period(period) => period.renditions.retain(|(rendition, _)| wanted(&rendition.id)),
             Record::Segment(StoredSegment { pieces, .. }) => pieces.retain(|piece| wanted(&piece.rendition)),
         }
-        // What is left out of a valid archive leaves a valid one, but for segments with nothing left.
+        // A valid archive stays valid without some renditions, but for segments that have none left.
         let _ = kept.apply(&record);
     }
     kept

@@ -1,4 +1,4 @@
-//! Which object holds what. The origin serves recordings under the same paths, so that a playlist's relative addresses
+//! Names of the objects in the store. The origin serves recordings under the same paths, so that a playlist's relative addresses
 //! hold in both places.
 
 use std::fmt::Display;
@@ -6,11 +6,11 @@ use std::fmt::Display;
 use headwater_media::{BroadcastId, Epoch, MediaSequence, RenditionId, StreamId};
 use headwater_platform::store::Key;
 
-/// Where the marks of unfinished recordings are. No stream's name begins with a dot.
+/// Folder of the marks of unfinished recordings. No stream's name begins with a dot.
 pub const UNFINISHED: &str = ".live";
-/// Where the marks of broadcasts are that have ended, and whose DVR window viewers may still be in.
+/// Folder of the marks of broadcasts that have ended, and whose DVR window viewers may still be in.
 pub(crate) const WATCHED: &str = ".dvr";
-/// What the names of all multivariant playlists begin with.
+/// Prefix of the names of all multivariant playlists.
 const MULTIVARIANT: &str = "vod-";
 
 /// The objects of one broadcast.
@@ -26,6 +26,7 @@ impl Layout {
         key(format_args!("{}/{MULTIVARIANT}{}.m3u8", self.stream, self.broadcast))
     }
 
+    /// The media playlist of a rendition.
     pub fn media_playlist(&self, rendition: &RenditionId) -> Key {
         self.within(format_args!("{rendition}/index.m3u8"))
     }
@@ -35,16 +36,17 @@ impl Layout {
         self.within(format_args!("{rendition}/init-{first}.mp4"))
     }
 
+    /// A media segment of a rendition.
     pub fn segment(&self, rendition: &RenditionId, sequence: MediaSequence) -> Key {
         self.within(format_args!("{rendition}/{sequence}.m4s"))
     }
 
-    /// What lists need to know of the recording, in JSON.
+    /// The summary of the recording for lists, in JSON.
     pub fn summary(&self) -> Key {
         self.within("recording.json")
     }
 
-    /// One block of the journal. Blocks sort by epoch, then by number.
+    /// A block of the journal. Blocks sort by epoch, then by number.
     pub fn journal(&self, epoch: Epoch, block: u32) -> Key {
         self.within(format_args!("journal/{:020}-{block:06}", epoch.0))
     }
@@ -59,23 +61,23 @@ impl Layout {
         self.within(format_args!("{rendition}/samples"))
     }
 
-    /// What all blocks of the journal are below, and its index.
+    /// Folder of the journal's blocks and of its index.
     pub fn journals(&self) -> Key {
         self.within("journal")
     }
 
-    /// Whose a block of the journal is, by its name.
+    /// Epoch of the owner that has written a block of the journal, by the block's name.
     pub fn epoch_of(block: &Key) -> Option<Epoch> {
         Some(Self::block_of(block)?.0)
     }
 
-    /// Whose a block of the journal is, and its number.
+    /// Epoch of the owner that has written a block of the journal, and the block's number.
     pub(crate) fn block_of(block: &Key) -> Option<(Epoch, u32)> {
         let (epoch, number) = block.name().split_once('-')?;
         Some((Epoch(epoch.parse().ok()?), number.parse().ok()?))
     }
 
-    /// What all media of a rendition is below.
+    /// Folder of a rendition's media.
     pub fn rendition(&self, rendition: &RenditionId) -> Key {
         self.within(rendition)
     }
@@ -115,7 +117,7 @@ impl Layout {
         Some(Self { stream: stream.parse().ok()?, broadcast: broadcast.parse().ok()? })
     }
 
-    /// What all objects of the broadcast but the multivariant playlist and the marker are below.
+    /// Folder of all objects of the broadcast but the multivariant playlist and the marks.
     pub fn folder(&self) -> Key {
         key(format_args!("{}/{}", self.stream, self.broadcast))
     }
@@ -125,12 +127,12 @@ impl Layout {
     }
 }
 
-/// The marks of a stream's unfinished recordings are all below this.
+/// Folder of the marks of a stream's unfinished recordings.
 pub(crate) fn marks_of(stream: &StreamId) -> Key {
     key(format_args!("{UNFINISHED}/{stream}"))
 }
 
-/// What all objects of a stream are below.
+/// Folder of all objects of a stream but the marks.
 pub(crate) fn stream_folder(stream: &StreamId) -> Key {
     key(stream)
 }

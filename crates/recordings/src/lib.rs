@@ -1,4 +1,4 @@
-//! What is stored of broadcasts: where it stands, and how it gets there and away again.
+//! Recordings: the objects of a broadcast in the store, their names, and how they get there and away again.
 
 mod adopt;
 mod delete;

@@ -43,7 +43,7 @@ pub async fn list(
     Ok((found.into_iter().flatten().collect(), rest))
 }
 
-/// One recording; none where there is none.
+/// The summary of a recording; none where there is no such recording.
 ///
 /// # Errors
 /// When the store does not say.
@@ -78,7 +78,7 @@ pub async fn unfinished(store: &dyn ObjectStore) -> Result<Vec<Layout>, StoreErr
     Ok(marks.iter().filter_map(|mark| Layout::of_marker(&mark.key)).collect())
 }
 
-/// What its summary says. One that can't be read is none.
+/// The summary that is stored with a recording; none where it can't be read.
 pub(crate) async fn summary(store: &dyn ObjectStore, layout: &Layout) -> Result<Option<Summary>, StoreError> {
     match store.get(&layout.summary()).await {
         Ok(bytes) => Ok(Summary::decode(&bytes)

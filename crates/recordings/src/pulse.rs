@@ -1,7 +1,7 @@
-//! Whether the owner of a recording lives, by what it writes anyway: its mark, and the newest block of its journal.
+//! Signs of life of a recording's owner, which are objects that it writes anyway: its mark, and the newest block of its journal.
 //!
-//! That stands beside what it protects, so it holds where the registry is empty, away, or another one. Nothing is known
-//! of an owner that can't reach the store either; the lease may still say that it is there.
+//! They stand beside the media, so they hold where the registry is empty, away, or another one. An owner that can't reach
+//! the store either gives no sign; its lease may still say that it is there.
 
 use std::time::Duration;
 
@@ -131,7 +131,7 @@ impl Pulse {
     }
 
     /// Closes the recording, with what `add` makes of its newest block. An owner that has written meanwhile has the better
-    /// claim: false then, and nothing is done. One that writes later finds out that it was taken for dead.
+    /// claim: false then, and nothing is done. An owner that writes later finds out that it was taken for dead.
     pub(crate) async fn close(
         &mut self,
         store: &dyn ObjectStore,

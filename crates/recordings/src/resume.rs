@@ -1,4 +1,4 @@
-//! Going on with the broadcast of a server that has died, where nothing but its journal says that there was one.
+//! The takeover of a broadcast whose server has died, where the journal is all that is left of it.
 //!
 //! The journal's newest block has a handoff, and is written for each segment: a publisher that comes back while that holds
 //! goes on with the broadcast. A server takes it over by compare-and-set on that block, so one of several does; an owner
@@ -17,11 +17,12 @@ use crate::layout::marks_of;
 use crate::pages::all_below;
 use crate::pulse::Pulse;
 
-/// How much longer than a segment an owner with a publisher writes nothing at most, as long as it, its encoder and its store keep up.
+/// Longest time, beyond a segment's length, between two writings of an owner with a publisher: as long as it, its encoder and its
+/// store keep up.
 const DELAY: Duration = Duration::from_secs(2);
-/// How often it is looked whether it has written.
+/// Time between two looks at the owner's objects.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
-/// A store tells ages to the second.
+/// Error of an object's age: a store tells it to the second.
 const ROUNDED: Duration = Duration::from_secs(1);
 
 /// A broadcast that may go on, by its journal, and whose owner may be dead.
@@ -30,12 +31,13 @@ pub struct Abandoned {
     layout: Layout,
     pulse: Pulse,
     handoff: Handoff,
-    /// How old the handoff was when it was read, and when that was.
+    /// Age of the handoff when it was read.
     age: Duration,
+    /// Time of that reading.
     read: Instant,
 }
 
-/// Why nobody goes on with an abandoned broadcast.
+/// Reason why an abandoned broadcast is not taken over.
 #[derive(Debug, thiserror::Error)]
 pub enum Doubt {
     #[error("it is still written, so its server lives")]
@@ -45,7 +47,7 @@ pub enum Doubt {
 }
 
 impl Abandoned {
-    /// The newest broadcast of a stream that anybody has seen, if it is unfinished and may go on.
+    /// The newest broadcast of a stream that viewers have seen, if it is unfinished and may go on.
     ///
     /// # Errors
     /// When the store does not say.
@@ -73,7 +75,7 @@ impl Abandoned {
         Ok(None)
     }
 
-    /// Names the broadcast.
+    /// The objects of the broadcast.
     pub fn layout(&self) -> &Layout {
         &self.layout
     }
@@ -83,8 +85,8 @@ impl Abandoned {
         self.pulse.epoch().unwrap_or_default()
     }
 
-    /// Waits until the owner is silent for longer than it would be if it lived. One without a publisher has nothing to write,
-    /// and nothing to lose.
+    /// Waits until the owner is silent for longer than it would be if it lived. An owner without a publisher has nothing to
+    /// write, and nothing to lose.
     ///
     /// # Errors
     /// When it turns out to live, or the store does not say.

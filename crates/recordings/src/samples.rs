@@ -1,4 +1,4 @@
-//! The sample tables of a recording: what a file of it is planned by, without reading its media.
+//! The sample tables of a recording: a file for download is planned by them, without reading its media.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! What lists of recordings say of one: `recording.json`.
+//! The summary of a recording for lists: `recording.json`.
 
 use bytes::Bytes;
 use headwater_hls::Archive;
@@ -15,7 +15,7 @@ pub struct Summary {
     /// When its first segment was on air, in milliseconds since 1970-01-01T00:00:00Z.
     pub start_unix_ms: u64,
     pub duration_ms: u64,
-    /// Of all media in all renditions that it keeps.
+    /// Bytes of all media in all renditions that it keeps.
     pub bytes: u64,
     /// Best first.
     pub renditions: Vec<RenditionSummary>,
@@ -25,21 +25,23 @@ pub struct Summary {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// More comes. What else the summary says is a moment old.
+    /// The recording grows. The other fields of the summary are a moment old.
     Live,
+    /// It holds all that publishers have sent.
     Complete,
-    /// Its server was lost, and no other one has gone on with it; or the end of what was sent is. What was stored until then
-    /// is there.
+    /// Its server was lost, and no other one has gone on with it; or the end of the publisher's media is lost. It holds
+    /// the segments that were stored until then.
     Interrupted,
 }
 
+/// A rendition as a list shows it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RenditionSummary {
     pub id: String,
     /// As in `CODECS` (RFC 6381).
     pub codecs: String,
     pub bytes: u64,
-    /// Of pictures.
+    /// Size in pixels; none of sound.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub width: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -47,6 +49,7 @@ pub struct RenditionSummary {
 }
 
 impl State {
+    /// The state as playlists know it.
     pub fn stage(self) -> Stage {
         match self {
             Self::Live => Stage::Growing,
@@ -56,7 +59,7 @@ impl State {
 }
 
 impl Summary {
-    /// Of what the recording keeps.
+    /// Summary of the media that the recording keeps.
     pub fn of(stream: &StreamId, archive: &Archive, state: State) -> Self {
         let rendition = |rendition: &headwater_media::Rendition| {
             let size = match rendition.kind {
@@ -83,7 +86,7 @@ impl Summary {
         }
     }
 
-    /// Of one that has begun, and whose first segment is still to come.
+    /// Summary of a recording that has begun, and whose first segment is still to come.
     pub fn begun(stream: &StreamId, broadcast: BroadcastId) -> Self {
         Self {
             stream: stream.to_string(),
@@ -101,10 +104,13 @@ impl Summary {
         UnixMillis(self.start_unix_ms.saturating_add(self.duration_ms))
     }
 
+    /// The bytes of `recording.json`.
     pub fn encode(&self) -> Bytes {
         serde_json::to_vec(self).expect("numbers and texts can be written as JSON").into()
     }
 
+    /// Reads the bytes of `recording.json`.
+    ///
     /// # Errors
     /// When the bytes are no summary.
     pub fn decode(bytes: &[u8]) -> Result<Self, serde_json::Error> {

@@ -16,7 +16,7 @@ pub(crate) fn layout(nth: u8) -> Layout {
     Layout { stream: "demo".parse().unwrap(), broadcast: BroadcastId::new(made, &[nth; 10]) }
 }
 
-/// Whoever finishes what it has made under this epoch.
+/// The owner under this epoch, which finishes all that it has made.
 pub(crate) fn as_owner(epoch: u64) -> Finisher<'static> {
     Finisher::Owner { epoch: Epoch(epoch), is_whole: true }
 }

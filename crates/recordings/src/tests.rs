@@ -210,7 +210,7 @@ async fn what_only_the_dvr_window_keeps_outlives_the_lists_of_it() {
     assert_eq!(describe(&store, &nothing).await.unwrap(), None, "no recording, and not live");
     let summary = describe(&store, &some).await.unwrap().unwrap();
     assert_eq!((summary.state, summary.renditions.len()), (State::Complete, 2));
-    // Whoever begins to play an hour after the end needs another one.
+    // A viewer that begins to play an hour after the end needs another one.
     tokio::time::sleep(2 * HOUR).await;
     assert_eq!(clear(&store).await, Ok(Vec::new()));
     assert_eq!((count(&some), count(&nothing)), ([4; 3], [4; 3]));

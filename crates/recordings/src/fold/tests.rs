@@ -173,7 +173,7 @@ async fn a_recording_that_is_too_long_for_one_object_stays_in_blocks() {
     let too_little = TABLE * 193;
     let folded = fold_within(&store, &layout(1), &blocks, &ids, too_little).await;
     assert_eq!((folded, store.keys(), load_finished(&store).await), (Ok(None), keys, before.clone()));
-    // One that is folded already has no blocks to go back to.
+    // A folded recording has no blocks to go back to.
     let folded = fold_within(&store, &layout(1), &blocks, &ids, usize::MAX).await.unwrap();
     clear_blocks(&store, folded.unwrap()).await.unwrap();
     let blocks = Blocks::read_all(&store, &layout(1)).await.unwrap();

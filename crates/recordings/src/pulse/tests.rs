@@ -145,7 +145,7 @@ async fn until(store: &MemoryStore, wanted: impl AsyncFn() -> bool) {
     panic!("it never comes to that: {:?}", store.keys());
 }
 
-/// One that is far from the store, so that others can do something between two of its requests.
+/// Heir that is far from the store, so that others can do something between two of its requests.
 fn slow_heir(store: &MemoryStore, last: Pulse) -> tokio::task::JoinHandle<Result<Finished, StoreError>> {
     let slow = store.from_elsewhere();
     slow.set(Fault::Slow(Duration::from_secs(1)));

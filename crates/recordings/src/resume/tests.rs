@@ -51,7 +51,7 @@ async fn find(store: &MemoryStore) -> Option<Abandoned> {
     Abandoned::find(store, &layout(1).stream).await.unwrap()
 }
 
-/// The number and the period that a publisher begins with who comes now.
+/// Number and period of the beginning of a publisher that comes now.
 async fn taken_over(store: &MemoryStore, epoch: Epoch) -> (u64, u32) {
     let abandoned = find(store).await.expect("it may go on");
     abandoned.falls_silent(store).await.unwrap();
@@ -65,7 +65,7 @@ async fn a_broadcast_goes_on_behind_all_that_viewers_may_have_when_its_owner_is_
     let store = MemoryStore::new();
     owner(&store, true).await;
     let began = Instant::now();
-    // One segment more may have begun in the five seconds.
+    // A segment more may have begun in the five seconds.
     assert_eq!(taken_over(&store, NEW).await, (13, 1));
     assert!(
         (SEGMENT + DELAY..=SEGMENT + DELAY + ROUNDED).contains(&began.elapsed()),
@@ -157,7 +157,7 @@ async fn a_successor_that_dies_before_its_first_segment_leaves_the_broadcast_to_
     assert!(number >= 14 && period >= 2, "{number}, period {period}");
 }
 
-/// Its server was frozen, or cut off from everything.
+/// The owner's server was frozen, or cut off from everything.
 #[tokio::test(start_paused = true)]
 async fn an_owner_that_comes_back_finds_its_successor_and_writes_nothing_more() {
     for rolls_over in [false, true] {

@@ -1,4 +1,4 @@
-//! One object on its way to the store.
+//! An object on its way to the store.
 
 use bytes::Bytes;
 use headwater_platform::store::Key;
@@ -48,11 +48,12 @@ impl Progress {
     }
 }
 
-/// Tells what becomes of an object.
+/// The progress of an object, to be followed by whoever has handed it over.
 #[derive(Clone, Debug)]
 pub struct Receipt(pub(super) watch::Receiver<Progress>);
 
 impl Receipt {
+    /// How far the object is now.
     pub fn progress(&self) -> Progress {
         *self.0.borrow()
     }
@@ -94,7 +95,7 @@ pub(super) struct Job {
     pub(super) receipts: Vec<watch::Sender<Progress>>,
 }
 
-/// Where the bytes are.
+/// Bytes of an object, or their place.
 #[derive(Clone, Debug)]
 pub(super) enum Body {
     Memory(Bytes),

@@ -1,7 +1,7 @@
 //! The way of objects into the store: in order, again and again until it works, and without anybody waiting for it.
 //!
-//! What is handed over waits in memory, and as soon as the store is slow or away on the disk (`spool`), from where the next
-//! process takes it over when this one dies. Both are bounded: what is oldest is lost first, and its [`Receipt`] says so.
+//! Objects wait in memory, and as soon as the store is slow or away on the disk (`spool`), from where the next process takes
+//! them over when this one dies. Both are bounded: the oldest object is lost first, and its [`Receipt`] says so.
 
 mod guard;
 mod job;
@@ -32,7 +32,7 @@ use worker::{Inner, READ_BACK_KIB};
 pub use guard::Guard;
 pub use job::{Progress, Receipt};
 
-/// What is in memory when the process ends is on any disk by then.
+/// Longest time in which objects go from memory to the disk when the process ends: any disk has taken them by then.
 const CLOSING: Duration = Duration::from_secs(5);
 
 /// How objects wait for the store.
@@ -47,7 +47,7 @@ pub struct UploadSettings {
     pub spool: Option<SpoolSettings>,
 }
 
-/// Where objects wait on the disk.
+/// The place where objects wait on the disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpoolSettings {
     /// Processes of one machine may share it.
@@ -66,7 +66,7 @@ impl Default for UploadSettings {
 #[derive(Clone, Debug)]
 pub struct Uploads(Arc<Inner>);
 
-/// One sequence of objects, such as those of a broadcast: media side by side, and an index when everything before it is stored.
+/// A sequence of objects, such as those of a broadcast: media side by side, and an index when everything before it is stored.
 #[derive(Clone, Debug)]
 pub struct Lane {
     uploads: Uploads,
@@ -108,7 +108,7 @@ impl Lane {
 }
 
 impl Uploads {
-    /// Starts, with what earlier processes have left in the spool. Where that can't be used, everything waits in memory.
+    /// Starts, with the objects that earlier processes have left in the spool. Without a usable spool, everything waits in memory.
     pub async fn start(store: Arc<dyn ObjectStore>, settings: &UploadSettings) -> Self {
         let Some(SpoolSettings { directory, size }) = settings.spool.clone() else {
             return Self::with(store, settings, None, Vec::new());
@@ -162,7 +162,7 @@ impl Uploads {
         uploads
     }
 
-    /// A sequence of objects. Two of the same name are one.
+    /// The sequence of objects with this name.
     pub fn lane(&self, name: impl Into<String>) -> Lane {
         Lane { uploads: self.clone(), name: name.into() }
     }
@@ -190,7 +190,7 @@ impl Uploads {
         if timeout(grace, self.finished()).await.is_err() {
             self.0.queue().close();
             self.0.changed.notify_one();
-            // What is not there by then is said below.
+            // Objects that are not there by then are counted below.
             let _ = timeout(CLOSING, self.0.all_spooled()).await;
         }
         self.0.stop.cancel();

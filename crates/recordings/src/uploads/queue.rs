@@ -1,4 +1,5 @@
-//! What waits for the store, in which order, and what has to go when there is no room. Decides, and does nothing itself.
+//! The queue of objects that wait for the store: their order, and which of them go when there is no room. It decides, and
+//! does nothing itself.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use super::guard::Guard;
 use super::job::{Body, How, Job, Progress};
 use super::spool::{Head, Leftover};
 
-/// What has waited that long in memory goes to the disk: so much would be lost with the process. A store in the same region
+/// Time after which an object goes from memory to the disk: so much would be lost with the process. A store in the same region
 /// takes a tenth of it.
 pub(super) const SPILL_AFTER: Duration = Duration::from_secs(1);
 
@@ -45,7 +46,7 @@ pub(super) struct Queue {
     is_closing: bool,
 }
 
-/// What waits of one lane.
+/// Objects of one lane that wait.
 #[derive(Debug, Default)]
 struct Waiting {
     numbers: VecDeque<u64>,
@@ -54,7 +55,7 @@ struct Waiting {
     is_failing: bool,
 }
 
-/// What came of an attempt, for the log.
+/// Outcome of an attempt, for the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum News {
     None,
@@ -66,7 +67,7 @@ pub(super) enum News {
     },
 }
 
-/// What takes the room of a full disk.
+/// Owner of the files that fill a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Full {
     OfOthers,
@@ -126,7 +127,7 @@ impl Queue {
         queue
     }
 
-    /// Takes an object in, or loses it where there is no room at all. What is older goes first.
+    /// Takes an object in, or loses it where there is no room at all. Older objects go first.
     pub(super) fn push(&mut self, mut job: Job) {
         if job.how != How::New {
             self.replace(&mut job);
@@ -152,8 +153,8 @@ impl Queue {
         self.jobs.insert(number, job);
     }
 
-    /// Of an index that is written again before it was stored only the newest counts, and it has the last place. Where the
-    /// store is slow the first one keeps its place: an index that always gave way to the next one, and to the media that
+    /// Takes an older writing of an index away: only the newest counts, and it has the last place. Where the store is slow the
+    /// first one keeps its place: an index that always gave way to the next one, and to the media that
     /// this one names, would never be stored.
     fn replace(&mut self, newer: &mut Job) {
         let Some(number) = self.by_key.get(&newer.key).copied() else { return };
@@ -164,7 +165,7 @@ impl Queue {
             && let Some(older) = self.take(number)
         {
             for receipt in &older.receipts {
-                // What was safe has become out of date.
+                // The copy that was safe has become out of date.
                 receipt.send_replace(Progress::Waiting);
             }
             newer.receipts.extend(older.receipts);
@@ -373,7 +374,7 @@ impl Queue {
         Some(job)
     }
 
-    /// Where an object is that is not stored yet.
+    /// Number and body of an object that is not stored yet.
     pub(super) fn find(&self, key: &Key) -> Option<(u64, Body)> {
         let number = *self.by_key.get(key)?;
         Some((number, self.jobs.get(&number)?.body.clone()))
@@ -394,7 +395,7 @@ impl Queue {
         waiting.filter(|job| job.in_memory().is_some()).count()
     }
 
-    /// Nobody will do anything any more. What is on the disk stays there.
+    /// Forgets all objects, as nobody stores any more. Files on the disk stay there.
     pub(super) fn abandon(&mut self) {
         self.jobs.clear();
         self.lanes.clear();

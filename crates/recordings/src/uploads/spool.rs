@@ -1,7 +1,7 @@
 //! Objects that wait on the disk: one file each, which outlives the process.
 //!
-//! Each process has a directory of its own in the spool, which it holds locked. Whoever starts takes what is in those that
-//! nobody holds.
+//! Each process has a directory of its own in the spool, which it holds locked. A process that starts takes the files of the
+//! directories that no other one holds.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::job::How;
 
 const LOCK: &str = "lock";
-/// What begins like this is not in use yet.
+/// Prefix of directories that are not in use yet.
 const UNBORN: &str = ".new-";
 /// The longest line that tells what a file is: a key and a lane have at most 1 KiB each.
 const LONGEST_HEAD: u64 = 8 << 10;
@@ -29,7 +29,7 @@ pub(super) trait Disk: Send + Sync + 'static {
     fn remove(&self, number: u64) -> io::Result<()>;
 }
 
-/// What is known of a spooled object before its bytes, as one line of JSON.
+/// Header of a spooled object's file, as one line of JSON before its bytes.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Head {
     pub(super) lane: String,
@@ -50,7 +50,7 @@ pub(super) struct Leftover {
     pub(super) file_size: u64,
 }
 
-/// What the file of an object begins with.
+/// The first line of an object's file.
 pub(super) fn head_line(head: &Head) -> Vec<u8> {
     let mut line = serde_json::to_vec(head).expect("texts are JSON");
     line.push(b'\n');
@@ -128,7 +128,7 @@ impl FileDisk {
     }
 }
 
-/// What is left is for the next process; an empty directory is for nobody.
+/// Leaves its files to the next process, and no empty directory.
 impl Drop for FileDisk {
     fn drop(&mut self) {
         let is_empty = fs::read_dir(&self.directory).is_ok_and(|entries| entries.count() == 1);
@@ -139,7 +139,7 @@ impl Drop for FileDisk {
     }
 }
 
-/// What is spooled is nobody else's business.
+/// Makes a directory that other users can't read.
 fn private(directory: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(directory)
 }

@@ -69,7 +69,7 @@ impl Inner {
         true
     }
 
-    /// A full disk is like a full spool. What can't be written stays in memory, as long as there is room.
+    /// Notes a file that was not written; a full disk is like a full spool. The object stays in memory, as long as there is room.
     async fn not_spooled(&self, error: io::Error, outage: &mut Outage) {
         let is_full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
         let full = if is_full { self.queue().disk_is_full() } else { Full::OfOthers };

@@ -1,4 +1,4 @@
-//! What becomes of objects when the store, the disk or the process is not well.
+//! The fate of objects when the store, the disk or the process is not well.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -287,7 +287,7 @@ async fn a_full_disk_is_like_a_full_spool() {
         sleep(2 * SECOND).await;
     }
     assert_eq!(disk.len(), 4);
-    // Somebody else takes all the room.
+    // Another program takes all the room.
     disk.most_files.store(0, Ordering::Relaxed);
     for number in 10..20 {
         receipts.push(segment(&lane, number));

@@ -30,11 +30,11 @@ const LANE_AT_ONCE: usize = 8;
 /// Stores have shorter limits of their own; one without, a directory of a network, must not hold its lane for ever.
 const LONGEST_REQUEST: Duration = Duration::from_secs(120);
 
-/// Of objects that are read back from the disk, while they are on their way: as much as two segments of 32 MiB, and a few
+/// Size of all objects that are read back from the disk and on their way, in KiB: as much as two segments of 32 MiB, and a few
 /// dozen of the usual ones.
 pub(super) const READ_BACK_KIB: u32 = 64 << 10;
 
-/// What all tasks share.
+/// State that all tasks share.
 pub(super) struct Inner {
     pub(super) store: Arc<dyn ObjectStore>,
     pub(super) queue: Mutex<Queue>,
@@ -90,7 +90,7 @@ impl Inner {
             let inner = self.clone();
             self.tasks.spawn(async move {
                 let stop = inner.stop.clone();
-                // What is in flight is in the spool too, or is told to be lost.
+                // An object in flight is in the spool too, or is told to be lost.
                 let _ = stop.run_until_cancelled(inner.run(&name)).await;
             });
         }
@@ -184,7 +184,7 @@ impl Inner {
         }
     }
 
-    /// Waits until an object may be read back from the disk. One that is larger than all others together goes alone.
+    /// Waits until an object may be read back from the disk. An object that is larger than the bound goes alone.
     async fn room(&self, body: &Body) -> Option<SemaphorePermit<'_>> {
         let Body::Disk { file_size } = body else { return None };
         let kib = u32::try_from(file_size.div_ceil(1 << 10)).unwrap_or(u32::MAX);
