@@ -1,4 +1,4 @@
-//! Says that this server is there, with its load, once a second.
+//! The heartbeat: says once a second that this server is there, with its load.
 
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::broadcast::{Broadcasts, Home};
 
+/// The heartbeat of this server in the registry.
 pub(crate) struct Heartbeat {
     pub registry: Arc<dyn Registry>,
     pub home: Home,

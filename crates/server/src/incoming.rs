@@ -1,4 +1,4 @@
-//! Connections of proxies and origins: within limits, and for those who speak.
+//! Connections of proxies and origins: within limits, and for peers that speak.
 
 use std::future::Future;
 use std::io;

@@ -1,4 +1,4 @@
-//! A server from its start to its end.
+//! The run of a server, from its start to its end.
 
 use std::io;
 use std::net::SocketAddr;
@@ -34,9 +34,10 @@ use crate::incoming::{incoming, limits};
 use crate::recording::{Housekeeping, Storage};
 use crate::worker::{Processes, Starter, Workers};
 
-/// How long peers may take to read what is left for them when the server has nothing more to do.
+/// Longest time in which peers read the rest of their responses when the server has nothing more to do.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
+/// Reason why a server can't start, or ends.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     #[error(transparent)]
@@ -128,7 +129,7 @@ where
     let served =
         services(&broadcasts).serve_with_incoming_shutdown(incoming, closed.clone().cancelled_owned());
     let lived = async {
-        // The first beat says whether there is room. Where there is none, the watch says why.
+        // The first beat says whether there is room. If there is none, the watch says why.
         let _known = stop.run_until_cancelled(starter.try_out(&able)).await;
         let finished = CancellationToken::new();
         let end = async {
@@ -152,7 +153,7 @@ where
     }
 }
 
-/// Nobody waits for the store any longer: what it has not taken is for the next process.
+/// Leaves the objects that the store has not taken to the next process.
 async fn leave_to_spool(storage: Option<Storage>) {
     if let Some(storage) = storage {
         storage.uploads.close(Duration::ZERO).await;
@@ -181,7 +182,7 @@ fn host_name(address: &str) -> String {
     address.chars().filter(|c| !matches!(c, '[' | ']')).collect()
 }
 
-/// Tells one run of a server on an address from the next one.
+/// The end of an id, by which one run of a server on an address is told from the next one.
 fn short(id: Uuid) -> String {
     id.simple().to_string()[20..].to_owned()
 }

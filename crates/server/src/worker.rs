@@ -25,7 +25,7 @@ use allowance::Allowance;
 pub use process::Processes;
 pub(crate) use starter::Starter;
 
-/// Where workers come from: child processes, unless the network and the machines are simulated.
+/// The source of workers: child processes, unless the network and the machines are simulated.
 pub trait Workers: Debug + Send + Sync + 'static {
     fn start(&self) -> io::Result<Worker>;
 }
@@ -51,7 +51,9 @@ impl Drop for Task {
     }
 }
 
+/// The worker's standard input.
 pub struct WorkerInput(FramedWrite<Box<dyn AsyncWrite + Send + Unpin>, LengthDelimitedCodec>);
+/// The worker's standard output.
 pub struct WorkerOutput(FramedRead<Box<dyn AsyncRead + Send + Unpin>, LengthDelimitedCodec>);
 
 impl Worker {
@@ -79,7 +81,7 @@ impl Worker {
 
     /// Closes the worker's pipes and waits for its end; after `limit` it is killed.
     pub async fn stop(self, limit: Duration) -> io::Result<ExitStatus> {
-        // What it still writes must not keep it: nobody reads that any more.
+        // A worker that still writes must not wait: its output is not read any more.
         drop((self.input, self.output));
         let mut child = match self.body {
             Body::Process(child, _allowance) => child,

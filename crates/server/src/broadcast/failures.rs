@@ -1,4 +1,4 @@
-//! How often the workers of a broadcast have failed lately.
+//! Count of the workers of a broadcast that have failed lately.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long a failure counts. Media that crashes its worker does so again within seconds; a broadcast that loses one
+/// Time for which a failure counts. Media that crashes its worker does so again within seconds; a broadcast that loses one
 /// once an hour goes on for ever.
 const WINDOW: Duration = Duration::from_secs(60);
 
 /// The failures of one broadcast, those on other servers included.
 pub(super) struct Failures {
-    /// How many are too many.
+    /// The least number that is too many.
     limit: u32,
     state: Mutex<State>,
 }
@@ -21,7 +21,7 @@ pub(super) struct Failures {
 struct State {
     /// Never more than one above the limit.
     here: VecDeque<Instant>,
-    /// What the newest publisher's media has cost other servers, and when its proxy said so.
+    /// Number of workers that the newest publisher's media has cost other servers, and when its proxy said so.
     elsewhere: Option<(u32, Instant)>,
 }
 
@@ -45,7 +45,7 @@ impl Failures {
         }
     }
 
-    /// How many there were, if those are too many.
+    /// Their number, if there are too many.
     pub(super) fn too_many(&self) -> Option<u32> {
         Some(self.count()).filter(|count| *count >= self.limit)
     }

@@ -1,4 +1,4 @@
-//! The live window of a broadcast, what viewers can go back to, and everybody who follows it.
+//! The live window of a broadcast, its DVR history, and the origins that follow both.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,39 +17,40 @@ use super::history::{History, Taken};
 /// renditions.
 const FOLLOWER_BACKLOG: usize = 512;
 
+/// The media of a broadcast that viewers can get: the live window, and the history of what is stored.
 pub struct Feed {
     window: Mutex<LiveWindow>,
     history: Mutex<History>,
     /// The first segment that was not given to be stored.
     unrecorded: AtomicU64,
-    /// Where another server had to leave the broadcast, if one did.
+    /// The point at which another server had to leave the broadcast, if one did.
     taken_over: Option<ResumePoint>,
     events: broadcast::Sender<FeedEvent>,
 }
 
-/// What followers are told.
+/// Event that followers are told.
 #[derive(Clone, Debug)]
 pub enum FeedEvent {
     Media(MediaEvent),
-    /// One more record of what is stored.
+    /// The next record of what is stored.
     Stored(Record),
     /// All that is stored, from the start.
     History(Arc<Archive>),
 }
 
-/// What an event has made.
+/// Result of publishing an event.
 #[derive(Debug, Default)]
 pub struct Published {
-    /// Where another server would go on from here, when a segment became whole in every rendition.
+    /// The point at which another server would go on, when a segment became whole in every rendition.
     pub committed: Option<ResumePoint>,
-    /// What is whole since the last time.
+    /// Segments that are whole since the last time.
     pub whole: Vec<WholeSegment>,
 }
 
 /// The window as it is and what follows, without a gap between the two.
 pub struct Subscription {
     pub opening: Opening,
-    /// What is stored.
+    /// The segments that are stored; none where viewers can't go back.
     pub history: Option<Archive>,
     pub window: Vec<MediaEvent>,
     pub events: broadcast::Receiver<FeedEvent>,
@@ -90,7 +91,7 @@ impl Feed {
         whole
     }
 
-    /// Something more is stored. Gives what viewers can't go back to any more.
+    /// Adds a record of what is stored. Gives the segments that viewers can't go back to any more.
     pub(crate) fn stored(&self, record: &Record) -> Vec<Arc<StoredSegment>> {
         let mut history = self.history();
         let Taken { is_news, dropped } = history.take(record);
@@ -100,7 +101,7 @@ impl Feed {
         dropped
     }
 
-    /// This is what other servers have stored before. Gives what viewers can't go back to any more.
+    /// Adds the segments that other servers have stored before. Gives those that viewers can't go back to any more.
     pub(crate) fn look_back(&self, before: Option<Archive>) -> Vec<Arc<StoredSegment>> {
         let mut history = self.history();
         let Taken { is_news, dropped } = history.look_back(before);
@@ -110,6 +111,7 @@ impl Feed {
         dropped
     }
 
+    /// Begins to follow the broadcast.
     pub fn subscribe(&self) -> Subscription {
         let (window, history) = (self.window(), self.history());
         Subscription {
@@ -130,8 +132,8 @@ impl Feed {
         self.window().opening().epoch
     }
 
-    /// The stream was claimed anew for this server: whoever follows from now on is told the new epoch. An older one
-    /// changes nothing.
+    /// Raises the epoch, as the stream was claimed anew for this server: followers that come from now on are told the new one.
+    /// An older one changes nothing.
     pub fn raise(&self, epoch: Epoch) {
         let mut window = self.window();
         let opening = Opening { epoch, ..window.opening().clone() };
@@ -144,11 +146,12 @@ impl Feed {
         self.window().next_sequence()
     }
 
-    /// Where another server would go on.
+    /// The point at which another server would go on.
     pub fn resume_point(&self) -> ResumePoint {
         self.window().resume_point()
     }
 
+    /// The lengths of segments and parts.
     pub fn settings(&self) -> SegmentSettings {
         self.window().opening().settings
     }
@@ -158,12 +161,12 @@ impl Feed {
         self.window().next_uncommitted()
     }
 
-    /// Where a publisher begins who comes now.
+    /// The point at which a publisher begins that comes now.
     pub fn starting_point(&self) -> ResumePoint {
         self.anew(&self.window())
     }
 
-    /// Where a publisher goes on that was interrupted at this point; none where it can't.
+    /// The point at which a publisher goes on that was interrupted at this one; none where it can't.
     pub fn rejoin(&self, point: &ResumePoint) -> Option<ResumePoint> {
         let window = self.window();
         let is_it =
@@ -172,8 +175,8 @@ impl Feed {
         known.or_else(|| window.rejoin(point).filter(|_| self.untouched(&window).is_none()))
     }
 
-    /// Where a publisher goes on here that has lost what would come next, and begins a new period behind all that viewers
-    /// may have; none where another server must have made something since.
+    /// The point of a publisher whose next media is lost: a new period behind the last segment that any viewer may hold. None
+    /// where another server must have made segments since.
     pub fn leave_out(&self, point: &ResumePoint) -> Option<ResumePoint> {
         let window = self.window();
         let anew = self.anew(&window);
@@ -184,7 +187,7 @@ impl Feed {
         fits.then_some(ResumePoint { period, next_sequence, free: next_sequence, ..anew })
     }
 
-    /// Whether somebody goes on with this broadcast behind what has been made here, so that another server made what is
+    /// Whether a publisher goes on with this broadcast behind the segments of this server, so that another one has made those
     /// between.
     pub fn is_behind(&self, point: &ResumePoint) -> bool {
         let here = self.resume_point();
@@ -210,7 +213,7 @@ impl Feed {
         self.taken_over.is_none() && self.renditions() == 0
     }
 
-    /// How many renditions there are.
+    /// Number of the renditions.
     pub fn renditions(&self) -> usize {
         self.window().renditions().count()
     }
@@ -220,7 +223,7 @@ impl Feed {
         self.window().ended()
     }
 
-    /// Where a new period begins: behind all that viewers may have, from here or from the server before.
+    /// The point at which a new period begins: behind all that viewers may have, from here or from the server before.
     fn anew(&self, window: &LiveWindow) -> ResumePoint {
         let Some(taken_over) = &self.taken_over else { return window.starting_point() };
         let point = match self.untouched(window) {
@@ -231,7 +234,7 @@ impl Feed {
         ResumePoint { next_sequence, free: next_sequence, ..point }
     }
 
-    /// Where the broadcast was taken over, as long as nothing has come since.
+    /// The point at which the broadcast was taken over, as long as no media has come since.
     fn untouched(&self, window: &LiveWindow) -> Option<&ResumePoint> {
         self.taken_over.as_ref().filter(|_| window.renditions().next().is_none())
     }

@@ -14,9 +14,9 @@ use super::Feed;
 /// The handoff of one broadcast as it is now: for the registry, and for the journal in the store.
 pub(crate) struct HandoffSource {
     feed: Arc<Feed>,
-    /// How long a publisher may be away.
+    /// Time for which a publisher may be away.
     reconnect_window: Duration,
-    /// When the broadcast ends unless a publisher comes; none while one is there.
+    /// Time at which the broadcast ends unless a publisher comes; none while one is there.
     ends_at: Mutex<Option<Instant>>,
 }
 
@@ -25,7 +25,7 @@ impl HandoffSource {
         Self { feed, reconnect_window, ends_at: Mutex::default() }
     }
 
-    /// A publisher has come, or has left, and the broadcast ends at this time.
+    /// Notes that a publisher has come, or has left, and that the broadcast ends at this time.
     pub(super) fn ends_at(&self, at: Option<Instant>) {
         *self.ends_at.lock().unwrap_or_else(PoisonError::into_inner) = at;
     }

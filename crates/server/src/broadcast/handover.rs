@@ -1,5 +1,6 @@
-//! A broadcast whose server stops, until another server has it. Where a publisher has one, its proxy finds a server. Where
-//! it waits for its publisher, another server is asked to wait in its stead: where the publisher goes on is known here only.
+//! The handover of a broadcast whose server stops to another server. If a publisher is connected, its proxy finds that server.
+//! If the broadcast waits for its publisher, this server asks another one to wait in its stead, as no other process knows the
+//! resume point.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,15 +20,15 @@ use super::Attachment;
 use super::life::{Ending, Life};
 use super::table::draining;
 
-/// How long a proxy may take to move a broadcast to another server, or to come back after its call broke. It does so as
-/// soon as it can; one that has not is gone.
+/// Longest time in which a proxy moves a broadcast to another server, or comes back after its call broke. It does
+/// so as soon as it can; a proxy that has not is gone.
 const PROXY_LIMIT: Duration = Duration::from_secs(10);
-/// A server that takes the broadcast starts a worker first, which is done in a second even on a busy machine.
+/// Longest time in which a server takes the broadcast: it starts a worker first, which is done in a second even on a busy machine.
 const TAKE_LIMIT: Duration = Duration::from_secs(5);
-/// How soon the servers are looked at again when none has taken it.
+/// Time until the servers are looked at again when none has taken the broadcast.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
-/// Who brings the broadcast to another server.
+/// The party that brings the broadcast to another server.
 #[derive(Clone, Copy)]
 pub(super) enum Awaited {
     /// The proxy of its publisher, which was told to at this time.
@@ -37,7 +38,7 @@ pub(super) enum Awaited {
 }
 
 impl Life {
-    /// Stays until another server has the broadcast: viewers are served from here until then. Who comes to publish is told
+    /// Stays until another server has the broadcast: viewers are served from here until then. A publisher that comes is told
     /// where to go on. `end` is when this server has to have ended.
     pub(super) async fn hand_on(
         &self,
@@ -75,7 +76,7 @@ impl Life {
         }
     }
 
-    /// Tells a publisher where it goes on, elsewhere. One that was interrupted knows.
+    /// Tells a publisher the point at which it goes on elsewhere. An interrupted publisher knows it.
     async fn send_on(&self, Attachment { resume, responses, .. }: Attachment) {
         if resume.is_none() {
             let feed = &self.on_air.feed;
@@ -85,8 +86,8 @@ impl Life {
         responses.reject(draining()).await;
     }
 
-    /// Waits until a proxy has had the registry for so long: without it, nobody can move the broadcast, and who does so as
-    /// soon as it is back should be the proxy, which knows where its publisher goes on.
+    /// Waits until a proxy has had the registry for so long: without it, nobody can move the broadcast, and as soon as it is
+    /// back the proxy should do so, which knows where its publisher goes on.
     async fn leave_to_proxy(&self, patience: Duration) {
         let mut since = Instant::now();
         while since.elapsed() < patience {
@@ -113,13 +114,14 @@ impl Life {
     }
 }
 
+/// The search of this server for another one.
 struct HandOver<'a> {
     life: &'a Life,
     /// Whether the stream was taken from this server, by itself.
     claimed: AtomicBool,
 }
 
-/// Why a server has not taken the broadcast.
+/// Reason why a server has not taken the broadcast.
 #[derive(Debug, thiserror::Error)]
 enum NotTaken {
     #[error(transparent)]

@@ -1,4 +1,4 @@
-//! What viewers can go back to while the broadcast is live.
+//! The stored segments that viewers can go back to while the broadcast is live.
 
 use std::sync::Arc;
 
@@ -9,31 +9,32 @@ use headwater_media::{MediaSequence, MediaTime, Record, StoredSegment};
 /// megabytes.
 const MOST_UNREAD: usize = 20_000;
 
+/// The stored segments of a broadcast, back to the DVR window's length.
 pub(super) struct History {
-    /// How far back it goes; nothing is kept where that is zero.
+    /// Length of the DVR window; no segment is kept where that is zero.
     window: MediaTime,
     /// The first segment that is made here.
     first: MediaSequence,
-    /// As of its beginning here.
+    /// The archive at the beginning here.
     empty: Archive,
     state: State,
 }
 
 enum State {
-    /// Another server has begun the broadcast, and what it stored was not read yet. What was stored here waits for it.
+    /// Another server has begun the broadcast, and its segments were not read yet. Records of this server wait for them.
     Unread(Vec<Record>),
     Read(Archive),
 }
 
-/// What a record changed.
+/// The change that a record makes.
 pub(super) struct Taken {
     pub(super) is_news: bool,
-    /// What has become too old.
+    /// Segments that have become too old.
     pub(super) dropped: Vec<Arc<StoredSegment>>,
 }
 
 impl History {
-    /// `empty` is what nothing was stored of yet; `begins_here` says that no other server has stored anything before.
+    /// `empty` is the archive without any segment; `begins_here` says that no other server has stored anything before.
     pub(super) fn new(window: MediaTime, empty: Archive, first: MediaSequence, begins_here: bool) -> Self {
         let state = if begins_here { State::Read(empty.clone()) } else { State::Unread(Vec::new()) };
         Self { window, first, empty, state }
@@ -47,6 +48,7 @@ impl History {
         }
     }
 
+    /// Takes a record of what is stored.
     pub(super) fn take(&mut self, record: &Record) -> Taken {
         let mut taken = Taken { is_news: false, dropped: Vec::new() };
         if self.window == MediaTime::ZERO {
@@ -66,7 +68,7 @@ impl History {
         taken
     }
 
-    /// Takes what other servers have stored before. What is known here goes on from it.
+    /// Takes the segments that other servers have stored before. The records of this server go on from them.
     pub(super) fn look_back(&mut self, before: Option<Archive>) -> Taken {
         let own: Vec<_> = match &mut self.state {
             State::Unread(waiting) => std::mem::take(waiting),

@@ -1,4 +1,4 @@
-//! The life of a broadcast: sessions one after the other, until no publisher has come for the reconnect window.
+//! The lifecycle of a broadcast: sessions one after the other, until no publisher has come for the reconnect window.
 
 use std::convert::Infallible;
 use std::sync::{Arc, OnceLock};
@@ -20,24 +20,24 @@ use super::{Attachment, Home, OnAir, Settings};
 use crate::admission::Reservation;
 use crate::failure;
 
-/// How long a broadcast that has ended can still be fetched, so that the last viewers see its last seconds.
+/// Time for which a broadcast that has ended can still be fetched, so that the last viewers see its last seconds.
 const ENDED_LINGER: Duration = Duration::from_secs(10);
-/// How long a stream whose workers failed too often is refused. It stays this server's for so long: another one would
+/// Time for which a stream is refused whose workers failed too often. It stays this server's for so long: another one would
 /// fare no better with it.
 const REFUSAL: Duration = Duration::from_secs(30);
-/// What is left of the grace when a broadcast that nobody has taken is ended: viewers are told so, and the listener
-/// closes.
+/// Rest of the grace in which a broadcast is ended that no server has taken: viewers are told so, and the listener closes.
 const GOODBYE: Duration = Duration::from_secs(8);
-/// How long the publisher that a broadcast was made for may take to be handed over: it is done at once.
+/// Longest time in which the publisher that a broadcast was made for is handed over: it is done at once.
 const FIRST_PUBLISHER: Duration = Duration::from_secs(5);
 
+/// The lifecycle of one broadcast: its task on this server.
 pub(super) struct Life {
     pub stream: StreamId,
     pub on_air: OnAir,
     pub settings: Settings,
     pub registry: Arc<dyn Registry>,
     pub home: Home,
-    /// To the other servers.
+    /// Channels to the other servers.
     pub channels: Arc<Channels>,
     /// Cancelled when the server stops.
     pub stop: CancellationToken,
@@ -45,7 +45,7 @@ pub(super) struct Life {
     pub fenced: CancellationToken,
 }
 
-/// Why a broadcast ends.
+/// Reason why a broadcast ends here.
 pub(super) enum Ending {
     /// The publisher stayed away, or the server stops and there is no other.
     Over,
@@ -56,7 +56,7 @@ pub(super) enum Ending {
     /// This server stops, and another one has taken the broadcast.
     Moved,
     /// This server stops or can't start a worker, and there is no other yet. Viewers are not told that it has ended, as a
-    /// proxy searches on, and what was ended can't be gone on with.
+    /// proxy searches on, and a broadcast that has ended can't go on.
     Left,
 }
 
@@ -67,7 +67,7 @@ impl Life {
         if let Ending::Fenced | Ending::Moved | Ending::Left = ending {
             self.end_recording(false);
         }
-        // Nothing is worked on any more.
+        // No worker runs any more.
         drop(reservation);
         match ending {
             Ending::Over => {
@@ -178,7 +178,7 @@ impl Life {
         }
     }
 
-    /// Keeps the stream for a while, and tells whoever wants to publish it why that does not work.
+    /// Keeps the stream for a while, and tells publishers that come why it is refused.
     async fn refuse(&self, queue: &mut mpsc::Receiver<Attachment>, failure: &Failure) {
         let refuse_all = async {
             while let Some(Attachment { publisher, responses, .. }) = queue.recv().await {
@@ -206,7 +206,7 @@ impl Life {
         }
     }
 
-    /// Nothing more is stored from here. `is_over` says that there is nothing more at all.
+    /// Closes the recorder. `is_over` says that the broadcast has ended, here and elsewhere.
     fn end_recording(&self, is_over: bool) {
         if let Some(recorder) = &self.on_air.recorder {
             recorder.close(is_over);
@@ -221,7 +221,7 @@ impl Life {
     }
 }
 
-/// When the time to end begins.
+/// Start of the time in which the server has to end.
 #[derive(Default)]
 struct Grace(OnceLock<Instant>);
 
@@ -232,13 +232,13 @@ impl Grace {
         std::future::pending().await
     }
 
-    /// When there is just the time left to say goodbye.
+    /// Time at which just [`GOODBYE`] is left.
     fn end(&self, grace: Duration) -> Instant {
         *self.0.get_or_init(Instant::now) + grace.saturating_sub(GOODBYE)
     }
 }
 
-/// Takes no further publisher. Those who came in the last moment may claim the stream anew.
+/// Takes no further publisher. A publisher that came in the last moment may claim the stream anew.
 async fn close(queue: &mut mpsc::Receiver<Attachment>) {
     queue.close();
     while let Some(Attachment { responses, .. }) = queue.recv().await {

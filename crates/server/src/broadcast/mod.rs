@@ -1,4 +1,5 @@
-//! A broadcast on this server: what viewers get of it, who publishes it, and how long it lives.
+//! A broadcast on this server: its live window for viewers (`feed`), its publisher (`publisher`, `session`), and its lifetime
+//! (`life`, `lease`).
 
 mod admit;
 mod budget;

@@ -1,4 +1,4 @@
-//! Who may publish a broadcast: one at a time; a silent one is replaced.
+//! The publisher of a broadcast: one at a time, and replaced when it is silent.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,24 +13,24 @@ use tonic::{Status, Streaming};
 
 use super::budget::PeriodBudget;
 
-/// How long a proxy may leave its last word untaken. It is on its way to be closed anyway.
+/// Longest time in which a proxy takes its last response; its call is about to be closed anyway.
 const LAST_WORD: Duration = Duration::from_secs(1);
 
-/// How many times longer than a publisher may be silent it is waited for until what one has sent ahead is worked off.
+/// Longest wait for a publisher whose messages are not all taken yet, in times that a publisher may be silent.
 const AHEAD: u32 = 2;
 
 /// A Publish call that waits for its turn on a broadcast, with both directions of the call.
 pub struct Attachment {
     pub publisher: Publisher,
-    /// Where it goes on, if it was interrupted on its way to this server or to another one.
+    /// The point at which it goes on, if it was interrupted on its way to this server or to another one.
     pub resume: Option<ResumePoint>,
-    /// How many workers its media has cost lately on other servers.
+    /// Number of workers that its media has cost lately on other servers.
     pub failures: u32,
     pub requests: Streaming<PublishRequest>,
     pub responses: Responses,
 }
 
-/// What a proxy is told.
+/// The responses of a Publish call.
 #[derive(Clone)]
 pub struct Responses {
     proxy: mpsc::Sender<Result<PublishResponse, Status>>,
@@ -39,11 +39,12 @@ pub struct Responses {
 }
 
 impl Responses {
+    /// Responses to a call that waits for its turn.
     pub fn new(proxy: mpsc::Sender<Result<PublishResponse, Status>>) -> Self {
         Self { proxy, replaced: CancellationToken::new() }
     }
 
-    /// The same, as long as it is this publisher's turn.
+    /// The same responses, as long as it is this publisher's turn.
     pub fn to(&self, publisher: &Publisher) -> Self {
         Self { proxy: self.proxy.clone(), replaced: publisher.replaced.clone() }
     }
@@ -53,7 +54,7 @@ impl Responses {
         !self.replaced.is_cancelled()
     }
 
-    /// Says it unless the proxy takes nothing, or has gone.
+    /// Sends a response unless the proxy takes none, or has gone.
     pub fn say(&self, message: Message) {
         let _ = self.proxy.try_send(Ok(PublishResponse { message: Some(message) }));
     }
@@ -72,10 +73,11 @@ pub struct Place(Arc<Shared>);
 #[derive(Default)]
 struct Shared {
     seat: Mutex<Seat>,
-    /// Whoever waits is woken when the one who has the place is heard, or gives it up.
+    /// Wakes the publisher that waits when the one that has the place is heard, or gives it up.
     news: Notify,
 }
 
+/// State of the place.
 #[derive(Default)]
 struct Seat {
     held: Option<Presence>,
@@ -85,20 +87,21 @@ struct Seat {
     budget: PeriodBudget,
 }
 
-/// Who has the place, as others see it.
+/// The publisher that has the place, as others see it.
 struct Presence {
     id: Arc<str>,
     heard: Heard,
-    /// When something new was last heard of it.
+    /// Time of its last message.
     last: Option<Instant>,
     replaced: CancellationToken,
 }
 
+/// Activity of the publisher that has the place.
 #[derive(Clone, Copy)]
 enum Heard {
     /// It waits for its turn, and is asked nothing until then.
     Queued,
-    /// Somebody listens since then, and has heard nothing.
+    /// Its session listens since then, and has heard nothing.
     Listening(Instant),
     /// A message of it came then, and is being worked on.
     At(Instant),
@@ -115,34 +118,35 @@ pub struct Publisher {
     place: Place,
     id: Arc<str>,
     replaced: CancellationToken,
-    /// Whether somebody else had the place before.
+    /// Whether another publisher had the place before.
     is_next: bool,
 }
 
-/// What somebody who wants the place is told.
+/// Answer to a publisher that wants the place.
 pub enum Taken {
     By(Publisher),
-    /// Another one has it, and is heard.
+    /// Another publisher has it, and is heard.
     InUse,
-    /// Another one has had it since.
+    /// Another publisher has had it since.
     Succeeded,
     /// Publishers follow each other too fast: after this time there may be another one.
     TooOften(Duration),
 }
 
-/// What becomes of somebody who wants the place.
+/// Outcome of a look at the place for a publisher that wants it.
 enum Claim {
     Taken(Publisher),
-    /// Somebody else is there.
+    /// Another publisher is there.
     Refused,
-    /// Somebody else was there since.
+    /// Another publisher was there since.
     Succeeded,
     TooOften(Duration),
-    /// Somebody else is there, and may be gone without having said so: that shows then.
+    /// Another publisher is there, and may be gone without having said so: that shows then.
     Unclear(Instant),
 }
 
 impl Place {
+    /// Whether a publisher is connected.
     pub fn is_taken(&self) -> bool {
         self.seat().held.as_ref().is_some_and(|held| !matches!(held.heard, Heard::Gone))
     }
@@ -152,9 +156,9 @@ impl Place {
         self.seat().newest.clone()
     }
 
-    /// Gives the place to the publisher whose connection the proxy calls `id`, unless another one has it and is heard. One
-    /// that was not heard for as long as `silent` is replaced, and so is an earlier call of the same connection. One that
-    /// `goes_on` where it was gets it only as long as nobody else has had it since.
+    /// Gives the place to the publisher whose connection the proxy calls `id`, unless another one has it and is heard. A
+    /// publisher that was not heard for as long as `silent` is replaced, and so is an earlier call of the same connection. A
+    /// publisher that `goes_on` where it was gets the place only as long as no other one has had it since.
     ///
     /// Waits until that is clear, for `silent` as a rule: an encoder that comes back after its connection broke finds its own
     /// earlier one still there, and would take a refusal for final. Only one waits at a time.
@@ -177,7 +181,7 @@ impl Place {
         }
     }
 
-    /// Takes the place for somebody who came at `began`, as far as it is clear.
+    /// Takes the place for a publisher that came at `began`, as far as it is clear.
     fn claim(&self, id: &str, silent: Duration, goes_on: bool, began: Instant) -> Claim {
         let mut seat = self.seat();
         let is_next = seat.newest.as_ref().is_some_and(|newest| **newest != *id);
@@ -216,14 +220,14 @@ impl Place {
         Claim::Taken(Publisher { place: self.clone(), id, replaced, is_next })
     }
 
-    /// The only one that waits; none when there is one already.
+    /// The turn to wait; none when another publisher waits already.
     fn wait(&self) -> Option<Waiting<'_>> {
         let mut seat = self.seat();
         let is_first = !std::mem::replace(&mut seat.is_waited_for, true);
         is_first.then(|| Waiting(self))
     }
 
-    /// Tells the one who waits.
+    /// Wakes the publisher that waits.
     fn tell(&self, seat: &Seat) {
         if seat.is_waited_for {
             self.0.news.notify_one();
@@ -235,7 +239,7 @@ impl Place {
     }
 }
 
-/// Somebody waits for the place, until this is dropped.
+/// Mark of a publisher that waits for the place, until it is dropped.
 struct Waiting<'a>(&'a Place);
 
 impl Drop for Waiting<'_> {
@@ -245,47 +249,48 @@ impl Drop for Waiting<'_> {
 }
 
 impl Publisher {
-    /// Tells one connection from another; made by the proxy.
+    /// The id of its connection, made by the proxy.
     pub fn id(&self) -> &Arc<str> {
         &self.id
     }
 
-    /// Whether another one had the place before, so that a turn begins with this one.
+    /// Whether another publisher had the place before, so that a turn begins with this one.
     pub fn is_next(&self) -> bool {
         self.is_next
     }
 
-    /// It has begun a period.
+    /// Counts a period that it has begun.
     pub fn begins_period(&self) {
         self.place.seat().budget.count_period();
     }
 
-    /// From now on it is the publisher's turn to say something.
+    /// Notes that its session listens from now on.
     pub fn listen(&self) {
         self.note(Heard::Listening(Instant::now()));
     }
 
-    /// What was listened for has just come. While its worker takes that, nobody listens: a worker that takes longer for one
+    /// Notes that a message has just come. While its worker takes that, nobody listens: a worker that takes longer for one
     /// message than a publisher may be silent is as good as lost.
     pub fn heard(&self) {
         self.note(Heard::At(Instant::now()));
     }
 
-    /// There is something to take of it that has come at some time.
+    /// Notes that messages wait that have come at some time.
     pub fn ahead(&self) {
         self.note(Heard::Ahead);
     }
 
-    /// Its call broke without a goodbye.
+    /// Notes that its call broke without a goodbye.
     pub fn gone(&self) {
         self.note(Heard::Gone);
     }
 
-    /// Its proxy has asked it to connect again.
+    /// Notes that its proxy has asked it to connect again.
     pub fn leaving(&self) {
         self.note(Heard::Leaving);
     }
 
+    /// Whether another call has taken the place.
     pub fn is_replaced(&self) -> bool {
         self.replaced.is_cancelled()
     }
@@ -303,7 +308,7 @@ impl Publisher {
     fn note(&self, heard: Heard) {
         let mut seat = self.place.seat();
         let Some(presence) = seat.held.as_mut().filter(|held| self.is(held)) else { return };
-        // Who leaves may still be heard, but does not change its mind.
+        // A publisher that leaves may still be heard, but does not change its mind.
         if !matches!(presence.heard, Heard::Leaving) || matches!(heard, Heard::Gone) {
             presence.heard = heard;
             if let Heard::At(now) = heard {

@@ -33,33 +33,33 @@ use crate::failure;
 use crate::recording::{Keeper, Recorder, Safe, Storage};
 use crate::worker::Starter;
 
-/// What is left of the grace when uploads are not waited for any longer: what is not stored goes to the disk.
+/// Rest of the grace in which uploads are not waited for any longer: objects that are not stored go to the disk.
 const FAREWELL: Duration = Duration::from_secs(6);
 
-/// What holds for every broadcast of this server.
+/// Settings of every broadcast of this server.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub segments: SegmentSettings,
     pub window_segments: u32,
     pub ladder: Ladder,
     pub(crate) starter: Arc<Starter>,
-    /// How long a worker may take media without giving any.
+    /// Longest time for which a worker takes media without giving any.
     pub worker_stall_timeout: Duration,
-    /// How long a worker may take to finish what it has.
+    /// Longest time in which a worker finishes the media that it has.
     pub worker_stop_timeout: Duration,
-    /// How often the workers of one broadcast may fail before the broadcast is ended.
+    /// Number of times that the workers of one broadcast may fail before the broadcast is ended.
     pub worker_restarts: u32,
-    /// How long a publisher may be away.
+    /// Time for which a publisher may be away.
     pub reconnect_window: Duration,
-    /// After how long without a byte a publisher may be replaced by another one.
+    /// Time without a byte after which a publisher may be replaced by another one.
     pub silent_publisher: Duration,
-    /// How long the process may take to end once it was told to.
+    /// Time in which the process ends once it was told to.
     pub grace: Duration,
-    /// How long a lease of the registry holds.
+    /// Time for which a lease of the registry holds.
     pub lease: Duration,
 }
 
-/// Where this server is reached, and by which name the registry knows it.
+/// The address and the name of this server, as the registry has them.
 #[derive(Clone, Debug)]
 pub struct Home {
     pub server: ServerId,
@@ -74,7 +74,7 @@ pub struct OnAir {
     pub feed: Arc<Feed>,
     pub place: Place,
     pub(crate) lease: Arc<Lease>,
-    /// Hands it over to be stored, where it is.
+    /// Recorder of the broadcast, where it is stored.
     pub(crate) recorder: Option<Arc<Recorder>>,
     /// Closed when no publisher is taken any more; viewers may still follow for a while.
     sessions: mpsc::Sender<Attachment>,
@@ -82,16 +82,17 @@ pub struct OnAir {
     fenced: CancellationToken,
 }
 
+/// The broadcasts of this server, and all that they share.
 pub struct Broadcasts {
     pub settings: Settings,
     pub admission: Admission,
     pub(super) registry: Arc<dyn Registry>,
     pub(super) home: Home,
-    /// To the other servers.
+    /// Channels to the other servers.
     channels: Arc<Channels>,
-    /// What single streams have their own way.
+    /// Settings of single streams.
     pub(super) config: Arc<Config>,
-    /// Where broadcasts are kept, if they are.
+    /// The store of recordings, if there is one.
     pub(super) storage: Option<Storage>,
     /// Cancelled when the server stops.
     pub(super) stop: CancellationToken,
@@ -100,6 +101,7 @@ pub struct Broadcasts {
 }
 
 impl Broadcasts {
+    /// An empty table.
     #[expect(clippy::too_many_arguments, reason = "all that a server consists of")]
     pub fn new(
         settings: Settings,
@@ -115,10 +117,12 @@ impl Broadcasts {
         Arc::new(Self { settings, admission, registry, home, channels, config, storage, stop, tasks, table })
     }
 
+    /// The broadcast of a stream.
     pub fn get(&self, stream: &StreamId) -> Option<OnAir> {
         self.table().get(stream).cloned()
     }
 
+    /// All broadcasts with their streams, in no order.
     pub fn list(&self) -> Vec<(StreamId, OnAir)> {
         self.table().iter().map(|(stream, on_air)| (stream.clone(), on_air.clone())).collect()
     }
@@ -139,8 +143,8 @@ impl Broadcasts {
         self.storage.as_ref()?.uploads.read(key).await
     }
 
-    /// What a broadcast starts with here: from nothing, or where another server had to leave it.
-    /// `before` is the number that follows all that the stream's last broadcast had here.
+    /// The opening of a broadcast: of a new one, or at the point where another server had to leave it. `before` is the number
+    /// that follows all that the stream's last broadcast had here.
     pub(super) fn opening(
         &self,
         epoch: Epoch,
@@ -216,8 +220,8 @@ impl Broadcasts {
         Ok(on_air)
     }
 
-    /// Stores what is shown of a broadcast, where it is to be stored. That goes on until everything has arrived, or this
-    /// server has to end.
+    /// Starts the recorder of a broadcast that is to be stored. It goes on until everything has arrived, or this server has to
+    /// end.
     #[expect(clippy::too_many_arguments, reason = "all that a broadcast consists of")]
     fn record(
         &self,
@@ -262,7 +266,7 @@ impl Broadcasts {
         self.tasks.wait().await;
     }
 
-    /// Stops taking broadcasts, and has those that are there moved to other servers; the server ends with the last one.
+    /// Takes no more broadcasts, and has those that are there moved to other servers; the server ends with the last one.
     pub fn drain(&self) {
         self.stop.cancel();
     }
@@ -282,9 +286,9 @@ impl Broadcasts {
 
 /// A segment that is whole in every rendition.
 pub(crate) struct Commit {
-    /// Where another server would go on.
+    /// The point at which another server would go on.
     pub(crate) resume: ResumePoint,
-    /// Until then, it would have to be made again if this server were lost.
+    /// Done when the segment need not be made again should this server be lost.
     pub(crate) safe: Safe,
 }
 
@@ -295,7 +299,7 @@ impl OnAir {
         let Published { committed, whole } = self.feed.publish(event)?;
         let safe = self.recorder.as_ref().map(|recorder| recorder.record(whole)).unwrap_or_default();
         if committed.is_some() || was_new {
-            // What the next owner needs has changed.
+            // The handoff for the next owner has changed.
             self.lease.news.notify_one();
         }
         Ok(committed.map(|resume| Commit { resume, safe }))

@@ -12,12 +12,12 @@ use tokio::time::{sleep, timeout};
 use super::Broadcasts;
 use crate::recording::Storage;
 
-/// How long a publisher waits at most until it is clear whether its last broadcast goes on: longer than an owner of segments of six
+/// Longest wait of a publisher until it is clear whether its last broadcast goes on: longer than an owner of segments of six
 /// seconds is watched, and half of what a proxy waits for.
 const LIMIT: Duration = Duration::from_secs(10);
-/// How long the store may take to say whether there is such a broadcast. There is none, as a rule.
+/// Longest time in which the store says whether there is such a broadcast. There is none, as a rule.
 const FIRST_ANSWER: Duration = Duration::from_secs(2);
-/// How often it is looked whether this machine's spool has given away what it has of the broadcast.
+/// Time between two looks whether this machine's spool has given away the objects of the broadcast.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// A broadcast that goes on here.
@@ -28,7 +28,7 @@ pub(super) struct Left {
     pub(super) epoch: Epoch,
 }
 
-/// Why a broadcast that somebody has left does not go on.
+/// Reason why a broadcast in the store does not go on.
 #[derive(Debug, thiserror::Error)]
 enum NotTaken {
     #[error(transparent)]
@@ -88,7 +88,7 @@ impl Broadcasts {
         Ok(Some(Left { point, epoch }))
     }
 
-    /// The broadcast that may go on by the store. One that has ended here does not.
+    /// The broadcast that may go on by the store; none that has ended here.
     async fn abandoned(&self, storage: &Storage, stream: &StreamId) -> Result<Option<Abandoned>, StoreError> {
         let found = Abandoned::find(storage.store.as_ref(), stream).await?;
         let here = self.get(stream);

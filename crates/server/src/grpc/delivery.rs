@@ -77,7 +77,7 @@ fn elsewhere() -> Status {
     Status::not_found("the segment is not here: it may be in the store")
 }
 
-/// What is stored, from the start.
+/// The records of the stored segments, from the start.
 fn told(archive: &Archive) -> Vec<WatchMessage> {
     let begin = WatchMessage::StoredFrom { discontinuity_sequence: archive.discontinuity_sequence() };
     let records = archive.records().into_iter().map(WatchMessage::Stored);

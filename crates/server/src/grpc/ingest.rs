@@ -1,4 +1,4 @@
-//! `headwater.v1.Ingest`: one call a publisher.
+//! `headwater.v1.Ingest`: a call for each publisher.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::broadcast::{Applicant, Attachment, Broadcasts, Responses};
 
 /// Answers that may wait for a slow proxy. Commits come twice a segment at most, so this is minutes of them.
 const RESPONSE_BACKLOG: usize = 64;
-/// How long a call may take to say what it is about; proxies do it in their first packet.
+/// Longest time until the first message of a call; proxies send it in their first packet.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(crate) struct IngestService(pub Arc<Broadcasts>);
@@ -47,7 +47,7 @@ impl Ingest for IngestService {
     }
 }
 
-/// What a call is about.
+/// The first message of a call.
 struct Opening {
     applicant: Applicant,
     failures: u32,

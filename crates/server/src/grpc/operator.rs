@@ -1,4 +1,4 @@
-//! `headwater.v1.Operator`: what an operator asks a server.
+//! `headwater.v1.Operator`: the requests of operators.
 
 use std::sync::Arc;
 

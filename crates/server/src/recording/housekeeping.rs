@@ -1,5 +1,5 @@
-//! What any server does for all recordings: it finishes those whose server is gone, and deletes those that are old enough,
-//! and the media of DVR windows that nobody can be in any more.
+//! Work that any server does for all recordings: it finishes those whose server is gone, and deletes those that are old
+//! enough, and the media of DVR windows that no viewer can be in any more.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,17 +16,18 @@ use super::Storage;
 use super::orphans::Orphans;
 use crate::broadcast::Broadcasts;
 
-/// When unfinished recordings are looked for again after the store has failed.
+/// Time until unfinished recordings are looked for again after the store has failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(10);
-/// What this machine's spool has of a recording comes first, if that is not much.
+/// Longest wait for this machine's spool: objects of a recording that it has come first, if they are not many.
 const LEFTOVERS: Duration = Duration::from_secs(60);
-/// How often old recordings are looked for.
+/// Time between two looks for old recordings.
 const EXPIRE: Duration = Duration::from_secs(60 * 60);
-/// Not in the first moments of a server, which has other things to do then.
+/// Time until the first of these looks: a server that starts has other things to do.
 const FIRST_EXPIRE: Duration = Duration::from_secs(60);
-/// How often it is looked for media of DVR windows that are over.
+/// Time between two looks for media of DVR windows that are over.
 const CLEAR: Duration = Duration::from_secs(10 * 60);
 
+/// The work of this server for all recordings of its store.
 pub(crate) struct Housekeeping {
     pub(crate) storage: Storage,
     pub(crate) registry: Arc<dyn Registry>,
@@ -61,7 +62,7 @@ impl Housekeeping {
         }
     }
 
-    /// Whether somebody has the broadcast, or may have it. That nobody has it by the registry proves nothing.
+    /// Whether a server has the broadcast, or may have it. A registry that knows of none proves nothing.
     async fn is_owned(&self, layout: Layout) -> bool {
         if self.broadcasts.get(&layout.stream).is_some_and(|on_air| on_air.id == layout.broadcast) {
             return true;
@@ -90,6 +91,7 @@ impl Housekeeping {
             sleep(EXPIRE).await;
         }
     }
+
     async fn clear(&self) {
         sleep(FIRST_EXPIRE).await;
         loop {

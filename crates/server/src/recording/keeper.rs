@@ -1,4 +1,4 @@
-//! What becomes of a broadcast's segments once they were handed over.
+//! The way of a broadcast's segments into the store, once they were handed over.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,30 +17,30 @@ use super::Storage;
 use super::recorder::{Entry, Recorder};
 use crate::broadcast::Feed;
 
-/// Segments that are told and whose fate is open.
+/// Segments that the feed was told and whose fate is open.
 const BACKLOG: usize = 4_096;
-/// The playlists in the store are written again when the recording has grown by an eighth, so that what is written in all
-/// stays below ten times the last one, however long it lasts; and no more often than that.
+/// Part of the recording by which it grows until the playlists in the store are written again: an eighth, so that all writings
+/// together stay below ten times the last one, however long it lasts; and no more often than after [`LEAST_GROWTH`].
 const GROWTH: u64 = 8;
 const LEAST_GROWTH: MediaTime = MediaTime::from_millis(60_000);
 /// Objects that are deleted together: about half a minute's worth of a ladder.
 const DELETED_TOGETHER: usize = 64;
-/// Objects that may wait to be deleted while the store is away. The end of the recording finds what is left.
+/// Objects that may wait to be deleted while the store is away. The end of the recording finds the others.
 const MOST_DOOMED: usize = 10_000;
-/// A store that fails is tried again after this, up to every half minute.
+/// Time until a store that fails is tried again, up to every half minute.
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
-/// So long an owner writes nothing at most: more often than [`GRACE`](headwater_recordings::GRACE) asks for, and nothing beside
-/// a broadcast that makes segments.
+/// Longest time for which an owner writes nothing: it writes more often than [`GRACE`](headwater_recordings::GRACE) asks for, and
+/// with nothing beside a broadcast that makes segments.
 const RENEW: Duration = Duration::from_secs(20);
-/// Finishing takes a store that works a second or two.
+/// Longest time in which a recording is finished by another server: a store that works takes a second or two.
 const TAKEN_BACK: Duration = Duration::from_secs(60);
-/// How often the journal is looked at for what the server before has still to write: it may have a segment on its way.
+/// Time between two looks at the journal for segments that the server before has still on their way.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
-/// How many times. After a minute it is gone, or its store is away.
+/// Number of those looks. After a minute that server is gone, or its store is away.
 const LOOKS: u32 = 30;
 
-/// Follows one broadcast until its recording is finished, or somebody else's to go on with.
+/// Follows one broadcast until its recording is finished, or another server's to go on with.
 pub(crate) struct Keeper {
     recorder: Arc<Recorder>,
     feed: Arc<Feed>,
@@ -54,14 +54,14 @@ pub(crate) struct Keeper {
 #[derive(Default)]
 struct Growth {
     length: MediaTime,
-    /// How long the recording was when its playlists were written.
+    /// Length of the recording when its playlists were written.
     written: Option<MediaTime>,
     is_due: bool,
-    /// What has left the DVR window and is not kept.
+    /// Media that has left the DVR window and is not kept.
     doomed: Vec<Key>,
 }
 
-/// A segment that was told, as it was told.
+/// A segment that the feed was told, as it was told.
 struct Told {
     entry: Entry,
     known: StoredSegment,
@@ -94,7 +94,7 @@ impl Keeper {
         }
     }
 
-    /// Tells the feed what can be fetched: as soon as it is stored, or on the disk of this server.
+    /// Tells the feed which segments can be fetched: as soon as they are stored, or on the disk of this server.
     async fn tell(&self, mut entries: mpsc::Receiver<Entry>, told: mpsc::Sender<Told>) {
         while let Some(mut entry) = entries.recv().await {
             let mut known = entry.segment.clone();
@@ -122,7 +122,7 @@ impl Keeper {
         }
     }
 
-    /// Corrects what was said of segments that are lost after all, or were there in another copy.
+    /// Corrects the records of segments that are lost after all, or were there in another copy.
     async fn settle(&self, mut told: mpsc::Receiver<Told>) {
         while let Some(Told { mut entry, known }) = told.recv().await {
             let mut last = entry.segment.clone();
@@ -206,7 +206,7 @@ impl Keeper {
         Ok(())
     }
 
-    /// Shows those who look at the store that this owner lives, also while there is nothing to store. Never ends.
+    /// Shows in the store that this owner lives, also while there is nothing to store. Never ends.
     async fn keep_alive(&self) {
         loop {
             sleep(RENEW / 2).await;
@@ -214,7 +214,7 @@ impl Keeper {
         }
     }
 
-    /// Takes the recording back from whoever has finished or deleted it, as this server could be seen neither in the registry
+    /// Takes the recording back from a server that has finished or deleted it, as this one could be seen neither in the registry
     /// nor in the store for too long. Never ends.
     async fn keep_hold(&self) {
         loop {
@@ -224,7 +224,7 @@ impl Keeper {
             );
             self.recorder.begin_again();
             self.refresh();
-            // Whoever has finished it may have been in the middle of that.
+            // The server that has finished it may have been in the middle of that.
             sleep(TAKEN_BACK).await;
             self.recorder.mark();
             self.refresh();
@@ -236,7 +236,7 @@ impl Keeper {
         self.grown.notify_one();
     }
 
-    /// Reads what servers before have stored, so that viewers can go back to it. Never ends.
+    /// Reads the segments that servers before have stored, so that viewers can go back to them. Never ends.
     async fn look_back(&self) {
         let Some(first) = self.taken_over else { return std::future::pending().await };
         let (mut outage, mut backoff, mut looks) = (Outage::default(), backoff(), 0);
@@ -300,7 +300,7 @@ impl Keeper {
     }
 }
 
-/// Notes what became of a rendition of a segment.
+/// Notes the fate of a rendition of a segment.
 fn take(segment: &mut StoredSegment, id: &RenditionId, progress: Progress) {
     let Some(piece) = segment.pieces.iter_mut().find(|piece| piece.rendition == *id) else { return };
     match progress {
@@ -310,7 +310,7 @@ fn take(segment: &mut StoredSegment, id: &RenditionId, progress: Progress) {
     }
 }
 
-/// Whether the segment before this one is there, which is the last that another server has made.
+/// Whether the segment before `first` is stored: the last one of another server.
 fn is_stored(archive: &Archive, first: MediaSequence) -> bool {
     let last = MediaSequence(first.0.saturating_sub(1));
     archive.segment(last).is_some_and(|segment| segment.pieces.iter().any(|piece| piece.size.is_some()))

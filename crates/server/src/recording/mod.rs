@@ -1,9 +1,9 @@
-//! What is kept of the broadcasts of this server. Nothing here is waited for by a viewer or an encoder: what the store does
-//! not take in time waits in the spool.
+//! The recordings of this server's broadcasts. No viewer and no encoder waits for anything here: objects that the store does
+//! not take in time wait in the spool.
 //!
 //! [`Recorder`] hands over each segment when it is whole, and the journal's record that names it after it. [`Keeper`] follows
-//! what becomes of them, one task a broadcast: it tells the feed what can be fetched, corrects the journal where something
-//! is lost, and finishes the recording. [`Housekeeping`] finishes what servers have left that are gone.
+//! them to the store, one task a broadcast: it tells the feed which segments can be fetched, corrects the journal where one is
+//! lost, and finishes the recording. [`Housekeeping`] finishes the recordings of servers that are gone.
 
 mod housekeeping;
 mod keeper;
@@ -23,7 +23,7 @@ pub(crate) use housekeeping::Housekeeping;
 pub(crate) use keeper::Keeper;
 pub(crate) use recorder::{Recorder, Safe};
 
-/// Where this server keeps things.
+/// The store of this server, and the way there.
 #[derive(Clone, Debug)]
 pub(crate) struct Storage {
     pub(crate) store: Arc<dyn ObjectStore>,
@@ -31,7 +31,7 @@ pub(crate) struct Storage {
 }
 
 impl Storage {
-    /// Opens what the configuration names; none where nothing is kept.
+    /// Opens the store that the configuration names; none where it names none.
     pub(crate) async fn open(config: &Config) -> Result<Option<Self>, StoreError> {
         let Some(settings) = store_settings(&config.store) else { return Ok(None) };
         let store = store::open(&settings).await?;

@@ -1,4 +1,4 @@
-//! Recordings whose owner is gone: which ones they are, and bringing them to their end.
+//! Recordings whose owner is gone: how they are told, and brought to their end.
 //!
 //! An owner is taken for dead when nobody has the stream by the registry, **and** nothing was written of the recording for
 //! as long as an owner may be silent, while the store answered this server throughout. Neither alone proves anything: a
@@ -13,11 +13,11 @@ use headwater_platform::store::{ObjectStore, StoreError};
 use headwater_recordings::{Finished, Finisher, Layout, Pulse, finish, unfinished};
 use tokio::time::Instant;
 
-/// How often unfinished recordings are looked for.
+/// Time between two looks for unfinished recordings.
 const LOOK: Duration = Duration::from_secs(30);
-/// How often it is looked at one whose owner is silent.
+/// Time between two looks at a recording whose owner is silent.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
-/// Looks that are further apart say nothing of what was between them.
+/// Longest time between two looks that count as one watch: of more, too little was seen.
 const LONGEST_GAP: Duration = Duration::from_secs(60);
 
 /// The unfinished recordings that nobody owns by the registry.
@@ -30,7 +30,7 @@ pub(super) struct Orphans {
 
 struct Watched {
     pulse: Pulse,
-    /// When it was first seen like this.
+    /// Time when it was first seen like this.
     since: Instant,
 }
 

@@ -1,4 +1,4 @@
-//! Handing a broadcast's segments over to be stored.
+//! The recorder of a broadcast: hands its segments over to be stored.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -28,18 +28,18 @@ const BACKLOG: usize = 4_096;
 /// some 15 MB.
 const MOST_BLOCKS: usize = 240;
 const JOURNAL: &str = "application/octet-stream";
-/// Of a rendition that its period does not describe, which no window has.
+/// Content type of a rendition that its period does not describe, which no window has.
 const UNKNOWN: &str = "video/mp4";
 
-/// Hands over what becomes whole of one broadcast. Never waits.
+/// Recorder of one broadcast: hands over each segment that becomes whole, and never waits.
 pub(crate) struct Recorder {
     pub(super) layout: Layout,
     pub(super) epoch: Epoch,
     lane: Lane,
-    /// Of the journal's newest block.
+    /// Guard of the journal's newest block.
     pub(super) guard: Guard,
     policy: StreamPolicy,
-    /// Stands in the journal.
+    /// Handoff for the journal.
     handoffs: Arc<HandoffSource>,
     state: Mutex<State>,
 }
@@ -50,15 +50,15 @@ struct State {
     period: Option<PeriodNumber>,
     /// The journal's blocks that were handed over and are not known to be stored. The newest one is the last.
     written: Vec<Written>,
-    /// Of the last writings of the journal that are not known to be stored.
+    /// Receipts of the last writings of the journal that are not known to be stored.
     unstored: Vec<Receipt>,
     /// The journal's newest block.
     block: Option<Key>,
-    /// Of the mark that the recording is unfinished.
+    /// Receipt of the mark that the recording is unfinished.
     marked: Option<Receipt>,
-    /// When the newest block of the journal, or else the mark, was handed over.
+    /// Time when the newest block of the journal, or else the mark, was handed over.
     renewed: Instant,
-    /// To the [`Keeper`](super::Keeper); none when nothing more comes.
+    /// Segments for the [`Keeper`](super::Keeper); none when no more come.
     entries: Option<mpsc::Sender<Entry>>,
     /// Whether the broadcast has come to its end here.
     is_over: bool,
@@ -77,14 +77,14 @@ struct Written {
 pub(crate) struct Entry {
     /// The period that begins with it.
     pub(super) period: Option<PeriodStart>,
-    /// As the journal says it.
+    /// Record of the segment in the journal.
     pub(super) segment: StoredSegment,
     pub(super) receipts: Vec<(RenditionId, Receipt)>,
-    /// Of the journal that names it.
+    /// Receipt of the journal that names it.
     pub(super) written: Receipt,
 }
 
-/// What has to survive this process until a segment is committed.
+/// Objects that have to survive this process until a segment is committed.
 #[derive(Debug, Default)]
 pub(crate) struct Safe(Vec<Receipt>);
 
@@ -100,8 +100,8 @@ impl Safe {
 }
 
 impl Recorder {
-    /// One for a broadcast that begins, or goes on, here; none where nothing of it is stored. What it hands over is told to
-    /// the receiver. `known` is what viewers know of the broadcast already.
+    /// Recorder of a broadcast that begins, or goes on, here; none where it is not stored. The receiver is told each segment
+    /// that was handed over. `known` are the renditions that viewers know already.
     pub(crate) fn new(
         storage: &Storage,
         layout: Layout,
@@ -142,14 +142,14 @@ impl Recorder {
         Some((recorder, told))
     }
 
-    /// Hands these segments over. What it gives says when they are safe.
+    /// Hands these segments over. The result says when they are safe.
     pub(crate) fn record(&self, whole: Vec<WholeSegment>) -> Safe {
         let mut state = self.state();
         let receipts = whole.into_iter().flat_map(|segment| self.record_one(&mut state, segment));
         Safe(receipts.collect())
     }
 
-    /// Nothing more comes. `is_over` says that the broadcast has ended, so that its recording can be finished.
+    /// Takes no more segments. `is_over` says that the broadcast has ended, so that its recording can be finished.
     pub(crate) fn close(&self, is_over: bool) {
         let mut state = self.state();
         if state.entries.take().is_some() {
@@ -157,7 +157,7 @@ impl Recorder {
         }
     }
 
-    /// Waits until another server goes on with the broadcast, by what stands in the store.
+    /// Waits until another server goes on with the broadcast, by the journal in the store.
     pub(crate) async fn succeeded(&self) {
         self.guard.succeeded().await;
     }
@@ -167,7 +167,7 @@ impl Recorder {
         self.state().is_cut_short = is_cut_short;
     }
 
-    /// Who finishes the recording when its broadcast is over.
+    /// The owner that finishes the recording when its broadcast is over.
     pub(super) fn finisher(&self) -> Finisher<'static> {
         Finisher::Owner { epoch: self.epoch, is_whole: !self.state().is_cut_short }
     }
@@ -176,7 +176,7 @@ impl Recorder {
         self.state().is_over
     }
 
-    /// Whether there is going to be a recording of it, and not only the way back while it is live.
+    /// Whether there is going to be a recording, and not only a DVR window while the broadcast is live.
     pub(super) fn keeps_anything(&self) -> bool {
         self.policy.mode == RecordingMode::Automatic
     }
@@ -186,8 +186,8 @@ impl Recorder {
         self.state().journal.kept().is_none_or(|kept| kept.contains(rendition))
     }
 
-    /// Marks the recording as unfinished. Once more when media waits on the disk: whoever uploads it may come after somebody
-    /// who has finished what was there.
+    /// Marks the recording as unfinished. Once more when media waits on the disk: the process that uploads it may come after a
+    /// server that has finished the recording without it.
     pub(super) fn mark(&self) {
         self.put_mark(&mut self.state());
     }
@@ -213,13 +213,14 @@ impl Recorder {
         }
     }
 
-    /// Says again what the recording consists of from here on: whoever has taken it over may have deleted it.
+    /// Writes the period again with the next segment: a server that has taken the recording over may have deleted its init
+    /// segments.
     pub(super) fn begin_again(&self) {
         self.state().period = None;
         self.mark();
     }
 
-    /// What the journal says of a segment was wrong.
+    /// Replaces the record of a segment in the journal.
     pub(super) fn correct(&self, segment: StoredSegment) {
         let mut state = self.state();
         state.journal.append(Record::Segment(segment));
@@ -273,7 +274,7 @@ impl Recorder {
         state.journal.append(Record::Segment(segment.clone()));
         state.journal.add_samples(SegmentSamples { sequence: whole.sequence, tables });
         let written = self.write_journal(state);
-        // Without the record, whoever takes over knows nothing of the segment.
+        // Without the record, a server that takes over knows nothing of the segment.
         let safe = receipts.iter().map(|(_, receipt)| receipt.clone()).chain([written.clone()]).collect();
         let period = is_new.then(|| whole.period.as_ref().clone());
         self.tell(state, Entry { period, segment, receipts, written });
@@ -308,7 +309,7 @@ impl Recorder {
         state.journal.hand_off(self.handoffs.handoff(state.unstored.len() as u64));
         let (key, block) = state.journal.block();
         if state.block.replace(key.clone()).is_some_and(|last| last != key) {
-            // Whoever has taken the recording over for a while has taken the mark away.
+            // A server that has taken the recording over for a while has taken the mark away.
             self.put_mark(state);
         }
         let receipt = self.lane.put_guarded(key.clone(), block.clone(), JOURNAL, &self.guard);
@@ -337,7 +338,7 @@ impl Recorder {
     }
 }
 
-/// What is kept, and the best rendition of each kind that nothing is kept of yet.
+/// The renditions that are kept, and the best one of each kind that has none among them.
 fn with_best<'a>(kept: &[RenditionId], renditions: impl Iterator<Item = &'a Rendition>) -> Vec<RenditionId> {
     let (pictures, sounds): (Vec<_>, Vec<_>) =
         renditions.partition(|rendition| matches!(rendition.kind, RenditionKind::Video { .. }));

@@ -160,7 +160,7 @@ impl OnAir {
         timeout(LONG, self.keeper).await.expect("the keeper ends").unwrap();
     }
 
-    /// What viewers can go back to: the numbers, counted from the first, and whether each is there.
+    /// Segments that viewers can go back to: their numbers, counted from the first, and whether each is there.
     fn history(&self) -> Vec<(u64, bool)> {
         self.feed.subscribe().history.map(|archive| there(&archive)).unwrap_or_default()
     }

@@ -1,13 +1,13 @@
-//! How much CPU time a worker may use: as much as its threads can, and not more.
+//! The CPU time that a worker may use: as much as its threads can, and not more.
 
 use std::time::Duration;
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 use tokio::task::AbortHandle;
 
-/// Over this time the use is averaged: a worker that starts or catches up may use more for a moment.
+/// Time over which the use is averaged: a worker that starts or catches up may use more for a moment.
 const INTERVAL: Duration = Duration::from_secs(10);
-/// The next renewal may be late on a busy machine.
+/// Most by which a renewal is late on a busy machine.
 const SLACK: Duration = Duration::from_secs(2);
 /// `/proc` counts in these, on every Linux (`USER_HZ`, proc(5)).
 const TICKS_PER_SECOND: u64 = 100;
@@ -15,14 +15,14 @@ const TICKS_PER_SECOND: u64 = 100;
 const USER_FIELD: usize = 11;
 
 /// Renews a worker's RLIMIT_CPU while it lives. A worker that has more threads at work than it can have by itself has
-/// been taken over, and is ended by the kernel; one whose server has vanished while it hung, too.
+/// been taken over, and is ended by the kernel; so is a worker whose server has vanished while it hung.
 #[derive(Debug)]
 pub(super) struct Allowance(Option<AbortHandle>);
 
 struct Terms {
-    /// On the average.
+    /// Cores that the worker may use on the average.
     cores: u32,
-    /// How often it is renewed.
+    /// Time between two renewals.
     interval: Duration,
     slack: Duration,
 }

@@ -1,10 +1,10 @@
-//! What a worker says on its standard error, which a publisher's media may have taken over.
+//! The log of a worker, which it writes to its standard error, and which a publisher's media may have taken over.
 
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 
-/// What is kept of a line; GStreamer's longest messages have a few hundred bytes.
+/// Bytes of a line that are kept; GStreamer's longest messages have a few hundred bytes.
 const LONGEST: u64 = 2_048;
-/// Lines of one worker: a healthy one says nothing, a failing one a handful.
+/// Lines of one worker that are kept: a healthy one says nothing, a failing one a handful.
 const MOST: usize = 200;
 
 /// Logs the lines until there are no more.

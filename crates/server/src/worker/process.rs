@@ -1,4 +1,4 @@
-//! Starting workers, and finding out first whether they can be confined.
+//! Workers as child processes, and the check whether they can be confined.
 
 use std::io;
 use std::process::Stdio;
@@ -13,7 +13,7 @@ use tracing::Instrument;
 use super::allowance::Allowance;
 use super::{Body, Worker, Workers, log};
 
-/// A healthy worker has one busy thread for each rung, one that decodes, and less than one for the sound and the rest.
+/// Busy threads of a healthy worker besides the one of each rung: one that decodes, and less than one for the sound and the rest.
 const THREADS_BESIDE_RUNGS: u32 = 2;
 
 /// Workers as child processes.
@@ -21,18 +21,19 @@ const THREADS_BESIDE_RUNGS: u32 = 2;
 pub struct Processes {
     command: WorkerCommand,
     sandbox: WorkerSandbox,
-    /// Bytes.
+    /// Bytes of memory that a worker may have.
     memory: u64,
     cores: u32,
     start_timeout: Duration,
 }
 
-/// Why no worker may be started.
+/// Reason why no worker may be started.
 #[derive(Debug, thiserror::Error)]
 #[error("server.worker_sandbox is \"required\", and {0}")]
 pub struct Unconfined(String);
 
 impl Processes {
+    /// Workers that this command starts, within the limits of the configuration.
     pub fn new(command: WorkerCommand, config: &Config) -> Self {
         let server = &config.server;
         let cores = config.ladder.rungs.len() as u32 + THREADS_BESIDE_RUNGS;
@@ -40,7 +41,7 @@ impl Processes {
         Self { command, sandbox, memory, cores, start_timeout: server.worker_start_timeout }
     }
 
-    /// Starts a worker that does nothing but shut itself in, and says once what of it this machine can't do. It also
+    /// Starts a worker that does nothing but shut itself in, and logs which parts of that this machine can't do. It also
     /// has GStreamer look for its plugins, so that no publisher waits for that.
     ///
     /// # Errors
@@ -68,7 +69,7 @@ impl Processes {
         }
     }
 
-    /// What is missing of the sandbox, in one line.
+    /// The parts of the sandbox that are missing, in one line.
     async fn try_out(&self) -> io::Result<String> {
         let output = self.process(Mode::Check).stdin(Stdio::null()).kill_on_drop(true).output();
         let output = tokio::time::timeout(self.start_timeout, output).await;

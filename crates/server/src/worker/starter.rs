@@ -1,4 +1,4 @@
-//! Starting workers, and whether this server can. A worker that does not get so far that it could be given media says
+//! The start of workers, and whether this server can start them. A worker that does not get so far that it could be given media says
 //! something about the machine (descriptors, processes, plugins, the executable), and nothing about the publisher: it is
 //! another server's turn then, and this one takes nothing more until a worker starts again.
 
@@ -19,14 +19,14 @@ use super::{Worker, Workers};
 use crate::admission::Admission;
 use crate::failure;
 
-/// How often a worker is started for a publisher: what fails once may be a machine that is short of something for a
-/// moment. A proxy waits for 20 s, so one that takes its time to fail is not tried again.
+/// Attempts to start a worker for a publisher: the first may fail as the machine is short of something for a moment. A proxy
+/// waits for 20 s, so a worker that takes its time to fail is not tried again.
 const ATTEMPTS: u32 = 3;
-/// How soon a server that can't start workers tries again.
+/// Time until a server that can't start workers tries again.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(10);
 
-/// Why a worker was not ready for media.
+/// Reason why a worker was not ready for media.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
     #[error("it could not be started: {0}")]
@@ -47,9 +47,9 @@ pub(crate) enum StartError {
 #[derive(Debug)]
 pub(crate) struct Starter {
     workers: Arc<dyn Workers>,
-    /// How long a worker may take until it can be spoken to.
+    /// Longest time until a worker is ready for media.
     limit: Duration,
-    /// What a worker is told that is only tried out.
+    /// First message to a worker that is only tried out.
     trial: Start,
     admission: Admission,
     /// A publisher's worker did not start.

@@ -46,7 +46,7 @@ async fn it_leaves_when_the_segment_in_the_making_is_whole_and_shows_nothing_bey
     let server = TestServer::shared(|_| {}).await;
     let (mut source, mut watcher) = in_the_middle(&server).await;
     drain(&server).await;
-    // One rendition is ahead of the other; what viewers have not seen yet stays unseen.
+    // One rendition is ahead of the other; parts that viewers have not seen yet stay unseen.
     source.order(Order::Ahead).await;
     source.order(Order::Rest).await;
     let whole = source.committed().await;

@@ -1,4 +1,4 @@
-//! Who may publish, and what becomes of it.
+//! Publish calls: which ones are accepted, and how they end.
 
 use std::pin::pin;
 use std::time::Duration;

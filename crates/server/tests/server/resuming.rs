@@ -64,7 +64,7 @@ fn told(point: &ResumePoint) -> String {
     what_it_was_told(&Start { first_sequence, resume_us, kept, begun_as, ..Start::default() })
 }
 
-/// What the worker of the newest segment was told.
+/// The orders of the newest segment's worker.
 async fn tells(source: &mut Source, watcher: &mut Watcher) -> String {
     let next = watcher.window.next_sequence();
     source.order(Order::Tell).await;
@@ -107,7 +107,7 @@ async fn whoever_comes_instead_of_the_interrupted_one_begins_a_new_period() {
     assert_eq!(next.accepted, expected);
 }
 
-/// Whoever watched the server before has the beginning of two segments from there, under 500 and 501.
+/// Viewers of the server before have the beginning of two segments from there, under 500 and 501.
 #[tokio::test]
 async fn numbers_that_viewers_have_seen_do_not_come_back_as_something_else() {
     let point = begun_elsewhere(a_point().await);
@@ -144,7 +144,7 @@ async fn what_was_lost_is_left_out_behind_what_viewers_have_seen() {
     let (start_us, begun_as) = (None, None);
     let anew = ResumePoint { period: 4, start_us, begun_as, next_sequence, free_sequence, ..point };
     let mut source = resume(&server, "p", &anew).await.unwrap();
-    // Who watched was told that the period begins, and with which init segments.
+    // Viewers were told that the period begins, and with which init segments.
     assert_eq!(
         source.accepted.begun_as.take().map(|begun| (begun.number, begun.first_sequence)),
         Some((4, 502))

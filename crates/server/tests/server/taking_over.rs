@@ -21,7 +21,7 @@ impl Store {
         Self(std::env::temp_dir().join(format!("headwater-taking-over-{}", uuid::Uuid::now_v7())))
     }
 
-    /// A server that knows nothing but what is in it.
+    /// A server that knows of broadcasts by this directory only.
     async fn server(&self) -> TestServer {
         TestServer::with(|config| {
             config.store.url = StoreUrl::Directory(self.0.clone());

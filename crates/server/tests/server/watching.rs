@@ -1,4 +1,4 @@
-//! What origins get.
+//! Watch calls of origins.
 
 use headwater_wire::v1;
 use headwater_wire::v1::delivery_client::DeliveryClient;
@@ -73,7 +73,7 @@ async fn a_follower_is_told_of_the_end() {
     source.keyframes(3).await;
     source.end().await;
     watcher.until("the end", |window| window.ended()).await;
-    // Somebody who was away in the last seconds still gets them.
+    // An origin that was away in the last seconds still gets them.
     let mut late = Watcher::join(&server, "demo").await;
     late.until("the end", |window| window.ended()).await;
     assert_eq!(late.window, watcher.window);

@@ -150,7 +150,7 @@ async fn what_a_publisher_has_cost_other_servers_counts() {
 async fn one_that_does_not_start_is_started_again() {
     let directory = std::env::temp_dir().join(format!("headwater-{}", uuid::Uuid::now_v7()));
     std::fs::create_dir(&directory).unwrap();
-    // Those that the server tries out when it starts do; of a publisher's the third one does.
+    // The workers that the server tries out when it starts do; of a publisher's the third one does.
     let first = format!(
         "cd {}; for n in 0 1 2 3; do mkdir $n 2>/dev/null && {{ [ $n -lt 2 ] && break; exit 1; }}; done; exec \"$@\"",
         directory.display()
@@ -167,7 +167,7 @@ async fn one_that_does_not_start_is_started_again() {
     std::fs::remove_dir_all(directory).unwrap();
 }
 
-/// What a publisher is told, who then goes elsewhere: nothing of the machine's inside.
+/// Refusal of a publisher that then goes elsewhere: it says nothing of the machine's inside.
 const ELSEWHERE: (Code, &str) = (Code::NoCapacity, "this server can't start a transcoder just now");
 
 #[tokio::test]

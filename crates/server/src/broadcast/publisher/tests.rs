@@ -16,7 +16,7 @@ async fn take(place: &Place, id: &str) -> Option<Publisher> {
     }
 }
 
-/// Somebody whose turn it is, and who was heard just now.
+/// Publisher whose turn it is, and that was heard just now.
 async fn on_air(place: &Place) -> Publisher {
     let publisher = take(place, "1").await.unwrap();
     publisher.heard();

@@ -24,7 +24,7 @@ async fn next_after(segments: u64, delay: Duration) -> (u64, u64) {
                 assert_eq!((point.broadcast, point.period), (layout().broadcast, PeriodNumber(1)));
                 return (on_air.next, point.next_sequence.0);
             }
-            // What was on its way has arrived.
+            // An object that was on its way has arrived.
             Err(Doubt::Alive) => {}
             Err(error) => panic!("{error}"),
         }

@@ -14,7 +14,7 @@ struct Other {
 }
 
 impl Other {
-    /// One that reaches the store like this.
+    /// Server that reaches the store like this.
     fn start(store: &MemoryStore) -> Self {
         let mut orphans = Orphans::new(Arc::new(store.clone()));
         let look = async move {

@@ -26,9 +26,9 @@ pub struct Source {
     pub accepted: ResumePoint,
     /// The epoch of its turn.
     pub epoch: Epoch,
-    /// Where its next keyframe is.
+    /// Time of its next keyframe.
     time_ms: u64,
-    /// What its next period leaves out segments up to.
+    /// Number up to which its next period leaves out segments.
     left_out_to: Option<u64>,
     has_begun: bool,
 }
@@ -190,7 +190,7 @@ impl Source {
         within("the server takes it", self.call.requests.send(request)).await.is_ok()
     }
 
-    /// Where another server would go on, once one more segment is whole.
+    /// The point at which another server would go on, once one more segment is whole.
     pub async fn committed(&mut self) -> ResumePoint {
         match self.call.hear().await {
             Some(Response::Committed(Committed { resume, .. })) => resume.unwrap(),

@@ -35,7 +35,7 @@ impl TestServer {
         Self::with_worker(stub::command(), change).await
     }
 
-    /// One whose registry other servers use too.
+    /// Server whose registry other servers use too.
     pub async fn shared(change: impl FnOnce(&mut Config)) -> Self {
         let registry = MemoryRegistry::new(Ttls::default()).shared();
         Self::run(registry, stub::command(), change).await
@@ -93,7 +93,7 @@ impl TestServer {
         self.registry.owner(&self::stream(stream)).await.unwrap()
     }
 
-    /// What the server says of a stream; none when it has never had it, or has forgotten it.
+    /// The server's description of a stream; none when it has never had it, or has forgotten it.
     pub async fn broadcast(&self, stream: &str) -> Option<v1::Broadcast> {
         let mut operator = OperatorClient::new(self.channel.clone());
         let list = operator.list_broadcasts(v1::ListBroadcastsRequest {}).await.unwrap().into_inner();

@@ -34,7 +34,7 @@ const STICK: Duration = Duration::from_millis(250);
 /// How long a worker that lags behind takes for a segment.
 pub const LAG: Duration = Duration::from_millis(400);
 
-/// What an audio tag tells the worker to do.
+/// Order to the worker in an audio tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// Ends without a word.
@@ -96,7 +96,7 @@ struct Stub {
     next: MediaSequence,
     mute: bool,
     ahead: bool,
-    /// What a worker that lags behind has still to make.
+    /// Segments that a worker which lags behind has still to make.
     behind: Option<Vec<(u64, Bytes)>>,
 }
 
@@ -240,7 +240,7 @@ impl Stub {
     }
 }
 
-/// What [`Order::Tell`] makes a segment of.
+/// Content of the segment that [`Order::Tell`] makes.
 pub fn what_it_was_told(start: &Start) -> String {
     let kept: Vec<_> = start.kept.iter().map(|rendition| rendition.id.as_str()).collect();
     let begun = start.begun_as.as_ref().map(|begun| (begun.number, begun.renditions.len()));
