@@ -26,6 +26,7 @@ use headwater_platform::store::{self, StoreError};
 use headwater_recordings::store_settings;
 use headwater_registry::Registry;
 use headwater_runtime::config::Config;
+use headwater_runtime::http::{Patience, Versions};
 use headwater_runtime::listener::{BindError, Limits, Listener};
 use headwater_runtime::process::Process;
 use headwater_runtime::readiness::{self, Readiness};
@@ -36,6 +37,11 @@ use tracing::info;
 pub use crate::core::Core;
 pub use crate::http::Interrupted;
 use control::Control;
+
+/// Time for a whole request, from having connected or from its first byte on.
+const REQUEST_LIMIT: Duration = Duration::from_secs(10);
+/// One that does not take a byte of an answer is given up after this time. How long an answer takes to be made does not count.
+const STALL_LIMIT: Duration = Duration::from_secs(35);
 
 #[derive(Debug, thiserror::Error)]
 pub enum OriginError {
@@ -108,7 +114,15 @@ impl Origin {
     /// When the listener is broken.
     pub async fn serve(self, drain: CancellationToken) -> io::Result<()> {
         info!(address = %self.address(), "the origin listens");
-        let viewers = http::serve(self.core.service.clone(), self.listener, self.keep_alive, drain.clone());
+        let patience = Patience { request: REQUEST_LIMIT, answer: STALL_LIMIT, keep_alive: self.keep_alive };
+        let service = self.core.service.clone();
+        let viewers = headwater_runtime::http::serve(
+            service,
+            self.listener,
+            Versions::Http1And2,
+            patience,
+            drain.clone(),
+        );
         let served = match self.control {
             Some((listener, control)) => {
                 tokio::try_join!(viewers, control::serve(control, listener, drain)).map(drop)

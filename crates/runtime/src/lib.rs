@@ -5,6 +5,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 mod files;
+pub mod http;
 pub mod listener;
 pub mod operations;
 pub mod outage;

@@ -8,7 +8,6 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use headwater_runtime::listener::Work;
 use http_body::{Frame, SizeHint};
 use metrics::Counter;
 
@@ -34,8 +33,6 @@ pub(crate) struct Body {
     more: Option<Pieces>,
     /// Counts what was handed to the connection, where somebody wants to know.
     sent: Option<Counter>,
-    /// Until it is sent, there is work on its connection.
-    _work: Option<Work>,
 }
 
 impl Body {
@@ -74,11 +71,6 @@ impl Body {
     #[must_use]
     pub(crate) fn counted(self, sent: Counter) -> Self {
         Self { sent: Some(sent), ..self }
-    }
-
-    #[must_use]
-    pub(crate) fn during(self, work: Work) -> Self {
-        Self { _work: Some(work), ..self }
     }
 }
 

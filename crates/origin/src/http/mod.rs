@@ -15,13 +15,10 @@ mod playlist;
 mod preflight;
 mod problem;
 mod problem_page;
-mod progress;
 pub(crate) mod query;
 mod range;
 mod recorded;
 mod route;
-mod seldom;
-mod server;
 mod storyboard;
 mod thumbnail;
 
@@ -31,11 +28,11 @@ use std::time::Duration;
 
 use headwater_media::StreamId;
 use headwater_recordings::Layout;
+use headwater_runtime::http::Handler;
 use http::header::USER_AGENT;
 use http::{Method, Request, Response};
+use hyper::body::Incoming;
 use tokio::time::timeout;
-
-pub(crate) use server::serve;
 
 use crate::library::{Library, Unread};
 use crate::metrics::Metrics;
@@ -65,6 +62,18 @@ pub(crate) struct Service {
     pub(crate) stills: Stills,
     pub(crate) policy: Policy,
     pub(crate) downloads: Downloads,
+}
+
+impl Handler for Service {
+    type Body = Body;
+
+    async fn handle(&self, from: IpAddr, request: Request<Incoming>) -> Response<Body> {
+        self.respond(from, request).await
+    }
+
+    fn connection_opened(&self) -> impl Send + 'static {
+        self.metrics.connections.enter()
+    }
 }
 
 impl Service {

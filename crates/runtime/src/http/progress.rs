@@ -8,25 +8,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use headwater_runtime::listener::{Activity, Work};
 use http::Version;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use super::Patience;
+use crate::listener::{Activity, Work};
+
 /// From one look to the next, so that a connection costs no timer for each of its requests.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
-
-/// Time limits of a connection that makes no progress.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Patience {
-    /// From its first byte, or from having connected, to a whole request.
-    pub(super) request: Duration,
-    /// To take a byte of what it is answered.
-    pub(super) answer: Duration,
-    /// From one request to the next.
-    pub(super) keep_alive: Duration,
-}
 
 /// A connection whose progress is counted.
 pub(super) struct Counted {
@@ -195,11 +186,11 @@ impl Counted {
 mod tests {
     use std::future::pending;
 
-    use headwater_runtime::listener::{Guard, Limits};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::listener::{Guard, Limits};
 
     const PATIENCE: Patience = Patience {
         request: Duration::from_secs(10),
