@@ -1,27 +1,23 @@
 //! The operations listener: `/livez`, `/readyz` and `/metrics` for orchestrators and Prometheus.
 
-use std::convert::Infallible;
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::body::Incoming;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::debug;
 
-use crate::listener::{Accepted, Listener};
+use crate::http::{Handler, Patience, Versions, serve};
+use crate::listener::Listener;
 use crate::readiness::Readiness;
 
 /// Orchestrators and Prometheus keep a handful of connections; more are a mistake or an attack. Of more, those give way
 /// that have not asked for anything for the longest: an orchestrator that gets no answer kills a healthy process.
 pub const MAX_CONNECTIONS: usize = 64;
-/// A request is one line and a few headers.
-const HEADER_DEADLINE: Duration = Duration::from_secs(5);
 /// How often the metrics recorder frees what it has aggregated; its own exporter does it as often.
 const UPKEEP: Duration = Duration::from_secs(5);
 
@@ -37,37 +33,14 @@ impl Operations {
     ///
     /// # Errors
     /// When the listener is broken.
-    pub async fn serve(self, mut listener: Listener, stop: CancellationToken) -> std::io::Result<()> {
-        let mut connections = JoinSet::new();
-        let mut upkeep = tokio::time::interval(UPKEEP);
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return Ok(()),
-                accepted = listener.accept() => { connections.spawn(self.clone().connection(accepted?)); }
-                _ = upkeep.tick() => self.metrics.run_upkeep(),
-                Some(_) = connections.join_next() => {}
-            }
-        }
-    }
-
-    async fn connection(self, accepted: Accepted) {
-        let Accepted { stream, peer, guard } = accepted;
-        let activity = guard.give_way();
-        // Every answer is there at once, so a connection is never at work for long, whoever reads it how slowly.
-        let service = service_fn(|request| {
-            let _asked = activity.work();
-            std::future::ready(Ok::<_, Infallible>(self.answer(&request)))
-        });
-        let served = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEADER_DEADLINE)
-            .serve_connection(TokioIo::new(stream), service);
-        let ended = tokio::select! {
-            ended = served => ended,
-            () = guard.given_up() => return debug!(%peer, "operations connection: gave way to another one"),
-        };
-        if let Err(error) = ended {
-            debug!(%peer, %error, "operations connection");
+    pub async fn serve(self, listener: Listener, stop: CancellationToken) -> std::io::Result<()> {
+        let metrics = self.metrics.clone();
+        let served =
+            serve(Arc::new(self), listener, Versions::Http1, Patience::OPERATORS, CancellationToken::new());
+        tokio::select! {
+            () = stop.cancelled() => Ok(()),
+            served = served => served,
+            () = keep_up(&metrics) => Ok(()),
         }
     }
 
@@ -88,6 +61,23 @@ impl Operations {
         let status = if missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         let body = serde_json::json!({ "ready": missing.is_empty(), "not_ready": missing });
         response(status, JSON, format!("{body}\n"))
+    }
+}
+
+impl Handler for Operations {
+    type Body = Full<Bytes>;
+
+    async fn handle(&self, _from: IpAddr, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        self.answer(&request)
+    }
+}
+
+/// Frees what the metrics recorder has aggregated, again and again. Never ends.
+async fn keep_up(metrics: &PrometheusHandle) {
+    let mut upkeep = tokio::time::interval(UPKEEP);
+    loop {
+        upkeep.tick().await;
+        metrics.run_upkeep();
     }
 }
 

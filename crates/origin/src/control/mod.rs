@@ -5,8 +5,8 @@ mod auth;
 mod problem;
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Path, RawQuery, State};
@@ -16,17 +16,15 @@ use axum::routing::get;
 use headwater_media::{BroadcastId, StreamId};
 use headwater_recordings::{DeleteError, Layout, Summary};
 use headwater_runtime::config::Secret;
-use headwater_runtime::listener::{Accepted, Listener};
-use http::StatusCode;
+use headwater_runtime::http::{Handler, Patience, Versions};
+use headwater_runtime::listener::Listener;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use hyper::server::conn::http1;
-use hyper::service::{Service as _, service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
+use http::{Request, StatusCode};
+use hyper::body::Incoming;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-use tracing::{debug, info};
+use tower::Service as _;
+use tracing::info;
 
 use crate::http::{entry, query};
 use crate::library::{Library, PAGE};
@@ -34,8 +32,6 @@ use problem::Problem;
 
 /// Operators and their programs; more are a mistake or an attack. Of more, idle ones give way.
 pub(crate) const MAX_CONNECTIONS: usize = 256;
-/// A request is one line and a few headers.
-const HEADER_DEADLINE: Duration = Duration::from_secs(5);
 
 /// What the API works on.
 pub(crate) struct Control {
@@ -50,52 +46,23 @@ pub(crate) struct Control {
 ///
 /// # Errors
 /// When the listener is broken.
-pub(crate) async fn serve(
-    control: Control,
-    mut listener: Listener,
-    drain: CancellationToken,
-) -> io::Result<()> {
+pub(crate) async fn serve(control: Control, listener: Listener, drain: CancellationToken) -> io::Result<()> {
     info!(address = %listener.local_addr(), "the control API listens");
-    let (router, connections) = (router(Arc::new(control)), TaskTracker::new());
-    loop {
-        tokio::select! {
-            () = drain.cancelled() => break,
-            accepted = listener.accept() => {
-                connections.spawn(connection(router.clone(), accepted?, drain.clone()));
-            }
-        }
-    }
-    connections.close();
-    connections.wait().await;
-    Ok(())
+    let api = Arc::new(Api(router(Arc::new(control))));
+    headwater_runtime::http::serve(api, listener, Versions::Http1, Patience::OPERATORS, drain).await
 }
 
-async fn connection(router: Router, accepted: Accepted, drain: CancellationToken) {
-    let Accepted { stream, peer, guard } = accepted;
-    let (activity, router) = (guard.give_way(), TowerToHyperService::new(router));
-    let answer = service_fn(|request| {
-        let (work, answered) = (activity.work(), router.call(request));
-        async move {
-            let _work = work;
-            answered.await
+/// The API as its listener knows it.
+struct Api(Router);
+
+impl Handler for Api {
+    type Body = axum::body::Body;
+
+    async fn handle(&self, _from: IpAddr, request: Request<Incoming>) -> Response {
+        match self.0.clone().call(request).await {
+            Ok(response) => response,
+            Err(impossible) => match impossible {},
         }
-    });
-    let mut served = std::pin::pin!(
-        http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEADER_DEADLINE)
-            .serve_connection(TokioIo::new(stream), answer)
-    );
-    let ended = tokio::select! {
-        ended = &mut served => ended,
-        () = guard.given_up() => return debug!(%peer, "idle, and its place was needed: closed"),
-        () = drain.cancelled() => {
-            served.as_mut().graceful_shutdown();
-            served.await
-        }
-    };
-    if let Err(error) = ended {
-        debug!(%peer, %error, "a connection to the control API broke");
     }
 }
 

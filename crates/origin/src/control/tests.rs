@@ -3,7 +3,7 @@ use headwater_platform::store::testing::{Fault, MemoryStore};
 use headwater_platform::store::{Key, ObjectStore as _};
 use headwater_recordings::State as Condition;
 use headwater_runtime::config::{File, Service, load};
-use http::{Method, Request};
+use http::Method;
 use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
 
@@ -18,12 +18,12 @@ pub(super) fn token() -> Secret {
     load(Service::AllInOne, Some(file), []).unwrap().config.control.token.unwrap()
 }
 
-struct Api {
+struct TestApi {
     store: MemoryStore,
     router: Router,
 }
 
-impl Api {
+impl TestApi {
     fn new() -> Self {
         let store = MemoryStore::new();
         let library = Library::new(Some(Arc::new(store.clone())), None, Arc::new(Metrics::new()));
@@ -71,7 +71,7 @@ impl Api {
 
 #[tokio::test]
 async fn recordings_are_listed_in_pages_newest_first() {
-    let api = Api::new();
+    let api = TestApi::new();
     for second in [1_000, 2_000, 3_000] {
         api.record(second, Condition::Complete).await;
     }
@@ -92,7 +92,7 @@ async fn recordings_are_listed_in_pages_newest_first() {
 
 #[tokio::test]
 async fn a_recording_is_deleted_once_its_broadcast_has_ended() {
-    let api = Api::new();
+    let api = TestApi::new();
     let (live, old) =
         (api.record(2_000, Condition::Live).await, api.record(1_000, Condition::Complete).await);
     let path = |layout: &Layout| format!("/streams/demo/recordings/{}", layout.broadcast);
@@ -109,7 +109,7 @@ async fn a_recording_is_deleted_once_its_broadcast_has_ended() {
 
 #[tokio::test]
 async fn nobody_without_the_token_gets_anything() {
-    let api = Api::new();
+    let api = TestApi::new();
     let old = api.record(1_000, Condition::Complete).await;
     let path = format!("/streams/demo/recordings/{}", old.broadcast);
     for method in [Method::GET, Method::DELETE] {
@@ -120,7 +120,7 @@ async fn nobody_without_the_token_gets_anything() {
 
 #[tokio::test]
 async fn what_is_wrong_is_said() {
-    let api = Api::new();
+    let api = TestApi::new();
     assert_eq!(api.get("/streams/demo/recordings?limit=0").await.0, StatusCode::BAD_REQUEST);
     assert_eq!(api.get("/streams/demo/recordings?page=2").await.0, StatusCode::BAD_REQUEST);
     assert_eq!(api.get("/streams/demo").await.0, StatusCode::NOT_FOUND);
@@ -136,7 +136,7 @@ async fn what_is_wrong_is_said() {
 /// The document names every path and method of the router, and what a recording has.
 #[tokio::test]
 async fn the_description_is_true() {
-    let api = Api::new();
+    let api = TestApi::new();
     let old = api.record(1_000, Condition::Complete).await;
     let (status, document) = api.ask(Method::GET, "/openapi.json", "none").await;
     assert_eq!(status, StatusCode::OK);

@@ -72,6 +72,15 @@ pub struct Patience {
     pub keep_alive: Duration,
 }
 
+impl Patience {
+    /// Limits of listeners for operators and their programs: a request is one line and a few headers.
+    pub const OPERATORS: Self = Self {
+        request: Duration::from_secs(5),
+        answer: Duration::from_secs(35),
+        keep_alive: Duration::from_secs(5),
+    };
+}
+
 /// Answers requests until `drain` is cancelled, and then until those under way are answered. Idle connections give way
 /// to new ones where the listener has no place left. Dropped, it ends all connections at once.
 ///
