@@ -16,7 +16,7 @@ use axum::routing::get;
 use headwater_media::{BroadcastId, StreamId};
 use headwater_recordings::{DeleteError, Layout, Summary};
 use headwater_runtime::config::Secret;
-use headwater_runtime::http::{Handler, Patience, Versions};
+use headwater_runtime::http::{Handler, Patience, Versions, query};
 use headwater_runtime::listener::Listener;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{Request, StatusCode};
@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 use tracing::info;
 
-use crate::http::{entry, query};
+use crate::http::entry;
 use crate::library::{Library, PAGE};
 use problem::Problem;
 

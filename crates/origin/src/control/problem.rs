@@ -2,9 +2,9 @@
 
 use axum::response::{IntoResponse, Response};
 use headwater_platform::store::StoreError;
+use headwater_runtime::http::{PROBLEM_JSON, ProblemDetails};
 use http::StatusCode;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use serde_json::json;
 use tracing::warn;
 
 use crate::library::Unread;
@@ -77,14 +77,8 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let (status, name, title, detail) = self.about();
-        let body = json!({
-            "type": format!("urn:headwater:problem:{name}"),
-            "title": title,
-            "status": status.as_u16(),
-            "detail": detail,
-        });
-        let headers = [(CONTENT_TYPE, "application/problem+json"), (CACHE_CONTROL, "no-store")];
-        let answer = (status, headers, body.to_string());
+        let headers = [(CONTENT_TYPE, PROBLEM_JSON), (CACHE_CONTROL, "no-store")];
+        let answer = (status, headers, ProblemDetails::new(status, name, title, detail).to_json());
         match self {
             Self::Unauthorized => ([(WWW_AUTHENTICATE, "Bearer")], answer).into_response(),
             Self::Away => ([(RETRY_AFTER, "1")], answer).into_response(),

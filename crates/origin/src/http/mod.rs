@@ -15,7 +15,6 @@ mod playlist;
 mod preflight;
 mod problem;
 mod problem_page;
-pub(crate) mod query;
 mod range;
 mod recorded;
 mod route;

@@ -13,6 +13,7 @@ use headwater_hls::mp4::{Mp4, Piece, Plan};
 use headwater_media::{MediaSequence, MediaTime, Rendition, RenditionId, RenditionKind};
 use headwater_platform::store::ObjectStore;
 use headwater_recordings::{Layout, Samples, segments_there};
+use headwater_runtime::http::query;
 use http::header::CONTENT_DISPOSITION;
 use http::{HeaderValue, Request};
 use tracing::warn;
@@ -23,7 +24,6 @@ use super::downloads::{Downloads, Share};
 use super::etag;
 use super::growing::Interrupted;
 use super::problem::Problem;
-use super::query;
 use crate::library::{self, Library, Lost, Recorded, Unread, unread};
 
 /// Segments that are read ahead while sending: a slow store is not asked one after the other, and little is held.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use headwater_hls::playlist::{self, MediaOptions, Stage};
 use headwater_hls::{Directives, LiveWindow, Readiness, Skip, Until};
 use headwater_media::{PartIndex, RenditionId};
+use headwater_runtime::http::query;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, VARY};
 use http::{HeaderMap, HeaderValue, Request};
 use tokio::time::Instant;
@@ -12,7 +13,6 @@ use tokio::time::Instant;
 use super::answer::{Answer, Cache, text};
 use super::encoding::accepts_gzip;
 use super::problem::Problem;
-use super::query;
 use crate::mirror::{Listed, Mirror, Scope, Text, View, Which};
 
 /// RFC 8216bis §10 and ISO/IEC 23009-1 §C.2.

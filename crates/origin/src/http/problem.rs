@@ -1,8 +1,8 @@
 //! What went wrong, as `application/problem+json` (RFC 9457). The detail says what to do about it.
 
+use headwater_runtime::http::{PROBLEM_JSON, ProblemDetails};
 use http::header::{ALLOW, CONTENT_RANGE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, StatusCode};
-use serde_json::json;
 
 use super::answer::{Answer, Cache};
 use crate::mirror::NoMirror;
@@ -227,13 +227,9 @@ impl From<NoStill> for Problem {
 
 impl From<Problem> for Answer {
     fn from(problem: Problem) -> Self {
-        let text = json!({
-            "type": format!("urn:headwater:problem:{}", problem.name()),
-            "title": problem.title(),
-            "status": problem.status().as_u16(),
-            "detail": problem.detail(),
-        });
-        let answer = Self::new("application/problem+json", problem.cache(), text.to_string().into());
+        let details =
+            ProblemDetails::new(problem.status(), problem.name(), problem.title(), problem.detail());
+        let answer = Self::new(PROBLEM_JSON, problem.cache(), details.to_json().into());
         answer.status(problem.status()).headers(problem.header())
     }
 }

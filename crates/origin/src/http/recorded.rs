@@ -7,9 +7,9 @@ use bytes::Bytes;
 use headwater_hls::{Archive, LiveWindow};
 use headwater_media::{MediaSequence, Rendition, RenditionId, StreamId, UnixMillis};
 use headwater_recordings::{Layout, State, Summary};
+use headwater_runtime::clock::rfc3339;
 use http::header::LOCATION;
 use http::{HeaderValue, Request, StatusCode};
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::answer::{Answer, Cache};
@@ -185,11 +185,6 @@ pub(crate) fn entry(summary: &Summary, folder: &str) -> Value {
         "mp4": format!("{folder}vod-{id}.mp4"),
         "thumbnail": format!("{folder}{id}/thumbnail.jpg"),
     })
-}
-
-pub(super) fn rfc3339(time: UnixMillis) -> Option<String> {
-    let time = Timestamp::from_millisecond(i64::try_from(time.0).ok()?).ok()?;
-    Some(format!("{time:.3}"))
 }
 
 #[cfg(test)]

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use headwater_hls::{Archive, LiveWindow};
 use headwater_media::{StreamId, UnixMillis};
 use headwater_recordings::Layout;
+use headwater_runtime::clock::rfc3339;
+use headwater_runtime::http::query;
 
 use super::answer::{Answer, Cache};
 use super::past::Past;
 use super::playlist::START_LIMIT;
 use super::problem::Problem;
-use super::query;
-use super::recorded::rfc3339;
 use crate::mirror::{Mirror, Scope, View};
 use crate::stills::{Asked, Missed, Shot, Stills, When, newest_end, newest_or_at, stored_at};
 

@@ -1,7 +1,9 @@
 //! HTTP connections of a listener: HTTP/1.1, and HTTP/2 with prior knowledge where the listener takes it, within limits,
 //! until the process is told to stop.
 
+mod problem;
 mod progress;
+pub mod query;
 mod seldom;
 
 use std::convert::Infallible;
@@ -25,6 +27,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::listener::{Accepted, Guard, Listener, Work};
+pub use problem::{PROBLEM_JSON, ProblemDetails};
+
 use progress::{Counted, Progress};
 use seldom::Seldom;
 

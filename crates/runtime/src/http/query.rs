@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 
 /// All pairs, decoded. What has no equals sign has an empty value.
-pub(crate) fn pairs(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+pub fn pairs(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
     form_urlencoded::parse(query.as_bytes())
 }
 
 /// The first value of this name.
-pub(crate) fn value<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
+pub fn value<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
     pairs(query).find(|(other, _)| other == name).map(|(_, value)| value)
 }
 
