@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// For each crate, the crates of ours that it may depend on.
-const MAY_KNOW: [(&str, &[&str]); 17] = [
+const MAY_KNOW: [(&str, &[&str]); 18] = [
     ("media", &[]),
     ("rtmp", &["media"]),
     ("hls", &["media"]),
@@ -18,7 +18,12 @@ const MAY_KNOW: [(&str, &[&str]); 17] = [
     ("recordings", &["media", "hls", "wire", "platform", "runtime"]),
     ("proxy", &["media", "rtmp", "wire", "registry", "platform", "runtime"]),
     ("server", &["media", "hls", "wire", "registry", "platform", "runtime", "recordings", "transcode"]),
-    ("origin", &["media", "hls", "wire", "registry", "platform", "runtime", "recordings", "transcode"]),
+    // Programs of operators see what is stored; nothing here knows of streams that are on air.
+    ("control", &["media", "platform", "runtime", "recordings"]),
+    (
+        "origin",
+        &["media", "hls", "wire", "registry", "platform", "runtime", "recordings", "transcode", "control"],
+    ),
     (
         "headwater",
         &["media", "rtmp", "registry", "runtime", "transcode", "proxy", "server", "origin", "wire"],

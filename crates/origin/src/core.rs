@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use headwater_control::Control;
 use headwater_hls::LiveWindow;
 use headwater_media::{MediaTime, StreamId};
 use headwater_platform::store::ObjectStore;
@@ -15,7 +16,6 @@ use headwater_wire::Channels;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use crate::control::Control;
 use crate::http::{Body, Interrupted, Policy, Service};
 use crate::library::Library;
 use crate::metrics::Metrics;
@@ -72,7 +72,8 @@ impl Core {
     /// What the control API works on. Uses of `config`: its section `control` and `origin.public_url`.
     pub(crate) fn control(&self, config: &Config) -> Control {
         Control {
-            library: self.service.library.clone(),
+            store: self.service.library.store().ok().cloned(),
+            cache: self.service.library.clone(),
             token: config.control.token.clone(),
             public_url: config.origin.public_url.as_ref().map_or("", |url| url.as_str()).to_owned(),
         }

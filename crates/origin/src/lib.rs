@@ -7,7 +7,6 @@
 //! What viewers were given keeps its bytes: when a stream moves to another server, its window goes on, and a server
 //! with a lower epoch than one that was heard is refused.
 
-mod control;
 mod core;
 mod http;
 mod library;
@@ -22,6 +21,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use headwater_control::Control;
 use headwater_platform::store::{self, StoreError};
 use headwater_recordings::store_settings;
 use headwater_registry::Registry;
@@ -36,7 +36,6 @@ use tracing::info;
 
 pub use crate::core::Core;
 pub use crate::http::Interrupted;
-use control::Control;
 
 /// Time for a whole request, from having connected or from its first byte on.
 const REQUEST_LIMIT: Duration = Duration::from_secs(10);
@@ -93,7 +92,7 @@ impl Origin {
         let core = Core::start(config, registry, Channels::default(), store, readiness);
         let control = match config.control.listen {
             Some(address) => {
-                let limits = Limits::total(control::MAX_CONNECTIONS);
+                let limits = Limits::total(headwater_control::MAX_CONNECTIONS);
                 let listener = Listener::bind(address, "control.listen", limits).await?;
                 Some((listener, core.control(config)))
             }
@@ -125,7 +124,7 @@ impl Origin {
         );
         let served = match self.control {
             Some((listener, control)) => {
-                tokio::try_join!(viewers, control::serve(control, listener, drain)).map(drop)
+                tokio::try_join!(viewers, headwater_control::serve(control, listener, drain)).map(drop)
             }
             None => viewers.await,
         };

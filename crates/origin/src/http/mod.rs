@@ -46,7 +46,6 @@ pub(crate) use page::Policy;
 use past::Past;
 use playlist::Reach;
 use problem::Problem;
-pub(crate) use recorded::entry;
 use route::{Resource, Route};
 
 /// The longest wait of a page for whether its stream is known.

@@ -4,13 +4,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use headwater_control::Recording;
 use headwater_hls::{Archive, LiveWindow};
-use headwater_media::{MediaSequence, Rendition, RenditionId, StreamId, UnixMillis};
-use headwater_recordings::{Layout, State, Summary};
-use headwater_runtime::clock::rfc3339;
+use headwater_media::{MediaSequence, Rendition, RenditionId, StreamId};
+use headwater_recordings::Layout;
 use http::header::LOCATION;
 use http::{HeaderValue, Request, StatusCode};
-use serde_json::{Value, json};
 
 use super::answer::{Answer, Cache};
 use super::downloads::Downloads;
@@ -161,41 +160,20 @@ pub(super) async fn list(library: &Library, stream: &StreamId) -> Result<Answer,
         Err(Unread::NoStore | Unread::Missing) => Default::default(),
         Err(Unread::Away) => return Err(Problem::StoreAway),
     };
-    let entries: Vec<_> = list.iter().map(|summary| entry(summary, "")).collect();
-    let body = Value::from(entries).to_string();
+    let recordings: Vec<_> = list.iter().map(|summary| Recording::new(summary, "")).collect();
+    let body = serde_json::to_string(&recordings).expect("names, texts and numbers are JSON");
     Ok(Answer::new("application/json", Cache::Seconds(GROWING_SECONDS), body.into()))
-}
-
-/// A recording as pages show it. `folder` is what stands before the addresses of the stream's own folder.
-pub(crate) fn entry(summary: &Summary, folder: &str) -> Value {
-    let id = &summary.broadcast;
-    let state = match summary.state {
-        State::Live => "live",
-        State::Complete => "complete",
-        State::Interrupted => "interrupted",
-    };
-    json!({
-        "broadcast": id,
-        "start": rfc3339(UnixMillis(summary.start_unix_ms)),
-        "duration_seconds": summary.duration_ms as f64 / 1e3,
-        "size_bytes": summary.bytes,
-        "state": state,
-        "playlist": format!("{folder}vod-{id}.m3u8"),
-        "presentation": format!("{folder}vod-{id}.mpd"),
-        "mp4": format!("{folder}vod-{id}.mp4"),
-        "thumbnail": format!("{folder}{id}/thumbnail.jpg"),
-    })
 }
 
 #[cfg(test)]
 mod tests {
     use headwater_media::{
         BroadcastId, Epoch, MediaSequence, MediaTime, PeriodNumber, PeriodStart, Piece, Record,
-        RenditionKind, SegmentSettings, StoredSegment,
+        RenditionKind, SegmentSettings, StoredSegment, UnixMillis,
     };
     use headwater_platform::store::testing::{Fault, MemoryStore};
     use headwater_platform::store::{Key, ObjectStore as _};
-    use headwater_recordings::JournalWriter;
+    use headwater_recordings::{JournalWriter, State, Summary};
     use http::{HeaderMap, Method, Response};
     use http_body_util::BodyExt as _;
 

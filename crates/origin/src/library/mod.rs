@@ -9,7 +9,9 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use bytes::Bytes;
+use headwater_control::RecordingCache;
 use headwater_hls::mp4::Mp4;
 use headwater_media::{MediaSequence, RenditionId, StreamId};
 use headwater_platform::store::{Key, ObjectStore, StoreError};
@@ -40,7 +42,7 @@ const COMPLETE_FOR: Duration = Duration::from_secs(30);
 /// How long a question that was answered with "there is none" is not asked again.
 const MISSING_FOR: Duration = Duration::from_secs(1);
 /// Recordings of a list.
-pub(crate) const PAGE: usize = 100;
+const PAGE: usize = 100;
 
 /// Reads the object store for viewers: each object and each index once for all who ask at the same time, and within
 /// bounds of memory.
@@ -189,9 +191,11 @@ impl Library {
     pub(crate) fn store(&self) -> Result<&Arc<dyn ObjectStore>, Unread> {
         self.store.as_ref().ok_or(Unread::NoStore)
     }
+}
 
-    /// Forgets a recording that was deleted.
-    pub(crate) async fn forget(&self, layout: &Layout) {
+#[async_trait]
+impl RecordingCache for Library {
+    async fn forget(&self, layout: &Layout) {
         self.recordings.invalidate(layout).await;
         self.lists.invalidate(&layout.stream).await;
         self.plans.forget(layout);

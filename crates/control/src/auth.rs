@@ -32,7 +32,7 @@ fn shows(headers: &HeaderMap, token: &Secret) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::tests::{TOKEN, token};
+    use crate::tests::{TOKEN, token};
 
     #[test]
     fn only_the_token_opens() {

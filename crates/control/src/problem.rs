@@ -7,8 +7,6 @@ use http::StatusCode;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use tracing::warn;
 
-use crate::library::Unread;
-
 #[derive(Debug)]
 pub(super) enum Problem {
     NoRoute,
@@ -84,16 +82,6 @@ impl IntoResponse for Problem {
             Self::Away => ([(RETRY_AFTER, "1")], answer).into_response(),
             Self::Method => ([(ALLOW, "GET, HEAD, DELETE")], answer).into_response(),
             _ => answer.into_response(),
-        }
-    }
-}
-
-impl From<Unread> for Problem {
-    fn from(unread: Unread) -> Self {
-        match unread {
-            Unread::NoStore => Self::NoStore,
-            Unread::Missing => Self::NoRecording,
-            Unread::Away => Self::Away,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The control API: what operators and their programs do with recordings. JSON over HTTP, errors as
 //! `application/problem+json` (RFC 9457), described by `/api/v1/openapi.json`.
 
+mod answers;
 mod auth;
 mod problem;
 
@@ -8,12 +9,14 @@ use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use axum::Router;
 use axum::extract::{Path, RawQuery, State};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use headwater_media::{BroadcastId, StreamId};
+use headwater_platform::store::ObjectStore;
 use headwater_recordings::{DeleteError, Layout, Summary};
 use headwater_runtime::config::Secret;
 use headwater_runtime::http::{Handler, Patience, Versions, query};
@@ -21,32 +24,44 @@ use headwater_runtime::listener::Listener;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
-use serde_json::{Value, json};
+use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 use tracing::info;
 
-use crate::http::entry;
-use crate::library::{Library, PAGE};
+pub use answers::{Recording, RecordingPage};
 use problem::Problem;
 
 /// Operators and their programs; more are a mistake or an attack. Of more, idle ones give way.
-pub(crate) const MAX_CONNECTIONS: usize = 256;
+pub const MAX_CONNECTIONS: usize = 256;
 
-/// What the API works on.
-pub(crate) struct Control {
-    pub(crate) library: Arc<Library>,
+/// Recordings of a page, at most and where the query names no number.
+const PAGE: usize = 100;
+
+/// Cache that holds something of recordings.
+#[async_trait]
+pub trait RecordingCache: Send + Sync + 'static {
+    /// Forgets a recording that was deleted.
+    async fn forget(&self, layout: &Layout);
+}
+
+/// Recordings that the API works on, and who may use it.
+pub struct Control {
+    /// The store of recordings; none where nothing is stored.
+    pub store: Option<Arc<dyn ObjectStore>>,
+    /// Cache that is told of deletions.
+    pub cache: Arc<dyn RecordingCache>,
     /// Without it, nobody has to show one: the listener is on a loopback address then.
-    pub(crate) token: Option<Secret>,
-    /// What paths to media begin with: where viewers reach the origins, or nothing.
-    pub(crate) public_url: String,
+    pub token: Option<Secret>,
+    /// Beginning of paths to media: the URL at which viewers reach the origins, or nothing.
+    pub public_url: String,
 }
 
 /// Answers until `drain` is cancelled, and then until the requests under way are answered.
 ///
 /// # Errors
 /// When the listener is broken.
-pub(crate) async fn serve(control: Control, listener: Listener, drain: CancellationToken) -> io::Result<()> {
+pub async fn serve(control: Control, listener: Listener, drain: CancellationToken) -> io::Result<()> {
     info!(address = %listener.local_addr(), "the control API listens");
     let api = Arc::new(Api(router(Arc::new(control))));
     headwater_runtime::http::serve(api, listener, Versions::Http1, Patience::OPERATORS, drain).await
@@ -85,11 +100,11 @@ async fn list(
 ) -> Result<Response, Problem> {
     let stream = parsed::<StreamId>(&stream)?;
     let Page { before, limit } = Page::parse(query.as_deref().unwrap_or_default())?;
-    let store = control.library.store()?;
-    let (found, more) = headwater_recordings::list(store.as_ref(), &stream, before, limit).await?;
+    let store = control.store()?;
+    let (found, more) = headwater_recordings::list(store, &stream, before, limit).await?;
     let next = found.last().filter(|_| more).map(|last| last.broadcast.clone());
-    let recordings: Vec<_> = found.iter().map(|summary| control.describe(summary)).collect();
-    Ok(answer(StatusCode::OK, &json!({ "recordings": recordings, "next": next })))
+    let recordings = found.iter().map(|summary| control.describe(summary)).collect();
+    Ok(answer(&RecordingPage { next, recordings }))
 }
 
 async fn one(
@@ -97,9 +112,9 @@ async fn one(
     Path((stream, broadcast)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
     let layout = layout(&stream, &broadcast)?;
-    let found = headwater_recordings::describe(control.library.store()?.as_ref(), &layout).await?;
+    let found = headwater_recordings::describe(control.store()?, &layout).await?;
     let found = found.ok_or(Problem::NoRecording)?;
-    Ok(answer(StatusCode::OK, &control.describe(&found)))
+    Ok(answer(&control.describe(&found)))
 }
 
 /// Deletes a recording; one that is gone already is fine.
@@ -108,8 +123,8 @@ async fn delete(
     Path((stream, broadcast)): Path<(String, String)>,
 ) -> Result<StatusCode, Problem> {
     let layout = layout(&stream, &broadcast)?;
-    let deleted = headwater_recordings::delete(control.library.store()?.as_ref(), &layout).await;
-    control.library.forget(&layout).await;
+    let deleted = headwater_recordings::delete(control.store()?, &layout).await;
+    control.cache.forget(&layout).await;
     match deleted {
         Ok(()) => {
             info!(stream = %layout.stream, broadcast = %layout.broadcast, "a recording was deleted");
@@ -127,8 +142,12 @@ async fn openapi() -> Response {
 }
 
 impl Control {
-    fn describe(&self, summary: &Summary) -> Value {
-        entry(summary, &format!("{}/{}/", self.public_url, summary.stream))
+    fn store(&self) -> Result<&dyn ObjectStore, Problem> {
+        self.store.as_deref().ok_or(Problem::NoStore)
+    }
+
+    fn describe(&self, summary: &Summary) -> Recording {
+        Recording::new(summary, &format!("{}/{}/", self.public_url, summary.stream))
     }
 }
 
@@ -168,9 +187,10 @@ fn parsed<T: std::str::FromStr>(text: &str) -> Result<T, Problem> {
     text.parse().map_err(|_| Problem::NoRecording)
 }
 
-fn answer(status: StatusCode, body: &Value) -> Response {
+fn answer(body: &impl Serialize) -> Response {
     let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")];
-    (status, headers, body.to_string()).into_response()
+    let json = serde_json::to_string(body).expect("names, texts and numbers are JSON");
+    (headers, json).into_response()
 }
 
 #[cfg(test)]

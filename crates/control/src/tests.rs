@@ -1,3 +1,5 @@
+use std::sync::Mutex;
+
 use headwater_media::UnixMillis;
 use headwater_platform::store::testing::{Fault, MemoryStore};
 use headwater_platform::store::{Key, ObjectStore as _};
@@ -5,10 +7,10 @@ use headwater_recordings::State as Condition;
 use headwater_runtime::config::{File, Service, load};
 use http::Method;
 use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use super::*;
-use crate::metrics::Metrics;
 
 pub(super) const TOKEN: &str = "0123456789abcdef-token";
 
@@ -18,21 +20,34 @@ pub(super) fn token() -> Secret {
     load(Service::AllInOne, Some(file), []).unwrap().config.control.token.unwrap()
 }
 
+/// Recordings that a cache was told to forget.
+#[derive(Default)]
+struct Forgotten(Mutex<Vec<Layout>>);
+
+#[async_trait]
+impl RecordingCache for Forgotten {
+    async fn forget(&self, layout: &Layout) {
+        self.0.lock().unwrap().push(layout.clone());
+    }
+}
+
 struct TestApi {
     store: MemoryStore,
+    forgotten: Arc<Forgotten>,
     router: Router,
 }
 
 impl TestApi {
     fn new() -> Self {
         let store = MemoryStore::new();
-        let library = Library::new(Some(Arc::new(store.clone())), None, Arc::new(Metrics::new()));
+        let forgotten = Arc::new(Forgotten::default());
         let control = Control {
-            library: Arc::new(library),
+            store: Some(Arc::new(store.clone())),
+            cache: forgotten.clone(),
             token: Some(token()),
             public_url: "https://cdn.example".into(),
         };
-        Self { store, router: router(Arc::new(control)) }
+        Self { store, forgotten, router: router(Arc::new(control)) }
     }
 
     /// Makes a recording that began at this second.
@@ -103,6 +118,7 @@ async fn a_recording_is_deleted_once_its_broadcast_has_ended() {
         assert_eq!(api.ask(Method::DELETE, &path(&old), TOKEN).await.0, StatusCode::NO_CONTENT);
     }
     assert_eq!(api.get(&path(&old)).await.0, StatusCode::NOT_FOUND);
+    assert_eq!(*api.forgotten.0.lock().unwrap(), [live.clone(), old.clone(), old.clone()]);
     assert!(api.store.keys().iter().all(|key| !key.contains(&old.broadcast.to_string())));
     assert_eq!(api.get(&path(&live)).await.0, StatusCode::OK);
 }
