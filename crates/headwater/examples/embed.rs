@@ -5,7 +5,7 @@
 #![allow(clippy::print_stdout, reason = "this is what the example shows")]
 
 use anyhow::{Context, bail};
-use headwater_origin::Origin;
+use headwater_origin::{Origin, Settings};
 use headwater_runtime::config::{self, Service};
 use headwater_runtime::readiness::Readiness;
 use tokio_util::sync::CancellationToken;
@@ -24,7 +24,7 @@ async fn main() -> anyhow::Result<()> {
     let registry = &config.registry;
     let registry = headwater_registry::open(registry.redis_url(), registry.prefix.as_str(), registry.lease)?;
     let readiness = Readiness::default();
-    let origin = Origin::start(&config, registry, &readiness).await?;
+    let origin = Origin::start(&Settings::from(config), registry, &readiness).await?;
     println!("viewers watch at http://{}/<stream>", origin.address());
 
     let drain = CancellationToken::new();

@@ -19,7 +19,8 @@ async fn serve(process: Process) -> anyhow::Result<()> {
     let registry = headwater_registry::open(config.redis_url(), config.prefix.as_str(), config.lease)?;
     let proxy = headwater_proxy::run(alone(process.clone()), registry.clone());
     let server = headwater_server::run(process.clone(), registry.clone(), WorkerCommand::own()?);
-    let origin = headwater_origin::run(process.clone(), registry);
+    let origin =
+        headwater_origin::run(process.clone().map_config(headwater_origin::Settings::from), registry);
     let services = async {
         tokio::try_join!(async { anyhow::Ok(proxy.await?) }, async { anyhow::Ok(server.await?) }, async {
             anyhow::Ok(origin.await?)

@@ -1,16 +1,14 @@
 //! An origin behind its listener.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_control::Control;
 use headwater_hls::LiveWindow;
-use headwater_media::{MediaTime, StreamId};
+use headwater_media::StreamId;
 use headwater_platform::store::ObjectStore;
 use headwater_registry::Registry;
-use headwater_runtime::config::Config;
 use headwater_runtime::readiness::Readiness;
 use headwater_wire::Channels;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -19,7 +17,8 @@ use tokio_util::task::TaskTracker;
 use crate::http::{Body, Interrupted, Policy, Service};
 use crate::library::Library;
 use crate::metrics::Metrics;
-use crate::mirror::{Mirrors, Settings, View};
+use crate::mirror::{self, Mirrors, View};
+use crate::settings::Settings;
 use crate::stills::Stills;
 use crate::upstream::Upstream;
 
@@ -39,10 +38,9 @@ pub struct Core {
 
 impl Core {
     /// Begins to learn what the registry knows; `channels` lead to the servers, and `store` is what
-    /// recordings are read from. Uses of `config`: its sections `origin`
-    /// and `registry`, `proxy.replay_duration` and `server.worker_sandbox`. Readiness waits for the registry's first answer.
+    /// recordings are read from. Readiness waits for the registry's first answer.
     pub fn start(
-        config: &Config,
+        settings: &Settings,
         registry: Arc<dyn Registry>,
         channels: Channels,
         store: Option<Arc<dyn ObjectStore>>,
@@ -51,31 +49,32 @@ impl Core {
         let (tasks, stop, metrics) = (TaskTracker::new(), CancellationToken::new(), Arc::new(Metrics::new()));
         let latch = readiness.latch("origin: the registry (Redis) does not answer");
         let upstream = Arc::new(Upstream::new(registry, channels, latch, metrics.clone()));
-        let patience = config.registry.lease.max(config.proxy.replay_duration) + PATIENCE;
-        let settings = Settings {
-            linger: config.origin.mirror_linger,
+        let patience = settings.lease.max(settings.replay_duration) + PATIENCE;
+        let of_mirrors = mirror::Settings {
+            linger: settings.origin.mirror_linger,
             patience,
-            dvr_window: config.recording.dvr_window.into(),
-            dvr_windows: dvr_windows(config),
+            dvr_window: settings.dvr_window,
+            dvr_windows: settings.dvr_windows.clone(),
         };
-        let mirrors = Mirrors::start(upstream, settings, metrics.clone(), tasks.clone(), stop.clone());
-        let public_url = config.store.public_url.as_ref().map(|url| url.as_str().to_owned());
+        let mirrors = Mirrors::start(upstream, of_mirrors, metrics.clone(), tasks.clone(), stop.clone());
+        let public_url = settings.store.public_url.as_ref().map(|url| url.as_str().to_owned());
         let policy = Policy::new(public_url.as_deref());
         let library = Arc::new(Library::new(store, public_url, metrics.clone()));
-        let (stills, viewers, downloads) = (Stills::new(config), Default::default(), Default::default());
+        let (stills, viewers, downloads) =
+            (Stills::new(settings.worker_sandbox), Default::default(), Default::default());
         let service = Arc::new(Service { library, mirrors, viewers, metrics, stills, policy, downloads });
         tasks.spawn(stop.clone().run_until_cancelled_owned(keep_moving(service.clone())));
         tasks.spawn(stop.clone().run_until_cancelled_owned(count_viewers(service.clone())));
         Self { service, tasks, stop: stop.drop_guard() }
     }
 
-    /// What the control API works on. Uses of `config`: its section `control` and `origin.public_url`.
-    pub(crate) fn control(&self, config: &Config) -> Control {
+    /// The control API of this origin's recordings.
+    pub(crate) fn control(&self, settings: &Settings) -> Control {
         Control {
             store: self.service.library.store().ok().cloned(),
             cache: self.service.library.clone(),
-            token: config.control.token.clone(),
-            public_url: config.origin.public_url.as_ref().map_or("", |url| url.as_str()).to_owned(),
+            token: settings.control.token.clone(),
+            public_url: settings.origin.public_url.as_ref().map_or("", |url| url.as_str()).to_owned(),
         }
     }
 
@@ -106,12 +105,6 @@ impl Core {
         self.tasks.close();
         self.tasks.wait().await;
     }
-}
-
-/// Of the streams that have their own.
-fn dvr_windows(config: &Config) -> HashMap<StreamId, MediaTime> {
-    let window = |stream: &StreamId| (stream.clone(), config.policy(stream).dvr_window.into());
-    config.streams.iter().map(|own| window(&own.stream)).collect()
 }
 
 async fn keep_moving(service: Arc<Service>) {

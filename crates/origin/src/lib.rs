@@ -12,6 +12,7 @@ mod http;
 mod library;
 mod metrics;
 mod mirror;
+mod settings;
 mod stills;
 mod upstream;
 mod viewers;
@@ -25,7 +26,6 @@ use headwater_control::Control;
 use headwater_platform::store::{self, StoreError};
 use headwater_recordings::store_settings;
 use headwater_registry::Registry;
-use headwater_runtime::config::Config;
 use headwater_runtime::http::{Patience, Versions};
 use headwater_runtime::listener::{BindError, Limits, Listener};
 use headwater_runtime::process::Process;
@@ -36,6 +36,7 @@ use tracing::info;
 
 pub use crate::core::Core;
 pub use crate::http::Interrupted;
+pub use crate::settings::Settings;
 
 /// Time for a whole request, from having connected or from its first byte on.
 const REQUEST_LIMIT: Duration = Duration::from_secs(10);
@@ -56,7 +57,7 @@ pub enum OriginError {
 ///
 /// # Errors
 /// When it can't start, or its listener breaks.
-pub async fn run(process: Process, registry: Arc<dyn Registry>) -> Result<(), OriginError> {
+pub async fn run(process: Process<Settings>, registry: Arc<dyn Registry>) -> Result<(), OriginError> {
     let origin = Origin::start(&process.config, registry, &process.readiness).await?;
     process.readiness.started(readiness::ORIGIN);
     Ok(origin.serve(process.drain).await?)
@@ -73,32 +74,33 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Listens on `origin.http_listen` and begins to learn what the registry knows. Uses of `config`: its sections
-    /// `origin`, `registry`, `store`, `recording` and `streams`. Readiness waits for the registry's first answer.
+    /// Listens on `origin.http_listen` and begins to learn what the registry knows. Readiness waits for the registry's first
+    /// answer.
     ///
     /// # Errors
     /// When the address can't be listened on, or the directory of the object store can't be made.
     pub async fn start(
-        config: &Config,
+        settings: &Settings,
         registry: Arc<dyn Registry>,
         readiness: &Readiness,
     ) -> Result<Self, OriginError> {
-        let limits = Limits::new(config.origin.max_connections, config.origin.max_connections_per_address);
-        let listener = Listener::bind(config.origin.http_listen, "origin.http_listen", limits).await?;
-        let store = match store_settings(&config.store) {
-            Some(settings) => Some(store::open(&settings).await?),
+        let limits =
+            Limits::new(settings.origin.max_connections, settings.origin.max_connections_per_address);
+        let listener = Listener::bind(settings.origin.http_listen, "origin.http_listen", limits).await?;
+        let store = match store_settings(&settings.store) {
+            Some(store) => Some(store::open(&store).await?),
             None => None,
         };
-        let core = Core::start(config, registry, Channels::default(), store, readiness);
-        let control = match config.control.listen {
+        let core = Core::start(settings, registry, Channels::default(), store, readiness);
+        let control = match settings.control.listen {
             Some(address) => {
                 let limits = Limits::total(headwater_control::MAX_CONNECTIONS);
                 let listener = Listener::bind(address, "control.listen", limits).await?;
-                Some((listener, core.control(config)))
+                Some((listener, core.control(settings)))
             }
             None => None,
         };
-        Ok(Self { listener, keep_alive: config.origin.keep_alive_timeout, control, core })
+        Ok(Self { listener, keep_alive: settings.origin.keep_alive_timeout, control, core })
     }
 
     /// The address that is really listened on.

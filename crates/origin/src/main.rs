@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use headwater_origin::Settings;
 use headwater_runtime::{cli::Options, config::Service, process};
 
 /// Headwater's origin: shows live streams to viewers over HTTP
@@ -30,7 +31,7 @@ fn main() -> ExitCode {
     process::run(Service::Origin, &arguments.options, |process| async {
         let config = &process.config.registry;
         let registry = headwater_registry::open(config.redis_url(), config.prefix.as_str(), config.lease)?;
-        headwater_origin::run(process, registry).await?;
+        headwater_origin::run(process.map_config(Settings::from), registry).await?;
         anyhow::Ok(())
     })
 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use headwater_media::{BroadcastId, MediaSequence, RenditionId};
-use headwater_runtime::config::Config;
+use headwater_runtime::config::WorkerSandbox;
 use headwater_runtime::listener::counted_as;
 use headwater_wire::v1::StillRequest;
 use http::HeaderValue;
@@ -111,9 +111,9 @@ pub(crate) struct Stills {
 }
 
 impl Stills {
-    /// Uses of `config`: `server.worker_sandbox`.
-    pub(crate) fn new(config: &Config) -> Self {
-        Self::with(Process::own(config.server.worker_sandbox))
+    /// Stills whose processes are confined by this sandbox.
+    pub(crate) fn new(sandbox: WorkerSandbox) -> Self {
+        Self::with(Process::own(sandbox))
     }
 
     /// What a shell's script writes instead of pictures.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_media::{BroadcastId, Epoch, StreamId};
-use headwater_origin::Origin;
+use headwater_origin::{Origin, Settings};
 use headwater_registry::{Claim, MemoryRegistry, Ownership, Registry, ServerId, ServerRecord, Ttls};
 use headwater_runtime::config::{self, Service};
 use headwater_runtime::readiness::Readiness;
@@ -47,7 +47,7 @@ impl TestOrigin {
         let variables =
             settings.into_iter().map(|(name, value)| (format!("HEADWATER_{name}"), value.to_owned()));
         let config = config::load(Service::AllInOne, None, variables).unwrap().config;
-        let origin = Origin::start(&config, registry, &Readiness::default()).await.unwrap();
+        let origin = Origin::start(&Settings::from(config), registry, &Readiness::default()).await.unwrap();
         let (address, drain) = (origin.address(), CancellationToken::new());
         let served = tokio::spawn(origin.serve(drain.clone()));
         Self { address, served, drain: drain.drop_guard() }

@@ -96,7 +96,10 @@ impl Unit {
         let work: futures::future::BoxFuture<'static, ()> = match self.kind {
             Kind::Server => Box::pin(server(host, self.run, around, process, self.crew.clone())),
             Kind::Proxy => Box::pin(proxy(host, around, process.map_config(Settings::from))),
-            Kind::Origin => Box::pin(origin(host, self.run, around, process)),
+            Kind::Origin => {
+                let process = process.map_config(headwater_origin::Settings::from);
+                Box::pin(origin(host, self.run, around, process))
+            }
         };
         self.machine = Some(Machine::start(host, async move {
             // As `headwater_runtime::process` does it.
@@ -187,7 +190,7 @@ async fn proxy(host: Host, around: Surroundings, process: Process<Settings>) {
     handler.wait_for_publishers().await;
 }
 
-async fn origin(host: Host, run: u32, around: Surroundings, process: Process) {
+async fn origin(host: Host, run: u32, around: Surroundings, process: Process<headwater_origin::Settings>) {
     let registry = around.hub.client(host);
     let core = Core::start(&process.config, registry, channels(&around.net, host), None, &process.readiness);
     let core = Arc::new(core);
