@@ -1,46 +1,19 @@
 //! From what a handler found to a response: validators, ranges, `HEAD`, and the headers that every answer has.
 
-use std::sync::LazyLock;
-
 use bytes::Bytes;
+use headwater_runtime::http::{PROBLEM_JSON, ProblemDetails};
 use http::header::{
     ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, CONTENT_LENGTH,
-    CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, IF_RANGE, RANGE, X_CONTENT_TYPE_OPTIONS,
+    CONTENT_RANGE, CONTENT_TYPE, ETAG, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 
 use super::body::{Body, Pieces, Reader};
+use super::cache::Cache;
+use super::conditions::{is_held, wanted_range};
 use super::etag;
 use super::problem::Problem;
 use super::range::Wanted;
-
-/// How long caches may keep an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Cache {
-    /// The URL will never have other bytes.
-    Immutable,
-    Seconds(u32),
-    No,
-}
-
-impl From<Cache> for HeaderValue {
-    fn from(cache: Cache) -> Self {
-        match cache {
-            Cache::Immutable => Self::from_static("public, max-age=31536000, immutable"),
-            Cache::Seconds(seconds) => {
-                SHORT.get(seconds as usize).cloned().unwrap_or_else(|| max_age(seconds))
-            }
-            Cache::No => Self::from_static("no-store"),
-        }
-    }
-}
-
-/// Those of playlists, written once: six target durations of 10 s are the longest.
-static SHORT: LazyLock<Vec<HeaderValue>> = LazyLock::new(|| (0..=60).map(max_age).collect());
-
-fn max_age(seconds: u32) -> HeaderValue {
-    HeaderValue::try_from(format!("public, max-age={seconds}")).expect("digits are visible ASCII")
-}
 
 /// A whole answer, before the request's conditions and ranges are looked at.
 pub(crate) struct Answer {
@@ -116,7 +89,7 @@ impl Answer {
 
     fn ranged(self, request: &HeaderMap) -> Self {
         let Some(length) = self.body.len() else { return self };
-        match wanted(request, self.etag.as_ref(), length) {
+        match wanted_range(request, self.etag.as_ref(), length) {
             Wanted::Whole => self,
             Wanted::Unsatisfiable => Problem::Range(length).into(),
             Wanted::Part(range) => {
@@ -156,16 +129,13 @@ impl Answer {
     }
 }
 
-/// The client holds these very bytes.
-fn is_held(request: &HeaderMap, tag: &HeaderValue) -> bool {
-    let tag = tag.to_str().unwrap_or_default();
-    text(request, IF_NONE_MATCH).is_some_and(|header| etag::matches(header, tag))
-}
-
-/// A range is meant for one state of the object when `If-Range` says so (RFC 9110 §13.1.5); dates never match here.
-fn wanted(request: &HeaderMap, tag: Option<&HeaderValue>, length: u64) -> Wanted {
-    let meant = request.get(IF_RANGE).is_none_or(|condition| Some(condition) == tag);
-    text(request, RANGE).filter(|_| meant).map_or(Wanted::Whole, |range| Wanted::parse(range, length))
+impl From<Problem> for Answer {
+    fn from(problem: Problem) -> Self {
+        let details =
+            ProblemDetails::new(problem.status(), problem.name(), problem.title(), problem.detail());
+        let answer = Self::new(PROBLEM_JSON, problem.cache(), details.to_json().into());
+        answer.status(problem.status()).headers(problem.header())
+    }
 }
 
 /// Any page may read what is here, errors included, and time it.
@@ -175,9 +145,4 @@ fn common_headers(headers: &mut HeaderMap) {
     headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
     headers.insert(HeaderName::from_static("timing-allow-origin"), HeaderValue::from_static("*"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-}
-
-/// A header's text; nothing where it is missing or not ASCII.
-pub(crate) fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
-    headers.get(name)?.to_str().ok()
 }

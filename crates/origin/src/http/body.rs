@@ -11,7 +11,19 @@ use futures::stream::BoxStream;
 use http_body::{Frame, SizeHint};
 use metrics::Counter;
 
-use super::growing::Interrupted;
+/// Why the rest of an answer will not be sent. The connection is broken off, so that nobody takes what was sent for the
+/// whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Interrupted {
+    #[error("the next part of the segment was not there in time")]
+    Late,
+    #[error("the segment is no longer in the live window")]
+    Gone,
+    #[error("the object store did not give what was to be sent")]
+    Unread,
+    #[error("nothing of the file was taken for too long")]
+    Stalled,
+}
 
 /// Gives the bytes of a range.
 pub(crate) type Reader = Box<dyn FnOnce(Range<u64>) -> Pieces + Send>;

@@ -20,8 +20,7 @@ use headwater_runtime::listener::counted_as;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use super::body::Pieces;
-use super::growing::Interrupted;
+use super::body::{Interrupted, Pieces};
 
 /// KiB that all downloads may hold: four segments each, of a hundred at some megabits.
 const TOTAL: usize = 128 << 10;

@@ -2,27 +2,19 @@
 //! RFC 9112 §7.1).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt as _};
 use headwater_media::{MediaSequence, RenditionId};
 
-use super::media::SEGMENT_LIMIT;
+use super::body::Interrupted;
 use crate::mirror::{Mirror, Scope, View};
 
-/// Why the rest of an answer will not be sent. The connection is broken off, so that nobody takes what was sent for the
-/// whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Interrupted {
-    #[error("the next part of the segment was not there in time")]
-    Late,
-    #[error("the segment is no longer in the live window")]
-    Gone,
-    #[error("the object store did not give what was to be sent")]
-    Unread,
-    #[error("nothing of the file was taken for too long")]
-    Stalled,
-}
+/// How long a request for a segment that a presentation announced is held. A player of DASH that is told "not yet" three
+/// times gives up, so a publisher may be away for a minute; proxies on the way give up requests that are not answered in
+/// half of that.
+pub(super) const SEGMENT_LIMIT: Duration = Duration::from_secs(20);
 
 /// The parts of one segment that are still to be sent.
 struct Growing {

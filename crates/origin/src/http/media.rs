@@ -12,9 +12,9 @@ use http::header::RANGE;
 use http::{Method, Request};
 use tokio::time::sleep;
 
-use super::answer::{Answer, Cache};
-use super::growing;
-use super::playlist::blocked_limit;
+use super::answer::Answer;
+use super::cache::Cache;
+use super::growing::{self, SEGMENT_LIMIT};
 use super::problem::Problem;
 use super::route::Object;
 use crate::mirror::{Mirror, Scope, View};
@@ -30,7 +30,7 @@ pub(super) async fn object<B>(
 ) -> Result<Answer, Problem> {
     let limit = match object {
         Object::Segment(_) | Object::Timed(..) => SEGMENT_LIMIT,
-        Object::Init(_) | Object::Part(..) => blocked_limit(&mirror),
+        Object::Init(_) | Object::Part(..) => mirror.blocked_limit(),
     };
     let grows = *request.method() == Method::GET && !request.headers().contains_key(RANGE);
     let look = |view: &View| look(view, rendition, object, grows);
@@ -55,11 +55,6 @@ pub(super) async fn object<B>(
 /// Segments behind the last one that players of DASH may still ask for, one after the other, before they have read that it
 /// is over: they read the presentation again every few seconds. Further numbers never were any stream's.
 const MAX_PAST_END: u64 = 10;
-/// How long a request for a segment that a presentation announced is held. A player of DASH that is told "not yet" three
-/// times gives up, so a publisher may be away for a minute; proxies on the way give up requests that are not answered in
-/// half of that.
-pub(super) const SEGMENT_LIMIT: Duration = Duration::from_secs(20);
-
 /// The next broadcast may have a segment of this number.
 const END_CACHE: Cache = Cache::Seconds(1);
 

@@ -2,6 +2,8 @@
 
 mod answer;
 mod body;
+mod cache;
+mod conditions;
 mod downloads;
 pub(crate) mod encoding;
 pub(crate) mod etag;
@@ -38,15 +40,15 @@ use crate::metrics::Metrics;
 use crate::mirror::{Mirrors, NoMirror, Which};
 use crate::stills::Stills;
 use crate::viewers::Viewers;
-use answer::{Answer, text};
+use answer::Answer;
 pub(crate) use body::Body;
+pub use body::Interrupted;
+use conditions::text;
 pub(crate) use downloads::Downloads;
-pub use growing::Interrupted;
 pub(crate) use page::Policy;
 use past::Past;
-use playlist::Reach;
 use problem::Problem;
-use route::{Resource, Route};
+use route::{Reach, Resource, Route};
 
 /// The longest wait of a page for whether its stream is known.
 const KNOWN_LIMIT: Duration = Duration::from_secs(1);

@@ -10,9 +10,9 @@ use headwater_hls::playlist::dash;
 use headwater_media::UnixMillis;
 use headwater_runtime::clock;
 
-use super::answer::{Answer, Cache};
-use super::playlist::START_LIMIT;
-use crate::mirror::{Mirror, Scope, View};
+use super::answer::Answer;
+use super::cache::Cache;
+use crate::mirror::{Mirror, START_LIMIT, Scope, View};
 
 /// Without a mirror, nobody drifts.
 pub(super) async fn answer(mirror: Option<Arc<Mirror>>) -> Answer {

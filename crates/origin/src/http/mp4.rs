@@ -18,11 +18,11 @@ use http::header::CONTENT_DISPOSITION;
 use http::{HeaderValue, Request};
 use tracing::warn;
 
-use super::answer::{Answer, Cache};
-use super::body::Pieces;
+use super::answer::Answer;
+use super::body::{Interrupted, Pieces};
+use super::cache::Cache;
 use super::downloads::{Downloads, Share};
 use super::etag;
-use super::growing::Interrupted;
 use super::problem::Problem;
 use crate::library::{self, Library, Lost, Recorded, Unread, unread};
 

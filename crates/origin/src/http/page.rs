@@ -13,7 +13,9 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
-use super::answer::{Answer, Cache, text};
+use super::answer::Answer;
+use super::cache::Cache;
+use super::conditions::text;
 use super::encoding::{accepts_gzip, gzip};
 use super::etag;
 use super::problem::Problem;

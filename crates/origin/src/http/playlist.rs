@@ -10,24 +10,23 @@ use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, VARY};
 use http::{HeaderMap, HeaderValue, Request};
 use tokio::time::Instant;
 
-use super::answer::{Answer, Cache, text};
+use super::answer::Answer;
+use super::cache::Cache;
+use super::conditions::text;
 use super::encoding::accepts_gzip;
 use super::problem::Problem;
-use crate::mirror::{Listed, Mirror, Scope, Text, View, Which};
+use super::route::Reach;
+use crate::mirror::{Listed, Mirror, START_LIMIT, Scope, Text, View, Which};
 
 /// RFC 8216bis §10 and ISO/IEC 23009-1 §C.2.
 pub(super) const HLS: &str = "application/vnd.apple.mpegurl";
 pub(super) const DASH: &str = "application/dash+xml";
 
-/// How long somebody who comes while a stream starts is kept waiting for its first parts; more would look hung.
-pub(super) const START_LIMIT: Duration = Duration::from_secs(3);
 /// What a page that waits for a broadcast asks with: it is answered when there is one, and need not ask so often.
 const AWAIT: (&str, &str) = ("await", "live");
 /// But after this time in any case: proxies on the way give up requests that are not answered for long, and an origin
 /// that stops waits for its answers.
 const AIR_LIMIT: Duration = Duration::from_secs(5);
-/// Target durations that a blocked request waits (RFC 8216bis §6.2.5.2).
-pub(super) const BLOCKED_TARGETS: u32 = 3;
 /// Target durations that caches may keep the answer to a request that names what it waits for.
 const NAMED_TARGETS: u32 = 6;
 /// And that of a broadcast that has ended: nothing changes in it, until the next one replaces it.
@@ -70,15 +69,6 @@ pub(super) async fn master(
     Ok(answer(content_type, &text, cache, headers))
 }
 
-/// How far back a media playlist reaches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reach {
-    /// The live window.
-    Window,
-    /// What is stored before it, too.
-    Dvr,
-}
-
 /// The media playlist of a rendition, once it has what the query names.
 pub(super) async fn media<B>(
     mirror: &Mirror,
@@ -88,7 +78,7 @@ pub(super) async fn media<B>(
 ) -> Result<Answer, Problem> {
     let directives = Directives::parse(request.uri().query().unwrap_or_default());
     let directives = directives.map_err(|error| Problem::Directive(error.to_string()))?;
-    let limit = if directives.until.is_some() { blocked_limit(mirror) } else { START_LIMIT };
+    let limit = if directives.until.is_some() { mirror.blocked_limit() } else { START_LIMIT };
     let state = |view: &View| due(view, |window| media_due(window, &rendition, &directives));
     let due = mirror.wait(Scope::Rendition(&rendition), limit, state).await;
     let cache = due.unwrap_or_else(|| mirror.look(|view| due_at_last(view, |_| None)))?;
@@ -215,12 +205,6 @@ fn unnamed_cache(window: &LiveWindow) -> Cache {
 
 fn target(window: &LiveWindow) -> u32 {
     window.opening().settings.target_duration()
-}
-
-/// How long a request may wait for something that is about to be made.
-pub(super) fn blocked_limit(mirror: &Mirror) -> Duration {
-    let target = mirror.look(|view| view.window().map(target));
-    target.map_or(START_LIMIT, |target| Duration::from_secs(u64::from(target * BLOCKED_TARGETS)))
 }
 
 pub(super) fn answer(

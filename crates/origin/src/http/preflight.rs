@@ -6,7 +6,8 @@ use http::header::{
 };
 use http::{HeaderValue, StatusCode};
 
-use super::answer::{Answer, Cache};
+use super::answer::Answer;
+use super::cache::Cache;
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 

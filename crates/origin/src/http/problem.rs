@@ -1,10 +1,9 @@
 //! What went wrong, as `application/problem+json` (RFC 9457). The detail says what to do about it.
 
-use headwater_runtime::http::{PROBLEM_JSON, ProblemDetails};
 use http::header::{ALLOW, CONTENT_RANGE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, StatusCode};
 
-use super::answer::{Answer, Cache};
+use super::cache::Cache;
 use crate::mirror::NoMirror;
 use crate::stills::NoStill;
 
@@ -83,7 +82,7 @@ impl Problem {
         matches!(self, Self::NoObject | Self::NoRendition | Self::NotLive | Self::NotReady)
     }
 
-    fn name(&self) -> &'static str {
+    pub(super) fn name(&self) -> &'static str {
         match self {
             Self::NoRoute => "no-route",
             Self::NotLive => "not-live",
@@ -179,14 +178,14 @@ impl Problem {
     }
 
     /// A wait that was in vain must not be kept: the next one may not be.
-    fn cache(&self) -> Cache {
+    pub(super) fn cache(&self) -> Cache {
         match self.status() {
             StatusCode::SERVICE_UNAVAILABLE => Cache::No,
             _ => Cache::Seconds(ERROR_SECONDS),
         }
     }
 
-    fn header(&self) -> Option<(HeaderName, HeaderValue)> {
+    pub(super) fn header(&self) -> Option<(HeaderName, HeaderValue)> {
         match self {
             Self::NotLive | Self::NotReady | Self::Late | Self::Busy | Self::StoreAway => {
                 Some((RETRY_AFTER, u16::from(RETRY_SECONDS).into()))
@@ -222,14 +221,5 @@ impl From<NoStill> for Problem {
             NoStill::Busy => Self::StillsBusy,
             NoStill::Failed => Self::StillFailed,
         }
-    }
-}
-
-impl From<Problem> for Answer {
-    fn from(problem: Problem) -> Self {
-        let details =
-            ProblemDetails::new(problem.status(), problem.name(), problem.title(), problem.detail());
-        let answer = Self::new(PROBLEM_JSON, problem.cache(), details.to_json().into());
-        answer.status(problem.status()).headers(problem.header())
     }
 }

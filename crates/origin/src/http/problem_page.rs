@@ -5,7 +5,8 @@ use headwater_media::StreamId;
 use http::header::{ACCEPT, CONTENT_SECURITY_POLICY, VARY};
 use http::{HeaderMap, HeaderValue};
 
-use super::answer::{Answer, text};
+use super::answer::Answer;
+use super::conditions::text;
 use super::problem::Problem;
 
 const PAGE: &str = include_str!("problem.html");

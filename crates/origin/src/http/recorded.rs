@@ -11,7 +11,8 @@ use headwater_recordings::Layout;
 use http::header::LOCATION;
 use http::{HeaderValue, Request, StatusCode};
 
-use super::answer::{Answer, Cache};
+use super::answer::Answer;
+use super::cache::Cache;
 use super::downloads::Downloads;
 use super::media as live;
 use super::mp4;

@@ -5,8 +5,6 @@ use std::str::FromStr;
 
 use headwater_media::{BroadcastId, MediaSequence, PartIndex, RenditionId, StreamId};
 
-use super::playlist::Reach;
-
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
     Home,
@@ -58,6 +56,15 @@ pub(crate) enum Recorded {
 pub(crate) enum Resource {
     Playlist(Reach),
     Object(Object),
+}
+
+/// How far back a media playlist reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// The live window.
+    Window,
+    /// What is stored before it, too.
+    Dvr,
 }
 
 /// A piece of media, named by its number.

@@ -12,13 +12,13 @@ use headwater_wire::v1::still_request::Picture;
 use http::HeaderValue;
 use tracing::debug;
 
-use super::answer::{Answer, Cache};
+use super::answer::Answer;
+use super::cache::Cache;
 use super::etag;
 use super::past::Past;
-use super::playlist::START_LIMIT;
 use super::problem::Problem;
 use crate::library::{Library, Recorded, Unread};
-use crate::mirror::{Mirror, Scope, View};
+use crate::mirror::{Mirror, START_LIMIT, Scope, View};
 use crate::stills::{Asked, Board, COLUMNS, Clock, Key, ROWS, Sheet, Still, Tile};
 
 const VTT: &str = "text/vtt; charset=utf-8";

@@ -8,11 +8,11 @@ use headwater_recordings::Layout;
 use headwater_runtime::clock::rfc3339;
 use headwater_runtime::http::query;
 
-use super::answer::{Answer, Cache};
+use super::answer::Answer;
+use super::cache::Cache;
 use super::past::Past;
-use super::playlist::START_LIMIT;
 use super::problem::Problem;
-use crate::mirror::{Mirror, Scope, View};
+use crate::mirror::{Mirror, START_LIMIT, Scope, View};
 use crate::stills::{Asked, Missed, Shot, Stills, When, newest_end, newest_or_at, stored_at};
 
 /// Pixels. What is asked for is rounded up to one of these, so that a picture is made in a few sizes only.

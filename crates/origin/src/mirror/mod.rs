@@ -3,6 +3,7 @@
 mod dvr;
 mod follow;
 mod left;
+mod limits;
 mod lookups;
 mod mirrors;
 mod rendered;
@@ -16,6 +17,7 @@ use headwater_media::{MediaEvent, MediaTime, Opening, StreamId};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
+pub(crate) use limits::START_LIMIT;
 pub(crate) use mirrors::{Mirrors, NoMirror, Settings};
 pub(crate) use rendered::{Rendered, Text, Which};
 pub(crate) use signals::Scope;
