@@ -12,6 +12,7 @@ mod http;
 mod library;
 mod metrics;
 mod mirror;
+mod representation;
 mod settings;
 mod stills;
 mod upstream;

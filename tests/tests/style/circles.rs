@@ -6,10 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::sources::{self, Source, code_only};
 
 /// Circles that are there today: crate, parent module, and the modules in the circle. The list only ever shrinks.
-const KNOWN: [(&str, &str, &[&str]); 6] = [
+const KNOWN: [(&str, &str, &[&str]); 4] = [
     ("media", "timeline", &["clock", "held"]),
-    ("origin", "", &["http", "library", "mirror", "stills"]),
-    ("origin", "http", &["answer", "body", "growing", "media", "playlist", "problem", "route"]),
     ("server", "", &["broadcast", "recording"]),
     ("server", "broadcast", &["handover", "lease", "life", "session", "table"]),
     ("transcode", "", &["audio", "cast", "outlet", "period", "transcoder", "video"]),

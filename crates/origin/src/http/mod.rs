@@ -1,27 +1,8 @@
 //! What viewers ask, and what they get.
 
-mod answer;
-mod body;
-mod cache;
-mod conditions;
-mod downloads;
-pub(crate) mod encoding;
-pub(crate) mod etag;
-mod growing;
-mod media;
-mod moment;
-mod mp4;
-mod page;
-mod past;
-mod playlist;
-mod preflight;
-mod problem;
-mod problem_page;
-mod range;
-mod recorded;
+mod handlers;
+mod response;
 mod route;
-mod storyboard;
-mod thumbnail;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -40,14 +21,16 @@ use crate::metrics::Metrics;
 use crate::mirror::{Mirrors, NoMirror, Which};
 use crate::stills::Stills;
 use crate::viewers::Viewers;
-use answer::Answer;
-pub(crate) use body::Body;
-pub use body::Interrupted;
-use conditions::text;
-pub(crate) use downloads::Downloads;
-pub(crate) use page::Policy;
-use past::Past;
-use problem::Problem;
+pub(crate) use handlers::page::Policy;
+use handlers::past::Past;
+use handlers::{media, moment, page, playlist, preflight, recorded, storyboard, thumbnail};
+use response::answer::Answer;
+pub(crate) use response::body::Body;
+pub use response::body::Interrupted;
+use response::conditions::text;
+pub(crate) use response::downloads::Downloads;
+use response::problem::Problem;
+use response::problem_page;
 use route::{Reach, Resource, Route};
 
 /// The longest wait of a page for whether its stream is known.

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use headwater_media::RenditionId;
 use http::HeaderValue;
 
-use crate::http::{encoding, etag};
 use crate::metrics::Metrics;
+use crate::representation::{encoding, etag};
 
 /// One playlist of a stream.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -31,7 +31,7 @@ pub(crate) use process::{Failure, Stills as Process};
 pub(crate) use shot::{Missed, Shot, newest_end, newest_or_at, stored_at};
 pub(crate) use when::When;
 
-use crate::http::etag;
+use crate::representation::etag;
 use queue::Queue;
 
 /// Children at a time: they are nicer than the origin, and take 0.1 to 0.2 s of a core each.

@@ -14,7 +14,7 @@ const HTML: &str = "text/html; charset=utf-8";
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
 
 /// The answer to a request for `path` with these headers.
-pub(super) fn answer(problem: Problem, path: &str, headers: &HeaderMap) -> Answer {
+pub(crate) fn answer(problem: Problem, path: &str, headers: &HeaderMap) -> Answer {
     let varies = (VARY, HeaderValue::from_static("Accept"));
     if !wants_page(headers) {
         return Answer::from(problem).headers([varies]);

@@ -49,7 +49,7 @@ impl Default for Downloads {
 
 impl Downloads {
     /// The share of an address, or of its network.
-    pub(super) fn share(&self, of: IpAddr) -> Share {
+    pub(crate) fn share(&self, of: IpAddr) -> Share {
         let of = counted_as(of);
         let mut shares = lock(&self.shares);
         let own = shares.get(&of).and_then(Weak::upgrade).unwrap_or_else(|| {
@@ -62,7 +62,7 @@ impl Downloads {
     }
 
     /// Watches over a download, which is given up when nothing of it is taken any more.
-    pub(super) fn watch(&self, pieces: Pieces) -> Pieces {
+    pub(crate) fn watch(&self, pieces: Pieces) -> Pieces {
         let download =
             Arc::new(Mutex::new(Download { pieces: Some(pieces), rest: Bytes::new(), given: None }));
         let mut moving = lock(&self.moving);
@@ -86,17 +86,17 @@ impl Downloads {
 
 /// What the downloads of one address may hold.
 #[derive(Clone, Debug)]
-pub(super) struct Share {
+pub(crate) struct Share {
     own: Arc<Semaphore>,
     total: Arc<Semaphore>,
 }
 
 /// Room for so many bytes.
-pub(super) struct Room([OwnedSemaphorePermit; 2]);
+pub(crate) struct Room([OwnedSemaphorePermit; 2]);
 
 impl Share {
     /// Waits for room for these bytes, or for all the room that there is.
-    pub(super) async fn room(&self, bytes: u64) -> Result<Room, Interrupted> {
+    pub(crate) async fn room(&self, bytes: u64) -> Result<Room, Interrupted> {
         let kib = bytes.div_ceil(1 << 10).clamp(1, SHARE as u64) as u32;
         // Neither is ever closed. The share first: one who waits for it holds nothing of others.
         let own = self.own.clone().acquire_many_owned(kib).await.map_err(|_| Interrupted::Unread)?;
@@ -107,7 +107,7 @@ impl Share {
 
 impl Room {
     /// These bytes take the room until nobody holds them any more, nor a slice of them.
-    pub(super) fn hold(self, bytes: Bytes) -> Bytes {
+    pub(crate) fn hold(self, bytes: Bytes) -> Bytes {
         Bytes::from_owner(Held { bytes, _room: self.0 })
     }
 }

@@ -10,12 +10,12 @@ use headwater_hls::playlist::dash;
 use headwater_media::UnixMillis;
 use headwater_runtime::clock;
 
-use super::answer::Answer;
-use super::cache::Cache;
+use crate::http::response::answer::Answer;
+use crate::http::response::cache::Cache;
 use crate::mirror::{Mirror, START_LIMIT, Scope, View};
 
 /// Without a mirror, nobody drifts.
-pub(super) async fn answer(mirror: Option<Arc<Mirror>>) -> Answer {
+pub(crate) async fn answer(mirror: Option<Arc<Mirror>>) -> Answer {
     let drift = |view: &View| match view {
         View::Seeking => None,
         View::NotLive => Some(0),

@@ -10,17 +10,17 @@ use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, VARY};
 use http::{HeaderMap, HeaderValue, Request};
 use tokio::time::Instant;
 
-use super::answer::Answer;
-use super::cache::Cache;
-use super::conditions::text;
-use super::encoding::accepts_gzip;
-use super::problem::Problem;
-use super::route::Reach;
+use crate::http::response::answer::Answer;
+use crate::http::response::cache::Cache;
+use crate::http::response::conditions::text;
+use crate::http::response::problem::Problem;
+use crate::http::route::Reach;
 use crate::mirror::{Listed, Mirror, START_LIMIT, Scope, Text, View, Which};
+use crate::representation::encoding::accepts_gzip;
 
 /// RFC 8216bis §10 and ISO/IEC 23009-1 §C.2.
-pub(super) const HLS: &str = "application/vnd.apple.mpegurl";
-pub(super) const DASH: &str = "application/dash+xml";
+pub(crate) const HLS: &str = "application/vnd.apple.mpegurl";
+pub(crate) const DASH: &str = "application/dash+xml";
 
 /// What a page that waits for a broadcast asks with: it is answered when there is one, and need not ask so often.
 const AWAIT: (&str, &str) = ("await", "live");
@@ -35,7 +35,7 @@ const ENDED_TARGETS: u32 = 2;
 const LEFT_SECONDS: u32 = 4;
 
 /// Until when a stream that is not live is waited for, where the query says [`AWAIT`].
-pub(super) fn awaited<B>(request: &Request<B>) -> Option<Instant> {
+pub(crate) fn awaited<B>(request: &Request<B>) -> Option<Instant> {
     let (name, live) = AWAIT;
     let asked = query::value(request.uri().query().unwrap_or_default(), name);
     (asked.as_deref() == Some(live)).then(|| Instant::now() + AIR_LIMIT)
@@ -43,7 +43,7 @@ pub(super) fn awaited<B>(request: &Request<B>) -> Option<Instant> {
 
 /// What a player begins with, the multivariant playlist or the presentation of DASH, once every rendition has its first
 /// part; after [`START_LIMIT`] any is enough. A stream that is not live is waited for until the moment `awaited`.
-pub(super) async fn master(
+pub(crate) async fn master(
     mirror: &Mirror,
     which: Which,
     awaited: Option<Instant>,
@@ -70,7 +70,7 @@ pub(super) async fn master(
 }
 
 /// The media playlist of a rendition, once it has what the query names.
-pub(super) async fn media<B>(
+pub(crate) async fn media<B>(
     mirror: &Mirror,
     rendition: RenditionId,
     reach: Reach,
@@ -95,7 +95,7 @@ pub(super) async fn media<B>(
 
 /// The last list of a broadcast that has ended and is not shown any more, with what is stored of it, for those who are
 /// behind its end.
-pub(super) fn left(mirror: &Mirror, which: Which, headers: &HeaderMap) -> Option<Answer> {
+pub(crate) fn left(mirror: &Mirror, which: Which, headers: &HeaderMap) -> Option<Answer> {
     let content_type = content_type(&which);
     let text = mirror.left_playlist(which, |archive, which| match which {
         Which::DvrMultivariant => playlist::ended_multivariant(archive),
@@ -207,7 +207,7 @@ fn target(window: &LiveWindow) -> u32 {
     window.opening().settings.target_duration()
 }
 
-pub(super) fn answer(
+pub(crate) fn answer(
     content_type: &'static str,
     text_of: &Text,
     cache: Cache,

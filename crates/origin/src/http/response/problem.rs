@@ -82,7 +82,7 @@ impl Problem {
         matches!(self, Self::NoObject | Self::NoRendition | Self::NotLive | Self::NotReady)
     }
 
-    pub(super) fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::NoRoute => "no-route",
             Self::NotLive => "not-live",
@@ -105,7 +105,7 @@ impl Problem {
         }
     }
 
-    pub(super) fn title(&self) -> &'static str {
+    pub(crate) fn title(&self) -> &'static str {
         match self {
             Self::NoRoute => "Nothing is here",
             Self::NotLive => "Not live",
@@ -128,7 +128,7 @@ impl Problem {
         }
     }
 
-    pub(super) fn detail(&self) -> String {
+    pub(crate) fn detail(&self) -> String {
         match self {
             Self::NoRoute => {
                 "Streams are at /<stream>/live.m3u8 (HLS) and /<stream>/live.mpd (DASH), their player page is at /<stream>."
@@ -178,14 +178,14 @@ impl Problem {
     }
 
     /// A wait that was in vain must not be kept: the next one may not be.
-    pub(super) fn cache(&self) -> Cache {
+    pub(crate) fn cache(&self) -> Cache {
         match self.status() {
             StatusCode::SERVICE_UNAVAILABLE => Cache::No,
             _ => Cache::Seconds(ERROR_SECONDS),
         }
     }
 
-    pub(super) fn header(&self) -> Option<(HeaderName, HeaderValue)> {
+    pub(crate) fn header(&self) -> Option<(HeaderName, HeaderValue)> {
         match self {
             Self::NotLive | Self::NotReady | Self::Late | Self::Busy | Self::StoreAway => {
                 Some((RETRY_AFTER, u16::from(RETRY_SECONDS).into()))

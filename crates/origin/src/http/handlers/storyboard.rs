@@ -12,13 +12,13 @@ use headwater_wire::v1::still_request::Picture;
 use http::HeaderValue;
 use tracing::debug;
 
-use super::answer::Answer;
-use super::cache::Cache;
-use super::etag;
 use super::past::Past;
-use super::problem::Problem;
+use crate::http::response::answer::Answer;
+use crate::http::response::cache::Cache;
+use crate::http::response::problem::Problem;
 use crate::library::{Library, Recorded, Unread};
 use crate::mirror::{Mirror, START_LIMIT, Scope, View};
+use crate::representation::etag;
 use crate::stills::{Asked, Board, COLUMNS, Clock, Key, ROWS, Sheet, Still, Tile};
 
 const VTT: &str = "text/vtt; charset=utf-8";
@@ -34,14 +34,14 @@ const FETCHES: usize = 8;
 const FIRST_BYTES: u64 = 256 << 10;
 
 /// The index of what is on air, and of what can be gone back to.
-pub(super) async fn live(mirror: &Mirror) -> Result<Answer, Problem> {
+pub(crate) async fn live(mirror: &Mirror) -> Result<Answer, Problem> {
     let board = board(mirror, None).await?;
     let vtt = board.vtt(&format!("{}/", board.broadcast));
     Ok(index(vtt, Cache::Seconds(LIVE_SECONDS)))
 }
 
 /// The index of a recording.
-pub(super) async fn recorded(library: &Library, layout: &Layout) -> Result<Answer, Problem> {
+pub(crate) async fn recorded(library: &Library, layout: &Layout) -> Result<Answer, Problem> {
     let recorded = library.recording(layout).await?;
     let board = recorded_board(&recorded)?;
     let cache = if recorded.is_complete() { COMPLETE_SECONDS } else { LIVE_SECONDS };
@@ -54,7 +54,7 @@ fn index(vtt: String, cache: Cache) -> Answer {
 }
 
 /// A sheet, of what is on air or of a recording.
-pub(super) async fn sheet(
+pub(crate) async fn sheet(
     past: Past<'_>,
     stills: Asked<'_>,
     layout: &Layout,

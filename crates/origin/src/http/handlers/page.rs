@@ -13,12 +13,12 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
-use super::answer::Answer;
-use super::cache::Cache;
-use super::conditions::text;
-use super::encoding::{accepts_gzip, gzip};
-use super::etag;
-use super::problem::Problem;
+use crate::http::response::answer::Answer;
+use crate::http::response::cache::Cache;
+use crate::http::response::conditions::text;
+use crate::http::response::problem::Problem;
+use crate::representation::encoding::{accepts_gzip, gzip};
+use crate::representation::etag;
 
 #[derive(RustEmbed)]
 #[folder = "../../web/player/dist"]
@@ -26,7 +26,7 @@ use super::problem::Problem;
 struct Built;
 
 /// The page without a player.
-const FALLBACK: &str = include_str!("../../../../web/player/fallback.html");
+const FALLBACK: &str = include_str!("../../../../../web/player/fallback.html");
 const HOME: &str = include_str!("home.html");
 
 /// What the page may load (CSP Level 3). Scripts and styles come from here only; media is fed to the player by `blob:`;

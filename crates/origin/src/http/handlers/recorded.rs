@@ -11,15 +11,15 @@ use headwater_recordings::Layout;
 use http::header::LOCATION;
 use http::{HeaderValue, Request, StatusCode};
 
-use super::answer::Answer;
-use super::cache::Cache;
-use super::downloads::Downloads;
 use super::media as live;
 use super::mp4;
 use super::past::Past;
 use super::playlist::{self, DASH, HLS};
-use super::problem::Problem;
-use super::route::{Object, Recorded as What};
+use crate::http::response::answer::Answer;
+use crate::http::response::cache::Cache;
+use crate::http::response::downloads::Downloads;
+use crate::http::response::problem::Problem;
+use crate::http::route::{Object, Recorded as What};
 use crate::library::{Library, Recorded, Unread};
 use crate::mirror::{Mirror, Which};
 
@@ -37,7 +37,7 @@ impl From<Unread> for Problem {
 }
 
 /// Something of a recording. `place` is where the viewer is counted among the downloads.
-pub(super) async fn answer<B>(
+pub(crate) async fn answer<B>(
     library: &Arc<Library>,
     place: (&Downloads, IpAddr),
     layout: &Layout,
@@ -111,7 +111,7 @@ fn media_type(archive: &Archive, rendition: &RenditionId) -> &'static str {
 }
 
 /// Something that has left the live window.
-pub(super) async fn past(
+pub(crate) async fn past(
     past: Past<'_>,
     mirror: &Mirror,
     rendition: &RenditionId,
@@ -154,7 +154,7 @@ fn in_history<T>(mirror: &Mirror, at: impl Fn(&Archive) -> Option<T>) -> Option<
 }
 
 /// The newest recordings of a stream, newest first.
-pub(super) async fn list(library: &Library, stream: &StreamId) -> Result<Answer, Problem> {
+pub(crate) async fn list(library: &Library, stream: &StreamId) -> Result<Answer, Problem> {
     let list = match library.list(stream).await {
         Ok(list) => list,
         // Where nothing is stored, there is nothing to list.
@@ -179,7 +179,7 @@ mod tests {
     use http_body_util::BodyExt as _;
 
     use super::*;
-    use crate::http::Body;
+    use crate::http::response::body::Body;
     use crate::metrics::Metrics;
 
     const SETTINGS: SegmentSettings = SegmentSettings { segment_ms: 2_000, part_ms: 334 };

@@ -6,8 +6,8 @@ use http::header::{
 };
 use http::{HeaderValue, StatusCode};
 
-use super::answer::Answer;
-use super::cache::Cache;
+use crate::http::response::answer::Answer;
+use crate::http::response::cache::Cache;
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 

@@ -24,7 +24,8 @@ use tokio_util::task::TaskTracker;
 use tonic::Status;
 
 use super::*;
-use crate::http::{Body, thumbnail};
+use crate::http::handlers::thumbnail;
+use crate::http::response::body::Body;
 use crate::metrics::Metrics;
 use crate::mirror::{Mirrors, Settings};
 use crate::stills::Stills;

@@ -18,13 +18,13 @@ use http::header::CONTENT_DISPOSITION;
 use http::{HeaderValue, Request};
 use tracing::warn;
 
-use super::answer::Answer;
-use super::body::{Interrupted, Pieces};
-use super::cache::Cache;
-use super::downloads::{Downloads, Share};
-use super::etag;
-use super::problem::Problem;
+use crate::http::response::answer::Answer;
+use crate::http::response::body::{Interrupted, Pieces};
+use crate::http::response::cache::Cache;
+use crate::http::response::downloads::{Downloads, Share};
+use crate::http::response::problem::Problem;
 use crate::library::{self, Library, Lost, Recorded, Unread, unread};
+use crate::representation::etag;
 
 /// Segments that are read ahead while sending: a slow store is not asked one after the other, and little is held.
 const AHEAD: usize = 4;
@@ -36,7 +36,7 @@ const PLAN_AHEAD: usize = 16;
 const COMPLETE_SECONDS: u32 = 60;
 
 /// All of a recording that is complete, or a range of it: the best picture or that of `?rendition=`, and its sound.
-pub(super) async fn answer<B>(
+pub(crate) async fn answer<B>(
     library: &Arc<Library>,
     (downloads, from): (&Downloads, IpAddr),
     layout: &Layout,

@@ -8,13 +8,13 @@ use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt as _};
 use headwater_media::{MediaSequence, RenditionId};
 
-use super::body::Interrupted;
+use crate::http::response::body::Interrupted;
 use crate::mirror::{Mirror, Scope, View};
 
 /// How long a request for a segment that a presentation announced is held. A player of DASH that is told "not yet" three
 /// times gives up, so a publisher may be away for a minute; proxies on the way give up requests that are not answered in
 /// half of that.
-pub(super) const SEGMENT_LIMIT: Duration = Duration::from_secs(20);
+pub(crate) const SEGMENT_LIMIT: Duration = Duration::from_secs(20);
 
 /// The parts of one segment that are still to be sent.
 struct Growing {
@@ -25,7 +25,7 @@ struct Growing {
 }
 
 /// The parts of a segment that has begun, from the first one on.
-pub(super) fn parts(
+pub(crate) fn parts(
     mirror: Arc<Mirror>,
     rendition: RenditionId,
     sequence: MediaSequence,

@@ -14,14 +14,14 @@ use crate::mirror::Mirrors;
 /// Gives what an index names. What the store does not have, or does not give, is asked of the server that has the stream:
 /// it may wait in its memory or on its disk.
 #[derive(Clone, Copy)]
-pub(super) struct Past<'a> {
-    pub(super) library: &'a Library,
-    pub(super) mirrors: &'a Arc<Mirrors>,
+pub(crate) struct Past<'a> {
+    pub(crate) library: &'a Library,
+    pub(crate) mirrors: &'a Arc<Mirrors>,
 }
 
 impl Past<'_> {
     /// A whole segment.
-    pub(super) async fn segment(
+    pub(crate) async fn segment(
         self,
         layout: &Layout,
         rendition: &RenditionId,
@@ -32,7 +32,7 @@ impl Past<'_> {
     }
 
     /// So many of its first bytes at most, which nobody else is about to ask for.
-    pub(super) async fn beginning(
+    pub(crate) async fn beginning(
         self,
         layout: &Layout,
         rendition: &RenditionId,

@@ -8,10 +8,10 @@ use headwater_recordings::Layout;
 use headwater_runtime::clock::rfc3339;
 use headwater_runtime::http::query;
 
-use super::answer::Answer;
-use super::cache::Cache;
 use super::past::Past;
-use super::problem::Problem;
+use crate::http::response::answer::Answer;
+use crate::http::response::cache::Cache;
+use crate::http::response::problem::Problem;
 use crate::mirror::{Mirror, START_LIMIT, Scope, View};
 use crate::stills::{Asked, Missed, Shot, Stills, When, newest_end, newest_or_at, stored_at};
 
@@ -71,7 +71,7 @@ fn height(value: &str) -> Result<u32, Problem> {
 }
 
 /// A frame of what is on air now, or was lately, or of what can be gone back to.
-pub(super) async fn live(
+pub(crate) async fn live(
     mirror: &Mirror,
     past: Past<'_>,
     stills: Asked<'_>,
@@ -103,7 +103,7 @@ fn earlier(window: &LiveWindow, archive: &Archive, wanted: Wanted) -> Result<Sho
 }
 
 /// A frame of a recording.
-pub(super) async fn recorded(
+pub(crate) async fn recorded(
     past: Past<'_>,
     layout: &Layout,
     stills: Asked<'_>,

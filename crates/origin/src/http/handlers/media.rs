@@ -12,17 +12,17 @@ use http::header::RANGE;
 use http::{Method, Request};
 use tokio::time::sleep;
 
-use super::answer::Answer;
-use super::cache::Cache;
 use super::growing::{self, SEGMENT_LIMIT};
-use super::problem::Problem;
-use super::route::Object;
+use crate::http::response::answer::Answer;
+use crate::http::response::cache::Cache;
+use crate::http::response::problem::Problem;
+use crate::http::route::Object;
 use crate::mirror::{Mirror, Scope, View};
 
 /// An object of the live window. One that is about to be made is waited for: a part that a playlist hints at
 /// (RFC 8216bis §6.2.6), or anything that another origin, a moment ahead of this one, has listed already. A segment whose
 /// first part is there is sent as it is made, unless it is asked for in a way that needs its length.
-pub(super) async fn object<B>(
+pub(crate) async fn object<B>(
     mirror: Arc<Mirror>,
     rendition: &RenditionId,
     object: Object,
@@ -130,7 +130,7 @@ fn past_end(window: &LiveWindow, rendition: &RenditionId, object: Object) -> Opt
 }
 
 /// An object that a window holds whole.
-pub(super) fn whole(window: &LiveWindow, rendition: &RenditionId, object: Object) -> Option<Answer> {
+pub(crate) fn whole(window: &LiveWindow, rendition: &RenditionId, object: Object) -> Option<Answer> {
     find(window, rendition, object).map(|pieces| Answer::media(content_type(window, rendition), &pieces))
 }
 

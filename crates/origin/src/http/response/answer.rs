@@ -11,9 +11,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use super::body::{Body, Pieces, Reader};
 use super::cache::Cache;
 use super::conditions::{is_held, wanted_range};
-use super::etag;
 use super::problem::Problem;
 use super::range::Wanted;
+use crate::representation::etag;
 
 /// A whole answer, before the request's conditions and ranges are looked at.
 pub(crate) struct Answer {
