@@ -52,7 +52,7 @@ mod tests {
     #[test]
     fn settings_of_other_services_that_an_origin_heeds_are_handed_on() {
         let text = "registry.lease = \"7s\"\nproxy.replay_duration = \"9s\"\nserver.worker_sandbox = \"off\"\n\
-                    store.url = \"/tmp/store\"\nrecording.dvr_window = \"2h\"\n[streams.short]\ndvr_window = \"1h\"";
+                    store.url = \"file:///tmp/store\"\nrecording.dvr_window = \"2h\"\n[streams.short]\ndvr_window = \"1h\"";
         let config = load(Service::AllInOne, Some(File { path: "hw.toml", text }), []).unwrap().config;
         let settings = Settings::from(config);
         assert_eq!(settings.lease, Duration::from_secs(7));
