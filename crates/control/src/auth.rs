@@ -1,4 +1,4 @@
-//! Who may use the API: whoever shows the token (RFC 6750 §2.1).
+//! Authorization: requests carry the bearer token of the settings (RFC 6750 §2.1).
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What went wrong, and what to do about it.
+//! Problems that the API answers with; the detail of each says what to do about it.
 
 use axum::response::{IntoResponse, Response};
 use headwater_platform::store::StoreError;

@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How often viewers are counted.
 const COUNT_INTERVAL: Duration = Duration::from_secs(5);
 
-/// What follows streams and answers requests.
+/// An origin behind its listener: follows streams and answers requests.
 pub struct Core {
     pub(crate) service: Arc<Service>,
     tasks: TaskTracker,

@@ -41,9 +41,11 @@ pub use crate::settings::Settings;
 
 /// Time for a whole request, from having connected or from its first byte on.
 const REQUEST_LIMIT: Duration = Duration::from_secs(10);
-/// One that does not take a byte of an answer is given up after this time. How long an answer takes to be made does not count.
+/// Time in which a viewer has to take a byte of an answer before its connection is closed. The time to make the answer does
+/// not count.
 const STALL_LIMIT: Duration = Duration::from_secs(35);
 
+/// Reason why an origin can't start, or has ended before it was told to.
 #[derive(Debug, thiserror::Error)]
 pub enum OriginError {
     #[error(transparent)]
@@ -69,7 +71,7 @@ pub struct Origin {
     listener: Listener,
     /// How long a connection may be without a request.
     keep_alive: Duration,
-    /// Where the control API answers, if it does.
+    /// Listener and state of the control API, where `control.listen` is set.
     control: Option<(Listener, Control)>,
     core: Core,
 }

@@ -1,4 +1,4 @@
-//! What this service counts. No stream is ever a label.
+//! Metrics of the origin. No stream is ever a label.
 
 use std::sync::{PoisonError, RwLock};
 
@@ -72,7 +72,7 @@ impl Answers {
 pub(crate) struct Level(Gauge);
 
 impl Level {
-    /// One more, until what is returned is dropped.
+    /// Raises the level by one until the returned value is dropped.
     pub(crate) fn enter(&self) -> Present {
         self.0.increment(1.0);
         Present(self.0.clone())

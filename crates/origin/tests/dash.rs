@@ -1,4 +1,4 @@
-//! What DASH players rely on, over real connections.
+//! Tests of all that DASH players rely on, over real connections.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! What every viewer may rely on, over real connections.
+//! Tests of all that every viewer may rely on, over real connections.
 
 mod support;
 
@@ -219,7 +219,7 @@ async fn the_page_may_be_embedded() {
     assert!(viewer.text("/").await.contains("Headwater"));
 }
 
-/// Nothing has ever been broadcast under the name; the page waits for it all the same.
+/// The page of a name that was never on air says so, and waits all the same.
 #[tokio::test]
 async fn the_page_of_an_unknown_name_is_not_kept() {
     let OnAir { viewer, origin: _origin, .. } = on_air().await;

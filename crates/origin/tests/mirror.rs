@@ -1,4 +1,4 @@
-//! One watch for all viewers, and windows that outlive their servers.
+//! Tests of mirrors: a single watch for all viewers, and windows that outlive their servers.
 
 mod support;
 
@@ -393,7 +393,7 @@ async fn followed_by(next: u64) -> (TestOrigin, Viewer, TestServer) {
     (origin, viewer, second)
 }
 
-/// What viewers may have of both.
+/// Asserts that viewers can fetch media of both broadcasts.
 async fn both_are_there(viewer: &Viewer, next: u64) {
     let second = [format!("/demo/720p/{next}.0.m4s"), format!("<720p {next}.0 of b>")];
     for (path, expected) in [

@@ -1,4 +1,4 @@
-//! What viewers ask, and what they get.
+//! Requests of viewers and their answers: a path is a [`Route`], which a handler answers.
 
 mod handlers;
 mod response;
@@ -77,7 +77,7 @@ impl Service {
         response.map(|body| body.counted(sent))
     }
 
-    /// What is not asked all the time lies in a box of its own: every connection keeps room for the whole of this.
+    /// The answer of a route's handler. Handlers of rare requests are boxed: every connection keeps room for this future.
     async fn answer<B>(
         &self,
         from: IpAddr,

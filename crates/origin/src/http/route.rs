@@ -1,4 +1,4 @@
-//! What a path asks for. Every object has exactly one path: numbers are written without leading zeros, names hold only
+//! Routes: the resources that paths name. Every object has exactly one path: numbers are written without leading zeros, names hold only
 //! characters that need no percent-encoding, so anything else is no route.
 
 use std::str::FromStr;
@@ -21,7 +21,7 @@ pub(crate) enum Route {
     Presentation(StreamId),
     /// The presentation with what is stored before the live window.
     DvrPresentation(StreamId),
-    /// What time it is, for players that measure their latency.
+    /// The time by the broadcast's clock, for players that measure their latency.
     Moment(StreamId),
     Thumbnail(StreamId),
     /// The index of the storyboard.
@@ -38,7 +38,7 @@ pub(crate) enum Route {
     Recording(StreamId, BroadcastId, Recorded),
 }
 
-/// What a recording consists of.
+/// Resource of a recording.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Recorded {
     Multivariant,
@@ -51,7 +51,7 @@ pub(crate) enum Recorded {
     Segment(RenditionId, MediaSequence),
 }
 
-/// What a rendition consists of.
+/// Resource of a rendition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Resource {
     Playlist(Reach),
@@ -63,7 +63,7 @@ pub(crate) enum Resource {
 pub(crate) enum Reach {
     /// The live window.
     Window,
-    /// What is stored before it, too.
+    /// The stored segments before the live window, too.
     Dvr,
 }
 
@@ -153,7 +153,7 @@ impl Route {
 }
 
 impl Recorded {
-    /// What stands beside the broadcast's folder: `vod-<broadcast>.<kind>`.
+    /// Parses the name of a resource of the whole recording: `vod-<broadcast>.<kind>`.
     fn parse_whole(file: &str) -> Option<(BroadcastId, Self)> {
         let (id, kind) = file.strip_prefix("vod-")?.split_once('.')?;
         let whole = match kind {

@@ -1,4 +1,4 @@
-//! What is stored: recordings, and what viewers of a live broadcast go back to.
+//! Reads from the object store: recordings, and the segments that viewers of a live broadcast go back to.
 
 mod losses;
 mod plans;
@@ -61,7 +61,7 @@ pub(crate) struct Library {
 /// Why something can't be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Unread {
-    /// Nothing is stored here.
+    /// No store is configured.
     NoStore,
     Missing,
     /// The store is away, or refuses.
@@ -89,7 +89,7 @@ impl Library {
         }
     }
 
-    /// What is stored, and its index; none where there is no such recording.
+    /// A recording with its index.
     pub(crate) async fn recording(&self, layout: &Layout) -> Result<Arc<Recorded>, Unread> {
         let store = self.store.as_ref().ok_or(Unread::NoStore)?;
         let load = async {
@@ -130,7 +130,7 @@ impl Library {
         self.plans.forget(layout);
     }
 
-    /// Where viewers reach an object by themselves, if they do.
+    /// URL of an object at the CDN, where `store.public_url` names one.
     pub(crate) fn public_url(&self, key: &Key) -> Option<String> {
         Some(format!("{}/{key}", self.public_url.as_ref()?))
     }

@@ -24,7 +24,7 @@ const KEPT_FOR: Duration = Duration::from_secs(600);
 const AT_ONCE: usize = 2;
 /// Plans that are made or wait for their turn. More are an attack, or a store that is far too slow for downloads.
 const MOST: usize = 64;
-/// Those of them that one address may have asked for first: a person downloads one after the other.
+/// Plans that one address may have asked for first at a time: a person downloads one file after the other.
 const EACH: usize = 4;
 /// How long a request waits for its plan: some hours of recording in a store on the other side of the world. A later one
 /// finds the plan, or goes on waiting for it.

@@ -1,4 +1,4 @@
-//! One recording as the origin shows it.
+//! A recording as the origin shows it.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::mirror::{Rendered, Text, Which};
 
 /// The index of a recording, and its playlists as far as somebody has asked for them.
 pub(crate) struct Recorded {
-    /// What the recording keeps.
+    /// Index of the stored segments.
     pub(crate) archive: Archive,
     pub(crate) state: State,
     /// Segments that the index names and the store has lost: gaps, in the archive.
@@ -65,7 +65,7 @@ impl Recorded {
         self.state.stage() == Stage::Complete
     }
 
-    /// One of its playlists; none where it has no such rendition.
+    /// A playlist of the recording; none where it has no such rendition.
     pub(crate) fn playlist(&self, which: Which) -> Option<Arc<Text>> {
         self.rendered.get(which, 0, &self.metrics, |which| match which {
             Which::Multivariant => playlist::vod_multivariant(&self.archive),

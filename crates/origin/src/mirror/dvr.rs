@@ -1,4 +1,4 @@
-//! What is stored of the broadcast that a mirror shows, so that viewers can go back.
+//! The DVR window of a mirror: stored segments of the broadcast that viewers can go back to.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use tracing::debug;
 
 use super::{Mirror, Shown, View};
 
-/// What is told of a broadcast's stored segments, on top of what is known. `archive` is empty until the server says that
+/// Adds a server's message about stored segments to the known ones. `archive` is empty until the server says that
 /// it stores the broadcast.
 pub(super) fn learn(archive: &mut Option<Archive>, opening: &Opening, message: WatchMessage) {
     match message {

@@ -57,7 +57,7 @@ enum Round {
     Watched,
     /// Nobody has the stream on air.
     Nobody,
-    /// Somebody may have it, but nothing came from there.
+    /// A server may have the stream, but nothing came from there.
     Unreached,
 }
 

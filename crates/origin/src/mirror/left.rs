@@ -1,4 +1,4 @@
-//! What a mirror shows no more, and what viewers may still fetch of it: a server takes nothing away that a playlist has just
+//! Windows and archives that a mirror no longer shows, and viewers may still fetch from: a server takes nothing away that a playlist has just
 //! listed (RFC 8216bis §6.2.2), whatever has become of the broadcast.
 
 use std::sync::Arc;
@@ -29,7 +29,7 @@ impl Before {
         Self { window, until: None }
     }
 
-    /// What becomes of it by now; the same where nothing does.
+    /// The fate by now; the same where nothing has changed.
     fn now(&self, shown: Option<&LiveWindow>) -> Fate {
         let now = Instant::now();
         match self.until {
@@ -88,7 +88,7 @@ impl Left {
 }
 
 impl Shown {
-    /// What is shown is left, if it is something; as this, where it broke off and is listed so.
+    /// Moves the shown window among the ones that were left; `broken_off` replaces it where it broke off and is listed so.
     pub(super) fn leave(&mut self, broken_off: Option<Arc<LiveWindow>>, dvr_window: MediaTime) {
         let now = Instant::now();
         self.left.retain(|left| left.until() > now);

@@ -44,7 +44,7 @@ struct Names {
     begun: VecDeque<(StreamId, Arc<Lookup>)>,
 }
 
-/// One look-up, and its answer once it is there.
+/// A look-up, and its answer once it is there.
 struct Lookup {
     /// The count of the stream's news when it began.
     news: u64,

@@ -30,7 +30,7 @@ pub(super) const NOT_LIVE_LINGER: Duration = Duration::from_secs(5);
 /// The longest wait of a request for a stream while it can't be said whether anybody has it.
 const LOOKUP_LIMIT: Duration = Duration::from_secs(3);
 
-/// What the configuration says about mirrors.
+/// Settings of mirrors.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     /// How long a stream that nobody asks for stays mirrored.
@@ -65,7 +65,7 @@ pub(crate) enum NoMirror {
 enum Await {
     /// The answer whether anybody has it.
     Answer,
-    /// Somebody who has it.
+    /// A server that has the stream.
     Owner,
 }
 

@@ -1,4 +1,4 @@
-//! One stream as this origin shows it.
+//! The mirror of a stream: the stream's live window as this origin shows it.
 
 mod dvr;
 mod follow;
@@ -47,13 +47,13 @@ struct Shown {
     version: u64,
     view: View,
     before: Option<Before>,
-    /// What is stored of the broadcast that is shown, where it is stored.
+    /// Index of the stored segments of the broadcast that is shown; none where it is not stored.
     archive: Option<Arc<Archive>>,
-    /// What was shown before, oldest first.
+    /// Windows and archives that were shown before, oldest first.
     left: Vec<Left>,
 }
 
-/// What there is to show.
+/// State of a stream as viewers see it.
 pub(crate) enum View {
     /// It is not known yet whether the stream is on air, or its window is on the way.
     Seeking,
@@ -63,7 +63,7 @@ pub(crate) enum View {
     Showing(Arc<LiveWindow>),
 }
 
-/// What a playlist is made of.
+/// Parts of a mirror that a playlist is made of.
 pub(crate) struct Listed {
     pub(crate) window: Arc<LiveWindow>,
     /// Another broadcast that the window follows.

@@ -10,7 +10,7 @@ use http::HeaderValue;
 use crate::metrics::Metrics;
 use crate::representation::{encoding, etag};
 
-/// One playlist of a stream.
+/// A playlist of a stream.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Which {
     Multivariant,

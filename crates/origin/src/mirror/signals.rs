@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use headwater_media::RenditionId;
 use tokio::sync::watch;
 
-/// What a waiter waits for.
+/// Changes that a waiter waits for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Scope<'a> {
     Anything,

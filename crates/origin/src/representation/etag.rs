@@ -26,7 +26,7 @@ pub(crate) fn of_media(pieces: &[Bytes]) -> HeaderValue {
     quoted(hasher.finish())
 }
 
-/// What is no whole box is hashed as it is.
+/// Hashes the boxes of a piece; bytes behind the last whole box are hashed as they are.
 fn hash_boxes(hasher: &mut DefaultHasher, mut bytes: &[u8]) {
     while let Some((head, size)) = first_box(bytes) {
         let (found, rest) = bytes.split_at(size);

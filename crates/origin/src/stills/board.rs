@@ -26,7 +26,7 @@ const INTERVAL: u64 = 10_000;
 const WIDTH: u32 = 192;
 const HEIGHT: u32 = 108;
 
-/// What times count from.
+/// Origin of a storyboard's times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Clock {
     /// The moment at which the broadcast began, by the wall clock.

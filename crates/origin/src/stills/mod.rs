@@ -38,14 +38,14 @@ use queue::Queue;
 const CHILDREN: usize = 2;
 /// Bytes of pictures that are kept: about 1,500 of 640x360.
 const KEPT_BYTES: u64 = 64 << 20;
-/// Those that nobody asks for are not kept for longer.
+/// Pictures that nobody asks for are kept for this time.
 const KEPT_FOR: Duration = Duration::from_secs(3_600);
-/// What an entry takes beside its bytes.
+/// Bytes that an entry takes beside its picture.
 const ENTRY_BYTES: u32 = 256;
 /// Bytes of what is known of stored segments' frames: some 10,000 of 2 s.
 const KEPT_FRAMES: u64 = 8 << 20;
 
-/// What a picture is of. The same key never stands for two pictures.
+/// Identity of a picture. The same key never stands for two pictures.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Key {
     Frame {
@@ -116,7 +116,7 @@ impl Stills {
         Self::with(Process::own(sandbox))
     }
 
-    /// What a shell's script writes instead of pictures.
+    /// Stills that are the output of a shell's script.
     #[cfg(test)]
     pub(crate) fn scripted(script: &str) -> Self {
         let arguments = ["-c", script].map(Into::into).into();

@@ -95,7 +95,7 @@ async fn answer(mut child: Child, request: Bytes) -> io::Result<Output> {
     Ok(Output { status: child.wait().await?, stdout, stderr })
 }
 
-/// What comes, to its end; only so much of it is kept.
+/// Reads to the end, and keeps the first `most` bytes.
 async fn all(mut source: impl AsyncRead + Unpin, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     (&mut source).take(most).read_to_end(&mut bytes).await?;

@@ -16,11 +16,11 @@ use super::{Frames, Key, When};
 /// moment to get here.
 const LEEWAY: u64 = 15_000;
 
-/// What has to be decoded for one frame.
+/// A frame, and the media that has to be decoded for it.
 #[derive(Clone, Debug)]
 pub(crate) struct Shot {
     pub(crate) key: Key,
-    /// Nothing that comes later can change which frame is meant.
+    /// Whether media that comes later can't change which frame is meant.
     pub(crate) is_settled: bool,
     init: Bytes,
     media: Media,

@@ -2,7 +2,7 @@
 
 use headwater_media::UnixMillis;
 
-/// What `time=` says.
+/// Moment that the query's `time` names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum When {
     /// The newest picture there is.

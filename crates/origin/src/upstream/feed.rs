@@ -1,4 +1,4 @@
-//! One `Watch`: the opening, then event after event.
+//! The stream of a `Watch` call: the opening, then event after event.
 
 use std::time::Duration;
 
@@ -68,7 +68,7 @@ impl Feed {
         timeout(OPENING_LIMIT, opened).await.unwrap_or(Err(WatchError::Silent))
     }
 
-    /// What comes next, never an opening. Can be cancelled without losing anything.
+    /// The next message, never an opening. Can be cancelled without losing anything.
     pub(crate) async fn next(&mut self) -> Result<WatchMessage, WatchError> {
         match read(&mut self.messages).await? {
             WatchMessage::Opening(_) => Err(WatchError::Order),

@@ -1,4 +1,4 @@
-//! Where streams come from: the registry says who has one, the servers give it.
+//! The servers that streams come from: the registry says which one has a stream.
 
 mod feed;
 mod servers;
@@ -43,7 +43,7 @@ pub(crate) struct Upstream {
     metrics: Arc<Metrics>,
 }
 
-/// Who has a stream.
+/// The server that has a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Owner {
     pub(crate) address: String,
@@ -118,7 +118,7 @@ impl Upstream {
         answers.into_iter().flatten().max_by_key(|owner| owner.epoch)
     }
 
-    /// What a server has of the stream, if anything.
+    /// Asks a server whether it has the stream.
     async fn ask_one(&self, address: &str, stream: &StreamId) -> Option<Owner> {
         let request = v1::LocateRequest { stream: stream.to_string() };
         let mut client = self.client(address).ok()?;

@@ -52,7 +52,7 @@ impl Servers {
         self.lock().keys().cloned().collect()
     }
 
-    /// Those that may have what the registry does not know of.
+    /// Servers that may have a stream which the registry does not know of.
     pub(super) fn missing(&self) -> Vec<String> {
         let now = Instant::now();
         let may_be_asked =

@@ -9,7 +9,7 @@ use headwater_media::{
 pub const PARTS: u32 = 4;
 pub const VIDEO: &str = "720p";
 pub const AUDIO: &str = "audio";
-/// Where a period's second segment begins, in microseconds: the first one is a short one, and not played here.
+/// Start of a period's second segment in microseconds: the first one is short, and not played here.
 const LEAD: u64 = 480_000;
 /// Number of the first segment.
 pub const FIRST: u64 = 100;

@@ -1,4 +1,4 @@
-//! What Prometheus would see.
+//! Metrics as Prometheus would see them.
 
 use headwater_runtime::telemetry::start_metrics;
 

@@ -29,17 +29,17 @@ pub struct TestOrigin {
 }
 
 impl TestOrigin {
-    /// One without an object store.
+    /// An origin without an object store.
     pub async fn start(registry: Arc<dyn Registry>) -> Self {
         Self::start_with(registry, "none").await
     }
 
-    /// One that reads from this store.
+    /// An origin that reads from this store.
     pub async fn start_with(registry: Arc<dyn Registry>, store: &str) -> Self {
         Self::start_set(registry, &[("STORE_URL", store)]).await
     }
 
-    /// One with these settings.
+    /// An origin with these settings.
     pub async fn start_set(registry: Arc<dyn Registry>, settings: &[(&str, &str)]) -> Self {
         let defaults = [("ORIGIN_HTTP_LISTEN", "127.0.0.1:0"), ("STORE_URL", "none")];
         // The later one of two is taken.

@@ -26,11 +26,11 @@ pub struct TestServer {
 struct State {
     on_air: Option<OnAir>,
     watches: usize,
-    /// What is said to be stored.
+    /// Messages about stored segments.
     stored: Vec<WatchMessage>,
-    /// Where the way to the origin is a slow one: what comes after the first messages waits for this.
+    /// Holds back all but the first messages until it is notified, as a slow way to the origin would.
     slow: Option<Arc<Notify>>,
-    /// What the server itself has of it.
+    /// Segments that the server itself has.
     held: HashMap<(String, u64), Bytes>,
 }
 

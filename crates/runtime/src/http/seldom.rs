@@ -1,4 +1,4 @@
-//! What a connection waits for besides its viewer. It comes seldom, and the connection's task is woken often: without
+//! Waits of a connection that end rarely, in a task that is woken often: without
 //! this, timers and tokens would be looked at for every request.
 
 use std::pin::Pin;

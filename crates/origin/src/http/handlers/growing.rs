@@ -44,7 +44,7 @@ impl Growing {
         Ok(next.map(|part| (part, self)))
     }
 
-    /// Nothing while it is worth waiting.
+    /// The next part, or the end of the segment; `None` while the part may still come.
     fn look(&self, view: &View) -> Option<Result<Option<Bytes>, Interrupted>> {
         let begun = view.window().and_then(|window| window.begun(&self.rendition, self.sequence));
         let Some(segment) = begun else { return Some(Err(Interrupted::Gone)) };

@@ -74,7 +74,7 @@ enum Found {
     End(&'static str, u64),
 }
 
-/// Nothing while it is worth waiting.
+/// Result of a look at a window; `None` while the object may still come.
 type Look = Option<Result<Found, Problem>>;
 
 fn look(view: &View, rendition: &RenditionId, object: Object, grows: bool) -> Look {

@@ -29,7 +29,7 @@ struct Built;
 const FALLBACK: &str = include_str!("../../../../../web/player/fallback.html");
 const HOME: &str = include_str!("home.html");
 
-/// What the page may load (CSP Level 3). Scripts and styles come from here only; media is fed to the player by `blob:`;
+/// Content-Security-Policy of the page (CSP Level 3). Scripts and styles come from here only; media is fed to the player by `blob:`;
 /// anybody may embed the page.
 pub(crate) struct Policy(HeaderValue);
 

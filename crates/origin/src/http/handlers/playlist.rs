@@ -22,7 +22,7 @@ use crate::representation::encoding::accepts_gzip;
 pub(crate) const HLS: &str = "application/vnd.apple.mpegurl";
 pub(crate) const DASH: &str = "application/dash+xml";
 
-/// What a page that waits for a broadcast asks with: it is answered when there is one, and need not ask so often.
+/// Query of a page that waits for a broadcast: the request is answered when there is one, so the page need not ask often.
 const AWAIT: (&str, &str) = ("await", "live");
 /// But after this time in any case: proxies on the way give up requests that are not answered for long, and an origin
 /// that stops waits for its answers.
@@ -41,7 +41,7 @@ pub(crate) fn awaited<B>(request: &Request<B>) -> Option<Instant> {
     (asked.as_deref() == Some(live)).then(|| Instant::now() + AIR_LIMIT)
 }
 
-/// What a player begins with, the multivariant playlist or the presentation of DASH, once every rendition has its first
+/// The multivariant playlist, or the presentation for DASH players, once every rendition has its first
 /// part; after [`START_LIMIT`] any is enough. A stream that is not live is waited for until the moment `awaited`.
 pub(crate) async fn master(
     mirror: &Mirror,
@@ -133,7 +133,7 @@ fn render(listed: &Listed, which: &Which) -> Option<String> {
     }
 }
 
-/// Nothing while it is worth waiting.
+/// Whether a playlist is due, and how long it may be kept; `None` while it is worth waiting.
 type Due = Option<Result<Cache, Problem>>;
 
 fn due(view: &View, shown: impl FnOnce(&LiveWindow) -> Due) -> Due {

@@ -24,5 +24,5 @@ pub(crate) fn answer() -> Answer {
     ])
 }
 
-/// Nothing here changes while a version runs; browsers cut the time to what they allow.
+/// Seconds of a day. The methods never change while a version runs; browsers shorten the time to what they allow.
 const DAY: u32 = 86_400;

@@ -97,7 +97,7 @@ async fn keep(library: &Library, key: &StoreKey, still: &Still) {
 
 const NO_SHEET: &str = "There is no such sheet: read storyboard.vtt again.";
 
-/// What the query says of how far a sheet is filled.
+/// Number of tiles that the query's `tiles` says a sheet has.
 fn tiles(query: &str) -> Result<Option<u64>, Problem> {
     let named = query::value(query, "tiles");
     let most = u64::from(COLUMNS * ROWS);
@@ -149,7 +149,7 @@ async fn board(mirror: &Mirror, broadcast: Option<BroadcastId>) -> Result<Board,
     Ok(with_history.flatten().unwrap_or(board))
 }
 
-/// Nothing while it is worth waiting.
+/// The storyboard of a window; `None` while the window may still have pictures.
 fn found(window: &LiveWindow, broadcast: Option<BroadcastId>) -> Option<Result<Board, Problem>> {
     if broadcast.is_some_and(|broadcast| broadcast != window.opening().broadcast) {
         return Some(Err(Problem::NoPicture(NO_SHEET.into())));

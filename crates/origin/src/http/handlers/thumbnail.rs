@@ -24,11 +24,11 @@ const SETTLED_SECONDS: u32 = 3_600;
 /// The same of a recording that still grows.
 const GROWING_SECONDS: u32 = 30;
 
-/// What a query asks for.
+/// Frame and size that a query asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Wanted {
     when: When,
-    /// One of [`HEIGHTS`].
+    /// Height in pixels, one of [`HEIGHTS`].
     height: u32,
 }
 
@@ -151,14 +151,14 @@ async fn by_frame(past: Past<'_>, stills: &Stills, layout: &Layout, shot: Shot) 
     })
 }
 
-/// What a window says of a moment.
+/// Frame of a moment, as a window has it.
 struct Found {
     shot: Result<Shot, Missed>,
     /// Target duration, in seconds.
     target: u32,
 }
 
-/// Nothing while it is worth waiting.
+/// The frame of a view; `None` while its first picture may still come.
 fn look(view: &View, wanted: Wanted) -> Option<Result<Found, Problem>> {
     match view {
         View::Seeking => None,

@@ -39,9 +39,9 @@ pub(crate) struct Body {
     /// Bytes that are still to be sent, where that is known.
     left: u64,
     is_growing: bool,
-    /// What is read when the first of it is sent.
+    /// Reader of the body, started when the first byte is sent.
     unread: Option<(Reader, Range<u64>)>,
-    /// What comes after the pieces.
+    /// Pieces that come one by one, after the ones above.
     more: Option<Pieces>,
     /// Counts what was handed to the connection, where somebody wants to know.
     sent: Option<Counter>,

@@ -25,7 +25,7 @@ impl From<Cache> for HeaderValue {
     }
 }
 
-/// Those of playlists, written once: six target durations of 10 s are the longest.
+/// Precomputed values of `Cache-Control` for playlists, 0 to 60 s: six target durations of 10 s are the longest.
 static SHORT: LazyLock<Vec<HeaderValue>> = LazyLock::new(|| (0..=60).map(max_age).collect());
 
 fn max_age(seconds: u32) -> HeaderValue {

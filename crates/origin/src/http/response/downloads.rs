@@ -1,4 +1,4 @@
-//! What all downloads together may hold in memory, and those whose viewers take nothing any more.
+//! Memory limits of downloads, of all together and of each address, and the end of those whose viewers take nothing any more.
 //!
 //! A download reads ahead of its viewer. A thousand slow ones would hold a gigabyte, and on HTTP/2 a viewer can keep a
 //! connection busy without taking anything of the files that are sent on it. So what is read counts, until it is handed
@@ -84,7 +84,7 @@ impl Downloads {
     }
 }
 
-/// What the downloads of one address may hold.
+/// Memory that the downloads of one address may hold.
 #[derive(Clone, Debug)]
 pub(crate) struct Share {
     own: Arc<Semaphore>,

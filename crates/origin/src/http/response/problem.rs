@@ -1,4 +1,4 @@
-//! What went wrong, as `application/problem+json` (RFC 9457). The detail says what to do about it.
+//! Problems that viewers are answered with, as `application/problem+json` (RFC 9457). The detail says what to do about it.
 
 use http::header::{ALLOW, CONTENT_RANGE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -18,19 +18,19 @@ pub(crate) enum Problem {
     NotReady,
     /// The stream has no such rendition.
     NoRendition,
-    /// Nothing is stored of the stream that viewers could go back to.
+    /// No segments before the live window are stored.
     NoDvr,
     /// There is no such recording, or it has no such part.
     NoRecording,
     /// The object store does not answer.
     StoreAway,
-    /// What is asked for can only be made of a recording that is complete.
+    /// The file can only be made of a recording that is complete.
     Growing,
     /// Not, or no longer, or not yet in the live window.
     NoObject,
     /// A `_HLS_…` directive that is malformed or too far ahead; the text says which.
     Directive(String),
-    /// What the request waits for did not come in time.
+    /// The awaited media did not come in time.
     Late,
     Method,
     /// The range begins behind the end; the length of the object.
@@ -47,7 +47,7 @@ pub(crate) enum Problem {
     Busy,
 }
 
-/// What players are told to wait before they ask again, in seconds.
+/// Seconds that players are told to wait before they ask again.
 const RETRY_SECONDS: u8 = 1;
 /// And where making pictures takes too much.
 const STILL_RETRY_SECONDS: u8 = 5;

@@ -1,4 +1,4 @@
-//! Who gets a mirror, and for how long.
+//! Tests of the making of mirrors, and of how long they live.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -124,7 +124,7 @@ impl Origin {
         Self { library, mirrors, stills: Stills::scripted(script) }
     }
 
-    /// One of a stream that nobody has.
+    /// A setup whose stream nobody has.
     fn alone(store: &MemoryStore, script: &str) -> Self {
         Self::new(store, Arc::new(MemoryRegistry::new(Ttls::default())), script)
     }
