@@ -192,12 +192,10 @@ fn settings(config: &Config, starter: Arc<Starter>) -> Settings {
     Settings {
         segments: config.hls.segments(),
         window_segments: config.hls.window_segments,
-        ladder: config.ladder.clone(),
         starter,
         worker_stall_timeout: server.worker_stall_timeout,
         worker_stop_timeout: server.worker_stop_timeout,
         worker_restarts: server.worker_restarts,
-        reconnect_window: server.reconnect_window,
         silent_publisher: server.silent_publisher,
         grace: config.drain_timeout,
         lease: config.registry.lease,

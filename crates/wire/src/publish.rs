@@ -99,6 +99,8 @@ impl PublishCall {
             resume: resume.map(Into::into),
             failures,
             ground: ground.into(),
+            // No input has a policy of its own: the configuration of the server counts.
+            policy: None,
         };
         // The channel is new and has room.
         let _ = requests.try_send(Request::Open(open).into());

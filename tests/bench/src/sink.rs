@@ -135,5 +135,6 @@ fn resume_point(period: u32, start_ms: Option<u64>, next_sequence: u64) -> Resum
         kept: Vec::new(),
         begun_as: None,
         free_sequence: next_sequence + 2,
+        policy: None,
     }
 }

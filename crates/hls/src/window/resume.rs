@@ -60,6 +60,7 @@ impl LiveWindow {
             kept: self.renditions().cloned().collect(),
             begun_as: None,
             free: self.next_sequence(),
+            policy: None,
         }
     }
 

@@ -2,6 +2,7 @@
 //! origin behind an origin. An [`Opening`] followed by the events of the window brings a newcomer to the same state as
 //! one who watched from the start.
 
+use super::Policy;
 use crate::ids::{BroadcastId, Epoch, MediaSequence, PartIndex, PeriodNumber, RenditionId};
 use crate::ladder::Ladder;
 use crate::segmentation::SegmentSettings;
@@ -137,6 +138,8 @@ pub struct ResumePoint {
     pub begun_as: Option<PeriodStart>,
     /// Viewers have nothing of this segment or any later one: where a new period begins if that segment is never made.
     pub free: MediaSequence,
+    /// Policy of the broadcast, for its whole life; none where the producer of the point does not know it.
+    pub policy: Option<Policy>,
 }
 
 impl ResumePoint {

@@ -2,7 +2,9 @@
 //! it, and the records of what is stored of it.
 
 mod event;
+mod policy;
 mod record;
 
 pub use event::{MediaEvent, Opening, PeriodStart, Rendition, RenditionKind, ResumePoint, VIDEO_TIMESCALE};
+pub use policy::{Policy, RecordedRenditions};
 pub use record::{Piece, Record, StoredSegment};

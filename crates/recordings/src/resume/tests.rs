@@ -23,6 +23,7 @@ fn handoff(next: u64, is_publishing: bool) -> Handoff {
         kept: Vec::new(),
         begun_as: None,
         free: MediaSequence(next),
+        policy: None,
     };
     Handoff { point, is_publishing, lasts: WINDOW }
 }

@@ -32,8 +32,8 @@ pub use mistake::{Mistake, Mistakes, Origin};
 pub use print::reference;
 pub use secret::Secret;
 pub use source::{VARIABLE_PREFIX, variable};
-pub use storage::{Directory, Encryption, RecordedRenditions, RecordingMode, S3Name, StoreUrl};
-pub use streams::{StreamOverrides, StreamPolicy};
+pub use storage::{Directory, Encryption, RecordingMode, S3Name, StoreUrl};
+pub use streams::StreamOverrides;
 pub use table::{
     ControlConfig, HlsConfig, LogConfig, OriginConfig, ProxyConfig, RecordingConfig, RegistryConfig,
     ServerConfig, StoreConfig, UpConfig,

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use headwater_media::broadcast::RecordedRenditions;
+
 use super::Service;
 use super::source::Raw;
 use super::value::{Value, expected, quote};
@@ -178,14 +180,6 @@ impl Value for RecordingMode {
     fn show(&self) -> Option<String> {
         quote(if *self == Self::Off { "off" } else { "automatic" })
     }
-}
-
-/// Which renditions a recording keeps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RecordedRenditions {
-    /// The best picture, and the sound.
-    Top,
-    All,
 }
 
 impl Value for RecordedRenditions {

@@ -4,12 +4,13 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use headwater_media::StreamId;
+use headwater_media::broadcast::{Policy, RecordedRenditions};
 
 use super::Config;
 use super::mistake::Origin;
 use super::reader::{Entry, Reader, Shown};
 use super::source::{Given, Raw};
-use super::storage::{RecordedRenditions, RecordingMode};
+use super::storage::RecordingMode;
 use super::suggest::nearest;
 use super::table::{DVR_WINDOWS, RECONNECT_WINDOWS, RETENTIONS};
 use super::value::{Value, expected, limits};
@@ -25,34 +26,33 @@ pub struct StreamOverrides {
     pub reconnect_window: Option<Duration>,
 }
 
-/// Settings in force for one stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StreamPolicy {
-    pub mode: RecordingMode,
-    pub renditions: RecordedRenditions,
-    /// How far viewers can go back while it is live; zero for not at all.
-    pub dvr_window: Duration,
-    /// How long a recording is kept; none for ever.
-    pub retention: Option<Duration>,
-    /// How long a publisher may be away before its broadcast ends.
-    pub reconnect_window: Duration,
-}
-
 impl Config {
-    /// Settings in force for a stream: its own ones, and the general ones where it has none.
-    pub fn policy(&self, stream: &StreamId) -> StreamPolicy {
-        let own = self.streams.iter().find(|own| own.stream == *stream);
+    /// Policy of a broadcast of a stream that begins: the stream's own settings, and the general ones where it has none.
+    pub fn policy(&self, stream: &StreamId) -> Policy {
+        let own = self.overrides(stream);
         let recording = &self.recording;
-        let retention = own.and_then(|own| own.retention).unwrap_or(recording.retention);
-        StreamPolicy {
-            mode: own.and_then(|own| own.mode).unwrap_or(recording.mode),
-            renditions: own.and_then(|own| own.renditions).unwrap_or(recording.renditions),
+        let renditions = own.and_then(|own| own.renditions).unwrap_or(recording.renditions);
+        Policy {
+            ladder: self.ladder.clone(),
+            recording: match own.and_then(|own| own.mode).unwrap_or(recording.mode) {
+                RecordingMode::Automatic => Some(renditions),
+                RecordingMode::Off => None,
+            },
             dvr_window: own.and_then(|own| own.dvr_window).unwrap_or(recording.dvr_window),
-            retention: Some(retention).filter(|retention| !retention.is_zero()),
             reconnect_window: own
                 .and_then(|own| own.reconnect_window)
                 .unwrap_or(self.server.reconnect_window),
         }
+    }
+
+    /// Time that recordings of a stream are kept; none for ever.
+    pub fn retention(&self, stream: &StreamId) -> Option<Duration> {
+        let own = self.overrides(stream).and_then(|own| own.retention);
+        Some(own.unwrap_or(self.recording.retention)).filter(|retention| !retention.is_zero())
+    }
+
+    fn overrides(&self, stream: &StreamId) -> Option<&StreamOverrides> {
+        self.streams.iter().find(|own| own.stream == *stream)
     }
 }
 

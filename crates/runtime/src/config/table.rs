@@ -5,11 +5,12 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use headwater_media::broadcast::{Policy, RecordedRenditions};
 use headwater_media::ladder::Rung;
 
 use super::reader::{Reader, Setting};
 use super::secret::Secret;
-use super::storage::{Directory, Encryption, RecordedRenditions, RecordingMode, S3Name, StoreUrl};
+use super::storage::{Directory, Encryption, RecordingMode, S3Name, StoreUrl};
 use super::types::{
     Advertise, AppName, Bitrate, Capacity, LogFilter, LogFormat, Preset, Size, WorkerSandbox,
 };
@@ -52,9 +53,9 @@ const fn millis(millis: u64) -> Duration {
 }
 
 /// How long a publisher may be away.
-pub(super) const RECONNECT_WINDOWS: RangeInclusive<Duration> = secs(0)..=secs(86_400);
+pub(super) const RECONNECT_WINDOWS: RangeInclusive<Duration> = secs(0)..=Policy::MAX_WINDOW;
 /// A playlist of a day has 43,200 segments of 2 s; there is no way to seek in more.
-pub(super) const DVR_WINDOWS: RangeInclusive<Duration> = secs(0)..=secs(86_400);
+pub(super) const DVR_WINDOWS: RangeInclusive<Duration> = secs(0)..=Policy::MAX_WINDOW;
 /// A hundred years.
 pub(super) const RETENTIONS: RangeInclusive<Duration> = secs(0)..=secs(36_500 * 86_400);
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use headwater_media::broadcast::Policy;
 use headwater_media::ladder::Ladder;
 use headwater_media::segmentation::SegmentSettings;
 
@@ -244,18 +245,19 @@ retention = "0s"
 dvr_window = "2h"
 "#;
     let policy = |config: &Config, stream: &str| {
-        let policy = config.policy(&stream.parse().unwrap());
-        let StreamPolicy { mode, renditions, dvr_window, retention, reconnect_window } = policy;
-        format!("{mode:?} {renditions:?} {dvr_window:?} {retention:?} {reconnect_window:?}")
+        let stream = stream.parse().unwrap();
+        let Policy { ladder, recording, dvr_window, reconnect_window } = config.policy(&stream);
+        assert_eq!(ladder, config.ladder);
+        format!("{recording:?} {dvr_window:?} {:?} {reconnect_window:?}", config.retention(&stream))
     };
     let from_file = config(text, &[]);
-    assert_eq!(policy(&from_file, "demo"), "Off Top 3600s Some(2592000s) 10s");
-    assert_eq!(policy(&from_file, "a.b"), "Automatic Top 7200s None 300s");
-    assert_eq!(policy(&from_file, "other"), "Automatic Top 3600s Some(2592000s) 300s");
+    assert_eq!(policy(&from_file, "demo"), "None 3600s Some(2592000s) 10s");
+    assert_eq!(policy(&from_file, "a.b"), "Some(Top) 7200s None 300s");
+    assert_eq!(policy(&from_file, "other"), "Some(Top) 3600s Some(2592000s) 300s");
     let from_variable = config(text, &[("HEADWATER_STREAMS", "a.b.renditions=all, other.retention=7d")]);
-    assert_eq!(policy(&from_variable, "demo"), "Automatic Top 3600s Some(2592000s) 300s");
-    assert_eq!(policy(&from_variable, "a.b"), "Automatic All 3600s Some(2592000s) 300s");
-    assert_eq!(policy(&from_variable, "other"), "Automatic Top 3600s Some(604800s) 300s");
+    assert_eq!(policy(&from_variable, "demo"), "Some(Top) 3600s Some(2592000s) 300s");
+    assert_eq!(policy(&from_variable, "a.b"), "Some(All) 3600s Some(2592000s) 300s");
+    assert_eq!(policy(&from_variable, "other"), "Some(Top) 3600s Some(604800s) 300s");
 }
 
 #[test]

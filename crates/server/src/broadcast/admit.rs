@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use headwater_media::broadcast::Policy;
 use headwater_media::{Epoch, ResumePoint, StreamId};
 use headwater_wire::v1::publish_request;
 use headwater_wire::v1::{Failure, failure::Code};
@@ -23,6 +24,8 @@ pub(crate) struct Applicant {
     pub(crate) publisher: String,
     /// Where it goes on.
     pub(crate) resume: Option<ResumePoint>,
+    /// Policy of a broadcast that begins with it; none where this server's configuration counts.
+    pub(crate) policy: Option<Policy>,
 }
 
 /// What the epoch of a call is worth.
@@ -168,7 +171,8 @@ impl Broadcasts {
             begins_under = begins_under.max(left.epoch);
         }
         let from = resume.or(left.as_ref().map(|left| &left.point));
-        let on_air = self.start(stream, self.opening(begins_under, from, before), from, standing)?;
+        let policy = self.policy(stream, from, applicant.policy.as_ref());
+        let on_air = self.start(stream, self.opening(begins_under, from, before), from, policy, standing)?;
         if let Some(before) = table.insert(stream.clone(), on_air.clone()) {
             // This server has slept while another one had the stream: what was here is of no more use.
             before.fence();

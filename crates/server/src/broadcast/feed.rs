@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use headwater_hls::{Archive, LiveWindow, Segment, WholeSegment, WindowError};
+use headwater_media::broadcast::Policy;
 use headwater_media::{
     Epoch, MediaEvent, MediaSequence, Opening, PeriodNumber, Record, RenditionId, ResumePoint,
     SegmentSettings, StoredSegment,
@@ -25,6 +26,7 @@ pub struct Feed {
     unrecorded: AtomicU64,
     /// The point at which another server had to leave the broadcast, if one did.
     taken_over: Option<ResumePoint>,
+    policy: Policy,
     events: broadcast::Sender<FeedEvent>,
 }
 
@@ -57,15 +59,21 @@ pub struct Subscription {
 }
 
 impl Feed {
-    /// `dvr_window` is how far viewers can go back.
-    pub fn new(opening: Opening, taken_over: Option<ResumePoint>, dvr_window: Duration) -> Self {
+    /// `dvr_window` is how far viewers can go back: as long as the policy says where this server has a store.
+    pub fn new(
+        opening: Opening,
+        taken_over: Option<ResumePoint>,
+        policy: Policy,
+        dvr_window: Duration,
+    ) -> Self {
         let empty = Archive::new(opening.broadcast, opening.settings, opening.discontinuity_sequence);
         let history = History::new(dvr_window.into(), empty, opening.first_sequence, taken_over.is_none());
         Self {
             unrecorded: AtomicU64::new(opening.first_sequence.0),
             window: Mutex::new(LiveWindow::new(opening)),
             history: Mutex::new(history),
-            taken_over,
+            taken_over: taken_over.map(|point| ResumePoint { policy: Some(policy.clone()), ..point }),
+            policy,
             events: broadcast::Sender::new(FOLLOWER_BACKLOG),
         }
     }
@@ -78,7 +86,7 @@ impl Feed {
         // Without a follower there is nobody to tell.
         let _ = self.events.send(FeedEvent::Media(event));
         let is_committed = window.committed() != before;
-        let committed = is_committed.then(|| window.resume_point().begun());
+        let committed = is_committed.then(|| self.with_policy(window.resume_point()).begun());
         let whole = if is_committed || window.ended() { self.whole(&window) } else { Vec::new() };
         Ok(Published { committed, whole })
     }
@@ -148,7 +156,12 @@ impl Feed {
 
     /// The point at which another server would go on.
     pub fn resume_point(&self) -> ResumePoint {
-        self.window().resume_point()
+        self.with_policy(self.window().resume_point())
+    }
+
+    /// Policy of the broadcast.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
     }
 
     /// The lengths of segments and parts.
@@ -172,7 +185,8 @@ impl Feed {
         let is_it =
             |known: &ResumePoint| (known.period, known.next_sequence) == (point.period, point.next_sequence);
         let known = self.untouched(&window).cloned().into_iter().chain([self.anew(&window)]).find(is_it);
-        known.or_else(|| window.rejoin(point).filter(|_| self.untouched(&window).is_none()))
+        let rejoined = || window.rejoin(point).filter(|_| self.untouched(&window).is_none());
+        known.or_else(|| rejoined().map(|point| self.with_policy(point)))
     }
 
     /// The point of a publisher whose next media is lost: a new period behind the last segment that any viewer may hold. None
@@ -225,13 +239,19 @@ impl Feed {
 
     /// The point at which a new period begins: behind all that viewers may have, from here or from the server before.
     fn anew(&self, window: &LiveWindow) -> ResumePoint {
-        let Some(taken_over) = &self.taken_over else { return window.starting_point() };
+        let starting_point = || self.with_policy(window.starting_point());
+        let Some(taken_over) = &self.taken_over else { return starting_point() };
         let point = match self.untouched(window) {
             Some(untouched) => untouched.clone().left_out(untouched.period.next()),
-            None => window.starting_point(),
+            None => starting_point(),
         };
         let next_sequence = point.next_sequence.max(taken_over.free);
         ResumePoint { next_sequence, free: next_sequence, ..point }
+    }
+
+    /// A point of the window, which does not know the policy.
+    fn with_policy(&self, point: ResumePoint) -> ResumePoint {
+        ResumePoint { policy: Some(self.policy.clone()), ..point }
     }
 
     /// The point at which the broadcast was taken over, as long as no media has come since.

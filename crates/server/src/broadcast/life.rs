@@ -130,11 +130,12 @@ impl Life {
             fenced: &self.fenced,
         };
         let mut is_broken_off = false;
-        let mut until = Instant::now() + self.settings.reconnect_window.max(FIRST_PUBLISHER);
+        let reconnect_window = self.on_air.feed.policy().reconnect_window;
+        let mut until = Instant::now() + reconnect_window.max(FIRST_PUBLISHER);
         while let Some(attachment) = self.next_publisher(queue, until).await {
             self.on_air.lease.ends_at(None);
             let end = session.run(attachment).await;
-            until = Instant::now() + self.settings.reconnect_window;
+            until = Instant::now() + reconnect_window;
             self.on_air.lease.ends_at(Some(until));
             is_broken_off = end.is_broken_off();
             let SessionEnd::Failed(cause) = end else { continue };

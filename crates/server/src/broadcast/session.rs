@@ -176,7 +176,7 @@ impl Session<'_> {
     fn orders(&self, from: &ResumePoint) -> Start {
         Start {
             settings: Some(from.settings.into()),
-            ladder: Some(self.settings.ladder.clone().into()),
+            ladder: Some(self.on_air.feed.policy().ladder.clone().into()),
             first_sequence: from.next_sequence.0,
             resume_us: from.start.map(|start| start.0),
             kept: from.kept.iter().cloned().map(Into::into).collect(),

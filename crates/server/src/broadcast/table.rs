@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use headwater_hls::{Segment, WindowError};
+use headwater_media::broadcast::Policy;
 use headwater_media::{
-    BroadcastId, Epoch, Ladder, MediaEvent, MediaSequence, Opening, RenditionId, ResumePoint,
-    SegmentSettings, StreamId,
+    BroadcastId, Epoch, MediaEvent, MediaSequence, Opening, RenditionId, ResumePoint, SegmentSettings,
+    StreamId,
 };
 use headwater_platform::store::Key;
 use headwater_recordings::Layout;
 use headwater_registry::{Registry, ServerId};
 use headwater_runtime::clock;
-use headwater_runtime::config::{Config, StreamPolicy};
+use headwater_runtime::config::Config;
 use headwater_wire::Channels;
 use headwater_wire::v1::{Failure, failure::Code};
 use tokio::sync::{Notify, mpsc};
@@ -41,7 +42,6 @@ const FAREWELL: Duration = Duration::from_secs(6);
 pub struct Settings {
     pub segments: SegmentSettings,
     pub window_segments: u32,
-    pub ladder: Ladder,
     pub(crate) starter: Arc<Starter>,
     /// Longest time for which a worker takes media without giving any.
     pub worker_stall_timeout: Duration,
@@ -49,8 +49,6 @@ pub struct Settings {
     pub worker_stop_timeout: Duration,
     /// Number of times that the workers of one broadcast may fail before the broadcast is ended.
     pub worker_restarts: u32,
-    /// Time for which a publisher may be away.
-    pub reconnect_window: Duration,
     /// Time without a byte after which a publisher may be replaced by another one.
     pub silent_publisher: Duration,
     /// Time in which the process ends once it was told to.
@@ -166,22 +164,34 @@ impl Broadcasts {
         }
     }
 
+    /// Policy of a broadcast that comes on air here: the resume point's where another server has begun the broadcast, else
+    /// that of the call, else that of this server's configuration.
+    pub(super) fn policy(
+        &self,
+        stream: &StreamId,
+        resume: Option<&ResumePoint>,
+        called: Option<&Policy>,
+    ) -> Policy {
+        let given = resume.and_then(|resume| resume.policy.as_ref()).or(called);
+        given.cloned().unwrap_or_else(|| self.config.policy(stream))
+    }
+
     pub(super) fn start(
         self: &Arc<Self>,
         stream: &StreamId,
         opening: Opening,
         resume: Option<&ResumePoint>,
+        policy: Policy,
         standing: Standing,
     ) -> Result<OnAir, Failure> {
-        let estimate = admission::estimate(&self.settings.ladder);
+        let estimate = admission::estimate(&policy.ladder);
         let reservation = self
             .admission
             .reserve(estimate)
             .ok_or_else(|| failure(Code::NoCapacity, "this server has no room for another broadcast"))?;
         let (id, epoch) = (opening.broadcast, opening.epoch);
-        let policy = self.config.policy(stream);
         let dvr_window = if self.storage.is_some() { policy.dvr_window } else { Duration::ZERO };
-        let feed = Arc::new(Feed::new(opening.clone(), resume.cloned(), dvr_window));
+        let feed = Arc::new(Feed::new(opening.clone(), resume.cloned(), policy.clone(), dvr_window));
         let span = tracing::info_span!("broadcast", %stream, %epoch, broadcast = %id);
         let handoffs = Arc::new(HandoffSource::new(feed.clone(), policy.reconnect_window));
         let fenced = CancellationToken::new();
@@ -204,7 +214,7 @@ impl Broadcasts {
         let life = Life {
             stream: stream.clone(),
             on_air: on_air.clone(),
-            settings: Settings { reconnect_window: policy.reconnect_window, ..self.settings.clone() },
+            settings: self.settings.clone(),
             registry: self.registry.clone(),
             home: self.home.clone(),
             channels: self.channels.clone(),
@@ -228,7 +238,7 @@ impl Broadcasts {
         stream: &StreamId,
         opening: &Opening,
         resume: Option<&ResumePoint>,
-        policy: &StreamPolicy,
+        policy: &Policy,
         feed: &Arc<Feed>,
         handoffs: &Arc<HandoffSource>,
         fenced: &CancellationToken,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use headwater_media::broadcast::Policy;
 use headwater_media::{Epoch, ResumePoint};
 use headwater_registry::EPOCH_LIMIT;
 use headwater_wire::v1::ingest_server::Ingest;
@@ -71,10 +72,12 @@ async fn open(requests: &mut Streaming<PublishRequest>) -> Result<Opening, Statu
     match requests.message().await? {
         Some(PublishRequest { message: Some(Request::Open(open)) }) => {
             let ground = open.ground();
-            let Open { stream, epoch, publisher, resume, failures, .. } = open;
+            let Open { stream, epoch, publisher, resume, failures, policy, .. } = open;
             let resume = resume.map(ResumePoint::try_from).transpose()?;
+            let policy = policy.map(Policy::try_from).transpose()?;
             let (stream, epoch) = (stream_id(&stream)?, self::epoch(epoch)?);
-            Ok(Opening { applicant: Applicant { stream, epoch, ground, publisher, resume }, failures })
+            let applicant = Applicant { stream, epoch, ground, publisher, resume, policy };
+            Ok(Opening { applicant, failures })
         }
         _ => Err(Status::invalid_argument("the first message of a Publish call is `open`")),
     }

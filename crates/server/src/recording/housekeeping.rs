@@ -77,7 +77,7 @@ impl Housekeeping {
     async fn expire(&self) {
         sleep(FIRST_EXPIRE).await;
         loop {
-            let retention = |stream: &StreamId| self.config.policy(stream).retention;
+            let retention = |stream: &StreamId| self.config.retention(stream);
             match expire(self.storage.store.as_ref(), retention, clock::now()).await {
                 Ok(expired) => {
                     for Layout { stream, broadcast } in expired {

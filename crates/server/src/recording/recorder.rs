@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use headwater_hls::cmaf::table;
 use headwater_hls::{Segment, WholeSegment};
+use headwater_media::broadcast::{Policy, RecordedRenditions};
 use headwater_media::{
     Epoch, Opening, PeriodNumber, PeriodStart, Piece, Record, Rendition, RenditionId, RenditionKind,
     StoredSegment,
@@ -13,7 +14,6 @@ use headwater_media::{
 use headwater_platform::store::Key;
 use headwater_recordings::uploads::{Guard, Lane, Progress, Receipt};
 use headwater_recordings::{Finisher, JournalWriter, Layout, mark_text, names_successor};
-use headwater_runtime::config::{RecordedRenditions, RecordingMode, StreamPolicy};
 use headwater_wire::SegmentSamples;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -38,7 +38,7 @@ pub(crate) struct Recorder {
     lane: Lane,
     /// Guard of the journal's newest block.
     pub(super) guard: Guard,
-    policy: StreamPolicy,
+    policy: Policy,
     /// Handoff for the journal.
     handoffs: Arc<HandoffSource>,
     state: Mutex<State>,
@@ -106,18 +106,18 @@ impl Recorder {
         storage: &Storage,
         layout: Layout,
         opening: &Opening,
-        policy: &StreamPolicy,
+        policy: &Policy,
         known: &[Rendition],
         handoffs: Arc<HandoffSource>,
     ) -> Option<(Self, mpsc::Receiver<Entry>)> {
-        if policy.mode == RecordingMode::Off && policy.dvr_window.is_zero() {
+        if policy.recording.is_none() && policy.dvr_window.is_zero() {
             return None;
         }
         let (entries, told) = mpsc::channel(BACKLOG);
-        let kept = match (policy.mode, policy.renditions) {
-            (RecordingMode::Off, _) => Some(Vec::new()),
-            (RecordingMode::Automatic, RecordedRenditions::All) => None,
-            (RecordingMode::Automatic, RecordedRenditions::Top) => Some(with_best(&[], known.iter())),
+        let kept = match policy.recording {
+            None => Some(Vec::new()),
+            Some(RecordedRenditions::All) => None,
+            Some(RecordedRenditions::Top) => Some(with_best(&[], known.iter())),
         };
         let journal = JournalWriter::new(layout.clone(), opening.epoch, opening.settings, kept)
             .waiting_for(policy.reconnect_window)
@@ -178,7 +178,7 @@ impl Recorder {
 
     /// Whether there is going to be a recording, and not only a DVR window while the broadcast is live.
     pub(super) fn keeps_anything(&self) -> bool {
-        self.policy.mode == RecordingMode::Automatic
+        self.policy.recording.is_some()
     }
 
     /// Whether the recording keeps a rendition.
@@ -283,7 +283,7 @@ impl Recorder {
 
     fn begin(&self, state: &mut State, period: &PeriodStart) {
         state.period = Some(period.number);
-        if self.policy.mode == RecordingMode::Automatic
+        if self.policy.recording.is_some()
             && let Some(kept) = state.journal.kept()
         {
             let kept = with_best(kept, period.renditions.iter().map(|(rendition, _)| rendition));

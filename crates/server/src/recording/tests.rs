@@ -6,15 +6,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use headwater_hls::Archive;
 use headwater_hls::cmaf::{self, Sample, read};
+use headwater_media::broadcast::{Policy, RecordedRenditions};
 use headwater_media::{
-    BroadcastId, Epoch, MediaEvent, MediaSequence, MediaTime, Opening, PartIndex, PeriodNumber, PeriodStart,
-    Rendition, RenditionKind, ResumePoint, SegmentSettings, UnixMillis,
+    BroadcastId, Epoch, Ladder, MediaEvent, MediaSequence, MediaTime, Opening, PartIndex, PeriodNumber,
+    PeriodStart, Rendition, RenditionKind, ResumePoint, SegmentSettings, UnixMillis,
 };
 use headwater_platform::store::ObjectStore;
 use headwater_platform::store::testing::{Fault, MemoryStore};
 use headwater_recordings::uploads::{UploadSettings, Uploads};
 use headwater_recordings::{Layout, Recording, Samples, State, clear, describe, is_live};
-use headwater_runtime::config::{RecordedRenditions, RecordingMode, StreamPolicy};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
@@ -31,12 +31,11 @@ const SEGMENT: Duration = Duration::from_secs(2);
 /// Longer than any backoff.
 const LONG: Duration = Duration::from_secs(120);
 
-fn policy() -> StreamPolicy {
-    StreamPolicy {
-        mode: RecordingMode::Automatic,
-        renditions: RecordedRenditions::All,
+fn policy() -> Policy {
+    Policy {
+        ladder: Ladder::default(),
+        recording: Some(RecordedRenditions::All),
         dvr_window: Duration::from_secs(3_600),
-        retention: None,
         reconnect_window: Duration::from_secs(60),
     }
 }
@@ -74,11 +73,11 @@ async fn storage(store: &MemoryStore, memory: u64) -> Storage {
 }
 
 impl OnAir {
-    async fn begin(store: &MemoryStore, policy: &StreamPolicy) -> Self {
+    async fn begin(store: &MemoryStore, policy: &Policy) -> Self {
         Self::with(&storage(store, 32 << 20).await, policy, Epoch(1), None)
     }
 
-    fn with(storage: &Storage, policy: &StreamPolicy, epoch: Epoch, resume: Option<ResumePoint>) -> Self {
+    fn with(storage: &Storage, policy: &Policy, epoch: Epoch, resume: Option<ResumePoint>) -> Self {
         let next = resume.as_ref().map_or(first(), |resume| resume.next_sequence.0);
         let opening = Opening {
             broadcast: layout().broadcast,
@@ -88,7 +87,7 @@ impl OnAir {
             first_sequence: MediaSequence(next),
             discontinuity_sequence: 0,
         };
-        let feed = Arc::new(Feed::new(opening.clone(), resume.clone(), policy.dvr_window));
+        let feed = Arc::new(Feed::new(opening.clone(), resume.clone(), policy.clone(), policy.dvr_window));
         let handoffs = Arc::new(HandoffSource::new(feed.clone(), policy.reconnect_window));
         let (recorder, entries) = Recorder::new(storage, layout(), &opening, policy, &[], handoffs).unwrap();
         let recorder = Arc::new(recorder);
@@ -402,7 +401,7 @@ async fn the_last_segment_of_a_server_that_leaves_may_come_late() {
 async fn what_is_not_kept_is_there_as_long_as_viewers_can_go_back_to_it() {
     let store = MemoryStore::new();
     let dvr_window = Duration::from_secs(60);
-    let top = StreamPolicy { renditions: RecordedRenditions::Top, dvr_window, ..policy() };
+    let top = Policy { recording: Some(RecordedRenditions::Top), dvr_window, ..policy() };
     let mut on_air = OnAir::begin(&store, &top).await;
     on_air.period(0, first());
     on_air.segments(200).await;
@@ -423,7 +422,7 @@ async fn what_is_not_kept_is_there_as_long_as_viewers_can_go_back_to_it() {
 #[tokio::test(start_paused = true)]
 async fn what_is_not_recorded_is_there_for_going_back_only() {
     let store = MemoryStore::new();
-    let off = StreamPolicy { mode: RecordingMode::Off, ..policy() };
+    let off = Policy { recording: None, ..policy() };
     let mut on_air = OnAir::begin(&store, &off).await;
     on_air.period(0, first());
     on_air.segments(5).await;

@@ -3,6 +3,7 @@
 
 mod draining;
 mod ending;
+mod policy;
 mod publishing;
 mod resuming;
 mod support;

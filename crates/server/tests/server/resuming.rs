@@ -24,6 +24,7 @@ fn begun_elsewhere(kept: ResumePoint) -> ResumePoint {
         begun_as: kept.begun_as.map(|begun| PeriodStart { number: 3, ..begun }),
         kept: kept.kept,
         free_sequence: 502,
+        policy: kept.policy,
     }
 }
 
@@ -36,7 +37,7 @@ async fn a_point() -> ResumePoint {
     source.committed().await
 }
 
-async fn resume(server: &TestServer, publisher: &str, point: &ResumePoint) -> Result<Source, Failure> {
+pub async fn resume(server: &TestServer, publisher: &str, point: &ResumePoint) -> Result<Source, Failure> {
     let epoch = match server.owner("demo").await {
         Some(owner) => owner.epoch,
         None => server.claim("demo").await,
@@ -61,11 +62,12 @@ pub async fn on_air(server: &TestServer, publisher: &str, segments: u64) -> (Sou
 fn told(point: &ResumePoint) -> String {
     let (first_sequence, resume_us) = (point.next_sequence, point.start_us);
     let (kept, begun_as) = (point.kept.clone(), point.begun_as.clone());
-    what_it_was_told(&Start { first_sequence, resume_us, kept, begun_as, ..Start::default() })
+    let ladder = point.policy.clone().unwrap().ladder;
+    what_it_was_told(&Start { first_sequence, resume_us, kept, begun_as, ladder, ..Start::default() })
 }
 
 /// The orders of the newest segment's worker.
-async fn tells(source: &mut Source, watcher: &mut Watcher) -> String {
+pub async fn tells(source: &mut Source, watcher: &mut Watcher) -> String {
     let next = watcher.window.next_sequence();
     source.order(Order::Tell).await;
     watcher.until("the worker tells", |window| window.committed() == Some(next)).await;

@@ -52,6 +52,7 @@ impl From<ResumePoint> for v1::ResumePoint {
             kept: point.kept.into_iter().map(Into::into).collect(),
             begun_as: point.begun_as.map(Into::into),
             free_sequence: point.free.0,
+            policy: point.policy.map(Into::into),
         }
     }
 }
@@ -70,6 +71,7 @@ impl TryFrom<v1::ResumePoint> for ResumePoint {
             kept: message.kept.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
             begun_as: message.begun_as.map(TryInto::try_into).transpose()?,
             free: MediaSequence(message.free_sequence.max(message.next_sequence)),
+            policy: message.policy.map(TryInto::try_into).transpose()?,
         })
     }
 }

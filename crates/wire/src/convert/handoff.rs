@@ -75,11 +75,18 @@ impl TryFrom<v1::Handoff> for Handoff {
 
 #[cfg(test)]
 mod tests {
-    use headwater_media::{BroadcastId, PeriodNumber, SegmentSettings};
+    use headwater_media::broadcast::Policy;
+    use headwater_media::{BroadcastId, Ladder, PeriodNumber, SegmentSettings};
 
     use super::*;
 
     fn handoff(is_publishing: bool) -> Handoff {
+        let policy = Policy {
+            ladder: Ladder::default(),
+            recording: None,
+            dvr_window: Duration::from_secs(90),
+            reconnect_window: Duration::from_secs(60),
+        };
         let point = ResumePoint {
             broadcast: BroadcastId::from_bytes([3; 16]),
             settings: SegmentSettings { segment_ms: 2_000, part_ms: 334 },
@@ -91,6 +98,7 @@ mod tests {
             kept: Vec::new(),
             begun_as: None,
             free: MediaSequence(40),
+            policy: Some(policy),
         };
         Handoff { point, is_publishing, lasts: Duration::from_secs(60) }
     }

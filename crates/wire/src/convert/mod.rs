@@ -4,8 +4,11 @@
 mod event;
 mod handoff;
 mod ladder;
+mod policy;
 mod source;
 mod stored;
+
+use std::time::Duration;
 
 use bytes::Bytes;
 use headwater_media::{BroadcastId, MediaEvent, Opening, Record, SegmentSettings};
@@ -33,6 +36,11 @@ impl From<ConvertError> for tonic::Status {
 
 fn invalid(field: &'static str, reason: impl ToString) -> ConvertError {
     ConvertError::Invalid { field, reason: reason.to_string() }
+}
+
+/// Whole milliseconds of a duration.
+fn millis(duration: Duration) -> u64 {
+    duration.as_millis().try_into().unwrap_or(u64::MAX)
 }
 
 /// Message of a `Watch` answer.

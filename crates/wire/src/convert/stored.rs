@@ -10,7 +10,7 @@ use headwater_media::{
 use prost::Message;
 
 use super::event::rendition_id;
-use super::{ConvertError, Handoff, WatchMessage, broadcast_bytes, broadcast_id, invalid};
+use super::{ConvertError, Handoff, WatchMessage, broadcast_bytes, broadcast_id, invalid, millis};
 use crate::v1;
 use v1::media_event::Event;
 use v1::stored;
@@ -196,10 +196,6 @@ impl TryFrom<v1::JournalBlock> for JournalBlock {
             successor: Some(Epoch(block.successor)).filter(|epoch| epoch.0 > 0),
         })
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    duration.as_millis().try_into().unwrap_or(u64::MAX)
 }
 
 /// All blocks of a journal in one object, by the epoch of their owner and their number.

@@ -267,6 +267,69 @@ pub mod ladder {
         pub bitrate: u32,
     }
 }
+/// Settings of a broadcast that all its servers have in common. Holds no URL, key or passphrase.
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Policy {
+    /// Of each period that begins.
+    #[prost(message, optional, tag = "1")]
+    pub ladder: ::core::option::Option<Ladder>,
+    #[prost(enumeration = "policy::Recording", tag = "2")]
+    pub recording: i32,
+    /// How far viewers can go back while the broadcast is live.
+    #[prost(uint64, tag = "3")]
+    pub dvr_window_ms: u64,
+    /// How long a publisher may be away.
+    #[prost(uint64, tag = "4")]
+    pub reconnect_window_ms: u64,
+}
+/// Nested message and enum types in `Policy`.
+pub mod policy {
+    #[allow(clippy::all)]
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Recording {
+        Unspecified = 0,
+        Off = 1,
+        /// The best picture, and the sound.
+        Top = 2,
+        All = 3,
+    }
+    impl Recording {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "RECORDING_UNSPECIFIED",
+                Self::Off => "RECORDING_OFF",
+                Self::Top => "RECORDING_TOP",
+                Self::All => "RECORDING_ALL",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "RECORDING_UNSPECIFIED" => Some(Self::Unspecified),
+                "RECORDING_OFF" => Some(Self::Off),
+                "RECORDING_TOP" => Some(Self::Top),
+                "RECORDING_ALL" => Some(Self::All),
+                _ => None,
+            }
+        }
+    }
+}
 #[allow(clippy::all)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Opening {
@@ -463,6 +526,9 @@ pub struct ResumePoint {
     /// The period as it was begun, where the point goes on with it.
     #[prost(message, optional, tag = "10")]
     pub begun_as: ::core::option::Option<media_event::PeriodStart>,
+    /// Policy of the broadcast, for its whole life; absent where the sender does not know it.
+    #[prost(message, optional, tag = "11")]
+    pub policy: ::core::option::Option<Policy>,
 }
 /// Left by a server for the next owner of its stream: in the registry, and in the journal of its recording.
 #[allow(clippy::all)]
@@ -598,6 +664,9 @@ pub mod publish_request {
         pub failures: u32,
         #[prost(enumeration = "Ground", tag = "6")]
         pub ground: i32,
+        /// Policy of the broadcast, should it begin with this call; absent where the server's configuration counts.
+        #[prost(message, optional, tag = "7")]
+        pub policy: ::core::option::Option<super::Policy>,
     }
     #[allow(clippy::all)]
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -25,6 +25,7 @@ fn point_at(period: u32, start: Option<u64>, next: u64) -> ResumePoint {
         kept: Vec::new(),
         begun_as: None,
         free: MediaSequence(next + 2),
+        policy: None,
     }
 }
 

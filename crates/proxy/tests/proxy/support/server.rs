@@ -161,5 +161,6 @@ pub fn resume_point(period: u32, start_ms: Option<u64>, next_sequence: u64) -> R
         kept: Vec::new(),
         begun_as: None,
         free_sequence: next_sequence + 2,
+        policy: None,
     }
 }

@@ -244,7 +244,8 @@ impl Stub {
 pub fn what_it_was_told(start: &Start) -> String {
     let kept: Vec<_> = start.kept.iter().map(|rendition| rendition.id.as_str()).collect();
     let begun = start.begun_as.as_ref().map(|begun| (begun.number, begun.renditions.len()));
-    format!("{} {:?} {kept:?} {begun:?}", start.first_sequence, start.resume_us)
+    let rungs: Vec<_> = start.ladder.iter().flat_map(|ladder| &ladder.rungs).map(|rung| &rung.name).collect();
+    format!("{} {:?} {kept:?} {begun:?} {rungs:?}", start.first_sequence, start.resume_us)
 }
 
 fn period_start(period: Period, first_sequence: MediaSequence) -> MediaEvent {

@@ -1,7 +1,7 @@
 //! An origin that watches.
 
 use headwater_hls::LiveWindow;
-use headwater_media::{MediaEvent, Opening};
+use headwater_media::{MediaEvent, Opening, Record};
 use headwater_wire::WatchMessage;
 use headwater_wire::v1;
 use headwater_wire::v1::delivery_client::DeliveryClient;
@@ -13,6 +13,8 @@ pub struct Watcher {
     /// As it was when the watch began.
     pub opening: Opening,
     pub window: LiveWindow,
+    /// Segments that can be fetched from the store.
+    pub stored: Vec<u64>,
     caught_up: bool,
     events: Streaming<v1::MediaEvent>,
 }
@@ -31,7 +33,13 @@ impl Watcher {
         let mut events = watch.await;
         let first = events.message().await.unwrap().unwrap();
         let Ok(WatchMessage::Opening(opening)) = first.try_into() else { panic!("no opening") };
-        Self { window: LiveWindow::new(opening.clone()), opening, caught_up: false, events }
+        Self {
+            window: LiveWindow::new(opening.clone()),
+            opening,
+            stored: Vec::new(),
+            caught_up: false,
+            events,
+        }
     }
 
     /// Follows until the window is so.
@@ -69,12 +77,25 @@ impl Watcher {
         within("all that there was", follow).await;
     }
 
+    /// Follows until this segment can be fetched from the store.
+    pub async fn until_stored(&mut self, sequence: u64) {
+        let follow = async {
+            while !self.stored.contains(&sequence) {
+                assert!(self.follow().await.unwrap(), "the watch ended");
+            }
+        };
+        within("the stored segment", follow).await;
+    }
+
     /// Takes one message; false at the end.
     async fn follow(&mut self) -> Result<bool, Status> {
         let Some(event) = self.events.message().await? else { return Ok(false) };
         match event.try_into() {
             Ok(WatchMessage::Event(event)) => self.apply(&event),
             Ok(WatchMessage::CaughtUp) if !self.caught_up => self.caught_up = true,
+            Ok(WatchMessage::StoredFrom { .. }) => self.stored.clear(),
+            Ok(WatchMessage::Stored(Record::Period(_))) => {}
+            Ok(WatchMessage::Stored(Record::Segment(segment))) => self.stored.push(segment.sequence.0),
             other => panic!("{other:?} does not come here"),
         }
         Ok(true)

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use headwater_hls::{LiveWindow, playlist};
-use headwater_media::{BroadcastId, Epoch, MediaEvent, MediaTime, Opening, SegmentSettings};
+use headwater_media::{
+    BroadcastId, Epoch, MediaEvent, MediaTime, Opening, PeriodStart, Rendition, RenditionId, RenditionKind,
+    SegmentSettings,
+};
 
 use super::{Seat, now};
 use crate::kernel::log::event;
@@ -28,6 +31,8 @@ pub struct Broadcast {
     pub gaps: BTreeSet<(usize, u64)>,
     /// First segments by the period's number.
     pub periods: BTreeMap<u32, u64>,
+    /// Video renditions of its periods.
+    ladder: Option<Vec<RenditionId>>,
     /// Oldest segment held, and the discontinuities before it.
     first: (u64, u64),
     next: u64,
@@ -51,6 +56,7 @@ pub const VANISHED: &str = "nothing that the window holds vanishes (5.4)";
 pub const NUMBERS: &str = "media sequence numbers never go back and never skip (4)";
 pub const DISCONTINUITY: &str = "the discontinuity sequence grows with periods only (4)";
 pub const TARGET: &str = "the target duration never changes (4)";
+pub const LADDER: &str = "a broadcast keeps its ladder on all its servers (4)";
 pub const AFTER_END: &str = "nothing comes after the end of a broadcast (5)";
 
 pub const BOUNDED: &str = "the window is bounded (8)";
@@ -133,6 +139,7 @@ impl Broadcast {
             parts: BTreeMap::new(),
             gaps: BTreeSet::new(),
             periods: BTreeMap::new(),
+            ladder: None,
             first: (opening.first_sequence.0, opening.discontinuity_sequence),
             next: opening.first_sequence.0,
             ended: false,
@@ -156,6 +163,7 @@ impl Broadcast {
                 MediaEvent::PeriodStart(period) => {
                     let (number, first) = (period.number.0, period.first_sequence.0);
                     begun.insert(number);
+                    self.check_ladder(&period, failures);
                     if self.periods.insert(number, first).is_none() {
                         event!(
                             "{:<9} shows period {number} of {} from {first} at {}",
@@ -183,6 +191,16 @@ impl Broadcast {
         (self.next, self.ended) = (next, window.ended());
         self.read_gaps(seat, window);
         self.check_holes(opening.first_sequence.0, failures);
+    }
+
+    fn check_ladder(&mut self, period: &PeriodStart, failures: &mut Failures) {
+        let video = |rendition: &Rendition| matches!(rendition.kind, RenditionKind::Video { .. });
+        let rungs = period.renditions.iter().map(|(rendition, _)| rendition).filter(|it| video(it));
+        let rungs: Vec<_> = rungs.map(|rendition| rendition.id.clone()).collect();
+        let before = self.ladder.get_or_insert_with(|| rungs.clone());
+        if *before != rungs {
+            failures.push((LADDER, format!("{rungs:?} in period {} after {before:?}", period.number)));
+        }
     }
 
     /// Reads the playlists, as a player does, where something is missing.

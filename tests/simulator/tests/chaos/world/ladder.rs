@@ -14,7 +14,7 @@ use super::tag::{self, FRAME_MS};
 
 pub const RENDITIONS: [&str; 2] = ["720p", "audio"];
 
-/// The rung that servers have once they were updated, and how many others all of them have.
+/// The rung that broadcasts of servers have that were updated, and how many others all of them have.
 pub const MORE: &str = "240p";
 const UPDATED_FROM: usize = 3;
 
@@ -81,8 +81,8 @@ impl Packaging {
         })
     }
 
-    /// Renditions of the period, those of another server where it has begun it. A server that was updated has a rung more
-    /// in each period that it begins; it shows the same pictures.
+    /// Renditions of the period, those of another server where it has begun it. A broadcast that a server has begun that
+    /// was updated has a rung more, which shows the same pictures.
     fn renditions(&mut self, period: u32) -> Vec<(Rendition, Bytes)> {
         let begun = self.start.begun_as.take().map(PeriodStart::try_from);
         let begun = begun.map(|begun| begun.expect("a server says what is valid"));
