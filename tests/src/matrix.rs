@@ -87,6 +87,7 @@ pub const ROWS: &[Row] = &[
     reconnected("proxy and origin killed", IN_HAND),
     reconnected("proxy and server killed", IN_THE_MAKING),
     reconnected("proxy, server and origin killed", IN_THE_MAKING),
+    reconnected("proxy and server killed, Redis back empty", IN_THE_MAKING),
 ];
 
 /// The row of a failure.

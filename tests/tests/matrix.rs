@@ -380,6 +380,25 @@ async fn proxy_server_and_origin_killed() -> Result<()> {
     .await
 }
 
+/// Only the store knows of the broadcast. The encoder comes back when the server that is left has registered itself again: until
+/// then a proxy asks it to try again.
+#[tokio::test]
+async fn proxy_and_server_killed_and_redis_back_empty() -> Result<()> {
+    fails("proxy and server killed, Redis back empty", async |scene| {
+        scene.kill_owner().await?;
+        scene.kill_proxy().await?;
+        scene.stack.redis.kill();
+        scene.stack.redis.restart();
+        let registry = scene.stack.registry()?;
+        wait::until("a server in the registry", LIVE, || async {
+            registry.servers().await.ok().filter(|servers| !servers.is_empty())
+        })
+        .await?;
+        Ok(())
+    })
+    .await
+}
+
 #[test]
 fn every_row_is_tried() {
     let own = include_str!("matrix.rs");
