@@ -36,7 +36,7 @@ use problem::Problem;
 pub const MAX_CONNECTIONS: usize = 256;
 
 /// Recordings of a page, at most and where the query names no number.
-const PAGE: usize = 100;
+const PAGE_RECORDINGS: usize = 100;
 
 /// Cache that holds something of recordings.
 #[async_trait]
@@ -159,15 +159,15 @@ struct Page {
 
 impl Page {
     fn parse(query: &str) -> Result<Self, Problem> {
-        let mut page = Self { before: None, limit: PAGE };
+        let mut page = Self { before: None, limit: PAGE_RECORDINGS };
         for (name, value) in query::pairs(query) {
             match &*name {
                 "before" => page.before = Some(parsed(&value)?),
                 "limit" => {
                     let limit = value;
-                    let within = limit.parse().ok().filter(|limit| (1..=PAGE).contains(limit));
-                    page.limit =
-                        within.ok_or(Problem::Query(format!("limit is a number from 1 to {PAGE}")))?;
+                    let within = limit.parse().ok().filter(|limit| (1..=PAGE_RECORDINGS).contains(limit));
+                    page.limit = within
+                        .ok_or(Problem::Query(format!("limit is a number from 1 to {PAGE_RECORDINGS}")))?;
                 }
                 _ => {
                     return Err(Problem::Query(format!("{name:?} is not known: there are before and limit")));

@@ -19,12 +19,12 @@ use crate::library::Library;
 use crate::metrics::Metrics;
 use crate::mirror::{self, Mirrors, View};
 use crate::settings::Settings;
-use crate::stills::Stills;
+use crate::thumbnails::Thumbnails;
 use crate::upstream::Upstream;
 
 /// How long a stream that was on air is shown though nobody can be found who has it, beyond the lease of its owner and
 /// beyond the time for which its proxy keeps media for the next one: starting it takes some seconds.
-const PATIENCE: Duration = Duration::from_secs(10);
+const OFFLINE_GRACE_RESERVE: Duration = Duration::from_secs(10);
 /// How often viewers are counted.
 const COUNT_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -49,10 +49,10 @@ impl Core {
         let (tasks, stop, metrics) = (TaskTracker::new(), CancellationToken::new(), Arc::new(Metrics::new()));
         let latch = readiness.latch("origin: the registry (Redis) does not answer");
         let upstream = Arc::new(Upstream::new(registry, channels, latch, metrics.clone()));
-        let patience = settings.lease.max(settings.replay_duration) + PATIENCE;
+        let offline_grace = settings.lease.max(settings.replay_duration) + OFFLINE_GRACE_RESERVE;
         let of_mirrors = mirror::Settings {
             linger: settings.origin.mirror_linger,
-            patience,
+            offline_grace,
             dvr_window: settings.dvr_window,
             dvr_windows: settings.dvr_windows.clone(),
         };
@@ -61,7 +61,7 @@ impl Core {
         let policy = Policy::new(public_url.as_deref());
         let library = Arc::new(Library::new(store, public_url, metrics.clone()));
         let (stills, viewers, downloads) =
-            (Stills::new(settings.worker_sandbox), Default::default(), Default::default());
+            (Thumbnails::new(settings.worker_sandbox), Default::default(), Default::default());
         let service = Arc::new(Service { library, mirrors, viewers, metrics, stills, policy, downloads });
         tasks.spawn(stop.clone().run_until_cancelled_owned(keep_moving(service.clone())));
         tasks.spawn(stop.clone().run_until_cancelled_owned(count_viewers(service.clone())));

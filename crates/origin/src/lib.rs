@@ -14,7 +14,7 @@ mod metrics;
 mod mirror;
 mod representation;
 mod settings;
-mod stills;
+mod thumbnails;
 mod upstream;
 mod viewers;
 

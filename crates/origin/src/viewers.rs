@@ -12,9 +12,9 @@ use headwater_media::StreamId;
 use tokio::time::Instant;
 
 /// Longer than any player waits between two playlists, so that nobody flickers.
-const LATELY: Duration = Duration::from_secs(15);
+const VIEWER_TIMEOUT: Duration = Duration::from_secs(15);
 /// Beyond it nobody new is counted: 32 MB.
-const MOST: usize = 1_000_000;
+const MAX_VIEWERS: usize = 1_000_000;
 
 #[derive(Default)]
 pub(crate) struct Viewers {
@@ -27,7 +27,7 @@ impl Viewers {
     pub(crate) fn saw(&self, stream: &StreamId, address: IpAddr, agent: &str) {
         let who = self.hasher.hash_one((stream, address, agent));
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.len() < MOST || seen.contains_key(&who) {
+        if seen.len() < MAX_VIEWERS || seen.contains_key(&who) {
             seen.insert(who, Instant::now());
         }
     }
@@ -35,7 +35,7 @@ impl Viewers {
     /// Forgets who has gone, and counts the others.
     pub(crate) fn count(&self) -> usize {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.retain(|_, last| last.elapsed() < LATELY);
+        seen.retain(|_, last| last.elapsed() < VIEWER_TIMEOUT);
         seen.len()
     }
 }
@@ -52,9 +52,9 @@ mod tests {
         viewers.saw(&stream, address, "a");
         viewers.saw(&stream, address, "b");
         assert_eq!(viewers.count(), 2);
-        tokio::time::advance(LATELY / 2).await;
+        tokio::time::advance(VIEWER_TIMEOUT / 2).await;
         viewers.saw(&stream, address, "b");
-        tokio::time::advance(LATELY / 2).await;
+        tokio::time::advance(VIEWER_TIMEOUT / 2).await;
         assert_eq!(viewers.count(), 1);
     }
 }

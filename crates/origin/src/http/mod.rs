@@ -18,12 +18,12 @@ use tokio::time::timeout;
 
 use crate::library::{Library, Unread};
 use crate::metrics::Metrics;
-use crate::mirror::{Mirrors, NoMirror, Which};
-use crate::stills::Stills;
+use crate::mirror::{Mirrors, NoMirror, PlaylistKind};
+use crate::thumbnails::Thumbnails;
 use crate::viewers::Viewers;
+use handlers::archived::SegmentSource;
 pub(crate) use handlers::page::Policy;
-use handlers::past::Past;
-use handlers::{media, moment, page, playlist, preflight, recorded, storyboard, thumbnail};
+use handlers::{media, page, playlist, preflight, recorded, storyboard, thumbnail, utc_timing};
 use response::answer::Answer;
 pub(crate) use response::body::Body;
 pub use response::body::Interrupted;
@@ -31,7 +31,7 @@ use response::conditions::text;
 pub(crate) use response::downloads::Downloads;
 use response::problem::Problem;
 use response::problem_page;
-use route::{Reach, Resource, Route};
+use route::{PlaylistScope, Resource, Route};
 
 /// The longest wait of a page for whether its stream is known.
 const KNOWN_LIMIT: Duration = Duration::from_secs(1);
@@ -42,7 +42,7 @@ pub(crate) struct Service {
     pub(crate) viewers: Viewers,
     pub(crate) library: Arc<Library>,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) stills: Stills,
+    pub(crate) stills: Thumbnails,
     pub(crate) policy: Policy,
     pub(crate) downloads: Downloads,
 }
@@ -89,15 +89,17 @@ impl Service {
             Route::Page(stream) => Ok(page::player(&self.policy, self.is_known(&stream).await)),
             Route::SlashedPage(stream) => Ok(page::without_slash(&stream, query(request))),
             Route::Asset(file) => page::asset(&file, request.headers()),
-            Route::Multivariant(stream) => self.multivariant(&stream, Which::Multivariant, request).await,
+            Route::Multivariant(stream) => {
+                self.multivariant(&stream, PlaylistKind::Multivariant, request).await
+            }
             Route::Presentation(stream) => {
-                self.presentation(from, &stream, Which::Presentation, request).await
+                self.presentation(from, &stream, PlaylistKind::Presentation, request).await
             }
             Route::DvrPresentation(stream) => {
-                self.presentation(from, &stream, Which::DvrPresentation, request).await
+                self.presentation(from, &stream, PlaylistKind::DvrPresentation, request).await
             }
-            Route::Moment(stream) => Ok(moment::answer(self.mirrors.find(&stream).await.ok()).await),
-            Route::Dvr(stream) => self.multivariant(&stream, Which::DvrMultivariant, request).await,
+            Route::UtcTiming(stream) => Ok(utc_timing::answer(self.mirrors.find(&stream).await.ok()).await),
+            Route::Dvr(stream) => self.multivariant(&stream, PlaylistKind::DvrMultivariant, request).await,
             Route::Recordings(stream) => Box::pin(recorded::list(&self.library, &stream)).await,
             Route::Recording(stream, broadcast, what) => {
                 let layout = Layout { stream, broadcast };
@@ -106,8 +108,13 @@ impl Service {
             }
             Route::Thumbnail(stream) => {
                 let mirror = self.mirrors.find(&stream).await?;
-                Box::pin(thumbnail::live(&mirror, self.past(), self.stills.asked_from(from), query(request)))
-                    .await
+                Box::pin(thumbnail::live(
+                    &mirror,
+                    self.segment_source(),
+                    self.stills.asked_from(from),
+                    query(request),
+                ))
+                .await
             }
             Route::Storyboard(stream) => {
                 let mirror = self.mirrors.find(&stream).await?;
@@ -116,7 +123,7 @@ impl Service {
             Route::RecordedThumbnail(stream, broadcast) => {
                 let layout = Layout { stream, broadcast };
                 Box::pin(thumbnail::recorded(
-                    self.past(),
+                    self.segment_source(),
                     &layout,
                     self.stills.asked_from(from),
                     query(request),
@@ -129,13 +136,19 @@ impl Service {
             Route::Sheet(stream, broadcast, number) => {
                 let layout = Layout { stream, broadcast };
                 let wanted = (number, query(request));
-                Box::pin(storyboard::sheet(self.past(), self.stills.asked_from(from), &layout, wanted)).await
+                Box::pin(storyboard::sheet(
+                    self.segment_source(),
+                    self.stills.asked_from(from),
+                    &layout,
+                    wanted,
+                ))
+                .await
             }
-            Route::Rendition(stream, rendition, Resource::Playlist(reach)) => {
+            Route::Rendition(stream, rendition, Resource::Playlist(scope)) => {
                 let mirror = self.mirrors.find(&stream).await?;
-                let answer = match playlist::media(&mirror, rendition.clone(), reach, request).await {
-                    Err(Problem::NotLive) if reach == Reach::Dvr => {
-                        playlist::left(&mirror, Which::Dvr(rendition), request.headers())
+                let answer = match playlist::media(&mirror, rendition.clone(), scope, request).await {
+                    Err(Problem::NotLive) if scope == PlaylistScope::Dvr => {
+                        playlist::left(&mirror, PlaylistKind::Dvr(rendition), request.headers())
                             .ok_or(Problem::NotLive)?
                     }
                     answer => answer?,
@@ -147,7 +160,14 @@ impl Service {
                 let mirror = self.mirrors.find(&stream).await?;
                 match media::object(mirror.clone(), &rendition, object, request).await {
                     Err(problem) if problem.is_absence() => {
-                        Box::pin(recorded::past(self.past(), &mirror, &rendition, object, problem)).await
+                        Box::pin(recorded::archived_object(
+                            self.segment_source(),
+                            &mirror,
+                            &rendition,
+                            object,
+                            problem,
+                        ))
+                        .await
                     }
                     answer => answer,
                 }
@@ -169,14 +189,14 @@ impl Service {
         Box::pin(timeout(KNOWN_LIMIT, is_known)).await.unwrap_or(true)
     }
 
-    fn past(&self) -> Past<'_> {
-        Past { library: &self.library, mirrors: &self.mirrors }
+    fn segment_source(&self) -> SegmentSource<'_> {
+        SegmentSource { library: &self.library, mirrors: &self.mirrors }
     }
 
     async fn multivariant<B>(
         &self,
         stream: &StreamId,
-        which: Which,
+        which: PlaylistKind,
         request: &Request<B>,
     ) -> Result<Answer, Problem> {
         let awaited = playlist::awaited(request);
@@ -184,7 +204,7 @@ impl Service {
             Some(until) => self.mirrors.find_by(stream, until).await?,
             None => self.mirrors.find(stream).await?,
         };
-        match playlist::master(&mirror, which.clone(), awaited, request.headers()).await {
+        match playlist::multivariant(&mirror, which.clone(), awaited, request.headers()).await {
             Err(Problem::NotLive) => {
                 playlist::left(&mirror, which, request.headers()).ok_or(Problem::NotLive)
             }
@@ -197,7 +217,7 @@ impl Service {
         &self,
         from: IpAddr,
         stream: &StreamId,
-        which: Which,
+        which: PlaylistKind,
         request: &Request<B>,
     ) -> Result<Answer, Problem> {
         let answer = self.multivariant(stream, which, request).await?;

@@ -22,7 +22,7 @@ pub(crate) enum Route {
     /// The presentation with what is stored before the live window.
     DvrPresentation(StreamId),
     /// The time by the broadcast's clock, for players that measure their latency.
-    Moment(StreamId),
+    UtcTiming(StreamId),
     Thumbnail(StreamId),
     /// The index of the storyboard.
     Storyboard(StreamId),
@@ -54,13 +54,13 @@ pub(crate) enum Recorded {
 /// Resource of a rendition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Resource {
-    Playlist(Reach),
+    Playlist(PlaylistScope),
     Object(Object),
 }
 
 /// How far back a media playlist reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reach {
+pub(crate) enum PlaylistScope {
     /// The live window.
     Window,
     /// The stored segments before the live window, too.
@@ -104,7 +104,7 @@ impl Route {
             (stream, Some("dvr.m3u8"), None, _) => stream.parse().ok().map(Self::Dvr),
             (stream, Some("live.mpd"), None, _) => stream.parse().ok().map(Self::Presentation),
             (stream, Some("dvr.mpd"), None, _) => stream.parse().ok().map(Self::DvrPresentation),
-            (stream, Some("time"), None, _) => stream.parse().ok().map(Self::Moment),
+            (stream, Some("time"), None, _) => stream.parse().ok().map(Self::UtcTiming),
             (stream, Some("recordings.json"), None, _) => stream.parse().ok().map(Self::Recordings),
             (stream, Some("thumbnail.jpg"), None, _) => stream.parse().ok().map(Self::Thumbnail),
             (stream, Some("storyboard.vtt"), None, _) => stream.parse().ok().map(Self::Storyboard),
@@ -139,7 +139,7 @@ impl Route {
             Self::Asset(_) => "asset",
             Self::Multivariant(_) | Self::Dvr(_) => "multivariant",
             Self::Presentation(_) | Self::DvrPresentation(_) => "presentation",
-            Self::Moment(_) => "time",
+            Self::UtcTiming(_) => "time",
             Self::Thumbnail(_) | Self::RecordedThumbnail(..) => "thumbnail",
             Self::Storyboard(_) | Self::RecordedStoryboard(..) | Self::Sheet(..) => "storyboard",
             Self::Recordings(_) => "recordings",
@@ -196,8 +196,8 @@ fn broadcast(text: &str) -> Option<BroadcastId> {
 impl Resource {
     fn parse(file: &str) -> Option<Self> {
         match file {
-            "index.m3u8" => Some(Self::Playlist(Reach::Window)),
-            "dvr.m3u8" => Some(Self::Playlist(Reach::Dvr)),
+            "index.m3u8" => Some(Self::Playlist(PlaylistScope::Window)),
+            "dvr.m3u8" => Some(Self::Playlist(PlaylistScope::Dvr)),
             _ => Object::parse(file).map(Self::Object),
         }
     }
@@ -248,11 +248,11 @@ mod tests {
         assert_eq!(Route::parse("/demo/"), Some(Route::SlashedPage(stream())));
         assert_eq!(Route::parse("/demo/live.m3u8"), Some(Route::Multivariant(stream())));
         assert_eq!(Route::parse("/demo/live.mpd"), Some(Route::Presentation(stream())));
-        assert_eq!(Route::parse("/demo/time"), Some(Route::Moment(stream())));
+        assert_eq!(Route::parse("/demo/time"), Some(Route::UtcTiming(stream())));
         assert_eq!(Route::parse("/assets/player-1F.js"), Some(Route::Asset("player-1F.js".into())));
-        let playlist = |reach| Route::Rendition(stream(), "720p".parse().unwrap(), Resource::Playlist(reach));
-        assert_eq!(Route::parse("/demo/720p/index.m3u8"), Some(playlist(Reach::Window)));
-        assert_eq!(Route::parse("/demo/720p/dvr.m3u8"), Some(playlist(Reach::Dvr)));
+        let playlist = |scope| Route::Rendition(stream(), "720p".parse().unwrap(), Resource::Playlist(scope));
+        assert_eq!(Route::parse("/demo/720p/index.m3u8"), Some(playlist(PlaylistScope::Window)));
+        assert_eq!(Route::parse("/demo/720p/dvr.m3u8"), Some(playlist(PlaylistScope::Dvr)));
         assert_eq!(Route::parse("/demo/dvr.m3u8"), Some(Route::Dvr(stream())));
         assert_eq!(Route::parse("/demo/dvr.mpd"), Some(Route::DvrPresentation(stream())));
         assert_eq!(Route::parse("/demo/thumbnail.jpg"), Some(Route::Thumbnail(stream())));
@@ -361,8 +361,8 @@ mod tests {
         for variant in variants() {
             assert!(words.contains(&variant), "docs/http-api.md does not name the route {variant}");
         }
-        for reach in ["Window", "Dvr"] {
-            assert!(words.contains(&reach), "docs/http-api.md does not name the playlists of {reach}");
+        for scope in ["Window", "Dvr"] {
+            assert!(words.contains(&scope), "docs/http-api.md does not name the playlists of {scope}");
         }
     }
 }

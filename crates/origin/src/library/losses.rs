@@ -8,9 +8,9 @@ use headwater_media::{MediaSequence, RenditionId};
 use headwater_recordings::Layout;
 
 /// Recordings that losses are remembered of; the one that was found out first is forgotten first.
-const MOST_RECORDINGS: usize = 64;
+const MAX_RECORDINGS: usize = 64;
 /// Segments of one recording: five hours of one rendition. Beyond it nobody plays it anyway.
-const MOST_SEGMENTS: usize = 10_000;
+const MAX_SEGMENTS: usize = 10_000;
 
 /// The segments of one recording that are lost, each in a rendition.
 pub(crate) type Lost = BTreeSet<(MediaSequence, RenditionId)>;
@@ -33,7 +33,7 @@ impl Losses {
     ) -> bool {
         let mut all = self.all();
         let nth = all.iter().position(|(of, _)| of == layout).unwrap_or_else(|| {
-            if all.len() >= MOST_RECORDINGS {
+            if all.len() >= MAX_RECORDINGS {
                 all.pop_front();
             }
             all.push_back((layout.clone(), Arc::default()));
@@ -42,7 +42,7 @@ impl Losses {
         let known = Arc::make_mut(&mut all[nth].1);
         let before = known.len();
         for one in lost {
-            if known.len() < MOST_SEGMENTS {
+            if known.len() < MAX_SEGMENTS {
                 known.insert(one);
             }
         }
@@ -86,13 +86,13 @@ mod tests {
         assert!(losses.add(&layout(0), segments(2)) && !losses.add(&layout(0), segments(2)));
         losses.remove(&layout(0), &segments(1)[0]);
         assert_eq!(*losses.of_recording(&layout(0)), segments(2).split_off(1).into_iter().collect());
-        losses.add(&layout(0), segments(2 * MOST_SEGMENTS));
-        assert_eq!(losses.of_recording(&layout(0)).len(), MOST_SEGMENTS);
-        for nth in 1..=MOST_RECORDINGS {
+        losses.add(&layout(0), segments(2 * MAX_SEGMENTS));
+        assert_eq!(losses.of_recording(&layout(0)).len(), MAX_SEGMENTS);
+        for nth in 1..=MAX_RECORDINGS {
             losses.add(&layout(nth), segments(1));
         }
-        assert!(losses.of_recording(&layout(0)).is_empty() && losses.all().len() == MOST_RECORDINGS);
-        losses.forget(&layout(MOST_RECORDINGS));
-        assert!(losses.of_recording(&layout(MOST_RECORDINGS)).is_empty());
+        assert!(losses.of_recording(&layout(0)).is_empty() && losses.all().len() == MAX_RECORDINGS);
+        losses.forget(&layout(MAX_RECORDINGS));
+        assert!(losses.of_recording(&layout(MAX_RECORDINGS)).is_empty());
     }
 }

@@ -42,7 +42,7 @@ const COMPLETE_FOR: Duration = Duration::from_secs(30);
 /// How long a question that was answered with "there is none" is not asked again.
 const MISSING_FOR: Duration = Duration::from_secs(1);
 /// Recordings of a list.
-const PAGE: usize = 100;
+const LISTED_RECORDINGS: usize = 100;
 
 /// Reads the object store for viewers: each object and each index once for all who ask at the same time, and within
 /// bounds of memory.
@@ -179,7 +179,7 @@ impl Library {
     pub(crate) async fn list(&self, stream: &StreamId) -> Result<Arc<Vec<Summary>>, Unread> {
         let store = self.store.as_ref().ok_or(Unread::NoStore)?;
         let list = async {
-            let listed = headwater_recordings::list(store.as_ref(), stream, None, PAGE).await;
+            let listed = headwater_recordings::list(store.as_ref(), stream, None, LISTED_RECORDINGS).await;
             let (list, _) = listed.map_err(|error| unread(&Key::root(), error))?;
             Ok(Arc::new(list))
         };

@@ -18,17 +18,17 @@ use tokio::time::timeout;
 use super::Unread;
 
 /// Bytes of planned files that are kept; that of an hour takes 3 MB.
-const KEPT: u64 = 128 << 20;
+const KEPT_BYTES: u64 = 128 << 20;
 const KEPT_FOR: Duration = Duration::from_secs(600);
 /// Plans that are made at the same time: each reads a whole recording.
 const AT_ONCE: usize = 2;
 /// Plans that are made or wait for their turn. More are an attack, or a store that is far too slow for downloads.
-const MOST: usize = 64;
+const MAX_PLANS: usize = 64;
 /// Plans that one address may have asked for first at a time: a person downloads one file after the other.
-const EACH: usize = 4;
+const MAX_PLANS_PER_ADDRESS: usize = 4;
 /// How long a request waits for its plan: some hours of recording in a store on the other side of the world. A later one
 /// finds the plan, or goes on waiting for it.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PLAN_LIMIT: Duration = Duration::from_secs(300);
 
 /// The renditions that make a file, of a recording.
 type Name = (Layout, Vec<RenditionId>);
@@ -45,7 +45,7 @@ pub(super) struct Plans {
 
 impl Default for Plans {
     fn default() -> Self {
-        let made = Cache::builder().weigher(weight).max_capacity(KEPT).time_to_idle(KEPT_FOR);
+        let made = Cache::builder().weigher(weight).max_capacity(KEPT_BYTES).time_to_idle(KEPT_FOR);
         let made = made.support_invalidation_closures();
         let (making, tasks) = Default::default();
         Self { made: made.build(), making, turns: Arc::new(Semaphore::new(AT_ONCE)), tasks }
@@ -62,7 +62,7 @@ impl Plans {
             return Ok(plan);
         }
         let mut planned = self.begin(name, counted_as(from), make)?;
-        let planned = timeout(PATIENCE, planned.wait_for(Option::is_some)).await;
+        let planned = timeout(PLAN_LIMIT, planned.wait_for(Option::is_some)).await;
         // Without its task there is none.
         let planned = planned.ok().and_then(Result::ok).and_then(|planned| planned.clone());
         planned.unwrap_or(Err(Unread::Away))
@@ -90,11 +90,11 @@ impl Plans {
         if let Some((_, planned)) = making.get(&name) {
             return Ok(planned.clone());
         }
-        if making.values().filter(|(other, _)| *other == from).count() >= EACH {
+        if making.values().filter(|(other, _)| *other == from).count() >= MAX_PLANS_PER_ADDRESS {
             tracing::debug!(%from, "an address wants too many recordings as files at the same time: one is refused");
             return Err(Unread::Away);
         }
-        if making.len() >= MOST {
+        if making.len() >= MAX_PLANS {
             tracing::warn!("too many recordings are wanted as files at the same time: one is refused");
             return Err(Unread::Away);
         }
@@ -189,11 +189,11 @@ mod tests {
             sleep(SECOND).await;
             Ok(mp4())
         };
-        let asked = (0..MOST as u8 + 1).map(|nth| plans.get(name(nth), address(nth), make));
+        let asked = (0..MAX_PLANS as u8 + 1).map(|nth| plans.get(name(nth), address(nth), make));
         let planned = futures::future::join_all(asked).await;
-        assert_eq!(planned.iter().filter(|planned| planned.is_ok()).count(), MOST);
-        assert_eq!(planned[MOST].as_ref().err(), Some(&Unread::Away));
-        assert_eq!(began.elapsed().as_secs(), (MOST / AT_ONCE) as u64);
+        assert_eq!(planned.iter().filter(|planned| planned.is_ok()).count(), MAX_PLANS);
+        assert_eq!(planned[MAX_PLANS].as_ref().err(), Some(&Unread::Away));
+        assert_eq!(began.elapsed().as_secs(), (MAX_PLANS / AT_ONCE) as u64);
     }
 
     #[tokio::test(start_paused = true)]
@@ -204,13 +204,13 @@ mod tests {
             Ok(mp4())
         };
         let network = |last: usize| format!("2001:db8::{last:x}").parse().unwrap();
-        let asked = (0..MOST).map(|nth| plans.get(name(nth as u8), network(nth), make));
+        let asked = (0..MAX_PLANS).map(|nth| plans.get(name(nth as u8), network(nth), make));
         let (planned, other, same) = tokio::join!(
             futures::future::join_all(asked),
             plans.get(name(200), address(1), make),
             plans.get(name(0), network(99), make)
         );
-        assert_eq!(planned.iter().filter(|planned| planned.is_ok()).count(), EACH);
+        assert_eq!(planned.iter().filter(|planned| planned.is_ok()).count(), MAX_PLANS_PER_ADDRESS);
         assert!(other.is_ok() && same.is_ok(), "another one, and one that is being made");
         assert!(plans.get(name(50), network(1), make).await.is_ok(), "one after the other");
     }

@@ -10,7 +10,7 @@ use headwater_recordings::{Layout, Recording, State};
 
 use super::Lost;
 use crate::metrics::Metrics;
-use crate::mirror::{Rendered, Text, Which};
+use crate::mirror::{PlaylistKind, Rendered, Text};
 
 /// The index of a recording, and its playlists as far as somebody has asked for them.
 pub(crate) struct Recorded {
@@ -66,11 +66,13 @@ impl Recorded {
     }
 
     /// A playlist of the recording; none where it has no such rendition.
-    pub(crate) fn playlist(&self, which: Which) -> Option<Arc<Text>> {
+    pub(crate) fn playlist(&self, which: PlaylistKind) -> Option<Arc<Text>> {
         self.rendered.get(which, 0, &self.metrics, |which| match which {
-            Which::Multivariant => playlist::vod_multivariant(&self.archive),
-            Which::Presentation => playlist::dash::stored(&self.archive),
-            Which::Whole(rendition) => playlist::vod_media(&self.archive, rendition, self.state.stage()),
+            PlaylistKind::Multivariant => playlist::vod_multivariant(&self.archive),
+            PlaylistKind::Presentation => playlist::dash::stored(&self.archive),
+            PlaylistKind::Whole(rendition) => {
+                playlist::vod_media(&self.archive, rendition, self.state.stage())
+            }
             _ => None,
         })
     }

@@ -13,7 +13,7 @@ use tracing::{debug, info, warn};
 
 use super::dvr::learn;
 use super::{Mirror, View};
-use crate::upstream::{Feed, Located, Owner, Upstream, WatchError};
+use crate::upstream::{Located, Owner, Upstream, WatchError, WatchStream};
 
 /// After a break the next owner is usually known within milliseconds; what takes longer is looked for once a second.
 const FIRST_RETRY: Duration = Duration::from_millis(50);
@@ -29,7 +29,7 @@ pub(super) struct Follower {
     mirror: Arc<Mirror>,
     upstream: Arc<Upstream>,
     backoff: Backoff<Random>,
-    patience: Duration,
+    offline_grace: Duration,
     /// When an owner was last heard from, or the search began.
     heard: Instant,
     held: Option<Held>,
@@ -52,7 +52,7 @@ enum Standing {
 
 /// How one round of searching and watching went.
 #[derive(Debug)]
-enum Round {
+enum Attempt {
     /// An owner was watched for a while.
     Watched,
     /// Nobody has the stream on air.
@@ -62,33 +62,33 @@ enum Round {
 }
 
 impl Follower {
-    pub(super) fn new(mirror: Arc<Mirror>, upstream: Arc<Upstream>, patience: Duration) -> Self {
+    pub(super) fn new(mirror: Arc<Mirror>, upstream: Arc<Upstream>, offline_grace: Duration) -> Self {
         let backoff = Backoff::new(FIRST_RETRY, LONGEST_RETRY);
-        Self { mirror, upstream, backoff, patience, heard: Instant::now(), held: None }
+        Self { mirror, upstream, backoff, offline_grace, heard: Instant::now(), held: None }
     }
 
     /// Runs until it is dropped.
     pub(super) async fn run(mut self) {
         loop {
-            let round = self.round().await;
-            self.judge(&round);
+            let attempt = self.attempt().await;
+            self.update_visibility(&attempt);
             if self.mirror.is_idle() {
-                self.mirror.poke.notified().await;
+                self.mirror.recheck.notified().await;
                 self.backoff.reset();
                 continue;
             }
             let delay = self.backoff.next_delay();
-            if timeout(delay, self.mirror.poke.notified()).await.is_ok() {
+            if timeout(delay, self.mirror.recheck.notified()).await.is_ok() {
                 self.backoff.reset();
             }
         }
     }
 
-    async fn round(&mut self) -> Round {
+    async fn attempt(&mut self) -> Attempt {
         match self.upstream.locate(self.mirror.stream()).await {
-            Located::Nobody => Round::Nobody,
-            Located::Unknown => Round::Unreached,
-            Located::Owner(owner) if self.is_over(&owner) => Round::Nobody,
+            Located::Nobody => Attempt::Nobody,
+            Located::Unknown => Attempt::Unreached,
+            Located::Owner(owner) if self.is_over(&owner) => Attempt::Nobody,
             Located::Owner(owner) => self.watch(&owner).await,
         }
     }
@@ -105,7 +105,7 @@ impl Follower {
         held.is_some_and(|held| held.broadcast == broadcast && held.epoch >= epoch)
     }
 
-    async fn watch(&mut self, owner: &Owner) -> Round {
+    async fn watch(&mut self, owner: &Owner) -> Attempt {
         if owner.broadcast.is_none() && self.mirror.look(|view| matches!(view, View::NotLive)) {
             // Claimed a moment ago: worth a viewer's while to wait for.
             self.heard = Instant::now();
@@ -114,29 +114,29 @@ impl Follower {
         let opened = tokio::select! {
             opened = self.upstream.watch(self.mirror.stream(), &owner.address) => opened,
             // Another server may have the stream by now, and this one not answer for long: look again, at once.
-            () = self.mirror.poke.notified() => {
-                self.mirror.poke.notify_one();
-                return Round::Unreached;
+            () = self.mirror.recheck.notified() => {
+                self.mirror.recheck.notify_one();
+                return Attempt::Unreached;
             }
         };
         let feed = match opened {
             Ok(feed) => feed,
-            Err(WatchError::NotOnAir) if owner.broadcast.is_some() => return Round::Nobody,
+            Err(WatchError::NotOnAir) if owner.broadcast.is_some() => return Attempt::Nobody,
             Err(error) => {
                 debug!(address = owner.address, %error, "cannot watch");
-                return Round::Unreached;
+                return Attempt::Unreached;
             }
         };
         if !self.admits(&feed.opening) {
             debug!(address = owner.address, epoch = %feed.opening.epoch, "an owner of the past was refused");
-            return Round::Unreached;
+            return Attempt::Unreached;
         }
         info!(address = owner.address, epoch = %feed.opening.epoch, broadcast = %feed.opening.broadcast, "watching");
         let began = Instant::now();
         let mut watched = (owner.address.clone(), feed);
         loop {
             let address = watched.0;
-            match self.mirror_feed(watched.1).await {
+            match self.mirror_stream(watched.1).await {
                 Ok(Some(next)) => {
                     info!(address = next.0, epoch = %next.1.opening.epoch, "watching the next owner");
                     watched = next;
@@ -152,7 +152,7 @@ impl Follower {
         if began.elapsed() >= LONGEST_RETRY {
             self.backoff.reset();
         }
-        Round::Watched
+        Attempt::Watched
     }
 
     /// An owner with a lower epoch than one that was heard has lost the stream without knowing it.
@@ -162,7 +162,10 @@ impl Follower {
     }
 
     /// Mirrors what comes, until the end of the broadcast, or until the next owner's feed joins on, which it gives.
-    async fn mirror_feed(&mut self, mut feed: Feed) -> Result<Option<(String, Feed)>, WatchError> {
+    async fn mirror_stream(
+        &mut self,
+        mut feed: WatchStream,
+    ) -> Result<Option<(String, WatchStream)>, WatchError> {
         if !self.adopt(&feed.opening)? {
             let (window, archive) = backlog(&mut feed).await?;
             let standing = if window.ended() { Standing::Ended } else { Standing::OnAir };
@@ -205,7 +208,7 @@ impl Follower {
     }
 
     /// Whether all that this feed does not begin with is here: the owner before may still be sending it.
-    fn joins_on(&self, feed: &Feed) -> bool {
+    fn joins_on(&self, feed: &WatchStream) -> bool {
         let next = self.mirror.look(|view| view.window().map(LiveWindow::next_uncommitted));
         next.is_some_and(|next| next >= feed.opening.first_sequence)
     }
@@ -231,15 +234,15 @@ impl Follower {
     }
 
     /// Decides what viewers are told while nobody is watched.
-    fn judge(&self, round: &Round) {
+    fn update_visibility(&self, attempt: &Attempt) {
         let kept = self.mirror.look(|view| match view {
             View::NotLive => Duration::MAX,
-            View::Seeking if matches!(round, Round::Nobody) => Duration::ZERO,
+            View::Seeking if matches!(attempt, Attempt::Nobody) => Duration::ZERO,
             View::Showing(window) if window.ended() => length(window.opening()),
-            View::Seeking | View::Showing(_) => self.patience,
+            View::Seeking | View::Showing(_) => self.offline_grace,
         });
         if self.heard.elapsed() >= kept {
-            debug!(?round, "not live");
+            debug!(?attempt, "not live");
             self.mirror.show(View::NotLive, None);
         }
     }
@@ -247,15 +250,15 @@ impl Follower {
 
 /// Waits until the broadcast has another owner, and gives its address and feed. The one that is watched may not know for
 /// some seconds that it has lost the stream.
-async fn next_owner(mirror: Arc<Mirror>, upstream: Arc<Upstream>, watched: Opening) -> (String, Feed) {
+async fn next_owner(mirror: Arc<Mirror>, upstream: Arc<Upstream>, watched: Opening) -> (String, WatchStream) {
     loop {
-        mirror.poke.notified().await;
+        mirror.recheck.notified().await;
         let mut backoff = Backoff::new(FIRST_RETRY, LONGEST_RETRY);
         while let Located::Owner(owner) = upstream.locate(mirror.stream()).await
             && owner.epoch > watched.epoch
         {
             let feed = upstream.watch(mirror.stream(), &owner.address).await.ok();
-            let is_next = |feed: &Feed| {
+            let is_next = |feed: &WatchStream| {
                 feed.opening.epoch > watched.epoch && feed.opening.broadcast == watched.broadcast
             };
             if let Some(feed) = feed.filter(is_next) {
@@ -267,7 +270,7 @@ async fn next_owner(mirror: Arc<Mirror>, upstream: Arc<Upstream>, watched: Openi
 }
 
 /// The window that a feed begins with, and what is stored before it.
-async fn backlog(feed: &mut Feed) -> Result<(LiveWindow, Option<Archive>), WatchError> {
+async fn backlog(feed: &mut WatchStream) -> Result<(LiveWindow, Option<Archive>), WatchError> {
     let mut archive = None;
     let mut window = LiveWindow::new(feed.opening.clone());
     let deadline = Instant::now() + LONGEST_BACKLOG;

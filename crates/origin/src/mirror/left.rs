@@ -9,13 +9,13 @@ use headwater_hls::{Archive, LiveWindow};
 use headwater_media::{MediaEvent, MediaTime};
 use tokio::time::Instant;
 
-use super::{Mirror, Shown, Text, View, Which};
+use super::{Mirror, PlaylistKind, Shown, Text, View};
 
 /// Windows whose media is kept at most: more follow each other within a minute only where something is badly wrong.
-const MOST_WINDOWS: usize = 4;
+const MAX_WINDOWS: usize = 4;
 /// Broadcasts whose index is kept at most. One takes its reconnect window at least to end, and together they are no longer
 /// than the time for which they are kept.
-const MOST: usize = 128;
+const MAX_LEFT: usize = 128;
 
 /// The window of another broadcast, whose viewers go on with the one that is shown.
 pub(super) struct Before {
@@ -97,9 +97,9 @@ impl Shown {
         if let View::Showing(window) = std::mem::replace(&mut self.view, View::Seeking) {
             self.left.push(Left::new(broken_off.unwrap_or(window), self.archive.take(), dvr_window));
         }
-        let too_many = self.left.len().saturating_sub(MOST);
+        let too_many = self.left.len().saturating_sub(MAX_LEFT);
         self.left.drain(..too_many);
-        let too_many = self.left.len().saturating_sub(MOST_WINDOWS);
+        let too_many = self.left.len().saturating_sub(MAX_WINDOWS);
         self.left[..too_many].iter_mut().for_each(Left::forget_media);
     }
 
@@ -153,8 +153,8 @@ impl Mirror {
     /// The last list of the broadcast that was shown last, where viewers could go back in it. It is made of a copy.
     pub(crate) fn left_playlist(
         &self,
-        which: Which,
-        render: impl FnOnce(&Archive, &Which) -> Option<String>,
+        which: PlaylistKind,
+        render: impl FnOnce(&Archive, &PlaylistKind) -> Option<String>,
     ) -> Option<Arc<Text>> {
         let now = Instant::now();
         let (version, archive) = self.look_at(|shown| {
@@ -311,8 +311,8 @@ mod tests {
         let hour = Duration::from_secs(3_600);
         let mirror = ended(hour, 1).await;
         let list = |mirror: &Mirror| {
-            let render = |archive: &Archive, _: &Which| Some(archive.segments().len().to_string());
-            let text = mirror.left_playlist(Which::DvrPresentation, render)?;
+            let render = |archive: &Archive, _: &PlaylistKind| Some(archive.segments().len().to_string());
+            let text = mirror.left_playlist(PlaylistKind::DvrPresentation, render)?;
             Some(text.plain().bytes.clone())
         };
         assert_eq!(list(&mirror), Some("5".into()));
@@ -332,7 +332,7 @@ mod tests {
         let mirror = ended(Duration::from_secs(3_600), 40).await;
         assert!((1..=40).all(|nth| names(&mirror, 100 * nth + 4)));
         let held = mirror.look_at(|shown| shown.left.iter().filter(|left| left.window.bytes() > 0).count());
-        assert!(held <= MOST_WINDOWS, "the media of {held} windows");
+        assert!(held <= MAX_WINDOWS, "the media of {held} windows");
     }
 
     #[tokio::test(start_paused = true)]

@@ -27,13 +27,13 @@ const UNKNOWN_COUNTS: Duration = Duration::from_secs(1);
 const LOOKUPS_AT_ONCE: usize = 512;
 /// Names share a fixed number of channels for news by their hash, as renditions do in a mirror: two that meet are only
 /// looked up once more.
-const CHANNELS: usize = 64;
+const CHANNEL_COUNT: usize = 64;
 
 /// See the [module's documentation](self).
 pub(super) struct Lookups {
     names: Mutex<Names>,
     /// Each counts the news of its names.
-    news: [watch::Sender<u64>; CHANNELS],
+    news: [watch::Sender<u64>; CHANNEL_COUNT],
     turns: Semaphore,
 }
 
@@ -126,7 +126,7 @@ impl Lookups {
     fn channel(&self, stream: &StreamId) -> &watch::Sender<u64> {
         let mut hasher = DefaultHasher::new();
         stream.hash(&mut hasher);
-        &self.news[(hasher.finish() % CHANNELS as u64) as usize]
+        &self.news[(hasher.finish() % CHANNEL_COUNT as u64) as usize]
     }
 
     fn lock(&self) -> MutexGuard<'_, Names> {

@@ -24,7 +24,7 @@ use crate::upstream::Upstream;
 const MAX_MIRRORS: usize = 10_000;
 /// A mirror lives at least so long after its last request: players ask again within a target duration, which is 10 s
 /// at most.
-const LEAST_LINGER: Duration = Duration::from_secs(12);
+const MIN_LINGER: Duration = Duration::from_secs(12);
 /// A stream that is not live any more is forgotten sooner: it answers a crowd that polls, and nothing is lost with it.
 pub(super) const NOT_LIVE_LINGER: Duration = Duration::from_secs(5);
 /// The longest wait of a request for a stream while it can't be said whether anybody has it.
@@ -36,7 +36,7 @@ pub(crate) struct Settings {
     /// How long a stream that nobody asks for stays mirrored.
     pub(crate) linger: Duration,
     /// How long a stream that was on air is shown while nobody can be found who has it.
-    pub(crate) patience: Duration,
+    pub(crate) offline_grace: Duration,
     /// How far viewers can go back; zero for not beyond the live window.
     pub(crate) dvr_window: MediaTime,
     /// The same of streams that have it their own way.
@@ -184,7 +184,7 @@ impl Mirrors {
 
     fn follow(self: &Arc<Self>, mirror: Arc<Mirror>) {
         let span = info_span!("mirror", stream = %mirror.stream());
-        let follower = Follower::new(mirror.clone(), self.upstream.clone(), self.settings.patience);
+        let follower = Follower::new(mirror.clone(), self.upstream.clone(), self.settings.offline_grace);
         let mirrors = self.clone();
         let followed = async move {
             tokio::select! {
@@ -215,7 +215,7 @@ impl Mirrors {
     fn forget_unused(&self, mirror: &Mirror) -> bool {
         let linger = match mirror.look(|view| matches!(view, View::NotLive)) {
             true => NOT_LIVE_LINGER,
-            false => self.settings.linger.max(LEAST_LINGER),
+            false => self.settings.linger.max(MIN_LINGER),
         };
         let mut mirrors = self.lock();
         // Another one may have got its place.
@@ -239,7 +239,7 @@ impl Mirrors {
             };
             match event {
                 Some(RegistryEvent::OwnerChanged(stream)) => {
-                    self.poke(&stream);
+                    self.recheck(&stream);
                     // Whoever asked a moment ago is about to ask again: its window is on the way then.
                     if self.lookups.heed(&stream) {
                         self.ask(&stream);
@@ -248,7 +248,7 @@ impl Mirrors {
                 Some(RegistryEvent::ServersChanged) => self.learn_servers().await,
                 Some(RegistryEvent::Missed) => {
                     self.lookups.heed_all();
-                    self.lock().values().for_each(|mirror| mirror.poke.notify_one());
+                    self.lock().values().for_each(|mirror| mirror.recheck.notify_one());
                     self.learn_servers().await;
                 }
                 None => return,
@@ -262,9 +262,9 @@ impl Mirrors {
         }
     }
 
-    fn poke(&self, stream: &StreamId) {
+    fn recheck(&self, stream: &StreamId) {
         if let Some(mirror) = self.lock().get(stream) {
-            mirror.poke.notify_one();
+            mirror.recheck.notify_one();
         }
     }
 

@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout_at};
 
 pub(crate) use limits::START_LIMIT;
 pub(crate) use mirrors::{Mirrors, NoMirror, Settings};
-pub(crate) use rendered::{Rendered, Text, Which};
+pub(crate) use rendered::{PlaylistKind, Rendered, Text};
 pub(crate) use signals::Scope;
 
 use crate::metrics::Metrics;
@@ -36,7 +36,7 @@ pub(crate) struct Mirror {
     /// When somebody last asked for something of the stream.
     used: Mutex<Instant>,
     /// Says that the stream's owner may be another one now.
-    poke: Notify,
+    recheck: Notify,
     /// How far viewers can go back; zero for not beyond the live window.
     dvr_window: MediaTime,
     metrics: Arc<Metrics>,
@@ -103,7 +103,7 @@ impl Mirror {
             signals: Signals::new(),
             rendered: Rendered::default(),
             used: Mutex::new(Instant::now()),
-            poke: Notify::new(),
+            recheck: Notify::new(),
             dvr_window,
             metrics,
         }
@@ -148,8 +148,8 @@ impl Mirror {
     /// nobody's list.
     pub(crate) fn playlist(
         &self,
-        which: Which,
-        render: impl FnOnce(&Listed, &Which) -> Option<String>,
+        which: PlaylistKind,
+        render: impl FnOnce(&Listed, &PlaylistKind) -> Option<String>,
     ) -> Option<Arc<Text>> {
         let (version, listed) = self.look_at(|shown| Some((shown.version, shown.listed()?)))?;
         self.rendered.get(which, version, &self.metrics, |which| render(&listed, which))
@@ -165,7 +165,7 @@ impl Mirror {
         let before = std::mem::replace(&mut *used, Instant::now());
         if before.elapsed() >= NOT_LIVE_LINGER {
             // Its follower may have nobody to look for the owner for.
-            self.poke.notify_one();
+            self.recheck.notify_one();
         }
     }
 

@@ -12,7 +12,7 @@ use crate::representation::{encoding, etag};
 
 /// A playlist of a stream.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Which {
+pub(crate) enum PlaylistKind {
     Multivariant,
     /// The presentation for DASH players.
     Presentation,
@@ -63,7 +63,7 @@ impl Tagged {
 /// The newest rendering of every playlist of one stream, or of one recording. Each playlist has a lock of its own: who asks
 /// for one does not wait for another one to be made.
 #[derive(Default)]
-pub(crate) struct Rendered(Mutex<HashMap<Which, Arc<Slot>>>);
+pub(crate) struct Rendered(Mutex<HashMap<PlaylistKind, Arc<Slot>>>);
 
 type Slot = Mutex<Option<(u64, Arc<Text>)>>;
 
@@ -72,10 +72,10 @@ impl Rendered {
     /// there is no such playlist, and nothing is kept of it.
     pub(crate) fn get(
         &self,
-        which: Which,
+        which: PlaylistKind,
         version: u64,
         metrics: &Metrics,
-        render: impl FnOnce(&Which) -> Option<String>,
+        render: impl FnOnce(&PlaylistKind) -> Option<String>,
     ) -> Option<Arc<Text>> {
         let slot = self.slot(&which);
         let mut kept = slot.lock().unwrap_or_else(PoisonError::into_inner);
@@ -93,7 +93,7 @@ impl Rendered {
         Some(text)
     }
 
-    fn slot(&self, which: &Which) -> Arc<Slot> {
+    fn slot(&self, which: &PlaylistKind) -> Arc<Slot> {
         let mut slots = self.slots();
         match slots.get(which) {
             Some(slot) => slot.clone(),
@@ -101,7 +101,7 @@ impl Rendered {
         }
     }
 
-    fn slots(&self) -> MutexGuard<'_, HashMap<Which, Arc<Slot>>> {
+    fn slots(&self) -> MutexGuard<'_, HashMap<PlaylistKind, Arc<Slot>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -110,14 +110,14 @@ impl Rendered {
 mod tests {
     use super::*;
 
-    fn dvr(rendition: &str) -> Which {
-        Which::Dvr(rendition.parse().unwrap())
+    fn dvr(rendition: &str) -> PlaylistKind {
+        PlaylistKind::Dvr(rendition.parse().unwrap())
     }
 
     #[test]
     fn a_playlist_that_takes_long_keeps_no_other_one_waiting() {
         let (rendered, metrics) = (Rendered::default(), Metrics::new());
-        let long = |_: &Which| {
+        let long = |_: &PlaylistKind| {
             let short = rendered.get(dvr("360p"), 1, &metrics, |_| Some("short".into()));
             assert_eq!(short.unwrap().plain().bytes, "short");
             Some("long".into())

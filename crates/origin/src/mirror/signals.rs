@@ -16,10 +16,10 @@ pub(crate) enum Scope<'a> {
 /// meet only wake each other's waiters in vain. A ladder has four or five renditions.
 pub(super) struct Signals {
     anything: watch::Sender<()>,
-    renditions: [watch::Sender<()>; CHANNELS],
+    renditions: [watch::Sender<()>; CHANNEL_COUNT],
 }
 
-const CHANNELS: usize = 16;
+const CHANNEL_COUNT: usize = 16;
 
 impl Signals {
     pub(super) fn new() -> Self {
@@ -50,6 +50,6 @@ impl Signals {
     fn channel(&self, rendition: &RenditionId) -> &watch::Sender<()> {
         let mut hasher = DefaultHasher::new();
         rendition.hash(&mut hasher);
-        &self.renditions[(hasher.finish() % CHANNELS as u64) as usize]
+        &self.renditions[(hasher.finish() % CHANNEL_COUNT as u64) as usize]
     }
 }

@@ -1,7 +1,7 @@
 //! The servers that streams come from: the registry says which one has a stream.
 
-mod feed;
 mod servers;
+mod watch_stream;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -20,7 +20,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tracing::{debug, info, warn};
 
-pub(crate) use feed::{Feed, WatchError};
+pub(crate) use watch_stream::{WatchError, WatchStream};
 
 use crate::metrics::Metrics;
 use servers::Servers;
@@ -31,7 +31,7 @@ const LOCATE_LIMIT: Duration = Duration::from_secs(1);
 /// A segment comes in a moment from the memory or the disk of its server.
 const FETCH_LIMIT: Duration = Duration::from_secs(5);
 /// Bytes of a segment at most: ten seconds at 50 Mb/s.
-const MOST_FETCHED: usize = 64 << 20;
+const MAX_FETCHED_BYTES: usize = 64 << 20;
 
 pub(crate) struct Upstream {
     registry: Arc<dyn Registry>,
@@ -145,7 +145,7 @@ impl Upstream {
         let fetched = async {
             let (mut bytes, mut chunks) = (BytesMut::new(), client.fetch(segment).await?.into_inner());
             while let Some(chunk) = chunks.message().await? {
-                if bytes.len() + chunk.payload.len() > MOST_FETCHED {
+                if bytes.len() + chunk.payload.len() > MAX_FETCHED_BYTES {
                     return Err(Status::out_of_range("a segment is not so large"));
                 }
                 bytes.extend_from_slice(&chunk.payload);
@@ -176,7 +176,7 @@ impl Upstream {
     }
 
     /// Begins to watch a stream at the server with this address.
-    pub(crate) async fn watch(&self, stream: &StreamId, address: &str) -> Result<Feed, WatchError> {
-        Feed::open(self.streaming(address)?, stream, self.metrics.watches.enter()).await
+    pub(crate) async fn watch(&self, stream: &StreamId, address: &str) -> Result<WatchStream, WatchError> {
+        WatchStream::open(self.streaming(address)?, stream, self.metrics.watches.enter()).await
     }
 }

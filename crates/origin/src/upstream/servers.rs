@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 /// How long a server that the registry lists no more may still be there with its streams: it alone may be cut off from
 /// the registry. That is long for a partition, and short for a list of hosts that are gone.
-const MISSED: Duration = Duration::from_secs(300);
+const MISSING_LIMIT: Duration = Duration::from_secs(300);
 /// How long one that did not answer is left alone: a host that is gone costs a viewer the whole limit of a question.
 const LEFT_ALONE: Duration = Duration::from_secs(10);
 
@@ -34,7 +34,7 @@ impl Servers {
         let (now, mut servers) = (Instant::now(), self.lock());
         servers.retain(|_, standing| match *standing {
             Standing::Listed { draining } => !draining,
-            Standing::Missing { since, .. } => now.duration_since(since) < MISSED,
+            Standing::Missing { since, .. } => now.duration_since(since) < MISSING_LIMIT,
         });
         for standing in servers.values_mut() {
             if let Standing::Listed { .. } = standing {
@@ -99,11 +99,11 @@ mod tests {
         servers.learn(&[server("a", false), server("b", false)]);
         assert!(servers.missing().is_empty(), "what is listed is not missing");
         assert!(servers.learn(&[server("b", false)]), "one is missed");
-        tokio::time::advance(MISSED / 2).await;
+        tokio::time::advance(MISSING_LIMIT / 2).await;
         assert!(!servers.learn(&[server("b", false)]), "it was missed before");
         assert_eq!(servers.missing(), ["a"]);
         assert_eq!(servers.all().len(), 2);
-        tokio::time::advance(MISSED / 2).await;
+        tokio::time::advance(MISSING_LIMIT / 2).await;
         servers.learn(&[server("b", false)]);
         assert_eq!((servers.missing().len(), servers.all()), (0, vec!["b".to_owned()]));
     }

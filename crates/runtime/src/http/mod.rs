@@ -4,7 +4,7 @@
 mod problem;
 mod progress;
 pub mod query;
-mod seldom;
+mod selective_poll;
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -30,7 +30,7 @@ use crate::listener::{Accepted, Guard, Listener, Work};
 pub use problem::{PROBLEM_JSON, ProblemDetails};
 
 use progress::{Counted, Progress};
-use seldom::Seldom;
+use selective_poll::SelectivePoll;
 
 /// Request line and headers; players send some 500 bytes, cookies of other services on the same name some KB.
 const HEADER_BYTES: usize = 32 << 10;
@@ -157,7 +157,7 @@ async fn connection<H: Handler>(
     let ended = tokio::select! {
         biased;
         ended = &mut served => ended,
-        why = Seldom::new(enough(&progress, patience, &guard, &drain)) => match why {
+        why = SelectivePoll::new(enough(&progress, patience, &guard, &drain)) => match why {
             Enough::Stalled => return debug!(%peer, "nothing moved: closed"),
             Enough::Displaced => return debug!(%peer, "idle, and its place was needed: closed"),
             Enough::Draining => {

@@ -12,7 +12,7 @@ use http::header::RANGE;
 use http::{Method, Request};
 use tokio::time::sleep;
 
-use super::growing::{self, SEGMENT_LIMIT};
+use super::partial_segment::{self, SEGMENT_LIMIT};
 use crate::http::response::answer::Answer;
 use crate::http::response::cache::Cache;
 use crate::http::response::problem::Problem;
@@ -40,8 +40,8 @@ pub(crate) async fn object<B>(
     match found.unwrap_or_else(|| Err(in_vain(&mirror)))? {
         Found::Whole(content_type, pieces) => Ok(Answer::media(content_type, &pieces)),
         Found::Begun(content_type, sequence) => {
-            let parts = growing::parts(mirror, rendition.clone(), sequence);
-            Ok(Answer::growing(content_type, parts))
+            let parts = partial_segment::parts(mirror, rendition.clone(), sequence);
+            Ok(Answer::partial_segment(content_type, parts))
         }
         Found::End(content_type, past) => {
             if past > 0 {

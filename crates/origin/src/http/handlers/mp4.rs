@@ -27,10 +27,10 @@ use crate::library::{self, Library, Lost, Recorded, Unread, unread};
 use crate::representation::etag;
 
 /// Segments that are read ahead while sending: a slow store is not asked one after the other, and little is held.
-const AHEAD: usize = 4;
+const SEGMENTS_AHEAD: usize = 4;
 /// The same while planning, where a recording has no sample tables: one of an hour, in a store that takes 100 ms, is planned
 /// in 23 s.
-const PLAN_AHEAD: usize = 16;
+const PLAN_SEGMENTS_AHEAD: usize = 16;
 
 /// How long caches may keep the file: it can only be deleted.
 const COMPLETE_SECONDS: u32 = 60;
@@ -114,7 +114,7 @@ async fn plan(
         let id = &tracks[wanted.nth];
         async move { Ok::<_, Unread>((samples_of(store, layout, id, tables, &wanted).await?, wanted)) }
     };
-    let mut read = stream::iter(wanted).map(read).buffered(PLAN_AHEAD).boxed();
+    let mut read = stream::iter(wanted).map(read).buffered(PLAN_SEGMENTS_AHEAD).boxed();
     let (mut period, mut is_empty) = (None, true);
     while let Some((samples, wanted)) = read.try_next().await? {
         let about = archive.period_of(wanted.sequence).ok_or(Unread::Missing)?;
@@ -241,7 +241,7 @@ fn body(
             pieces.iter().map(|piece| cut(piece).ok_or(Interrupted::Unread)).collect::<Result<Vec<_>, _>>()
         }
     };
-    let media = stream::iter(segments).map(read).buffered(AHEAD);
+    let media = stream::iter(segments).map(read).buffered(SEGMENTS_AHEAD);
     let media = media.map_ok(|pieces| stream::iter(pieces.into_iter().map(Ok))).try_flatten();
     stream::iter((!head.is_empty()).then_some(Ok(head))).chain(media).boxed()
 }

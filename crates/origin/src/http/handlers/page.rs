@@ -26,8 +26,8 @@ use crate::representation::etag;
 struct Built;
 
 /// The page without a player.
-const FALLBACK: &str = include_str!("../../../../../web/player/fallback.html");
-const HOME: &str = include_str!("home.html");
+const FALLBACK_PAGE: &str = include_str!("../../../../../web/player/fallback.html");
+const HOME_PAGE: &str = include_str!("home.html");
 
 /// Content-Security-Policy of the page (CSP Level 3). Scripts and styles come from here only; media is fed to the player by `blob:`;
 /// anybody may embed the page.
@@ -59,22 +59,22 @@ fn source(url: &str) -> Option<String> {
 const PAGE_CACHE: Cache = Cache::Seconds(60);
 /// It is another page as soon as somebody publishes under the name.
 const UNKNOWN_CACHE: Cache = Cache::Seconds(1);
-const HTML: &str = "text/html; charset=utf-8";
+const HTML_TYPE: &str = "text/html; charset=utf-8";
 
 /// The same for every stream: the page reads the stream's name off its own address. That of a name under which nothing has
 /// ever been broadcast says so, and waits all the same.
 pub(crate) fn player(policy: &Policy, is_known: bool) -> Answer {
-    let page = Built::get("index.html").map_or(Bytes::from_static(FALLBACK.as_bytes()), contents);
+    let page = Built::get("index.html").map_or(Bytes::from_static(FALLBACK_PAGE.as_bytes()), contents);
     if is_known {
         return html(policy, page);
     }
     let marked = String::from_utf8_lossy(&page).replacen("<body ", "<body data-unknown ", 1);
-    let answer = Answer::new(HTML, UNKNOWN_CACHE, marked.into());
+    let answer = Answer::new(HTML_TYPE, UNKNOWN_CACHE, marked.into());
     answer.status(StatusCode::NOT_FOUND).headers(page_headers(policy))
 }
 
 pub(crate) fn home(policy: &Policy) -> Answer {
-    html(policy, Bytes::from_static(HOME.as_bytes()))
+    html(policy, Bytes::from_static(HOME_PAGE.as_bytes()))
 }
 
 /// To the page's own address, on which its relative links work; what the query says goes with it.
@@ -84,7 +84,7 @@ pub(crate) fn without_slash(stream: &StreamId, query: &str) -> Answer {
     let location = location.unwrap_or_else(|_| {
         HeaderValue::try_from(format!("../{stream}")).expect("a stream's name is visible ASCII")
     });
-    let answer = Answer::new(HTML, PAGE_CACHE, Bytes::new());
+    let answer = Answer::new(HTML_TYPE, PAGE_CACHE, Bytes::new());
     answer.status(StatusCode::PERMANENT_REDIRECT).headers([(LOCATION, location)])
 }
 
@@ -119,7 +119,7 @@ fn zipped(file: &str, bytes: &[u8]) -> Bytes {
 
 fn html(policy: &Policy, bytes: Bytes) -> Answer {
     let etag = etag::of_text(&bytes);
-    Answer::new(HTML, PAGE_CACHE, bytes).etag(etag).headers(page_headers(policy))
+    Answer::new(HTML_TYPE, PAGE_CACHE, bytes).etag(etag).headers(page_headers(policy))
 }
 
 fn page_headers(policy: &Policy) -> [(HeaderName, HeaderValue); 2] {

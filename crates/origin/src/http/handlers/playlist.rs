@@ -14,8 +14,8 @@ use crate::http::response::answer::Answer;
 use crate::http::response::cache::Cache;
 use crate::http::response::conditions::text;
 use crate::http::response::problem::Problem;
-use crate::http::route::Reach;
-use crate::mirror::{Listed, Mirror, START_LIMIT, Scope, Text, View, Which};
+use crate::http::route::PlaylistScope;
+use crate::mirror::{Listed, Mirror, PlaylistKind, START_LIMIT, Scope, Text, View};
 use crate::representation::encoding::accepts_gzip;
 
 /// RFC 8216bis §10 and ISO/IEC 23009-1 §C.2.
@@ -43,9 +43,9 @@ pub(crate) fn awaited<B>(request: &Request<B>) -> Option<Instant> {
 
 /// The multivariant playlist, or the presentation for DASH players, once every rendition has its first
 /// part; after [`START_LIMIT`] any is enough. A stream that is not live is waited for until the moment `awaited`.
-pub(crate) async fn master(
+pub(crate) async fn multivariant(
     mirror: &Mirror,
-    which: Which,
+    which: PlaylistKind,
     awaited: Option<Instant>,
     headers: &HeaderMap,
 ) -> Result<Answer, Problem> {
@@ -62,7 +62,8 @@ pub(crate) async fn master(
         Some(due) => due?,
         None => mirror.look(|view| due_at_last(view, |window| begun(window, &some)))?,
     };
-    if matches!(which, Which::DvrMultivariant | Which::DvrPresentation) && !mirror.has_history() {
+    if matches!(which, PlaylistKind::DvrMultivariant | PlaylistKind::DvrPresentation) && !mirror.has_history()
+    {
         return Err(Problem::NoDvr);
     }
     let text = mirror.playlist(which, render).ok_or(Problem::NotReady)?;
@@ -73,7 +74,7 @@ pub(crate) async fn master(
 pub(crate) async fn media<B>(
     mirror: &Mirror,
     rendition: RenditionId,
-    reach: Reach,
+    scope: PlaylistScope,
     request: &Request<B>,
 ) -> Result<Answer, Problem> {
     let directives = Directives::parse(request.uri().query().unwrap_or_default());
@@ -82,12 +83,12 @@ pub(crate) async fn media<B>(
     let state = |view: &View| due(view, |window| media_due(window, &rendition, &directives));
     let due = mirror.wait(Scope::Rendition(&rendition), limit, state).await;
     let cache = due.unwrap_or_else(|| mirror.look(|view| due_at_last(view, |_| None)))?;
-    let which = match (reach, directives.skip) {
-        (Reach::Window, None) => Which::Whole(rendition),
-        (Reach::Window, Some(_)) => Which::Delta(rendition),
-        (Reach::Dvr, _) if !mirror.has_history() => return Err(Problem::NoDvr),
-        (Reach::Dvr, None) => Which::Dvr(rendition),
-        (Reach::Dvr, Some(_)) => Which::DvrDelta(rendition),
+    let which = match (scope, directives.skip) {
+        (PlaylistScope::Window, None) => PlaylistKind::Whole(rendition),
+        (PlaylistScope::Window, Some(_)) => PlaylistKind::Delta(rendition),
+        (PlaylistScope::Dvr, _) if !mirror.has_history() => return Err(Problem::NoDvr),
+        (PlaylistScope::Dvr, None) => PlaylistKind::Dvr(rendition),
+        (PlaylistScope::Dvr, Some(_)) => PlaylistKind::DvrDelta(rendition),
     };
     let text = mirror.playlist(which, render).ok_or(Problem::NotReady)?;
     Ok(answer(HLS, &text, cache, request.headers()))
@@ -95,25 +96,25 @@ pub(crate) async fn media<B>(
 
 /// The last list of a broadcast that has ended and is not shown any more, with what is stored of it, for those who are
 /// behind its end.
-pub(crate) fn left(mirror: &Mirror, which: Which, headers: &HeaderMap) -> Option<Answer> {
+pub(crate) fn left(mirror: &Mirror, which: PlaylistKind, headers: &HeaderMap) -> Option<Answer> {
     let content_type = content_type(&which);
     let text = mirror.left_playlist(which, |archive, which| match which {
-        Which::DvrMultivariant => playlist::ended_multivariant(archive),
-        Which::DvrPresentation => playlist::dash::ended(archive),
-        Which::Dvr(rendition) => playlist::vod_media(archive, rendition, Stage::Complete),
+        PlaylistKind::DvrMultivariant => playlist::ended_multivariant(archive),
+        PlaylistKind::DvrPresentation => playlist::dash::ended(archive),
+        PlaylistKind::Dvr(rendition) => playlist::vod_media(archive, rendition, Stage::Complete),
         _ => None,
     })?;
     Some(answer(content_type, &text, Cache::Seconds(LEFT_SECONDS), headers))
 }
 
-fn content_type(which: &Which) -> &'static str {
+fn content_type(which: &PlaylistKind) -> &'static str {
     match which {
-        Which::Presentation | Which::DvrPresentation => DASH,
+        PlaylistKind::Presentation | PlaylistKind::DvrPresentation => DASH,
         _ => HLS,
     }
 }
 
-fn render(listed: &Listed, which: &Which) -> Option<String> {
+fn render(listed: &Listed, which: &PlaylistKind) -> Option<String> {
     let Listed { window, before, archive } = listed;
     let (window, before, archive) = (window.as_ref(), before.as_deref(), archive.as_deref());
     let live = |rendition, options| match before {
@@ -122,14 +123,14 @@ fn render(listed: &Listed, which: &Which) -> Option<String> {
     };
     const DELTA: MediaOptions = MediaOptions { skip: Some(Skip::Segments), low_latency: true };
     match which {
-        Which::Multivariant => playlist::multivariant(window),
-        Which::Presentation => playlist::dash::live(window),
-        Which::Whole(rendition) => live(rendition, MediaOptions::default()),
-        Which::Delta(rendition) => live(rendition, DELTA),
-        Which::DvrMultivariant => playlist::dvr_multivariant(window),
-        Which::DvrPresentation => playlist::dash::dvr(archive?, window),
-        Which::Dvr(rendition) => playlist::dvr(archive?, window, rendition, MediaOptions::default()),
-        Which::DvrDelta(rendition) => playlist::dvr(archive?, window, rendition, DELTA),
+        PlaylistKind::Multivariant => playlist::multivariant(window),
+        PlaylistKind::Presentation => playlist::dash::live(window),
+        PlaylistKind::Whole(rendition) => live(rendition, MediaOptions::default()),
+        PlaylistKind::Delta(rendition) => live(rendition, DELTA),
+        PlaylistKind::DvrMultivariant => playlist::dvr_multivariant(window),
+        PlaylistKind::DvrPresentation => playlist::dash::dvr(archive?, window),
+        PlaylistKind::Dvr(rendition) => playlist::dvr(archive?, window, rendition, MediaOptions::default()),
+        PlaylistKind::DvrDelta(rendition) => playlist::dvr(archive?, window, rendition, DELTA),
     }
 }
 

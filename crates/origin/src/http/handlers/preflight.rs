@@ -12,7 +12,7 @@ use crate::http::response::cache::Cache;
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 
 pub(crate) fn answer() -> Answer {
-    let answer = Answer::new("text/plain", Cache::Seconds(DAY), Bytes::new());
+    let answer = Answer::new("text/plain", Cache::Seconds(DAY_SECONDS), Bytes::new());
     answer.status(StatusCode::NO_CONTENT).headers([
         (ALLOW, METHODS),
         (ACCESS_CONTROL_ALLOW_METHODS, METHODS),
@@ -25,4 +25,4 @@ pub(crate) fn answer() -> Answer {
 }
 
 /// Seconds of a day. The methods never change while a version runs; browsers shorten the time to what they allow.
-const DAY: u32 = 86_400;
+const DAY_SECONDS: u32 = 86_400;

@@ -11,9 +11,9 @@ use headwater_recordings::Layout;
 use http::header::LOCATION;
 use http::{HeaderValue, Request, StatusCode};
 
+use super::archived::SegmentSource;
 use super::media as live;
 use super::mp4;
-use super::past::Past;
 use super::playlist::{self, DASH, HLS};
 use crate::http::response::answer::Answer;
 use crate::http::response::cache::Cache;
@@ -21,7 +21,7 @@ use crate::http::response::downloads::Downloads;
 use crate::http::response::problem::Problem;
 use crate::http::route::{Object, Recorded as What};
 use crate::library::{Library, Recorded, Unread};
-use crate::mirror::{Mirror, Which};
+use crate::mirror::{Mirror, PlaylistKind};
 
 /// How long caches may keep what does not change any more: it can only be deleted.
 const COMPLETE_SECONDS: u32 = 60;
@@ -60,9 +60,9 @@ pub(crate) async fn answer<B>(
         return Ok(redirect(url));
     }
     match what {
-        What::Multivariant => text(HLS, Which::Multivariant),
-        What::Presentation => text(DASH, Which::Presentation),
-        What::Playlist(rendition) => text(HLS, Which::Whole(rendition)),
+        What::Multivariant => text(HLS, PlaylistKind::Multivariant),
+        What::Presentation => text(DASH, PlaylistKind::Presentation),
+        What::Playlist(rendition) => text(HLS, PlaylistKind::Whole(rendition)),
         What::Init(rendition, first) => {
             let init = recorded.archive.init(&rendition, first).ok_or(Problem::NoRecording)?;
             Ok(media(&recorded.archive, &rendition, init.clone()))
@@ -111,8 +111,8 @@ fn media_type(archive: &Archive, rendition: &RenditionId) -> &'static str {
 }
 
 /// Something that has left the live window.
-pub(crate) async fn past(
-    past: Past<'_>,
+pub(crate) async fn archived_object(
+    source: SegmentSource<'_>,
     mirror: &Mirror,
     rendition: &RenditionId,
     object: Object,
@@ -143,7 +143,7 @@ pub(crate) async fn past(
     };
     let (broadcast, media_type) = in_history(mirror, stored).ok_or(otherwise)?;
     let layout = Layout { stream: mirror.stream().clone(), broadcast };
-    let bytes = past.segment(&layout, rendition, sequence).await?;
+    let bytes = source.segment(&layout, rendition, sequence).await?;
     Ok(Answer::media(media_type, &[bytes]))
 }
 

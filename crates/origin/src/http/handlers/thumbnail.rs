@@ -8,17 +8,17 @@ use headwater_recordings::Layout;
 use headwater_runtime::clock::rfc3339;
 use headwater_runtime::http::query;
 
-use super::past::Past;
+use super::archived::SegmentSource;
 use crate::http::response::answer::Answer;
 use crate::http::response::cache::Cache;
 use crate::http::response::problem::Problem;
 use crate::mirror::{Mirror, START_LIMIT, Scope, View};
-use crate::stills::{Asked, Missed, Shot, Stills, When, newest_end, newest_or_at, stored_at};
+use crate::thumbnails::{Asked, Frame, Missed, Thumbnails, TimeQuery, newest_end, newest_or_at, stored_at};
 
 /// Pixels. What is asked for is rounded up to one of these, so that a picture is made in a few sizes only.
-const HEIGHTS: [u32; 5] = [90, 180, 360, 540, 720];
-const LEAST_HEIGHT: u32 = 16;
-const DEFAULT_HEIGHT: u32 = 360;
+const HEIGHTS_PX: [u32; 5] = [90, 180, 360, 540, 720];
+const MIN_HEIGHT_PX: u32 = 16;
+const DEFAULT_HEIGHT_PX: u32 = 360;
 /// A moment that is named has one picture for ever; but a cache need not keep it when the broadcast is gone.
 const SETTLED_SECONDS: u32 = 3_600;
 /// The same of a recording that still grows.
@@ -27,24 +27,24 @@ const GROWING_SECONDS: u32 = 30;
 /// Frame and size that a query asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Wanted {
-    when: When,
-    /// Height in pixels, one of [`HEIGHTS`].
+    when: TimeQuery,
+    /// Height in pixels, one of [`HEIGHTS_PX`].
     height: u32,
 }
 
 impl Wanted {
     fn parse(query: &str) -> Result<Self, Problem> {
-        Self::with(query, |value| When::parse(value).ok_or_else(|| Problem::Query(LIVE_TIME.into())))
+        Self::with(query, |value| TimeQuery::parse(value).ok_or_else(|| Problem::Query(LIVE_TIME.into())))
     }
 
     fn parse_recorded(query: &str) -> Result<Self, Problem> {
         Self::with(query, |value| {
-            When::parse_recorded(value).ok_or_else(|| Problem::Query(RECORDED_TIME.into()))
+            TimeQuery::parse_recorded(value).ok_or_else(|| Problem::Query(RECORDED_TIME.into()))
         })
     }
 
-    fn with(query: &str, time: impl Fn(&str) -> Result<When, Problem>) -> Result<Self, Problem> {
-        let mut wanted = Self { when: When::Newest, height: DEFAULT_HEIGHT };
+    fn with(query: &str, time: impl Fn(&str) -> Result<TimeQuery, Problem>) -> Result<Self, Problem> {
+        let mut wanted = Self { when: TimeQuery::Newest, height: DEFAULT_HEIGHT_PX };
         for (name, value) in query::pairs(query) {
             match &*name {
                 "time" if !value.is_empty() => wanted.when = time(&value)?,
@@ -62,18 +62,18 @@ const RECORDED_TIME: &str = "`time` is seconds from the beginning as in 75.5, se
     2026-11-21T09:20:00Z.";
 
 fn height(value: &str) -> Result<u32, Problem> {
-    let most = HEIGHTS[HEIGHTS.len() - 1];
-    let asked = value.parse().ok().filter(|height: &u32| (LEAST_HEIGHT..=most).contains(height));
-    let rounded = asked.and_then(|asked| HEIGHTS.into_iter().find(|height| *height >= asked));
+    let most = HEIGHTS_PX[HEIGHTS_PX.len() - 1];
+    let asked = value.parse().ok().filter(|height: &u32| (MIN_HEIGHT_PX..=most).contains(height));
+    let rounded = asked.and_then(|asked| HEIGHTS_PX.into_iter().find(|height| *height >= asked));
     rounded.ok_or_else(|| {
-        Problem::Query(format!("`height` is a number of pixels from {LEAST_HEIGHT} to {most}."))
+        Problem::Query(format!("`height` is a number of pixels from {MIN_HEIGHT_PX} to {most}."))
     })
 }
 
 /// A frame of what is on air now, or was lately, or of what can be gone back to.
 pub(crate) async fn live(
     mirror: &Mirror,
-    past: Past<'_>,
+    source: SegmentSource<'_>,
     stills: Asked<'_>,
     query: &str,
 ) -> Result<Answer, Problem> {
@@ -88,46 +88,46 @@ pub(crate) async fn live(
         shot => shot,
     }?;
     let cache = if shot.is_settled { SETTLED_SECONDS } else { target };
-    answer(past, stills, mirror.stream(), shot, cache).await
+    answer(source, stills, mirror.stream(), shot, cache).await
 }
 
 /// A frame of what has left the live window.
-fn earlier(window: &LiveWindow, archive: &Archive, wanted: Wanted) -> Result<Shot, Missed> {
+fn earlier(window: &LiveWindow, archive: &Archive, wanted: Wanted) -> Result<Frame, Missed> {
     let when = match wanted.when {
-        When::Ago(ago) => When::At(UnixMillis(newest_end(window)?.0.saturating_sub(ago))),
+        TimeQuery::Ago(ago) => TimeQuery::At(UnixMillis(newest_end(window)?.0.saturating_sub(ago))),
         when => when,
     };
     let mut shot = stored_at(archive, when, wanted.height)?;
-    shot.is_settled = matches!(wanted.when, When::At(_));
+    shot.is_settled = matches!(wanted.when, TimeQuery::At(_));
     Ok(shot)
 }
 
 /// A frame of a recording.
 pub(crate) async fn recorded(
-    past: Past<'_>,
+    source: SegmentSource<'_>,
     layout: &Layout,
     stills: Asked<'_>,
     query: &str,
 ) -> Result<Answer, Problem> {
     let wanted = Wanted::parse_recorded(query)?;
-    let recorded = past.library.recording(layout).await?;
+    let recorded = source.library.recording(layout).await?;
     let shot = stored_at(&recorded.archive, wanted.when, wanted.height)?;
     let cache = if recorded.is_complete() { SETTLED_SECONDS } else { GROWING_SECONDS };
-    answer(past, stills, &layout.stream, shot, cache).await
+    answer(source, stills, &layout.stream, shot, cache).await
 }
 
 async fn answer(
-    past: Past<'_>,
+    source: SegmentSource<'_>,
     stills: Asked<'_>,
     stream: &StreamId,
-    shot: Shot,
+    shot: Frame,
     cache: u32,
 ) -> Result<Answer, Problem> {
     let layout = Layout { stream: stream.clone(), broadcast: shot.key.broadcast() };
-    let shot = by_frame(past, stills.stills, &layout, shot).await?;
+    let shot = by_frame(source, stills.stills, &layout, shot).await?;
     let request = async {
         let fetched = match shot.stored() {
-            Some((rendition, sequence)) => Some(past.segment(&layout, rendition, sequence).await?),
+            Some((rendition, sequence)) => Some(source.segment(&layout, rendition, sequence).await?),
             None => None,
         };
         Ok::<_, Problem>(shot.request(fetched))
@@ -137,12 +137,17 @@ async fn answer(
 }
 
 /// The same shot for all moments within its frame.
-async fn by_frame(past: Past<'_>, stills: &Stills, layout: &Layout, shot: Shot) -> Result<Shot, Problem> {
+async fn by_frame(
+    source: SegmentSource<'_>,
+    stills: &Thumbnails,
+    layout: &Layout,
+    shot: Frame,
+) -> Result<Frame, Problem> {
     let frames = match shot.stored() {
         None => shot.frames().map(Arc::new),
         Some((rendition, sequence)) => {
             let key = (layout.broadcast, rendition.clone(), sequence);
-            stills.frames(key, past.segment(layout, rendition, sequence)).await?
+            stills.frames(key, source.segment(layout, rendition, sequence)).await?
         }
     };
     Ok(match frames {
@@ -153,7 +158,7 @@ async fn by_frame(past: Past<'_>, stills: &Stills, layout: &Layout, shot: Shot) 
 
 /// Frame of a moment, as a window has it.
 struct Found {
-    shot: Result<Shot, Missed>,
+    shot: Result<Frame, Missed>,
     /// Target duration, in seconds.
     target: u32,
 }
@@ -200,13 +205,13 @@ mod tests {
     #[test]
     fn queries_are_bounded() {
         let of = |query: &str| Wanted::parse(query).map(|wanted| (wanted.when, wanted.height));
-        assert_eq!(of(""), Ok((When::Newest, 360)));
-        assert_eq!(of("time=&x=y"), Ok((When::Newest, 360)));
-        assert_eq!(of("time=-10&height=16"), Ok((When::Ago(10_000), 90)));
-        assert_eq!(of("height=181"), Ok((When::Newest, 360)));
+        assert_eq!(of(""), Ok((TimeQuery::Newest, 360)));
+        assert_eq!(of("time=&x=y"), Ok((TimeQuery::Newest, 360)));
+        assert_eq!(of("time=-10&height=16"), Ok((TimeQuery::Ago(10_000), 90)));
+        assert_eq!(of("height=181"), Ok((TimeQuery::Newest, 360)));
         let moment = UnixMillis(1_795_252_800_000);
         for time in ["2026-11-21T10%3A20%3A00%2B01:00", "2026-11-21T10:20:00+01:00", "1795252800"] {
-            assert_eq!(of(&format!("time={time}&height=720")), Ok((When::At(moment), 720)), "{time}");
+            assert_eq!(of(&format!("time={time}&height=720")), Ok((TimeQuery::At(moment), 720)), "{time}");
         }
         for query in ["height=15", "height=721", "height=x", "height=", "time=yesterday", "height=-90"] {
             assert!(matches!(of(query), Err(Problem::Query(_))), "{query}");

@@ -42,7 +42,7 @@ impl Answer {
 
     /// Media of the live window that is still being made. What it will be is not known yet: there is no tag, no length
     /// and no range of it.
-    pub(crate) fn growing(content_type: &'static str, parts: Pieces) -> Self {
+    pub(crate) fn partial_segment(content_type: &'static str, parts: Pieces) -> Self {
         Self { body: Body::growing(parts), ..Self::new(content_type, Cache::Immutable, Bytes::new()) }
     }
 

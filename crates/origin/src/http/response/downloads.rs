@@ -23,14 +23,14 @@ use tokio::time::Instant;
 use super::body::{Interrupted, Pieces};
 
 /// KiB that all downloads may hold: four segments each, of a hundred at some megabits.
-const TOTAL: usize = 128 << 10;
+const TOTAL_KIB: usize = 128 << 10;
 /// KiB that those of one address may hold: it leaves room for others, and is enough for dozens behind one name.
-const SHARE: usize = 32 << 10;
+const SHARE_KIB: usize = 32 << 10;
 /// A viewer that takes nothing for so long is given up; a player that has enough takes the next piece within seconds.
 const STALL_LIMIT: Duration = Duration::from_secs(35);
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 /// Bytes that are handed on at a time: all that a download holds when it was given up.
-const COPY: usize = 64 << 10;
+const COPY_BYTES: usize = 64 << 10;
 
 /// The downloads under way. Clones are the same ones.
 #[derive(Clone)]
@@ -43,7 +43,7 @@ pub(crate) struct Downloads {
 impl Default for Downloads {
     fn default() -> Self {
         let (shares, moving) = Default::default();
-        Self { total: Arc::new(Semaphore::new(TOTAL)), shares, moving }
+        Self { total: Arc::new(Semaphore::new(TOTAL_KIB)), shares, moving }
     }
 }
 
@@ -54,7 +54,7 @@ impl Downloads {
         let mut shares = lock(&self.shares);
         let own = shares.get(&of).and_then(Weak::upgrade).unwrap_or_else(|| {
             shares.retain(|_, share| share.strong_count() > 0);
-            let own = Arc::new(Semaphore::new(SHARE));
+            let own = Arc::new(Semaphore::new(SHARE_KIB));
             shares.insert(of, Arc::downgrade(&own));
             own
         });
@@ -74,7 +74,7 @@ impl Downloads {
     /// Gives up downloads that do not move. Never ends.
     pub(crate) async fn keep_moving(&self) {
         loop {
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(CHECK_INTERVAL).await;
             let moving: Vec<_> = lock(&self.moving).iter().filter_map(Weak::upgrade).collect();
             for download in moving {
                 let given_up = lock(&download).give_up();
@@ -97,7 +97,7 @@ pub(crate) struct Room([OwnedSemaphorePermit; 2]);
 impl Share {
     /// Waits for room for these bytes, or for all the room that there is.
     pub(crate) async fn room(&self, bytes: u64) -> Result<Room, Interrupted> {
-        let kib = bytes.div_ceil(1 << 10).clamp(1, SHARE as u64) as u32;
+        let kib = bytes.div_ceil(1 << 10).clamp(1, SHARE_KIB as u64) as u32;
         // Neither is ever closed. The share first: one who waits for it holds nothing of others.
         let own = self.own.clone().acquire_many_owned(kib).await.map_err(|_| Interrupted::Unread)?;
         let total = self.total.clone().acquire_many_owned(kib).await.map_err(|_| Interrupted::Unread)?;
@@ -154,7 +154,7 @@ impl Download {
 
     /// The next bytes of the rest, in memory of their own.
     fn copy(&mut self) -> Bytes {
-        let most = self.rest.len().min(COPY);
+        let most = self.rest.len().min(COPY_BYTES);
         let copy = Bytes::copy_from_slice(&self.rest[..most]);
         drop(self.rest.split_to(most));
         if self.rest.is_empty() {
@@ -214,14 +214,14 @@ mod tests {
         for _ in 0..100 {
             slow.push(begun(&downloads, address(1)).await);
         }
-        assert_eq!(TOTAL - downloads.total.available_permits(), SHARE);
+        assert_eq!(TOTAL_KIB - downloads.total.available_permits(), SHARE_KIB);
         let (mut file, first) = begun(&downloads, address(2)).await;
         assert!(first.is_some());
         for _ in 0..500 {
             assert!(timeout(SECOND, file.next()).await.is_ok(), "it goes on");
         }
         drop((slow, file, first));
-        assert_eq!(downloads.total.available_permits(), TOTAL);
+        assert_eq!(downloads.total.available_permits(), TOTAL_KIB);
     }
 
     /// Its connection may be as busy as it likes.
@@ -243,18 +243,18 @@ mod tests {
         }
         assert_eq!(stalled.next().await, Some(Err(Interrupted::Stalled)));
         drop(slow);
-        assert_eq!(downloads.total.available_permits(), TOTAL, "it holds nothing any more");
-        assert_eq!(held.map(|held| held.len()), Some(COPY), "but for this");
+        assert_eq!(downloads.total.available_permits(), TOTAL_KIB, "it holds nothing any more");
+        assert_eq!(held.map(|held| held.len()), Some(COPY_BYTES), "but for this");
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_handed_on_in_small_copies_is_all_of_it() {
         let downloads = Downloads::default();
-        let pieces = [COPY * 2 + 7, 0, COPY, 1].map(|length| vec![length as u8; length]);
+        let pieces = [COPY_BYTES * 2 + 7, 0, COPY_BYTES, 1].map(|length| vec![length as u8; length]);
         let parts = pieces.clone().map(|piece| Ok(Bytes::from(piece)));
         let got: Vec<_> = downloads.watch(stream::iter(parts).boxed()).map(Result::unwrap).collect().await;
         assert_eq!(got.concat(), pieces.concat());
-        assert!(got.iter().all(|copy| copy.len() <= COPY));
+        assert!(got.iter().all(|copy| copy.len() <= COPY_BYTES));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::cache::Cache;
 use crate::mirror::NoMirror;
-use crate::stills::NoStill;
+use crate::thumbnails::NoStill;
 
 /// Every problem that this service answers with.
 #[derive(Debug, Clone, PartialEq, Eq)]

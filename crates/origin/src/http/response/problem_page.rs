@@ -10,7 +10,7 @@ use super::conditions::text;
 use super::problem::Problem;
 
 const PAGE: &str = include_str!("problem.html");
-const HTML: &str = "text/html; charset=utf-8";
+const HTML_TYPE: &str = "text/html; charset=utf-8";
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
 
 /// The answer to a request for `path` with these headers.
@@ -21,7 +21,7 @@ pub(crate) fn answer(problem: Problem, path: &str, headers: &HeaderMap) -> Answe
     }
     let policy = (CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     let page = page(&problem, path);
-    Answer::from(problem).content(HTML, page).headers([varies, policy])
+    Answer::from(problem).content(HTML_TYPE, page).headers([varies, policy])
 }
 
 /// Browsers ask for HTML by name when somebody opens an address; players and scripts take anything.

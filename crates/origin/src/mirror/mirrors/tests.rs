@@ -104,7 +104,7 @@ fn mirrors(registry: Arc<Counting>) -> Arc<Mirrors> {
     let upstream = Arc::new(Upstream::new(registry, Default::default(), latch, metrics.clone()));
     let settings = Settings {
         linger: Duration::ZERO,
-        patience: Duration::from_secs(20),
+        offline_grace: Duration::from_secs(20),
         dvr_window: MediaTime::ZERO,
         dvr_windows: HashMap::new(),
     };

@@ -28,7 +28,7 @@ use crate::http::handlers::thumbnail;
 use crate::http::response::body::Body;
 use crate::metrics::Metrics;
 use crate::mirror::{Mirrors, Settings};
-use crate::stills::Stills;
+use crate::thumbnails::Thumbnails;
 use crate::upstream::Upstream;
 
 /// Of two seconds each: a tile every five of them.
@@ -104,7 +104,7 @@ fn kept(store: &MemoryStore) -> usize {
 struct Origin {
     library: Library,
     mirrors: Arc<Mirrors>,
-    stills: Stills,
+    stills: Thumbnails,
 }
 
 impl Origin {
@@ -114,14 +114,14 @@ impl Origin {
         let upstream = Arc::new(Upstream::new(registry, Default::default(), registered, metrics.clone()));
         let settings = Settings {
             linger: std::time::Duration::ZERO,
-            patience: std::time::Duration::ZERO,
+            offline_grace: std::time::Duration::ZERO,
             dvr_window: MediaTime::ZERO,
             dvr_windows: Default::default(),
         };
         let library = Library::new(Some(Arc::new(store.clone())), None, metrics.clone());
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let mirrors = Mirrors::start(upstream, settings, metrics, tasks, stop);
-        Self { library, mirrors, stills: Stills::scripted(script) }
+        Self { library, mirrors, stills: Thumbnails::scripted(script) }
     }
 
     /// A setup whose stream nobody has.
@@ -129,13 +129,14 @@ impl Origin {
         Self::new(store, Arc::new(MemoryRegistry::new(Ttls::default())), script)
     }
 
-    fn past(&self) -> Past<'_> {
-        Past { library: &self.library, mirrors: &self.mirrors }
+    fn segment_source(&self) -> SegmentSource<'_> {
+        SegmentSource { library: &self.library, mirrors: &self.mirrors }
     }
 
     async fn sheet(&self) -> Response<Body> {
         let answer =
-            sheet(self.past(), self.stills.asked_from([127, 0, 0, 1].into()), &layout(), (0, "")).await;
+            sheet(self.segment_source(), self.stills.asked_from([127, 0, 0, 1].into()), &layout(), (0, ""))
+                .await;
         answer.unwrap_or_else(Answer::from).respond(&Method::GET, HeaderMap::new())
     }
 }
@@ -233,7 +234,7 @@ async fn ten_moments_of_a_frame_are_one_picture() {
     let mut pictures = Vec::new();
     for millis in (40..80).step_by(4).chain([39, 80]) {
         let query = format!("time=0.{millis:03}");
-        let answer = thumbnail::recorded(origin.past(), &layout(), asked, &query).await.unwrap();
+        let answer = thumbnail::recorded(origin.segment_source(), &layout(), asked, &query).await.unwrap();
         pictures.push(bytes(answer.respond(&Method::GET, HeaderMap::new())).await);
     }
     let (within, beside) = pictures.split_at(10);
@@ -297,12 +298,12 @@ async fn what_the_store_does_not_give_comes_from_the_server() {
     remove(&store, 5).await;
     for fault in [Fault::None, Fault::Away] {
         store.set(fault);
-        let request = request(origin.past(), &layout(), &sheet).await.unwrap();
+        let request = request(origin.segment_source(), &layout(), &sheet).await.unwrap();
         let got: Vec<_> = request.pictures.into_iter().map(|picture| picture.media).collect();
         assert_eq!(got, [0, 5, 10, 15].map(|number| media(nth(number))), "{fault:?}");
     }
-    let segment = origin.past().segment(&layout(), &rendition(), nth(5)).await;
+    let segment = origin.segment_source().segment(&layout(), &rendition(), nth(5)).await;
     assert_eq!(segment, Ok(media(nth(5))), "a thumbnail is made of a whole one");
-    let beginning = origin.past().beginning(&layout(), &rendition(), nth(5), 4).await;
+    let beginning = origin.segment_source().beginning(&layout(), &rendition(), nth(5), 4).await;
     assert_eq!(beginning, Ok(Bytes::from_static(b"<seg")));
 }

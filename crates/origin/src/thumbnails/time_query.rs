@@ -4,7 +4,7 @@ use headwater_media::UnixMillis;
 
 /// Moment that the query's `time` names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum When {
+pub(crate) enum TimeQuery {
     /// The newest picture there is.
     Newest,
     /// On air at this moment.
@@ -15,7 +15,7 @@ pub(crate) enum When {
     After(u64),
 }
 
-impl When {
+impl TimeQuery {
     /// `2026-11-21T09:20:00.5Z` (RFC 3339), `1795252800.5` (seconds from the Unix epoch), or `-30` (seconds ago).
     pub(crate) fn parse(text: &str) -> Option<Self> {
         Self::ago(text).or_else(|| seconds(text).map(UnixMillis).or_else(|| date(text)).map(Self::At))
@@ -50,24 +50,24 @@ mod tests {
 
     #[test]
     fn three_ways_to_name_a_moment() {
-        let at = |millis| Some(When::At(UnixMillis(millis)));
-        assert_eq!(When::parse("2026-11-21T09:20:00.5Z"), at(1_795_252_800_500));
-        assert_eq!(When::parse("2026-11-21T10:20:00+01:00"), at(1_795_252_800_000));
-        assert_eq!(When::parse("2026-11-21T10:20:00 01:00"), at(1_795_252_800_000));
-        assert_eq!(When::parse("1795252800.25"), at(1_795_252_800_250));
-        assert_eq!(When::parse("-12.5"), Some(When::Ago(12_500)));
-        assert_eq!(When::parse("-0"), Some(When::Ago(0)));
+        let at = |millis| Some(TimeQuery::At(UnixMillis(millis)));
+        assert_eq!(TimeQuery::parse("2026-11-21T09:20:00.5Z"), at(1_795_252_800_500));
+        assert_eq!(TimeQuery::parse("2026-11-21T10:20:00+01:00"), at(1_795_252_800_000));
+        assert_eq!(TimeQuery::parse("2026-11-21T10:20:00 01:00"), at(1_795_252_800_000));
+        assert_eq!(TimeQuery::parse("1795252800.25"), at(1_795_252_800_250));
+        assert_eq!(TimeQuery::parse("-12.5"), Some(TimeQuery::Ago(12_500)));
+        assert_eq!(TimeQuery::parse("-0"), Some(TimeQuery::Ago(0)));
     }
 
     #[test]
     fn a_recording_begins_at_zero() {
-        assert_eq!(When::parse_recorded("75.5"), Some(When::After(75_500)));
-        assert_eq!(When::parse_recorded("-30"), Some(When::Ago(30_000)));
+        assert_eq!(TimeQuery::parse_recorded("75.5"), Some(TimeQuery::After(75_500)));
+        assert_eq!(TimeQuery::parse_recorded("-30"), Some(TimeQuery::Ago(30_000)));
         assert_eq!(
-            When::parse_recorded("2026-11-21T09:20:00Z"),
-            Some(When::At(UnixMillis(1_795_252_800_000)))
+            TimeQuery::parse_recorded("2026-11-21T09:20:00Z"),
+            Some(TimeQuery::At(UnixMillis(1_795_252_800_000)))
         );
-        assert_eq!(When::parse_recorded("1:15"), None);
+        assert_eq!(TimeQuery::parse_recorded("1:15"), None);
     }
 
     #[test]
@@ -75,7 +75,7 @@ mod tests {
         for text in
             ["", "now", "-", "--1", "1e9", "+5", "inf", "NaN", "2026-11-21", "12:30", "9".repeat(30).as_str()]
         {
-            assert_eq!(When::parse(text), None, "{text}");
+            assert_eq!(TimeQuery::parse(text), None, "{text}");
         }
     }
 }

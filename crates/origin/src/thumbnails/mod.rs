@@ -4,12 +4,12 @@
 //! those who ask later. What many different questions can cost is bounded: so many children at a time, so many waiting, and
 //! a share for each address ([`queue`]).
 
-mod board;
+mod frame;
 mod frames;
 mod process;
 mod queue;
-mod shot;
-mod when;
+mod storyboard;
+mod time_query;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -25,17 +25,17 @@ use metrics::{Counter, counter};
 use moka::future::Cache;
 use tracing::{info, warn};
 
-pub(crate) use board::{Board, COLUMNS, Clock, ROWS, Sheet, Tile};
+pub(crate) use frame::{Frame, Missed, newest_end, newest_or_at, stored_at};
 pub(crate) use frames::Frames;
-pub(crate) use process::{Failure, Stills as Process};
-pub(crate) use shot::{Missed, Shot, newest_end, newest_or_at, stored_at};
-pub(crate) use when::When;
+pub(crate) use process::{Failure, StillProcess as Process};
+pub(crate) use storyboard::{COLUMNS, Clock, ROWS, Sheet, Storyboard, Tile};
+pub(crate) use time_query::TimeQuery;
 
 use crate::representation::etag;
 use queue::Queue;
 
 /// Children at a time: they are nicer than the origin, and take 0.1 to 0.2 s of a core each.
-const CHILDREN: usize = 2;
+const MAX_PROCESSES: usize = 2;
 /// Bytes of pictures that are kept: about 1,500 of 640x360.
 const KEPT_BYTES: u64 = 64 << 20;
 /// Pictures that nobody asks for are kept for this time.
@@ -99,7 +99,7 @@ pub(crate) enum NoStill {
 /// A stored segment of a rendition.
 pub(crate) type SegmentKey = (BroadcastId, RenditionId, MediaSequence);
 
-pub(crate) struct Stills {
+pub(crate) struct Thumbnails {
     process: Process,
     /// A failure that is the media's is kept as well: it would fail again.
     kept: Cache<Key, Result<Still, String>>,
@@ -110,13 +110,13 @@ pub(crate) struct Stills {
     failed: Counter,
 }
 
-impl Stills {
-    /// Stills whose processes are confined by this sandbox.
+impl Thumbnails {
+    /// Thumbnails whose processes are confined by this sandbox.
     pub(crate) fn new(sandbox: WorkerSandbox) -> Self {
         Self::with(Process::own(sandbox))
     }
 
-    /// Stills that are the output of a shell's script.
+    /// Thumbnails that are the output of a shell's script.
     #[cfg(test)]
     pub(crate) fn scripted(script: &str) -> Self {
         let arguments = ["-c", script].map(Into::into).into();
@@ -138,7 +138,7 @@ impl Stills {
             process,
             kept,
             frames,
-            queue: Queue::new(CHILDREN),
+            queue: Queue::new(MAX_PROCESSES),
             made: count("made"),
             failed: count("failed"),
         }
@@ -191,7 +191,7 @@ impl Stills {
 /// Pictures for those who ask from one address, who share what the address gets.
 #[derive(Clone, Copy)]
 pub(crate) struct Asked<'a> {
-    pub(crate) stills: &'a Stills,
+    pub(crate) stills: &'a Thumbnails,
     address: IpAddr,
 }
 
@@ -238,7 +238,7 @@ mod tests {
         Key::Frame { broadcast, rendition, sequence, shown, height: 360 }
     }
 
-    fn asked(stills: &Stills, last: u8) -> Asked<'_> {
+    fn asked(stills: &Thumbnails, last: u8) -> Asked<'_> {
         stills.asked_from(IpAddr::from([10, 0, 0, last]))
     }
 
@@ -248,7 +248,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_crowd_has_one_picture_made() {
-        let stills = Stills::scripted("cat >/dev/null; sleep 0.2; printf picture");
+        let stills = Thumbnails::scripted("cat >/dev/null; sleep 0.2; printf picture");
         let requests = AtomicUsize::new(0);
         let ask = |_| {
             asked(&stills, 1).get(key(0), async {
@@ -265,7 +265,7 @@ mod tests {
 
     #[tokio::test]
     async fn media_that_is_to_blame_is_not_tried_twice() {
-        let stills = Stills::scripted("cat >/dev/null; echo it is nonsense >&2; exit 3");
+        let stills = Thumbnails::scripted("cat >/dev/null; echo it is nonsense >&2; exit 3");
         for _ in 0..2 {
             let refused = asked(&stills, 1).get(key(0), request()).await.unwrap_err();
             assert_eq!(refused, NoStill::Undecodable("it is nonsense".into()));
@@ -275,14 +275,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_failure_of_ours_is_tried_again() {
-        let stills = Stills::scripted("exit 1");
+        let stills = Thumbnails::scripted("exit 1");
         assert_eq!(asked(&stills, 1).get(key(0), request()).await.unwrap_err(), NoStill::Failed);
         assert_eq!(stills.kept.iter().count(), 0);
     }
 
     #[tokio::test]
     async fn more_questions_than_can_wait_are_turned_away() {
-        let stills = Stills::scripted("cat >/dev/null; sleep 0.1; printf picture");
+        let stills = Thumbnails::scripted("cat >/dev/null; sleep 0.1; printf picture");
         let questions = (0..MAX_REQUESTS as u64 + 10).map(|nth| asked(&stills, 1).get(key(nth), request()));
         let answers = futures::future::join_all(questions).await;
         let busy = answers.iter().filter(|answer| matches!(answer, Err(NoStill::Busy))).count();
@@ -291,7 +291,7 @@ mod tests {
 
     #[tokio::test]
     async fn eighty_who_ask_for_anything_do_not_keep_a_viewer_out() {
-        let stills = Stills::scripted("cat >/dev/null; sleep 0.1; printf picture");
+        let stills = Thumbnails::scripted("cat >/dev/null; sleep 0.1; printf picture");
         let crowd = futures::future::join_all((0..80).map(|nth| asked(&stills, 1).get(key(nth), request())));
         let viewers = async {
             for (address, nth) in [(1, 100), (2, 101)] {

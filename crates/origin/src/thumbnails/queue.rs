@@ -15,7 +15,7 @@ use tokio::time::timeout;
 /// are turned away.
 pub(super) const MAX_REQUESTS: usize = 64;
 /// The longest wait for a child to be free.
-const PATIENCE: Duration = Duration::from_secs(5);
+const WAIT_LIMIT: Duration = Duration::from_secs(5);
 
 #[derive(Clone)]
 pub(super) struct Queue(Arc<Mutex<State>>);
@@ -45,12 +45,12 @@ impl Queue {
         Self(Arc::new(Mutex::new(state)))
     }
 
-    /// Waits for a turn; none where there is none within [`PATIENCE`], or others had to make room for newer ones.
+    /// Waits for a turn; none where there is none within [`WAIT_LIMIT`], or others had to make room for newer ones.
     pub(super) async fn turn(&self, address: IpAddr) -> Option<Turn> {
         let (turn, given) = oneshot::channel();
         self.lock().enter(Waiting { address, turn });
         self.hand_out();
-        timeout(PATIENCE, given).await.ok()?.ok()
+        timeout(WAIT_LIMIT, given).await.ok()?.ok()
     }
 
     /// Gives free children away, outside of the lock: a turn that nobody waits for any more comes back here.

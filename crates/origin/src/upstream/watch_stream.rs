@@ -15,7 +15,7 @@ use crate::metrics::Present;
 /// A server that has the stream answers at once; connecting may take a second.
 const OPENING_LIMIT: Duration = Duration::from_secs(3);
 
-pub(crate) struct Feed {
+pub(crate) struct WatchStream {
     pub(crate) opening: Opening,
     messages: Streaming<v1::MediaEvent>,
     _counted: Present,
@@ -51,7 +51,7 @@ impl From<Status> for WatchError {
     }
 }
 
-impl Feed {
+impl WatchStream {
     pub(super) async fn open(
         mut client: DeliveryClient<Channel>,
         stream: &StreamId,

@@ -10,15 +10,15 @@ use headwater_media::{
 use headwater_wire::v1::StillRequest;
 use headwater_wire::v1::still_request::Picture;
 
-use super::{Frames, Key, When};
+use super::{Frames, Key, TimeQuery};
 
 /// A moment so many milliseconds after the newest frame is answered with that frame: clocks differ, and pictures take a
 /// moment to get here.
-const LEEWAY: u64 = 15_000;
+const LEEWAY_MS: u64 = 15_000;
 
 /// A frame, and the media that has to be decoded for it.
 #[derive(Clone, Debug)]
-pub(crate) struct Shot {
+pub(crate) struct Frame {
     pub(crate) key: Key,
     /// Whether media that comes later can't change which frame is meant.
     pub(crate) is_settled: bool,
@@ -37,7 +37,7 @@ enum Media {
     Stored(RenditionId, MediaSequence),
 }
 
-impl Shot {
+impl Frame {
     /// The segment that has to be fetched first.
     pub(crate) fn stored(&self) -> Option<(&RenditionId, MediaSequence)> {
         match &self.media {
@@ -62,7 +62,7 @@ impl Shot {
         self
     }
 
-    /// `fetched` is the segment of [`Shot::stored`].
+    /// `fetched` is the segment of [`Frame::stored`].
     pub(crate) fn request(&self, fetched: Option<Bytes>) -> StillRequest {
         let media = match &self.media {
             Media::Held(parts) => parts.concat().into(),
@@ -85,20 +85,20 @@ pub(crate) enum Missed {
 }
 
 /// The frame of the window that was on air at a moment, in the rendition that is best for this height.
-pub(crate) fn newest_or_at(window: &LiveWindow, when: When, height: u32) -> Result<Shot, Missed> {
+pub(crate) fn newest_or_at(window: &LiveWindow, when: TimeQuery, height: u32) -> Result<Frame, Missed> {
     let track = Track::of(window, rendition_for(window, height).ok_or(Missed::NoPictures)?);
     let newest = track.newest().ok_or(Missed::NoPictures)?;
     let moment = match when {
-        When::Newest => return Ok(track.shot(&newest, 0, height, false)),
-        When::At(moment) => moment.0.saturating_mul(1_000),
-        When::Ago(ago) => newest.ends.saturating_sub(ago.saturating_mul(1_000)),
-        When::After(after) => track.starts().0.saturating_add(after).saturating_mul(1_000),
+        TimeQuery::Newest => return Ok(track.shot(&newest, 0, height, false)),
+        TimeQuery::At(moment) => moment.0.saturating_mul(1_000),
+        TimeQuery::Ago(ago) => newest.ends.saturating_sub(ago.saturating_mul(1_000)),
+        TimeQuery::After(after) => track.starts().0.saturating_add(after).saturating_mul(1_000),
     };
-    if moment > newest.ends.saturating_add(LEEWAY * 1_000) {
+    if moment > newest.ends.saturating_add(LEEWAY_MS * 1_000) {
         return Err(Missed::Ahead(UnixMillis(newest.ends / 1_000)));
     }
     let take = track.at(moment).ok_or_else(|| Missed::Before(track.starts()))?;
-    let is_settled = matches!(when, When::At(_)) && moment < newest.ends;
+    let is_settled = matches!(when, TimeQuery::At(_)) && moment < newest.ends;
     Ok(track.shot(&take, moment.min(take.ends.saturating_sub(1)) - take.begins, height, is_settled))
 }
 
@@ -111,9 +111,9 @@ pub(crate) fn newest_end(window: &LiveWindow) -> Result<UnixMillis, Missed> {
 
 /// The frame of a moment of what is stored. Moments before the first one are before it, those after the last one are the
 /// last one.
-pub(crate) fn stored_at(archive: &Archive, when: When, height: u32) -> Result<Shot, Missed> {
+pub(crate) fn stored_at(archive: &Archive, when: TimeQuery, height: u32) -> Result<Frame, Missed> {
     let (segment, within) = moment(archive, when).ok_or(Missed::NoPictures)?;
-    if let (When::At(wanted), Some(first)) = (when, archive.started_at())
+    if let (TimeQuery::At(wanted), Some(first)) = (when, archive.started_at())
         && wanted < first
     {
         return Err(Missed::Before(first));
@@ -122,7 +122,7 @@ pub(crate) fn stored_at(archive: &Archive, when: When, height: u32) -> Result<Sh
     let stored = period.renditions.iter().filter(|(rendition, _)| segment.size(&rendition.id).is_some());
     let rendition = best_for(height, stored.map(|(rendition, _)| rendition)).ok_or(Missed::NoPictures)?;
     let init = archive.init(&rendition, period.first_sequence).cloned().unwrap_or_default();
-    Ok(Shot {
+    Ok(Frame {
         key: Key::Frame {
             broadcast: archive.broadcast(),
             rendition: rendition.clone(),
@@ -140,13 +140,13 @@ pub(crate) fn stored_at(archive: &Archive, when: When, height: u32) -> Result<Sh
 
 /// The segment of a moment, and how far into it that is. Where nobody says which one, it is one that shows what the
 /// recording is about: a tenth of it has passed, but not more than half a minute.
-fn moment(archive: &Archive, when: When) -> Option<(&Arc<StoredSegment>, MediaTime)> {
+fn moment(archive: &Archive, when: TimeQuery) -> Option<(&Arc<StoredSegment>, MediaTime)> {
     let length = archive.duration();
     match when {
-        When::Newest => archive.at(MediaTime((length.0 / 10).min(30_000_000))),
-        When::After(after) => archive.at(MediaTime::from_millis(after)),
-        When::Ago(ago) => archive.at(length.saturating_sub(MediaTime::from_millis(ago))),
-        When::At(wanted) => {
+        TimeQuery::Newest => archive.at(MediaTime((length.0 / 10).min(30_000_000))),
+        TimeQuery::After(after) => archive.at(MediaTime::from_millis(after)),
+        TimeQuery::Ago(ago) => archive.at(length.saturating_sub(MediaTime::from_millis(ago))),
+        TimeQuery::At(wanted) => {
             let started =
                 |segment: &&Arc<StoredSegment>| archive.wall_clock(segment).is_some_and(|at| at <= wanted);
             let segment = archive.segments().rev().find(started).or_else(|| archive.segments().next())?;
@@ -224,11 +224,11 @@ impl<'a> Track<'a> {
         UnixMillis(self.takes().last().map_or(0, |take| take.begins / 1_000))
     }
 
-    fn shot(&self, take: &Take<'_>, offset: u64, height: u32, is_settled: bool) -> Shot {
+    fn shot(&self, take: &Take<'_>, offset: u64, height: u32, is_settled: bool) -> Frame {
         let first = take.parts[0].start;
         let needed = take.parts.iter().take_while(|part| (part.start.saturating_sub(first)).0 <= offset);
         let init = take.period.renditions.iter().find(|(known, _)| known.id == self.rendition);
-        Shot {
+        Frame {
             key: Key::Frame {
                 broadcast: self.window.opening().broadcast,
                 rendition: self.rendition.clone(),
@@ -307,7 +307,7 @@ mod tests {
         window
     }
 
-    fn media(when: When) -> (String, u64, bool) {
+    fn media(when: TimeQuery) -> (String, u64, bool) {
         let shot = newest_or_at(&window(), when, 360).unwrap();
         let is_settled = shot.is_settled;
         let picture = &shot.request(None).pictures[0];
@@ -315,8 +315,8 @@ mod tests {
         (media, picture.offset_us / 1_000, is_settled)
     }
 
-    fn at(millis: u64) -> When {
-        When::At(UnixMillis(START + millis))
+    fn at(millis: u64) -> TimeQuery {
+        TimeQuery::At(UnixMillis(START + millis))
     }
 
     #[test]
@@ -325,20 +325,20 @@ mod tests {
         assert_eq!(media(at(1_200)), ("<360p 7.0><360p 7.1><360p 7.2>".into(), 1_200, true));
         assert_eq!(media(at(2_600)), ("<360p 8.0><360p 8.1>".into(), 600, true));
         assert_eq!(media(at(3_600)), ("<360p 8.2><360p 8.3>".into(), 600, true));
-        assert_eq!(media(When::Ago(4_900)), ("<360p 7.0>".into(), 100, false));
+        assert_eq!(media(TimeQuery::Ago(4_900)), ("<360p 7.0>".into(), 100, false));
     }
 
     #[test]
     fn the_newest_one_is_a_keyframe_and_what_comes_soon_is_the_last_frame() {
-        assert_eq!(media(When::Newest), ("<360p 9.0>".into(), 0, false));
+        assert_eq!(media(TimeQuery::Newest), ("<360p 9.0>".into(), 0, false));
         assert_eq!(media(at(5_400)), ("<360p 9.0><360p 9.1>".into(), 999, false));
     }
 
     #[test]
     fn what_is_not_there_is_missed() {
         let missed = |when| newest_or_at(&window(), when, 360).unwrap_err();
-        assert_eq!(missed(When::At(UnixMillis(START - 1))), Missed::Before(UnixMillis(START)));
-        assert_eq!(missed(When::Ago(6_000)), Missed::Before(UnixMillis(START)));
+        assert_eq!(missed(TimeQuery::At(UnixMillis(START - 1))), Missed::Before(UnixMillis(START)));
+        assert_eq!(missed(TimeQuery::Ago(6_000)), Missed::Before(UnixMillis(START)));
         assert_eq!(missed(at(60_000)), Missed::Ahead(UnixMillis(START + 5_000)));
     }
 
@@ -376,7 +376,7 @@ mod tests {
         archive
     }
 
-    fn stored(when: When) -> (String, u64, u64) {
+    fn stored(when: TimeQuery) -> (String, u64, u64) {
         let shot = stored_at(&archive(), when, 180).unwrap();
         let Media::Stored(rendition, sequence) = shot.media else { panic!("it is not here") };
         assert_eq!(shot.init, format!("init {rendition}"));
@@ -385,14 +385,14 @@ mod tests {
 
     #[test]
     fn a_moment_of_a_recording_is_found_by_its_time_and_by_the_clock() {
-        assert_eq!(stored(When::After(0)), ("720p".into(), 7, 0));
-        assert_eq!(stored(When::After(61_500)), ("360p".into(), 37, 1_500));
+        assert_eq!(stored(TimeQuery::After(0)), ("720p".into(), 7, 0));
+        assert_eq!(stored(TimeQuery::After(61_500)), ("360p".into(), 37, 1_500));
         assert_eq!(stored(at(61_500)), ("360p".into(), 37, 1_500));
-        assert_eq!(stored(When::Ago(1_000)), ("360p".into(), 66, 1_000));
-        assert_eq!(stored(When::Newest), ("720p".into(), 13, 0));
-        assert_eq!(stored(When::After(9_999_999)).1, 66);
+        assert_eq!(stored(TimeQuery::Ago(1_000)), ("360p".into(), 66, 1_000));
+        assert_eq!(stored(TimeQuery::Newest), ("720p".into(), 13, 0));
+        assert_eq!(stored(TimeQuery::After(9_999_999)).1, 66);
         assert_eq!(stored(at(9_999_999)), ("360p".into(), 66, 1_999));
-        let early = stored_at(&archive(), When::At(UnixMillis(START - 1)), 180).unwrap_err();
+        let early = stored_at(&archive(), TimeQuery::At(UnixMillis(START - 1)), 180).unwrap_err();
         assert_eq!(early, Missed::Before(UnixMillis(START)));
     }
 }

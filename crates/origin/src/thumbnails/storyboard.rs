@@ -14,17 +14,17 @@ use headwater_media::{
     SegmentSettings,
 };
 
-use super::shot::on_air;
+use super::frame::on_air;
 
 pub(crate) const COLUMNS: u32 = 5;
 pub(crate) const ROWS: u32 = 5;
 /// Tiles of a sheet.
 const TILES: u64 = (COLUMNS * ROWS) as u64;
 /// From one tile to the next, in milliseconds; in whole segments.
-const INTERVAL: u64 = 10_000;
+const TILE_INTERVAL_MS: u64 = 10_000;
 /// The room that a tile has, in pixels.
-const WIDTH: u32 = 192;
-const HEIGHT: u32 = 108;
+const TILE_WIDTH_PX: u32 = 192;
+const TILE_HEIGHT_PX: u32 = 108;
 
 /// Origin of a storyboard's times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub(crate) enum Clock {
 
 /// Everything that a storyboard shows, oldest first.
 #[derive(Clone, Debug)]
-pub(crate) struct Board {
+pub(crate) struct Storyboard {
     pub(crate) broadcast: BroadcastId,
     clock: Clock,
     /// Segments of a tile.
@@ -72,7 +72,7 @@ pub(crate) struct Sheet {
     pub(crate) is_complete: bool,
 }
 
-impl Board {
+impl Storyboard {
     /// Of what is stored and of the live window behind it, either of which may be missing; of the same broadcast. None
     /// without any segment.
     pub(crate) fn of(archive: Option<&Archive>, window: Option<&LiveWindow>, clock: Clock) -> Option<Self> {
@@ -104,9 +104,9 @@ impl Board {
     }
 
     fn empty(broadcast: BroadcastId, settings: SegmentSettings, clock: Clock) -> Self {
-        let stride = (INTERVAL / u64::from(settings.segment_ms.max(1))).max(1);
+        let stride = (TILE_INTERVAL_MS / u64::from(settings.segment_ms.max(1))).max(1);
         let (tiles, open_from) = (BTreeMap::new(), broadcast.first_sequence());
-        Self { broadcast, clock, stride, tiles, open_from, end: 0, size: (WIDTH, HEIGHT) }
+        Self { broadcast, clock, stride, tiles, open_from, end: 0, size: (TILE_WIDTH_PX, TILE_HEIGHT_PX) }
     }
 
     fn add_stored(&mut self, archive: &Archive, segment: &StoredSegment) {
@@ -226,11 +226,13 @@ fn beginning(segment: &Segment) -> Option<Bytes> {
 
 /// The size of a tile: as large as its room allows, even, and of the picture's aspect.
 fn fitted(rendition: &Rendition) -> (u32, u32) {
-    let RenditionKind::Video { width, height, .. } = rendition.kind else { return (WIDTH, HEIGHT) };
+    let RenditionKind::Video { width, height, .. } = rendition.kind else {
+        return (TILE_WIDTH_PX, TILE_HEIGHT_PX);
+    };
     let (width, height) = (f64::from(width.max(1)), f64::from(height.max(1)));
-    let scale = (f64::from(WIDTH) / width).min(f64::from(HEIGHT) / height);
+    let scale = (f64::from(TILE_WIDTH_PX) / width).min(f64::from(TILE_HEIGHT_PX) / height);
     let even = |side: f64, most: u32| (((side * scale / 2.0).round() * 2.0) as u32).clamp(2, most);
-    (even(width, WIDTH), even(height, HEIGHT))
+    (even(width, TILE_WIDTH_PX), even(height, TILE_HEIGHT_PX))
 }
 
 /// `01:02:03.004` (WebVTT §3.3), of microseconds.
@@ -324,7 +326,7 @@ mod tests {
 
     #[test]
     fn a_tile_stands_for_ten_seconds_and_a_sheet_for_25_tiles() {
-        let board = Board::of(Some(&archive(130)), None, Clock::Recording).unwrap();
+        let board = Storyboard::of(Some(&archive(130)), None, Clock::Recording).unwrap();
         let vtt = board.vtt("id/");
         assert!(
             vtt.starts_with(
@@ -349,7 +351,7 @@ mod tests {
 
     #[test]
     fn what_is_live_is_taken_from_the_window_and_what_is_older_from_the_store() {
-        let board = Board::of(Some(&archive(20)), Some(&window(12, 23)), Clock::Live).unwrap();
+        let board = Storyboard::of(Some(&archive(20)), Some(&window(12, 23)), Clock::Live).unwrap();
         let sheet = board.sheet(0, None).unwrap();
         assert!(!sheet.is_complete);
         let media: Vec<_> = sheet.tiles.iter().flatten().map(|tile| tile.media.clone()).collect();
@@ -365,7 +367,7 @@ mod tests {
 
     #[test]
     fn without_a_store_the_window_is_all() {
-        let board = Board::of(None, Some(&window(123, 134)), Clock::Live).unwrap();
+        let board = Storyboard::of(None, Some(&window(123, 134)), Clock::Live).unwrap();
         let numbers: Vec<_> =
             board.tiles.iter().map(|(number, tile)| (*number, tile.sequence.0 - first())).collect();
         assert_eq!(numbers, [(24, 123), (25, 125), (26, 130)]);
@@ -374,7 +376,7 @@ mod tests {
             (front.tiles.len(), front.tiles.iter().flatten().count(), front.is_complete),
             (25, 1, true)
         );
-        assert!(Board::of(None, None, Clock::Live).is_none());
+        assert!(Storyboard::of(None, None, Clock::Live).is_none());
     }
 
     #[test]

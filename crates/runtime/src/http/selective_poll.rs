@@ -7,59 +7,59 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
 /// Polls its future only when that itself was woken.
-pub(super) struct Seldom<F> {
+pub(super) struct SelectivePoll<F> {
     future: Pin<Box<F>>,
-    bell: Arc<Bell>,
-    /// Rings the bell; what the future is given.
-    pull: Waker,
-    /// The task's waker, as the bell knows it.
+    flag: Arc<WakeFlag>,
+    /// Rings the flag; what the future is given.
+    waker: Waker,
+    /// The task's waker, as the flag knows it.
     task: Waker,
 }
 
-struct Bell {
-    rung: AtomicBool,
+struct WakeFlag {
+    is_raised: AtomicBool,
     task: Mutex<Waker>,
 }
 
-impl<F: Future> Seldom<F> {
+impl<F: Future> SelectivePoll<F> {
     pub(super) fn new(future: F) -> Self {
         let task = Waker::noop().clone();
-        let bell = Arc::new(Bell { rung: AtomicBool::new(true), task: Mutex::new(task.clone()) });
-        Self { future: Box::pin(future), pull: bell.clone().into(), bell, task }
+        let flag = Arc::new(WakeFlag { is_raised: AtomicBool::new(true), task: Mutex::new(task.clone()) });
+        Self { future: Box::pin(future), waker: flag.clone().into(), flag, task }
     }
 }
 
-impl<F: Future> Future for Seldom<F> {
+impl<F: Future> Future for SelectivePoll<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let this = &mut *self;
         if !this.task.will_wake(context.waker()) {
             this.task = context.waker().clone();
-            *this.bell.task() = this.task.clone();
+            *this.flag.task() = this.task.clone();
         }
-        // Said to the bell's task after it has been set, so the look that follows a ring is never missed.
-        if !this.bell.rung.load(Ordering::SeqCst) {
+        // Said to the flag's task after it has been set, so the look that follows a ring is never missed.
+        if !this.flag.is_raised.load(Ordering::SeqCst) {
             return Poll::Pending;
         }
-        this.bell.rung.store(false, Ordering::SeqCst);
-        this.future.as_mut().poll(&mut Context::from_waker(&this.pull))
+        this.flag.is_raised.store(false, Ordering::SeqCst);
+        this.future.as_mut().poll(&mut Context::from_waker(&this.waker))
     }
 }
 
-impl Bell {
+impl WakeFlag {
     fn task(&self) -> std::sync::MutexGuard<'_, Waker> {
         self.task.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Wake for Bell {
+impl Wake for WakeFlag {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.rung.store(true, Ordering::SeqCst);
+        self.is_raised.store(true, Ordering::SeqCst);
         self.task().wake_by_ref();
     }
 }
@@ -89,7 +89,7 @@ mod tests {
         };
         let began = tokio::time::Instant::now();
         tokio::select! {
-            () = Seldom::new(counted) => {}
+            () = SelectivePoll::new(counted) => {}
             () = busy => {}
         }
         assert_eq!((polls.get(), began.elapsed().as_secs()), (2, 10));
@@ -98,10 +98,10 @@ mod tests {
     #[tokio::test]
     async fn it_follows_its_task() {
         let (send, receive) = tokio::sync::oneshot::channel();
-        let mut seldom = pin!(Seldom::new(receive));
-        assert!(seldom.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        let mut polled = pin!(SelectivePoll::new(receive));
+        assert!(polled.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
         let sent = async { send.send(7).unwrap() };
-        let (received, ()) = tokio::join!(seldom, sent);
+        let (received, ()) = tokio::join!(polled, sent);
         assert_eq!(received, Ok(7));
     }
 }

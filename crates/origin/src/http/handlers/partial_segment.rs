@@ -17,7 +17,7 @@ use crate::mirror::{Mirror, Scope, View};
 pub(crate) const SEGMENT_LIMIT: Duration = Duration::from_secs(20);
 
 /// The parts of one segment that are still to be sent.
-struct Growing {
+struct PartialSegment {
     mirror: Arc<Mirror>,
     rendition: RenditionId,
     sequence: MediaSequence,
@@ -30,11 +30,11 @@ pub(crate) fn parts(
     rendition: RenditionId,
     sequence: MediaSequence,
 ) -> BoxStream<'static, Result<Bytes, Interrupted>> {
-    let growing = Growing { mirror, rendition, sequence, sent: 0 };
-    stream::try_unfold(growing, Growing::next).boxed()
+    let segment = PartialSegment { mirror, rendition, sequence, sent: 0 };
+    stream::try_unfold(segment, PartialSegment::next).boxed()
 }
 
-impl Growing {
+impl PartialSegment {
     /// Waits for the next part as long as a request may wait for the segment.
     async fn next(mut self) -> Result<Option<(Bytes, Self)>, Interrupted> {
         let scope = Scope::Rendition(&self.rendition);

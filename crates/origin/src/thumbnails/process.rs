@@ -16,13 +16,13 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 
 /// A picture and a sheet take 0.2 s; on a machine that drowns, many times that.
-const LIMIT: Duration = Duration::from_secs(10);
+const PROCESS_LIMIT: Duration = Duration::from_secs(10);
 /// Measured: 72 MB in all for a frame of 720p. One of 4K takes 12 MB, and a decoder keeps 17 of them at most.
-const MEMORY: u64 = 512 << 20;
+const MEMORY_BYTES: u64 = 512 << 20;
 /// A JPEG of the largest size takes a tenth of it.
-const MOST_BYTES: u64 = 8 << 20;
+const MAX_PICTURE_BYTES: u64 = 8 << 20;
 /// Of what a child says.
-const MOST_SAID: u64 = 4 << 10;
+const MAX_ERROR_BYTES: u64 = 4 << 10;
 
 /// Why a child gave no picture.
 #[derive(Debug, PartialEq, Eq)]
@@ -40,13 +40,13 @@ impl From<io::Error> for Failure {
 
 /// How children are started.
 #[derive(Debug)]
-pub(crate) struct Stills {
+pub(crate) struct StillProcess {
     /// None where this executable can't be told.
     command: Option<WorkerCommand>,
     mode: Mode,
 }
 
-impl Stills {
+impl StillProcess {
     /// This executable once more.
     pub(crate) fn own(sandbox: WorkerSandbox) -> Self {
         let mode = match sandbox {
@@ -67,14 +67,15 @@ impl Stills {
         if request.encoded_len() > frames::MESSAGE_LIMIT {
             return Err(Failure::Media("there is too much of it".into()));
         }
-        let answered = tokio::time::timeout(LIMIT, answer(self.start()?, frames::encode(request))).await;
-        let late = |_| Failure::Process(format!("it took more than {} s", LIMIT.as_secs()));
+        let answered =
+            tokio::time::timeout(PROCESS_LIMIT, answer(self.start()?, frames::encode(request))).await;
+        let late = |_| Failure::Process(format!("it took more than {} s", PROCESS_LIMIT.as_secs()));
         judge(answered.map_err(late)??)
     }
 
     fn start(&self) -> Result<Child, Failure> {
         let unknown = || Failure::Process("the system does not say which executable this is".into());
-        let command = self.command.as_ref().ok_or_else(unknown)?.command(self.mode, MEMORY);
+        let command = self.command.as_ref().ok_or_else(unknown)?.command(self.mode, MEMORY_BYTES);
         let mut command = Command::from(command);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Ok(command.kill_on_drop(true).spawn()?)
@@ -90,7 +91,8 @@ async fn answer(mut child: Child, request: Bytes) -> io::Result<Output> {
         let _ = stdin.write_all(&request).await;
         drop(stdin);
     };
-    let ((), stdout, stderr) = tokio::join!(asked, all(stdout, MOST_BYTES), all(stderr, MOST_SAID));
+    let ((), stdout, stderr) =
+        tokio::join!(asked, all(stdout, MAX_PICTURE_BYTES), all(stderr, MAX_ERROR_BYTES));
     let (stdout, stderr) = (stdout?, stderr?);
     Ok(Output { status: child.wait().await?, stdout, stderr })
 }
@@ -106,7 +108,7 @@ async fn all(mut source: impl AsyncRead + Unpin, most: u64) -> io::Result<Vec<u8
 fn judge(Output { status, stdout, stderr }: Output) -> Result<Bytes, Failure> {
     let said = brief(&stderr);
     match status.code() {
-        Some(0) if stdout.len() as u64 == MOST_BYTES => {
+        Some(0) if stdout.len() as u64 == MAX_PICTURE_BYTES => {
             Err(Failure::Process("its picture is too large".into()))
         }
         Some(0) if !stdout.is_empty() => Ok(stdout.into()),

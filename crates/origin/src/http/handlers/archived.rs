@@ -14,12 +14,12 @@ use crate::mirror::Mirrors;
 /// Gives what an index names. What the store does not have, or does not give, is asked of the server that has the stream:
 /// it may wait in its memory or on its disk.
 #[derive(Clone, Copy)]
-pub(crate) struct Past<'a> {
+pub(crate) struct SegmentSource<'a> {
     pub(crate) library: &'a Library,
     pub(crate) mirrors: &'a Arc<Mirrors>,
 }
 
-impl Past<'_> {
+impl SegmentSource<'_> {
     /// A whole segment.
     pub(crate) async fn segment(
         self,
