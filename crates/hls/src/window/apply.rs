@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use headwater_media::{
-    MediaEvent, MediaSequence, MediaTime, PartIndex, PeriodStart, RenditionId, ResumePoint,
-};
+use headwater_media::{MediaEvent, MediaSequence, MediaTime, PartIndex, PeriodStart, RenditionId};
 
 use super::segment::{Part, Segment};
 use super::{LiveWindow, MAX_BYTES, MAX_INIT_BYTES, MAX_PART_BYTES, MAX_PARTS, MAX_RENDITIONS, WindowError};
@@ -72,9 +70,9 @@ impl LiveWindow {
         }
         let (expected, got) = (self.next_sequence(), period.first_sequence);
         // The first period of a window may have begun before the window. Any period may leave out numbers that viewers have
-        // elsewhere, from a producer that was lost in the middle of them.
+        // elsewhere, from a producer that was lost in the middle of them. One that is not heard may have made many at once.
         let is_early = got < expected && !self.periods.is_empty();
-        let fits = !is_early && got.0 <= expected.0 + ResumePoint::LEAD;
+        let fits = !is_early && got.0 <= expected.0 + self.most_left_out();
         if !fits {
             return Err(WindowError::SequenceSkipped { expected, got });
         }

@@ -108,7 +108,7 @@ impl LiveWindow {
             return Err(WindowError::Fenced { held: self.opening.epoch, offered: opening.epoch });
         }
         let (next, got) = (self.next_sequence(), opening.first_sequence);
-        if got.0.saturating_sub(next.0) > u64::from(self.window_segments()) {
+        if got.0.saturating_sub(next.0) > self.most_left_out() {
             return Err(WindowError::SequenceSkipped { expected: next, got });
         }
         self.skip_to(got);
@@ -116,6 +116,11 @@ impl LiveWindow {
         // A shorter window would take away what a playlist has just listed.
         self.opening.window_segments = self.opening.window_segments.max(opening.window_segments);
         Ok(())
+    }
+
+    /// Numbers that a new period, or a new owner's window, may leave out: those of one live window.
+    pub fn most_left_out(&self) -> u64 {
+        self.window_segments().into()
     }
 
     /// Follows the window of another broadcast: viewers of that one have its discontinuities behind them, and this one

@@ -148,3 +148,22 @@ fn a_period_after_a_lost_takeover_leaves_out_what_viewers_have_in_part() {
     let copy = window_of(viewer.opening().clone(), &viewer.events());
     assert_eq!(copy, viewer, "a newcomer sees the same");
 }
+
+/// Two servers in a row were not heard: the last one made nothing of what it was sent.
+#[test]
+fn a_period_may_leave_out_as_much_as_a_window_holds() {
+    let mut window = going_on(&[Plan::steady(40, 9_000)], 102);
+    let first = MediaSequence(window.next_sequence().0 + window.most_left_out());
+    for mut event in events(first, &[Plan::steady(90_000, 5_000)]) {
+        if let MediaEvent::PeriodStart(period) = &mut event {
+            period.number = PeriodNumber(1);
+        }
+        window.apply(&event).unwrap();
+    }
+    let text = playlist::media(&window, &"720p".parse().unwrap(), Default::default()).unwrap();
+    let listed: Vec<u64> = text.lines().filter_map(|line| line.strip_suffix(".m4s")?.parse().ok()).collect();
+    assert!(listed.windows(2).all(|pair| pair[1] == pair[0] + 1), "{text}");
+    assert!(window.committed() > Some(first) && text.contains("#EXT-X-GAP"), "{text}");
+    let copy = window_of(window.opening().clone(), &window.events());
+    assert_eq!(copy, window, "a newcomer sees the same");
+}

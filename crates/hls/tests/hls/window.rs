@@ -36,14 +36,15 @@ fn what_can_not_come_next_is_refused_and_changes_nothing() {
     };
     let (expected, got) = (PartIndex(1), PartIndex(2));
     let skipped_part = WindowError::PartSkipped { sequence: MediaSequence(100), expected, got };
-    let later_period = period_start(1, MediaSequence(104), &Plan::steady(0, 0));
+    let too_late = 101 + window.most_left_out() + 1;
+    let later_period = period_start(1, MediaSequence(too_late), &Plan::steady(0, 0));
     let cases = [
         (part("720p", 100, 2), skipped_part),
         (part("720p", 101, 0), sequence(100, 101)),
         (part("360p", 101, 0), sequence(100, 101)),
         (part("4k", 100, 0), WindowError::UnknownRendition(id("4k"))),
         (end("360p", 100), WindowError::NotOpen(MediaSequence(100))),
-        (later_period, sequence(101, 104)),
+        (later_period, sequence(101, too_late)),
     ];
     for (event, error) in cases {
         assert_eq!(window.apply(&event), Err(error));

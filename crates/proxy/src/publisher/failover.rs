@@ -41,6 +41,10 @@ impl<S: Source> Publisher<'_, S> {
             if matches!(&cause, PublishError::Rejected(failure) if failure.code() == Code::WorkerFailed) {
                 self.spec.failures.record(&self.server);
             }
+            if !matches!(cause, PublishError::Rejected(_)) {
+                // A refusal comes after all commits; a server that is not heard may have made all that it was sent.
+                self.resume.free = self.replay.first_unseen(&self.resume);
+            }
             if is_refused_period(&cause) {
                 self.replay.restart_period(&mut self.resume);
                 self.losses += 1;

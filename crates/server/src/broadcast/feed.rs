@@ -194,7 +194,7 @@ impl Feed {
     pub fn leave_out(&self, point: &ResumePoint) -> Option<ResumePoint> {
         let window = self.window();
         let anew = self.anew(&window);
-        let most = MediaSequence(window.next_sequence().0 + ResumePoint::LEAD);
+        let most = MediaSequence(window.next_sequence().0 + window.most_left_out());
         let is_new = point.start.is_none() && point.period >= anew.period;
         let fits = is_new && (anew.next_sequence..=most).contains(&point.next_sequence);
         let (period, next_sequence) = (point.period, point.next_sequence);

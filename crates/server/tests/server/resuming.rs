@@ -188,7 +188,7 @@ async fn a_server_leaves_out_what_is_lost_of_its_own_broadcast() {
         "it ends there"
     );
     assert!(window.segment(&rendition, MediaSequence(free.0 - 1)).is_none(), "a gap");
-    let more = ResumePoint { period: 2, next_sequence: free.0 + 4, ..left_out };
+    let more = ResumePoint { period: 2, next_sequence: free.0 + 12, ..left_out };
     assert_eq!(source.crash().await.code(), Code::WorkerFailed);
     let refused = resume(&server, "p", &more).await.err().unwrap();
     assert_eq!(refused.code(), Code::CannotResume, "another server must have made something");

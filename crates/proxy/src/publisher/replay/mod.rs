@@ -2,7 +2,7 @@
 
 use headwater_media::{
     Loss, MediaSequence, MediaTime, Period, PeriodNumber, ReplayBuffer, ReplayLimits, ResumePoint,
-    SourceTime, Tag, TimelineEvent, UnixMillis,
+    SegmentSettings, SourceTime, Tag, TimelineEvent, UnixMillis,
 };
 use metrics::{Counter, Gauge};
 
@@ -15,6 +15,8 @@ pub struct Replay {
     /// First segment of the period that the next keyframe begins, while nothing is left that decoding could start with.
     /// The server gets nothing until then.
     waiting: Option<MediaSequence>,
+    /// Extents of the periods since the last commit, oldest first.
+    extents: Vec<Extent>,
     /// Tags that had to go before the last commit, and so are not missed.
     committed_loss: Loss,
     counted_bytes: usize,
@@ -44,6 +46,7 @@ impl Replay {
             buffer: ReplayBuffer::new(limits),
             inserted: 0,
             waiting: None,
+            extents: Vec::new(),
             committed_loss: Loss::default(),
             counted_bytes: 0,
             counted_lost: 0,
@@ -73,7 +76,7 @@ impl Replay {
                 None
             }
         };
-        self.buffer.push(&event);
+        self.push_to_buffer(&event);
         self.update_metrics();
         let given = self.waiting.is_none().then_some(event);
         begun.into_iter().chain(given)
@@ -84,6 +87,7 @@ impl Replay {
         if !self.is_on() {
             return;
         }
+        self.extents.retain(|extent| extent.period >= point.period);
         self.buffer.commit(point.period, point.start.map_or(MediaTime::ZERO, Into::into));
         self.committed_loss = self.buffer.lost();
         self.update_metrics();
@@ -106,6 +110,19 @@ impl Replay {
         }
     }
 
+    /// Number of the first segment that viewers have nothing of, whatever a lost server has made of the media since this
+    /// point: its commits may not have arrived. At most a live window is left out, so that a live window that has none of
+    /// those segments can go on.
+    pub fn first_unseen(&self, point: &ResumePoint) -> MediaSequence {
+        let made = |extent: &Extent| match point.start {
+            Some(start) if extent.period == point.period => extent.segments_from(start, &point.settings),
+            _ => extent.segments_from(extent.origin, &point.settings),
+        };
+        let since = self.extents.iter().filter(|extent| extent.period >= point.period);
+        let made = since.map(made).sum::<u64>().min(point.window_segments.into());
+        point.free.max(MediaSequence(point.next_sequence.0 + made))
+    }
+
     /// Begins a new period at this point, as no server can go on with the old one. Nothing is lost; viewers are shown
     /// once more the media that they have of the segments behind the point.
     pub fn restart_period(&mut self, point: &mut ResumePoint) {
@@ -120,6 +137,18 @@ impl Replay {
         if number == point.period && reaches_back <= start {
             self.begin_new_period(point, Remaining { period: first.clone(), start }, events);
         }
+    }
+
+    fn push_to_buffer(&mut self, event: &TimelineEvent) {
+        match event {
+            TimelineEvent::Period(period) => self.extents.push(Extent::new(period)),
+            TimelineEvent::Tag(tag) => {
+                if let Some(extent) = self.extents.last_mut() {
+                    extent.newest = extent.newest.max(tag.presentation_time());
+                }
+            }
+        }
+        self.buffer.push(event);
     }
 
     /// Waits for the next keyframe, which begins a new period: nothing is left that decoding could start with.
@@ -142,7 +171,7 @@ impl Replay {
         let number = PeriodNumber(last.number.0 + 1);
         let period = period_from(number, first_sequence, tag.presentation_time(), last);
         let period = TimelineEvent::Period(period);
-        self.buffer.push(&period);
+        self.push_to_buffer(&period);
         self.inserted += 1;
         self.waiting = None;
         Some(period)
@@ -163,7 +192,8 @@ impl Replay {
         self.buffer = ReplayBuffer::new(self.limits);
         self.counted_lost = 0;
         self.committed_loss = Loss::default();
-        events.iter().for_each(|event| self.buffer.push(event));
+        self.extents.clear();
+        events.iter().for_each(|event| self.push_to_buffer(event));
         self.update_metrics();
         self.inserted += 1;
         Replayed { events, lost: Some(lost) }
@@ -198,6 +228,25 @@ impl Replay {
 impl Drop for Replay {
     fn drop(&mut self) {
         self.metrics.bytes.decrement(self.counted_bytes as f64);
+    }
+}
+
+/// Extent of the media of one period.
+struct Extent {
+    period: PeriodNumber,
+    origin: SourceTime,
+    newest: SourceTime,
+}
+
+impl Extent {
+    fn new(period: &Period) -> Self {
+        Self { period: period.number, origin: period.origin, newest: period.origin }
+    }
+
+    /// Number of the segments that hold media from this time on.
+    fn segments_from(&self, start: SourceTime, settings: &SegmentSettings) -> u64 {
+        let cell = |time: SourceTime| settings.cell(MediaTime::from(time).saturating_sub(self.origin.into()));
+        (cell(self.newest) + 1).saturating_sub(cell(start))
     }
 }
 

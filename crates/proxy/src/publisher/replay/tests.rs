@@ -142,6 +142,28 @@ fn what_is_left_after_a_loss_begins_a_period() {
     assert_eq!(lost, Some(Loss { tags: 10 + 30, duration: Duration::from_millis(4_500 + 15_000) }));
 }
 
+/// A server was sent seven seconds, and its commits were not heard.
+#[test]
+fn what_a_lost_server_may_have_made_is_not_made_again() {
+    let mut replay = Replay::new(LIMITS);
+    push(&mut replay, period(3, 0));
+    pictures(&mut replay, 0..9_500);
+    let mut to = point(3, Some(2_320));
+    assert_eq!(replay.first_unseen(&to).0, 100 + 4, "up to 4320, 6320, 8320, and what comes then");
+    to.free = replay.first_unseen(&to);
+    pictures(&mut replay, 9_500..20_000);
+    let (events, _) = from(&mut replay, &mut to);
+    assert_eq!((periods(&events)[0].1, to.next_sequence.0), (Some(104), 104));
+    assert_eq!(replay.first_unseen(&to).0, 104 + 4, "of the new period");
+    push(&mut replay, period(4, 90_000));
+    pictures(&mut replay, 90_000..91_000);
+    assert_eq!(replay.first_unseen(&to).0, 104 + 4 + 2, "of both");
+    pictures(&mut replay, 91_000..120_000);
+    assert_eq!(replay.first_unseen(&to).0, 104 + 10, "no more than a live window");
+    replay.commit(&point_at(5, None, 200));
+    assert_eq!(replay.first_unseen(&point_at(5, None, 200)).0, 200 + 10);
+}
+
 /// Another version of the encoder makes other parameter sets.
 #[test]
 fn a_period_that_no_server_goes_on_with_is_left_without_a_loss() {
