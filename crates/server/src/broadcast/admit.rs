@@ -166,7 +166,10 @@ impl Broadcasts {
         if ground == Ground::OnAir {
             return Err(failure(Code::Fenced, "the stream is not on air here any more: claim it anew"));
         }
-        let standing = if is_registered { Standing::Given } else { Standing::Unclaimed };
+        let standing = match is_registered {
+            true => Standing::Given,
+            false => Standing::Unclaimed { goes_on: resume.is_some() },
+        };
         if let Some(left) = &left {
             begins_under = begins_under.max(left.epoch);
         }

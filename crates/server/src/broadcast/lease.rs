@@ -40,8 +40,9 @@ pub(crate) enum Standing {
     Given,
     /// A publisher has come while the registry did not answer: its turn has no epoch of its own yet.
     TurnDue,
-    /// The broadcast has begun while the registry did not answer: the stream is not claimed for it yet.
-    Unclaimed,
+    /// The broadcast has begun while the registry did not answer: the stream is not claimed for it yet. A publisher that
+    /// goes on under its own turn does not take the stream from one that came after it.
+    Unclaimed { goes_on: bool },
 }
 
 impl Lease {
@@ -72,7 +73,7 @@ impl Lease {
     /// stream any more. Where the registry does not answer, that is made up for.
     pub(super) async fn next_turn(&self) -> Result<(), Failure> {
         let mut standing = self.standing.lock().await;
-        if *standing == Standing::Unclaimed {
+        if let Standing::Unclaimed { .. } = *standing {
             return Ok(());
         }
         *standing = Standing::TurnDue;
@@ -120,7 +121,7 @@ impl Lease {
                 told => told,
             },
             Standing::TurnDue => self.take_turn(&mut standing).await,
-            Standing::Unclaimed => self.claim(&mut standing).await,
+            Standing::Unclaimed { goes_on } => self.claim(goes_on, &mut standing).await,
         };
         told?;
         let handoff = self.handoffs.handoff(0).map(handoff::write);
@@ -157,19 +158,23 @@ impl Lease {
         }
     }
 
-    /// Claims the stream for the broadcast that has begun here without the registry, unless somebody else has it by now.
-    async fn claim(&self, standing: &mut Standing) -> Result<(), RegistryError> {
+    /// Claims the stream for the broadcast that has begun here without the registry, unless somebody else has it by now, or
+    /// has had it since the turn of a publisher that goes on.
+    async fn claim(&self, goes_on: bool, standing: &mut Standing) -> Result<(), RegistryError> {
         let Home { server, address } = &self.home;
+        let turn = self.feed.epoch();
         let from = match self.registry.owner(&self.stream).await? {
+            // The process that had this address before, and the turn, is gone.
+            Some(before) if before.address == *address && before.epoch == turn => turn,
             Some(other) if other.server != *server => return Err(self.fenced()),
-            // What this server had before, and could not give back.
-            Some(own) => own.epoch,
-            None => self.feed.epoch(),
+            // What this server had before, and could not give back; or the answer to its claim was lost.
+            Some(own) if !goes_on || own.broadcast.is_none() => own.epoch,
+            Some(_) | None => turn,
         };
         let claim = |from| self.registry.claim(&self.stream, server, address, from);
         let claimed = match claim(Some(from)).await? {
             // Somebody else had the stream, and has left it.
-            Claim::Passed(_) => claim(None).await?,
+            Claim::Passed(_) if !goes_on => claim(None).await?,
             claimed => claimed,
         };
         let Claim::Granted(ownership) = claimed else { return Err(self.fenced()) };

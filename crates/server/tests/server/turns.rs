@@ -117,6 +117,41 @@ async fn a_broadcast_that_begins_without_the_registry_gives_way_to_the_owner() {
     assert_eq!(server.owner("demo").await, Some(theirs));
 }
 
+/// The process that listened here before has died, and its lease has not run out.
+#[tokio::test]
+async fn a_broadcast_goes_on_without_the_registry_at_the_address_of_its_dead_owner() {
+    let server = TestServer::with(|config| config.registry.lease = Duration::from_millis(300)).await;
+    let (stream, dead) = ("demo".parse().unwrap(), "dead".parse().unwrap());
+    let claim = server.registry.claim(&stream, &dead, &server.record.address, None).await.unwrap();
+    let Claim::Granted(turn) = claim else { panic!("{claim:?}") };
+    let mut source = open(&server, turn.epoch.0, Ground::Memory).await.accepted().await.unwrap();
+    source.period().await;
+    source.keyframes(1).await;
+    source.committed().await;
+    let owner = eventually("the stream is claimed", async || {
+        server.owner("demo").await.filter(|owner| owner.server == server.record.id)
+    });
+    assert!(owner.await.epoch > turn.epoch);
+}
+
+/// A proxy that was cut off knows of a restarted server only that it had the stream last.
+#[tokio::test]
+async fn a_publisher_that_goes_on_without_the_registry_takes_the_stream_from_nobody_who_came_after_it() {
+    let elsewhere = TestServer::start().await;
+    let point = on_air(&elsewhere).await.accepted.clone();
+    let server = TestServer::with(|config| config.registry.lease = Duration::from_millis(300)).await;
+    let theirs = claim_elsewhere(&server).await;
+    let next = server.registry.next_turn(&"demo".parse().unwrap(), &theirs).await.unwrap();
+    server.registry.release(&"demo".parse().unwrap(), &theirs.server, next).await.unwrap();
+    let goes_on = Open { resume: Some(point), ..opened(theirs.epoch.0, Ground::Memory) };
+    let failure = match Call::begin(&server, Request::Open(goes_on)).await.unwrap().accepted().await {
+        Ok(source) => source.last_word().await.unwrap(),
+        Err(failure) => failure,
+    };
+    assert_eq!(failure.code(), Code::Fenced);
+    assert_eq!(server.owner("demo").await, None);
+}
+
 /// The registry has given the next turn, and nobody has heard the answer until the lease had run out.
 #[tokio::test]
 async fn a_turn_whose_answer_was_lost_is_still_the_owners_when_its_lease_has_run_out() {
