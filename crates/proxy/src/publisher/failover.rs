@@ -159,6 +159,8 @@ fn server_fate(failure: &Failure) -> Option<Fate> {
     match failure.code() {
         // The server goes away, or can't start a worker.
         Code::Draining | Code::NoCapacity => Some(Fate::GivesUp),
+        // Another server has the stream: the search finds out whether for another publisher.
+        Code::Fenced => Some(Fate::GivesUp),
         // The server is there, and counts how often this happens.
         Code::WorkerFailed => Some(Fate::Alive),
         // The server takes the same media as a new period.

@@ -500,3 +500,19 @@ async fn a_server_that_got_a_part_of_the_rest_is_replaced_and_never_told_that_th
     };
     assert!(broken_off);
 }
+
+/// The answer to a claim was lost, or the registry has lost everything: only the next owner knows whether for another one.
+#[tokio::test]
+async fn a_server_that_has_lost_the_stream_is_left_for_its_next_owner() {
+    let (proxy, mut first, mut second) = two_servers().await;
+    let (mut show, mut call) = Show::start(proxy, &mut first).await;
+    show.pass(&mut call, 1_000).await;
+    let (stream, record) = ("demo".parse().unwrap(), second.record.clone());
+    let epoch = show.proxy.registry.owner(&stream).await.unwrap().map(|owner| owner.epoch);
+    show.proxy.registry.claim(&stream, &record.id, &record.address, epoch).await.unwrap();
+    call.reject(failure(Code::Fenced, "another server has this stream")).await;
+    let mut call = second.call().await;
+    call.accept_at(resume_point(3, None, 100)).await;
+    show.expect_replay(&mut call, 0).await;
+    show.told_nothing_until_now(call).await;
+}
