@@ -83,7 +83,8 @@ pub const EPOCH_LIMIT: Epoch = Epoch(1 << 53);
 #[async_trait]
 pub trait Registry: Send + Sync + 'static {
     /// Makes `server` the owner of the stream, under a new epoch. Refused while there is a live lease, unless its
-    /// epoch is the `expected` one: "I know that owner dead, and take over from it". Refused also when the stream was on
+    /// epoch is the `expected` one: "I know that owner dead, and take over from it". An owner with a lower epoch has lost the
+    /// stream before, and was heard first when the registry had lost everything: it is taken over, too. Refused also when the stream was on
     /// air under a higher epoch than the `expected` one since, though nobody has it now. Of several claims at the same
     /// time one is granted.
     ///

@@ -148,7 +148,10 @@ impl Registry for MemoryRegistry {
     ) -> Result<Claim, RegistryError> {
         let now = Instant::now();
         let mut state = self.state();
-        if let Some(held) = state.lease(stream, now).filter(|held| Some(held.epoch) != expected) {
+        let is_gone = |held: &Ownership| {
+            expected.is_some_and(|expected| held.epoch <= expected && expected < EPOCH_LIMIT)
+        };
+        if let Some(held) = state.lease(stream, now).filter(|held| !is_gone(held)) {
             return Ok(Claim::Held(held.clone()));
         }
         let aired = state.streams.get(stream).and_then(|known| known.aired);

@@ -125,9 +125,7 @@ impl<'a> Search<'a> {
             Err(error) => return self.ask_remembered_server(error).await,
         };
         match owner {
-            Some(owner) if Some(owner.epoch) != self.claim_from || !self.is_owner_presumed_gone() => {
-                self.join_owner(owner).await
-            }
+            Some(owner) if !self.is_past(owner.epoch) => self.join_owner(owner).await,
             owner => {
                 let servers = self.router.registry.servers().await?;
                 if owner.is_none()
@@ -275,6 +273,12 @@ impl<'a> Search<'a> {
     /// Presumes for a while that the owner with the epoch in `claim_from` is gone.
     fn presume_owner_gone(&mut self) {
         self.presumed_gone_until = Some(Instant::now() + PRESUMED_GONE_TIME);
+    }
+
+    /// Whether an owner with this epoch is presumed gone, or has lost the stream before the publisher's own turn, and was
+    /// heard first after the registry had lost everything.
+    fn is_past(&self, epoch: Epoch) -> bool {
+        self.claim_from.is_some_and(|from| epoch < from || epoch == from && self.is_owner_presumed_gone())
     }
 
     fn is_owner_presumed_gone(&self) -> bool {

@@ -516,3 +516,19 @@ async fn a_server_that_has_lost_the_stream_is_left_for_its_next_owner() {
     show.expect_replay(&mut call, 0).await;
     show.told_nothing_until_now(call).await;
 }
+
+/// The registry has lost everything, and an owner of the past was the first to renew its lease.
+#[tokio::test]
+async fn an_owner_that_lost_the_stream_before_the_publishers_turn_is_not_asked() {
+    let (proxy, mut first, mut second) = two_servers().await;
+    let (mut show, mut call) = Show::start(proxy, &mut first).await;
+    show.pass(&mut call, 4_000).await;
+    let epoch = call.open.epoch + 6;
+    call.commit_under(committed(2_000), epoch).await;
+    call.reject(failure(Code::Draining, "it goes away")).await;
+    let call = second.call().await;
+    assert!(call.open.epoch > epoch, "{}", call.open.epoch);
+    assert!(!first.was_called());
+    call.accept_at(committed(2_000)).await;
+    show.told_nothing_until_now(call).await;
+}

@@ -140,6 +140,7 @@ macro_rules! contract {
             a_held_stream_is_refused_and_its_owner_told
             an_owner_known_to_be_dead_is_taken_over
             a_takeover_of_another_epoch_than_the_owners_is_refused
+            an_owner_with_an_older_epoch_than_the_expected_one_is_taken_over
             a_stream_whose_expected_owner_has_gone_is_granted
             a_lease_runs_out
             a_renewal_extends_the_lease

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use headwater_media::Epoch;
-use headwater_registry::{Claim, RegistryError, ServerRecord};
+use headwater_registry::{Claim, Ownership, RegistryError, ServerRecord};
 use headwater_wire::publish::{self, Opening, PublishCall, PublishError};
 use headwater_wire::v1::Failure;
 use headwater_wire::v1::publish_request::Ground;
@@ -104,13 +104,19 @@ impl Life {
         loop {
             let owner = self.registry.owner(&self.stream).await;
             if self.fenced.is_cancelled()
-                || owner.is_ok_and(|owner| owner.is_some_and(|owner| owner.server != self.home.server))
+                || owner.is_ok_and(|owner| owner.is_some_and(|owner| self.is_next(&owner)))
             {
                 return;
             }
             // Looked at anew with every change, and now and then in case one was missed.
             let _ = timeout(LOOK_AGAIN, watch.next()).await;
         }
+    }
+
+    /// Whether this owner has the stream after this server: one with a lower epoch had it before, and is heard where the
+    /// registry has lost everything.
+    fn is_next(&self, owner: &Ownership) -> bool {
+        owner.server != self.home.server && owner.epoch > self.on_air.feed.epoch()
     }
 }
 

@@ -103,6 +103,11 @@ impl Call {
         self.say(Response::Committed(Committed { resume: Some(resume), epoch: None })).await;
     }
 
+    /// Commits, and tells the epoch that the publisher's turn has by now.
+    pub async fn commit_under(&self, resume: ResumePoint, epoch: u64) {
+        self.say(Response::Committed(Committed { resume: Some(resume), epoch: Some(epoch) })).await;
+    }
+
     pub async fn reject(self, failure: Failure) {
         self.say(Response::Rejected(failure)).await;
     }

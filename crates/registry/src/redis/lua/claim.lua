@@ -2,7 +2,9 @@
 -- Returns {'held', server, address, epoch, broadcast}, {'passed', epoch} or {'granted', epoch}.
 local from = number(ARGV[4])
 local held = redis.call('HMGET', KEYS[1], 'server', 'address', 'epoch', 'broadcast')
-if number(held[3]) and number(held[3]) ~= from then
+local lease = number(held[3])
+-- A lease below the epoch to go on from was renewed after that one was forgotten here: it is one of the past.
+if lease and (not from or lease > from) then
   return {'held', held[1], held[2], held[3], held[4] or ''}
 end
 
