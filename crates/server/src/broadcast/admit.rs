@@ -1,5 +1,6 @@
 //! Whether a publisher gets the broadcast that it comes for, and under which epoch. A call that is refused changes nothing.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -135,7 +136,7 @@ impl Broadcasts {
         ground: Ground,
         left: Option<Left>,
     ) -> Result<OnAir, Failure> {
-        let Applicant { stream, epoch, resume, .. } = applicant;
+        let Applicant { stream, epoch, publisher, resume, .. } = applicant;
         let resume = resume.as_ref();
         let is_registered = matches!(ground, Ground::Confirmed | Ground::Told);
         let mut table = self.table();
@@ -146,7 +147,16 @@ impl Broadcasts {
                 return Err(failure(Code::Fenced, format!("epoch {epoch} is older than {held}")));
             }
             let is_other = resume.is_some_and(|resume| resume.broadcast != on_air.id);
-            let is_behind = *epoch > held && resume.is_some_and(|resume| on_air.feed.is_behind(resume));
+            let is_behind = resume.is_some_and(|resume| match (*epoch).cmp(&held) {
+                Ordering::Less => false,
+                // The epoch may be one that this server was claimed for, and heard of by renewing its lease.
+                Ordering::Equal => {
+                    on_air.place.newest().is_some_and(|newest| *newest == **publisher)
+                        && on_air.feed.is_behind(resume)
+                        && on_air.feed.leave_out(resume).is_none()
+                }
+                Ordering::Greater => on_air.feed.is_behind(resume),
+            });
             if !on_air.is_over() && is_other {
                 return Err(failure(Code::CannotResume, "another broadcast of this stream is on air by now"));
             }

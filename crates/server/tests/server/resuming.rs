@@ -9,7 +9,7 @@ use headwater_wire::v1::media_event::PeriodStart;
 use headwater_wire::v1::{Failure, ResumePoint, SegmentSettings, worker_input::Start};
 
 use crate::support::stub::{Order, RENDITIONS, what_it_was_told};
-use crate::support::{Call, Source, TestServer, Watcher, name};
+use crate::support::{Call, Source, TestServer, Watcher, eventually, name};
 
 /// A broadcast that some other server has begun.
 fn begun_elsewhere(kept: ResumePoint) -> ResumePoint {
@@ -191,7 +191,7 @@ async fn a_server_leaves_out_what_is_lost_of_its_own_broadcast() {
     let more = ResumePoint { period: 2, next_sequence: free.0 + 12, ..left_out };
     assert_eq!(source.crash().await.code(), Code::WorkerFailed);
     let refused = resume(&server, "p", &more).await.err().unwrap();
-    assert_eq!(refused.code(), Code::CannotResume, "another server must have made something");
+    assert_eq!(refused.code(), Code::Fenced, "another server must have made something: it begins anew");
 }
 
 #[tokio::test]
@@ -276,6 +276,24 @@ async fn nobody_goes_on_where_somebody_else_has() {
     let refused = resume(&server, "p", &point).await.err().unwrap();
     let text = "another encoder has taken this stream over";
     assert_eq!(name(&refused), (Code::StreamInUse, text));
+}
+
+/// It has slept while another one had the stream, and heard of the claim that brought it back by renewing its lease.
+#[tokio::test]
+async fn a_server_that_has_missed_what_another_one_made_begins_behind_that() {
+    let server = TestServer::with(|config| config.registry.lease = Duration::from_millis(300)).await;
+    let (_source, point) = on_air(&server, "p", 1).await;
+    claim_elsewhere(&server).await;
+    let epoch = server.claim("demo").await;
+    let has_heard = async || server.broadcast("demo").await.filter(|on_air| on_air.epoch == epoch.0);
+    eventually("the server hears of its epoch", has_heard).await;
+    let (start_us, next_sequence) = (point.start_us.map(|us| us + 4_000_000), point.next_sequence + 2);
+    let point = ResumePoint { start_us, next_sequence, free_sequence: next_sequence + 2, ..point };
+    let refused = resume(&server, "p", &point).await.err().unwrap();
+    assert_eq!(name(&refused), (Code::Fenced, "the broadcast has just ended: claim the stream anew"));
+    server.claim("demo").await;
+    let source = resume(&server, "p", &point).await.unwrap();
+    assert_eq!((source.accepted.start_us, source.accepted.next_sequence), (start_us, next_sequence));
 }
 
 #[tokio::test]
