@@ -507,7 +507,8 @@ async fn a_server_that_has_lost_the_stream_is_left_for_its_next_owner() {
     let (proxy, mut first, mut second) = two_servers().await;
     let (mut show, mut call) = Show::start(proxy, &mut first).await;
     show.pass(&mut call, 1_000).await;
-    let (stream, record) = ("demo".parse().unwrap(), second.record.clone());
+    let stream = "demo".parse().unwrap();
+    let record = second.record.clone();
     let epoch = show.proxy.registry.owner(&stream).await.unwrap().map(|owner| owner.epoch);
     show.proxy.registry.claim(&stream, &record.id, &record.address, epoch).await.unwrap();
     call.reject(failure(Code::Fenced, "another server has this stream")).await;

@@ -49,7 +49,8 @@ pub(crate) async fn a_takeover_of_another_epoch_than_the_owners_is_refused(backe
 
 /// The registry has lost everything, and an owner of the past was the first to renew its lease.
 pub(crate) async fn an_owner_with_an_older_epoch_than_the_expected_one_is_taken_over(backend: &impl Backend) {
-    let (registry, id) = (backend.with_defaults().await, stream("demo"));
+    let registry = backend.with_defaults().await;
+    let id = stream("demo");
     let past = claimed(&registry, &id, "a").await;
     registry.renew(&id, &past).await.unwrap();
     let forgotten = Epoch(past.epoch.0 + 7);

@@ -287,7 +287,8 @@ async fn a_server_that_has_missed_what_another_one_made_begins_behind_that() {
     let epoch = server.claim("demo").await;
     let has_heard = async || server.broadcast("demo").await.filter(|on_air| on_air.epoch == epoch.0);
     eventually("the server hears of its epoch", has_heard).await;
-    let (start_us, next_sequence) = (point.start_us.map(|us| us + 4_000_000), point.next_sequence + 2);
+    let start_us = point.start_us.map(|us| us + 4_000_000);
+    let next_sequence = point.next_sequence + 2;
     let point = ResumePoint { start_us, next_sequence, free_sequence: next_sequence + 2, ..point };
     let refused = resume(&server, "p", &point).await.err().unwrap();
     assert_eq!(name(&refused), (Code::Fenced, "the broadcast has just ended: claim the stream anew"));

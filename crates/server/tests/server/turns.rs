@@ -121,7 +121,8 @@ async fn a_broadcast_that_begins_without_the_registry_gives_way_to_the_owner() {
 #[tokio::test]
 async fn a_broadcast_goes_on_without_the_registry_at_the_address_of_its_dead_owner() {
     let server = TestServer::with(|config| config.registry.lease = Duration::from_millis(300)).await;
-    let (stream, dead) = ("demo".parse().unwrap(), "dead".parse().unwrap());
+    let stream = "demo".parse().unwrap();
+    let dead = "dead".parse().unwrap();
     let claim = server.registry.claim(&stream, &dead, &server.record.address, None).await.unwrap();
     let Claim::Granted(turn) = claim else { panic!("{claim:?}") };
     let mut source = open(&server, turn.epoch.0, Ground::Memory).await.accepted().await.unwrap();

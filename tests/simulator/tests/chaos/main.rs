@@ -91,6 +91,21 @@ fn an_owner_that_dies_after_its_encoders_end_costs_nothing() {
 }
 
 #[test]
+fn segments_that_an_unheard_server_has_shown_are_not_made_again() {
+    holds(Written::Unheard, 8);
+}
+
+#[test]
+fn an_encoder_stays_connected_when_its_server_is_back_before_the_registry() {
+    holds(Written::BackWithoutRegistry, 4);
+}
+
+#[test]
+fn an_owner_of_the_past_does_not_get_the_stream_back_from_an_empty_registry() {
+    holds(Written::PastOwner, 6);
+}
+
+#[test]
 #[ignore = "the long version: make chaos"]
 fn many_schedules_hold() {
     match runner::number(SEED) {

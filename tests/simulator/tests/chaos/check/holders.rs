@@ -23,6 +23,18 @@ pub struct Holders {
     reached: BTreeMap<(Host, Host), Vec<(u64, u64)>>,
     /// When there was no process on a server.
     down: BTreeMap<Host, Vec<u64>>,
+    /// When a server was told to stop.
+    drained: BTreeMap<Host, Vec<u64>>,
+    /// When a server gave a stream up to another one, and what it had of it.
+    given_up: Vec<GivenUp>,
+}
+
+/// A server gives up a stream that was claimed for another one.
+#[derive(Clone)]
+pub struct GivenUp {
+    pub at: u64,
+    pub server: String,
+    pub stream: String,
 }
 
 /// A tag has come out of a worker.
@@ -58,15 +70,21 @@ impl Holders {
         self.down.entry(server).or_default().push(now);
     }
 
+    /// This server is told to stop now.
+    pub fn drain(&mut self, server: Host, now: u64) {
+        self.drained.entry(server).or_default().push(now);
+    }
+
     /// Which servers have gone on with what was made by another one until then, each with the milliseconds from then on.
     pub fn moves(&self, after: u64) -> Vec<(Host, u64)> {
         let first = |turns: &Vec<(u64, Host)>| turns.iter().find(|(at, _)| *at >= after).copied();
         self.turns.values().filter_map(first).map(|(at, server)| (server, at - after)).collect()
     }
 
-    /// With the stream of each connection, for judgement.
-    pub fn of(mut self, takes: &[Take]) -> Self {
+    /// With the stream of each connection, and what was given up, for judgement.
+    pub fn of(mut self, takes: &[Take], given_up: &[GivenUp]) -> Self {
         self.streams = takes.iter().map(|take| take.stream).collect();
+        self.given_up = given_up.to_vec();
         self
     }
 
@@ -88,7 +106,19 @@ impl Holders {
     /// Server that could have given this tag to the origin, if any: one that had it, before another one went on in
     /// its place, and for how long they could speak.
     pub fn could_give(&self, seat: Seat, track: usize, number: Number) -> Option<String> {
+        self.could_give_in(seat, track, number, |_| true)
+    }
+
+    /// The same for what was made in certain segments: after a loss, a tag may be in another one at the next server.
+    pub fn could_give_in(
+        &self,
+        seat: Seat,
+        track: usize,
+        number: Number,
+        is_it: impl Fn(u64) -> bool,
+    ) -> Option<String> {
         let made = self.made.get(&(track, number)).into_iter().flatten();
+        let made = made.filter(|made| is_it(made.sequence) && !self.is_held_back(seat, made));
         made.map(|made| (made, self.longest(seat, made))).find(|(_, longest)| *longest >= GRACE).map(
             |(made, longest)| {
                 let Made { at, server, sequence } = made;
@@ -102,9 +132,24 @@ impl Holders {
         let next = turns.flat_map(|(_, turns)| turns).filter(|(at, by)| *at > made.at && *by != made.server);
         let next = next.map(|(at, _)| *at).min();
         let end = self.down.get(made.server).into_iter().flatten().find(|at| **at > made.at).copied();
-        let until = next.into_iter().chain(end).min().unwrap_or(u64::MAX);
+        let is_it = |up: &&GivenUp| up.server == made.server && up.stream == seat.stream && up.at > made.at;
+        let given_up = self.given_up.iter().filter(is_it).map(|given_up| given_up.at).min();
+        let until = next.into_iter().chain(end).chain(given_up).min().unwrap_or(u64::MAX);
         let times = self.reached.get(&(seat.origin, made.server)).into_iter().flatten();
         times.map(|(from, to)| (*to).min(until).saturating_sub((*from).max(made.at))).max().unwrap_or(0)
+    }
+
+    /// Whether a server that stops leaves this to the next one, as it had not begun the segment when it was told to (5.5).
+    fn is_held_back(&self, seat: Seat, made: &Made) -> bool {
+        let told = self.drained.get(made.server).into_iter().flatten().filter(|at| **at <= made.at).max();
+        let Some(told) = told else { return false };
+        let mut down = self.down.get(made.server).into_iter().flatten();
+        let is_another_process = down.any(|at| (*told..made.at).contains(at));
+        let of = self.made.iter().filter(|((_, number), _)| self.is_of(number.take, seat.stream));
+        let mut begun = of.flat_map(|(_, made)| made).filter(|other| {
+            other.server == made.server && other.sequence == made.sequence && other.at <= *told
+        });
+        !is_another_process && begun.next().is_none()
     }
 
     fn is_of(&self, take: u32, stream: &str) -> bool {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use headwater_hls::LiveWindow;
 
-pub use holders::Holders;
+pub use holders::{GivenUp, Holders};
 pub use shown::Shown;
 pub use verdict::{Facts, judge};
 

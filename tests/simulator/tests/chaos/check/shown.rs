@@ -148,6 +148,11 @@ impl Broadcast {
 
     fn see(&mut self, seat: Seat, window: &LiveWindow, failures: &mut Failures) {
         let opening = window.opening();
+        if self.parts.is_empty() && self.gaps.is_empty() {
+            // No playlist has named a number yet: the window of an owner that has just begun is empty.
+            self.first = (opening.first_sequence.0, opening.discontinuity_sequence);
+            self.next = self.next.max(opening.first_sequence.0);
+        }
         if opening.settings != self.settings {
             failures.push((TARGET, format!("{:?} after {:?}", opening.settings, self.settings)));
         }
@@ -214,8 +219,7 @@ impl Broadcast {
                 .collect();
             held.dedup();
             let newest = held.last().is_none_or(|newest| newest + 1 == self.next);
-            if newest
-                && held.windows(2).all(|pair| pair[1] == pair[0] + 1 || self.is_gap(rendition, pair[0] + 1))
+            if newest && held.windows(2).all(|pair| (pair[0] + 1..pair[1]).all(|n| self.is_gap(rendition, n)))
             {
                 continue;
             }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Checker, Holders, Seat, Shown};
+use super::{Checker, GivenUp, Holders, Seat, Shown};
 use crate::kernel::log::event;
 use crate::kernel::net::Host;
 use crate::world::encoder::{End, Take};
@@ -21,6 +21,8 @@ pub struct Facts {
     pub losses: usize,
     /// Bytes that were kept for a publisher at most, and that may be.
     pub kept: (u64, u64),
+    /// Streams that servers have given up to others.
+    pub given_up: Vec<GivenUp>,
 }
 
 /// Tags of the two segments of which viewers may have a part.
@@ -44,7 +46,7 @@ pub fn judge(checker: &Checker, facts: &Facts) {
         checker.fail(KEPT, &format!("{} bytes of {}", facts.kept.0, facts.kept.1));
     }
     judge_urls(checker);
-    let holders = checker.note(|holders| holders.clone()).of(&facts.takes);
+    let holders = checker.note(|holders| holders.clone()).of(&facts.takes, &facts.given_up);
     let mut lost = BTreeSet::new();
     for (seat, shown) in checker.seats() {
         for rendition in 0..RENDITIONS.len() {
@@ -158,7 +160,9 @@ fn judge_gaps(checker: &Checker, holders: &Holders, seat: Seat, shown: &Shown, r
     let gaps = shown.broadcasts.iter().flat_map(|broadcast| &broadcast.gaps);
     for (_, sequence) in gaps.filter(|(of, _)| *of == rendition) {
         let mut tags = holders.tags_in(seat.stream, rendition, *sequence);
-        if let Some(why) = tags.find_map(|number| holders.could_give(seat, rendition, number)) {
+        if let Some(why) =
+            tags.find_map(|number| holders.could_give_in(seat, rendition, number, |made| made == *sequence))
+        {
             checker.fail(GAPS, &format!("{seat:?} {}: {sequence} is a gap; {why}", RENDITIONS[rendition]));
         }
     }

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use headwater_registry::Registry as _;
 use tokio_util::sync::CancellationToken;
 
-use crate::check::{Checker, Facts, Seat, judge};
+use crate::check::{Checker, Facts, GivenUp, Seat, judge};
 use crate::kernel::STEP_MS;
 use crate::kernel::chance::Chance;
 use crate::kernel::log::{self, event};
@@ -63,10 +63,13 @@ pub enum Written {
     KilledAtEnd,
     OwnerAndProxy,
     OwnerOfNobody,
+    Unheard,
+    BackWithoutRegistry,
+    PastOwner,
 }
 
 impl Written {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 15] = [
         Self::LateOwner,
         Self::HealedHost,
         Self::HealedLinks,
@@ -79,6 +82,9 @@ impl Written {
         Self::KilledAtEnd,
         Self::OwnerAndProxy,
         Self::OwnerOfNobody,
+        Self::Unheard,
+        Self::BackWithoutRegistry,
+        Self::PastOwner,
     ];
 
     fn plan(self, way: u64) -> Plan {
@@ -95,8 +101,25 @@ impl Written {
             Self::KilledAtEnd => Plan::killed_at_end(),
             Self::OwnerAndProxy => Plan::owner_and_publisher(true, 0),
             Self::OwnerOfNobody => Plan::owner_and_publisher(false, 500 + 2_000 * way),
+            Self::Unheard => Plan::unheard(900 + 200 * way),
+            Self::BackWithoutRegistry => Plan::back_without_registry(3_000 + 1_000 * way),
+            Self::PastOwner => Plan::past_owner(500 * way),
         }
     }
+}
+
+/// Streams that servers have given up to others, by what they log.
+fn given_up() -> Vec<GivenUp> {
+    let given_up = |line: &String| {
+        let (before, _) = line.split_once("}: fenced: another server owns this stream now")?;
+        let (seconds, before) = before.trim_start().split_once(' ')?;
+        let (server, before) = before.split_once(' ')?;
+        let (_, stream) = before.split_once("stream=")?;
+        let at = seconds.replace('.', "").parse().ok()?;
+        let stream = stream.split(' ').next()?;
+        Some(GivenUp { at, server: server.to_owned(), stream: stream.to_owned() })
+    };
+    log::lines().iter().filter_map(given_up).collect()
 }
 
 fn plan(seed: u64, chance: Chance) -> Plan {
@@ -191,7 +214,8 @@ impl World {
         let is_strict = self.plan.is_strict;
         let (lost_tags, losses) = (metrics::lost_tags(), log::lines_with("media was lost"));
         let kept = (metrics::most_kept(), self.plan.replay.bytes);
-        judge(&self.around.checker, &Facts { is_strict, takes, runs, lost_tags, losses, kept });
+        let given_up = given_up();
+        judge(&self.around.checker, &Facts { is_strict, takes, runs, lost_tags, losses, kept, given_up });
         self.check_takes();
         if self.plan.is_one_broadcast {
             self.check_one_broadcast();
@@ -326,7 +350,10 @@ impl World {
             }
             Action::Freeze(host) => self.unit(host).machine.iter_mut().for_each(Machine::freeze),
             Action::Thaw(host) => self.unit(host).machine.iter_mut().for_each(Machine::thaw),
-            Action::Drain(host) => self.unit(host).drain(),
+            Action::Drain(host) => {
+                self.around.checker.note(|holders| holders.drain(host, system::now()));
+                self.unit(host).drain();
+            }
             Action::CrashWorker(host) => self.unit(host).crew.crash(),
             Action::HangWorker(host) => self.unit(host).crew.hang(),
             Action::NoWorkers(host) => self.unit(host).crew.strike(),

@@ -292,6 +292,53 @@ impl Plan {
         Self { is_strict: true, kills_at_end: true, ..Self::written(vec!["alpha", "beta"], Vec::new()) }
     }
 
+    /// All servers are away for longer than media is kept; the first one that is back makes many segments at once, and its
+    /// proxy, which was cut off from it, hears of none.
+    pub fn unheard(after: u64) -> Self {
+        let first = SERVERS[0];
+        let proxy = PROXIES[0];
+        let kills = SERVERS.map(|server| (10_000, Action::Kill(server)));
+        let mut actions = kills.to_vec();
+        actions.extend([
+            (18_000, Action::Start(first)),
+            (18_000 + after, Action::Cut(proxy, first)),
+            (18_500 + after, Action::Start(SERVERS[1])),
+            (24_000, Action::Mend(proxy, first)),
+            (24_000, Action::Start(SERVERS[2])),
+        ]);
+        let replay = Replay { milliseconds: 6_000, bytes: Replay::AMPLE.bytes };
+        let is_at_one = Self { first_proxy: Some(proxy), ..Self::written(vec!["alpha"], actions) };
+        Self { is_strict: true, replay, ..is_at_one }
+    }
+
+    /// An owner dies and is started again, while its publisher's proxy reaches it, and not the registry.
+    pub fn back_without_registry(lasts: u64) -> Self {
+        let owner = "owner:alpha#1";
+        let proxy = PROXIES[0];
+        let actions = vec![
+            (10_000, Action::Cut(proxy, registry::HOST)),
+            (10_100, Action::Kill(owner)),
+            (10_000 + lasts, Action::Start(owner)),
+            (25_000, Action::Mend(proxy, registry::HOST)),
+        ];
+        let is_at_one = Self { first_proxy: Some(proxy), ..Self::written(vec!["alpha"], actions) };
+        Self { is_strict: true, ..is_at_one }
+    }
+
+    /// An owner that was frozen wakes up when the registry has just lost everything, and is the first to renew its lease,
+    /// while the next owner stops.
+    pub fn past_owner(after: u64) -> Self {
+        let past = "owner:alpha#past";
+        let next = "owner:alpha#next";
+        let actions = vec![
+            (10_000, Action::Freeze(past)),
+            (20_000 + after, Action::Drain(next)),
+            (20_100 + after, Action::EmptyRegistry),
+            (20_105 + after, Action::Thaw(past)),
+        ];
+        Self { is_strict: true, ..Self::written(vec!["alpha"], actions) }
+    }
+
     /// Plan that was not drawn, in which anything may happen to encoders and proxies.
     fn written(streams: Vec<&'static str>, actions: Vec<(u64, Action)>) -> Self {
         let (first_proxy, most_takes) = (None, None);
