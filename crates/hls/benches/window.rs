@@ -1,4 +1,4 @@
-//! Benchmarks of an origin's work for every part, and a worker's for every frame: `cargo bench -p headwater-hls`.
+//! Benchmarks of an origin's work for every part, and a server's for every frame: `cargo bench -p headwater-hls`.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark")]
 
@@ -6,10 +6,11 @@ use bytes::Bytes;
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
 use headwater_hls::playlist::{self, MediaOptions};
-use headwater_hls::{LiveWindow, Packager, PlacedSample, Skip, TrackFormat};
+use headwater_hls::{LiveWindow, Packager, Skip};
 use headwater_media::{
-    BroadcastId, Cutter, Epoch, Grid, MediaEvent, MediaSequence, MediaTime, Opening, PeriodNumber,
-    PeriodStart, Rendition, RenditionId, RenditionKind, SegmentSettings, SourceTime, UnixMillis,
+    BroadcastId, Cutter, EncodedFrame, Epoch, Grid, MediaEvent, MediaSequence, MediaTime, Opening,
+    PeriodNumber, PeriodStart, Rendition, RenditionId, RenditionKind, SegmentSettings, SourceTime,
+    UnixMillis,
 };
 
 fn main() {
@@ -29,27 +30,43 @@ fn rendition(name: &str) -> Rendition {
     Rendition { id: id(name), kind, codecs: "avc1.64001f".into(), declared_bitrate: 2_800_000 }
 }
 
+fn period(names: &[&str]) -> PeriodStart {
+    let init = Bytes::from_static(b"init");
+    PeriodStart {
+        number: PeriodNumber(0),
+        first_sequence: FIRST,
+        origin: MediaTime::ZERO,
+        wall_clock: UnixMillis(1_800_000_000_000),
+        renditions: names.iter().map(|name| (rendition(name), init.clone())).collect(),
+        ladder: None,
+    }
+}
+
 /// The events of a rendition that has been on the air for this long, with frames of this size.
 fn events(name: &str, seconds: u64, frame: usize) -> Vec<MediaEvent> {
     let settings = SegmentSettings::default();
     let mut cutter = Cutter::video(Grid::new(SourceTime(0), FIRST, settings));
-    let mut packager = Packager::new(id(name), TrackFormat::Video);
-    let data = Bytes::from(vec![7; frame]);
+    let mut packager = Packager::default();
+    packager.begin(&period(&[name])).unwrap();
+    let payload = Bytes::from(vec![7; frame]);
     let time = |n: u64| n * 90_000 / RATE;
     let place = |cutter: &mut Cutter, n| cutter.place(MediaTime::from_ticks(time(n), 90_000));
     let mut placement = place(&mut cutter, 0);
     let mut events = Vec::new();
     for n in 0..seconds * RATE {
         let next = place(&mut cutter, n + 1);
-        events.extend(packager.push(PlacedSample {
+        let frame = EncodedFrame {
+            rendition: 0,
             time: time(n),
             end: time(n + 1),
             composition_offset: 0,
-            placement,
             keyframe: n % (2 * RATE) == 0,
-            data: data.clone(),
+            sequence: placement.sequence,
+            part: placement.part,
             next: Some(next.cut),
-        }));
+            payload: payload.clone(),
+        };
+        events.extend(packager.push(frame).unwrap());
         placement = next;
     }
     events
@@ -65,16 +82,7 @@ fn window(seconds: u64) -> LiveWindow {
         first_sequence: FIRST,
         discontinuity_sequence: 0,
     });
-    let init = Bytes::from_static(b"init");
-    let period = PeriodStart {
-        number: PeriodNumber(0),
-        first_sequence: FIRST,
-        origin: MediaTime::ZERO,
-        wall_clock: UnixMillis(1_800_000_000_000),
-        renditions: names.map(|name| (rendition(name), init.clone())).into(),
-        ladder: None,
-    };
-    window.apply(&MediaEvent::PeriodStart(period)).unwrap();
+    window.apply(&MediaEvent::PeriodStart(period(&names))).unwrap();
     let tracks = names.map(|name| events(name, seconds, 4_000));
     for step in 0..tracks[0].len() {
         for track in &tracks {

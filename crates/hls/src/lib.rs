@@ -13,6 +13,6 @@ pub mod reload;
 pub mod window;
 
 pub use archive::{Archive, ArchiveError};
-pub use packager::{Packager, PlacedSample, TrackFormat};
+pub use packager::{Packager, PackagingError};
 pub use reload::{Directives, DirectivesError, Readiness, Skip, Until};
 pub use window::{Change, LiveWindow, Part, Segment, WholeSegment, WindowError};

@@ -20,8 +20,8 @@ pub use aac::{AacExtension, AudioConfig};
 pub use access_unit::{AccessUnit, Codec, CodecConfiguration, SourceMedia, Track, TrackId, TrackKind};
 pub use avc::{AvcConfig, Colours, Sps};
 pub use broadcast::{
-    MediaEvent, Opening, PeriodStart, Piece, Record, Rendition, RenditionKind, ResumePoint, StoredSegment,
-    VIDEO_TIMESCALE,
+    EncodedFrame, MediaEvent, Opening, PeriodStart, Piece, Record, Rendition, RenditionKind, ResumePoint,
+    StoredSegment, VIDEO_TIMESCALE,
 };
 pub use error::MediaError;
 pub use flv::{AudioMessage, FlvReader, VideoMessage};

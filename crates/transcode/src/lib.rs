@@ -1,9 +1,11 @@
 //! The worker: decodes a publisher's media once and makes the ladder of it, with GStreamer, which lives only here.
 //!
 //! The trip of a picture: [`Transcoder::tag`] → `video::Video` (decoder) → `video::Fan` (paced by `pacer::Pacer`,
-//! placed by [`headwater_media::Cutter`]) → `video::Encoder`, one per rung → `video::Track` (packaged by
-//! [`headwater_hls::Packager`]) → `outlet::Outlet` → [`Sink`]. The trip of the sound: `audio::Audio` (decoder) →
+//! placed by [`headwater_media::Cutter`]) → `video::Encoder`, one per rung → `video::Track` (met
+//! with what was expected) → `outlet::Outlet` → [`Sink`]. The trip of the sound: `audio::Audio` (decoder) →
 //! `audio::Line` (placed by `audio::AudioClock`) → encoder → `audio::Track` → the same outlet.
+//!
+//! The server packages the frames that come out ([`headwater_media::EncodedFrame`]).
 //!
 //! Still pictures are made by a process of its own kind, [`still`].
 //!

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use headwater_media::{MediaEvent, PeriodStart, Rendition};
+use headwater_media::{EncodedFrame, PeriodStart, Rendition};
 
 use crate::error::Error;
 use crate::fault::{Fault, Flow};
@@ -25,11 +25,11 @@ pub(crate) struct Way {
 }
 
 enum Gate {
-    /// A place for each rendition; the events that wait are bounded by how far the tracks of a period may drift apart.
+    /// A place for each rendition; the reports that wait are bounded by how far the tracks of a period may drift apart.
     Waiting {
         start: PeriodStart,
         renditions: Vec<Option<(Rendition, Bytes)>>,
-        events: Vec<MediaEvent>,
+        reports: Vec<Report>,
     },
     Open,
 }
@@ -55,7 +55,7 @@ impl Outlet {
         way: Way,
     ) -> Self {
         Self {
-            gate: Mutex::new(Gate::Waiting { start, renditions: vec![None; count], events: Vec::new() }),
+            gate: Mutex::new(Gate::Waiting { start, renditions: vec![None; count], reports: Vec::new() }),
             model,
             way,
         }
@@ -69,7 +69,7 @@ impl Outlet {
         if renditions.iter().any(Option::is_none) {
             return Ok(());
         }
-        let Gate::Waiting { mut start, renditions, events } = std::mem::replace(&mut *gate, Gate::Open)
+        let Gate::Waiting { mut start, renditions, reports } = std::mem::replace(&mut *gate, Gate::Open)
         else {
             return Ok(());
         };
@@ -79,16 +79,25 @@ impl Outlet {
         {
             return Err(self.way.fault.fail(Error::PeriodDiffers { rendition: other.id.to_string() }));
         }
-        self.way.send(Report::Event(MediaEvent::PeriodStart(start)))?;
-        events.into_iter().try_for_each(|event| self.way.send(Report::Event(event)))
+        self.way.send(Report::PeriodStart(start))?;
+        reports.into_iter().try_for_each(|report| self.way.send(report))
     }
 
-    /// Puts out the events of one rendition, in order.
-    pub(crate) fn emit(&self, made: Vec<MediaEvent>) -> Flow {
+    /// Puts out the next frame of a rendition.
+    pub(crate) fn emit(&self, frame: EncodedFrame) -> Flow {
+        self.put_out(Report::Frame(frame))
+    }
+
+    /// Ends the rendition with this place.
+    pub(crate) fn end(&self, place: usize) -> Flow {
+        self.put_out(Report::RenditionEnd(place))
+    }
+
+    fn put_out(&self, report: Report) -> Flow {
         let mut gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *gate {
-            Gate::Waiting { events, .. } => events.extend(made),
-            Gate::Open => made.into_iter().try_for_each(|event| self.way.send(Report::Event(event)))?,
+            Gate::Waiting { reports, .. } => reports.push(report),
+            Gate::Open => self.way.send(report)?,
         }
         Ok(())
     }

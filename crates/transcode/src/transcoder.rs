@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_media::{
-    Grid, Ladder, MediaEvent, MediaSequence, Period, PeriodStart, Rendition, SegmentSettings, SourceTime, Tag,
+    EncodedFrame, Grid, Ladder, MediaSequence, Period, PeriodStart, Rendition, SegmentSettings, SourceTime,
+    Tag,
 };
 
 use crate::cast::{Cast, Model};
@@ -37,8 +38,11 @@ pub struct Start {
 /// Output of a worker.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Report {
-    /// Never the broadcast's end.
-    Event(MediaEvent),
+    PeriodStart(PeriodStart),
+    /// In decoding order per rendition.
+    Frame(EncodedFrame),
+    /// No more frames of the rendition at this position in the period.
+    RenditionEnd(usize),
     Stats(Stats),
 }
 

@@ -200,7 +200,11 @@ impl<W: Write> Output<W> {
 impl<W: Write + Send + 'static> Sink for Output<W> {
     fn report(&self, report: Report) -> Result<()> {
         self.send(match report {
-            Report::Event(event) => output::Message::Event(event.into()),
+            Report::PeriodStart(start) => output::Message::PeriodStart(start.into()),
+            Report::Frame(frame) => output::Message::Frame(frame.into()),
+            Report::RenditionEnd(place) => {
+                output::Message::RenditionEnd(output::RenditionEnd { rendition: place as u32 })
+            }
             Report::Stats(numbers) => {
                 let cpu = self.cpu.lock().unwrap_or_else(PoisonError::into_inner).millicores();
                 output::Message::Stats(stats(numbers, cpu))

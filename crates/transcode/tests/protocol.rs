@@ -76,15 +76,27 @@ fn media_goes_in_and_a_period_comes_out() {
     let (result, messages) = run(Cursor::new(bytes(messages)));
     result.unwrap();
     assert!(matches!(messages.first(), Some(output::Message::Ready(_))));
-    let events = |message: &&output::Message| matches!(message, output::Message::Event(_));
-    let first = messages.iter().find(events);
-    let Some(output::Message::Event(v1::MediaEvent {
-        event: Some(v1::media_event::Event::PeriodStart(period)),
-    })) = first
-    else {
+    let is_media = |message: &&output::Message| {
+        use output::Message::*;
+        matches!(message, PeriodStart(_) | Frame(_) | RenditionEnd(_))
+    };
+    let mut media = messages.iter().filter(is_media);
+    let Some(output::Message::PeriodStart(period)) = media.next() else {
         panic!("a period start comes first")
     };
     assert_eq!((period.first_sequence, period.renditions.len()), (7, 3));
+    // Each frame is a message of its own, of 120 pictures and about 188 blocks of sound; each rendition has one end.
+    let mut frames = [0; 3];
+    let mut ends = [0; 3];
+    for message in media {
+        match message {
+            output::Message::Frame(frame) => frames[frame.rendition as usize] += 1,
+            output::Message::RenditionEnd(end) => ends[end.rendition as usize] += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(frames[0] == 120 && frames[1] == 120 && frames[2] > 180, "{frames:?}");
+    assert_eq!(ends, [1; 3]);
     assert!(matches!(messages.last(), Some(output::Message::Finished(_))));
     let stats: Vec<_> = messages
         .iter()

@@ -6,10 +6,10 @@ mod support;
 
 use std::sync::{Arc, Mutex};
 
-use headwater_hls::{LiveWindow, WindowError};
+use headwater_hls::{LiveWindow, Packager, WindowError};
 use headwater_media::{
-    BroadcastId, Epoch, Ladder, MediaSequence, Opening, Period, PeriodStart, RenditionKind, SegmentSettings,
-    SourceTime, TimelineEvent, UnixMillis,
+    BroadcastId, Epoch, Ladder, MediaEvent, MediaSequence, Opening, Period, PeriodStart, RenditionKind,
+    SegmentSettings, SourceTime, TimelineEvent, UnixMillis,
 };
 use headwater_transcode::{Error, Report, Result, Sink, Start};
 use support::source::{self, picture, tone};
@@ -96,14 +96,21 @@ fn every_part_of_the_interrupted_segment_can_be_joined() {
 
 /// The window as a server keeps it, and the first thing that did not fit.
 #[derive(Clone)]
-struct Server(Arc<Mutex<(LiveWindow, Option<WindowError>)>>);
+struct Server(Arc<Mutex<(Packager, LiveWindow, Option<WindowError>)>>);
 
 impl Sink for Server {
     fn report(&self, report: Report) -> Result<()> {
-        let (window, error) = &mut *self.0.lock().unwrap();
-        if let Report::Event(event) = report
-            && let Err(wrong) = window.apply(&event)
-        {
+        let (packager, window, error) = &mut *self.0.lock().unwrap();
+        let made = match report {
+            Report::PeriodStart(start) => {
+                packager.begin(&start).unwrap();
+                vec![MediaEvent::PeriodStart(start)]
+            }
+            Report::Frame(frame) => packager.push(frame).unwrap(),
+            Report::RenditionEnd(rendition) => packager.end(rendition).unwrap(),
+            Report::Stats(_) => Vec::new(),
+        };
+        if let Some(wrong) = made.iter().find_map(|event| window.apply(event).err()) {
             error.get_or_insert(wrong);
         }
         Ok(())
@@ -126,9 +133,10 @@ fn a_long_replay_is_made_in_step() {
             first_sequence: MediaSequence(1_001),
             discontinuity_sequence: 0,
         };
-        let server = Server(Arc::new(Mutex::new((LiveWindow::new(opening), None))));
+        let server = Server(Arc::new(Mutex::new((Packager::default(), LiveWindow::new(opening), None))));
         feed(resume(boundary, MediaSequence(1_001)), source.replay(0, boundary), server.clone()).unwrap();
-        let (window, error) = &*server.0.lock().unwrap();
+        let (packager, window, error) = &*server.0.lock().unwrap();
+        packager.check_ended().unwrap();
         assert_eq!(*error, None, "{rate} frames a second");
         assert!(window.committed() >= Some(MediaSequence(1_016)), "{:?}", window.committed());
     }

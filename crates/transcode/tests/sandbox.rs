@@ -56,8 +56,11 @@ fn nothing_gets_out() {
         let refused = ["EPERM", "EACCES"].contains(&outcome);
         assert!(refused, "{what}: {outcome}");
     }
-    let parts = messages.iter().filter(|message| matches!(message, output::Message::Event(_))).count();
-    assert!(matches!(messages.last(), Some(output::Message::Finished(_))) && parts > 30, "{parts}: {said}");
+    let frames = messages.iter().filter(|message| matches!(message, output::Message::Frame(_))).count();
+    assert!(
+        matches!(messages.last(), Some(output::Message::Finished(_))) && frames > 300,
+        "{frames}: {said}"
+    );
     let used = messages.iter().filter_map(|message| match message {
         output::Message::Stats(stats) => Some(stats.cpu_millicores),
         _ => None,
@@ -94,8 +97,11 @@ fn fields_are_made_whole() {
     let source = Source::ffmpeg(&format!("{} {fields}", support::source::picture("320x192", 60, 3)));
     let worker = start(probe::WORKER, 1 << 30, &[(MODE_VARIABLE, "required")]);
     let (said, messages) = converse(worker, &media(&source));
-    let parts = messages.iter().filter(|message| matches!(message, output::Message::Event(_))).count();
-    assert!(matches!(messages.last(), Some(output::Message::Finished(_))) && parts > 10, "{parts}: {said}");
+    let frames = messages.iter().filter(|message| matches!(message, output::Message::Frame(_))).count();
+    assert!(
+        matches!(messages.last(), Some(output::Message::Finished(_))) && frames > 100,
+        "{frames}: {said}"
+    );
 }
 
 fn check() {

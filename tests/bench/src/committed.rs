@@ -3,10 +3,11 @@
 use std::hint::black_box;
 
 use anyhow::Result;
-use headwater_hls::{LiveWindow, Packager, PlacedSample, TrackFormat};
+use headwater_hls::{LiveWindow, Packager};
 use headwater_media::{
-    BroadcastId, Cutter, Epoch, Grid, MediaEvent, MediaSequence, MediaTime, Opening, PeriodNumber,
-    PeriodStart, Rendition, RenditionId, RenditionKind, SegmentSettings, SourceTime, UnixMillis,
+    BroadcastId, Cutter, EncodedFrame, Epoch, Grid, MediaEvent, MediaSequence, MediaTime, Opening,
+    PeriodNumber, PeriodStart, Rendition, RenditionId, RenditionKind, SegmentSettings, SourceTime,
+    UnixMillis,
 };
 use headwater_wire::v1::publish_response::{Committed, Message as Response};
 use headwater_wire::v1::{self, PublishResponse};
@@ -80,39 +81,36 @@ fn events() -> Result<Vec<MediaEvent>> {
         codecs: "avc1.64001f".into(),
         declared_bitrate: 2_800_000,
     };
-    let mut all = vec![MediaEvent::PeriodStart(PeriodStart {
+    let period = PeriodStart {
         number: PeriodNumber(0),
         first_sequence: FIRST,
         origin: MediaTime::ZERO,
         wall_clock: UnixMillis(1_800_000_000_000),
         renditions: ids.iter().map(|id| (rendition(id), b"init".as_slice().into())).collect(),
         ladder: None,
-    })];
-    let mut tracks: Vec<_> = ids.iter().map(|id| track(id).into_iter()).collect();
-    while let Some(step) = tracks.iter_mut().map(Iterator::next).collect::<Option<Vec<_>>>() {
-        all.extend(step);
-    }
-    Ok(all)
-}
-
-fn track(id: &RenditionId) -> Vec<MediaEvent> {
+    };
+    let mut packager = Packager::default();
+    packager.begin(&period)?;
     let mut cutter = Cutter::video(Grid::new(SourceTime(0), FIRST, SegmentSettings::default()));
-    let mut packager = Packager::new(id.clone(), TrackFormat::Video);
-    let time = |n: u64| n * 90_000 / RATE;
     let mut placement = cutter.place(MediaTime::ZERO);
-    let mut events = Vec::new();
+    let time = |n: u64| n * 90_000 / RATE;
+    let mut all = vec![MediaEvent::PeriodStart(period)];
     for n in 0..SECONDS * RATE {
         let next = cutter.place(MediaTime::from_ticks(time(n + 1), 90_000));
-        events.extend(packager.push(PlacedSample {
-            time: time(n),
-            end: time(n + 1),
-            composition_offset: 0,
-            placement,
-            keyframe: n % (2 * RATE) == 0,
-            data: b"picture".as_slice().into(),
-            next: Some(next.cut),
-        }));
+        for rendition in 0..ids.len() {
+            all.extend(packager.push(EncodedFrame {
+                rendition,
+                time: time(n),
+                end: time(n + 1),
+                composition_offset: 0,
+                keyframe: n % (2 * RATE) == 0,
+                sequence: placement.sequence,
+                part: placement.part,
+                next: Some(next.cut),
+                payload: b"picture".as_slice().into(),
+            })?);
+        }
         placement = next;
     }
-    events
+    Ok(all)
 }

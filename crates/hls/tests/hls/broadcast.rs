@@ -60,12 +60,10 @@ impl Plan {
         (0..).map(|n| (first + n * 1024, first + (n + 1) * 1024)).take_while(|(_, to)| *to <= end).collect()
     }
 
-    fn frames_of(&self, rendition: &Rendition) -> (TrackFormat, Vec<(u64, u64)>) {
+    fn frames_of(&self, rendition: &Rendition) -> Vec<(u64, u64)> {
         match rendition.kind {
-            RenditionKind::Video { .. } => (TrackFormat::Video, self.video_ticks()),
-            RenditionKind::Audio { sample_rate, .. } => {
-                (TrackFormat::Audio { sample_rate }, self.audio_ticks())
-            }
+            RenditionKind::Video { .. } => self.video_ticks(),
+            RenditionKind::Audio { .. } => self.audio_ticks(),
         }
     }
 }
@@ -75,9 +73,9 @@ pub(crate) fn events(first: MediaSequence, plans: &[Plan]) -> Vec<MediaEvent> {
     let mut events = Vec::new();
     let mut next = first;
     for (number, plan) in plans.iter().enumerate() {
-        events.push(period_start(number as u32, next, plan));
-        let mut timed: Vec<_> =
-            plan.renditions.iter().flat_map(|r| rendition_events(plan, r, next)).collect();
+        let start = start_of(number as u32, next, plan);
+        let mut timed = period_events(plan, &start);
+        events.push(MediaEvent::PeriodStart(start));
         timed.sort_by_key(|(time, _)| *time);
         let ends = timed.iter().filter_map(|(_, event)| match event {
             MediaEvent::SegmentEnd { sequence, .. } => Some(sequence.next()),
@@ -90,41 +88,63 @@ pub(crate) fn events(first: MediaSequence, plans: &[Plan]) -> Vec<MediaEvent> {
 }
 
 pub(crate) fn period_start(number: u32, first_sequence: MediaSequence, plan: &Plan) -> MediaEvent {
+    MediaEvent::PeriodStart(start_of(number, first_sequence, plan))
+}
+
+fn start_of(number: u32, first_sequence: MediaSequence, plan: &Plan) -> PeriodStart {
     let init = |r: &Rendition| (r.clone(), Bytes::from(format!("init {number} {}", r.id)));
-    MediaEvent::PeriodStart(PeriodStart {
+    PeriodStart {
         number: PeriodNumber(number),
         first_sequence,
         origin: MediaTime::from_millis(plan.origin),
         wall_clock: UnixMillis(1_800_000_000_000 + u64::from(number) * 3_600_000),
         renditions: plan.renditions.iter().map(init).collect(),
         ladder: None,
-    })
+    }
 }
 
-/// Events of a packager for one rendition, each with its time.
-fn rendition_events(
-    plan: &Plan,
-    rendition: &Rendition,
-    first: MediaSequence,
-) -> Vec<(MediaTime, MediaEvent)> {
-    let grid = Grid::new(SourceTime::from_millis(plan.origin), first, SegmentSettings::default());
-    let (track, frames) = plan.frames_of(rendition);
-    let mut cutter = if track == TrackFormat::Video { Cutter::video(grid) } else { Cutter::audio(grid) };
-    let position = |ticks| MediaTime::from_ticks(ticks, track.timescale());
-    let placements: Vec<_> = frames.iter().map(|(time, _)| cutter.place(position(*time))).collect();
-    let mut packager = Packager::new(rendition.id.clone(), track);
+/// Events of a packager for a whole period, each with its time.
+fn period_events(plan: &Plan, start: &PeriodStart) -> Vec<(MediaTime, MediaEvent)> {
+    let mut packager = Packager::default();
+    packager.begin(start).unwrap();
     let mut events = Vec::new();
-    for (n, ((time, end), placement)) in frames.iter().copied().zip(placements.iter().copied()).enumerate() {
+    for (at, rendition) in plan.renditions.iter().enumerate() {
+        let position = |ticks| MediaTime::from_ticks(ticks, rendition.timescale());
+        for frame in rendition_frames(plan, at, start.first_sequence) {
+            let end = position(frame.end);
+            events.extend(packager.push(frame).unwrap().into_iter().map(|event| (end, event)));
+        }
+        let end = plan.frames_of(rendition).last().map_or(MediaTime::ZERO, |(_, end)| position(*end));
+        events.extend(packager.end(at).unwrap().into_iter().map(|event| (end, event)));
+    }
+    packager.check_ended().unwrap();
+    events
+}
+
+fn rendition_frames(plan: &Plan, rendition: usize, first: MediaSequence) -> Vec<EncodedFrame> {
+    let grid = Grid::new(SourceTime::from_millis(plan.origin), first, SegmentSettings::default());
+    let of = &plan.renditions[rendition];
+    let is_video = matches!(of.kind, RenditionKind::Video { .. });
+    let mut cutter = if is_video { Cutter::video(grid) } else { Cutter::audio(grid) };
+    let frames = plan.frames_of(of);
+    let position = |ticks| MediaTime::from_ticks(ticks, of.timescale());
+    let placements: Vec<_> = frames.iter().map(|(time, _)| cutter.place(position(*time))).collect();
+    let frame = |(n, ((time, end), placement)): (usize, ((u64, u64), Placement))| {
         let keyframe = placement.cut == Cut::Segment;
         let size = if keyframe { 4_000 } else { 200 } + n % 7;
-        let data = Bytes::from(vec![n as u8; size]);
-        let next = placements.get(n + 1).map(|placement| placement.cut);
-        let sample = PlacedSample { time, end, composition_offset: 0, placement, keyframe, data, next };
-        events.extend(packager.push(sample).into_iter().map(|event| (position(end), event)));
-    }
-    let end = frames.last().map_or(MediaTime::ZERO, |(_, end)| position(*end));
-    events.extend(packager.finish().into_iter().map(|event| (end, event)));
-    events
+        EncodedFrame {
+            rendition,
+            time,
+            end,
+            composition_offset: 0,
+            keyframe,
+            sequence: placement.sequence,
+            part: placement.part,
+            next: placements.get(n + 1).map(|placement| placement.cut),
+            payload: Bytes::from(vec![n as u8; size]),
+        }
+    };
+    frames.into_iter().zip(placements.iter().copied()).enumerate().map(frame).collect()
 }
 
 pub(crate) fn window_of(opening: Opening, events: &[MediaEvent]) -> LiveWindow {

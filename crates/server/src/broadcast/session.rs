@@ -4,6 +4,7 @@ mod ahead;
 mod commits;
 mod feed;
 mod last;
+mod packaging;
 mod pulse;
 mod show;
 

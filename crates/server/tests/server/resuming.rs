@@ -9,7 +9,7 @@ use headwater_wire::v1::media_event::PeriodStart;
 use headwater_wire::v1::{Failure, ResumePoint, SegmentSettings, worker_input::Start};
 
 use crate::support::stub::{Order, RENDITIONS, what_it_was_told};
-use crate::support::{Call, Source, TestServer, Watcher, eventually, name};
+use crate::support::{Call, Source, TestServer, Watcher, eventually, name, payload};
 
 /// A broadcast that some other server has begun.
 fn begun_elsewhere(kept: ResumePoint) -> ResumePoint {
@@ -72,7 +72,7 @@ pub async fn tells(source: &mut Source, watcher: &mut Watcher) -> String {
     source.order(Order::Tell).await;
     watcher.until("the worker tells", |window| window.committed() == Some(next)).await;
     let part = watcher.window.part(&RENDITIONS[0].parse().unwrap(), next, Default::default()).unwrap();
-    String::from_utf8(part.bytes.to_vec()).unwrap()
+    String::from_utf8(payload(&part.bytes).to_vec()).unwrap()
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use headwater_wire::v1::delivery_client::DeliveryClient;
 use tonic::Code;
 
 use crate::support::stub::{BURST, Order, RENDITIONS};
-use crate::support::{Source, TestServer, Watcher, eventually};
+use crate::support::{Source, TestServer, Watcher, eventually, payload};
 
 #[tokio::test]
 async fn whoever_joins_late_gets_an_equal_window() {
@@ -28,7 +28,7 @@ async fn whoever_joins_late_gets_an_equal_window() {
     assert_eq!(late.window, early.window);
     let rendition = RENDITIONS[0].parse().unwrap();
     let part = late.window.part(&rendition, late.window.committed().unwrap(), Default::default()).unwrap();
-    assert_eq!(part.bytes, "picture at 80040 ms");
+    assert_eq!(payload(&part.bytes), b"picture at 80040 ms");
 }
 
 #[tokio::test]

@@ -60,8 +60,23 @@ async fn one_that_talks_nonsense() {
 }
 
 #[tokio::test]
-async fn one_that_speaks_for_its_server() {
-    assert_eq!(misbehave(Order::Usurp).await, failed("it spoke for its server"));
+async fn one_that_makes_frames_of_a_rendition_that_there_is_not() {
+    assert_eq!(misbehave(Order::Stray).await, failed("the period has no rendition 7"));
+}
+
+#[tokio::test]
+async fn one_whose_frames_go_back() {
+    assert_eq!(misbehave(Order::Back).await, failed("rendition 720p has a frame with a wrong time"));
+}
+
+#[tokio::test]
+async fn one_whose_parts_do_not_end() {
+    assert_eq!(misbehave(Order::Endless).await, failed("parts do not end"));
+}
+
+#[tokio::test]
+async fn one_that_finishes_in_the_middle_of_a_rendition() {
+    assert_eq!(misbehave(Order::Open).await, failed("rendition 720p does not end with its period"));
 }
 
 #[tokio::test]

@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use headwater_hls::{Packager, PlacedSample, TrackFormat, cmaf};
+use headwater_hls::cmaf;
 use headwater_media::aac::AudioConfig;
 use headwater_media::{
-    Cutter, Grid, MediaSequence, MediaTime, Placement, Rendition, RenditionId, RenditionKind, SourceTime,
+    Cutter, EncodedFrame, Grid, MediaSequence, MediaTime, Placement, Rendition, RenditionId, RenditionKind,
+    SourceTime,
 };
 
 use super::Plan;
@@ -47,10 +48,9 @@ struct State {
     cutter: Cutter,
     /// Placement of the next block, once one was put out.
     placed: Option<Placement>,
-    waiting: VecDeque<PlacedSample>,
+    waiting: VecDeque<EncodedFrame>,
     limit: Limit,
     last: Option<MediaSequence>,
-    packager: Packager,
     is_announced: bool,
 }
 
@@ -89,7 +89,6 @@ impl Track {
                 Pace::BehindPictures => Limit::Nothing,
             },
             last: None,
-            packager: Packager::new(rendition_id(), TrackFormat::Audio { sample_rate: RATE }),
             is_announced: false,
         };
         let (outlet, meter, fault) = (outlet.clone(), progress.meter(), fault.clone());
@@ -106,7 +105,7 @@ impl Track {
         }
         self.settle(&mut state)?;
         state.waiting.clear();
-        self.outlet.emit(state.packager.finish())
+        self.outlet.end(self.place)
     }
 
     /// The last segment that was put out.
@@ -126,17 +125,16 @@ impl Track {
         if block.time() < self.grid.start().into() {
             return Ok(());
         }
-        let sample = state.place(block, data);
-        state.waiting.push_back(sample);
+        let frame = state.frame(self.place, block, data);
+        state.waiting.push_back(frame);
         self.settle(state)
     }
 
     fn settle(&self, state: &mut State) -> Flow {
-        while let Some(sample) = state.admit() {
-            let time = SourceTime(MediaTime::from_ticks(sample.time, RATE).0);
-            state.last = Some(sample.placement.sequence);
-            let events = state.packager.push(sample);
-            self.outlet.emit(events)?;
+        while let Some(frame) = state.admit() {
+            let time = SourceTime(MediaTime::from_ticks(frame.time, RATE).0);
+            state.last = Some(frame.sequence);
+            self.outlet.emit(frame)?;
             self.meter.out(time);
         }
         Ok(())
@@ -168,23 +166,25 @@ impl Track {
 
 impl State {
     /// Blocks follow each other without a hole, so it is always known what follows.
-    fn place(&mut self, block: BlockNumber, data: Bytes) -> PlacedSample {
+    fn frame(&mut self, rendition: usize, block: BlockNumber, payload: Bytes) -> EncodedFrame {
         let placement = self.placed.unwrap_or_else(|| self.cutter.place(block.time()));
         let next = self.cutter.place(block.next().time());
         self.placed = Some(next);
-        PlacedSample {
+        EncodedFrame {
+            rendition,
             time: block.0 * BLOCK,
             end: block.next().0 * BLOCK,
             composition_offset: 0,
-            placement,
             keyframe: true,
-            data,
+            sequence: placement.sequence,
+            part: placement.part,
             next: Some(next.cut),
+            payload,
         }
     }
 
-    fn admit(&mut self) -> Option<PlacedSample> {
-        let sequence = self.waiting.front()?.placement.sequence;
+    fn admit(&mut self) -> Option<EncodedFrame> {
+        let sequence = self.waiting.front()?.sequence;
         let is_admitted = match self.limit {
             Limit::None => true,
             Limit::Nothing => false,

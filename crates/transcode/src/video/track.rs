@@ -4,8 +4,10 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use headwater_hls::{Packager, PlacedSample, TrackFormat, cmaf};
-use headwater_media::{AvcConfig, Fitted, MediaTime, Rendition, RenditionKind, SourceTime};
+use headwater_hls::cmaf;
+use headwater_media::{
+    AvcConfig, EncodedFrame, Fitted, MediaTime, Rendition, RenditionKind, SourceTime, VIDEO_TIMESCALE,
+};
 
 use super::parameters::Parameters;
 use super::{FrameRate, source_time};
@@ -34,7 +36,6 @@ struct State {
     /// Frames that came out, and wait until it is known what follows them.
     coded: VecDeque<Coded>,
     end: End,
-    packager: Packager,
     /// Of all pictures; none before the first one.
     parameters: Option<Parameters>,
 }
@@ -61,13 +62,8 @@ impl Track {
         progress: &Arc<Progress>,
         fault: &Arc<Fault>,
     ) -> Self {
-        let state = State {
-            expected: VecDeque::new(),
-            coded: VecDeque::new(),
-            end: End::Open,
-            packager: Packager::new(rung.name.clone(), TrackFormat::Video),
-            parameters: None,
-        };
+        let state =
+            State { expected: VecDeque::new(), coded: VecDeque::new(), end: End::Open, parameters: None };
         Self {
             state: Mutex::new(state),
             place,
@@ -92,7 +88,7 @@ impl Track {
         self.settle(&mut state)
     }
 
-    /// Packages all pictures of which it is known what follows them: thanks to the encoder's lookahead that is as
+    /// Puts out all pictures of which it is known what follows them: thanks to the encoder's lookahead that is as
     /// soon as they come out.
     fn settle(&self, state: &mut State) -> Flow {
         while !state.coded.is_empty() {
@@ -106,12 +102,31 @@ impl Track {
             if slot.time != coded.time {
                 return Err(self.confused("lost a picture"));
             }
-            let sample = placed(slot, coded, next, state.end);
-            self.outlet.emit(state.packager.push(sample))?;
+            self.outlet.emit(self.frame(slot, coded, next, state.end))?;
             self.meter.out(slot.time);
             self.progress.encoded();
         }
         Ok(())
+    }
+
+    fn frame(&self, slot: Slot, coded: Coded, next: Option<Slot>, end: End) -> EncodedFrame {
+        let ticks = |time: SourceTime| MediaTime::from(time).ticks(VIDEO_TIMESCALE);
+        let end = match (next, end) {
+            (Some(next), _) => ticks(next.time),
+            (None, End::At(Some(end))) => end.ticks(VIDEO_TIMESCALE),
+            (None, _) => ticks(slot.time),
+        };
+        EncodedFrame {
+            rendition: self.place,
+            time: ticks(slot.time),
+            end,
+            composition_offset: 0,
+            keyframe: coded.keyframe,
+            sequence: slot.placement.sequence,
+            part: slot.placement.part,
+            next: next.map(|next| next.placement.cut),
+            payload: coded.data,
+        }
     }
 
     fn announce(&self, caps: &gst::CapsRef) -> Flow<Parameters> {
@@ -155,11 +170,10 @@ impl Drain for Track {
     }
 
     fn end(&self) -> Flow {
-        let mut state = self.lock();
-        if !state.expected.is_empty() {
+        if !self.lock().expected.is_empty() {
             return Err(self.confused("kept pictures for itself"));
         }
-        self.outlet.emit(state.packager.finish())
+        self.outlet.end(self.place)
     }
 }
 
@@ -169,22 +183,4 @@ fn coded(sample: &gst::Sample) -> Option<Coded> {
     let keyframe = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
     let data = Bytes::from_owner(buffer.into_mapped_buffer_readable().ok()?);
     Some(Coded { time, keyframe, data })
-}
-
-fn placed(slot: Slot, coded: Coded, next: Option<Slot>, end: End) -> PlacedSample {
-    let ticks = |time: SourceTime| MediaTime::from(time).ticks(headwater_media::VIDEO_TIMESCALE);
-    let end = match (next, end) {
-        (Some(next), _) => ticks(next.time),
-        (None, End::At(Some(end))) => end.ticks(headwater_media::VIDEO_TIMESCALE),
-        (None, _) => ticks(slot.time),
-    };
-    PlacedSample {
-        time: ticks(slot.time),
-        end,
-        composition_offset: 0,
-        placement: slot.placement,
-        keyframe: coded.keyframe,
-        data: coded.data,
-        next: next.map(|next| next.placement.cut),
-    }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::Command;
 
+use headwater_hls::Packager;
 use headwater_media::{MediaEvent, MediaTime, PeriodStart, Rendition, RenditionKind};
 use headwater_transcode::{Report, Stats};
 
@@ -27,16 +28,39 @@ pub struct Part {
 }
 
 impl Output {
+    /// Packages the frames as a server does it, and takes what it makes of them.
     pub fn new(reports: Vec<Report>) -> Self {
         let mut output = Self { periods: vec![], parts: vec![], ended: vec![], stats: vec![] };
+        let mut packager = Packager::default();
         for report in reports {
-            match report {
-                Report::Stats(stats) => output.stats.push(stats),
-                Report::Event(MediaEvent::PeriodStart(start)) => output.periods.push(start),
-                Report::Event(MediaEvent::SegmentEnd { rendition, sequence }) => {
-                    output.ended.push((rendition.to_string(), sequence.0));
+            let made = match report {
+                Report::Stats(stats) => {
+                    output.stats.push(stats);
+                    continue;
                 }
-                Report::Event(MediaEvent::Part {
+                Report::PeriodStart(start) => {
+                    packager.begin(&start).expect("the period before has ended");
+                    output.periods.push(start);
+                    continue;
+                }
+                Report::Frame(frame) => packager.push(frame),
+                Report::RenditionEnd(rendition) => packager.end(rendition),
+            };
+            made.expect("frames and ends fit").into_iter().for_each(|event| output.take(event));
+        }
+        output
+    }
+
+    fn take(&mut self, event: MediaEvent) {
+        match event {
+            MediaEvent::SegmentEnd { rendition, sequence } => {
+                self.ended.push((rendition.to_string(), sequence.0));
+            }
+            MediaEvent::Part { rendition, sequence, index, start, duration, independent, bytes } => {
+                let period = self.periods.len().checked_sub(1).expect("a period starts before its parts");
+                let (rendition, sequence, index) = (rendition.to_string(), sequence.0, index.0);
+                self.parts.push(Part {
+                    period,
                     rendition,
                     sequence,
                     index,
@@ -44,27 +68,10 @@ impl Output {
                     duration,
                     independent,
                     bytes,
-                }) => {
-                    let period =
-                        output.periods.len().checked_sub(1).expect("a period starts before its parts");
-                    let (rendition, sequence, index) = (rendition.to_string(), sequence.0, index.0);
-                    output.parts.push(Part {
-                        period,
-                        rendition,
-                        sequence,
-                        index,
-                        start,
-                        duration,
-                        independent,
-                        bytes,
-                    });
-                }
-                Report::Event(event @ (MediaEvent::Drift { .. } | MediaEvent::BroadcastEnd)) => {
-                    panic!("a worker does not say {event:?}")
-                }
+                });
             }
+            event => panic!("a packager does not make {event:?}"),
         }
-        output
     }
 
     pub fn renditions(&self, period: usize) -> Vec<Rendition> {

@@ -2,6 +2,7 @@
 //! which field was wrong.
 
 mod event;
+mod frame;
 mod handoff;
 mod ladder;
 mod policy;

@@ -2137,11 +2137,51 @@ pub mod worker_input {
 #[allow(clippy::all)]
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WorkerOutput {
-    #[prost(oneof = "worker_output::Message", tags = "1, 2, 3, 4, 5")]
+    #[prost(oneof = "worker_output::Message", tags = "1, 2, 3, 4, 5, 6, 7")]
     pub message: ::core::option::Option<worker_output::Message>,
 }
 /// Nested message and enum types in `WorkerOutput`.
 pub mod worker_output {
+    /// Encoded frame of a rendition, in decoding order. Times are in ticks: 90,000 a second for pictures, the sample rate for
+    /// sound.
+    #[allow(clippy::all)]
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Frame {
+        /// Position of its rendition in the last period start.
+        #[prost(uint32, tag = "1")]
+        pub rendition: u32,
+        /// Decoding time.
+        #[prost(uint64, tag = "2")]
+        pub time_ticks: u64,
+        /// Decoding time of the next frame.
+        #[prost(uint64, tag = "3")]
+        pub end_ticks: u64,
+        /// Presentation time minus decoding time.
+        #[prost(sint32, tag = "4")]
+        pub composition_offset_ticks: i32,
+        /// Not looked at for sound.
+        #[prost(bool, tag = "5")]
+        pub keyframe: bool,
+        /// Segment, and part of it, that the frame belongs to.
+        #[prost(uint64, tag = "6")]
+        pub sequence: u64,
+        #[prost(uint32, tag = "7")]
+        pub part: u32,
+        /// Boundary that the next frame of the rendition begins. With it a part is sent on with its last frame.
+        #[prost(enumeration = "Cut", tag = "8")]
+        pub next: i32,
+        /// NAL units with length prefixes (ISO/IEC 14496-15), or one raw AAC frame.
+        #[prost(bytes = "bytes", tag = "9")]
+        pub payload: ::prost::bytes::Bytes,
+    }
+    /// End of a rendition in the period: its open segment is whole.
+    #[allow(clippy::all)]
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct RenditionEnd {
+        /// As of a frame.
+        #[prost(uint32, tag = "1")]
+        pub rendition: u32,
+    }
     #[allow(clippy::all)]
     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct Stats {
@@ -2170,11 +2210,55 @@ pub mod worker_output {
     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct Ready {}
     #[allow(clippy::all)]
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Cut {
+        /// The next frame is not known yet.
+        Unspecified = 0,
+        None = 1,
+        Part = 2,
+        Segment = 3,
+    }
+    impl Cut {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "CUT_UNSPECIFIED",
+                Self::None => "CUT_NONE",
+                Self::Part => "CUT_PART",
+                Self::Segment => "CUT_SEGMENT",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "CUT_UNSPECIFIED" => Some(Self::Unspecified),
+                "CUT_NONE" => Some(Self::None),
+                "CUT_PART" => Some(Self::Part),
+                "CUT_SEGMENT" => Some(Self::Segment),
+                _ => None,
+            }
+        }
+    }
+    #[allow(clippy::all)]
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Message {
-        /// Never an opening.
+        /// The period before it has no open rendition any more.
         #[prost(message, tag = "1")]
-        Event(super::MediaEvent),
+        PeriodStart(super::media_event::PeriodStart),
         /// Once a second of source time: none while nothing comes in.
         #[prost(message, tag = "2")]
         Stats(Stats),
@@ -2186,6 +2270,10 @@ pub mod worker_output {
         /// The first message after a start that the worker can work with.
         #[prost(message, tag = "5")]
         Ready(Ready),
+        #[prost(message, tag = "6")]
+        Frame(Frame),
+        #[prost(message, tag = "7")]
+        RenditionEnd(RenditionEnd),
     }
 }
 /// An origin → its still process, which answers with one JPEG on its standard output and exits. Where it can't, it says why

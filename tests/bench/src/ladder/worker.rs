@@ -7,9 +7,9 @@ use std::path::Path;
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
-use headwater_media::{Ladder, SegmentSettings, TimelineEvent};
+use headwater_hls::Packager;
+use headwater_media::{EncodedFrame, Ladder, MediaEvent, PeriodStart, SegmentSettings, TimelineEvent};
 use headwater_wire::frames;
-use headwater_wire::v1::media_event::Event;
 use headwater_wire::v1::worker_input::{End, Message as Order, Start};
 use headwater_wire::v1::worker_output::Message as Answer;
 use headwater_wire::v1::{WorkerInput, WorkerOutput};
@@ -70,30 +70,35 @@ fn order(message: Order) -> WorkerInput {
     WorkerInput { message: Some(message) }
 }
 
+/// Packages what the worker makes, as a server does it.
 fn take(output: ChildStdout, directory: &Path) -> Result<()> {
     let mut output = BufReader::new(output);
     let mut files: BTreeMap<String, File> = BTreeMap::new();
+    let mut packager = Packager::default();
     while let Some(WorkerOutput { message }) = frames::read(&mut output)? {
-        match message {
-            Some(Answer::Event(event)) => match event.event {
-                Some(Event::PeriodStart(period)) => {
-                    ensure!(files.is_empty(), "the source has a jump: it becomes more than one period");
-                    for made in period.renditions {
-                        let name = made.rendition.context("a rendition has a description")?.id;
-                        let mut file = File::create(directory.join(format!("{name}.mp4")))?;
-                        file.write_all(&made.init)?;
-                        files.insert(name, file);
-                    }
+        let made = match message {
+            Some(Answer::PeriodStart(period)) => {
+                ensure!(files.is_empty(), "the source has a jump: it becomes more than one period");
+                let period = PeriodStart::try_from(period)?;
+                packager.begin(&period)?;
+                for (rendition, init) in period.renditions {
+                    let mut file = File::create(directory.join(format!("{}.mp4", rendition.id)))?;
+                    file.write_all(&init)?;
+                    files.insert(rendition.id.to_string(), file);
                 }
-                Some(Event::Part(part)) => {
-                    let file = files.get_mut(&part.rendition).context("a part of nothing")?;
-                    file.write_all(&part.payload)?;
-                }
-                _ => {}
-            },
+                continue;
+            }
+            Some(Answer::Frame(frame)) => packager.push(EncodedFrame::try_from(frame)?)?,
+            Some(Answer::RenditionEnd(end)) => packager.end(end.rendition as usize)?,
             Some(Answer::Failed(failure)) => bail!("it failed: {}", failure.message),
-            Some(Answer::Finished(_)) => return Ok(()),
-            Some(Answer::Stats(_) | Answer::Ready(_)) | None => {}
+            Some(Answer::Finished(_)) => return Ok(packager.check_ended()?),
+            Some(Answer::Stats(_) | Answer::Ready(_)) | None => continue,
+        };
+        for event in made {
+            if let MediaEvent::Part { rendition, bytes, .. } = event {
+                let file = files.get_mut(rendition.as_str()).context("a part of nothing")?;
+                file.write_all(&bytes)?;
+            }
         }
     }
     bail!("it ends without a word")

@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use headwater_media::{MediaEvent, MediaTime, PartIndex, ResumePoint};
-use headwater_wire::WatchMessage;
+use headwater_wire::v1::Failure;
 use headwater_wire::v1::publish_response::{Committed, Message as Response};
 use headwater_wire::v1::worker_output::{Message as Output, Stats};
-use headwater_wire::v1::{self, Failure};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::ahead::Ahead;
 use super::commits::Commits;
 use super::last::{Leave, Step};
+use super::packaging::Packaging;
 use super::{Pulse, Session, pipe_broke, worker_failed};
 use crate::broadcast::{Responses, draining};
 use crate::worker::WorkerOutput;
@@ -45,6 +45,7 @@ impl Session<'_> {
     ) -> Result<(), Failure> {
         let mut last = (Stats::default(), Instant::now());
         let (mut leave, mut ahead) = (Leave::new(self, left), Ahead::default());
+        let mut packaging = Packaging::default();
         loop {
             let output = tokio::select! {
                 biased;
@@ -61,19 +62,19 @@ impl Session<'_> {
                 }
                 output = worker.next() => output.map_err(|error| pipe_broke(&error))?,
             };
-            match output {
-                Some(Output::Event(event)) => {
-                    if let Some(event) = leave.pass(checked(event)?) {
-                        self.show_next(event, &mut ahead, commits, pulse)?;
-                    }
-                }
+            let made = match output {
+                Some(Output::PeriodStart(start)) => packaging.begin(start)?,
+                Some(Output::Frame(frame)) => packaging.push(frame)?,
+                Some(Output::RenditionEnd(end)) => packaging.end(end)?,
                 Some(Output::Stats(stats)) => {
                     let now = Instant::now();
                     self.measure(&stats, &last.0, (now - last.1).as_secs_f64());
                     last = (stats, now);
+                    continue;
                 }
                 Some(Output::Failed(failure)) => return Err(failure),
                 Some(Output::Finished(_)) => {
+                    packaging.finish()?;
                     while let Some(event) = ahead.rest() {
                         self.show_event(event, commits, pulse)?;
                     }
@@ -81,6 +82,11 @@ impl Session<'_> {
                 }
                 Some(Output::Ready(_)) => return Err(worker_failed("it started twice")),
                 None => return Err(worker_failed("it exited without a word")),
+            };
+            for event in made {
+                if let Some(event) = leave.pass(event) {
+                    self.show_next(event, &mut ahead, commits, pulse)?;
+                }
             }
         }
     }
@@ -151,18 +157,6 @@ impl Session<'_> {
             let behind_us = stats.newest_in_us.saturating_sub(stats.newest_out_us);
             metrics::histogram!("headwater_server_encode_delay_seconds").record(behind_us as f64 / 1e6);
         }
-    }
-}
-
-/// What a worker may say to viewers.
-fn checked(event: v1::MediaEvent) -> Result<MediaEvent, Failure> {
-    match WatchMessage::try_from(event) {
-        Ok(WatchMessage::Event(MediaEvent::Drift { .. } | MediaEvent::BroadcastEnd)) => {
-            Err(worker_failed("it spoke for its server"))
-        }
-        Ok(WatchMessage::Event(event)) => Ok(event),
-        Ok(_) => Err(worker_failed("it spoke for its server")),
-        Err(error) => Err(worker_failed(&error.to_string())),
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 pub use publisher::{Call, Source, name};
 pub use server::TestServer;
-pub use watcher::Watcher;
+pub use watcher::{Watcher, payload};
 
 /// A test that waits longer hangs.
 pub const DEADLINE: Duration = Duration::from_secs(20);

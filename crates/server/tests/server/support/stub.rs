@@ -1,4 +1,4 @@
-//! A worker without GStreamer: this test binary, run once more. Each keyframe becomes a segment of one part in two
+//! A worker without GStreamer: this test binary, run once more. Each keyframe becomes a segment of one frame in two
 //! renditions; audio tags are orders to misbehave.
 
 use std::fs::File;
@@ -7,15 +7,16 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use headwater_hls::packager::MAX_OPEN_BYTES;
 use headwater_media::{
-    MediaEvent, MediaSequence, MediaTime, PartIndex, Period, PeriodNumber, PeriodStart, Rendition,
+    Cut, EncodedFrame, MediaSequence, MediaTime, PartIndex, Period, PeriodNumber, PeriodStart, Rendition,
     RenditionKind, SegmentSettings, TrackId, UnixMillis,
 };
 use headwater_server::WorkerCommand;
 use headwater_wire::frames;
 use headwater_wire::v1::failure::Code;
 use headwater_wire::v1::worker_input::{Message as Input, Start};
-use headwater_wire::v1::worker_output::{Finished, Message as Output, Ready};
+use headwater_wire::v1::worker_output::{Finished, Message as Output, Ready, RenditionEnd};
 use headwater_wire::v1::{self, Failure};
 
 pub const RENDITIONS: [&str; 2] = ["720p", "audio"];
@@ -43,8 +44,14 @@ pub enum Order {
     Fail,
     /// Says what is no message.
     Garbage,
-    /// Takes the server's part.
-    Usurp,
+    /// Makes a frame of a rendition that there is not.
+    Stray,
+    /// Makes a frame from before the others.
+    Back,
+    /// Makes frames of a part that does not end.
+    Endless,
+    /// Says that it has finished in the middle of a rendition.
+    Open,
     /// Reads on, and makes nothing of it.
     Mute,
     /// Reads nothing any more.
@@ -81,6 +88,8 @@ fn is_the_worker() {
             output,
             start: Start::default(),
             next: MediaSequence(0),
+            begun: MediaSequence(0),
+            made_ms: None,
             mute: false,
             ahead: false,
             behind: None,
@@ -94,6 +103,10 @@ struct Stub {
     output: File,
     start: Start,
     next: MediaSequence,
+    /// Number after those of all segments that were begun.
+    begun: MediaSequence,
+    /// Where the newest frame of each rendition ends; none before the first period.
+    made_ms: Option<[u64; 2]>,
     mute: bool,
     ahead: bool,
     /// Segments that a worker which lags behind has still to make.
@@ -111,9 +124,8 @@ impl Stub {
                     self.say(Output::Ready(Ready {}));
                 }
                 Input::Period(period) => {
-                    if std::mem::take(&mut self.ahead) {
-                        self.next = self.next.next().next();
-                    }
+                    self.end_renditions();
+                    (self.next, self.ahead) = (self.next.max(self.begun), false);
                     if let Some(first) = period.first_sequence.filter(|first| *first > self.next.0) {
                         (self.next, self.start.resume_us) = (MediaSequence(first), None);
                     }
@@ -122,7 +134,8 @@ impl Stub {
                         settings.cell(MediaTime(start - period.origin_us))
                     });
                     let first = MediaSequence(self.next.0 - before);
-                    self.event(period_start(period.try_into().unwrap(), first));
+                    self.made_ms = Some([0; 2]);
+                    self.say(Output::PeriodStart(period_start(period.try_into().unwrap(), first).into()));
                 }
                 Input::Tag(tag) if TrackId(tag.track) == Period::AUDIO_TRACK => {
                     self.obey(std::str::from_utf8(&tag.payload).unwrap().parse().unwrap());
@@ -138,6 +151,7 @@ impl Stub {
                         std::thread::sleep(LAG);
                         self.segment(time_ms, &payload);
                     }
+                    self.end_renditions();
                     return self.say(Output::Finished(Finished {}));
                 }
             }
@@ -149,7 +163,18 @@ impl Stub {
             Order::Exit => std::process::exit(3),
             Order::Fail => self.fail(),
             Order::Garbage => self.output.write_all(&[0xff; 64]).unwrap(),
-            Order::Usurp => self.event(MediaEvent::BroadcastEnd),
+            Order::Stray => {
+                self.say(Output::Frame(EncodedFrame { rendition: 7, ..self.open_frame() }.into()))
+            }
+            Order::Back => self.say(Output::Frame(EncodedFrame { time: 1, ..self.open_frame() }.into())),
+            Order::Endless => {
+                let payload = Bytes::from(vec![7; 1 << 20]);
+                for _ in 0..MAX_OPEN_BYTES >> 20 {
+                    let payload = payload.clone();
+                    self.say(Output::Frame(EncodedFrame { payload, ..self.open_frame() }.into()));
+                }
+            }
+            Order::Open => self.say(Output::Finished(Finished {})),
             Order::Mute => self.mute = true,
             Order::Freeze => std::thread::park(),
             Order::Stick => {
@@ -161,11 +186,10 @@ impl Stub {
                 let told = what_it_was_told(&self.start);
                 self.segment(u64::from(u16::MAX), &told.into());
             }
-            Order::Half => self.part(0, self.next, 0),
+            Order::Half => self.part(0, self.next, 0, Cut::Part),
             Order::Ahead => {
-                self.part(1, self.next, 0);
-                self.end(1, self.next);
-                self.part(1, self.next.next(), 0);
+                self.part(1, self.next, 0, Cut::Segment);
+                self.part(1, self.next.next(), 0, Cut::Part);
                 self.ahead = true;
             }
             Order::Rest => self.rest(),
@@ -182,57 +206,80 @@ impl Stub {
 
     fn segment(&mut self, time_ms: u64, bytes: &Bytes) {
         let sequence = self.next;
-        for rendition in RENDITIONS.map(|id| id.parse().unwrap()) {
-            self.event(MediaEvent::Part {
-                rendition: headwater_media::RenditionId::clone(&rendition),
-                sequence,
-                index: PartIndex(0),
-                start: MediaTime::from_millis(time_ms),
-                duration: MediaTime::from_millis(2_000),
-                independent: true,
-                bytes: bytes.clone(),
-            });
-            self.event(MediaEvent::SegmentEnd { rendition, sequence });
+        for rendition in 0..RENDITIONS.len() {
+            let placement = (sequence, PartIndex(0), Cut::Segment);
+            self.frame(rendition, (time_ms, 2_000), placement, bytes.clone());
         }
         self.next = sequence.next();
     }
 
     fn rest(&mut self) {
         let (this, next, ahead) = (self.next, self.next.next(), std::mem::take(&mut self.ahead));
-        self.part(0, this, 1);
-        self.end(0, this);
+        self.part(0, this, 1, Cut::Segment);
         if !ahead {
-            self.part(1, this, 0);
-            self.end(1, this);
+            self.part(1, this, 0, Cut::Segment);
         }
-        self.part(0, next, 0);
-        self.end(0, next);
-        self.part(1, next, u16::from(ahead));
-        self.end(1, next);
+        self.part(0, next, 0, Cut::Segment);
+        self.part(1, next, u16::from(ahead), Cut::Segment);
         self.next = next.next();
     }
 
-    fn part(&mut self, rendition: usize, sequence: MediaSequence, index: u16) {
-        let start = MediaTime::from_millis(
-            2_000 * (sequence.0 - self.start.first_sequence) + 1_000 * u64::from(index),
-        );
-        self.event(MediaEvent::Part {
-            rendition: RENDITIONS[rendition].parse().unwrap(),
+    fn part(&mut self, rendition: usize, sequence: MediaSequence, index: u16, next: Cut) {
+        let start_ms = 2_000 * (sequence.0 - self.start.first_sequence) + 1_000 * u64::from(index);
+        let placement = (sequence, PartIndex(index.into()), next);
+        self.frame(rendition, (start_ms, 1_000), placement, Bytes::from_static(b"part"));
+    }
+
+    /// Makes a part of one frame; it begins after what was made before.
+    fn frame(
+        &mut self,
+        rendition: usize,
+        (start_ms, duration_ms): (u64, u64),
+        (sequence, part, next): (MediaSequence, PartIndex, Cut),
+        payload: Bytes,
+    ) {
+        let ticks = [90, 48][rendition];
+        let made_ms = &mut self.made_ms.as_mut().expect("a period has begun")[rendition];
+        let start_ms = start_ms.max(*made_ms);
+        *made_ms = start_ms + duration_ms;
+        self.begun = self.begun.max(sequence.next());
+        let frame = EncodedFrame {
+            rendition,
+            time: start_ms * ticks,
+            end: *made_ms * ticks,
+            composition_offset: 0,
+            keyframe: part == PartIndex(0),
             sequence,
-            index: PartIndex(index.into()),
-            start,
-            duration: MediaTime::from_millis(1_000),
-            independent: index == 0,
-            bytes: Bytes::from_static(b"part"),
-        });
+            part,
+            next: Some(next),
+            payload,
+        };
+        self.say(Output::Frame(frame.into()));
     }
 
-    fn end(&mut self, rendition: usize, sequence: MediaSequence) {
-        self.event(MediaEvent::SegmentEnd { rendition: RENDITIONS[rendition].parse().unwrap(), sequence });
+    /// A frame of the next segment, which goes on.
+    fn open_frame(&self) -> EncodedFrame {
+        let time = self.made_ms.expect("a period has begun")[0] * 90;
+        EncodedFrame {
+            rendition: 0,
+            time,
+            end: time,
+            composition_offset: 0,
+            keyframe: true,
+            sequence: self.next,
+            part: PartIndex(0),
+            next: Some(Cut::None),
+            payload: Bytes::from_static(b"frame"),
+        }
     }
 
-    fn event(&mut self, event: MediaEvent) {
-        self.say(Output::Event(event.into()));
+    /// Ends the period, where one has begun.
+    fn end_renditions(&mut self) {
+        if self.made_ms.take().is_some() {
+            for rendition in 0..RENDITIONS.len() as u32 {
+                self.say(Output::RenditionEnd(RenditionEnd { rendition }));
+            }
+        }
     }
 
     fn say(&mut self, message: Output) {
@@ -248,7 +295,7 @@ pub fn what_it_was_told(start: &Start) -> String {
     format!("{} {:?} {kept:?} {begun:?} {rungs:?}", start.first_sequence, start.resume_us)
 }
 
-fn period_start(period: Period, first_sequence: MediaSequence) -> MediaEvent {
+fn period_start(period: Period, first_sequence: MediaSequence) -> PeriodStart {
     let video = RenditionKind::Video { width: 1280, height: 720, frame_rate: 30.0 };
     let kinds = [video, RenditionKind::Audio { channels: 2, sample_rate: 48_000 }];
     let rendition = |(id, kind): (&str, RenditionKind)| Rendition {
@@ -258,21 +305,24 @@ fn period_start(period: Period, first_sequence: MediaSequence) -> MediaEvent {
         declared_bitrate: 1_000_000,
     };
     let renditions = RENDITIONS.into_iter().zip(kinds).map(rendition);
-    MediaEvent::PeriodStart(PeriodStart {
+    PeriodStart {
         number: PeriodNumber(period.number.0),
         first_sequence,
         origin: period.origin.into(),
         wall_clock: UnixMillis(period.wall_clock.0),
         renditions: renditions.map(|rendition| (rendition, Bytes::from_static(b"init"))).collect(),
         ladder: None,
-    })
+    }
 }
 
 impl FromStr for Order {
     type Err = ();
     fn from_str(text: &str) -> Result<Self, ()> {
         use Order::*;
-        let orders = [Exit, Fail, Garbage, Usurp, Mute, Freeze, Stick, Burst, Tell, Half, Ahead, Rest, Lag];
+        let orders = [
+            Exit, Fail, Garbage, Stray, Back, Endless, Open, Mute, Freeze, Stick, Burst, Tell, Half, Ahead,
+            Rest, Lag,
+        ];
         orders.into_iter().find(|order| format!("{order:?}") == text).ok_or(())
     }
 }

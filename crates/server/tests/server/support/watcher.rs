@@ -19,6 +19,13 @@ pub struct Watcher {
     events: Streaming<v1::MediaEvent>,
 }
 
+/// Media of a chunk: the `mdat` behind its `moof`.
+pub fn payload(chunk: &[u8]) -> &[u8] {
+    let moof = u32::from_be_bytes(chunk[..4].try_into().unwrap()) as usize;
+    assert_eq!((&chunk[4..8], &chunk[moof + 4..moof + 8]), (&b"moof"[..], &b"mdat"[..]));
+    &chunk[moof + 8..]
+}
+
 impl Watcher {
     /// Watches a stream as soon as it is on air.
     pub async fn join(server: &TestServer, stream: &str) -> Self {

@@ -1,11 +1,11 @@
-//! The renditions of the simulated worker: the numbers of the tags, cut where the real ones cut.
+//! The renditions of the simulated worker: frames that are the numbers of the tags, placed where the real ones are.
 
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use headwater_media::{
-    Cutter, Grid, MediaEvent, MediaSequence, MediaTime, Period, PeriodNumber, PeriodStart, Placement,
-    Rendition, RenditionId, RenditionKind, SourceTime, TrackId, UnixMillis,
+    Cutter, EncodedFrame, Grid, MediaSequence, MediaTime, Period, PeriodNumber, PeriodStart, Rendition,
+    RenditionKind, SourceTime, TrackId, UnixMillis,
 };
 use headwater_wire::v1::worker_input::Start;
 use headwater_wire::v1::{self, Tag};
@@ -21,12 +21,19 @@ const UPDATED_FROM: usize = 3;
 /// Something that a rendition has made.
 pub struct Made {
     pub track: usize,
-    pub event: MediaEvent,
+    pub output: Output,
+}
+
+#[derive(Clone)]
+pub enum Output {
+    Frame(EncodedFrame),
+    /// End of the rendition at this position.
+    End(usize),
 }
 
 /// Position of the output.
 #[derive(Default)]
-pub struct Packaging {
+pub struct Encoding {
     start: Start,
     next: MediaSequence,
     tracks: Vec<Track>,
@@ -35,28 +42,23 @@ pub struct Packaging {
 }
 
 struct Track {
-    rendition: RenditionId,
+    /// Position in the period.
+    rendition: usize,
+    timescale: u32,
     cutter: Cutter,
-    open: Option<Open>,
-    /// When the newest frame begins.
+    /// Newest frame, of which it is not known yet what follows it.
+    open: Option<EncodedFrame>,
+    /// When it begins.
     newest: SourceTime,
 }
 
-/// A part that is being made.
-struct Open {
-    placement: Placement,
-    start: SourceTime,
-    independent: bool,
-    numbers: BytesMut,
-}
-
-impl Packaging {
+impl Encoding {
     pub fn start(&mut self, start: Start) {
         self.next = MediaSequence(start.first_sequence);
         self.start = start;
     }
 
-    pub fn begin(&mut self, period: v1::Period) -> MediaEvent {
+    pub fn begin(&mut self, period: v1::Period) -> PeriodStart {
         let settings = self.start.settings.expect("a server says its settings").try_into();
         let settings = settings.expect("they are valid");
         let origin = SourceTime(period.origin_us);
@@ -70,15 +72,21 @@ impl Packaging {
             }
             None => (Grid::new(origin, self.next, settings), self.next),
         };
-        self.tracks = RENDITIONS.map(|name| Track::new(name, grid)).into();
-        MediaEvent::PeriodStart(PeriodStart {
+        let renditions = self.renditions(period.number);
+        let track = |name: &str| {
+            let at = renditions.iter().position(|(rendition, _)| rendition.id.as_str() == name);
+            let at = at.expect("every period has them");
+            Track::new(at, renditions[at].0.timescale(), grid)
+        };
+        self.tracks = RENDITIONS.map(track).into();
+        PeriodStart {
             number: PeriodNumber(period.number),
             first_sequence: first,
             origin: origin.into(),
             wall_clock: UnixMillis(period.wall_clock_unix_ms),
-            renditions: self.renditions(period.number),
+            renditions,
             ladder: None,
-        })
+        }
     }
 
     /// Renditions of the period, those of another server where it has begun it. A broadcast that a server has begun that
@@ -109,7 +117,8 @@ impl Packaging {
         let mut made = Vec::new();
         if let Some(of) = self.tracks.get_mut(track) {
             let has_more = self.has_more && track == 0;
-            of.push(time, is_key, &tag.payload, |event| made.extend(in_all(track, event, has_more)));
+            let output = of.push(time, is_key, &tag.payload).map(Output::Frame);
+            made.extend(output.into_iter().flat_map(|output| in_all(track, output, has_more)));
             self.note_next();
         }
         made
@@ -119,90 +128,61 @@ impl Packaging {
         let mut made = Vec::new();
         for (track, of) in self.tracks.iter_mut().enumerate() {
             let has_more = self.has_more && track == 0;
-            of.finish(|event| made.extend(in_all(track, event, has_more)));
+            made.extend(of.finish().flat_map(|output| in_all(track, output, has_more)));
         }
         self.tracks.clear();
         made
     }
 
     fn note_next(&mut self) {
-        let open =
-            self.tracks.iter().filter_map(|track| Some(track.open.as_ref()?.placement.sequence.next()));
+        let open = self.tracks.iter().filter_map(|track| Some(track.open.as_ref()?.sequence.next()));
         self.next = open.max().unwrap_or_default().max(self.next);
     }
 }
 
 impl Track {
-    fn new(name: &str, grid: Grid) -> Self {
-        let rendition = name.parse().expect("a rendition's name");
-        Self { rendition, cutter: Cutter::video(grid), open: None, newest: grid.start() }
+    fn new(rendition: usize, timescale: u32, grid: Grid) -> Self {
+        Self { rendition, timescale, cutter: Cutter::video(grid), open: None, newest: grid.start() }
     }
 
-    fn push(&mut self, time: SourceTime, is_key: bool, payload: &[u8], mut give: impl FnMut(MediaEvent)) {
+    /// Takes the next frame, and gives the one before it.
+    fn push(&mut self, time: SourceTime, is_key: bool, payload: &[u8]) -> Option<EncodedFrame> {
         if time < self.cutter.grid().start() {
-            return;
+            return None;
         }
         let placement = self.cutter.place(time.into());
-        let is_other = |open: &Open| {
-            (open.placement.sequence, open.placement.part) != (placement.sequence, placement.part)
-        };
-        if self.open.as_ref().is_some_and(is_other) {
-            self.end_part(time, &mut give);
-        }
-        if let Some(before) = self.open.as_ref().map(|open| open.placement.sequence)
-            && before != placement.sequence
-        {
-            self.end_segment(before, &mut give);
-        }
+        let ticks = MediaTime::from(time).ticks(self.timescale);
         self.newest = time;
-        let new = || Open { placement, start: time, independent: is_key, numbers: BytesMut::new() };
-        self.open.get_or_insert_with(new).add(placement, time, is_key, payload);
+        let frame = EncodedFrame {
+            rendition: self.rendition,
+            time: ticks,
+            end: ticks,
+            composition_offset: 0,
+            keyframe: is_key,
+            sequence: placement.sequence,
+            part: placement.part,
+            next: None,
+            payload: Bytes::copy_from_slice(&payload[..tag::LENGTH.min(payload.len())]),
+        };
+        let before = self.open.replace(frame)?;
+        Some(EncodedFrame { end: ticks, next: Some(placement.cut), ..before })
     }
 
-    /// Its last frame lasts up to this time.
-    fn end_part(&mut self, end: SourceTime, give: &mut impl FnMut(MediaEvent)) {
-        let Some(open) = self.open.as_mut().filter(|open| !open.numbers.is_empty()) else { return };
-        give(MediaEvent::Part {
-            rendition: self.rendition.clone(),
-            sequence: open.placement.sequence,
-            index: open.placement.part,
-            start: open.start.into(),
-            duration: MediaTime::from(end).saturating_sub(open.start.into()),
-            independent: open.independent,
-            bytes: open.numbers.split().freeze(),
-        });
-    }
-
-    fn end_segment(&mut self, sequence: MediaSequence, give: &mut impl FnMut(MediaEvent)) {
-        give(MediaEvent::SegmentEnd { rendition: self.rendition.clone(), sequence });
-        self.open = None;
-    }
-
-    fn finish(&mut self, mut give: impl FnMut(MediaEvent)) {
-        self.end_part(self.newest + Duration::from_millis(FRAME_MS), &mut give);
-        if let Some(open) = self.open.take() {
-            self.end_segment(open.placement.sequence, &mut give);
-        }
+    fn finish(&mut self) -> impl Iterator<Item = Output> + use<> {
+        let end = MediaTime::from(self.newest + Duration::from_millis(FRAME_MS)).ticks(self.timescale);
+        let last = self.open.take().map(|last| Output::Frame(EncodedFrame { end, ..last }));
+        last.into_iter().chain([Output::End(self.rendition)])
     }
 }
 
-impl Open {
-    fn add(&mut self, placement: Placement, time: SourceTime, is_key: bool, payload: &[u8]) {
-        if self.numbers.is_empty() {
-            (self.placement, self.start, self.independent) = (placement, time, is_key);
-        }
-        self.numbers.extend_from_slice(&payload[..tag::LENGTH.min(payload.len())]);
-    }
-}
-
-/// Events that a rendition has made, and the same of the other rung.
-fn in_all(track: usize, event: MediaEvent, has_more: bool) -> impl Iterator<Item = Made> {
-    let mut other = event.clone();
-    if let MediaEvent::Part { rendition, .. } | MediaEvent::SegmentEnd { rendition, .. } = &mut other {
-        *rendition = MORE.parse().expect("a rendition's name");
-    }
-    let made = move |event| Made { track, event };
-    has_more.then_some(other).into_iter().chain([event]).map(made)
+/// Output of a rendition, and the same of the other rung, which comes right after it.
+fn in_all(track: usize, output: Output, has_more: bool) -> impl Iterator<Item = Made> {
+    let other = match output.clone() {
+        Output::Frame(frame) => Output::Frame(EncodedFrame { rendition: frame.rendition + 1, ..frame }),
+        Output::End(rendition) => Output::End(rendition + 1),
+    };
+    let made = move |output| Made { track, output };
+    has_more.then_some(other).into_iter().chain([output]).map(made)
 }
 
 fn more() -> Rendition {

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 /// Bytes of a tag that say so.
 pub const LENGTH: usize = 8;
+const BOX_HEADER: usize = 8;
 /// From one tag of a track to the next.
 pub const FRAME_MS: u64 = 100;
 /// Frames from one keyframe to the next.
@@ -48,10 +49,16 @@ impl Number {
     }
 }
 
-/// The numbers that a part is made of.
+/// The numbers that a part is made of: its `mdat`, behind its `moof`.
 pub fn numbers(part: &[u8]) -> impl Iterator<Item = Number> {
+    let moof = part.first_chunk().map_or(0, |length| u32::from_be_bytes(*length) as usize);
+    part.get(moof + BOX_HEADER..).unwrap_or_default().chunks_exact(LENGTH).map(number)
+}
+
+/// The number that a frame is made of.
+pub fn number(frame: &[u8]) -> Number {
     let word = |bytes: &[u8]| u32::from_be_bytes(bytes.try_into().expect("four bytes"));
-    part.chunks_exact(LENGTH).map(move |bytes| Number { take: word(&bytes[..4]), index: word(&bytes[4..]) })
+    Number { take: word(&frame[..4]), index: word(&frame[4..LENGTH]) }
 }
 
 pub fn video_header() -> Bytes {

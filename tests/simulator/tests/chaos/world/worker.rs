@@ -1,5 +1,5 @@
 //! A worker without GStreamer: what it makes is a function of what it is given and told at its start, as with the real
-//! one. The bytes of its parts are the numbers of the tags that they are made of. When it gives them is up to chance, and
+//! one. Its frames are the numbers of the tags that they are made of. When it gives them is up to chance, and
 //! each rendition takes its own time.
 
 use std::collections::VecDeque;
@@ -9,17 +9,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use headwater_media::MediaEvent;
+use headwater_media::EncodedFrame;
 use headwater_server::{Worker, Workers};
 use headwater_wire::frames::{self, MESSAGE_LIMIT};
 use headwater_wire::v1::worker_input::Message as Input;
-use headwater_wire::v1::worker_output::{Finished, Message as Output, Ready};
+use headwater_wire::v1::worker_output::{Finished, Message as Output, Ready, RenditionEnd};
 use headwater_wire::v1::{WorkerInput, WorkerOutput};
 use tokio::io::{AsyncWriteExt as _, DuplexStream};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::codec::{FramedRead, LengthDelimitedCodec};
 
-use super::ladder::{Made, Packaging};
+use super::ladder::{self, Encoding, Made};
 use super::tag;
 use crate::check::Checker;
 use crate::kernel::chance::Chance;
@@ -28,8 +28,8 @@ use crate::kernel::net::Host;
 /// Bytes that the system's pipes hold.
 const PIPE_BYTES: usize = 64 << 10;
 
-/// Parts that wait in an encoder: those of the real one look ahead for 10 pictures and have 4 more waiting.
-const ROOM: usize = 5;
+/// Frames that wait in an encoder: those of the real one look ahead for 10 pictures and have 4 more waiting.
+const ROOM: usize = 14;
 
 /// Behaviour of a server's workers.
 #[derive(Clone, Debug)]
@@ -100,7 +100,7 @@ impl Workers for Crew {
             output: ours,
             fault: self.fault.clone(),
             delays: self.delays(),
-            packaging: Packaging::default(),
+            encoding: Encoding::default(),
             waiting: [VecDeque::new(), VecDeque::new()],
         };
         let task = tokio::spawn(async move { drop(process.run().await) });
@@ -118,9 +118,9 @@ struct Process {
     fault: Arc<AtomicU8>,
     /// How long each rendition takes, in milliseconds.
     delays: [u64; 2],
-    packaging: Packaging,
-    /// Events that each rendition has made and not yet given.
-    waiting: [VecDeque<(Instant, MediaEvent)>; 2],
+    encoding: Encoding,
+    /// Output that each rendition has made and not yet given.
+    waiting: [VecDeque<(Instant, ladder::Output)>; 2],
 }
 
 impl Process {
@@ -156,22 +156,22 @@ impl Process {
         }
         match message {
             Input::Start(start) => {
-                self.packaging.start(start);
+                self.encoding.start(start);
                 self.say(Output::Ready(Ready {})).await?;
             }
             Input::Period(period) => {
-                let ends = self.packaging.finish();
+                let ends = self.encoding.finish();
                 self.wait_for(ends);
                 self.give_all().await?;
-                let begins = self.packaging.begin(period);
-                self.say(Output::Event(begins.into())).await?;
+                let begins = self.encoding.begin(period);
+                self.say(Output::PeriodStart(begins.into())).await?;
             }
             Input::Tag(tag) => {
-                let made = self.packaging.push(tag);
+                let made = self.encoding.push(tag);
                 self.wait_for(made);
             }
             Input::End(_) => {
-                let ends = self.packaging.finish();
+                let ends = self.encoding.finish();
                 self.wait_for(ends);
                 self.give_all().await?;
                 self.say(Output::Finished(Finished {})).await?;
@@ -182,18 +182,25 @@ impl Process {
     }
 
     fn wait_for(&mut self, made: Vec<Made>) {
-        for Made { track, event } in made {
+        for Made { track, output } in made {
             let due = Instant::now() + Duration::from_millis(self.delays[track]);
-            self.waiting[track].push_back((due, event));
+            self.waiting[track].push_back((due, output));
         }
     }
 
     async fn give_due(&mut self) -> io::Result<()> {
         for track in 0..self.waiting.len() {
             while self.waiting[track].front().is_some_and(|(due, _)| *due <= Instant::now()) {
-                if let Some((_, event)) = self.waiting[track].pop_front() {
-                    self.note(track, &event);
-                    self.say(Output::Event(event.into())).await?;
+                match self.waiting[track].pop_front() {
+                    Some((_, ladder::Output::Frame(frame))) => {
+                        self.note(track, &frame);
+                        self.say(Output::Frame(frame.into())).await?;
+                    }
+                    Some((_, ladder::Output::End(rendition))) => {
+                        let rendition = rendition as u32;
+                        self.say(Output::RenditionEnd(RenditionEnd { rendition })).await?;
+                    }
+                    None => {}
                 }
             }
         }
@@ -209,12 +216,10 @@ impl Process {
         Ok(())
     }
 
-    /// Notes an event, which the checks find from now on.
-    fn note(&self, track: usize, event: &MediaEvent) {
-        if let MediaEvent::Part { sequence, bytes, .. } = event {
-            let made = tag::numbers(bytes);
-            self.checker.note(|holders| made.for_each(|it| holders.made(self.host, track, sequence.0, it)));
-        }
+    /// Notes a frame, which the checks find from now on.
+    fn note(&self, track: usize, frame: &EncodedFrame) {
+        let (sequence, number) = (frame.sequence.0, tag::number(&frame.payload));
+        self.checker.note(|holders| holders.made(self.host, track, sequence, number));
     }
 
     async fn say(&mut self, message: Output) -> io::Result<()> {
