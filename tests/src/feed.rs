@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
-use headwater_wire::v1::delivery_client::DeliveryClient;
-use headwater_wire::v1::media_event::{BroadcastEnd, Event, Part, SegmentEnd};
-use headwater_wire::v1::{MediaEvent, Opening, WatchRequest};
+use headwater_wire::v2::delivery_client::DeliveryClient;
+use headwater_wire::v2::media_event::{BroadcastEnd, Event, Part, SegmentEnd};
+use headwater_wire::v2::{MediaEvent, Opening, WatchRequest};
 use tonic::Streaming;
 use tonic::transport::Channel;
 

@@ -9,11 +9,11 @@ use bytes::Bytes;
 use futures::SinkExt as _;
 use futures::channel::mpsc;
 use headwater_registry::{Claim, Registry};
-use headwater_wire::v1::ingest_client::IngestClient;
-use headwater_wire::v1::publish_request::{Message as Request, Open};
-use headwater_wire::v1::publish_response::{Accepted, Message as Response};
-use headwater_wire::v1::track::Kind;
-use headwater_wire::v1::{
+use headwater_wire::v2::ingest_client::IngestClient;
+use headwater_wire::v2::publish_request::{Message as Request, Open};
+use headwater_wire::v2::publish_response::{Accepted, Message as Response};
+use headwater_wire::v2::track::Kind;
+use headwater_wire::v2::{
     Period, PublishRequest, PublishResponse, ResumePoint, SegmentSettings, Tag as Frame, Track,
 };
 use tokio::time::{Instant, sleep_until, timeout};

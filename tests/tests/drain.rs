@@ -13,8 +13,8 @@ use headwater_tests::process::Process;
 use headwater_tests::publish;
 use headwater_tests::stack::{Plan, Service, Stack};
 use headwater_tests::wait;
-use headwater_wire::v1::DrainRequest;
-use headwater_wire::v1::operator_client::OperatorClient;
+use headwater_wire::v2::DrainRequest;
+use headwater_wire::v2::operator_client::OperatorClient;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 

@@ -7,8 +7,8 @@
 
 use anyhow::{Context, bail};
 use headwater_hls::LiveWindow;
-use headwater_wire::v1::WatchRequest;
-use headwater_wire::v1::delivery_client::DeliveryClient;
+use headwater_wire::v2::WatchRequest;
+use headwater_wire::v2::delivery_client::DeliveryClient;
 use headwater_wire::{Channels, WatchMessage};
 
 #[tokio::main]

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use headwater_wire::Channels;
-use headwater_wire::v1::operator_client::OperatorClient;
-use headwater_wire::v1::{Broadcast, DrainRequest, ListBroadcastsRequest};
+use headwater_wire::v2::operator_client::OperatorClient;
+use headwater_wire::v2::{Broadcast, DrainRequest, ListBroadcastsRequest};
 use http::uri::Authority;
 use tokio::time::{Instant, sleep, timeout};
 use tonic::transport::Channel;

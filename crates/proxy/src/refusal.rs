@@ -3,7 +3,7 @@
 
 use headwater_media::MediaError;
 use headwater_wire::publish::PublishError;
-use headwater_wire::v1::{Failure, failure::Code};
+use headwater_wire::v2::{Failure, failure::Code};
 
 use crate::inputs::KeyError;
 use crate::routing::RoutingError;

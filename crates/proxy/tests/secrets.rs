@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
 use headwater_runtime::config::Input;
-use headwater_wire::v1::failure::Code;
+use headwater_wire::v2::failure::Code;
 use support::{Encoder, TestProxy, TestServer, failure, media};
 use tracing_subscriber::filter::LevelFilter;
 

@@ -15,7 +15,7 @@ pub use headwater_transcode::launch::WorkerCommand;
 pub use start::{ServerError, run, run_at};
 pub use worker::{Worker, Workers};
 
-use headwater_wire::v1::{Failure, failure::Code};
+use headwater_wire::v2::{Failure, failure::Code};
 
 /// A failure for the proxy, and through it for the broadcaster.
 fn failure(code: Code, message: impl Into<String>) -> Failure {

@@ -14,7 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
 use headwater_wire::frames::{self, MESSAGE_LIMIT};
-use headwater_wire::v1;
+use headwater_wire::v2;
 use prost::Message;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::process::Child;
@@ -101,17 +101,17 @@ impl Worker {
 
 impl WorkerInput {
     /// Waits while the worker has more to do than its pipe can hold: this is the backpressure on the publisher.
-    pub async fn send(&mut self, message: v1::WorkerInput) -> io::Result<()> {
+    pub async fn send(&mut self, message: v2::WorkerInput) -> io::Result<()> {
         self.0.send(Bytes::from(message.encode_to_vec())).await
     }
 }
 
 impl WorkerOutput {
     /// The next message; `None` when the worker has closed its output.
-    pub async fn next(&mut self) -> io::Result<Option<v1::worker_output::Message>> {
+    pub async fn next(&mut self) -> io::Result<Option<v2::worker_output::Message>> {
         loop {
             let Some(frame) = self.0.next().await.transpose()? else { return Ok(None) };
-            let message: v1::WorkerOutput = frames::decode(frame.freeze())?;
+            let message: v2::WorkerOutput = frames::decode(frame.freeze())?;
             if message.message.is_some() {
                 return Ok(message.message);
             }

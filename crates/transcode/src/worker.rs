@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use headwater_media::{MediaSequence, SourceTime};
-use headwater_wire::v1::failure::Code;
-use headwater_wire::v1::{self, worker_input as input, worker_output as output};
+use headwater_wire::v2::failure::Code;
+use headwater_wire::v2::{self, worker_input as input, worker_output as output};
 use headwater_wire::{ConvertError, frames, tag_of};
 
 use crate::cpu::Cpu;
@@ -27,7 +27,7 @@ const ROOM: usize = 8;
 /// How soon a failure is noticed while the publisher is silent.
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
-type Message = io::Result<Option<v1::WorkerInput>>;
+type Message = io::Result<Option<v2::WorkerInput>>;
 
 /// The whole life of a worker process: standard input in, standard output out. The exit code is 0 when the server ended
 /// it.
@@ -112,9 +112,9 @@ fn work<W: Write + Send + 'static>(messages: &Receiver<Message>, output: &Output
 fn next(messages: &Receiver<Message>, check: impl Fn() -> Result<()>) -> Result<input::Message> {
     loop {
         match messages.recv_timeout(CHECK_INTERVAL) {
-            Ok(Ok(Some(v1::WorkerInput { message: Some(message) }))) => return Ok(message),
+            Ok(Ok(Some(v2::WorkerInput { message: Some(message) }))) => return Ok(message),
             // A message of a newer server.
-            Ok(Ok(Some(v1::WorkerInput { message: None }))) => {}
+            Ok(Ok(Some(v2::WorkerInput { message: None }))) => {}
             Ok(Ok(None)) | Err(RecvTimeoutError::Disconnected) => return Err(Error::InputEnded),
             Ok(Err(error)) => return Err(Error::Input(error)),
             Err(RecvTimeoutError::Timeout) => check()?,
@@ -152,14 +152,14 @@ fn misread(error: ConvertError) -> Error {
     Error::Protocol(error.to_string())
 }
 
-fn failure(error: &Error) -> v1::Failure {
+fn failure(error: &Error) -> v2::Failure {
     let code = match error {
         Error::Input(_) | Error::Protocol(_) => Code::Protocol,
         Error::PeriodDiffers { .. } => Code::PeriodDiffers,
         error if error.is_unsupported_media() => Code::UnsupportedMedia,
         _ => Code::WorkerFailed,
     };
-    v1::Failure { code: code.into(), message: error.to_string() }
+    v2::Failure { code: code.into(), message: error.to_string() }
 }
 
 /// Whole messages, one at a time, from any thread.
@@ -191,7 +191,7 @@ impl<W: Write> Output<W> {
     }
 
     fn send(&self, message: output::Message) -> Result<()> {
-        let message = v1::WorkerOutput { message: Some(message) };
+        let message = v2::WorkerOutput { message: Some(message) };
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         frames::write(&mut *writer, &message).and_then(|()| writer.flush()).map_err(Error::Output)
     }

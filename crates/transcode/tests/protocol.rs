@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use headwater_transcode::{Error, worker};
 use headwater_wire::frames;
-use headwater_wire::v1::failure::Code;
-use headwater_wire::v1::{self, worker_input as input, worker_output as output};
+use headwater_wire::v2::failure::Code;
+use headwater_wire::v2::{self, worker_input as input, worker_output as output};
 use support::Source;
 
 #[derive(Clone, Default)]
@@ -32,13 +32,13 @@ impl Pipe {
     fn messages(&self) -> Vec<output::Message> {
         let bytes = self.0.lock().unwrap().clone();
         let mut rest = &bytes[..];
-        std::iter::from_fn(|| frames::read::<v1::WorkerOutput>(&mut rest).unwrap())
+        std::iter::from_fn(|| frames::read::<v2::WorkerOutput>(&mut rest).unwrap())
             .filter_map(|m| m.message)
             .collect()
     }
 }
 
-fn start(preset: &str) -> v1::WorkerInput {
+fn start(preset: &str) -> v2::WorkerInput {
     let ladder = headwater_media::Ladder { preset: preset.into(), ..support::ladder() };
     let start = input::Start {
         settings: Some(headwater_media::SegmentSettings::default().into()),
@@ -48,19 +48,19 @@ fn start(preset: &str) -> v1::WorkerInput {
         kept: Vec::new(),
         begun_as: None,
     };
-    v1::WorkerInput { message: Some(input::Message::Start(start)) }
+    v2::WorkerInput { message: Some(input::Message::Start(start)) }
 }
 
-fn end() -> v1::WorkerInput {
-    v1::WorkerInput { message: Some(input::Message::End(input::End {})) }
+fn end() -> v2::WorkerInput {
+    v2::WorkerInput { message: Some(input::Message::End(input::End {})) }
 }
 
-fn bytes(messages: impl IntoIterator<Item = v1::WorkerInput>) -> Vec<u8> {
+fn bytes(messages: impl IntoIterator<Item = v2::WorkerInput>) -> Vec<u8> {
     messages.into_iter().flat_map(|message| frames::encode(&message)).collect()
 }
 
-fn media(source: &Source) -> impl Iterator<Item = v1::WorkerInput> {
-    source.events(0).into_iter().map(v1::WorkerInput::from)
+fn media(source: &Source) -> impl Iterator<Item = v2::WorkerInput> {
+    source.events(0).into_iter().map(v2::WorkerInput::from)
 }
 
 fn run(input: impl Read + Send + 'static) -> (headwater_transcode::Result<()>, Vec<output::Message>) {

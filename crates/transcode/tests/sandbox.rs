@@ -11,9 +11,9 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Output, Stdio};
 
 use headwater_transcode::sandbox::{MEMORY_VARIABLE, MODE_VARIABLE};
-use headwater_wire::v1::still_request::Picture;
-use headwater_wire::v1::{self, worker_input as input, worker_output as output};
-use headwater_wire::{frames, v1::failure::Code};
+use headwater_wire::v2::still_request::Picture;
+use headwater_wire::v2::{self, worker_input as input, worker_output as output};
+use headwater_wire::{frames, v2::failure::Code};
 use support::{Source, probe};
 
 const TESTS: [(&str, fn()); 6] = [
@@ -120,7 +120,7 @@ fn still_is_made() {
     let ask = |media| {
         let still = start(probe::STILL, 512 << 20, &[(MODE_VARIABLE, "required")]);
         let request =
-            v1::StillRequest { pictures: pictures(media), columns: 1, rows: 1, height: 90, width: 0 };
+            v2::StillRequest { pictures: pictures(media), columns: 1, rows: 1, height: 90, width: 0 };
         answer(still, &frames::encode(&request))
     };
     let made = ask(output.parts_of(0, "180p")[0].bytes.clone());
@@ -150,7 +150,7 @@ fn start(what: &str, memory: u64, variables: &[(&str, &str)]) -> Child {
 fn converse(worker: Child, input: &[u8]) -> (String, Vec<output::Message>) {
     let output = answer(worker, input);
     let mut rest = &output.stdout[..];
-    let next = || frames::read::<v1::WorkerOutput>(&mut rest).ok().flatten();
+    let next = || frames::read::<v2::WorkerOutput>(&mut rest).ok().flatten();
     let messages = std::iter::from_fn(next).filter_map(|message| message.message).collect();
     (String::from_utf8_lossy(&output.stderr).into_owned(), messages)
 }
@@ -173,9 +173,9 @@ fn media(source: &Source) -> Vec<u8> {
         kept: Vec::new(),
         begun_as: None,
     };
-    let wrapped = |message| v1::WorkerInput { message: Some(message) };
+    let wrapped = |message| v2::WorkerInput { message: Some(message) };
     let end = wrapped(input::Message::End(input::End {}));
-    let media = source.events(0).into_iter().map(v1::WorkerInput::from);
+    let media = source.events(0).into_iter().map(v2::WorkerInput::from);
     let messages = std::iter::once(wrapped(input::Message::Start(start))).chain(media).chain([end]);
     messages.flat_map(|message| frames::encode(&message)).collect()
 }

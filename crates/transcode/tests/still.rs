@@ -6,8 +6,8 @@ mod support;
 
 use bytes::Bytes;
 use headwater_transcode::{preload, still};
-use headwater_wire::v1::StillRequest;
-use headwater_wire::v1::still_request::Picture;
+use headwater_wire::v2::StillRequest;
+use headwater_wire::v2::still_request::Picture;
 use support::output::{Output, decode};
 use support::{Source, source, start, transcode};
 

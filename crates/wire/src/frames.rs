@@ -49,11 +49,11 @@ fn checked_length(length: u32) -> io::Result<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::v1;
+    use crate::v2;
 
     #[test]
     fn messages_follow_each_other() {
-        let tag = v1::Tag {
+        let tag = v2::Tag {
             track: 2,
             keyframe: true,
             time_us: 7_000,
@@ -67,13 +67,13 @@ mod tests {
         let mut input = &bytes[..];
         assert_eq!(read(&mut input).unwrap(), Some(tag.clone()));
         assert_eq!(read(&mut input).unwrap(), Some(tag));
-        assert_eq!(read::<v1::Tag>(&mut input).unwrap(), None);
+        assert_eq!(read::<v2::Tag>(&mut input).unwrap(), None);
     }
 
     #[test]
     fn a_cut_off_or_oversized_message_is_an_error() {
-        assert!(read::<v1::Tag>(&mut &[0, 0, 0, 9, 1][..]).is_err());
-        assert!(read::<v1::Tag>(&mut &[0, 0][..]).is_err());
-        assert!(read::<v1::Tag>(&mut &u32::MAX.to_be_bytes()[..]).is_err());
+        assert!(read::<v2::Tag>(&mut &[0, 0, 0, 9, 1][..]).is_err());
+        assert!(read::<v2::Tag>(&mut &[0, 0][..]).is_err());
+        assert!(read::<v2::Tag>(&mut &u32::MAX.to_be_bytes()[..]).is_err());
     }
 }

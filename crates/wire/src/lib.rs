@@ -1,4 +1,4 @@
-//! The gRPC contract (`headwater.v1`) and the worker's protocol: generated messages and services, and conversions into
+//! The gRPC contract (`headwater.v2`) and the worker's protocol: generated messages and services, and conversions into
 //! the types that the rest of the house speaks. A message that came from outside is checked here, once. The client of the
 //! Publish call is here too: proxies use it, and servers that hand a broadcast over.
 
@@ -11,8 +11,8 @@ pub mod version;
 
 /// Messages and services that the `.proto` files define.
 #[allow(clippy::all, clippy::unwrap_used, unreachable_pub, missing_docs)]
-pub mod v1 {
-    include!("generated/headwater.v1.rs");
+pub mod v2 {
+    include!("generated/headwater.v2.rs");
 }
 
 pub use channels::Channels;

@@ -13,10 +13,10 @@ use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
 use crate::ConvertError;
-use crate::v1::ingest_client::IngestClient;
-use crate::v1::publish_request::{End, Ground, Leaving, Message as Request, Open};
-use crate::v1::publish_response::Message as Response;
-use crate::v1::{self, Failure, PublishRequest, PublishResponse};
+use crate::v2::ingest_client::IngestClient;
+use crate::v2::publish_request::{End, Ground, Leaving, Message as Request, Open};
+use crate::v2::publish_response::Message as Response;
+use crate::v2::{self, Failure, PublishRequest, PublishResponse};
 
 /// Messages that may be queued for the gRPC call: about a second of media. More would only hide that the server is slow.
 pub const MAX_QUEUED_MESSAGES: usize = 128;
@@ -215,7 +215,7 @@ pub struct CallEnded;
 ///
 /// # Errors
 /// When the message holds no such point, or a wrong one.
-pub fn resume_point(message: Option<v1::ResumePoint>) -> Result<ResumePoint, ConvertError> {
+pub fn resume_point(message: Option<v2::ResumePoint>) -> Result<ResumePoint, ConvertError> {
     message.ok_or(ConvertError::Missing("resume"))?.try_into()
 }
 

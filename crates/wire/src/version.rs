@@ -9,7 +9,7 @@ use tonic::body::Body;
 use tower::{Layer, Service};
 
 /// Package of the services that this build speaks.
-pub const PACKAGE: &str = "headwater.v1";
+pub const PACKAGE: &str = "headwater.v2";
 /// Beginning of the package names of all versions.
 const FAMILY: &str = "headwater.";
 
@@ -69,9 +69,9 @@ mod tests {
 
     #[test]
     fn other_versions_are_told_both() {
-        let status = refusal("/headwater.v0.Ingest/Publish").unwrap();
+        let status = refusal("/headwater.v1.Ingest/Publish").unwrap();
         assert_eq!(status.code(), Code::FailedPrecondition);
-        assert!(status.message().contains("headwater.v0") && status.message().contains(PACKAGE), "{status}");
+        assert!(status.message().contains("headwater.v1") && status.message().contains(PACKAGE), "{status}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use prost::Message as _;
 
 const PROTOS: [&str; 3] =
-    ["headwater/v1/media.proto", "headwater/v1/services.proto", "headwater/v1/worker.proto"];
+    ["headwater/v2/media.proto", "headwater/v2/services.proto", "headwater/v2/worker.proto"];
 
 fn generate(out: &Path) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto");
@@ -28,8 +28,8 @@ fn generate(out: &Path) {
 fn generated_code_is_current() {
     let out = tempfile::tempdir().unwrap();
     generate(out.path());
-    let fresh = std::fs::read_to_string(out.path().join("headwater.v1.rs")).unwrap();
-    let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/generated/headwater.v1.rs");
+    let fresh = std::fs::read_to_string(out.path().join("headwater.v2.rs")).unwrap();
+    let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/generated/headwater.v2.rs");
     if std::env::var_os("UPDATE").is_some() {
         std::fs::write(&committed, fresh).unwrap();
         return;

@@ -5,12 +5,12 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use headwater_wire::v1::delivery_client::DeliveryClient;
-use headwater_wire::v1::delivery_server::{Delivery, DeliveryServer};
-use headwater_wire::v1::ingest_client::IngestClient;
-use headwater_wire::v1::ingest_server::{Ingest, IngestServer};
-use headwater_wire::v1::publish_request::{Message, Open};
-use headwater_wire::v1::{
+use headwater_wire::v2::delivery_client::DeliveryClient;
+use headwater_wire::v2::delivery_server::{Delivery, DeliveryServer};
+use headwater_wire::v2::ingest_client::IngestClient;
+use headwater_wire::v2::ingest_server::{Ingest, IngestServer};
+use headwater_wire::v2::publish_request::{Message, Open};
+use headwater_wire::v2::{
     Chunk, FetchRequest, LocateRequest, LocateResponse, MediaEvent, PublishRequest, PublishResponse, Tag,
     WatchRequest,
 };

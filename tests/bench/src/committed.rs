@@ -9,8 +9,8 @@ use headwater_media::{
     PeriodNumber, PeriodStart, Rendition, RenditionId, RenditionKind, SegmentSettings, SourceTime,
     UnixMillis,
 };
-use headwater_wire::v1::publish_response::{Committed, Message as Response};
-use headwater_wire::v1::{self, PublishResponse};
+use headwater_wire::v2::publish_response::{Committed, Message as Response};
+use headwater_wire::v2::{self, PublishResponse};
 use prost::Message;
 
 use crate::series::Series;
@@ -54,7 +54,7 @@ fn apply(window: &mut LiveWindow, event: &MediaEvent, telling: bool) -> Result<(
     let before = telling.then(|| window.committed());
     window.apply(event)?;
     if before.is_some_and(|before| window.committed() != before) {
-        let resume: v1::ResumePoint = window.resume_point().into();
+        let resume: v2::ResumePoint = window.resume_point().into();
         let committed = Response::Committed(Committed { resume: Some(resume), epoch: None });
         black_box(PublishResponse { message: Some(committed) }.encode_to_vec());
     }

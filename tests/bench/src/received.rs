@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use headwater_media::{Period, TrackId};
 use headwater_rtmp::Event;
-use headwater_wire::v1;
+use headwater_wire::v2;
 
 /// An FLV body of AVC is a frame behind so many bytes (FLV 10.1 §E.4.3.1).
 const VIDEO_HEADER: u64 = 5;
@@ -38,7 +38,7 @@ impl Received {
     }
 
     /// Without its FLV header.
-    pub fn tag(&self, tag: &v1::Tag) {
+    pub fn tag(&self, tag: &v2::Tag) {
         let header = if TrackId(tag.track) == Period::AUDIO_TRACK { AUDIO_HEADER } else { VIDEO_HEADER };
         self.add(tag.payload.len() as u64 + header);
     }

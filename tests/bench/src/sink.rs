@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use anyhow::Result;
 use headwater_registry::{Registry, ServerRecord};
-use headwater_wire::v1::ingest_server::{Ingest, IngestServer};
-use headwater_wire::v1::publish_request::Message as Request;
-use headwater_wire::v1::publish_response::{Accepted, Committed, Message as Response};
-use headwater_wire::v1::{PublishRequest, PublishResponse, ResumePoint, SegmentSettings};
+use headwater_wire::v2::ingest_server::{Ingest, IngestServer};
+use headwater_wire::v2::publish_request::Message as Request;
+use headwater_wire::v2::publish_response::{Accepted, Committed, Message as Response};
+use headwater_wire::v2::{PublishRequest, PublishResponse, ResumePoint, SegmentSettings};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;

@@ -10,8 +10,8 @@ use anyhow::{Result, bail};
 use headwater_hls::LiveWindow;
 use headwater_media::{BroadcastId, Epoch, MediaEvent, Opening, StreamId, UnixMillis};
 use headwater_registry::{Claim, Ownership, Registry, ServerId, ServerRecord};
-use headwater_wire::v1::delivery_server::{Delivery, DeliveryServer};
-use headwater_wire::{WatchMessage, v1};
+use headwater_wire::v2::delivery_server::{Delivery, DeliveryServer};
+use headwater_wire::{WatchMessage, v2};
 use tokio::net::TcpListener;
 use tokio::sync::broadcast;
 use tokio::task::JoinSet;
@@ -148,22 +148,22 @@ struct Service(Arc<Shared>);
 
 #[tonic::async_trait]
 impl Delivery for Service {
-    type WatchStream = Pin<Box<dyn Stream<Item = Result<v1::MediaEvent, Status>> + Send>>;
+    type WatchStream = Pin<Box<dyn Stream<Item = Result<v2::MediaEvent, Status>> + Send>>;
 
-    async fn locate(&self, _: Request<v1::LocateRequest>) -> Result<Response<v1::LocateResponse>, Status> {
+    async fn locate(&self, _: Request<v2::LocateRequest>) -> Result<Response<v2::LocateResponse>, Status> {
         self.0.calls.fetch_add(1, Ordering::Relaxed);
         let window = self.0.window();
         let broadcast = headwater_wire::broadcast_bytes(window.opening().broadcast);
-        Ok(Response::new(v1::LocateResponse { broadcast, epoch: window.opening().epoch.0 }))
+        Ok(Response::new(v2::LocateResponse { broadcast, epoch: window.opening().epoch.0 }))
     }
 
-    async fn watch(&self, _: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+    async fn watch(&self, _: Request<v2::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
         self.0.calls.fetch_add(1, Ordering::Relaxed);
         let window = self.0.window();
         let held = std::iter::once(window.opening().clone().into());
         let held = held.chain(self.0.stored.iter().cloned().map(Into::into));
         let held = held.chain(window.events().into_iter().map(Into::into));
-        let held: Vec<v1::MediaEvent> = held.chain([WatchMessage::CaughtUp.into()]).collect();
+        let held: Vec<v2::MediaEvent> = held.chain([WatchMessage::CaughtUp.into()]).collect();
         let following = BroadcastStream::new(self.0.events.subscribe()).map(|event| match event {
             Ok(event) => Ok(event.into()),
             Err(BroadcastStreamRecvError::Lagged(_)) => Err(Status::data_loss("too slow")),
@@ -171,9 +171,9 @@ impl Delivery for Service {
         Ok(Response::new(Box::pin(iter(held).map(Ok).chain(following))))
     }
 
-    type FetchStream = Pin<Box<dyn Stream<Item = Result<v1::Chunk, Status>> + Send>>;
+    type FetchStream = Pin<Box<dyn Stream<Item = Result<v2::Chunk, Status>> + Send>>;
 
-    async fn fetch(&self, _: Request<v1::FetchRequest>) -> Result<Response<Self::FetchStream>, Status> {
+    async fn fetch(&self, _: Request<v2::FetchRequest>) -> Result<Response<Self::FetchStream>, Status> {
         Err(Status::not_found("it is not here"))
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use headwater_media::{MediaTime, StreamId};
 use headwater_registry::{RegistryEvent, Watch};
-use headwater_wire::v1;
+use headwater_wire::v2;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -97,7 +97,7 @@ impl Mirrors {
     }
 
     /// A stored segment that only its server has; see [`Upstream::fetch`].
-    pub(crate) async fn fetch(&self, segment: v1::FetchRequest) -> Option<Bytes> {
+    pub(crate) async fn fetch(&self, segment: v2::FetchRequest) -> Option<Bytes> {
         self.upstream.fetch(segment).await
     }
 

@@ -7,8 +7,8 @@ use headwater_hls::{Archive, LiveWindow, Part, Segment};
 use headwater_media::{
     MediaSequence, MediaTime, PeriodStart, Rendition, RenditionId, RenditionKind, StoredSegment, UnixMillis,
 };
-use headwater_wire::v1::StillRequest;
-use headwater_wire::v1::still_request::Picture;
+use headwater_wire::v2::StillRequest;
+use headwater_wire::v2::still_request::Picture;
 
 use super::{Frames, Key, TimeQuery};
 

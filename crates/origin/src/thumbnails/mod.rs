@@ -19,7 +19,7 @@ use bytes::Bytes;
 use headwater_media::{BroadcastId, MediaSequence, RenditionId};
 use headwater_runtime::config::WorkerSandbox;
 use headwater_runtime::listener::counted_as;
-use headwater_wire::v1::StillRequest;
+use headwater_wire::v2::StillRequest;
 use http::HeaderValue;
 use metrics::{Counter, counter};
 use moka::future::Cache;

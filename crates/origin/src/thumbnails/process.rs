@@ -10,7 +10,7 @@ use headwater_transcode::launch::{WorkerCommand, brief};
 use headwater_transcode::sandbox::Mode;
 use headwater_transcode::still::UNSUPPORTED;
 use headwater_wire::frames;
-use headwater_wire::v1::StillRequest;
+use headwater_wire::v2::StillRequest;
 use prost::Message as _;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};

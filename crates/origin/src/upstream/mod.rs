@@ -13,8 +13,8 @@ use headwater_registry::{Ownership, Registry, Watch};
 use headwater_runtime::outage::Outage;
 use headwater_runtime::readiness::Latch;
 use headwater_wire::frames::MESSAGE_LIMIT;
-use headwater_wire::v1::delivery_client::DeliveryClient;
-use headwater_wire::{Channels, v1};
+use headwater_wire::v2::delivery_client::DeliveryClient;
+use headwater_wire::{Channels, v2};
 use tokio::time::timeout;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
@@ -120,12 +120,12 @@ impl Upstream {
 
     /// Asks a server whether it has the stream.
     async fn ask_one(&self, address: &str, stream: &StreamId) -> Option<Owner> {
-        let request = v1::LocateRequest { stream: stream.to_string() };
+        let request = v2::LocateRequest { stream: stream.to_string() };
         let mut client = self.client(address).ok()?;
         let answer = timeout(LOCATE_LIMIT, client.locate(request)).await;
         match answer.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer in time"))) {
             Ok(response) => {
-                let v1::LocateResponse { broadcast, epoch } = response.into_inner();
+                let v2::LocateResponse { broadcast, epoch } = response.into_inner();
                 let broadcast = headwater_wire::broadcast_id(&broadcast).ok();
                 Some(Owner { address: address.to_owned(), epoch: Epoch(epoch), broadcast })
             }
@@ -139,7 +139,7 @@ impl Upstream {
     }
 
     /// A stored segment that its owner has, which is about to bring it to the object store; none where it has not.
-    pub(crate) async fn fetch(&self, segment: v1::FetchRequest) -> Option<Bytes> {
+    pub(crate) async fn fetch(&self, segment: v2::FetchRequest) -> Option<Bytes> {
         let Located::Owner(owner) = self.locate(&segment.stream.parse().ok()?).await else { return None };
         let mut client = self.streaming(&owner.address).ok()?;
         let fetched = async {

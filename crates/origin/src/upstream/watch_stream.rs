@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use headwater_hls::WindowError;
 use headwater_media::{Opening, StreamId};
-use headwater_wire::v1::delivery_client::DeliveryClient;
-use headwater_wire::{ConvertError, WatchMessage, v1};
+use headwater_wire::v2::delivery_client::DeliveryClient;
+use headwater_wire::{ConvertError, WatchMessage, v2};
 use tokio::time::timeout;
 use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
@@ -17,7 +17,7 @@ const OPENING_LIMIT: Duration = Duration::from_secs(3);
 
 pub(crate) struct WatchStream {
     pub(crate) opening: Opening,
-    messages: Streaming<v1::MediaEvent>,
+    messages: Streaming<v2::MediaEvent>,
     _counted: Present,
 }
 
@@ -57,7 +57,7 @@ impl WatchStream {
         stream: &StreamId,
         counted: Present,
     ) -> Result<Self, WatchError> {
-        let request = v1::WatchRequest { stream: stream.to_string() };
+        let request = v2::WatchRequest { stream: stream.to_string() };
         let opened = async {
             let mut messages = client.watch(request).await?.into_inner();
             match read(&mut messages).await? {
@@ -77,7 +77,7 @@ impl WatchStream {
     }
 }
 
-async fn read(messages: &mut Streaming<v1::MediaEvent>) -> Result<WatchMessage, WatchError> {
+async fn read(messages: &mut Streaming<v2::MediaEvent>) -> Result<WatchMessage, WatchError> {
     let message = messages.message().await?.ok_or(WatchError::CutOff)?;
     Ok(message.try_into()?)
 }

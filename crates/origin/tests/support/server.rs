@@ -9,8 +9,8 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt as _, stream};
 use headwater_hls::LiveWindow;
 use headwater_media::{MediaEvent, Opening, Record};
-use headwater_wire::v1::delivery_server::{Delivery, DeliveryServer};
-use headwater_wire::{WatchMessage, v1};
+use headwater_wire::v2::delivery_server::{Delivery, DeliveryServer};
+use headwater_wire::{WatchMessage, v2};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, broadcast};
 use tokio_stream::wrappers::{BroadcastStream, TcpListenerStream};
@@ -106,22 +106,22 @@ struct Service(TestServer);
 
 #[tonic::async_trait]
 impl Delivery for Service {
-    type WatchStream = Pin<Box<dyn Stream<Item = Result<v1::MediaEvent, Status>> + Send>>;
+    type WatchStream = Pin<Box<dyn Stream<Item = Result<v2::MediaEvent, Status>> + Send>>;
 
-    async fn locate(&self, _: Request<v1::LocateRequest>) -> Result<Response<v1::LocateResponse>, Status> {
+    async fn locate(&self, _: Request<v2::LocateRequest>) -> Result<Response<v2::LocateResponse>, Status> {
         let state = self.0.state();
         let opening = state.on_air.as_ref().ok_or_else(|| Status::not_found("not here"))?.window.opening();
         let broadcast = headwater_wire::broadcast_bytes(opening.broadcast);
-        Ok(Response::new(v1::LocateResponse { broadcast, epoch: opening.epoch.0 }))
+        Ok(Response::new(v2::LocateResponse { broadcast, epoch: opening.epoch.0 }))
     }
 
-    async fn watch(&self, _: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+    async fn watch(&self, _: Request<v2::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
         let mut state = self.0.state();
         state.watches += 1;
         let on_air = state.on_air.as_ref().ok_or_else(|| Status::not_found("not here"))?;
         let window = std::iter::once(on_air.window.opening().clone().into());
         let stored = state.stored.iter().cloned().map(Into::into);
-        let window: Vec<v1::MediaEvent> =
+        let window: Vec<v2::MediaEvent> =
             window.chain(stored).chain(on_air.window.events().into_iter().map(Into::into)).collect();
         let slow = state.slow.clone();
         let window = stream::iter(window.into_iter().chain([WatchMessage::CaughtUp.into()]).enumerate());
@@ -139,14 +139,14 @@ impl Delivery for Service {
         Ok(Response::new(Box::pin(window.chain(following).map(Ok).chain(cut_off))))
     }
 
-    type FetchStream = Pin<Box<dyn Stream<Item = Result<v1::Chunk, Status>> + Send>>;
+    type FetchStream = Pin<Box<dyn Stream<Item = Result<v2::Chunk, Status>> + Send>>;
 
-    async fn fetch(&self, request: Request<v1::FetchRequest>) -> Result<Response<Self::FetchStream>, Status> {
-        let v1::FetchRequest { rendition, sequence, .. } = request.into_inner();
+    async fn fetch(&self, request: Request<v2::FetchRequest>) -> Result<Response<Self::FetchStream>, Status> {
+        let v2::FetchRequest { rendition, sequence, .. } = request.into_inner();
         let held = self.0.state().held.get(&(rendition, sequence)).cloned();
         let bytes = held.ok_or_else(|| Status::not_found("it is not here"))?;
         let chunks: Vec<_> =
-            bytes.chunks(5).map(|chunk| Ok(v1::Chunk { payload: Bytes::copy_from_slice(chunk) })).collect();
+            bytes.chunks(5).map(|chunk| Ok(v2::Chunk { payload: Bytes::copy_from_slice(chunk) })).collect();
         Ok(Response::new(Box::pin(stream::iter(chunks))))
     }
 }

@@ -13,7 +13,7 @@ use std::pin::pin;
 use headwater_media::{Epoch, Loss};
 use headwater_registry::ServerId;
 use headwater_wire::publish::PublishError;
-use headwater_wire::v1::{Failure, failure::Code};
+use headwater_wire::v2::{Failure, failure::Code};
 use tokio::time::{Instant, timeout};
 
 use crate::refusal::{self, Refusal};

@@ -2,7 +2,7 @@
 
 use headwater_media::Epoch;
 use headwater_wire::publish::{PublishError, resume_point};
-use headwater_wire::v1::publish_response::{Committed, Message as Response};
+use headwater_wire::v2::publish_response::{Committed, Message as Response};
 use tokio::time::{Instant, timeout_at};
 
 use super::Publisher;

@@ -13,7 +13,7 @@ use headwater_registry::{Registry, RegistryError, ServerId};
 use headwater_runtime::backoff::Backoff;
 use headwater_wire::Channels;
 use headwater_wire::publish::PublishCall;
-use headwater_wire::v1::Failure;
+use headwater_wire::v2::Failure;
 
 pub use self::failures::Failures;
 use self::last_servers::LastServers;

@@ -13,8 +13,8 @@ use std::time::Duration;
 use headwater_media::Epoch;
 use headwater_registry::{Claim, Ownership, RegistryError, SERVER_TTL, ServerId, ServerRecord};
 use headwater_wire::publish::{Accepted, Opening, PublishCall, PublishError};
-use headwater_wire::v1::publish_request::Ground;
-use headwater_wire::v1::{Failure, failure::Code};
+use headwater_wire::v2::publish_request::Ground;
+use headwater_wire::v2::{Failure, failure::Code};
 use tokio::time::{Instant, sleep};
 
 use super::last_servers::LastServer;

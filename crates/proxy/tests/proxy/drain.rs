@@ -4,8 +4,8 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use headwater_rtmp::ClientEvent;
-use headwater_wire::v1::failure::Code;
-use headwater_wire::v1::publish_request::Message as Request;
+use headwater_wire::v2::failure::Code;
+use headwater_wire::v2::publish_request::Message as Request;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::Instant;

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use headwater_registry::Registry as _;
 use headwater_runtime::config::Size;
-use headwater_wire::v1::failure::Code;
-use headwater_wire::v1::publish_request::Message as Request;
-use headwater_wire::v1::{self, ResumePoint};
+use headwater_wire::v2::failure::Code;
+use headwater_wire::v2::publish_request::Message as Request;
+use headwater_wire::v2::{self, ResumePoint};
 
 use crate::support::media::{self, Kind};
 use crate::support::{Call, Encoder, TestProxy, TestServer, failure, resume_point};
@@ -344,7 +344,7 @@ async fn after_more_than_is_kept_it_goes_on_with_a_new_period() {
             return period;
         }
     };
-    let v1::Period { number, first_sequence, origin_us: origin, .. } = next_period().await;
+    let v2::Period { number, first_sequence, origin_us: origin, .. } = next_period().await;
     assert!(number == 4 && origin > 4_000, "{number} from {origin} ms");
     assert_eq!(first_sequence, Some(103), "of 101 and 102 viewers may have something");
     let first = call.message().await.unwrap().unwrap();

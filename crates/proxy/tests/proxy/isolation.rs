@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use headwater_wire::v1::publish_request::Message as Request;
+use headwater_wire::v2::publish_request::Message as Request;
 
 use crate::support::{Encoder, TestProxy, TestServer, media};
 

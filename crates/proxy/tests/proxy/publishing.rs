@@ -1,7 +1,7 @@
 //! Way of a publisher's media to its server.
 
-use headwater_wire::v1;
-use headwater_wire::v1::publish_request::Message as Request;
+use headwater_wire::v2;
+use headwater_wire::v2::publish_request::Message as Request;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 
@@ -27,7 +27,7 @@ async fn media_arrives_in_order_with_its_times() {
     encoder.audio(1_010, media::sound(b"beep")).await;
     encoder.video(1_033, media::picture(b"second")).await;
     let Some(Request::Period(period)) = call.message().await.unwrap() else { panic!("no period") };
-    let v1::Period { number, origin_us, tracks, .. } = period;
+    let v2::Period { number, origin_us, tracks, .. } = period;
     assert_eq!((number, origin_us), (3, 1_000_000));
     let tracks: Vec<_> = tracks.iter().map(|track| (&track.codec[..], &track.configuration[..])).collect();
     assert_eq!(tracks, [("avc1", media::AVC), ("mp4a", media::AAC)]);

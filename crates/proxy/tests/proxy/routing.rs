@@ -1,7 +1,7 @@
 //! Which server gets a publisher, and what it is told when none does.
 
 use headwater_registry::{Claim, Registry};
-use headwater_wire::v1::failure::Code;
+use headwater_wire::v2::failure::Code;
 
 use crate::support::{Encoder, TestProxy, TestServer, failure};
 

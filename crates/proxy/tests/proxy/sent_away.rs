@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use headwater_wire::v1::failure::Code;
-use headwater_wire::v1::publish_request::Message as Request;
+use headwater_wire::v2::failure::Code;
+use headwater_wire::v2::publish_request::Message as Request;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::{Call, Encoder, TestProxy, TestServer, failure, media, within};

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use headwater_media::broadcast::Policy;
 use headwater_media::{Epoch, ResumePoint, StreamId};
-use headwater_wire::v1::publish_request;
-use headwater_wire::v1::{Failure, failure::Code};
+use headwater_wire::v2::publish_request;
+use headwater_wire::v2::{Failure, failure::Code};
 
 use super::lease::Standing;
 use super::publisher::Taken;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use headwater_media::{BroadcastId, StreamId};
 use headwater_registry::{Claim, Ownership, Registry, RegistryError};
 use headwater_runtime::outage::Outage;
-use headwater_wire::v1::Failure;
+use headwater_wire::v2::Failure;
 use tokio::sync::{Mutex, Notify};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 

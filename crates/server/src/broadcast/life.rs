@@ -7,7 +7,7 @@ use std::time::Duration;
 use headwater_media::{MediaEvent, StreamId};
 use headwater_registry::Registry;
 use headwater_wire::Channels;
-use headwater_wire::v1::{Failure, failure::Code};
+use headwater_wire::v2::{Failure, failure::Code};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;

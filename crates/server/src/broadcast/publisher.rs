@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use headwater_media::ResumePoint;
-use headwater_wire::v1::publish_response::Message;
-use headwater_wire::v1::{Failure, PublishRequest, PublishResponse};
+use headwater_wire::v2::publish_response::Message;
+use headwater_wire::v2::{Failure, PublishRequest, PublishResponse};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;

@@ -13,9 +13,9 @@ use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use headwater_media::ResumePoint;
-use headwater_wire::v1::publish_response::{Accepted, Message as Response};
-use headwater_wire::v1::worker_input::{End, Message as Input, Start};
-use headwater_wire::v1::{self, Failure, failure::Code};
+use headwater_wire::v2::publish_response::{Accepted, Message as Response};
+use headwater_wire::v2::worker_input::{End, Message as Input, Start};
+use headwater_wire::v2::{self, Failure, failure::Code};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tonic::Streaming;
@@ -111,7 +111,7 @@ impl Session<'_> {
         &self,
         publisher: Publisher,
         resume: Option<ResumePoint>,
-        mut requests: Streaming<v1::PublishRequest>,
+        mut requests: Streaming<v2::PublishRequest>,
         responses: &Responses,
     ) -> Result<(), Failure> {
         if publisher.is_replaced() {
@@ -228,8 +228,8 @@ impl Session<'_> {
     }
 }
 
-fn input(message: Input) -> v1::WorkerInput {
-    v1::WorkerInput { message: Some(message) }
+fn input(message: Input) -> v2::WorkerInput {
+    v2::WorkerInput { message: Some(message) }
 }
 
 fn replaced() -> Failure {

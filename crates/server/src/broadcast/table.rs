@@ -17,7 +17,7 @@ use headwater_registry::{Registry, ServerId};
 use headwater_runtime::clock;
 use headwater_runtime::config::Config;
 use headwater_wire::Channels;
-use headwater_wire::v1::{Failure, failure::Code};
+use headwater_wire::v2::{Failure, failure::Code};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;

@@ -1,4 +1,4 @@
-//! `headwater.v1.Delivery`: the live window, what is stored, and what follows, for origins.
+//! `headwater.v2.Delivery`: the live window, what is stored, and what follows, for origins.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,8 +9,8 @@ use headwater_hls::Archive;
 use headwater_media::{MediaSequence, RenditionId};
 use headwater_recordings::Layout;
 use headwater_wire::WatchMessage;
-use headwater_wire::v1::delivery_server::Delivery;
-use headwater_wire::v1::{Chunk, FetchRequest, LocateRequest, LocateResponse, MediaEvent, WatchRequest};
+use headwater_wire::v2::delivery_server::Delivery;
+use headwater_wire::v2::{Chunk, FetchRequest, LocateRequest, LocateResponse, MediaEvent, WatchRequest};
 use tokio_stream::wrappers::BroadcastStream;
 use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
 use tonic::{Request, Response, Status};

@@ -1,4 +1,4 @@
-//! `headwater.v1.Ingest`: a call for each publisher.
+//! `headwater.v2.Ingest`: a call for each publisher.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,10 +6,10 @@ use std::time::Duration;
 use headwater_media::broadcast::Policy;
 use headwater_media::{Epoch, ResumePoint};
 use headwater_registry::EPOCH_LIMIT;
-use headwater_wire::v1::ingest_server::Ingest;
-use headwater_wire::v1::publish_request::{Message as Request, Open};
-use headwater_wire::v1::publish_response::Message as Response;
-use headwater_wire::v1::{Failure, PublishRequest, PublishResponse};
+use headwater_wire::v2::ingest_server::Ingest;
+use headwater_wire::v2::publish_request::{Message as Request, Open};
+use headwater_wire::v2::publish_response::Message as Response;
+use headwater_wire::v2::{Failure, PublishRequest, PublishResponse};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;

@@ -1,10 +1,10 @@
-//! `headwater.v1.Operator`: the requests of operators.
+//! `headwater.v2.Operator`: the requests of operators.
 
 use std::sync::Arc;
 
 use headwater_media::StreamId;
-use headwater_wire::v1::operator_server::Operator;
-use headwater_wire::v1::{
+use headwater_wire::v2::operator_server::Operator;
+use headwater_wire::v2::{
     Broadcast, DrainRequest, DrainResponse, ListBroadcastsRequest, ListBroadcastsResponse, Load,
     StatusRequest, StatusResponse,
 };

@@ -9,9 +9,9 @@ use std::time::Duration;
 use headwater_runtime::backoff::Backoff;
 use headwater_runtime::outage::Outage;
 use headwater_runtime::readiness::Latch;
-use headwater_wire::v1::worker_input::{Message as Input, Start};
-use headwater_wire::v1::worker_output::Message as Output;
-use headwater_wire::v1::{Failure, WorkerInput, failure::Code};
+use headwater_wire::v2::worker_input::{Message as Input, Start};
+use headwater_wire::v2::worker_output::Message as Output;
+use headwater_wire::v2::{Failure, WorkerInput, failure::Code};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 

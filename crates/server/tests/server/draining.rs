@@ -5,8 +5,8 @@ use std::time::Duration;
 use headwater_hls::LiveWindow;
 use headwater_media::{MediaSequence, PartIndex};
 use headwater_registry::Registry;
-use headwater_wire::v1::operator_client::OperatorClient;
-use headwater_wire::v1::{DrainRequest, ResumePoint, failure::Code};
+use headwater_wire::v2::operator_client::OperatorClient;
+use headwater_wire::v2::{DrainRequest, ResumePoint, failure::Code};
 
 use crate::resuming::{claim_elsewhere, on_air};
 use crate::support::stub::{Order, RENDITIONS};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use headwater_registry::{Claim, Registry};
-use headwater_wire::v1::failure::Code;
+use headwater_wire::v2::failure::Code;
 use tokio::net::TcpStream;
 
 use crate::support::{Call, Source, TestServer, Watcher, eventually, name, within};

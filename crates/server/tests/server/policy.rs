@@ -7,9 +7,9 @@ use std::time::Duration;
 use headwater_media::MediaSequence;
 use headwater_media::broadcast::RecordedRenditions;
 use headwater_runtime::config::{Config, RecordingMode, Size, StoreUrl};
-use headwater_wire::v1::policy::Recording;
-use headwater_wire::v1::publish_request::{Message as Request, Open};
-use headwater_wire::v1::{Policy, ResumePoint};
+use headwater_wire::v2::policy::Recording;
+use headwater_wire::v2::publish_request::{Message as Request, Open};
+use headwater_wire::v2::{Policy, ResumePoint};
 use tonic::Status;
 
 use crate::resuming::{on_air, resume, tells};
@@ -121,7 +121,7 @@ async fn open(server: &TestServer, publisher: &str, policy: &Policy) -> Result<C
 #[tokio::test]
 async fn a_broadcast_begins_with_the_policy_of_its_call() {
     let server = TestServer::start().await;
-    let own = headwater_wire::v1::Policy::from(Config::defaults().policy(&"demo".parse().unwrap()));
+    let own = headwater_wire::v2::Policy::from(Config::defaults().policy(&"demo".parse().unwrap()));
     let policy = Policy { recording: Recording::Top.into(), dvr_window_ms: 5_000, ..own.clone() };
     let wrong = Policy { ladder: None, ..policy.clone() };
     let refused = open(&server, "p", &wrong).await.err().unwrap();

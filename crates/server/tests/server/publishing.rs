@@ -4,8 +4,8 @@ use std::pin::pin;
 use std::time::Duration;
 
 use headwater_wire::broadcast_id;
-use headwater_wire::v1::failure::Code;
-use headwater_wire::v1::publish_request::{End, Message as Request, Open};
+use headwater_wire::v2::failure::Code;
+use headwater_wire::v2::publish_request::{End, Message as Request, Open};
 
 use crate::support::stub::Order;
 use crate::support::{Call, Source, TestServer, Watcher, eventually, name};

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use headwater_media::MediaSequence;
 use headwater_registry::{Claim, Ownership, Registry};
-use headwater_wire::v1::failure::Code;
-use headwater_wire::v1::media_event::PeriodStart;
-use headwater_wire::v1::{Failure, ResumePoint, SegmentSettings, worker_input::Start};
+use headwater_wire::v2::failure::Code;
+use headwater_wire::v2::media_event::PeriodStart;
+use headwater_wire::v2::{Failure, ResumePoint, SegmentSettings, worker_input::Start};
 
 use crate::support::stub::{Order, RENDITIONS, what_it_was_told};
 use crate::support::{Call, Source, TestServer, Watcher, eventually, name, payload};

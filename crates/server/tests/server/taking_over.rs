@@ -9,7 +9,7 @@ use headwater_media::{BroadcastId, MediaSequence};
 use headwater_platform::store::{DirectoryStore, ObjectStore};
 use headwater_recordings::{Layout, Recording};
 use headwater_runtime::config::StoreUrl;
-use headwater_wire::v1::failure::Code;
+use headwater_wire::v2::failure::Code;
 
 use crate::support::{Source, TestServer, Watcher, eventually};
 

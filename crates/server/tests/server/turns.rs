@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use headwater_media::Epoch;
 use headwater_registry::{Claim, Registry, Ttls};
-use headwater_wire::v1::failure::Code;
-use headwater_wire::v1::publish_request::{Ground, Message as Request, Open};
+use headwater_wire::v2::failure::Code;
+use headwater_wire::v2::publish_request::{Ground, Message as Request, Open};
 
 use crate::resuming::claim_elsewhere;
 use crate::support::{Call, Source, TestServer, Watcher, eventually, name};

@@ -1,6 +1,6 @@
 //! Peers that speak another version of the contract.
 
-use headwater_wire::v1::{StatusRequest, StatusResponse};
+use headwater_wire::v2::{StatusRequest, StatusResponse};
 use headwater_wire::version::PACKAGE;
 use tonic::client::Grpc;
 use tonic::codegen::http::uri::PathAndQuery;
@@ -21,9 +21,9 @@ async fn status_of(server: &TestServer, package: &str) -> Result<StatusResponse,
 async fn a_peer_of_another_version_is_told_both_versions() {
     let server = TestServer::start().await;
     assert_eq!(status_of(&server, PACKAGE).await.unwrap().version, env!("CARGO_PKG_VERSION"));
-    let refused = status_of(&server, "headwater.v0").await.unwrap_err();
+    let refused = status_of(&server, "headwater.v1").await.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition);
-    for version in ["headwater.v0", PACKAGE] {
+    for version in ["headwater.v1", PACKAGE] {
         assert!(refused.message().contains(version), "{refused}");
     }
 }

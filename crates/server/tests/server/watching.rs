@@ -1,7 +1,7 @@
 //! Watch calls of origins.
 
-use headwater_wire::v1;
-use headwater_wire::v1::delivery_client::DeliveryClient;
+use headwater_wire::v2;
+use headwater_wire::v2::delivery_client::DeliveryClient;
 use tonic::Code;
 
 use crate::support::stub::{BURST, Order, RENDITIONS};
@@ -35,12 +35,12 @@ async fn whoever_joins_late_gets_an_equal_window() {
 async fn what_is_not_on_air_is_not_found() {
     let server = TestServer::start().await;
     let mut client = DeliveryClient::new(server.channel.clone());
-    let watch = client.watch(v1::WatchRequest { stream: "demo".into() }).await;
+    let watch = client.watch(v2::WatchRequest { stream: "demo".into() }).await;
     assert_eq!(watch.err().unwrap().code(), Code::NotFound);
-    let located = client.locate(v1::LocateRequest { stream: "demo".into() }).await;
+    let located = client.locate(v2::LocateRequest { stream: "demo".into() }).await;
     assert_eq!(located.err().unwrap().code(), Code::NotFound);
     let source = Source::publish(&server, "demo").await;
-    let located = client.locate(v1::LocateRequest { stream: "demo".into() }).await.unwrap().into_inner();
+    let located = client.locate(v2::LocateRequest { stream: "demo".into() }).await.unwrap().into_inner();
     assert_eq!(located.broadcast, source.accepted.broadcast);
     assert_eq!(located.epoch, server.owner("demo").await.unwrap().epoch.0);
 }

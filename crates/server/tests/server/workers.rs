@@ -8,7 +8,7 @@ use headwater_runtime::config::{Config, WorkerSandbox};
 use headwater_runtime::process::Process;
 use headwater_runtime::readiness::Readiness;
 use headwater_server::WorkerCommand;
-use headwater_wire::v1::failure::Code;
+use headwater_wire::v2::failure::Code;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 

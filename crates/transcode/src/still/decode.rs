@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use headwater_hls::cmaf::read::{self, Placed};
 use headwater_media::VIDEO_TIMESCALE;
-use headwater_wire::v1::still_request::Picture;
+use headwater_wire::v2::still_request::Picture;
 
 use crate::error::{Error, Result};
 use crate::fault::{Fault, Flow};

@@ -9,7 +9,7 @@ use std::io::{self, Read, Write};
 use std::process::ExitCode;
 
 use headwater_wire::frames;
-use headwater_wire::v1::StillRequest;
+use headwater_wire::v2::StillRequest;
 
 use crate::error::{Error, Result};
 use crate::orders::{Orders, prepare};

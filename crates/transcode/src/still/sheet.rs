@@ -2,7 +2,7 @@
 
 use gst_video::VideoFormat::I420;
 use gst_video::{VideoFrameRef, VideoInfo};
-use headwater_wire::v1::StillRequest;
+use headwater_wire::v2::StillRequest;
 
 use crate::error::{Error, Result};
 use crate::scale::Scaler;

@@ -7,10 +7,10 @@ use headwater_media::{
 };
 
 use super::{ConvertError, WatchMessage, broadcast_bytes, broadcast_id, invalid};
-use crate::v1;
-use v1::media_event as m;
+use crate::v2;
+use v2::media_event as m;
 
-impl From<Opening> for v1::Opening {
+impl From<Opening> for v2::Opening {
     fn from(opening: Opening) -> Self {
         Self {
             broadcast: broadcast_bytes(opening.broadcast),
@@ -23,9 +23,9 @@ impl From<Opening> for v1::Opening {
     }
 }
 
-impl TryFrom<v1::Opening> for Opening {
+impl TryFrom<v2::Opening> for Opening {
     type Error = ConvertError;
-    fn try_from(message: v1::Opening) -> Result<Self, ConvertError> {
+    fn try_from(message: v2::Opening) -> Result<Self, ConvertError> {
         let settings: SegmentSettings =
             message.settings.ok_or(ConvertError::Missing("settings"))?.try_into()?;
         Ok(Self {
@@ -39,7 +39,7 @@ impl TryFrom<v1::Opening> for Opening {
     }
 }
 
-impl From<ResumePoint> for v1::ResumePoint {
+impl From<ResumePoint> for v2::ResumePoint {
     fn from(point: ResumePoint) -> Self {
         Self {
             broadcast: broadcast_bytes(point.broadcast),
@@ -57,9 +57,9 @@ impl From<ResumePoint> for v1::ResumePoint {
     }
 }
 
-impl TryFrom<v1::ResumePoint> for ResumePoint {
+impl TryFrom<v2::ResumePoint> for ResumePoint {
     type Error = ConvertError;
-    fn try_from(message: v1::ResumePoint) -> Result<Self, ConvertError> {
+    fn try_from(message: v2::ResumePoint) -> Result<Self, ConvertError> {
         Ok(Self {
             broadcast: broadcast_id(&message.broadcast)?,
             settings: message.settings.ok_or(ConvertError::Missing("settings"))?.try_into()?,
@@ -76,14 +76,14 @@ impl TryFrom<v1::ResumePoint> for ResumePoint {
     }
 }
 
-impl From<Rendition> for v1::Rendition {
+impl From<Rendition> for v2::Rendition {
     fn from(rendition: Rendition) -> Self {
         let kind = match rendition.kind {
             RenditionKind::Video { width, height, frame_rate } => {
-                v1::rendition::Kind::Video(v1::rendition::Video { width, height, frame_rate })
+                v2::rendition::Kind::Video(v2::rendition::Video { width, height, frame_rate })
             }
             RenditionKind::Audio { channels, sample_rate } => {
-                v1::rendition::Kind::Audio(v1::rendition::Audio { channels, sample_rate })
+                v2::rendition::Kind::Audio(v2::rendition::Audio { channels, sample_rate })
             }
         };
         Self {
@@ -95,14 +95,14 @@ impl From<Rendition> for v1::Rendition {
     }
 }
 
-impl TryFrom<v1::Rendition> for Rendition {
+impl TryFrom<v2::Rendition> for Rendition {
     type Error = ConvertError;
-    fn try_from(message: v1::Rendition) -> Result<Self, ConvertError> {
+    fn try_from(message: v2::Rendition) -> Result<Self, ConvertError> {
         let kind = match message.kind.ok_or(ConvertError::Missing("kind"))? {
-            v1::rendition::Kind::Video(v1::rendition::Video { width, height, frame_rate }) => {
+            v2::rendition::Kind::Video(v2::rendition::Video { width, height, frame_rate }) => {
                 RenditionKind::Video { width, height, frame_rate }
             }
-            v1::rendition::Kind::Audio(v1::rendition::Audio { channels, sample_rate }) => {
+            v2::rendition::Kind::Audio(v2::rendition::Audio { channels, sample_rate }) => {
                 RenditionKind::Audio { channels, sample_rate }
             }
         };
@@ -150,13 +150,13 @@ impl TryFrom<m::PeriodStart> for PeriodStart {
     }
 }
 
-impl From<Opening> for v1::MediaEvent {
+impl From<Opening> for v2::MediaEvent {
     fn from(opening: Opening) -> Self {
         Self { event: Some(m::Event::Opening(opening.into())) }
     }
 }
 
-impl From<MediaEvent> for v1::MediaEvent {
+impl From<MediaEvent> for v2::MediaEvent {
     fn from(event: MediaEvent) -> Self {
         let event = match event {
             MediaEvent::PeriodStart(period) => m::Event::PeriodStart(period.into()),
@@ -183,9 +183,9 @@ impl From<MediaEvent> for v1::MediaEvent {
     }
 }
 
-impl TryFrom<v1::MediaEvent> for WatchMessage {
+impl TryFrom<v2::MediaEvent> for WatchMessage {
     type Error = ConvertError;
-    fn try_from(message: v1::MediaEvent) -> Result<Self, ConvertError> {
+    fn try_from(message: v2::MediaEvent) -> Result<Self, ConvertError> {
         let event = match message.event.ok_or(ConvertError::Missing("event"))? {
             m::Event::Opening(opening) => return Ok(Self::Opening(opening.try_into()?)),
             m::Event::PeriodStart(period) => MediaEvent::PeriodStart(period.try_into()?),
@@ -227,7 +227,7 @@ mod tests {
     use super::*;
 
     fn round_trip(event: MediaEvent) {
-        let message = v1::MediaEvent::from(event.clone());
+        let message = v2::MediaEvent::from(event.clone());
         assert_eq!(WatchMessage::try_from(message), Ok(WatchMessage::Event(event)));
     }
 
@@ -263,10 +263,10 @@ mod tests {
 
     #[test]
     fn what_is_missing_or_wrong_is_named() {
-        let empty = v1::MediaEvent { event: None };
+        let empty = v2::MediaEvent { event: None };
         assert_eq!(WatchMessage::try_from(empty), Err(ConvertError::Missing("event")));
         let end = m::Event::SegmentEnd(m::SegmentEnd { rendition: "../x".into(), sequence: 1 });
-        let error = WatchMessage::try_from(v1::MediaEvent { event: Some(end) }).unwrap_err();
+        let error = WatchMessage::try_from(v2::MediaEvent { event: Some(end) }).unwrap_err();
         assert!(error.to_string().contains("`rendition`"), "{error}");
     }
 }

@@ -3,7 +3,7 @@
 use headwater_media::{Cut, EncodedFrame, MediaSequence, PartIndex};
 
 use super::{ConvertError, invalid};
-use crate::v1::worker_output as w;
+use crate::v2::worker_output as w;
 
 impl From<EncodedFrame> for w::Frame {
     fn from(frame: EncodedFrame) -> Self {

@@ -7,7 +7,7 @@ use headwater_media::{MediaSequence, ResumePoint};
 use prost::Message;
 
 use super::{ConvertError, invalid};
-use crate::v1;
+use crate::v2;
 
 /// Segments that the owner may have begun since its last word, at most, however old that is: an owner that lost the registry
 /// first may have gone on for long, but origins go on with nothing that is further ahead than their window.
@@ -28,7 +28,7 @@ pub struct Handoff {
 impl Handoff {
     /// The bytes that [`Handoff::decode`] reads.
     pub fn encode(self) -> Bytes {
-        v1::Handoff::from(self).encode_to_vec().into()
+        v2::Handoff::from(self).encode_to_vec().into()
     }
 
     /// Reads what [`Handoff::encode`] has made.
@@ -36,7 +36,7 @@ impl Handoff {
     /// # Errors
     /// When the bytes are none, or say what can't be.
     pub fn decode(bytes: &[u8]) -> Result<Self, ConvertError> {
-        let message = v1::Handoff::decode(bytes).map_err(|error| invalid("handoff", error))?;
+        let message = v2::Handoff::decode(bytes).map_err(|error| invalid("handoff", error))?;
         message.try_into()
     }
 
@@ -54,17 +54,17 @@ impl Handoff {
     }
 }
 
-impl From<Handoff> for v1::Handoff {
+impl From<Handoff> for v2::Handoff {
     fn from(Handoff { point, is_publishing, lasts }: Handoff) -> Self {
         let lasts_ms = u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX);
         Self { point: Some(point.into()), publishing: is_publishing, lasts_ms }
     }
 }
 
-impl TryFrom<v1::Handoff> for Handoff {
+impl TryFrom<v2::Handoff> for Handoff {
     type Error = ConvertError;
-    fn try_from(message: v1::Handoff) -> Result<Self, ConvertError> {
-        let v1::Handoff { point, publishing, lasts_ms } = message;
+    fn try_from(message: v2::Handoff) -> Result<Self, ConvertError> {
+        let v2::Handoff { point, publishing, lasts_ms } = message;
         Ok(Self {
             point: point.ok_or(ConvertError::Missing("point"))?.try_into()?,
             is_publishing: publishing,

@@ -3,11 +3,11 @@
 use headwater_media::ladder::{Ladder, Rung};
 
 use super::{ConvertError, invalid};
-use crate::v1;
+use crate::v2;
 
-impl From<Ladder> for v1::Ladder {
+impl From<Ladder> for v2::Ladder {
     fn from(ladder: Ladder) -> Self {
-        let rung = |rung: Rung| v1::ladder::Rung {
+        let rung = |rung: Rung| v2::ladder::Rung {
             name: rung.name.to_string(),
             width: rung.width,
             height: rung.height,
@@ -23,10 +23,10 @@ impl From<Ladder> for v1::Ladder {
     }
 }
 
-impl TryFrom<v1::Ladder> for Ladder {
+impl TryFrom<v2::Ladder> for Ladder {
     type Error = ConvertError;
-    fn try_from(message: v1::Ladder) -> Result<Self, ConvertError> {
-        let rung = |rung: v1::ladder::Rung| {
+    fn try_from(message: v2::Ladder) -> Result<Self, ConvertError> {
+        let rung = |rung: v2::ladder::Rung| {
             let name = rung.name.parse().map_err(|error| invalid("rungs.name", error))?;
             Ok(Rung { name, width: rung.width, height: rung.height, bitrate: rung.bitrate })
         };

@@ -18,7 +18,7 @@ pub use handoff::Handoff;
 pub use source::tag_of;
 pub use stored::{JournalBlock, JournalIndex, SampleIndex, SegmentSamples};
 
-use crate::v1;
+use crate::v2;
 
 /// A message that the contract does not allow.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -71,16 +71,16 @@ pub fn broadcast_bytes(id: BroadcastId) -> Bytes {
     Bytes::copy_from_slice(id.as_bytes())
 }
 
-impl From<SegmentSettings> for v1::SegmentSettings {
+impl From<SegmentSettings> for v2::SegmentSettings {
     fn from(settings: SegmentSettings) -> Self {
         Self { segment_ms: settings.segment_ms, part_ms: settings.part_ms }
     }
 }
 
-impl TryFrom<v1::SegmentSettings> for SegmentSettings {
+impl TryFrom<v2::SegmentSettings> for SegmentSettings {
     type Error = ConvertError;
-    fn try_from(message: v1::SegmentSettings) -> Result<Self, ConvertError> {
-        let v1::SegmentSettings { segment_ms, part_ms } = message;
+    fn try_from(message: v2::SegmentSettings) -> Result<Self, ConvertError> {
+        let v2::SegmentSettings { segment_ms, part_ms } = message;
         match part_ms > 0 && part_ms <= segment_ms && segment_ms <= 60_000 {
             true => Ok(Self { segment_ms, part_ms }),
             false => Err(invalid("settings", format!("segments of {segment_ms} ms, parts of {part_ms} ms"))),

@@ -6,10 +6,10 @@ use headwater_media::Ladder;
 use headwater_media::broadcast::{Policy, RecordedRenditions};
 
 use super::{ConvertError, invalid, millis};
-use crate::v1;
-use v1::policy::Recording;
+use crate::v2;
+use v2::policy::Recording;
 
-impl From<Policy> for v1::Policy {
+impl From<Policy> for v2::Policy {
     fn from(policy: Policy) -> Self {
         let recording = match policy.recording {
             None => Recording::Off,
@@ -25,9 +25,9 @@ impl From<Policy> for v1::Policy {
     }
 }
 
-impl TryFrom<v1::Policy> for Policy {
+impl TryFrom<v2::Policy> for Policy {
     type Error = ConvertError;
-    fn try_from(message: v1::Policy) -> Result<Self, ConvertError> {
+    fn try_from(message: v2::Policy) -> Result<Self, ConvertError> {
         let recording = match message.recording() {
             Recording::Unspecified => return Err(ConvertError::Missing("policy.recording")),
             Recording::Off => None,
@@ -71,14 +71,14 @@ mod tests {
     #[test]
     fn a_policy_survives_the_wire() {
         for recording in [None, Some(RecordedRenditions::Top), Some(RecordedRenditions::All)] {
-            assert_eq!(Policy::try_from(v1::Policy::from(policy(recording))), Ok(policy(recording)));
+            assert_eq!(Policy::try_from(v2::Policy::from(policy(recording))), Ok(policy(recording)));
         }
     }
 
     #[test]
     fn settings_that_no_configuration_could_have_are_refused() {
-        let refused = |change: fn(&mut v1::Policy)| {
-            let mut message = v1::Policy::from(policy(None));
+        let refused = |change: fn(&mut v2::Policy)| {
+            let mut message = v2::Policy::from(policy(None));
             change(&mut message);
             Policy::try_from(message).unwrap_err().to_string()
         };

@@ -6,9 +6,9 @@ use headwater_media::{
 };
 
 use super::{ConvertError, invalid};
-use crate::v1;
+use crate::v2;
 
-impl From<Period> for v1::Period {
+impl From<Period> for v2::Period {
     fn from(period: Period) -> Self {
         Self {
             number: period.number.0,
@@ -20,9 +20,9 @@ impl From<Period> for v1::Period {
     }
 }
 
-impl TryFrom<v1::Period> for Period {
+impl TryFrom<v2::Period> for Period {
     type Error = ConvertError;
-    fn try_from(message: v1::Period) -> Result<Self, ConvertError> {
+    fn try_from(message: v2::Period) -> Result<Self, ConvertError> {
         let tracks: Vec<Track> =
             message.tracks.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?;
         if tracks.is_empty() {
@@ -48,11 +48,11 @@ impl TryFrom<v1::Period> for Period {
 const AVC1: &str = "avc1";
 const MP4A: &str = "mp4a";
 
-impl From<Track> for v1::Track {
+impl From<Track> for v2::Track {
     fn from(track: Track) -> Self {
         let kind = match track.kind() {
-            TrackKind::Video => v1::track::Kind::Video,
-            TrackKind::Audio => v1::track::Kind::Audio,
+            TrackKind::Video => v2::track::Kind::Video,
+            TrackKind::Audio => v2::track::Kind::Audio,
         };
         let codec = match track.codec {
             Codec::H264 => AVC1,
@@ -67,19 +67,19 @@ impl From<Track> for v1::Track {
     }
 }
 
-impl TryFrom<v1::Track> for Track {
+impl TryFrom<v2::Track> for Track {
     type Error = ConvertError;
-    fn try_from(message: v1::Track) -> Result<Self, ConvertError> {
+    fn try_from(message: v2::Track) -> Result<Self, ConvertError> {
         let codec = match (message.kind(), message.codec.as_str()) {
-            (v1::track::Kind::Video, AVC1) => Codec::H264,
-            (v1::track::Kind::Audio, MP4A) => Codec::Aac,
+            (v2::track::Kind::Video, AVC1) => Codec::H264,
+            (v2::track::Kind::Audio, MP4A) => Codec::Aac,
             (kind, codec) => return Err(invalid("codec", format!("{codec:?} of {}", kind.as_str_name()))),
         };
         Ok(Self { id: TrackId(message.id), codec, configuration: message.configuration })
     }
 }
 
-impl From<Tag> for v1::Tag {
+impl From<Tag> for v2::Tag {
     fn from(tag: Tag) -> Self {
         Self {
             track: tag.track.0,
@@ -96,7 +96,7 @@ impl From<Tag> for v1::Tag {
 ///
 /// # Errors
 /// A track that the period does not have.
-pub fn tag_of(period: &Period, message: v1::Tag) -> Result<Tag, ConvertError> {
+pub fn tag_of(period: &Period, message: v2::Tag) -> Result<Tag, ConvertError> {
     let id = TrackId(message.track);
     let track = period.tracks.iter().find(|track| track.id == id);
     let track = track.ok_or_else(|| invalid("track", format!("the period has no track {}", id.0)))?;
@@ -114,7 +114,7 @@ pub fn tag_of(period: &Period, message: v1::Tag) -> Result<Tag, ConvertError> {
     })
 }
 
-impl From<TimelineEvent> for v1::publish_request::Message {
+impl From<TimelineEvent> for v2::publish_request::Message {
     fn from(event: TimelineEvent) -> Self {
         match event {
             TimelineEvent::Period(period) => Self::Period(period.into()),
@@ -123,11 +123,11 @@ impl From<TimelineEvent> for v1::publish_request::Message {
     }
 }
 
-impl From<TimelineEvent> for v1::WorkerInput {
+impl From<TimelineEvent> for v2::WorkerInput {
     fn from(event: TimelineEvent) -> Self {
         let message = match event {
-            TimelineEvent::Period(period) => v1::worker_input::Message::Period(period.into()),
-            TimelineEvent::Tag(tag) => v1::worker_input::Message::Tag(tag.into()),
+            TimelineEvent::Period(period) => v2::worker_input::Message::Period(period.into()),
+            TimelineEvent::Tag(tag) => v2::worker_input::Message::Tag(tag.into()),
         };
         Self { message: Some(message) }
     }

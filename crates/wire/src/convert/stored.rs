@@ -11,11 +11,11 @@ use prost::Message;
 
 use super::event::rendition_id;
 use super::{ConvertError, Handoff, WatchMessage, broadcast_bytes, broadcast_id, invalid, millis};
-use crate::v1;
-use v1::media_event::Event;
-use v1::stored;
+use crate::v2;
+use v2::media_event::Event;
+use v2::stored;
 
-impl From<Record> for v1::Stored {
+impl From<Record> for v2::Stored {
     fn from(record: Record) -> Self {
         let record = match record {
             Record::Period(period) => stored::Record::Period(period.into()),
@@ -25,9 +25,9 @@ impl From<Record> for v1::Stored {
     }
 }
 
-impl From<StoredSegment> for v1::StoredSegment {
+impl From<StoredSegment> for v2::StoredSegment {
     fn from(segment: StoredSegment) -> Self {
-        let piece = |piece: Piece| v1::stored_segment::Piece {
+        let piece = |piece: Piece| v2::stored_segment::Piece {
             rendition: piece.rendition.to_string(),
             start_us: piece.start.0,
             duration_us: piece.duration.0,
@@ -41,10 +41,10 @@ impl From<StoredSegment> for v1::StoredSegment {
     }
 }
 
-impl TryFrom<v1::StoredSegment> for StoredSegment {
+impl TryFrom<v2::StoredSegment> for StoredSegment {
     type Error = ConvertError;
-    fn try_from(message: v1::StoredSegment) -> Result<Self, ConvertError> {
-        let piece = |piece: v1::stored_segment::Piece| {
+    fn try_from(message: v2::StoredSegment) -> Result<Self, ConvertError> {
+        let piece = |piece: v2::stored_segment::Piece| {
             Ok(Piece {
                 rendition: rendition_id(&piece.rendition)?,
                 start: MediaTime(piece.start_us),
@@ -57,9 +57,9 @@ impl TryFrom<v1::StoredSegment> for StoredSegment {
     }
 }
 
-impl TryFrom<v1::Stored> for WatchMessage {
+impl TryFrom<v2::Stored> for WatchMessage {
     type Error = ConvertError;
-    fn try_from(message: v1::Stored) -> Result<Self, ConvertError> {
+    fn try_from(message: v2::Stored) -> Result<Self, ConvertError> {
         let record = match message.record.ok_or(ConvertError::Missing("record"))? {
             stored::Record::DiscontinuitySequence(discontinuity_sequence) => {
                 return Ok(Self::StoredFrom { discontinuity_sequence });
@@ -71,16 +71,16 @@ impl TryFrom<v1::Stored> for WatchMessage {
     }
 }
 
-impl From<WatchMessage> for v1::MediaEvent {
+impl From<WatchMessage> for v2::MediaEvent {
     fn from(message: WatchMessage) -> Self {
         let stored = match message {
             WatchMessage::Opening(opening) => return opening.into(),
             WatchMessage::Event(event) => return event.into(),
             WatchMessage::CaughtUp => {
-                return Self { event: Some(Event::CaughtUp(v1::media_event::CaughtUp {})) };
+                return Self { event: Some(Event::CaughtUp(v2::media_event::CaughtUp {})) };
             }
             WatchMessage::StoredFrom { discontinuity_sequence } => {
-                v1::Stored { record: Some(stored::Record::DiscontinuitySequence(discontinuity_sequence)) }
+                v2::Stored { record: Some(stored::Record::DiscontinuitySequence(discontinuity_sequence)) }
             }
             WatchMessage::Stored(record) => record.into(),
         };
@@ -95,9 +95,9 @@ pub struct SegmentSamples {
     pub tables: Vec<(RenditionId, Bytes)>,
 }
 
-impl From<SegmentSamples> for v1::SegmentSamples {
+impl From<SegmentSamples> for v2::SegmentSamples {
     fn from(samples: SegmentSamples) -> Self {
-        let table = |(id, table): (RenditionId, Bytes)| v1::segment_samples::Table {
+        let table = |(id, table): (RenditionId, Bytes)| v2::segment_samples::Table {
             rendition: id.to_string(),
             table,
         };
@@ -105,10 +105,10 @@ impl From<SegmentSamples> for v1::SegmentSamples {
     }
 }
 
-impl TryFrom<v1::SegmentSamples> for SegmentSamples {
+impl TryFrom<v2::SegmentSamples> for SegmentSamples {
     type Error = ConvertError;
-    fn try_from(message: v1::SegmentSamples) -> Result<Self, ConvertError> {
-        let table = |table: v1::segment_samples::Table| Ok((rendition_id(&table.rendition)?, table.table));
+    fn try_from(message: v2::SegmentSamples) -> Result<Self, ConvertError> {
+        let table = |table: v2::segment_samples::Table| Ok((rendition_id(&table.rendition)?, table.table));
         let tables = message.tables.into_iter().map(table).collect::<Result<_, ConvertError>>()?;
         Ok(Self { sequence: MediaSequence(message.sequence), tables })
     }
@@ -141,23 +141,23 @@ pub struct JournalBlock {
 impl JournalBlock {
     /// Bytes of the object.
     pub fn encode(&self) -> Bytes {
-        v1::JournalBlock::from(self).encode_to_vec().into()
+        v2::JournalBlock::from(self).encode_to_vec().into()
     }
 
     /// # Errors
     /// When the bytes are none, or say what can't be.
     pub fn decode(bytes: Bytes) -> Result<Self, ConvertError> {
-        v1::JournalBlock::decode(bytes).map_err(|error| invalid("journal block", error))?.try_into()
+        v2::JournalBlock::decode(bytes).map_err(|error| invalid("journal block", error))?.try_into()
     }
 }
 
-impl From<&JournalBlock> for v1::JournalBlock {
+impl From<&JournalBlock> for v2::JournalBlock {
     fn from(block: &JournalBlock) -> Self {
         Self {
             broadcast: broadcast_bytes(block.broadcast),
             settings: Some(block.settings.into()),
             records: block.records.iter().cloned().map(Into::into).collect(),
-            kept: block.kept.as_ref().map(|kept| v1::journal_block::Kept {
+            kept: block.kept.as_ref().map(|kept| v2::journal_block::Kept {
                 renditions: kept.iter().map(ToString::to_string).collect(),
             }),
             revision: block.revision,
@@ -171,14 +171,14 @@ impl From<&JournalBlock> for v1::JournalBlock {
     }
 }
 
-impl TryFrom<v1::JournalBlock> for JournalBlock {
+impl TryFrom<v2::JournalBlock> for JournalBlock {
     type Error = ConvertError;
-    fn try_from(block: v1::JournalBlock) -> Result<Self, ConvertError> {
-        let record = |stored: v1::Stored| match WatchMessage::try_from(stored)? {
+    fn try_from(block: v2::JournalBlock) -> Result<Self, ConvertError> {
+        let record = |stored: v2::Stored| match WatchMessage::try_from(stored)? {
             WatchMessage::Stored(record) => Ok(record),
             _ => Err(invalid("records", "a journal holds periods and segments only")),
         };
-        let kept = |kept: v1::journal_block::Kept| {
+        let kept = |kept: v2::journal_block::Kept| {
             kept.renditions.iter().map(|id| rendition_id(id)).collect::<Result<_, _>>()
         };
         Ok(Self {
@@ -207,12 +207,12 @@ pub struct JournalIndex {
 impl JournalIndex {
     /// Bytes of the object.
     pub fn encode(&self) -> Bytes {
-        let block = |((epoch, number), block): (&(Epoch, u32), &JournalBlock)| v1::journal_index::Block {
+        let block = |((epoch, number), block): (&(Epoch, u32), &JournalBlock)| v2::journal_index::Block {
             epoch: epoch.0,
             number: *number,
             block: Some(block.into()),
         };
-        v1::JournalIndex { blocks: self.blocks.iter().map(block).collect() }.encode_to_vec().into()
+        v2::JournalIndex { blocks: self.blocks.iter().map(block).collect() }.encode_to_vec().into()
     }
 
     /// Reads the bytes of such an object.
@@ -220,8 +220,8 @@ impl JournalIndex {
     /// # Errors
     /// When they are none, or say what can't be.
     pub fn decode(bytes: Bytes) -> Result<Self, ConvertError> {
-        let index = v1::JournalIndex::decode(bytes).map_err(|error| invalid("journal index", error))?;
-        let block = |of: v1::journal_index::Block| {
+        let index = v2::JournalIndex::decode(bytes).map_err(|error| invalid("journal index", error))?;
+        let block = |of: v2::journal_index::Block| {
             let block = of.block.ok_or(ConvertError::Missing("block"))?;
             Ok(((Epoch(of.epoch), of.number), block.try_into()?))
         };
@@ -239,7 +239,7 @@ impl SampleIndex {
     /// Bytes of the object.
     pub fn encode(self) -> Bytes {
         let segments = self.segments.into_iter().map(Into::into).collect();
-        v1::SampleIndex { segments }.encode_to_vec().into()
+        v2::SampleIndex { segments }.encode_to_vec().into()
     }
 
     /// Reads the bytes of such an object.
@@ -247,7 +247,7 @@ impl SampleIndex {
     /// # Errors
     /// When they are none, or say what can't be.
     pub fn decode(bytes: Bytes) -> Result<Self, ConvertError> {
-        let index = v1::SampleIndex::decode(bytes).map_err(|error| invalid("sample index", error))?;
+        let index = v2::SampleIndex::decode(bytes).map_err(|error| invalid("sample index", error))?;
         let segments = index.segments.into_iter().map(TryInto::try_into);
         Ok(Self { segments: segments.collect::<Result<_, _>>()? })
     }
@@ -273,7 +273,7 @@ mod tests {
         for message in
             [WatchMessage::StoredFrom { discontinuity_sequence: 3 }, WatchMessage::Stored(segment())]
         {
-            let sent = v1::MediaEvent::from(message.clone());
+            let sent = v2::MediaEvent::from(message.clone());
             assert_eq!(WatchMessage::try_from(sent), Ok(message));
         }
     }

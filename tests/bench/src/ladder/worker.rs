@@ -10,9 +10,9 @@ use anyhow::{Context, Result, bail, ensure};
 use headwater_hls::Packager;
 use headwater_media::{EncodedFrame, Ladder, MediaEvent, PeriodStart, SegmentSettings, TimelineEvent};
 use headwater_wire::frames;
-use headwater_wire::v1::worker_input::{End, Message as Order, Start};
-use headwater_wire::v1::worker_output::Message as Answer;
-use headwater_wire::v1::{WorkerInput, WorkerOutput};
+use headwater_wire::v2::worker_input::{End, Message as Order, Start};
+use headwater_wire::v2::worker_output::Message as Answer;
+use headwater_wire::v2::{WorkerInput, WorkerOutput};
 
 use crate::usage::{self, Spent};
 

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use headwater_media::MediaEvent;
-use headwater_wire::v1::delivery_client::DeliveryClient;
-use headwater_wire::{Channels, WatchMessage, v1};
+use headwater_wire::v2::delivery_client::DeliveryClient;
+use headwater_wire::{Channels, WatchMessage, v2};
 use tokio::task::JoinSet;
 
 use crate::processes;
@@ -74,7 +74,7 @@ async fn watch(server: &str, stream: &str, ready: &Times) -> Result<()> {
     let channel = Channels::default().dedicated(server)?;
     let mut client =
         DeliveryClient::new(channel).max_decoding_message_size(headwater_wire::frames::MESSAGE_LIMIT);
-    let mut messages = client.watch(v1::WatchRequest { stream: stream.into() }).await?.into_inner();
+    let mut messages = client.watch(v2::WatchRequest { stream: stream.into() }).await?.into_inner();
     while let Some(message) = messages.message().await? {
         if let WatchMessage::Event(MediaEvent::Part { rendition, sequence, index, .. }) =
             message.try_into()?

@@ -9,7 +9,7 @@ use headwater_media::{
     Record, Rendition, RenditionKind, SegmentSettings, StoredSegment, StreamId, UnixMillis,
 };
 use headwater_registry::testing::RedisServer;
-use headwater_wire::{WatchMessage, v1};
+use headwater_wire::{WatchMessage, v2};
 use tokio::time::{Duration, Instant, sleep};
 
 use crate::broadcast::{FIRST, SEGMENTS, Shape, noise};
@@ -181,7 +181,7 @@ fn records() -> Result<Vec<Record>> {
 
 /// MB of an hour's index, each read from messages, as an origin and a server's successor have it.
 fn index() -> Result<f64> {
-    let messages: Vec<v1::MediaEvent> =
+    let messages: Vec<v2::MediaEvent> =
         records()?.into_iter().map(|record| WatchMessage::Stored(record).into()).collect();
     let broadcast = BroadcastId::new(UnixMillis(1), &[7; 10]);
     let before = resident()?;

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use headwater_media::{MediaEvent, Record};
 use headwater_store::{ACCESS_KEY, BUCKET, SECRET_KEY, TestStore, Traffic};
-use headwater_wire::v1::delivery_client::DeliveryClient;
-use headwater_wire::{Channels, WatchMessage, v1};
+use headwater_wire::v2::delivery_client::DeliveryClient;
+use headwater_wire::{Channels, WatchMessage, v2};
 use tokio::task::JoinSet;
 
 use crate::processes::{self, Process, free_address};
@@ -152,7 +152,7 @@ async fn watch(server: &str, into: &Mutex<Seen>) -> Result<()> {
     let channel = Channels::default().dedicated(server)?;
     let mut client =
         DeliveryClient::new(channel).max_decoding_message_size(headwater_wire::frames::MESSAGE_LIMIT);
-    let mut messages = client.watch(v1::WatchRequest { stream: STREAM.into() }).await?.into_inner();
+    let mut messages = client.watch(v2::WatchRequest { stream: STREAM.into() }).await?.into_inner();
     while let Some(message) = messages.message().await? {
         let message = message.try_into()?;
         into.lock().unwrap_or_else(PoisonError::into_inner).take(message);

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use headwater_media::{MediaSequence, RenditionId};
 use headwater_recordings::Layout;
 use headwater_wire::broadcast_bytes;
-use headwater_wire::v1::FetchRequest;
+use headwater_wire::v2::FetchRequest;
 
 use crate::library::{Library, Unread};
 use crate::mirror::Mirrors;

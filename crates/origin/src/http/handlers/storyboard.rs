@@ -7,8 +7,8 @@ use headwater_media::BroadcastId;
 use headwater_platform::store::Key as StoreKey;
 use headwater_recordings::Layout;
 use headwater_runtime::http::query;
-use headwater_wire::v1::StillRequest;
-use headwater_wire::v1::still_request::Picture;
+use headwater_wire::v2::StillRequest;
+use headwater_wire::v2::still_request::Picture;
 use http::HeaderValue;
 use tracing::debug;
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use headwater_media::{Period, TrackId};
-use headwater_wire::v1::Tag;
+use headwater_wire::v2::Tag;
 
 /// Configuration record of x264 for 1280x720 (ISO/IEC 14496-15 §5.3.3.1).
 pub const AVC: &[u8] = &[

@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 
 use headwater_registry::{MemoryRegistry, Registry, ServerRecord};
-use headwater_wire::v1::ingest_server::{Ingest, IngestServer};
-use headwater_wire::v1::publish_request::{Message as Request, Open};
-use headwater_wire::v1::publish_response::{Accepted, Committed, Message as Response};
-use headwater_wire::v1::{
+use headwater_wire::v2::ingest_server::{Ingest, IngestServer};
+use headwater_wire::v2::publish_request::{Message as Request, Open};
+use headwater_wire::v2::publish_response::{Accepted, Committed, Message as Response};
+use headwater_wire::v2::{
     Failure, PublishRequest, PublishResponse, ResumePoint, SegmentSettings, failure::Code,
 };
 use tokio::net::TcpListener;

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use headwater_media::{MediaEvent, MediaSequence, ResumePoint};
-use headwater_wire::v1::Failure;
+use headwater_wire::v2::Failure;
 
 use super::worker_failed;
 

@@ -5,9 +5,9 @@ use std::task::Poll;
 
 use futures::poll;
 use headwater_media::{Period, PeriodNumber};
-use headwater_wire::v1::publish_request::{End, Message as Request};
-use headwater_wire::v1::worker_input::Message as Input;
-use headwater_wire::v1::{self, Failure, failure::Code};
+use headwater_wire::v2::publish_request::{End, Message as Request};
+use headwater_wire::v2::worker_input::Message as Input;
+use headwater_wire::v2::{self, Failure, failure::Code};
 use headwater_wire::{ConvertError, tag_of};
 use tokio::time::timeout;
 use tonic::{Status, Streaming};
@@ -22,7 +22,7 @@ impl Session<'_> {
     pub(super) async fn feed(
         &self,
         publisher: &Publisher,
-        requests: &mut Streaming<v1::PublishRequest>,
+        requests: &mut Streaming<v2::PublishRequest>,
         worker: &mut WorkerInput,
         pulse: &Pulse,
     ) -> Fed {
@@ -72,7 +72,7 @@ impl Session<'_> {
     async fn next(
         &self,
         publisher: &Publisher,
-        requests: &mut Streaming<v1::PublishRequest>,
+        requests: &mut Streaming<v2::PublishRequest>,
         period: &mut Option<Period>,
     ) -> Next {
         loop {
@@ -82,11 +82,11 @@ impl Session<'_> {
                 () = self.stops_alone() => return Next::Stop,
             };
             match request {
-                Ok(Some(v1::PublishRequest { message: Some(Request::Leaving(_)) })) => {
+                Ok(Some(v2::PublishRequest { message: Some(Request::Leaving(_)) })) => {
                     tracing::info!("the publisher was asked to connect again");
                     publisher.leaving();
                 }
-                Ok(Some(v1::PublishRequest { message: Some(message) })) => {
+                Ok(Some(v2::PublishRequest { message: Some(message) })) => {
                     return media(message, period).unwrap_or_else(Next::Wrong);
                 }
                 // A message of a newer proxy.
@@ -129,8 +129,8 @@ fn ends_here() -> Failure {
 /// The publisher's next message. Nothing is lost when it is cancelled.
 async fn hear(
     publisher: &Publisher,
-    requests: &mut Streaming<v1::PublishRequest>,
-) -> Result<Option<v1::PublishRequest>, Status> {
+    requests: &mut Streaming<v2::PublishRequest>,
+) -> Result<Option<v2::PublishRequest>, Status> {
     let mut message = pin!(requests.message());
     if let Poll::Ready(message) = poll!(&mut message) {
         publisher.ahead();

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use headwater_hls::{Packager, PackagingError};
 use headwater_media::{EncodedFrame, MediaEvent, PeriodStart};
 use headwater_wire::ConvertError;
-use headwater_wire::v1::worker_output::{Frame, RenditionEnd};
-use headwater_wire::v1::{Failure, media_event};
+use headwater_wire::v2::worker_output::{Frame, RenditionEnd};
+use headwater_wire::v2::{Failure, media_event};
 
 use super::worker_failed;
 

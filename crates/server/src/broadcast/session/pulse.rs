@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use headwater_media::{MediaTime, PeriodNumber, SourceTime};
-use headwater_wire::v1::worker_input::Message as Input;
+use headwater_wire::v2::worker_input::Message as Input;
 use tokio::time::Instant;
 
 #[derive(Default)]

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use headwater_media::{MediaEvent, MediaTime, PartIndex, ResumePoint};
-use headwater_wire::v1::Failure;
-use headwater_wire::v1::publish_response::{Committed, Message as Response};
-use headwater_wire::v1::worker_output::{Message as Output, Stats};
+use headwater_wire::v2::Failure;
+use headwater_wire::v2::publish_response::{Committed, Message as Response};
+use headwater_wire::v2::worker_output::{Message as Output, Stats};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 

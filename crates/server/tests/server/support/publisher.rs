@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use headwater_media::{Epoch, Period, TrackId};
-use headwater_wire::v1;
-use headwater_wire::v1::ingest_client::IngestClient;
-use headwater_wire::v1::publish_request::{End, Leaving, Message as Request, Open};
-use headwater_wire::v1::publish_response::{Accepted, Committed, Message as Response};
-use headwater_wire::v1::{Failure, PublishRequest, PublishResponse, ResumePoint, failure::Code};
+use headwater_wire::v2;
+use headwater_wire::v2::ingest_client::IngestClient;
+use headwater_wire::v2::publish_request::{End, Leaving, Message as Request, Open};
+use headwater_wire::v2::publish_response::{Accepted, Committed, Message as Response};
+use headwater_wire::v2::{Failure, PublishRequest, PublishResponse, ResumePoint, failure::Code};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
@@ -119,7 +119,7 @@ impl Source {
         let tracks = Period::tracks_of(config(), config());
         let number = self.accepted.period;
         self.accepted.period += 1;
-        let period = v1::Period {
+        let period = v2::Period {
             number,
             first_sequence: self.left_out_to.take(),
             origin_us: self.time_ms * 1_000,
@@ -165,7 +165,7 @@ impl Source {
     }
 
     async fn tag(&mut self, track: TrackId, payload: String) -> bool {
-        self.send(Request::Tag(v1::Tag {
+        self.send(Request::Tag(v2::Tag {
             track: track.0,
             keyframe: true,
             time_us: self.time_ms * 1_000,

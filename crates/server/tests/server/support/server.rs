@@ -8,8 +8,8 @@ use headwater_runtime::config::Config;
 use headwater_runtime::process::Process;
 use headwater_runtime::readiness::Readiness;
 use headwater_server::{ServerError, WorkerCommand};
-use headwater_wire::v1;
-use headwater_wire::v1::operator_client::OperatorClient;
+use headwater_wire::v2;
+use headwater_wire::v2::operator_client::OperatorClient;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -94,9 +94,9 @@ impl TestServer {
     }
 
     /// The server's description of a stream; none when it has never had it, or has forgotten it.
-    pub async fn broadcast(&self, stream: &str) -> Option<v1::Broadcast> {
+    pub async fn broadcast(&self, stream: &str) -> Option<v2::Broadcast> {
         let mut operator = OperatorClient::new(self.channel.clone());
-        let list = operator.list_broadcasts(v1::ListBroadcastsRequest {}).await.unwrap().into_inner();
+        let list = operator.list_broadcasts(v2::ListBroadcastsRequest {}).await.unwrap().into_inner();
         list.broadcasts.into_iter().find(|broadcast| broadcast.stream == stream)
     }
 

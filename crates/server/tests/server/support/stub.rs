@@ -14,10 +14,10 @@ use headwater_media::{
 };
 use headwater_server::WorkerCommand;
 use headwater_wire::frames;
-use headwater_wire::v1::failure::Code;
-use headwater_wire::v1::worker_input::{Message as Input, Start};
-use headwater_wire::v1::worker_output::{Finished, Message as Output, Ready, RenditionEnd};
-use headwater_wire::v1::{self, Failure};
+use headwater_wire::v2::failure::Code;
+use headwater_wire::v2::worker_input::{Message as Input, Start};
+use headwater_wire::v2::worker_output::{Finished, Message as Output, Ready, RenditionEnd};
+use headwater_wire::v2::{self, Failure};
 
 pub const RENDITIONS: [&str; 2] = ["720p", "audio"];
 /// Set where the process is the worker.
@@ -116,7 +116,7 @@ struct Stub {
 impl Stub {
     fn run(&mut self) {
         let mut input = io::stdin().lock();
-        while let Some(v1::WorkerInput { message: Some(message) }) = frames::read(&mut input).unwrap() {
+        while let Some(v2::WorkerInput { message: Some(message) }) = frames::read(&mut input).unwrap() {
             match message {
                 Input::Start(start) => {
                     self.next = MediaSequence(start.first_sequence);
@@ -283,7 +283,7 @@ impl Stub {
     }
 
     fn say(&mut self, message: Output) {
-        frames::write(&mut self.output, &v1::WorkerOutput { message: Some(message) }).unwrap();
+        frames::write(&mut self.output, &v2::WorkerOutput { message: Some(message) }).unwrap();
     }
 }
 

@@ -3,8 +3,8 @@
 use headwater_hls::LiveWindow;
 use headwater_media::{MediaEvent, Opening, Record};
 use headwater_wire::WatchMessage;
-use headwater_wire::v1;
-use headwater_wire::v1::delivery_client::DeliveryClient;
+use headwater_wire::v2;
+use headwater_wire::v2::delivery_client::DeliveryClient;
 use tonic::{Code, Status, Streaming};
 
 use super::{TestServer, eventually, within};
@@ -16,7 +16,7 @@ pub struct Watcher {
     /// Segments that can be fetched from the store.
     pub stored: Vec<u64>,
     caught_up: bool,
-    events: Streaming<v1::MediaEvent>,
+    events: Streaming<v2::MediaEvent>,
 }
 
 /// Media of a chunk: the `mdat` behind its `moof`.
@@ -31,7 +31,7 @@ impl Watcher {
     pub async fn join(server: &TestServer, stream: &str) -> Self {
         let mut client = DeliveryClient::new(server.channel.clone());
         let watch = eventually("the stream is on air", async || {
-            match client.watch(v1::WatchRequest { stream: stream.into() }).await {
+            match client.watch(v2::WatchRequest { stream: stream.into() }).await {
                 Ok(watch) => Some(watch.into_inner()),
                 Err(status) if status.code() == Code::NotFound => None,
                 Err(status) => panic!("{status}"),

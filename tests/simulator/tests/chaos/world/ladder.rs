@@ -7,8 +7,8 @@ use headwater_media::{
     Cutter, EncodedFrame, Grid, MediaSequence, MediaTime, Period, PeriodNumber, PeriodStart, Rendition,
     RenditionKind, SourceTime, TrackId, UnixMillis,
 };
-use headwater_wire::v1::worker_input::Start;
-use headwater_wire::v1::{self, Tag};
+use headwater_wire::v2::worker_input::Start;
+use headwater_wire::v2::{self, Tag};
 
 use super::tag::{self, FRAME_MS};
 
@@ -58,7 +58,7 @@ impl Encoding {
         self.start = start;
     }
 
-    pub fn begin(&mut self, period: v1::Period) -> PeriodStart {
+    pub fn begin(&mut self, period: v2::Period) -> PeriodStart {
         let settings = self.start.settings.expect("a server says its settings").try_into();
         let settings = settings.expect("they are valid");
         let origin = SourceTime(period.origin_us);

@@ -1,8 +1,8 @@
 //! Stranger who reaches a server's port and is no proxy of ours.
 
-use headwater_wire::v1::PublishRequest;
-use headwater_wire::v1::ingest_client::IngestClient;
-use headwater_wire::v1::publish_request::{Message as Request, Open};
+use headwater_wire::v2::PublishRequest;
+use headwater_wire::v2::ingest_client::IngestClient;
+use headwater_wire::v2::publish_request::{Message as Request, Open};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 

@@ -13,8 +13,8 @@ use headwater_platform::store::testing::{Fault, MemoryStore};
 use headwater_recordings::{JournalWriter, State, Summary};
 use headwater_registry::{MemoryRegistry, Registry as _, Ttls};
 use headwater_runtime::readiness::Readiness;
-use headwater_wire::v1;
-use headwater_wire::v1::delivery_server::{Delivery, DeliveryServer};
+use headwater_wire::v2;
+use headwater_wire::v2::delivery_server::{Delivery, DeliveryServer};
 use http::{HeaderMap, Method, Response};
 use http_body_util::BodyExt as _;
 use tokio_stream::Stream;
@@ -250,30 +250,30 @@ type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 impl Delivery for Server {
     async fn locate(
         &self,
-        _: tonic::Request<v1::LocateRequest>,
-    ) -> Result<tonic::Response<v1::LocateResponse>, Status> {
+        _: tonic::Request<v2::LocateRequest>,
+    ) -> Result<tonic::Response<v2::LocateResponse>, Status> {
         Err(Status::not_found(""))
     }
 
-    type WatchStream = Answers<v1::MediaEvent>;
+    type WatchStream = Answers<v2::MediaEvent>;
 
     async fn watch(
         &self,
-        _: tonic::Request<v1::WatchRequest>,
+        _: tonic::Request<v2::WatchRequest>,
     ) -> Result<tonic::Response<Self::WatchStream>, Status> {
         Err(Status::not_found(""))
     }
 
-    type FetchStream = Answers<v1::Chunk>;
+    type FetchStream = Answers<v2::Chunk>;
 
     async fn fetch(
         &self,
-        request: tonic::Request<v1::FetchRequest>,
+        request: tonic::Request<v2::FetchRequest>,
     ) -> Result<tonic::Response<Self::FetchStream>, Status> {
         let asked = request.into_inner();
         assert_eq!((asked.stream.as_str(), asked.rendition.as_str()), ("demo", "360p"));
         assert_eq!(headwater_wire::broadcast_id(&asked.broadcast).unwrap(), layout().broadcast);
-        let chunk = v1::Chunk { payload: media(MediaSequence(asked.sequence)) };
+        let chunk = v2::Chunk { payload: media(MediaSequence(asked.sequence)) };
         Ok(tonic::Response::new(Box::pin(tokio_stream::iter([Ok(chunk)]))))
     }
 }

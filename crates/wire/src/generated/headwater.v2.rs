@@ -986,11 +986,11 @@ pub mod ingest_client {
                 })?;
             let codec = tonic_prost::ProstCodec::default();
             let path = http::uri::PathAndQuery::from_static(
-                "/headwater.v1.Ingest/Publish",
+                "/headwater.v2.Ingest/Publish",
             );
             let mut req = request.into_streaming_request();
             req.extensions_mut()
-                .insert(GrpcMethod::new("headwater.v1.Ingest", "Publish"));
+                .insert(GrpcMethod::new("headwater.v2.Ingest", "Publish"));
             self.inner.streaming(req, path, codec).await
         }
     }
@@ -1097,7 +1097,7 @@ pub mod ingest_server {
         }
         fn call(&mut self, req: http::Request<B>) -> Self::Future {
             match req.uri().path() {
-                "/headwater.v1.Ingest/Publish" => {
+                "/headwater.v2.Ingest/Publish" => {
                     #[allow(non_camel_case_types)]
                     struct PublishSvc<T: Ingest>(pub Arc<T>);
                     impl<
@@ -1180,7 +1180,7 @@ pub mod ingest_server {
         }
     }
     /// Generated gRPC service name
-    pub const SERVICE_NAME: &str = "headwater.v1.Ingest";
+    pub const SERVICE_NAME: &str = "headwater.v2.Ingest";
     impl<T> tonic::server::NamedService for IngestServer<T> {
         const NAME: &'static str = SERVICE_NAME;
     }
@@ -1292,11 +1292,11 @@ pub mod delivery_client {
                 })?;
             let codec = tonic_prost::ProstCodec::default();
             let path = http::uri::PathAndQuery::from_static(
-                "/headwater.v1.Delivery/Locate",
+                "/headwater.v2.Delivery/Locate",
             );
             let mut req = request.into_request();
             req.extensions_mut()
-                .insert(GrpcMethod::new("headwater.v1.Delivery", "Locate"));
+                .insert(GrpcMethod::new("headwater.v2.Delivery", "Locate"));
             self.inner.unary(req, path, codec).await
         }
         /// The live window as it is (`opening` first), then every event until the broadcast ends.
@@ -1317,11 +1317,11 @@ pub mod delivery_client {
                 })?;
             let codec = tonic_prost::ProstCodec::default();
             let path = http::uri::PathAndQuery::from_static(
-                "/headwater.v1.Delivery/Watch",
+                "/headwater.v2.Delivery/Watch",
             );
             let mut req = request.into_request();
             req.extensions_mut()
-                .insert(GrpcMethod::new("headwater.v1.Delivery", "Watch"));
+                .insert(GrpcMethod::new("headwater.v2.Delivery", "Watch"));
             self.inner.server_streaming(req, path, codec).await
         }
         /// The bytes of a segment that this server has in memory or in its spool; NOT_FOUND when they are elsewhere, in the store as
@@ -1343,11 +1343,11 @@ pub mod delivery_client {
                 })?;
             let codec = tonic_prost::ProstCodec::default();
             let path = http::uri::PathAndQuery::from_static(
-                "/headwater.v1.Delivery/Fetch",
+                "/headwater.v2.Delivery/Fetch",
             );
             let mut req = request.into_request();
             req.extensions_mut()
-                .insert(GrpcMethod::new("headwater.v1.Delivery", "Fetch"));
+                .insert(GrpcMethod::new("headwater.v2.Delivery", "Fetch"));
             self.inner.server_streaming(req, path, codec).await
         }
     }
@@ -1471,7 +1471,7 @@ pub mod delivery_server {
         }
         fn call(&mut self, req: http::Request<B>) -> Self::Future {
             match req.uri().path() {
-                "/headwater.v1.Delivery/Locate" => {
+                "/headwater.v2.Delivery/Locate" => {
                     #[allow(non_camel_case_types)]
                     struct LocateSvc<T: Delivery>(pub Arc<T>);
                     impl<T: Delivery> tonic::server::UnaryService<super::LocateRequest>
@@ -1514,7 +1514,7 @@ pub mod delivery_server {
                     };
                     Box::pin(fut)
                 }
-                "/headwater.v1.Delivery/Watch" => {
+                "/headwater.v2.Delivery/Watch" => {
                     #[allow(non_camel_case_types)]
                     struct WatchSvc<T: Delivery>(pub Arc<T>);
                     impl<
@@ -1560,7 +1560,7 @@ pub mod delivery_server {
                     };
                     Box::pin(fut)
                 }
-                "/headwater.v1.Delivery/Fetch" => {
+                "/headwater.v2.Delivery/Fetch" => {
                     #[allow(non_camel_case_types)]
                     struct FetchSvc<T: Delivery>(pub Arc<T>);
                     impl<
@@ -1641,7 +1641,7 @@ pub mod delivery_server {
         }
     }
     /// Generated gRPC service name
-    pub const SERVICE_NAME: &str = "headwater.v1.Delivery";
+    pub const SERVICE_NAME: &str = "headwater.v2.Delivery";
     impl<T> tonic::server::NamedService for DeliveryServer<T> {
         const NAME: &'static str = SERVICE_NAME;
     }
@@ -1752,11 +1752,11 @@ pub mod operator_client {
                 })?;
             let codec = tonic_prost::ProstCodec::default();
             let path = http::uri::PathAndQuery::from_static(
-                "/headwater.v1.Operator/Status",
+                "/headwater.v2.Operator/Status",
             );
             let mut req = request.into_request();
             req.extensions_mut()
-                .insert(GrpcMethod::new("headwater.v1.Operator", "Status"));
+                .insert(GrpcMethod::new("headwater.v2.Operator", "Status"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn list_broadcasts(
@@ -1776,11 +1776,11 @@ pub mod operator_client {
                 })?;
             let codec = tonic_prost::ProstCodec::default();
             let path = http::uri::PathAndQuery::from_static(
-                "/headwater.v1.Operator/ListBroadcasts",
+                "/headwater.v2.Operator/ListBroadcasts",
             );
             let mut req = request.into_request();
             req.extensions_mut()
-                .insert(GrpcMethod::new("headwater.v1.Operator", "ListBroadcasts"));
+                .insert(GrpcMethod::new("headwater.v2.Operator", "ListBroadcasts"));
             self.inner.unary(req, path, codec).await
         }
         /// The same as SIGTERM: no new broadcast, each one moves to another server when the segment in the making is whole, and
@@ -1799,11 +1799,11 @@ pub mod operator_client {
                 })?;
             let codec = tonic_prost::ProstCodec::default();
             let path = http::uri::PathAndQuery::from_static(
-                "/headwater.v1.Operator/Drain",
+                "/headwater.v2.Operator/Drain",
             );
             let mut req = request.into_request();
             req.extensions_mut()
-                .insert(GrpcMethod::new("headwater.v1.Operator", "Drain"));
+                .insert(GrpcMethod::new("headwater.v2.Operator", "Drain"));
             self.inner.unary(req, path, codec).await
         }
     }
@@ -1916,7 +1916,7 @@ pub mod operator_server {
         }
         fn call(&mut self, req: http::Request<B>) -> Self::Future {
             match req.uri().path() {
-                "/headwater.v1.Operator/Status" => {
+                "/headwater.v2.Operator/Status" => {
                     #[allow(non_camel_case_types)]
                     struct StatusSvc<T: Operator>(pub Arc<T>);
                     impl<T: Operator> tonic::server::UnaryService<super::StatusRequest>
@@ -1959,7 +1959,7 @@ pub mod operator_server {
                     };
                     Box::pin(fut)
                 }
-                "/headwater.v1.Operator/ListBroadcasts" => {
+                "/headwater.v2.Operator/ListBroadcasts" => {
                     #[allow(non_camel_case_types)]
                     struct ListBroadcastsSvc<T: Operator>(pub Arc<T>);
                     impl<
@@ -2004,7 +2004,7 @@ pub mod operator_server {
                     };
                     Box::pin(fut)
                 }
-                "/headwater.v1.Operator/Drain" => {
+                "/headwater.v2.Operator/Drain" => {
                     #[allow(non_camel_case_types)]
                     struct DrainSvc<T: Operator>(pub Arc<T>);
                     impl<T: Operator> tonic::server::UnaryService<super::DrainRequest>
@@ -2082,7 +2082,7 @@ pub mod operator_server {
         }
     }
     /// Generated gRPC service name
-    pub const SERVICE_NAME: &str = "headwater.v1.Operator";
+    pub const SERVICE_NAME: &str = "headwater.v2.Operator";
     impl<T> tonic::server::NamedService for OperatorServer<T> {
         const NAME: &'static str = SERVICE_NAME;
     }
