@@ -1,5 +1,5 @@
-//! Whether another broadcast fits. A broadcast reserves what its ladder is expected to cost before it starts; once it
-//! runs, what it really uses counts. A server that can't start workers has no room.
+//! Admission of broadcasts by the machine's room. A broadcast reserves the expected cost of its ladder before it starts; once
+//! it runs, its measured use counts. A server that can't start workers has no room.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ const MILLICORES_PER_MEGAPIXEL_RATE: f64 = 11.0;
 /// The frame rate that an estimate is made for, as the source is not known yet.
 const EXPECTED_FRAME_RATE: f64 = 30.0;
 
-/// What a server can do, and what it does.
+/// Capacity and load of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Load {
     pub capacity_millicores: u32,
@@ -22,6 +22,7 @@ pub struct Load {
     pub broadcasts: u32,
 }
 
+/// Admission of this server. Clones are the same one.
 #[derive(Clone, Debug)]
 pub struct Admission(Arc<Shared>);
 
@@ -31,7 +32,7 @@ struct Shared {
     max_broadcasts: u32,
     /// Whether workers can be started.
     able: AtomicBool,
-    /// That has changed.
+    /// Wakes the heartbeat when that has changed.
     changed: Notify,
     table: Mutex<Table>,
 }
@@ -50,6 +51,7 @@ pub struct Reservation {
 }
 
 impl Admission {
+    /// Admission of a server without broadcasts.
     pub fn new(capacity_millicores: u32, max_broadcasts: u32) -> Self {
         let (able, changed, table) = (AtomicBool::new(true), Notify::new(), Mutex::default());
         Self(Arc::new(Shared { capacity_millicores, max_broadcasts, able, changed, table }))
@@ -60,7 +62,7 @@ impl Admission {
         self.0.able.load(Ordering::Relaxed)
     }
 
-    /// From now on workers can be started, or can't.
+    /// Notes whether workers can be started from now on.
     pub fn set_able(&self, able: bool) {
         if self.0.able.swap(able, Ordering::Relaxed) != able {
             self.0.changed.notify_one();
@@ -90,6 +92,7 @@ impl Admission {
         Some(Reservation { shared: self.0.clone(), number })
     }
 
+    /// Capacity and load now.
     pub fn load(&self) -> Load {
         let table = self.0.table();
         Load {
@@ -125,7 +128,7 @@ impl Drop for Reservation {
     }
 }
 
-/// What a broadcast with this ladder is expected to cost, in thousandths of a core.
+/// Expected cost of a broadcast with this ladder, in thousandths of a core.
 pub fn estimate(ladder: &Ladder) -> u32 {
     let pixels: f64 = ladder.rungs.iter().map(|rung| f64::from(rung.width) * f64::from(rung.height)).sum();
     let rate = EXPECTED_FRAME_RATE.min(f64::from(ladder.max_frame_rate));

@@ -1,4 +1,4 @@
-//! Whether a publisher gets the broadcast that it comes for, and under which epoch. A call that is refused changes nothing.
+//! Acceptance of publishers: the broadcast that each one gets, and its epoch. A call that is refused changes nothing.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -21,15 +21,15 @@ pub(crate) struct Applicant {
     pub(crate) stream: StreamId,
     pub(crate) epoch: Epoch,
     pub(crate) ground: publish_request::Ground,
-    /// Tells its connection from another one.
+    /// Id of its connection.
     pub(crate) publisher: String,
-    /// Where it goes on.
+    /// The point at which it goes on.
     pub(crate) resume: Option<ResumePoint>,
     /// Policy of a broadcast that begins with it; none where this server's configuration counts.
     pub(crate) policy: Option<Policy>,
 }
 
-/// What the epoch of a call is worth.
+/// Evidence for the epoch of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ground {
     /// The registry says the same to this server.
@@ -92,7 +92,7 @@ impl Broadcasts {
         }
     }
 
-    /// Where the broadcast of an owner goes on that died without a word, while its publisher may still come back.
+    /// The broadcast of an owner that died without a word, while its publisher may still come back.
     async fn left_behind(&self, applicant: &Applicant, ground: Ground) -> Option<Left> {
         let here = self.get(&applicant.stream);
         let begins_none = here.as_ref().is_some_and(|on_air| !on_air.is_over()) || ground == Ground::OnAir;
@@ -101,7 +101,7 @@ impl Broadcasts {
         }
         let left = match self.registry.handoff(&applicant.stream).await {
             Ok(Some(left)) => left,
-            // That it has none proves nothing: it may have lost it.
+            // A registry without one proves nothing: it may have lost it.
             Ok(None) if ground == Ground::Confirmed => {
                 return self.take_over(&applicant.stream, applicant.epoch).await;
             }
@@ -115,13 +115,13 @@ impl Broadcasts {
         if point.is_none() {
             tracing::warn!("what the stream's last owner has left can't be read: another broadcast begins");
         }
-        // What has ended here does not go on.
+        // A broadcast that has ended here does not go on.
         let point =
             point.filter(|point| here.is_none_or(|here| here.id != point.broadcast || !here.feed.ended()))?;
         Some(Left { point, epoch: applicant.epoch })
     }
 
-    /// While the server stops: the broadcast of somebody who comes back. It is told where another server goes on.
+    /// The broadcast of a publisher that comes back while the server stops. It is told where another server goes on.
     fn waiting(&self, applicant: &Applicant) -> Result<OnAir, Failure> {
         let is_its_own = |on_air: &OnAir| {
             !on_air.is_over() && applicant.epoch >= on_air.feed.epoch() && applicant.resume.is_none()

@@ -1,4 +1,4 @@
-//! A stream's lease, as the server keeps it that has the broadcast: renewed, with a turn for each publisher, and given up.
+//! The lease of a stream on the server that has the broadcast: renewed, with a turn for each publisher, and given up.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,23 +17,24 @@ use super::{Feed, Home};
 /// Renewals in the length of a lease.
 const RENEWALS: u32 = 3;
 
+/// The lease of one broadcast.
 pub(crate) struct Lease {
     pub(super) registry: Arc<dyn Registry>,
     pub(super) home: Home,
     pub(super) stream: StreamId,
     pub(super) broadcast: BroadcastId,
-    /// Has the epoch.
+    /// Feed of the broadcast, which has the epoch.
     pub(super) feed: Arc<Feed>,
     pub(super) length: Duration,
-    /// Stands with it.
+    /// Handoff that stands with the lease.
     pub(super) handoffs: Arc<HandoffSource>,
     /// Held while the registry is asked: of two answers, the one about the older epoch would be taken for the last word.
     pub(super) standing: Mutex<Standing>,
-    /// There is something to say to the registry before the next renewal is due.
+    /// Wakes the renewal before it is due, as the registry has to be told something.
     pub(super) news: Notify,
 }
 
-/// What the registry knows.
+/// Knowledge of the registry about the broadcast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
     /// The epoch is the registry's own.
@@ -60,7 +61,7 @@ impl Lease {
                 Ok(()) if outage.ends() => tracing::info!("the lease is renewed again"),
                 Ok(()) => {}
                 Err(RegistryError::Fenced { .. }) => return,
-                // What is live stays live without the registry.
+                // A live broadcast stays live without the registry.
                 Err(error) if outage.begins() => {
                     tracing::warn!(%error, "the lease can't be renewed; trying until it can");
                 }
@@ -69,8 +70,8 @@ impl Lease {
         }
     }
 
-    /// Gives the publisher that has come a turn with an epoch of its own: whoever had the place before can't claim the
-    /// stream any more. Where the registry does not answer, that is made up for.
+    /// Gives the publisher that has come a turn with an epoch of its own: the publisher before it can't claim the stream
+    /// any more. If the registry does not answer, the lease makes up for that later.
     pub(super) async fn next_turn(&self) -> Result<(), Failure> {
         let mut standing = self.standing.lock().await;
         if let Standing::Unclaimed { .. } = *standing {
@@ -90,13 +91,13 @@ impl Lease {
         }
     }
 
-    /// A publisher has come, or has left, and the broadcast ends at this time.
+    /// Notes that a publisher has come, or has left, and that the broadcast ends at this time.
     pub(super) fn ends_at(&self, at: Option<Instant>) {
         self.handoffs.ends_at(at);
         self.news.notify_one();
     }
 
-    /// The broadcast is over: nobody goes on with it.
+    /// Gives the stream up, with no handoff, as the broadcast is over.
     pub(super) async fn end(&self) {
         if let Err(error) = self.registry.hand_off(&self.stream, &self.ownership(), None).await {
             tracing::debug!(%error, "what was left for another owner runs out by itself");
@@ -112,7 +113,7 @@ impl Lease {
         }
     }
 
-    /// Tells the registry what it should know.
+    /// Brings the registry up to date.
     async fn tell(&self) -> Result<(), RegistryError> {
         let mut standing = self.standing.lock().await;
         let told = match *standing {
@@ -173,7 +174,7 @@ impl Lease {
         };
         let claim = |from| self.registry.claim(&self.stream, server, address, from);
         let claimed = match claim(Some(from)).await? {
-            // Somebody else had the stream, and has left it.
+            // Another server had the stream, and has left it.
             Claim::Passed(_) if !goes_on => claim(None).await?,
             claimed => claimed,
         };

@@ -1,4 +1,4 @@
-//! One publisher on a broadcast: one worker, from the first tag to the last part.
+//! The session of a publisher on a broadcast, with a worker of its own, from the first tag to the last part.
 
 mod ahead;
 mod commits;
@@ -27,11 +27,11 @@ use crate::failure;
 use crate::worker::{Worker, WorkerInput};
 use pulse::Pulse;
 
-/// A worker holds a few seconds of media at most; one that makes something for so long makes it up, or is slower than any
-/// machine that took a broadcast.
+/// Longest time for which a worker makes segments after the end of its media: it holds a few seconds at most. Beyond it, the
+/// worker makes them up, or is slower than any machine that took a broadcast.
 const LONGEST_FLUSH: Duration = Duration::from_secs(120);
-/// How long a worker that is lost may take to exit: one that has crashed has done so, and its status says how; one that is
-/// stuck never does, and its successor waits for this.
+/// Longest time in which a lost worker exits. A crashed worker has done so, and its status says how; a worker that is stuck
+/// never does, and its successor waits for this.
 const LOST_WORKER_EXIT: Duration = Duration::from_millis(100);
 
 pub(super) struct Session<'a> {
@@ -67,11 +67,11 @@ impl SessionEnd {
 
 /// How a session's media ended.
 enum Fed {
-    /// There is no more of it: the publisher has left, or has to.
+    /// The publisher gives no more: it has left, or has to.
     Ended(Result<(), Failure>),
     /// The worker does not read any more. It may have said why.
     PipeBroke(io::Error),
-    /// Nothing more is to be expected of the worker, or wanted.
+    /// The worker gives no more, or its output is not wanted any more.
     WorkerLost(Failure),
 }
 
@@ -164,7 +164,7 @@ impl Session<'_> {
         responses.is_its_turn().then(|| self.on_air.feed.epoch().0)
     }
 
-    /// Where the publisher begins. One that was interrupted can only go on where nobody else has.
+    /// The point at which the publisher begins. An interrupted publisher goes on only if no other one has gone on there.
     fn from(&self, resume: Option<ResumePoint>) -> Result<ResumePoint, Failure> {
         let Some(resume) = resume else { return Ok(self.on_air.feed.starting_point()) };
         let feed = &self.on_air.feed;
@@ -173,7 +173,7 @@ impl Session<'_> {
             .ok_or_else(|| failure(Code::CannotResume, "the broadcast has gone on meanwhile: publish again"))
     }
 
-    /// What a worker is told that begins there.
+    /// The first message to a worker that begins at this point.
     fn orders(&self, from: &ResumePoint) -> Start {
         Start {
             settings: Some(from.settings.into()),
@@ -185,7 +185,7 @@ impl Session<'_> {
         }
     }
 
-    /// Whatever ended the media, what the worker makes of it is shown, as long as the worker can be trusted.
+    /// Shows the worker's output after the end of the media, whatever ended it, as long as the worker can be trusted.
     async fn flush(
         &self,
         fed: Fed,
@@ -210,8 +210,8 @@ impl Session<'_> {
         }
     }
 
-    /// Waits for what the worker still makes, for as long as it makes something: under load that takes longer than it
-    /// should, and is what the publisher has sent. None where it is given up.
+    /// Waits for the rest of the worker's output, for as long as there is some: under load it takes longer than it should, and
+    /// it is the publisher's media. None where the worker is given up.
     async fn patiently<T>(&self, pulse: &Pulse, done: impl Future<Output = T>) -> Option<T> {
         let (began, limit) = (Instant::now(), self.settings.worker_stop_timeout);
         let mut done = pin!(done);
@@ -249,7 +249,7 @@ fn stopped_by_itself() -> Failure {
     worker_failed("it stopped by itself")
 }
 
-/// The system's words are for the operator, and not for a broadcaster.
+/// Failure of a worker that could not be written to: the system's words are for the operator, not for a broadcaster.
 fn pipe_broke(error: &io::Error) -> Failure {
     tracing::error!(%error, "a worker's pipe broke");
     worker_failed("its pipe broke")

@@ -1,5 +1,5 @@
-//! What a rendition makes too far ahead of the others. Players can't use it yet, and it would be in the way if this server were
-//! lost now: only what viewers have not seen the beginning of may be made anew as something else.
+//! Events of a rendition that is too far ahead of the others. Players can't use them yet, and they would be in the way if this
+//! server were lost now: only a segment of which viewers have seen nothing may be made anew as something else.
 
 use std::collections::VecDeque;
 
@@ -18,7 +18,7 @@ const MOST_EVENTS: usize = 2_048;
 pub(super) struct Ahead {
     waiting: VecDeque<MediaEvent>,
     bytes: usize,
-    /// Period starts among them: what comes before one has nothing more to wait for.
+    /// Period starts among them: events before one have nothing more to wait for.
     periods: usize,
 }
 

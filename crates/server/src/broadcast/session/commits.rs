@@ -1,4 +1,4 @@
-//! When the proxy is told that it may forget what it has sent.
+//! Commits: the proxy is told that it may forget the media that it has sent.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -16,7 +16,7 @@ pub(super) struct Commits {
 }
 
 impl Commits {
-    /// Waits that long for each at most.
+    /// Longest wait for each.
     pub(super) fn new(longest: Duration) -> Self {
         Self { longest, waiting: VecDeque::new() }
     }
@@ -25,10 +25,10 @@ impl Commits {
         self.waiting.push_back((commit, Instant::now() + self.longest));
     }
 
-    /// Waits until one may be said. Never without any. Nothing is lost when it is cancelled.
+    /// Waits until a commit may be said; for ever without any. Can be cancelled without loss.
     pub(super) async fn next(&mut self) -> ResumePoint {
         let Some((commit, until)) = self.waiting.front_mut() else { return std::future::pending().await };
-        // What takes too long is in memory, and on its way to the disk.
+        // An object that takes too long is in memory, and on its way to the disk.
         let _ = timeout_at(*until, commit.safe.wait()).await;
         let said = self.waiting.pop_front().map(|(commit, _)| commit.resume);
         said.expect("the front is there, as nobody else takes it")

@@ -49,8 +49,8 @@ impl Session<'_> {
         }
     }
 
-    /// Gives the worker one message. Where it gives something meanwhile, but takes nothing, only another look tells one that
-    /// is too slow from one that has got stuck right after.
+    /// Gives the worker a message. If the worker gives output meanwhile but takes no input, this waits once more: it is either
+    /// slow or has just got stuck.
     async fn give(&self, message: Input, worker: &mut WorkerInput, pulse: &Pulse) -> Result<(), Fed> {
         let limit = self.settings.worker_stall_timeout;
         pulse.fed(&message);
@@ -112,7 +112,7 @@ impl Session<'_> {
         }
     }
 
-    /// Waits until this server stops, where the broadcast can't go on elsewhere. Where it can, media is taken until
+    /// Waits until this server stops, if the broadcast can't go on elsewhere. If it can, media is taken until
     /// [`Session::show`] has come to a place where another server begins.
     async fn stops_alone(&self) {
         match self.others_may_come {
@@ -126,7 +126,7 @@ fn ends_here() -> Failure {
     failure(Code::CannotResume, "this server is stopping, and there is no other one: publish again")
 }
 
-/// The publisher's next message. Nothing is lost when it is cancelled.
+/// The publisher's next message. Can be cancelled without loss.
 async fn hear(
     publisher: &Publisher,
     requests: &mut Streaming<v2::PublishRequest>,
@@ -142,7 +142,7 @@ async fn hear(
     message
 }
 
-/// What comes of a publisher.
+/// Input of a session from its publisher.
 #[expect(clippy::large_enum_variant, reason = "one at a time, which is passed on at once")]
 enum Next {
     Media(Input),

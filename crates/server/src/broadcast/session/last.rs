@@ -1,5 +1,5 @@
-//! Where a server that stops leaves a broadcast that goes on elsewhere: after the segment that is in the making, so that
-//! no segment holds the pictures of two encoders.
+//! The boundary at which a server that stops leaves a broadcast to another one: after the segment that is in the making, so
+//! that no segment holds the pictures of two encoders.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Session;
 
-/// What the last segment may take beyond its own duration: encoders are up to 1.5 s behind, and the network of a
+/// Longest time that the last segment takes beyond its own duration: encoders are up to 1.5 s behind, and the network of a
 /// publisher may hiccup. Past it the publisher is silent or the worker stuck, and the segment is broken off: the next
 /// server makes it anew, from its start. With the longest segment (10 s) a drain still fits into its usual grace of 30 s.
 const SLACK: Duration = Duration::from_secs(4);
@@ -27,8 +27,8 @@ pub(super) struct Leave<'a> {
 enum State {
     /// The server does not stop.
     OnAir,
-    /// What comes from this sequence on is another server's to make. It is held back for the case that the publisher
-    /// leaves first; that is the media of some seconds at most.
+    /// Segments from this sequence on are another server's to make. They are held back for the case that the publisher leaves
+    /// first; that is the media of some seconds at most.
     Leaving { next: MediaSequence, until: Instant, held: VecDeque<MediaEvent> },
     /// A period has ended, and with it all of its segments: that is shown, and the next one is another server's.
     Last(VecDeque<MediaEvent>),
@@ -46,7 +46,7 @@ impl<'a> Leave<'a> {
         Self { session, left, state: State::OnAir }
     }
 
-    /// Waits until there is something to do beside what the worker says. Nothing is lost when it is cancelled.
+    /// Waits for the next step that does not come from the worker. Can be cancelled without loss.
     pub(super) async fn step(&mut self) -> Step {
         loop {
             if let State::Left(held) | State::Last(held) = &mut self.state
@@ -61,7 +61,7 @@ impl<'a> Leave<'a> {
         }
     }
 
-    /// What is to be shown of what the worker has made.
+    /// The part of the worker's output that is to be shown.
     pub(super) fn pass(&mut self, event: MediaEvent) -> Option<MediaEvent> {
         let (next, held) = match &mut self.state {
             State::OnAir | State::Left(_) => return Some(event),

@@ -1,4 +1,4 @@
-//! Whether a worker that takes media gives any, and how late; and when its media was on air.
+//! Watch over a worker: whether it gives media when it takes some, how late, and when its media was on air.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,13 +13,13 @@ pub(super) struct Pulse(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    /// When media was first given after the last output.
+    /// Time when media was first given after the last output.
     waiting_since: Option<Instant>,
-    /// When media came out last.
+    /// Time when media came out last.
     gave: Option<Instant>,
     /// The newest time that was given in the present period.
     newest: SourceTime,
-    /// Where what came out ends.
+    /// End of the media that came out.
     made: MediaTime,
     /// The period that is given.
     period: PeriodNumber,
@@ -40,7 +40,7 @@ const DRIFT_STEP: Duration = Duration::from_millis(250);
 const MAX_DRIFTS: usize = 480;
 
 impl Pulse {
-    /// Media is given to the worker.
+    /// Notes that media is given to the worker.
     pub(super) fn fed(&self, message: &Input) {
         let mut state = self.state();
         match message {
@@ -57,12 +57,12 @@ impl Pulse {
         state.waiting_since.get_or_insert_with(Instant::now);
     }
 
-    /// What was given last has not been taken yet, and is still offered.
+    /// Notes that the last message has not been taken yet, and is still offered.
     pub(super) fn offered(&self) {
         self.state().waiting_since.get_or_insert_with(Instant::now);
     }
 
-    /// Media came out of the worker.
+    /// Notes that media came out of the worker.
     pub(super) fn gave(&self) {
         let mut state = self.state();
         (state.waiting_since, state.gave) = (None, Some(Instant::now()));
@@ -79,7 +79,7 @@ impl Pulse {
         self.state().gave.map_or(since, |gave| gave.max(since))
     }
 
-    /// How much of what was given has not come out.
+    /// Length of the media that was given and has not come out.
     pub(super) fn unmade(&self) -> Duration {
         let made = self.state().made;
         self.delay(made)
@@ -91,7 +91,7 @@ impl Pulse {
         self.state().waiting_since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
-    /// How far what was given is ahead of `end`, in source time: as sources are live, that is how late it comes out.
+    /// Time by which the given media is ahead of `end`, on the source's clock: as sources are live, that is how late it comes out.
     pub(super) fn delay(&self, end: MediaTime) -> Duration {
         Duration::from_micros(MediaTime::from(self.state().newest).saturating_sub(end).0)
     }

@@ -1,4 +1,4 @@
-//! What the worker makes, on its way to the viewers.
+//! The worker's output on its way to the viewers.
 
 use std::time::Duration;
 
@@ -18,8 +18,8 @@ use crate::broadcast::{Responses, draining};
 use crate::worker::WorkerOutput;
 
 impl Session<'_> {
-    /// Puts what the worker makes before the viewers, until it has finished. That it makes something is looked after
-    /// where it is fed.
+    /// Shows the worker's output to the viewers, until the worker has finished. The watch over the worker is kept where it is
+    /// fed.
     pub(super) async fn show(
         &self,
         worker: &mut WorkerOutput,
@@ -91,7 +91,7 @@ impl Session<'_> {
         }
     }
 
-    /// Shows what may be shown now that this has come.
+    /// Shows the events that may be shown now that this one has come.
     fn show_next(
         &self,
         event: MediaEvent,
