@@ -319,7 +319,8 @@ mod tests {
     #[test]
     fn audio_is_independent_and_counts_in_samples() {
         let mut packager = packager();
-        let (time, end) = (44_100, 44_100 + 1_024);
+        let time = 44_100;
+        let end = time + 1_024;
         let of_audio =
             EncodedFrame { rendition: 1, time, end, keyframe: false, ..frame(0, (9, 2), Some(Cut::Part)) };
         let events = packager.push(of_audio).unwrap();

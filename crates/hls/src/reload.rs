@@ -58,7 +58,9 @@ impl Directives {
     /// # Errors
     /// When a directive has no value that it could have, stands twice, or lacks the other one it needs.
     pub fn parse(query: &str) -> Result<Self, DirectivesError> {
-        let (mut sequence, mut part, mut skip) = (None, None, None);
+        let mut sequence = None;
+        let mut part = None;
+        let mut skip = None;
         for (name, value) in query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, ""))) {
             let repeated = match name {
                 "_HLS_msn" => sequence.replace(number(value)?).is_some(),

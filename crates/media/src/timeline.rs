@@ -225,7 +225,8 @@ impl Timeline {
         let picture = parsed.picture()?;
         let Limits { max_width, max_height, .. } = self.limits;
         if picture.width > max_width || picture.height > max_height {
-            let (width, height) = (picture.width, picture.height);
+            let width = picture.width;
+            let height = picture.height;
             return Err(MediaError::PictureTooLarge { width, height, max_width, max_height });
         }
         self.video = Some(apart(&config));

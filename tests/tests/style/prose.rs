@@ -9,10 +9,10 @@ use crate::sources::{self, Source, code_only};
 /// Ceilings of the figures below. They only ever go down: lower them with each change that makes them too high.
 const MAX_VAGUE_DOCS_PERCENT: f64 = 0.4;
 const MAX_ONE_WORD_FUNCTIONS_PERCENT: f64 = 67.8;
-const MAX_UNDOCUMENTED_ITEMS: usize = 11;
-const MAX_TUPLE_LETS: usize = 452;
+const MAX_UNDOCUMENTED_ITEMS: usize = 9;
+const MAX_TUPLE_LETS: usize = 447;
 /// Doc comments of `pub` items that begin with one of the words of [`REFUSED`], of all crates.
-const MAX_REFUSED_BEGINNINGS: usize = 2;
+const MAX_REFUSED_BEGINNINGS: usize = 1;
 
 /// First words that leave the reader to find out what is described.
 const VAGUE: [&str; 8] = ["What", "Where", "Who", "Whoever", "One", "Those", "Somebody", "Nothing"];

@@ -279,7 +279,8 @@ impl<'a> MediaPlaylist<'a> {
     fn header(&self, out: &mut String) -> fmt::Result {
         let target = self.target_duration;
         writeln!(out, "#EXTM3U\n#EXT-X-VERSION:{VERSION}\n#EXT-X-TARGETDURATION:{target}")?;
-        let (hold_back, skip_until) = (target * HOLD_BACK, target * SKIP_UNTIL);
+        let hold_back = target * HOLD_BACK;
+        let skip_until = target * SKIP_UNTIL;
         out.write_str("#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,")?;
         if self.low_latency {
             let part = self.window.opening().settings.part_target();

@@ -150,7 +150,8 @@ fn read_chroma(bits: &mut BitReader<'_>) -> Result<(u8, u8), Fault> {
 
 /// `scaling_list()`, §7.3.2.1.1.1.
 fn skip_scaling_list(bits: &mut BitReader<'_>, size: u32) -> Result<(), Fault> {
-    let (mut last, mut next) = (8, 8);
+    let mut last = 8;
+    let mut next = 8;
     for _ in 0..size {
         if next != 0 {
             next = (last + bits.se()?).rem_euclid(256);

@@ -138,7 +138,8 @@ impl Body {
         const ONE_TRACK: u8 = 0;
         const MANY_CODECS: u8 = 2;
         let kind = self.byte()?;
-        let (layout, packet) = (kind >> 4, kind & 0x0f);
+        let layout = kind >> 4;
+        let packet = kind & 0x0f;
         let common = if layout == MANY_CODECS { None } else { Some(self.take()?) };
         while !self.rest.is_empty() {
             let fourcc = match common {

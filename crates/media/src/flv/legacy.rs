@@ -9,7 +9,8 @@ const AVC: u8 = 7;
 const AAC: u8 = 10;
 
 pub(super) fn video(first: u8, payload: &Bytes) -> Result<VideoMessage, MediaError> {
-    let (frame_type, codec) = (first >> 4, first & 0x0f);
+    let frame_type = first >> 4;
+    let codec = first & 0x0f;
     if frame_type == COMMAND_FRAME {
         return Ok(VideoMessage::Ignored);
     }

@@ -178,7 +178,8 @@ impl Presentation<'_> {
 }
 
 fn representation(out: &mut String, track: &Track<'_>, template: Option<&String>) -> fmt::Result {
-    let (rendition, bandwidth) = (track.rendition, track.bandwidth);
+    let rendition = track.rendition;
+    let bandwidth = track.bandwidth;
     write!(out, "<Representation id=\"{}\" bandwidth=\"{bandwidth}\"", rendition.id)?;
     write!(out, " codecs=\"{}\"", Escaped(&rendition.codecs))?;
     match rendition.kind {
