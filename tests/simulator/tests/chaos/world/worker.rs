@@ -2,14 +2,14 @@
 //! one. Its frames are the numbers of the tags that they are made of. When it gives them is up to chance, and
 //! each rendition takes its own time.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use headwater_media::EncodedFrame;
+use headwater_media::{Cut, EncodedFrame};
 use headwater_server::{Worker, Workers};
 use headwater_wire::frames::{self, MESSAGE_LIMIT};
 use headwater_wire::v2::worker_input::Message as Input;
@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::codec::{FramedRead, LengthDelimitedCodec};
 
 use super::ladder::{self, Encoding, Made};
-use super::tag;
+use super::tag::{self, Number};
 use crate::check::Checker;
 use crate::kernel::chance::Chance;
 use crate::kernel::net::Host;
@@ -102,6 +102,7 @@ impl Workers for Crew {
             delays: self.delays(),
             encoding: Encoding::default(),
             waiting: [VecDeque::new(), VecDeque::new()],
+            parts: BTreeMap::new(),
         };
         let task = tokio::spawn(async move { drop(process.run().await) });
         Ok(Worker::simulated(task.abort_handle(), Box::new(input), Box::new(output)))
@@ -121,6 +122,8 @@ struct Process {
     encoding: Encoding,
     /// Output that each rendition has made and not yet given.
     waiting: [VecDeque<(Instant, ladder::Output)>; 2],
+    /// Frames of each rendition's open part: track, segment and number.
+    parts: BTreeMap<usize, Vec<(usize, u64, Number)>>,
 }
 
 impl Process {
@@ -197,6 +200,7 @@ impl Process {
                         self.say(Output::Frame(frame.into())).await?;
                     }
                     Some((_, ladder::Output::End(rendition))) => {
+                        self.note_part(rendition);
                         let rendition = rendition as u32;
                         self.say(Output::RenditionEnd(RenditionEnd { rendition })).await?;
                     }
@@ -216,10 +220,20 @@ impl Process {
         Ok(())
     }
 
-    /// Notes a frame, which the checks find from now on.
-    fn note(&self, track: usize, frame: &EncodedFrame) {
-        let (sequence, number) = (frame.sequence.0, tag::number(&frame.payload));
-        self.checker.note(|holders| holders.made(self.host, track, sequence, number));
+    /// Takes a frame into its part. A part that is whole with it is noted: servers show whole parts only.
+    fn note(&mut self, track: usize, frame: &EncodedFrame) {
+        let part = self.parts.entry(frame.rendition).or_default();
+        part.push((track, frame.sequence.0, tag::number(&frame.payload)));
+        if frame.next != Some(Cut::None) {
+            self.note_part(frame.rendition);
+        }
+    }
+
+    /// Notes the open part of a rendition, which the checks find from now on.
+    fn note_part(&mut self, rendition: usize) {
+        for (track, sequence, number) in self.parts.remove(&rendition).unwrap_or_default() {
+            self.checker.note(|holders| holders.made(self.host, track, sequence, number));
+        }
     }
 
     async fn say(&mut self, message: Output) -> io::Result<()> {
