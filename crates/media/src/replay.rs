@@ -21,8 +21,8 @@ pub struct ReplayLimits {
     pub duration: Duration,
 }
 
-/// Milliseconds by which the media kept for a commit reaches back further than to the newest sound that was sent before its keyframe, so
-/// that no sound is missing at the boundary.
+/// Duration by which the media kept for a commit reaches back further than to the newest sound that was sent before its
+/// keyframe, so that no sound is missing at the boundary.
 const INTERLEAVING: Duration = Duration::from_secs(1);
 
 /// Every tag since the keyframe at or before the last commit, in groups that can be decoded from their start.

@@ -40,8 +40,9 @@ use steady::Steady;
 /// A period begins with a keyframe where there is video, otherwise with an audio frame. Within a period the
 /// configuration never changes, the decoding times of each track strictly increase, and no audio is presented
 /// before the origin. Pictures before it only lead up to it: sound that begins late, or in another format than before,
-/// begins a period in the middle of a group of pictures, which is sent once more from its keyframe on. Payloads and configurations are memory of their own,
-/// whatever they came in. Call [`poll`](Self::poll) until it gives nothing after every message.
+/// begins a period in the middle of a group of pictures, which is sent once more from its keyframe on. Payloads and
+/// configurations are memory of their own, whatever they came in. Call [`poll`](Self::poll) until it gives nothing after
+/// every message.
 #[derive(Debug)]
 pub struct Timeline {
     limits: Limits,

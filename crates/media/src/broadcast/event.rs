@@ -2,12 +2,13 @@
 //! origin behind an origin. An [`Opening`] followed by the events of the window brings a newcomer to the same state as
 //! one who watched from the start.
 
+use bytes::Bytes;
+
 use super::Policy;
 use crate::ids::{BroadcastId, Epoch, MediaSequence, PartIndex, PeriodNumber, RenditionId};
 use crate::ladder::Ladder;
 use crate::segmentation::SegmentSettings;
 use crate::time::{MediaTime, SourceTime, UnixMillis};
-use bytes::Bytes;
 
 /// Ticks a second of every video rendition's timestamps.
 pub const VIDEO_TIMESCALE: u32 = 90_000;
@@ -94,7 +95,8 @@ impl PeriodStart {
     }
 
     /// Number of the segment that begins so many ticks of the rendition after the start of the source's clock; none before
-    /// the period, and for a rendition that it does not have. A segment holds the frames of one cell of the period's grid, so the time of its first frame tells its number.
+    /// the period, and for a rendition that it does not have. A segment holds the frames of one cell of the period's grid,
+    /// so the time of its first frame tells its number.
     pub fn number_at(
         &self,
         rendition: &RenditionId,

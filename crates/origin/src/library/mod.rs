@@ -101,8 +101,9 @@ impl Library {
         loaded.map_err(|error: Arc<Unread>| error.as_ref().clone())?.ok_or(Unread::Missing)
     }
 
-    /// Notes that the store has not given segments of a complete recording, which it says are not there. The recording is listed without them from here
-    /// on, unless the store has nothing else of it either: then it is the store that is not the one it was.
+    /// Notes that the store has not given segments of a complete recording, which it says are not there. The recording is
+    /// listed without them from here on, unless the store has nothing else of it either: then it is the store that is not
+    /// the one it was.
     pub(crate) async fn note_losses(
         &self,
         layout: &Layout,

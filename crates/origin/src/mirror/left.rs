@@ -1,5 +1,5 @@
-//! Windows and archives that a mirror no longer shows, and viewers may still fetch from: a server takes nothing away that a playlist has just
-//! listed (RFC 8216bis §6.2.2), whatever has become of the broadcast.
+//! Windows and archives that a mirror no longer shows, and viewers may still fetch from: a server takes nothing away that a
+//! playlist has just listed (RFC 8216bis §6.2.2), whatever has become of the broadcast.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -97,7 +97,7 @@ impl<'a> Leave<'a> {
         if is_late {
             tracing::warn!(segment = %next, "the last segment takes too long: it is broken off");
         }
-        is_late || self.session.on_air.feed.resume_point().next_sequence >= *next
+        is_late || self.session.on_air.feed.next_uncommitted() >= *next
     }
 
     /// Waits until the state is another one.
