@@ -3,7 +3,8 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use gst::glib;
 
@@ -18,32 +19,51 @@ const NEARLY: f64 = 0.9;
 const SHORT: f64 = 0.7;
 /// A decoder makes a few pictures in this time.
 const INTERVAL: Duration = Duration::from_millis(50);
+/// For this long after a shortage a failure is one for want of memory: pipelines that stop after it give theirs back before
+/// the failure is told.
+const AFTERMATH: Duration = Duration::from_secs(5);
 
 /// Opened before the sandbox is shut, and read in it.
 pub(crate) struct Memory {
     statm: File,
     limit: u64,
+    opened: Instant,
+    /// Milliseconds from `opened` to the end of the aftermath of the latest shortage.
+    short_until: AtomicU64,
 }
 
 impl Memory {
     /// With `limit` in bytes; none where there is no `/proc`.
     pub(crate) fn open(limit: u64) -> Option<Self> {
-        Some(Self { statm: File::open("/proc/self/statm").ok()?, limit })
+        let statm = File::open("/proc/self/statm").ok()?;
+        Some(Self { statm, limit, opened: Instant::now(), short_until: AtomicU64::new(0) })
     }
 
-    /// Calls `fail` when there is nearly nothing left, or when GLib is about to abort because there is nothing.
+    /// Calls `fail` when there is nearly nothing left, or when GLib is about to abort or a thread to panic because there is
+    /// nothing.
     pub(crate) fn watch(self: &Arc<Self>, fail: impl Fn(Error) + Send + Sync + 'static) {
-        let (memory, fail) = (self.clone(), Arc::new(fail));
+        let memory = self.clone();
+        let fail = Arc::new(fail);
         let failed = fail.clone();
         glib::log_set_writer_func(move |level, fields| {
-            if level == glib::LogLevel::Error && memory.is_above(SHORT) {
+            if level == glib::LogLevel::Error && memory.is_short() {
                 failed(memory.error());
             }
             glib::log_writer_default(level, fields)
         });
         let memory = self.clone();
+        let failed = fail.clone();
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if memory.is_short() {
+                failed(memory.error());
+            }
+            usual(panic);
+        }));
+        let memory = self.clone();
         std::thread::spawn(move || {
             while !memory.is_above(NEARLY) {
+                memory.is_short();
                 std::thread::sleep(INTERVAL);
             }
             fail(memory.error());
@@ -52,11 +72,22 @@ impl Memory {
 
     /// Whatever failed while there was hardly any memory failed for want of it.
     pub(crate) fn explain<T>(&self, result: Result<T>) -> Result<T> {
-        result.map_err(|error| if self.is_above(SHORT) { self.error() } else { error })
+        result.map_err(|error| if self.is_short() { self.error() } else { error })
     }
 
     fn error(&self) -> Error {
         Error::Memory { limit: self.limit }
+    }
+
+    /// Whether a failure of this moment is one for want of memory.
+    fn is_short(&self) -> bool {
+        let now = self.opened.elapsed();
+        let millis = |time: Duration| time.as_millis() as u64;
+        if self.is_above(SHORT) {
+            self.short_until.store(millis(now + AFTERMATH), Ordering::Relaxed);
+            return true;
+        }
+        millis(now) < self.short_until.load(Ordering::Relaxed)
     }
 
     fn is_above(&self, share: f64) -> bool {
@@ -88,5 +119,18 @@ mod tests {
         assert!(matches!(explained(&memory), Error::InputEnded));
         let error = explained(&Memory::open(taken.len() as u64).unwrap());
         assert!(error.to_string().contains("server.worker_memory"), "{error}");
+    }
+
+    #[test]
+    fn a_failure_right_after_a_shortage_is_one_for_want_of_memory() {
+        let kept = Memory::open(1 << 40).unwrap().used();
+        let memory = Memory::open((kept + (2 << 30)) * 10 / 7).unwrap();
+        let explained = || memory.explain::<()>(Err(Error::InputEnded)).unwrap_err();
+        assert!(matches!(explained(), Error::InputEnded));
+        let taken: Vec<u8> = Vec::with_capacity(4 << 30);
+        assert!(matches!(explained(), Error::Memory { .. }));
+        drop(taken);
+        assert!(!memory.is_above(SHORT));
+        assert!(matches!(explained(), Error::Memory { .. }));
     }
 }

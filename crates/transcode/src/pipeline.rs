@@ -55,15 +55,20 @@ impl Pipeline {
 
 impl Drop for Pipeline {
     fn drop(&mut self) {
-        let (pipeline, (done, stopped)) = (self.pipeline.clone(), mpsc::channel());
-        std::thread::spawn(move || {
+        let pipeline = self.pipeline.clone();
+        let (done, stopped) = mpsc::channel();
+        let stop = std::thread::Builder::new().spawn(move || {
             let _ = pipeline.set_state(gst::State::Null);
             if let Some(bus) = pipeline.bus() {
                 bus.unset_sync_handler();
             }
             let _ = done.send(());
         });
-        if stopped.recv_timeout(STOP_LIMIT).is_err() {
+        if let Err(error) = stop {
+            // For want of memory. An element that is let go of while it plays would bring the process down before the reason is told.
+            tracing::error!(pipeline = self.name, %error, "the pipeline is left as it is");
+            std::mem::forget(self.pipeline.clone());
+        } else if stopped.recv_timeout(STOP_LIMIT).is_err() {
             tracing::error!(pipeline = self.name, limit = ?STOP_LIMIT, "the pipeline does not stop");
         }
     }
@@ -112,7 +117,9 @@ impl Feed {
     /// Holds up to `room` buffers.
     pub(crate) fn new(name: &str, caps: Option<&gst::Caps>, room: u64, fault: &Arc<Fault>) -> Self {
         let full = Arc::new(AtomicBool::new(false));
-        let (filled, drained, woken) = (full.clone(), full.clone(), fault.clone());
+        let filled = full.clone();
+        let drained = full.clone();
+        let woken = fault.clone();
         let callbacks = gst_app::AppSrcCallbacks::builder()
             .enough_data(move |_| filled.store(true, SeqCst))
             .need_data(move |_, _| {
@@ -188,7 +195,9 @@ pub(crate) struct Tail {
 impl Tail {
     pub(crate) fn new(name: &str, drain: Arc<dyn Drain>, fault: &Arc<Fault>) -> Self {
         let ended = Arc::new(AtomicBool::new(false));
-        let (last, end, heard) = (drain.clone(), ended.clone(), fault.clone());
+        let last = drain.clone();
+        let end = ended.clone();
+        let heard = fault.clone();
         let callbacks = gst_app::AppSinkCallbacks::builder()
             .new_sample(move |sink| {
                 let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
