@@ -76,7 +76,8 @@ pub fn same_bytes(first: &Shown, second: &Shown) -> Result<()> {
 /// Two players were shown the same, from beginning to end: what holds for one of them holds for both.
 pub fn same(first: &Shown, second: &Shown) -> Result<()> {
     for (name, rendition) in &first.renditions {
-        let (one, other) = (&rendition.segments, &second.renditions[name].segments);
+        let one = &rendition.segments;
+        let other = &second.renditions[name].segments;
         ensure!(one.keys().eq(other.keys()), "{name}: {:?} and {:?}", one.keys(), other.keys());
     }
     same_bytes(first, second)

@@ -49,7 +49,9 @@ impl Presentation {
     pub fn parse(text: &str) -> Result<Self> {
         let mut reader = Reader::from_str(text);
         let mut found = Self::default();
-        let (mut periods, mut shared, mut own) = (0, None::<Template>, None::<Template>);
+        let mut periods = 0;
+        let mut shared = None::<Template>;
+        let mut own = None::<Template>;
         let mut representation = None::<String>;
         loop {
             let event = reader.read_event()?;
@@ -100,7 +102,8 @@ impl Presentation {
                     text.replace("$RepresentationID$", &rendition).replace("$Number$", &number.to_string());
                 text.replace("$Time$", &time.to_string())
             };
-            let (init, media) = (named(&template.init), named(&template.media));
+            let init = named(&template.init);
+            let media = named(&template.media);
             self.segments.push(Segment { period, rendition: rendition.clone(), init, media });
         }
         Ok(())

@@ -35,7 +35,8 @@ pub async fn publish(file: &Path, proxies: &[String], stream: &str, first: First
     let mut next = || proxies.next().context("it was asked to connect again once too often");
     let mut connection = Connection::open(next()?, stream, &tags).await?;
     let mut successor = None;
-    let (mut pictures, began) = (vec![0], Instant::now());
+    let mut pictures = vec![0];
+    let began = Instant::now();
     for tag in tags.iter().filter(|tag| !tag.is_header()) {
         connection.wait(began + Duration::from_millis(tag.time.into())).await?;
         if connection.is_asked && tag.is_keyframe() {
@@ -46,7 +47,9 @@ pub async fn publish(file: &Path, proxies: &[String], stream: &str, first: First
                     pictures.push(0);
                 }
                 First::Connects if successor.is_none() => {
-                    let (proxy, stream, tags) = (next()?.clone(), stream.to_owned(), tags.clone());
+                    let proxy = next()?.clone();
+                    let stream = stream.to_owned();
+                    let tags = tags.clone();
                     successor =
                         Some(tokio::spawn(async move { Connection::open(&proxy, &stream, &tags).await }));
                 }
@@ -83,7 +86,8 @@ impl Connection {
                 reconnects: true,
                 ..ClientConfig::new("live", format!("rtmp://{proxy}/live"), stream)
             };
-            let (socket, session) = (TcpStream::connect(proxy).await?, ClientSession::new(config)?);
+            let socket = TcpStream::connect(proxy).await?;
+            let session = ClientSession::new(config)?;
             let mut connection = Self { socket, session, is_asked: false, heard: [0; 1024] };
             connection.flush().await?;
             while !connection.session.is_publishing() {

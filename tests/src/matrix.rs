@@ -106,7 +106,8 @@ pub fn table() -> String {
             Encoder::ConnectsAgain => "connects again",
         };
         let Row { failure, hls, dash, dvr, recording, .. } = row;
-        let (dvr, recording) = (pictures(*dvr), pictures(*recording));
+        let dvr = pictures(*dvr);
+        let recording = pictures(*recording);
         let _ =
             writeln!(out, "| {failure} | {encoder} | {} | {} | {dvr} | {recording} |", live(hls), live(dash));
     }

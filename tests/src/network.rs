@@ -120,7 +120,8 @@ impl Host {
     }
 
     async fn join(&self) -> Result<()> {
-        let (near, id) = (format!("host{}", self.number), self.id()?);
+        let near = format!("host{}", self.number);
+        let id = self.id()?;
         ip(&["link", "add", &near, "type", "veth", "peer", "name", "cable", "netns", &id]).await?;
         ip(&["address", "add", &format!("{}/24", self.address(1)), "dev", &near]).await?;
         ip(&["link", "set", &near, "up"]).await?;

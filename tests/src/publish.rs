@@ -90,7 +90,8 @@ impl Source {
     }
 
     fn video_encoder(&self) -> Vec<String> {
-        let (keyframes, b_frames) = (self.keyframe_interval.to_string(), self.b_frames.to_string());
+        let keyframes = self.keyframe_interval.to_string();
+        let b_frames = self.b_frames.to_string();
         let fixed = ["-c:v", "libx264", "-preset", "ultrafast", "-crf", "18", "-sc_threshold", "0"];
         let chosen = ["-pix_fmt", self.pixel_format, "-g", &keyframes, "-bf", &b_frames];
         fixed.into_iter().chain(chosen).map(Into::into).collect()
@@ -104,7 +105,8 @@ pub fn ffmpeg(directory: &Path, file: &Path, url: &str) -> Result<Process> {
 
 /// Starts one of several publishers. It keeps `<directory>/<name>.progress`, see [`sent`].
 pub fn ffmpeg_named(directory: &Path, name: &str, file: &Path, url: &str) -> Result<Process> {
-    let (file, progress) = (file.to_string_lossy(), progress(directory, name));
+    let file = file.to_string_lossy();
+    let progress = progress(directory, name);
     let told = ["-hide_banner", "-loglevel", "warning", "-stats_period", "0.1", "-progress", &progress];
     let sent = ["-re", "-i", &file, "-c", "copy", "-f", "flv", url];
     Process::start(directory, name, Path::new("ffmpeg"), told.into_iter().chain(sent), &[])

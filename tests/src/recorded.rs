@@ -82,8 +82,11 @@ impl Recorded {
         ensure!(self.may_have_gaps || !text.contains("EXT-X-GAP"), "something is missing: {text}");
         let target: f64 = field(&text, "#EXT-X-TARGETDURATION:").context("a target duration")?.parse()?;
         let mut rendition = ShownRendition::default();
-        let (mut init, mut duration, mut discontinuity) = (Bytes::new(), 0.0, false);
-        let (mut longest, mut is_gap): (f64, _) = (0.0, false);
+        let mut init = Bytes::new();
+        let mut duration = 0.0;
+        let mut discontinuity = false;
+        let mut longest: f64 = 0.0;
+        let mut is_gap = false;
         for line in text.lines() {
             if let Some(uri) = field(line, "#EXT-X-MAP:URI=\"") {
                 init = self.file(directory, uri.trim_end_matches('"'))?;

@@ -23,7 +23,8 @@ impl Relay {
     /// Listens on every address of this host.
     pub async fn start(target: SocketAddr) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
-        let (port, (open, is_open)) = (listener.local_addr()?.port(), watch::channel(true));
+        let port = listener.local_addr()?.port();
+        let (open, is_open) = watch::channel(true);
         let mut accepting = JoinSet::new();
         accepting.spawn(accept(listener, target, is_open));
         Ok(Self { port, open, _accepting: accepting })
@@ -61,7 +62,8 @@ async fn connection(near: TcpStream, target: SocketAddr, mut open: watch::Receiv
         return;
     }
     let Ok(far) = TcpStream::connect(target).await else { return };
-    let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());
+    let (near_in, near_out) = near.into_split();
+    let (far_in, far_out) = far.into_split();
     // An error is a closed connection, which the other side gets to see.
     let _ = tokio::try_join!(pass(near_in, far_out, open.clone()), pass(far_in, near_out, open));
 }

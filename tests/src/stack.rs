@@ -208,7 +208,8 @@ impl Stack {
     }
 
     fn start_server(&mut self, place: &Place) -> Result<()> {
-        let (number, port) = (self.servers_started, free_port()?);
+        let number = self.servers_started;
+        let port = free_port()?;
         self.servers_started += 1;
         self.environment.insert("HEADWATER_SERVER_ADVERTISE".into(), format!("{}:{port}", place.host));
         let listen = ("HEADWATER_SERVER_GRPC_LISTEN", port);
@@ -232,7 +233,8 @@ impl Stack {
         (listen, port): (&str, u16),
         place: &Place,
     ) -> Result<Service> {
-        let (metrics_port, host) = (free_port()?, place.host);
+        let metrics_port = free_port()?;
+        let host = place.host;
         let mut environment = self.environment.clone();
         environment.insert(listen.into(), format!("{host}:{port}"));
         environment.insert(format!("HEADWATER_{section}_METRICS_LISTEN"), format!("{host}:{metrics_port}"));

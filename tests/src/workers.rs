@@ -20,7 +20,8 @@ fn is_child(id: u32, parent: u32) -> Option<bool> {
     // The program's name comes before, in parentheses, and may hold anything (proc(5)).
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-    let (state, of) = (fields.next()?, fields.next()?.parse::<u32>().ok()?);
+    let state = fields.next()?;
+    let of = fields.next()?.parse::<u32>().ok()?;
     Some(of == parent && state != "Z")
 }
 

@@ -154,7 +154,8 @@ impl Pictures {
             Self::Grey(file) => file.clone(),
             Self::Png(directory) => {
                 let grey = directory.path().join("grey");
-                let (files, out) = (directory.path().join("p%05d.png"), grey.to_string_lossy());
+                let files = directory.path().join("p%05d.png");
+                let out = grey.to_string_lossy();
                 let scale = format!("scale={WIDTH}:{HEIGHT}:flags=area,format=gray");
                 let files = files.to_string_lossy();
                 // The last file may be half written.

@@ -233,7 +233,8 @@ async fn a_proxy_that_stops_asks_encoders_that_can_to_connect_again() -> Result<
     let seconds = u32::try_from(DEADLINE.as_secs())?;
     let plan = Plan::tiny().proxies(2).set("PROXY_DRAIN_TIMEOUT", &format!("{seconds}s"));
     let mut stack = plan.set("HLS_WINDOW_SEGMENTS", "20").start().await?;
-    let (moves, stays) = (tiny(SECONDS), tiny(40));
+    let moves = tiny(SECONDS);
+    let stays = tiny(40);
     let files = [moves.make(stack.path(), "moves").await?, stays.make(stack.path(), "stays").await?];
     let mut able = tokio::spawn(encoder(&stack, &files[0], First::Leaves));
     let mut unable = publish::ffmpeg(stack.path(), &files[1], &stack.publish_url("stays"))?;
@@ -305,7 +306,9 @@ async fn shown_across(stack: &Stack, shown: &Shown, sent: &[usize], all: usize, 
     for name in broadcasts::TINY_RENDITIONS {
         let numbers = content::numbers(stack.path(), name, &shown.renditions[name]).await?;
         let [first, second] = numbers.as_slice() else { anyhow::bail!("{} timelines", numbers.len()) };
-        let (before, all, count) = (before as u32, all as u32, first.len() as u32);
+        let before = before as u32;
+        let all = all as u32;
+        let count = first.len() as u32;
         ensure!(first.iter().copied().eq(0..count), "{name} shows {first:?} first");
         ensure!((before - lost..=before).contains(&count), "{name} shows {count} of {before} first");
         ensure!(

@@ -38,14 +38,16 @@ async fn source(stack: &Stack, seconds: u32) -> Result<String> {
 #[tokio::test]
 async fn publishers_are_accepted_and_loop_without_a_break() -> Result<()> {
     let mut stack = plan().start().await?;
-    let (source, url) = (source(&stack, 3).await?, stack.publish_url("load"));
+    let source = source(&stack, 3).await?;
+    let url = stack.publish_url("load");
     let output = ["publish", "-n", "2", "--url", &url, "--source", &source, "--loop", "--duration", "10s"];
     let output = bench(&[&output[..], &["--json"]].concat()).await?;
     let summary = summary(&output)?;
     ensure!(output.status.code() == Some(0), "{summary} {output:?}");
     ensure!(summary["accepted"] == 2 && summary["reconnects"] == 0, "{summary}");
     let count = |name: &str| summary[name].as_u64().with_context(|| format!("no {name} in {summary}"));
-    let (bytes, tags) = (count("bytes")?, count("tags")?);
+    let bytes = count("bytes")?;
+    let tags = count("tags")?;
     // 30 pictures and 43 frames of sound a second, each for about ten seconds: neither half as fast nor twice.
     ensure!((800..1_800).contains(&tags), "{summary}");
     let received = metric(&stack.proxy().metrics().await?, "headwater_proxy_received_bytes_total")?;
@@ -68,7 +70,8 @@ fn metric(text: &str, name: &str) -> Result<u64> {
 #[tokio::test]
 async fn refusals_are_counted_with_their_reason_and_without_the_key() -> Result<()> {
     let stack = plan().set("INPUTS", "show=right-secret").start().await?;
-    let (source, url) = (source(&stack, 1).await?, stack.publish_url("wrong-secret"));
+    let source = source(&stack, 1).await?;
+    let url = stack.publish_url("wrong-secret");
     let arguments = ["publish", "--url", &url, "--source", &source, "--duration", "20s"];
     let output = bench(&arguments).await?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -82,7 +85,8 @@ async fn refusals_are_counted_with_their_reason_and_without_the_key() -> Result<
 #[tokio::test]
 async fn viewers_follow_a_stream_part_by_part() -> Result<()> {
     let stack = plan().start().await?;
-    let (source, publish) = (source(&stack, 3).await?, stack.publish_url("load"));
+    let source = source(&stack, 3).await?;
+    let publish = stack.publish_url("load");
     let watch = format!("{}/load/live.m3u8", stack.origin(0));
     let arguments = ["publish", "--url", &publish, "--source", &source, "--loop", "--duration", "25s"];
     let publisher = tokio::process::Command::new(binary("headwater")?);

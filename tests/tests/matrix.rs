@@ -170,7 +170,9 @@ async fn fails(failure: &str, happens: impl AsyncFnOnce(&mut Scene) -> Result<()
 /// the end of the reconnect window.
 async fn standstill(url: &str, all_sent: &AtomicBool) -> Result<Duration> {
     wait::until("a presentation", LIVE, || async { Presentation::get(url).await.ok() }).await?;
-    let (mut newest, mut since, mut longest) = (None, Instant::now(), Duration::ZERO);
+    let mut newest = None;
+    let mut since = Instant::now();
+    let mut longest = Duration::ZERO;
     loop {
         let found = Presentation::get(url).await?;
         let now = Instant::now();
@@ -333,7 +335,8 @@ async fn redis_frozen() -> Result<()> {
 #[tokio::test]
 async fn store_cut_off() -> Result<()> {
     fails("store cut off", async |scene| {
-        let (objects, away) = (scene.objects(), scene.store.path().join("away"));
+        let objects = scene.objects();
+        let away = scene.store.path().join("away");
         std::fs::rename(&objects, &away)?;
         std::fs::write(&objects, b"")?;
         tokio::time::sleep(AWAY).await;

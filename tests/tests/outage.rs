@@ -48,7 +48,8 @@ async fn services_that_start_before_redis_wait_for_it() -> Result<()> {
 /// It lives, takes no work, and says what is missing once all else is there.
 async fn waits(service: &Service) -> Result<()> {
     let asked = || async {
-        let (lives, ready) = (service.operations("livez"), service.operations("readyz"));
+        let lives = service.operations("livez");
+        let ready = service.operations("readyz");
         Some((http::get(&lives).await.ok()?, http::get(&ready).await.ok()?))
     };
     let is_told = || async {
@@ -68,7 +69,8 @@ async fn what_is_live_stays_live_without_redis_and_is_registered_again_after() -
     let source = broadcasts::tiny(24);
     let file = source.make(stack.path(), "source").await?;
     let mut encoder = publish::ffmpeg(stack.path(), &file, &stack.publish_url("demo"))?;
-    let (seen, late) = (Player::new(&stack.origin(0), "demo"), Player::new(&stack.origin(1), "demo"));
+    let seen = Player::new(&stack.origin(0), "demo");
+    let late = Player::new(&stack.origin(1), "demo");
     let outage = async {
         seen.wait_segments("180p", 2, LIVE).await?;
         stack.redis.kill();
@@ -104,7 +106,8 @@ async fn a_server_that_redis_has_forgotten_goes_on_and_comes_back() -> Result<()
     let source = broadcasts::tiny(24);
     let file = source.make(stack.path(), "source").await?;
     let mut encoder = publish::ffmpeg(stack.path(), &file, &stack.publish_url("demo"))?;
-    let (seen, late) = (Player::new(&stack.origin(0), "demo"), Player::new(&stack.origin(1), "demo"));
+    let seen = Player::new(&stack.origin(0), "demo");
+    let late = Player::new(&stack.origin(1), "demo");
     let partition = async {
         seen.wait_segments("180p", 1, LIVE).await?;
         // The registry has another server to name.

@@ -125,7 +125,8 @@ async fn a_publisher_that_comes_back_goes_on_in_its_recording() -> Result<()> {
     let source = tiny(5);
     let file = source.make(recording.stack.path(), "source").await?;
     for name in ["one", "two"] {
-        let (path, url) = (recording.stack.path(), recording.stack.publish_url("demo"));
+        let path = recording.stack.path();
+        let url = recording.stack.publish_url("demo");
         let mut encoder = publish::ffmpeg_named(path, name, &file, &url)?;
         ensure!(encoder.wait(LIVE).await?.success(), "{}", encoder.output());
     }

@@ -77,7 +77,8 @@ async fn a_codec_that_is_not_supported_is_named() -> Result<()> {
     let stack = Plan::default().start().await?;
     let source = Source { seconds: 10, ..Source::default() }.make(stack.path(), "source").await?;
     let mp3 = stack.path().join("mp3.flv");
-    let (from, to) = (source.to_string_lossy(), mp3.to_string_lossy());
+    let from = source.to_string_lossy();
+    let to = mp3.to_string_lossy();
     let convert =
         ["-v", "error", "-i", &from, "-c:v", "copy", "-c:a", "libmp3lame", "-ar", "44100", "-f", "flv", &to];
     process::run("ffmpeg", &convert).await?;

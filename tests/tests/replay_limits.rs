@@ -62,7 +62,8 @@ async fn shown_with_a_gap(stack: &Stack, shown: &Shown, sent: u32, lost: u64) ->
     for name in broadcasts::TINY_RENDITIONS {
         let numbers = content::numbers(stack.path(), name, &shown.renditions[name]).await?;
         let [before, after] = numbers.as_slice() else { anyhow::bail!("{name} shows {numbers:?}") };
-        let (end, start) = (before.len() as u32, *after.first().context("nothing after the gap")?);
+        let end = before.len() as u32;
+        let start = *after.first().context("nothing after the gap")?;
         ensure!(*before == (0..end).collect::<Vec<_>>(), "{name} shows {before:?} before the gap");
         ensure!(*after == (start..sent).collect::<Vec<_>>(), "{name} shows {after:?} after the gap");
         ensure!(start.is_multiple_of(GROUP), "{name} goes on at {start}, which is no keyframe");

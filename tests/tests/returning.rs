@@ -64,7 +64,8 @@ impl Return {
     ) -> Result<()> {
         let watching = Player::new(&self.stack.origin(0), "demo");
         let returned = async {
-            let (registry, first) = (self.stack.registry()?, self.publish_first()?);
+            let registry = self.stack.registry()?;
+            let first = self.publish_first()?;
             let before = broadcasts::owner(registry.as_ref(), "demo", LIVE).await?;
             let (sent, mut second) = happens(&mut self, first).await?;
             self.wait_period().await?;

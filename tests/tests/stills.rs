@@ -204,10 +204,12 @@ async fn numbers(directory: &Path, rendition: &str, playlist: &str, segment: &st
 /// The number in a JPEG.
 async fn picture(directory: &Path, url: &str) -> Result<u32> {
     let answer = http::get(url).await?.ok(url)?;
-    let (jpeg, raw) = (directory.join("picture.jpg"), directory.join("picture.raw"));
+    let jpeg = directory.join("picture.jpg");
+    let raw = directory.join("picture.raw");
     std::fs::write(&jpeg, &answer.body)?;
     let scale = format!("scale={}:{}:flags=area,format=gray", content::WIDTH, content::HEIGHT);
-    let (from, to) = (jpeg.to_string_lossy(), raw.to_string_lossy());
+    let from = jpeg.to_string_lossy();
+    let to = raw.to_string_lossy();
     process::run("ffmpeg", &["-v", "error", "-y", "-i", &from, "-vf", &scale, "-f", "rawvideo", &to]).await?;
     content::written(&raw)?.first().copied().context("no picture")
 }

@@ -19,7 +19,8 @@ async fn ffmpeg_is_shown_on_two_origins_frame_by_frame() -> Result<()> {
     let stack = Plan::default().servers(2).origins(2).start().await?;
     let source = Source::default();
     let file = source.make(stack.path(), "source").await?;
-    let (first, second) = (Player::new(&stack.origin(0), "demo"), Player::new(&stack.origin(1), "demo"));
+    let first = Player::new(&stack.origin(0), "demo");
+    let second = Player::new(&stack.origin(1), "demo");
     let encoder = publish::ffmpeg(stack.path(), &file, &stack.publish_url("demo"))?;
     let (first, second) = tokio::try_join!(first.watch(), second.watch())?;
     drop(encoder);

@@ -57,7 +57,8 @@ impl Vod {
 
     /// Frame numbers that GStreamer shows of it, by a demuxer of its own choice.
     async fn gstreamer(&self, origin: usize, path: &str, demuxer: &str) -> Result<Vec<u32>> {
-        let (url, file) = (self.url(origin, path), self.stack.path().join(format!("{demuxer}.grey")));
+        let url = self.url(origin, path);
+        let file = self.stack.path().join(format!("{demuxer}.grey"));
         let pipeline = format!(
             "-q souphttpsrc location={url} ! {demuxer} ! decodebin ! videoconvert ! videoscale add-borders=false ! \
              video/x-raw,format=GRAY8,width={WIDTH},height={HEIGHT} ! filesink location={}",

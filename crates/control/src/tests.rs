@@ -108,8 +108,8 @@ async fn recordings_are_listed_in_pages_newest_first() {
 #[tokio::test]
 async fn a_recording_is_deleted_once_its_broadcast_has_ended() {
     let api = TestApi::new();
-    let (live, old) =
-        (api.record(2_000, Condition::Live).await, api.record(1_000, Condition::Complete).await);
+    let live = api.record(2_000, Condition::Live).await;
+    let old = api.record(1_000, Condition::Complete).await;
     let path = |layout: &Layout| format!("/streams/demo/recordings/{}", layout.broadcast);
     assert_eq!(api.get(&path(&old)).await.1["state"], "complete");
     let (status, problem) = api.ask(Method::DELETE, &path(&live), TOKEN).await;

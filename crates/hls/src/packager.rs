@@ -348,7 +348,8 @@ mod tests {
             packager.push(self::frame(4, (5, 1), Some(Cut::None))).unwrap();
             packager.push(frame).unwrap_err()
         };
-        let (fits, id) = (frame(5, (5, 1), None), "720p".parse::<RenditionId>().unwrap());
+        let fits = frame(5, (5, 1), None);
+        let id = "720p".parse::<RenditionId>().unwrap();
         assert_eq!(after(EncodedFrame { rendition: 2, ..fits.clone() }), UnknownRendition(2));
         assert_eq!(after(frame(4, (5, 1), None)), WrongTime(id.clone()));
         assert_eq!(after(EncodedFrame { end: fits.time - 1, ..fits.clone() }), WrongTime(id.clone()));
@@ -363,7 +364,8 @@ mod tests {
 
     #[test]
     fn a_rendition_ends_once_and_before_the_next_period() {
-        let (mut packager, id) = (packager(), "720p".parse::<RenditionId>().unwrap());
+        let mut packager = packager();
+        let id = "720p".parse::<RenditionId>().unwrap();
         assert_eq!(packager.begin(&period()), Err(PackagingError::NoEnd(id.clone())));
         packager.end(0).unwrap();
         assert_eq!(packager.end(0), Err(PackagingError::AfterEnd(id.clone())));
@@ -378,7 +380,8 @@ mod tests {
     #[test]
     fn parts_that_do_not_end_are_bounded_in_all_renditions_together() {
         for size in [0, 1 << 20] {
-            let (mut packager, payload) = (packager(), Bytes::from(vec![0; size]));
+            let mut packager = packager();
+            let payload = Bytes::from(vec![0; size]);
             let mut push = |number: u64| {
                 let rendition = (number % 2) as usize;
                 let payload = payload.clone();

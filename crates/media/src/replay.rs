@@ -175,7 +175,8 @@ impl ReplayBuffer {
     /// Changes the newest group, if there is one.
     fn extend(&mut self, change: impl FnOnce(&mut Group)) {
         let Some(newest) = self.groups.back_mut() else { return };
-        let (bytes, duration) = (newest.bytes, newest.duration());
+        let bytes = newest.bytes;
+        let duration = newest.duration();
         change(newest);
         self.bytes += newest.bytes - bytes;
         self.duration += newest.duration() - duration;

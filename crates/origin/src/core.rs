@@ -46,7 +46,9 @@ impl Core {
         store: Option<Arc<dyn ObjectStore>>,
         readiness: &Readiness,
     ) -> Self {
-        let (tasks, stop, metrics) = (TaskTracker::new(), CancellationToken::new(), Arc::new(Metrics::new()));
+        let tasks = TaskTracker::new();
+        let stop = CancellationToken::new();
+        let metrics = Arc::new(Metrics::new());
         let latch = readiness.latch("origin: the registry (Redis) does not answer");
         let upstream = Arc::new(Upstream::new(registry, channels, latch, metrics.clone()));
         let offline_grace = settings.lease.max(settings.replay_duration) + OFFLINE_GRACE_RESERVE;
@@ -60,8 +62,9 @@ impl Core {
         let public_url = settings.store.public_url.as_ref().map(|url| url.as_str().to_owned());
         let policy = Policy::new(public_url.as_deref());
         let library = Arc::new(Library::new(store, public_url, metrics.clone()));
-        let (stills, viewers, downloads) =
-            (Thumbnails::new(settings.worker_sandbox), Default::default(), Default::default());
+        let stills = Thumbnails::new(settings.worker_sandbox);
+        let viewers = Default::default();
+        let downloads = Default::default();
         let service = Arc::new(Service { library, mirrors, viewers, metrics, stills, policy, downloads });
         tasks.spawn(stop.clone().run_until_cancelled_owned(keep_moving(service.clone())));
         tasks.spawn(stop.clone().run_until_cancelled_owned(count_viewers(service.clone())));

@@ -47,7 +47,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_viewer_counts_once_until_it_has_gone() {
         let viewers = Viewers::default();
-        let (stream, address) = ("demo".parse().unwrap(), IpAddr::from([127, 0, 0, 1]));
+        let stream = "demo".parse().unwrap();
+        let address = IpAddr::from([127, 0, 0, 1]);
         viewers.saw(&stream, address, "a");
         viewers.saw(&stream, address, "a");
         viewers.saw(&stream, address, "b");

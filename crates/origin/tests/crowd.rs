@@ -16,7 +16,8 @@ const VIEWERS: usize = 500;
 #[tokio::test]
 async fn one_part_releases_five_hundred_and_one_watch_serves_them_all() {
     let metrics = Metrics::start();
-    let (registry, server) = (registry(), TestServer::start().await);
+    let registry = registry();
+    let server = TestServer::start().await;
     let epoch = own(&registry, server.address, broadcast::id(0)).await;
     server.open(broadcast::opening(broadcast::id(0), epoch, FIRST), [broadcast::period(FIRST)]);
     server.play(broadcast::segments(FIRST..FIRST + 2, "a"));

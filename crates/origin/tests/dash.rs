@@ -29,7 +29,8 @@ async fn on_air() -> OnAir {
 
 /// The same in a period whose first segment has this number.
 async fn on_air_in(period: u64) -> OnAir {
-    let (registry, server) = (Arc::new(registry()), TestServer::start().await);
+    let registry = Arc::new(registry());
+    let server = TestServer::start().await;
     let epoch = own(&registry, server.address, broadcast::id(0)).await;
     server.open(broadcast::opening(broadcast::id(0), epoch, FIRST), [broadcast::period(period)]);
     server.play(broadcast::segments(FIRST..FIRST + 2, "a"));
@@ -171,7 +172,8 @@ async fn the_beginning_of_a_period_that_is_not_there_yet_is_waited_for() {
     let headwater_media::MediaEvent::PeriodStart(period) = broadcast::period(FIRST + 3) else {
         unreachable!()
     };
-    let (number, origin) = (headwater_media::PeriodNumber(1), headwater_media::MediaTime(6_480_000));
+    let number = headwater_media::PeriodNumber(1);
+    let origin = headwater_media::MediaTime(6_480_000);
     let second = headwater_media::PeriodStart { number, origin, ..period };
     server.play([headwater_media::MediaEvent::PeriodStart(second), broadcast::part(VIDEO, 103, 0, "b")]);
     server.play([broadcast::end(VIDEO, 103)]);
@@ -233,7 +235,8 @@ async fn whoever_needs_its_length_waits_for_the_whole_segment() {
     let ranged =
         async move { ranged.ask(Method::GET, "/demo/720p/102.m4s", &[("range", "bytes=0-3")]).await };
     let head = async move { viewer.ask(Method::HEAD, "/demo/720p/102.m4s", &[]).await };
-    let (ranged, head) = (tokio::spawn(ranged), tokio::spawn(head));
+    let ranged = tokio::spawn(ranged);
+    let head = tokio::spawn(head);
     server.play((1..PARTS).map(|index| broadcast::part(VIDEO, 102, index, "a")));
     server.play([broadcast::end(VIDEO, 102)]);
     assert_eq!(ranged.await.unwrap().text(), "<720");

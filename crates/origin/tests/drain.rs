@@ -14,7 +14,8 @@ use tokio::net::TcpStream;
 #[tokio::test]
 async fn what_is_under_way_is_answered() {
     let metrics = Metrics::start();
-    let (registry, server) = (registry(), TestServer::start().await);
+    let registry = registry();
+    let server = TestServer::start().await;
     let epoch = own(&registry, server.address, broadcast::id(0)).await;
     server.open(broadcast::opening(broadcast::id(0), epoch, FIRST), [broadcast::period(FIRST)]);
     server.play(broadcast::segments(FIRST..FIRST + 2, "a"));

@@ -171,7 +171,8 @@ async fn what_has_left_the_window_comes_from_the_store_or_from_its_server() {
 
 #[tokio::test]
 async fn a_stream_that_is_not_stored_has_no_past() {
-    let (registry, server) = (registry(), TestServer::start().await);
+    let registry = registry();
+    let server = TestServer::start().await;
     let epoch = own(&registry, server.address, id(0)).await;
     server.open(
         opening(id(0), epoch, FIRST),

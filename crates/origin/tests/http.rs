@@ -19,7 +19,8 @@ struct OnAir {
 }
 
 async fn on_air() -> OnAir {
-    let (registry, server) = (registry(), TestServer::start().await);
+    let registry = registry();
+    let server = TestServer::start().await;
     let epoch = own(&registry, server.address, broadcast::id(0)).await;
     server.open(broadcast::opening(broadcast::id(0), epoch, FIRST), [broadcast::period(FIRST)]);
     server.play(broadcast::segments(FIRST..FIRST + 2, "a"));
@@ -100,7 +101,8 @@ async fn media_is_what_was_made_and_never_changes() {
 #[tokio::test]
 async fn ranges_cross_parts() {
     let OnAir { viewer, origin: _origin, .. } = on_air().await;
-    let (path, whole) = ("/demo/720p/100.m4s", segment(VIDEO, 100));
+    let path = "/demo/720p/100.m4s";
+    let whole = segment(VIDEO, 100);
     let length = whole.len();
     let etag = viewer.get(path).await.header("etag").to_owned();
     let ranged = async |headers: &[(&str, &str)]| viewer.ask(Method::GET, path, headers).await;
@@ -131,7 +133,8 @@ async fn head_is_get_without_the_body() {
     for path in
         ["/demo/live.m3u8", "/demo/audio/index.m3u8", "/demo/720p/100.m4s", "/demo", "/nobody/live.m3u8"]
     {
-        let (mut get, mut head) = (viewer.get(path).await, viewer.ask(Method::HEAD, path, &[]).await);
+        let mut get = viewer.get(path).await;
+        let mut head = viewer.ask(Method::HEAD, path, &[]).await;
         assert_eq!((head.status, head.body.len()), (get.status, 0), "{path}");
         assert_eq!(head.header("content-length"), get.body.len().to_string(), "{path}");
         get.headers.remove("date");
@@ -223,7 +226,8 @@ async fn the_page_may_be_embedded() {
 #[tokio::test]
 async fn the_page_of_an_unknown_name_is_not_kept() {
     let OnAir { viewer, origin: _origin, .. } = on_air().await;
-    let (page, unknown) = (viewer.get("/demo").await, viewer.get("/nobody").await);
+    let page = viewer.get("/demo").await;
+    let unknown = viewer.get("/nobody").await;
     assert_eq!(unknown.status, StatusCode::NOT_FOUND);
     assert_eq!(unknown.header("cache-control"), "public, max-age=1");
     assert_eq!(unknown.header("content-type"), page.header("content-type"));

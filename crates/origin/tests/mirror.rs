@@ -33,7 +33,8 @@ async fn playlist_has(viewer: &Viewer, what: &str) {
 
 #[tokio::test]
 async fn a_hinted_part_is_waited_for() {
-    let (registry, server) = (registry(), TestServer::start().await);
+    let registry = registry();
+    let server = TestServer::start().await;
     go_on_air(&registry, &server, 0, "a").await;
     let origin = TestOrigin::start(Arc::new(registry)).await;
     let viewer = Viewer::new(origin.address);
@@ -46,7 +47,8 @@ async fn a_hinted_part_is_waited_for() {
 
 #[tokio::test]
 async fn a_server_that_does_not_answer_is_left_as_soon_as_another_one_has_the_stream() {
-    let (registry, second) = (registry(), TestServer::start().await);
+    let registry = registry();
+    let second = TestServer::start().await;
     let frozen = TcpListener::bind("127.0.0.1:0").await.unwrap();
     own(&registry, frozen.local_addr().unwrap(), broadcast::id(0)).await;
     let origin = TestOrigin::start(Arc::new(registry.clone())).await;
@@ -62,7 +64,9 @@ async fn a_server_that_does_not_answer_is_left_as_soon_as_another_one_has_the_st
 
 #[tokio::test]
 async fn a_stream_that_moves_keeps_its_bytes() {
-    let (registry, first, second) = (registry(), TestServer::start().await, TestServer::start().await);
+    let registry = registry();
+    let first = TestServer::start().await;
+    let second = TestServer::start().await;
     go_on_air(&registry, &first, 0, "a").await;
     first.play((0..2).map(|index| broadcast::part(VIDEO, 102, index, "a")));
     let origin = TestOrigin::start(Arc::new(registry.clone())).await;
@@ -95,7 +99,9 @@ async fn a_stream_that_moves_keeps_its_bytes() {
 /// Its proxy has given it up, and it does not know yet: it may go on for as long as it has its lease.
 #[tokio::test]
 async fn the_next_owner_is_watched_though_the_one_before_still_speaks() {
-    let (registry, first, second) = (registry(), TestServer::start().await, TestServer::start().await);
+    let registry = registry();
+    let first = TestServer::start().await;
+    let second = TestServer::start().await;
     go_on_air(&registry, &first, 0, "a").await;
     first.play((0..2).map(|index| broadcast::part(VIDEO, 102, index, "a")));
     let origin = TestOrigin::start(Arc::new(registry.clone())).await;
@@ -114,7 +120,9 @@ async fn the_next_owner_is_watched_though_the_one_before_still_speaks() {
 
 #[tokio::test]
 async fn what_only_the_owner_before_has_is_taken_from_it_first() {
-    let (registry, first, second) = (registry(), TestServer::start().await, TestServer::start().await);
+    let registry = registry();
+    let first = TestServer::start().await;
+    let second = TestServer::start().await;
     go_on_air(&registry, &first, 0, "a").await;
     first.play((0..2).map(|index| broadcast::part(VIDEO, 102, index, "a")));
     let origin = TestOrigin::start(Arc::new(registry.clone())).await;
@@ -137,7 +145,9 @@ async fn what_only_the_owner_before_has_is_taken_from_it_first() {
 
 #[tokio::test]
 async fn an_owner_of_the_past_is_refused() {
-    let (registry, server, zombie) = (registry(), TestServer::start().await, TestServer::start().await);
+    let registry = registry();
+    let server = TestServer::start().await;
+    let zombie = TestServer::start().await;
     let old = go_on_air(&registry, &zombie, 0, "z").await;
     let new = go_on_air(&registry, &server, 0, "a").await;
     assert!(new > old);
@@ -157,7 +167,8 @@ async fn an_owner_of_the_past_is_refused() {
 
 #[tokio::test]
 async fn a_stream_may_start_while_a_viewer_waits() {
-    let (registry, server) = (registry(), TestServer::start().await);
+    let registry = registry();
+    let server = TestServer::start().await;
     let origin = TestOrigin::start(Arc::new(registry.clone())).await;
     let viewer = Viewer::new(origin.address);
     assert_eq!(viewer.get("/demo/live.m3u8").await.status, StatusCode::NOT_FOUND);
@@ -178,7 +189,8 @@ async fn a_stream_may_start_while_a_viewer_waits() {
 
 #[tokio::test]
 async fn a_page_that_waits_is_answered_when_the_broadcast_begins() {
-    let (registry, server) = (registry(), TestServer::start().await);
+    let registry = registry();
+    let server = TestServer::start().await;
     let origin = TestOrigin::start(Arc::new(registry.clone())).await;
     let viewer = Viewer::new(origin.address);
     assert_eq!(
@@ -219,7 +231,8 @@ async fn seen_to_its_end(registry: &MemoryRegistry, server: &TestServer) -> (Tes
 
 #[tokio::test]
 async fn the_next_broadcast_replaces_one_that_has_ended() {
-    let (registry, server) = (registry(), TestServer::start().await);
+    let registry = registry();
+    let server = TestServer::start().await;
     let (_origin, viewer) = seen_to_its_end(&registry, &server).await;
     server.die();
 
@@ -232,7 +245,8 @@ async fn the_next_broadcast_replaces_one_that_has_ended() {
 
 #[tokio::test]
 async fn a_mirror_that_comes_late_begins_at_the_live_edge() {
-    let (registry, server) = (registry(), TestServer::start().await);
+    let registry = registry();
+    let server = TestServer::start().await;
     go_on_air(&registry, &server, 0, "a").await;
     server.play(broadcast::segments(102..140, "a"));
     server.play([broadcast::part(VIDEO, 140, 0, "a")]);
@@ -244,7 +258,8 @@ async fn a_mirror_that_comes_late_begins_at_the_live_edge() {
 
 #[tokio::test]
 async fn without_the_registry_servers_are_asked() {
-    let (memory, server) = (registry(), TestServer::start().await);
+    let memory = registry();
+    let server = TestServer::start().await;
     let epoch = go_on_air(&memory, &server, 0, "a").await;
     let registry = Arc::new(Outage { memory, away: AtomicBool::new(false) });
     let origin = TestOrigin::start(registry.clone()).await;
@@ -261,7 +276,8 @@ async fn without_the_registry_servers_are_asked() {
 
 #[tokio::test]
 async fn a_server_that_only_the_registry_misses_is_asked() {
-    let (registry, server) = (registry(), TestServer::start().await);
+    let registry = registry();
+    let server = TestServer::start().await;
     let origin = TestOrigin::start(Arc::new(registry.clone())).await;
     let epoch = go_on_air(&registry, &server, 0, "a").await;
     let viewer = Viewer::new(origin.address);
@@ -285,7 +301,8 @@ async fn a_server_that_only_the_registry_misses_is_asked() {
 
 #[tokio::test]
 async fn a_broadcast_that_was_ended_goes_on_under_a_higher_epoch() {
-    let (registry, server) = (registry(), TestServer::start().await);
+    let registry = registry();
+    let server = TestServer::start().await;
     let (_origin, viewer) = seen_to_its_end(&registry, &server).await;
 
     // A proxy that was cut off for long knows nothing of the end, and goes on at another server.
@@ -379,7 +396,9 @@ fn lines(playlist: &str) -> Vec<&str> {
 /// Its server and its proxy are gone, and whoever took the encoder knows nothing of the broadcast. It begins with this
 /// number.
 async fn followed_by(next: u64) -> (TestOrigin, Viewer, TestServer) {
-    let (registry, first, second) = (registry(), TestServer::start().await, TestServer::start().await);
+    let registry = registry();
+    let first = TestServer::start().await;
+    let second = TestServer::start().await;
     go_on_air(&registry, &first, 0, "a").await;
     first.play([broadcast::part(VIDEO, 102, 0, "a")]);
     let origin = TestOrigin::start(Arc::new(registry.clone())).await;
@@ -442,7 +461,9 @@ async fn a_broadcast_that_begins_long_after_is_listed_alone() {
 /// The next server makes something else of the period than viewers know: it has a rendition more.
 #[tokio::test]
 async fn what_does_not_fit_takes_nothing_away() {
-    let (registry, first, second) = (registry(), TestServer::start().await, TestServer::start().await);
+    let registry = registry();
+    let first = TestServer::start().await;
+    let second = TestServer::start().await;
     go_on_air(&registry, &first, 0, "a").await;
     let origin = TestOrigin::start(Arc::new(registry.clone())).await;
     let viewer = Viewer::new(origin.address);
@@ -467,7 +488,8 @@ async fn what_does_not_fit_takes_nothing_away() {
 /// A far origin: the beginning of the window is there a while before the rest of it.
 #[tokio::test]
 async fn a_window_is_shown_when_all_of_it_has_come() {
-    let (registry, server) = (registry(), TestServer::start().await);
+    let registry = registry();
+    let server = TestServer::start().await;
     go_on_air(&registry, &server, 0, "a").await;
     server.play(broadcast::segments(102..104, "a"));
     let way = server.slow_down();

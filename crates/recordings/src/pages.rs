@@ -37,7 +37,8 @@ pub(crate) async fn delete_below(
     let mut after = None;
     loop {
         let page = store.list(prefix, after.as_ref()).await?;
-        let (is_over, last) = (!page.is_truncated, page.entries.last().map(|entry| entry.key.clone()));
+        let is_over = !page.is_truncated;
+        let last = page.entries.last().map(|entry| entry.key.clone());
         let keys: Vec<_> =
             page.entries.into_iter().map(|entry| entry.key).filter(|key| !stays(key)).collect();
         if !keys.is_empty() {

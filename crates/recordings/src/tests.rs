@@ -142,7 +142,8 @@ async fn recordings_are_listed_from_the_newest_on() {
 #[tokio::test]
 async fn a_recording_is_deleted_and_a_live_one_is_not() {
     let store = MemoryStore::new();
-    let (kept, gone) = (broadcast(&store, 1, 2, None).await, broadcast(&store, 2, 700, None).await);
+    let kept = broadcast(&store, 1, 2, None).await;
+    let gone = broadcast(&store, 2, 700, None).await;
     assert!(matches!(delete(&store, &gone).await, Err(DeleteError::Live)));
     for layout in [&kept, &gone] {
         finish(&store, layout, as_owner(4)).await.unwrap();
@@ -161,7 +162,8 @@ async fn a_recording_is_deleted_and_a_live_one_is_not() {
 #[tokio::test]
 async fn old_recordings_expire_and_live_ones_never() {
     let store = MemoryStore::new();
-    let (old, live) = (broadcast(&store, 1, 30, None).await, broadcast(&store, 2, 30, None).await);
+    let old = broadcast(&store, 1, 30, None).await;
+    let live = broadcast(&store, 2, 30, None).await;
     finish(&store, &old, as_owner(4)).await.unwrap();
     let at = |after: Duration| UnixMillis(BEGIN.0 + 60_000 + after.as_millis() as u64);
     let day = |_: &headwater_media::StreamId| Some(DAY);

@@ -30,7 +30,8 @@ contract!(Memory::start(), #[tokio::test(start_paused = true)]);
 #[tokio::test(start_paused = true)]
 async fn epochs_grow_also_when_the_old_ones_are_forgotten() {
     let registry = Memory::start().with_defaults().await;
-    let (busy, idle) = (stream("busy"), stream("idle"));
+    let busy = stream("busy");
+    let idle = stream("idle");
     let old = claimed(&registry, &idle, "a").await;
     for _ in 0..5 {
         let owner = claimed(&registry, &busy, "a").await;

@@ -19,7 +19,8 @@ contract!(Redis::start(), #[tokio::test]);
 #[tokio::test]
 async fn what_is_stored_is_what_the_documentation_says() {
     let redis = Redis::start();
-    let (registry, raw) = (redis.with_defaults().await, redis.raw().await);
+    let registry = redis.with_defaults().await;
+    let raw = redis.raw().await;
     let id = stream("demo");
     let owner = Ownership { broadcast: Some(broadcast(1)), ..claimed(&registry, &id, "a").await };
     registry.renew(&id, &owner).await.unwrap();
@@ -53,7 +54,8 @@ async fn what_is_stored_is_what_the_documentation_says() {
 #[tokio::test]
 async fn epochs_grow_also_when_redis_lost_everything() {
     let redis = Redis::start();
-    let (registry, id) = (redis.with_defaults().await, stream("demo"));
+    let registry = redis.with_defaults().await;
+    let id = stream("demo");
     let old = claimed(&registry, &id, "a").await;
     redis.raw().await.flushall::<()>(false).await.unwrap();
     let new = claimed(&registry, &id, "b").await;
@@ -65,7 +67,8 @@ async fn epochs_grow_also_when_redis_lost_everything() {
 #[tokio::test]
 async fn whoever_renews_first_after_redis_lost_everything_the_newest_owner_stays() {
     let redis = Redis::start();
-    let (registry, raw) = (redis.with_defaults().await, redis.raw().await);
+    let registry = redis.with_defaults().await;
+    let raw = redis.raw().await;
     for id in [stream("newest-first"), stream("oldest-first")] {
         let old = claimed(&registry, &id, "a").await;
         let new = taken_over(&registry, &id, "b", old.epoch).await;
@@ -84,7 +87,8 @@ async fn whoever_renews_first_after_redis_lost_everything_the_newest_owner_stays
 #[tokio::test]
 async fn a_counter_that_can_not_be_counted_up_heals() {
     let redis = Redis::start();
-    let (registry, raw) = (redis.with_defaults().await, redis.raw().await);
+    let registry = redis.with_defaults().await;
+    let raw = redis.raw().await;
     for poison in ["18446744073709551615", "9007199254740992", "9007199254740991", "-1", "nonsense"] {
         let id = stream("demo");
         let owner = claimed(&registry, &id, "a").await;
@@ -106,7 +110,8 @@ async fn a_counter_that_can_not_be_counted_up_heals() {
 #[tokio::test]
 async fn what_somebody_else_left_is_named_and_costs_only_itself() {
     let redis = Redis::start();
-    let (registry, raw) = (redis.with_defaults().await, redis.raw().await);
+    let registry = redis.with_defaults().await;
+    let raw = redis.raw().await;
     raw.hset::<(), _, _>("headwater:{demo}:lease", ("server", "a")).await.unwrap();
     let error = registry.owner(&stream("demo")).await.unwrap_err();
     assert!(

@@ -27,7 +27,8 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(3);
 #[tokio::test]
 async fn an_owner_restores_its_lease_after_redis_came_back_empty() {
     let mut redis = Redis::start();
-    let (registry, id) = (redis.with_defaults().await, stream("demo"));
+    let registry = redis.with_defaults().await;
+    let id = stream("demo");
     let owner = Ownership { broadcast: Some(broadcast(1)), ..claimed(&registry, &id, "a").await };
     registry.renew(&id, &owner).await.unwrap();
     registry.register_server(&record("a")).await.unwrap();
@@ -46,7 +47,8 @@ async fn an_owner_restores_its_lease_after_redis_came_back_empty() {
 #[tokio::test]
 async fn watchers_hear_again_after_a_restart_and_are_told_to_look() {
     let mut redis = Redis::start();
-    let (actor, watcher) = (redis.with_defaults().await, redis.with_defaults().await);
+    let actor = redis.with_defaults().await;
+    let watcher = redis.with_defaults().await;
     let mut watch = watcher.watch();
     for round in ["first", "second"] {
         redis.server.restart();
@@ -76,7 +78,8 @@ async fn a_redis_that_is_down_at_start_is_connected_later() {
 #[tokio::test]
 async fn a_frozen_redis_is_an_error_in_time_and_used_again_when_it_thaws() {
     let redis = Redis::start();
-    let (registry, id) = (redis.with_defaults().await, stream("demo"));
+    let registry = redis.with_defaults().await;
+    let id = stream("demo");
     let owner = claimed(&registry, &id, "a").await;
     redis.server.freeze();
     assert_all_unavailable(&*registry).await;
@@ -118,7 +121,9 @@ async fn closing_is_bounded_also_when_redis_is_frozen() {
 
 /// Every command, all at once.
 async fn assert_all_unavailable(registry: &dyn Registry) {
-    let (id, owner, record) = (stream("demo"), server("a"), record("a"));
+    let id = stream("demo");
+    let owner = server("a");
+    let record = record("a");
     let ownership =
         Ownership { server: owner.clone(), address: "a:7000".into(), epoch: Epoch(1), broadcast: None };
     tokio::join!(
@@ -150,7 +155,8 @@ async fn answered<T>(command: impl Future<Output = T>) -> T {
 /// Forwards connections. What it returns silences those that are open now, without closing them.
 async fn relay(target: SocketAddr) -> (SocketAddr, watch::Sender<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (address, silence) = (listener.local_addr().unwrap(), watch::Sender::new(()));
+    let address = listener.local_addr().unwrap();
+    let silence = watch::Sender::new(());
     let silences = silence.clone();
     tokio::spawn(async move {
         let mut connections = JoinSet::new();

@@ -21,7 +21,8 @@ fn main() -> Result<()> {
 
 fn record(socket: &mut TcpStream, limit: usize) -> Result<Vec<u8>> {
     let mut session = ServerSession::new(ServerConfig::default());
-    let (mut recorded, mut buffer) = (Vec::new(), vec![0; 16 << 10]);
+    let mut recorded = Vec::new();
+    let mut buffer = vec![0; 16 << 10];
     while recorded.len() < limit {
         let count = socket.read(&mut buffer)?;
         if count == 0 {

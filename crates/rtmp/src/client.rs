@@ -313,7 +313,8 @@ impl ClientSession {
     /// The server won't go on; before it accepted, that is a refusal.
     fn ended(&mut self, command: &Command) {
         let text = |name| command.info().and_then(|info| info.string(name)).unwrap_or_default().to_owned();
-        let (code, description) = (text("code"), text("description"));
+        let code = text("code");
+        let description = text("description");
         self.events.push_back(match self.state {
             State::Publishing { .. } => ClientEvent::Closed { code, description },
             _ => ClientEvent::Rejected { code, description },

@@ -46,7 +46,8 @@ impl Metadata {
     fn new(object: &Object) -> Self {
         let whole =
             |name| object.number(name).filter(|n| *n >= 1.0 && *n <= f64::from(u32::MAX)).map(|n| n as u32);
-        let (width, height) = (whole("width"), whole("height"));
+        let width = whole("width");
+        let height = whole("height");
         Self {
             video: announced(object, "hasVideo", "videocodecid").unwrap_or(width.is_some()),
             audio: announced(object, "hasAudio", "audiocodecid").unwrap_or_default(),

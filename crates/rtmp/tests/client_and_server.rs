@@ -28,7 +28,8 @@ impl Pair {
     /// Passes bytes to and fro until both are silent.
     fn settle(&mut self) {
         loop {
-            let (up, down) = (self.client.poll_output(), self.server.poll_output());
+            let up = self.client.poll_output();
+            let down = self.server.poll_output();
             if up.is_none() && down.is_none() {
                 return;
             }
@@ -76,7 +77,8 @@ fn media_arrives_as_it_was_sent() {
         pair.settle();
         assert!(matches!(pair.server.poll_event(), Some(Event::Metadata(m)) if m == metadata));
         for time in [0, 40, 30, 0xff_ffff, u32::MAX, 5] {
-            let (video, audio) = (pair.server.poll_event(), pair.server.poll_event());
+            let video = pair.server.poll_event();
+            let audio = pair.server.poll_event();
             assert!(
                 matches!(video, Some(Event::Video { timestamp, payload }) if timestamp == time && payload == keyframe)
             );

@@ -121,7 +121,8 @@ mod tests {
         let operations = Operations { readiness: readiness.clone(), metrics: recorder.handle() };
         let address = "127.0.0.1:0".parse().unwrap();
         let listener = Listener::bind(address, "test.listen", Limits::total(MAX_CONNECTIONS)).await.unwrap();
-        let (address, stop) = (listener.local_addr(), CancellationToken::new());
+        let address = listener.local_addr();
+        let stop = CancellationToken::new();
         let serving = tokio::spawn(operations.serve(listener, stop.clone()));
 
         let redis = readiness.latch("redis");

@@ -112,13 +112,15 @@ async fn live(
     metrics: PrometheusHandle,
     work: impl AsyncFnOnce(Process) -> Result<(), Failure>,
 ) -> Result<Drained, Failure> {
-    let (readiness, told) = (Readiness::expecting(parts(service)), CancellationToken::new());
+    let readiness = Readiness::expecting(parts(service));
+    let told = CancellationToken::new();
     // Dropped, and so aborted, when the service has ended.
     let mut companions = JoinSet::new();
     companions.spawn(Signals::listen()?.drain_then_exit(told.clone()));
     companions.spawn(serve_operations(service, &config, readiness.clone(), metrics).await?);
     companions.spawn(not_ready_while_draining(readiness.latch("draining"), told.clone()));
-    let (grace, tasks) = (grace(service, &config), TaskTracker::new());
+    let grace = grace(service, &config);
+    let tasks = TaskTracker::new();
     let process = Process { config, readiness, drain: told.clone(), tasks: tasks.clone() };
     let whole = async {
         let result = work(process).await;

@@ -131,7 +131,8 @@ mod tests {
     #[test]
     fn latches_of_one_name_are_all_needed() {
         let readiness = Readiness::default();
-        let (one, _two) = (readiness.latch("redis"), readiness.latch("redis"));
+        let one = readiness.latch("redis");
+        let _two = readiness.latch("redis");
         one.set();
         assert_eq!(readiness.missing(), ["redis"]);
     }

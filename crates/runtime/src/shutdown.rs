@@ -89,7 +89,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_drain_waits_for_tasks_that_finish() {
-        let (tasks, told) = (TaskTracker::new(), CancellationToken::new());
+        let tasks = TaskTracker::new();
+        let told = CancellationToken::new();
         tasks.spawn({
             let told = told.clone();
             async move {

@@ -53,7 +53,9 @@ pub struct Reservation {
 impl Admission {
     /// Admission of a server without broadcasts.
     pub fn new(capacity_millicores: u32, max_broadcasts: u32) -> Self {
-        let (able, changed, table) = (AtomicBool::new(true), Notify::new(), Mutex::default());
+        let able = AtomicBool::new(true);
+        let changed = Notify::new();
+        let table = Mutex::default();
         Self(Arc::new(Shared { capacity_millicores, max_broadcasts, able, changed, table }))
     }
 
@@ -80,7 +82,8 @@ impl Admission {
     /// help nobody.
     pub fn reserve(&self, estimate_millicores: u32) -> Option<Reservation> {
         let mut table = self.0.table();
-        let (used, broadcasts) = (table.used_millicores(), table.used.len());
+        let used = table.used_millicores();
+        let broadcasts = table.used.len();
         let fits = used.saturating_add(estimate_millicores) <= self.0.capacity_millicores;
         let has_room = broadcasts < self.0.max_broadcasts as usize && (fits || broadcasts == 0);
         if !has_room || !self.is_able() {

@@ -57,7 +57,8 @@ enum State {
 impl Peer {
     fn new(accepted: Accepted) -> Self {
         let Accepted { stream, guard, .. } = accepted;
-        let (activity, guard) = (guard.give_way(), Arc::new(guard));
+        let activity = guard.give_way();
+        let guard = Arc::new(guard);
         let waited_for = guard.clone();
         let over = Box::pin(async move {
             // Either ends it.
@@ -140,7 +141,9 @@ mod tests {
         let address = "127.0.0.1:0".parse().unwrap();
         let listener = Listener::bind(address, "server.grpc_listen", limits).await.unwrap();
         let address = listener.local_addr();
-        let (mut near, mut far, mut incoming) = (Vec::new(), Vec::new(), Box::pin(incoming(listener)));
+        let mut near = Vec::new();
+        let mut far = Vec::new();
+        let mut incoming = Box::pin(incoming(listener));
         for _ in 0..connect {
             far.push(TcpStream::connect(address).await.unwrap());
             near.push(incoming.next().await.unwrap().unwrap());

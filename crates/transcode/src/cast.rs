@@ -51,7 +51,8 @@ impl Cast {
     fn of<'a>(renditions: impl Iterator<Item = &'a Rendition> + Clone) -> Self {
         let fitted = |rendition: &Rendition| match rendition.kind {
             RenditionKind::Video { width, height, .. } => {
-                let (name, bitrate) = (rendition.id.clone(), rendition.declared_bitrate);
+                let name = rendition.id.clone();
+                let bitrate = rendition.declared_bitrate;
                 Some(Fitted { name, width, height, bitrate })
             }
             RenditionKind::Audio { .. } => None,

@@ -18,7 +18,8 @@ impl Cpu {
     /// Thousandths of a core since the last reading.
     pub(crate) fn millicores(&mut self) -> u32 {
         let now = Self::new();
-        let (spent, passed) = (now.used.saturating_sub(self.used), now.at - self.at);
+        let spent = now.used.saturating_sub(self.used);
+        let passed = now.at - self.at;
         *self = now;
         let share = spent.as_secs_f64() / passed.as_secs_f64().max(0.001);
         (share * 1_000.0).round() as u32

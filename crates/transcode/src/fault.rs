@@ -45,7 +45,9 @@ enum State {
 
 impl Fault {
     fn with_patience(patience: Duration) -> Self {
-        let (state, changed, is_writing) = (Mutex::default(), Condvar::new(), AtomicBool::new(false));
+        let state = Mutex::default();
+        let changed = Condvar::new();
+        let is_writing = AtomicBool::new(false);
         Self { state, changed, is_writing, patience }
     }
 
@@ -146,7 +148,8 @@ mod tests {
 
     #[test]
     fn a_wait_ends_with_what_it_waits_for_or_with_a_failure() {
-        let (fault, ready) = (Fault::default(), AtomicBool::new(false));
+        let fault = Fault::default();
+        let ready = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| fault.wait("it", || ready.load(SeqCst)));
             ready.store(true, SeqCst);

@@ -88,7 +88,8 @@ impl Interleaving {
     }
 
     fn left_behind(&self, track: &Arrivals, other: &Arrivals) -> Option<SourceTime> {
-        let (other, newest) = (other.newest?, track.newest.or(self.first)?);
+        let other = other.newest?;
+        let newest = track.newest.or(self.first)?;
         let allowed = track.lag.usual() + STALL;
         (other.since(newest) > allowed).then(|| other.offset_us(-(allowed.as_micros() as i64)))
     }

@@ -221,7 +221,8 @@ mod tests {
     const ORIGIN: u64 = 40;
 
     fn pacer(start: u64, first: u64, max_frame_rate: u32) -> Pacer {
-        let (origin, settings) = (SourceTime::from_millis(ORIGIN), SegmentSettings::default());
+        let origin = SourceTime::from_millis(ORIGIN);
+        let settings = SegmentSettings::default();
         let grid = Grid::resumed(origin, SourceTime::from_millis(start), MediaSequence(first), settings);
         Pacer::new(Cutter::video(grid), origin, max_frame_rate)
     }

@@ -160,7 +160,8 @@ impl Tracks {
         tools: &Tools,
     ) -> Result<Self> {
         let Tools { ladder, progress, fault, .. } = tools;
-        let (rungs, outlet) = (cast.pictures.clone(), Arc::new(outlet));
+        let rungs = cast.pictures.clone();
+        let outlet = Arc::new(outlet);
         let pace = if rungs.is_empty() { Pace::Alone } else { Pace::BehindPictures };
         let sound = cast.sound.then(|| {
             let config = period.audio().cloned().unwrap_or(audio::SILENCE);

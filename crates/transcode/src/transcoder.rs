@@ -80,8 +80,11 @@ impl Transcoder {
         let way = Way::new(Arc::new(sink), fault.clone());
         let tools =
             Tools { ladder: Arc::new(start.ladder), way, progress: Arc::<Progress>::default(), fault };
-        let (settings, next_sequence, resume) = (start.settings, start.first_sequence, start.resume);
-        let (cast, begun_as) = (Cast::known(&start.kept), start.begun_as);
+        let settings = start.settings;
+        let next_sequence = start.first_sequence;
+        let resume = start.resume;
+        let cast = Cast::known(&start.kept);
+        let begun_as = start.begun_as;
         Ok(Self { settings, next_sequence, resume, begun_as, cast, tools, running: None, last_stats: None })
     }
 

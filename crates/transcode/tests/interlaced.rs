@@ -115,7 +115,8 @@ fn combs(luma: &[u8]) -> Vec<f64> {
 fn comb(picture: &[u8]) -> f64 {
     let sample = |at: usize| i32::from(picture[at]);
     let is_tooth = |at: &usize| {
-        let (above, below) = (sample(*at) - sample(at - WIDTH), sample(*at) - sample(at + WIDTH));
+        let above = sample(*at) - sample(at - WIDTH);
+        let below = sample(*at) - sample(at + WIDTH);
         above.signum() == below.signum() && above.abs().min(below.abs()) > TOOTH
     };
     let inner = WIDTH..WIDTH * (HEIGHT - 1);

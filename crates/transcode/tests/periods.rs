@@ -132,7 +132,8 @@ fn a_damaged_configuration_is_refused_with_words() {
 /// An encoder that changes its size and says so only inside the stream: everything goes on in the old size.
 #[test]
 fn a_size_that_changes_inside_the_stream_is_scaled() {
-    let (large, small) = (Source::usual("320x180", 30, 2), Source::usual("160x90", 30, 2));
+    let large = Source::usual("320x180", 30, 2);
+    let small = Source::usual("160x90", 30, 2);
     let sets = |config: &Bytes| {
         let parsed = headwater_media::AvcConfig::parse(config).unwrap();
         let units = parsed.sps.iter().chain(&parsed.pps).cloned().collect::<Vec<_>>();

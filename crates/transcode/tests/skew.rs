@@ -140,7 +140,8 @@ fn pictures(output: &Output) -> usize {
 /// Every flash has its beep, within so many milliseconds.
 fn check_together(output: &Output, period: usize, within: u64, what: &str) {
     let name = &output.video_names(period)[0];
-    let (flashes, beeps) = (flashes(output, period, name), beeps(output, period));
+    let flashes = flashes(output, period, name);
+    let beeps = beeps(output, period);
     assert!(flashes.len() + 1 >= SECONDS as usize, "{what}: {flashes:?}");
     // Before the first picture, sound was heard in a period of its own; and a track that stops last has silence at its end.
     let together =

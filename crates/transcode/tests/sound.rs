@@ -78,7 +78,8 @@ fn flashes_and_beeps_stay_together() {
     let output = transcode(start(), source.events(0));
     output.check();
     for name in output.video_names(0) {
-        let (flashes, beeps) = (flashes(&output, 0, &name), beeps(&output, 0));
+        let flashes = flashes(&output, 0, &name);
+        let beeps = beeps(&output, 0);
         assert_eq!((flashes.len(), beeps.len()), (6, 6), "{name}: {flashes:?} {beeps:?}");
         for (flash, beep) in flashes.iter().zip(&beeps) {
             // 40 ms are allowed; less than an AAC frame, so that a mistake with the priming is seen.

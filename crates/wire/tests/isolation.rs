@@ -42,7 +42,8 @@ impl Ingest for Server {
         &self,
         call: Request<Streaming<PublishRequest>>,
     ) -> Result<Response<Self::PublishStream>, Status> {
-        let (mut requests, counted) = (call.into_inner(), self.0.clone());
+        let mut requests = call.into_inner();
+        let counted = self.0.clone();
         let Some(Message::Open(open)) = requests.message().await?.unwrap().message else { panic!() };
         tokio::spawn(async move {
             if open.stream != READ {
@@ -114,7 +115,8 @@ async fn publish(channel: tonic::transport::Channel, stream: &str, messages: usi
 #[tokio::test]
 async fn publishers_that_a_server_does_not_read_do_not_stop_the_one_that_it_reads() {
     for way in WAYS {
-        let ((address, mut counts), channels) = (serve().await, Channels::default());
+        let (address, mut counts) = serve().await;
+        let channels = Channels::default();
         for stream in (0..STUCK).map(|n| n.to_string()) {
             let channel = way(&channels, &address);
             tokio::spawn(async move { publish(channel, &stream, usize::MAX).await });
@@ -128,7 +130,8 @@ async fn publishers_that_a_server_does_not_read_do_not_stop_the_one_that_it_read
 #[tokio::test]
 async fn media_that_an_origin_does_not_read_does_not_stop_what_it_reads() {
     for way in WAYS {
-        let ((address, _counts), channels) = (serve().await, Channels::default());
+        let (address, _counts) = serve().await;
+        let channels = Channels::default();
         let mut unread = Vec::new();
         for _ in 0..STUCK {
             let mut client = DeliveryClient::new(way(&channels, &address));

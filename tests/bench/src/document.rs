@@ -12,7 +12,8 @@ pub fn write(path: &Path, name: &str, section: &str) -> Result<()> {
 }
 
 fn with(old: &str, name: &str, section: &str) -> String {
-    let (begin, end) = (format!("<!-- {name}: begin -->"), format!("<!-- {name}: end -->"));
+    let begin = format!("<!-- {name}: begin -->");
+    let end = format!("<!-- {name}: end -->");
     let new = format!("{begin}\n{}\n{end}", section.trim());
     let found = old.split_once(&begin).and_then(|(before, rest)| Some((before, rest.split_once(&end)?.1)));
     match found {

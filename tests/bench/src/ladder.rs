@@ -91,10 +91,13 @@ impl Bench<'_> {
     fn content(&self, content: &Content) -> Result<Outcome> {
         let events = flv::read(&content.file)?;
         let [worker, ffmpeg, alone] = ["worker", "ffmpeg", "alone"].map(|name| self.fresh(name));
-        let (worker, ffmpeg, alone) = (worker?, ffmpeg?, alone?);
+        let worker = worker?;
+        let ffmpeg = ffmpeg?;
+        let alone = alone?;
         let frames = Frames::make(&self.tool, &content.file, &alone)?;
         let [mut ours, mut default, mut single] = [(); 3].map(|()| Costs::default());
-        let (mut floor, mut parts) = (Series::default(), Parts::default());
+        let mut floor = Series::default();
+        let mut parts = Parts::default();
         for _ in 0..self.common.rounds {
             ours.push(worker::run(&events, &Ladder::default(), &worker)?, self.common.seconds);
             single.push(peer::run(&self.tool, &content.file, Threads::Single, &ffmpeg)?, self.common.seconds);
@@ -121,7 +124,8 @@ impl Bench<'_> {
             let measure = |rung| quality::measure(&self.tool, &content.file, &peer::file(directory, rung));
             RUNGS.into_iter().map(measure).collect()
         };
-        let (ours, theirs) = (all(worker)?, all(ffmpeg)?);
+        let ours = all(worker)?;
+        let theirs = all(ffmpeg)?;
         let mut neighbours = Vec::new();
         for (factor, rate) in NEIGHBOURS {
             let directory = self.fresh("neighbour")?;
@@ -178,7 +182,8 @@ fn neighbour(factor: f64, rate: f64) -> Ladder {
 fn check_settings(worker: &Path, alone: &Path) -> Result<()> {
     for rung in RUNGS {
         let [ours, floor] = [worker, alone].map(|side| quality::settings(&peer::file(side, rung)));
-        let (ours, floor) = (ours?, floor?);
+        let ours = ours?;
+        let floor = floor?;
         ensure!(ours == floor, "the worker encodes with\n{ours}\nand x264 alone with\n{floor}");
     }
     Ok(())

@@ -51,7 +51,10 @@ struct AllInOne {
 impl AllInOne {
     async fn start(directory: &Path) -> Result<Self> {
         let address = || free_address().map(|address| address.to_string());
-        let (rtmp, http, grpc, metrics) = (address()?, address()?, address()?, address()?);
+        let rtmp = address()?;
+        let http = address()?;
+        let grpc = address()?;
+        let metrics = address()?;
         let settings = [
             ("PROXY_RTMP_LISTEN", rtmp.clone()),
             ("ORIGIN_HTTP_LISTEN", http.clone()),
@@ -101,7 +104,8 @@ fn series(page: &Value, name: &str) -> Result<Series> {
 }
 
 fn section(arguments: &Arguments, page: &Value, parts: &Series) -> Result<String> {
-    let (latency, edge) = (series(page, "latency_ms")?, series(page, "behind_edge_ms")?);
+    let latency = series(page, "latency_ms")?;
+    let edge = series(page, "behind_edge_ms")?;
     let expected = page["expected"].as_f64().unwrap_or(f64::NAN);
     ensure!(
         latency.len() as f64 >= expected * (1.0 - MISSED),

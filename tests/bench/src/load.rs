@@ -49,7 +49,8 @@ pub async fn measure(
     connections: usize,
     window: Duration,
 ) -> Result<Cost> {
-    let (counts, stop) = (Arc::new(Counts::default()), watch::Sender::new(false));
+    let counts = Arc::new(Counts::default());
+    let stop = watch::Sender::new(false);
     let mut tasks = JoinSet::new();
     for _ in 0..connections {
         tasks.spawn(repeat(address, wanted.clone(), counts.clone(), stop.subscribe()));
@@ -57,7 +58,8 @@ pub async fn measure(
     let all_begun = || (counts.begun.load(Ordering::Relaxed) == connections as u64).then_some(());
     until("every connection's first answer", all_begun).await?;
     tokio::time::sleep(SETTLE).await;
-    let (cpu, bytes) = (cpu(processes)?, counts.bytes.load(Ordering::Relaxed));
+    let cpu = cpu(processes)?;
+    let bytes = counts.bytes.load(Ordering::Relaxed);
     tokio::time::sleep(window).await;
     let spent = (self::cpu(processes)? - cpu).as_secs_f64();
     let bytes = (counts.bytes.load(Ordering::Relaxed) - bytes) as f64;

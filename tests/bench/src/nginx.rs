@@ -78,7 +78,8 @@ impl Nginx {
             .replace("PATH", &directory.to_string_lossy())
             .replace("ADDRESS", &address.to_string())
             .replace("UPSTREAM", &upstream);
-        let (config, log) = (directory.join(format!("{name}.conf")), directory.join(format!("{name}.log")));
+        let config = directory.join(format!("{name}.conf"));
+        let log = directory.join(format!("{name}.log"));
         fs::write(&config, text)?;
         // Temporary files and the cache belong to whom it runs as.
         let user = if is_root() { "user root;" } else { "" };

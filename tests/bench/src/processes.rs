@@ -117,9 +117,11 @@ impl Service {
         settings: &[(&str, String)],
         others: &[(&str, String)],
     ) -> Result<Self> {
-        let (address, metrics) = (free_address()?, free_address()?);
+        let address = free_address()?;
+        let metrics = free_address()?;
         let section = kind.to_uppercase();
-        let (listen, metrics_listen) = (format!("{section}_{listen}"), format!("{section}_METRICS_LISTEN"));
+        let listen = format!("{section}_{listen}");
+        let metrics_listen = format!("{section}_METRICS_LISTEN");
         let mut all: Vec<(&str, String)> = settings.to_vec();
         all.extend([(&*listen, address.to_string()), (&*metrics_listen, metrics.to_string())]);
         if kind == "server" {
@@ -154,7 +156,8 @@ pub async fn publishers(
     number: u32,
     source: &Path,
 ) -> Result<Process> {
-    let (number, url) = (number.to_string(), format!("rtmp://{}/live/{stream}", service.address));
+    let number = number.to_string();
+    let url = format!("rtmp://{}/live/{stream}", service.address);
     let source = source.to_string_lossy();
     let arguments =
         ["bench", "publish", "-n", &number, "--url", &url, "--source", &source, "--loop", "--ramp", "10ms"];

@@ -214,9 +214,11 @@ impl Bench {
         processes::until("all publishers to be on air", all).await.with_context(|| load.output())?;
         tokio::time::sleep(way.settle()).await;
         let tree = forwarder.process().tree();
-        let (cpu, bytes) = (tree.cpu()?, received.so_far().1);
+        let cpu = tree.cpu()?;
+        let bytes = received.so_far().1;
         tokio::time::sleep(self.window).await;
-        let (cpu, bytes) = ((tree.cpu()? - cpu).as_secs_f64(), (received.so_far().1 - bytes) as f64);
+        let cpu = (tree.cpu()? - cpu).as_secs_f64();
+        let bytes = (received.so_far().1 - bytes) as f64;
         side.replay.push(forwarder.replay_mb()?);
         side.peak.push(tree.peak_memory()? as f64 / 1e6);
         load.interrupt()?;

@@ -31,7 +31,8 @@ pub async fn run(arguments: &Arguments) -> Result<String> {
     let directory = tempfile::tempdir()?;
     let source = source::make(arguments.common.source.as_deref(), directory.path())?;
     let window = Duration::from_secs(arguments.common.seconds);
-    let (mut uploads, mut downloads) = (Vec::new(), Vec::new());
+    let mut uploads = Vec::new();
+    let mut downloads = Vec::new();
     for _ in 0..arguments.common.rounds {
         let store = TestStore::start().await;
         uploads.push(upload::measure(&store, &source, window).await?);

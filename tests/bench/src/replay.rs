@@ -74,7 +74,8 @@ pub async fn run(arguments: &Arguments) -> Result<String> {
     let mut section = heading(&arguments.common);
     let sink = Sink::start(bench.registry()?).await?;
     for publishers in &arguments.publishers {
-        let (mut with, mut without) = (Side::default(), Side::default());
+        let mut with = Side::default();
+        let mut without = Side::default();
         for _ in 0..arguments.common.rounds {
             let [kept, passed] = bench.both(*publishers).await?;
             with.push(&kept);
@@ -158,7 +159,8 @@ impl Loaded {
 
     fn cost(&self, before: (Duration, f64), window: Duration) -> Result<Cost> {
         let now = self.account()?;
-        let (cpu, bytes) = ((now.0 - before.0).as_secs_f64(), now.1 - before.1);
+        let cpu = (now.0 - before.0).as_secs_f64();
+        let bytes = now.1 - before.1;
         processes::check(&self.load)?;
         Ok(Cost {
             cpu_seconds_per_gb: cpu / bytes * 1e9,

@@ -25,7 +25,8 @@ pub struct RtmpSink {
 impl RtmpSink {
     pub async fn start() -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let (address, received) = (listener.local_addr()?, Arc::new(Received::default()));
+        let address = listener.local_addr()?;
+        let received = Arc::new(Received::default());
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, received.clone()));
         Ok(Self { address, received, _tasks: tasks })
@@ -46,7 +47,8 @@ async fn accept(listener: TcpListener, received: Arc<Received>) {
 
 async fn take(mut socket: TcpStream, received: &Received) -> Result<()> {
     let mut session = ServerSession::new(ServerConfig::default());
-    let (mut buffer, mut on_air) = (BytesMut::new(), None);
+    let mut buffer = BytesMut::new();
+    let mut on_air = None;
     while !session.close_requested() {
         buffer.reserve(READ);
         if socket.read_buf(&mut buffer).await? == 0 {

@@ -119,7 +119,8 @@ struct Stack {
 
 impl Stack {
     async fn start(streams: u32, source: &Path) -> Result<Self> {
-        let (redis, directory) = (RedisServer::start(), tempfile::tempdir()?);
+        let redis = RedisServer::start();
+        let directory = tempfile::tempdir()?;
         let settings = [
             ("REGISTRY_URL", redis.url_text()),
             ("LADDER_RUNGS", RUNGS.into()),
@@ -131,7 +132,8 @@ impl Stack {
         ];
         let start = |kind, listen| Service::start(directory.path(), kind, listen, &settings);
         let server = start("server", "GRPC_LISTEN").await?;
-        let (proxy, origin) = (start("proxy", "RTMP_LISTEN").await?, start("origin", "HTTP_LISTEN").await?);
+        let proxy = start("proxy", "RTMP_LISTEN").await?;
+        let origin = start("origin", "HTTP_LISTEN").await?;
         let publishers = processes::publishers(directory.path(), &proxy, "load", streams, source).await?;
         let stack = Self { streams, redis, server, proxy, origin, publishers, _directory: directory };
         stack.mirror().await?;
@@ -154,9 +156,11 @@ impl Stack {
 
     async fn measure(&self, window: Duration) -> Result<Cost> {
         tokio::time::sleep(SETTLE).await;
-        let (cpu, redis) = (self.cpu()?, commands(self.redis.address())?);
+        let cpu = self.cpu()?;
+        let redis = commands(self.redis.address())?;
         tokio::time::sleep(window).await;
-        let (later, redis_later) = (self.cpu()?, commands(self.redis.address())?);
+        let later = self.cpu()?;
+        let redis_later = commands(self.redis.address())?;
         processes::check(&self.publishers)?;
         let live = self.server.metric("headwater_server_broadcasts")?;
         ensure!(live as u32 == self.streams, "{live} of {} streams are on air", self.streams);
@@ -230,7 +234,9 @@ fn table(section: &mut String, all: &BTreeMap<u32, Costs>) {
     if let (Some((few, at_few)), Some((many, at_many))) = (all.first_key_value(), all.last_key_value())
         && few < many
     {
-        let (few_costs, many_costs, more) = (at_few.medians(), at_many.medians(), f64::from(many - few));
+        let few_costs = at_few.medians();
+        let many_costs = at_many.medians();
+        let more = f64::from(many - few);
         let each = std::array::from_fn(|value| (many_costs[value] - few_costs[value]) / more);
         row(section, &format!("each more, {few} → {many}"), each);
     }

@@ -82,7 +82,8 @@ mod tests {
 
     #[test]
     fn ratios_are_taken_turn_by_turn() {
-        let (a, b) = (Series(vec![2.0, 20.0, 4.0]), Series(vec![1.0, 10.0, 4.0]));
+        let a = Series(vec![2.0, 20.0, 4.0]);
+        let b = Series(vec![1.0, 10.0, 4.0]);
         assert_eq!(a.over(&b).show(1), "2.0 (1.0–2.0)");
     }
 }

@@ -99,7 +99,9 @@ async fn take(
 ) -> Option<()> {
     let _publisher = received.publisher();
     let say = async |message| words.send(Ok(PublishResponse { message: Some(message) })).await.ok();
-    let (mut period, mut start, mut sequence) = (0, 0, 0);
+    let mut period = 0;
+    let mut start = 0;
+    let mut sequence = 0;
     while let Some(request) = requests.message().await.ok()? {
         let message = request.message?;
         if let Request::Tag(tag) = &message {

@@ -69,7 +69,8 @@ impl Stub {
             bail!("there is no stream")
         };
         let window = Mutex::new(LiveWindow::new(opening(*broadcast, *epoch)));
-        let (events, calls) = (broadcast::Sender::new(EVENTS), AtomicU64::new(0));
+        let events = broadcast::Sender::new(EVENTS);
+        let calls = AtomicU64::new(0);
         let shared = Arc::new(Shared { window, stored, events, calls });
         let mut tasks = JoinSet::new();
         tasks.spawn(keep(registry, record, owned));

@@ -155,7 +155,8 @@ impl Player {
 
     /// All parts, each when it is due.
     async fn play(&self, show: &Arc<Show>) -> Result<()> {
-        let (stub, show) = (self.stub.clone(), show.clone());
+        let stub = self.stub.clone();
+        let show = show.clone();
         let played = async move {
             let id = RENDITION.parse()?;
             let mut due = interval(Duration::from_millis(SHAPE.settings.part_ms.into()));
@@ -235,7 +236,8 @@ async fn watch(mut connection: Connection, address: SocketAddr, show: Arc<Show>)
     let mut body = Vec::with_capacity(ROOM);
     for (nth, at) in (SHAPE.window()..).zip(&show.played) {
         body.clear();
-        let (question, asked) = (ask_for(address, nth), SystemTime::now());
+        let question = ask_for(address, nth);
+        let asked = SystemTime::now();
         let head = connection.get(&question, |piece| body.extend_from_slice(piece)).await?;
         let now = SystemTime::now();
         ensure!(head.status == 200, "{} instead of part {nth}", head.status);

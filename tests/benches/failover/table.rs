@@ -19,7 +19,8 @@ pub fn render(rows: &[(Case, Vec<Outcome>)], runs: usize) -> String {
         let of = |what: fn(&Outcome) -> f64| spread(outcomes.iter().map(what).collect());
         let first = outcomes.iter().filter_map(|outcome| outcome.first_part).collect::<Vec<_>>();
         let first = if first.is_empty() { "nobody has to".to_owned() } else { spread(first) };
-        let (wait, stall) = (of(|outcome| outcome.longest_wait), of(|outcome| outcome.stall));
+        let wait = of(|outcome| outcome.longest_wait);
+        let stall = of(|outcome| outcome.stall);
         let _ = writeln!(text, "| {} | {first} | {wait} | {stall} |", case.title());
     }
     let usual =

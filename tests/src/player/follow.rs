@@ -106,8 +106,10 @@ impl Player {
         let mut tasks = JoinSet::new();
         for uri in route.multivariant().await?.playlists() {
             let (name, playlist) = uri.split_once('/').with_context(|| format!("{uri} has no rendition"))?;
-            let (name, playlist) = (name.to_owned(), playlist.to_owned());
-            let (route, is_patient) = (route.below(&name), self.is_patient);
+            let name = name.to_owned();
+            let playlist = playlist.to_owned();
+            let route = route.below(&name);
+            let is_patient = self.is_patient;
             let following = Following { route, is_patient, ..Default::default() };
             tasks.spawn(async move {
                 let shown = following.follow(&playlist).await.with_context(|| format!("rendition {name}"))?;
@@ -152,7 +154,9 @@ impl Following {
             self.take(&media).await.with_context(|| answer.text().to_owned())?;
             self.measure(&media);
             if media.ended {
-                let (segments, moves, longest_wait) = (self.segments, self.route.moves, self.longest_wait);
+                let segments = self.segments;
+                let moves = self.route.moves;
+                let longest_wait = self.longest_wait;
                 return Ok(ShownRendition { segments, playlist: media, moves, longest_wait });
             }
             let (sequence, part) = media.next();

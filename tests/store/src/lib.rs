@@ -68,7 +68,8 @@ async fn serve_counted(listener: TcpListener, service: S3Service, counted: Count
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let (service, counted) = (service.clone(), counted.clone());
+        let service = service.clone();
+        let counted = counted.clone();
         let counting = service_fn(move |request: Request<Incoming>| {
             counted.count(&request);
             Service::call(&service, request)

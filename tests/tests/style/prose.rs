@@ -8,9 +8,8 @@ use crate::sources::{self, Source, code_only};
 
 /// Ceilings of the figures below. They only ever go down: lower them with each change that makes them too high.
 const MAX_VAGUE_DOCS_PERCENT: f64 = 0.4;
-const MAX_ONE_WORD_FUNCTIONS_PERCENT: f64 = 67.8;
-const MAX_UNDOCUMENTED_ITEMS: usize = 9;
-const MAX_TUPLE_LETS: usize = 447;
+const MAX_ONE_WORD_FUNCTIONS_PERCENT: f64 = 67.2;
+const MAX_UNDOCUMENTED_ITEMS: usize = 8;
 /// Doc comments of `pub` items that begin with one of the words of [`REFUSED`], of all crates.
 const MAX_REFUSED_BEGINNINGS: usize = 1;
 
@@ -164,7 +163,9 @@ fn is_tuple_let(code: &str) -> bool {
     let Some((names, value)) = code.strip_prefix("let (").and_then(|rest| rest.split_once(" = (")) else {
         return false;
     };
-    names.contains(',') && value.contains(',')
+    // `let (Some(a), Some(b)) = (x, y) else` asks for both at once, which takes a tuple.
+    let is_refutable = names.contains(char::is_uppercase);
+    names.contains(',') && value.contains(',') && !is_refutable
 }
 
 #[test]
@@ -196,11 +197,7 @@ fn measure_names_and_comments() {
         refused.len(),
         refused.join("\n")
     );
-    assert!(
-        total.tuple_lets <= MAX_TUPLE_LETS,
-        "{} lets of the kind `let (a, b) = (x, y)`",
-        total.tuple_lets
-    );
+    assert_eq!(total.tuple_lets, 0, "lets of the kind `let (a, b) = (x, y)`");
 }
 
 #[test]
@@ -220,6 +217,7 @@ fn figures_count_what_they_name() {
         "pub async fn add_up() {",
         "    let (a, b) = (1, 2);",
         "    let (a, b) = pair();",
+        "    let (Some(a), Some(b)) = (x, y) else { return };",
         "    let c = \"let (a, b) = (1, 2);\";",
         "}",
         "#[test]",

@@ -58,7 +58,8 @@ impl Recording {
         ensure!(file.starts_with(b"FLV") && file.len() >= HEADER, "it is no FLV file");
         let start = u32::from_be_bytes([file[5], file[6], file[7], file[8]]) as usize;
         let mut rest = file.slice(start.min(file.len())..);
-        let (mut headers, mut frames) = (Vec::new(), Vec::new());
+        let mut headers = Vec::new();
+        let mut frames = Vec::new();
         // A tag that is cut short at the end is what a recorder leaves that was killed.
         while let Some(tag) = next_tag(&mut rest)? {
             match tag {
@@ -77,7 +78,8 @@ impl Recording {
         headers.iter_mut().for_each(|tag| tag.time = 0);
         frames.iter_mut().for_each(|tag| tag.time -= first);
         let has = |track| frames.iter().any(|tag| tag.track == track);
-        let (video, audio) = (has(Track::Video), has(Track::Audio));
+        let video = has(Track::Video);
+        let audio = has(Track::Audio);
         let length = length(&frames, Track::Video).max(length(&frames, Track::Audio));
         Ok(Self { headers, frames, length, video, audio })
     }

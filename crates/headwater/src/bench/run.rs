@@ -102,7 +102,9 @@ async fn drive<C: Counts>(
     start: impl FnOnce(&TaskTracker, CancellationToken),
 ) -> anyhow::Result<C::Summary> {
     let mut signals = Signals::listen()?;
-    let (tasks, stop, began) = (TaskTracker::new(), CancellationToken::new(), Instant::now());
+    let tasks = TaskTracker::new();
+    let stop = CancellationToken::new();
+    let began = Instant::now();
     start(&tasks, stop.clone());
     tasks.close();
     let over = async {

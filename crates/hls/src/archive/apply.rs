@@ -132,7 +132,8 @@ impl Archive {
 
     /// Keeps the last `window` of it, in whole segments, and gives what was dropped, oldest first.
     pub fn trim(&mut self, window: MediaTime) -> Vec<Arc<StoredSegment>> {
-        let (mut length, mut dropped) = (self.duration(), Vec::new());
+        let mut length = self.duration();
+        let mut dropped = Vec::new();
         while let Some(first) = self.segments.front()
             && length.saturating_sub(first.duration()) >= window
         {

@@ -38,7 +38,8 @@ impl Archive {
     /// An empty one. `discontinuity_sequence` is `EXT-X-DISCONTINUITY-SEQUENCE` of a playlist that begins with the
     /// first record to come: 0 for a broadcast from its start.
     pub fn new(broadcast: BroadcastId, settings: SegmentSettings, discontinuity_sequence: u64) -> Self {
-        let (periods, segments) = (VecDeque::new(), VecDeque::new());
+        let periods = VecDeque::new();
+        let segments = VecDeque::new();
         Self { broadcast, settings, discontinuity_sequence, periods, segments }
     }
 

@@ -119,8 +119,10 @@ fn track_run(
             row += 4;
             be32(run, row - 4).ok_or(cut)
         };
-        let (duration, size) = (next(DURATIONS)?, next(SIZES)? as usize);
-        let (sample_flags, offset) = (next(FLAGS)?, next(COMPOSITION_OFFSETS)?);
+        let duration = next(DURATIONS)?;
+        let size = next(SIZES)? as usize;
+        let sample_flags = next(FLAGS)?;
+        let offset = next(COMPOSITION_OFFSETS)?;
         let end = at.checked_add(size).ok_or(cut)?;
         if end <= length {
             found.push(Placed {
@@ -177,15 +179,18 @@ impl Iterator for Boxes<'_> {
     type Item = Found;
 
     fn next(&mut self) -> Option<Found> {
-        let (start, size) = (self.at, be32(self.bytes, self.at)? as usize);
+        let start = self.at;
+        let size = be32(self.bytes, self.at)? as usize;
         let kind = *self.bytes.get(start + 4..)?.first_chunk::<4>()?;
         if size < 8 {
             return None;
         }
         let end = start.checked_add(size)?;
-        let (is_whole, end) = (end <= self.bytes.len(), end.min(self.bytes.len()));
+        let is_whole = end <= self.bytes.len();
+        let end = end.min(self.bytes.len());
         self.at = end;
-        let (start, data) = (self.base + start, self.base + start + 8..self.base + end);
+        let data = self.base + start + 8..self.base + end;
+        let start = self.base + start;
         Some(Found { kind, start, data, is_whole })
     }
 }

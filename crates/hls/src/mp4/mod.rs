@@ -133,7 +133,8 @@ impl Mp4 {
     /// own bytes are not among them.
     pub fn needed(&self, range: Range<u64>) -> impl Iterator<Item = (&Piece, Range<u64>)> {
         let head = self.head.len() as u64;
-        let (start, end) = (range.start.saturating_sub(head), range.end.saturating_sub(head));
+        let start = range.start.saturating_sub(head);
+        let end = range.end.saturating_sub(head);
         let first = self.pieces.partition_point(|piece| piece.at + piece.length() <= start);
         self.pieces[first..].iter().take_while(move |piece| piece.at < end).map(move |piece| {
             let from = piece.range.start + start.saturating_sub(piece.at);

@@ -32,9 +32,11 @@ fn segment(time: u64, duration: u32, per: usize, name: &str, count: usize) -> Ve
 
 /// Two periods of one segment of a second each, the second one with another clock and picture; the segments, in order.
 fn plan() -> (Mp4, Vec<Vec<u8>>) {
-    let (v, a) = (video(), audio());
+    let v = video();
+    let a = audio();
     let mut plan = Plan::new(&[&v, &a]);
-    let (sound, mut segments) = (audio_init(&[0x11, 0x90], 2, 48_000, 48_000), Vec::new());
+    let sound = audio_init(&[0x11, 0x90], 2, 48_000, 48_000);
+    let mut segments = Vec::new();
     for (period, (record, start)) in
         [(b"first", 5_000_000u64), (b"other", 77_000_000)].into_iter().enumerate()
     {
@@ -67,7 +69,9 @@ fn samples(file: &[u8], head: usize, track: usize) -> Vec<(String, u32)> {
     let moov = Walk::new(Walk::new(&file[..head - 16]).payload(&["moov"]));
     let stbl = Walk::new(moov.nth("trak", track)).payload(&["mdia", "minf", "stbl"]);
     let table = |kind: &str| Walk::new(stbl).payload(&[kind]);
-    let (stsz, stsc, stco) = (table("stsz"), table("stsc"), table("stco"));
+    let stsz = table("stsz");
+    let stsc = table("stsc");
+    let stco = table("stco");
     let mut sizes = stsz[12..].chunks(4).map(|row| be32(row, 0) as usize);
     let mut found = Vec::new();
     for (number, offset) in (1..).zip(stco[8..].chunks(4)) {
@@ -128,12 +132,15 @@ fn any_range_is_the_same_bytes() {
 
 #[test]
 fn sound_that_begins_late_waits() {
-    let (v, a) = (video(), audio());
+    let v = video();
+    let a = audio();
     let mut plan = Plan::new(&[&v, &a]);
-    let (picture, sound) = (video_init(b"x", 2, 2, 90_000), audio_init(&[0x11, 0x90], 2, 48_000, 48_000));
+    let picture = video_init(b"x", 2, 2, 90_000);
+    let sound = audio_init(&[0x11, 0x90], 2, 48_000, 48_000);
     plan.period(&[Some(&picture), Some(&sound)]).unwrap();
     let start = MediaTime::from_millis(1_000);
-    let (frames, beeps) = (segment(90_000, 3_000, 10, "v", 30), segment(72_000, 1_024, 16, "a", 16));
+    let frames = segment(90_000, 3_000, 10, "v", 30);
+    let beeps = segment(72_000, 1_024, 16, "a", 16);
     plan.segment(0, MediaSequence(1), start, &read::samples(&frames).unwrap()).unwrap();
     plan.segment(1, MediaSequence(1), start, &read::samples(&beeps).unwrap()).unwrap();
     let head = plan.finish().head;

@@ -128,7 +128,8 @@ impl<'a> Tail<'a> {
     /// As many as the next one's window lacks. Players know these by their media sequence numbers, so nothing of them can
     /// be listed before a window whose numbers are smaller, or far away.
     fn of(before: &'a LiveWindow, window: &LiveWindow) -> Option<Self> {
-        let (next, end) = (before.next_sequence(), window.listed_from());
+        let next = before.next_sequence();
+        let end = window.listed_from();
         let listed = window.next_uncommitted().0.saturating_sub(end.0);
         let most = u64::from(window.opening().window_segments);
         let first = next.0.saturating_sub(most.saturating_sub(listed)).max(before.listed_from().0);

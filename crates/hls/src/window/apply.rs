@@ -31,7 +31,10 @@ impl LiveWindow {
         match event {
             MediaEvent::PeriodStart(period) => self.apply_period(period),
             MediaEvent::Part { rendition, sequence, index, start, duration, independent, bytes } => {
-                let (start, duration, independent, bytes) = (*start, *duration, *independent, bytes.clone());
+                let start = *start;
+                let duration = *duration;
+                let independent = *independent;
+                let bytes = bytes.clone();
                 let part = Part { start, duration, independent, bytes };
                 self.apply_part(rendition, *sequence, *index, part)
             }
@@ -68,7 +71,8 @@ impl LiveWindow {
         if self.ended {
             return Err(WindowError::AfterBroadcastEnd);
         }
-        let (expected, got) = (self.next_sequence(), period.first_sequence);
+        let expected = self.next_sequence();
+        let got = period.first_sequence;
         // The first period of a window may have begun before the window. Any period may leave out numbers that viewers have
         // elsewhere, from a producer that was lost in the middle of them. One that is not heard may have made many at once.
         let is_early = got < expected && !self.periods.is_empty();

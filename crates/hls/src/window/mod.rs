@@ -107,7 +107,8 @@ impl LiveWindow {
         if opening.epoch < self.opening.epoch {
             return Err(WindowError::Fenced { held: self.opening.epoch, offered: opening.epoch });
         }
-        let (next, got) = (self.next_sequence(), opening.first_sequence);
+        let next = self.next_sequence();
+        let got = opening.first_sequence;
         if got.0.saturating_sub(next.0) > self.most_left_out() {
             return Err(WindowError::SequenceSkipped { expected: next, got });
         }
@@ -227,7 +228,8 @@ impl LiveWindow {
     /// zero for the next one, which DASH players have been told to expect. None for everything else.
     pub fn past_end(&self, rendition: &RenditionId, sequence: MediaSequence) -> Option<u64> {
         let at = self.periods.iter().rposition(|period| period.first_sequence <= sequence)?;
-        let (period, next) = (&self.periods[at], self.periods.get(at + 1));
+        let period = &self.periods[at];
+        let next = self.periods.get(at + 1);
         let is_over = self.ended || next.is_some();
         let is_known = sequence >= self.opening.first_sequence && init_of(period, rendition).is_some();
         if !is_over || !is_known {

@@ -21,8 +21,8 @@ impl LiveWindow {
     }
 
     fn point_within(&self, period: &PeriodStart, next: MediaSequence) -> ResumePoint {
-        let (period, begun_as) = (period.number, Some(period.clone()));
-        ResumePoint { period, begun_as, ..self.fresh_point(next) }
+        let begun_as = Some(period.clone());
+        ResumePoint { period: period.number, begun_as, ..self.fresh_point(next) }
     }
 
     /// Point at which a new publisher begins: a new period.
@@ -33,7 +33,8 @@ impl LiveWindow {
     /// Point at which a producer that was sent to `point` continues here: after the media made since. `None` where that does
     /// not join on: another producer has begun a period, or has ended a segment early.
     pub fn rejoin(&self, point: &ResumePoint) -> Option<ResumePoint> {
-        let (here, anew) = (self.resume_point(), self.starting_point());
+        let here = self.resume_point();
+        let anew = self.starting_point();
         if point.period == anew.period {
             return (point.next_sequence == anew.next_sequence).then_some(anew);
         }

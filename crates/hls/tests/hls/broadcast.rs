@@ -11,7 +11,9 @@ pub(crate) fn id(name: &str) -> RenditionId {
 pub(crate) fn opening(window_segments: u32) -> Opening {
     let settings = SegmentSettings::default();
     let broadcast = BroadcastId::new(UnixMillis(1_800_000_000_000), &[3; 10]);
-    let (epoch, first_sequence, discontinuity_sequence) = (Epoch(4), MediaSequence(100), 0);
+    let epoch = Epoch(4);
+    let first_sequence = MediaSequence(100);
+    let discontinuity_sequence = 0;
     Opening { broadcast, epoch, settings, window_segments, first_sequence, discontinuity_sequence }
 }
 
@@ -56,7 +58,8 @@ impl Plan {
 
     fn audio_ticks(&self) -> Vec<(u64, u64)> {
         let end = (self.origin + self.frames.iter().sum::<u64>()) as i64 + self.audio_excess;
-        let (first, end) = (self.origin * 48, end.max(self.origin as i64 + 30) as u64 * 48);
+        let first = self.origin * 48;
+        let end = end.max(self.origin as i64 + 30) as u64 * 48;
         (0..).map(|n| (first + n * 1024, first + (n + 1) * 1024)).take_while(|(_, to)| *to <= end).collect()
     }
 

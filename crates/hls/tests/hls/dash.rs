@@ -69,7 +69,8 @@ fn count_by_time(segments: &mut [(u64, u64, u64)], template: &Element, settings:
     let first = template.text("initialization").split(['-', '.']).nth_back(1).unwrap();
     let media = format!("$RepresentationID$/{first}-$Time$.m4s");
     assert_eq!(template.text("media"), media);
-    let (timescale, offset) = (template.number("timescale"), template.number("presentationTimeOffset"));
+    let timescale = template.number("timescale");
+    let offset = template.number("presentationTimeOffset");
     for (number, start, _) in segments {
         let since = MediaTime::from_ticks(*start - offset, timescale as u32);
         *number = first.parse::<u64>().unwrap() + settings.cell(since + MediaTime::from_millis(1));
@@ -78,7 +79,9 @@ fn count_by_time(segments: &mut [(u64, u64, u64)], template: &Element, settings:
 
 fn unrolled(template: &Element) -> Vec<(u64, u64, u64)> {
     let number = if template.has("startNumber") { template.number("startNumber") } else { 0 };
-    let (mut segments, mut number, mut time) = (Vec::new(), number, None);
+    let mut segments = Vec::new();
+    let mut number = number;
+    let mut time = None;
     for row in template.one("SegmentTimeline").all("S") {
         // As VLC 3.0 reads it: one that is negative is 2^32 segments.
         let repeat: u32 = if row.has("r") { row.text("r").parse().unwrap() } else { 0 };
@@ -148,7 +151,8 @@ fn the_segment_that_is_made_is_announced_as_soon_as_it_has_begun() {
 fn a_discontinuity_is_a_period_on_the_same_clock() {
     let listed = listed(&mpd(&live(&[Plan::steady(5_000, 3_320), Plan::steady(7_000, 2_000)])));
     let of = |period: &str| listed.iter().find(|one| one.period == period && one.id == "720p").unwrap();
-    let (first, second) = (of("0"), of("1"));
+    let first = of("0");
+    let second = of("1");
     assert_eq!((first.period_start, second.period_start), (60.0, 3_660.0));
     assert_eq!((first.offset, second.offset), (450_000, 630_000));
     assert_eq!(first.segments.last(), Some(&(102, 450_000 + 208_800, 90_000)));
@@ -256,7 +260,8 @@ fn nothing_is_no_presentation() {
 
 /// Archive of these plans without the segments that `lost` names.
 fn archive(plans: &[Plan], lost: impl Fn(&str, u64) -> bool) -> Archive {
-    let (events, Opening { broadcast, settings, .. }) = (events(MediaSequence(100), plans), opening(10));
+    let events = events(MediaSequence(100), plans);
+    let Opening { broadcast, settings, .. } = opening(10);
     let window = window_of(Opening { window_segments: 40, ..opening(10) }, &events);
     let mut archive = Archive::new(broadcast, settings, 0);
     let starts = events.iter().filter_map(|event| match event {

@@ -27,9 +27,10 @@ fn text(archive: &Archive, window: &LiveWindow, skip: Option<Skip>) -> String {
 #[test]
 fn history_and_window_join_without_a_hole() {
     let (window, archive) = long_broadcast();
-    let (all, live) =
-        (text(&archive, &window, None), media(&window, &id("720p"), Default::default()).unwrap());
-    let (all_read, live_read) = (read(&all), read(&live));
+    let all = text(&archive, &window, None);
+    let live = media(&window, &id("720p"), Default::default()).unwrap();
+    let all_read = read(&all);
+    let live_read = read(&live);
     let numbers: Vec<_> = all_read.segments.iter().map(|segment| segment.sequence).collect();
     let last = *numbers.last().unwrap();
     assert_eq!(numbers, (100..=last).collect::<Vec<_>>());
@@ -53,7 +54,8 @@ fn history_and_window_join_without_a_hole() {
 #[test]
 fn a_delta_update_leaves_history_out_and_applies() {
     let (window, archive) = long_broadcast();
-    let (whole, delta) = (text(&archive, &window, None), text(&archive, &window, Some(Skip::Segments)));
+    let whole = text(&archive, &window, None);
+    let delta = text(&archive, &window, Some(Skip::Segments));
     let segments = |text: &str| -> Vec<String> {
         let lines: Vec<_> =
             text.lines().filter(|line| line.ends_with(".m4s") && !line.starts_with('#')).collect();
@@ -69,7 +71,8 @@ fn a_delta_update_leaves_history_out_and_applies() {
 #[test]
 fn an_hours_delta_is_small() {
     let (window, archive) = followed(&[Plan::steady(0, 3_600_000)]);
-    let (whole, delta) = (text(&archive, &window, None), text(&archive, &window, Some(Skip::Segments)));
+    let whole = text(&archive, &window, None);
+    let delta = text(&archive, &window, Some(Skip::Segments));
     assert_eq!(read(&whole).segments.len(), 1_801);
     assert!(whole.len() < 80_000 && delta.len() < 3_000, "{} and {}", whole.len(), delta.len());
 }

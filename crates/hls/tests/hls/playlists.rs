@@ -199,8 +199,8 @@ fn what_another_broadcast_left_is_listed_by_its_own_numbers_or_not_at_all() {
     let mut before = window_of(opening(10), &events(MediaSequence(100), std::slice::from_ref(&plan)));
     before.apply(&MediaEvent::BroadcastEnd).unwrap();
     let window = |first: u64, plan: &Plan, settings| {
-        let (broadcast, first_sequence) =
-            (BroadcastId::new(UnixMillis(1_800_000_060_000), &[3; 10]), MediaSequence(first));
+        let broadcast = BroadcastId::new(UnixMillis(1_800_000_060_000), &[3; 10]);
+        let first_sequence = MediaSequence(first);
         let opening = Opening { broadcast, first_sequence, settings, ..opening(10) };
         window_of(opening, &events(first_sequence, std::slice::from_ref(plan)))
     };

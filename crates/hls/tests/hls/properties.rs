@@ -113,7 +113,8 @@ fn check_addresses(window: &LiveWindow, name: &str, list: &Playlist) {
             else {
                 panic!("{}", part.uri)
             };
-            let (sequence, index) = (MediaSequence(number(sequence)), PartIndex(number(index) as u32));
+            let sequence = MediaSequence(number(sequence));
+            let index = PartIndex(number(index) as u32);
             assert_eq!(sequence.0, segment.sequence);
             assert!(window.part(&id(name), sequence, index).is_some());
         }

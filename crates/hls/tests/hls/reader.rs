@@ -130,7 +130,8 @@ fn take(list: &mut Playlist, open: &mut Segment, tag: Tag<'_>, before: Option<&P
         Tag::ProgramDateTime(tag) => open.date = tag.program_date_time().to_string(),
         Tag::Gap(_) => open.gap = true,
         Tag::Part(tag) => {
-            let (duration, independent) = (micros(tag.duration()), tag.independent());
+            let duration = micros(tag.duration());
+            let independent = tag.independent();
             open.parts.push(Part { duration, uri: tag.uri().to_owned(), independent });
         }
         Tag::Inf(tag) => open.whole = Some((micros(tag.duration()), String::new())),

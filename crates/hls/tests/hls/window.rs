@@ -34,7 +34,8 @@ fn what_can_not_come_next_is_refused_and_changes_nothing() {
         expected: MediaSequence(expected),
         got: MediaSequence(got),
     };
-    let (expected, got) = (PartIndex(1), PartIndex(2));
+    let expected = PartIndex(1);
+    let got = PartIndex(2);
     let skipped_part = WindowError::PartSkipped { sequence: MediaSequence(100), expected, got };
     let too_late = 101 + window.most_left_out() + 1;
     let later_period = period_start(1, MediaSequence(too_late), &Plan::steady(0, 0));
@@ -110,7 +111,8 @@ fn a_period_without_parts_leaves_no_trace() {
 
 #[test]
 fn a_rendition_that_comes_and_goes_keeps_its_numbers() {
-    let (all, fewer) = (ladder(), ladder().split_off(1));
+    let all = ladder();
+    let fewer = ladder().split_off(1);
     let plan = |origin, renditions: &Vec<Rendition>| Plan {
         renditions: renditions.clone(),
         ..Plan::steady(origin, 4_000)
@@ -122,7 +124,8 @@ fn a_rendition_that_comes_and_goes_keeps_its_numbers() {
         let text = playlist::media(&window, &id(name), playlist::MediaOptions::default()).unwrap();
         crate::reader::read(&text)
     };
-    let (gone, steady) = (list("720p"), list("360p"));
+    let gone = list("720p");
+    let steady = list("360p");
     assert_eq!((gone.media_sequence, steady.media_sequence), (106, 100));
     let of_steady = |sequence| steady.segments.iter().find(|s| s.sequence == sequence).unwrap();
     for segment in &gone.segments {

@@ -84,7 +84,9 @@ fn surround(elements: &Elements, centre: Speaker) -> Vec<Speaker> {
 /// the centre.
 fn placed(elements: &Elements, centre: Speaker, pair: impl Fn(usize) -> [Speaker; 2]) -> Vec<Speaker> {
     let mut centres = singles(elements) % 2;
-    let (mut speakers, mut number, mut open) = (Vec::new(), 0, None);
+    let mut speakers = Vec::new();
+    let mut number = 0;
+    let mut open = None;
     for &is_pair in elements {
         match (is_pair, open.take()) {
             (true, _) => speakers.extend(pair(number)),

@@ -192,7 +192,8 @@ fn read_size(bits: &mut BitReader<'_>, chroma_format: u8) -> Result<(u32, u32, b
     let _direct_8x8_inference = bits.flag()?;
     let (crop_x, crop_y) = if bits.flag()? { read_crop(bits, chroma_format, fields)? } else { (0, 0) };
     // What is cropped away has to be decoded all the same.
-    let (coded_width, coded_height) = (side(columns * 16, 0)?, side(rows * 16 * fields, 0)?);
+    let coded_width = side(columns * 16, 0)?;
+    let coded_height = side(rows * 16 * fields, 0)?;
     if coded_width > MAX_SANE_SIDE || coded_height > MAX_SANE_SIDE {
         return Err(Fault::TooLarge(coded_width, coded_height));
     }
@@ -296,7 +297,8 @@ fn read_frame_rate(bits: &mut BitReader<'_>) -> Result<Option<f64>, OutOfBits> {
     if !bits.flag()? {
         return Ok(None);
     }
-    let (units_in_tick, time_scale) = (bits.bits(32)?, bits.bits(32)?);
+    let units_in_tick = bits.bits(32)?;
+    let time_scale = bits.bits(32)?;
     let rate = f64::from(time_scale) / (2.0 * f64::from(units_in_tick));
     Ok((0.1..=1_000.0).contains(&rate).then_some(rate))
 }

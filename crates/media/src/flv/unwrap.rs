@@ -41,14 +41,16 @@ mod tests {
     use super::*;
 
     fn unwrapped(timestamps: impl IntoIterator<Item = u32>) -> Vec<i64> {
-        let (mut own, other) = (Unwrapper::default(), Unwrapper::default());
+        let mut own = Unwrapper::default();
+        let other = Unwrapper::default();
         timestamps.into_iter().map(|timestamp| own.unwrap_beside(&other, timestamp)).collect()
     }
 
     #[test]
     fn wraps_at_24_and_at_32_bits_go_on() {
         for wrap in [WRAP_24, WRAP_32] {
-            let (mut video, mut audio) = (Unwrapper::default(), Unwrapper::default());
+            let mut video = Unwrapper::default();
+            let mut audio = Unwrapper::default();
             let before = |ms: i64| (wrap - ms) as u32;
             assert_eq!(video.unwrap_beside(&audio, before(40)), wrap - 40);
             assert_eq!(audio.unwrap_beside(&video, 3), wrap + 3, "it begins where the other track is");
@@ -71,7 +73,8 @@ mod tests {
 
     #[test]
     fn a_start_just_behind_a_wrap_is_before_zero_until_the_wrap() {
-        let (mut video, mut audio) = (Unwrapper::default(), Unwrapper::default());
+        let mut video = Unwrapper::default();
+        let mut audio = Unwrapper::default();
         assert_eq!(audio.unwrap_beside(&video, 3), 3);
         assert_eq!([0x00ff_fffe, 33].map(|time| video.unwrap_beside(&audio, time)), [-2, 33]);
     }

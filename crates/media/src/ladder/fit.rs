@@ -83,8 +83,10 @@ struct Source {
 
 impl Source {
     fn new(width: u32, height: u32, (aspect_width, aspect_height): (u32, u32)) -> Self {
-        let (aspect_width, aspect_height) = (f64::from(aspect_width), f64::from(aspect_height));
-        let (width, height) = (f64::from(width.max(1)), f64::from(height.max(1)));
+        let aspect_width = f64::from(aspect_width);
+        let aspect_height = f64::from(aspect_height);
+        let width = f64::from(width.max(1));
+        let height = f64::from(height.max(1));
         // Beyond this it is nonsense, and no reason to show one line of pixels.
         let sane = (0.25..=4.0).contains(&(aspect_width / aspect_height));
         // Multiplied first, so that a whole result is exact.
@@ -93,7 +95,8 @@ impl Source {
 
     /// The rung's box, turned as the source is.
     fn box_of(&self, rung: &Rung) -> (f64, f64) {
-        let (short, long) = (rung.width.min(rung.height), rung.width.max(rung.height));
+        let short = rung.width.min(rung.height);
+        let long = rung.width.max(rung.height);
         let (width, height) = if self.width >= self.height { (long, short) } else { (short, long) };
         (f64::from(width), f64::from(height))
     }
@@ -125,7 +128,8 @@ impl Source {
 
     /// The source as it is, unless that is hardly more than the best rendition that fits.
     fn own_size(&self, rung: &Rung, best: Option<&Fitted>) -> Option<Fitted> {
-        let (width, height) = (even_below(self.width), even_below(self.height));
+        let width = even_below(self.width);
+        let height = even_below(self.height);
         let share = u64::from(rung.bitrate) * u64::from(width) * u64::from(height) / rung.pixels().max(1);
         let least = best.map_or(MIN_BITRATE, |best| u64::from(best.bitrate));
         let bitrate = share.max(least).min(u64::from(rung.bitrate)) as u32;

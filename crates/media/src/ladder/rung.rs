@@ -31,7 +31,8 @@ impl FromStr for Rung {
         let (size, bitrate) = text.trim().split_once('@').ok_or_else(syntax)?;
         let (width, height) = size.split_once('x').ok_or_else(syntax)?;
         let side = |digits: &str| digits.parse::<u32>().map_err(|_| syntax());
-        let (width, height) = (side(width)?, side(height)?);
+        let width = side(width)?;
+        let height = side(height)?;
         let name = format!("{}p", width.min(height)).parse().map_err(|_| syntax())?;
         let rung = Self { name, width, height, bitrate: parse_bitrate(bitrate).ok_or_else(syntax)? };
         rung.check()?;

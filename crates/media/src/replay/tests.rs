@@ -209,7 +209,9 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// The kept events, counted anew: bytes, and the time from the first tag to the last of each period.
 fn measured(buffer: &ReplayBuffer) -> (usize, Duration) {
-    let (mut bytes, mut duration, mut since) = (0, Duration::ZERO, None);
+    let mut bytes = 0;
+    let mut duration = Duration::ZERO;
+    let mut since = None;
     let mut last = SourceTime(0);
     for event in buffer.events(PeriodNumber(0)) {
         match event {
@@ -242,7 +244,10 @@ proptest! {
     ) {
         let limits = ReplayLimits { bytes, duration: Duration::from_millis(duration_ms) };
         let mut buffer = ReplayBuffer::new(limits);
-        let (mut sent, mut number, mut now, mut covered) = (Vec::new(), 0, 10_000, 0);
+        let mut sent = Vec::new();
+        let mut number = 0;
+        let mut now = 10_000;
+        let mut covered = 0;
         let mut has_committed = false;
         buffer.push(&period(0, video));
         for step in steps {

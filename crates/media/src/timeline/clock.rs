@@ -76,7 +76,8 @@ enum Fit {
 impl Clock {
     /// `max_aside_bytes` is how much is set aside at most.
     pub(super) fn new(max_gap_us: i64, max_aside_bytes: usize) -> Self {
-        let (video, audio) = (TrackClock::default(), TrackClock::default());
+        let video = TrackClock::default();
+        let audio = TrackClock::default();
         Self { max_gap_us, max_aside_bytes, video, audio, aside: None, steps: VecDeque::new() }
     }
 
@@ -125,7 +126,8 @@ impl Clock {
         let is_back = matches!(self.fit(aside.track, raw), Fit::At(_));
         if is_back && self.step(aside.track, raw).abs() <= (raw - aside.newest_raw()).abs() {
             // The timestamps that jumped were wrong.
-            let (track, start) = (aside.track, self.after(aside.track) - aside.span());
+            let track = aside.track;
+            let start = self.after(aside.track) - aside.span();
             self.release(aside, start);
             self.take(track, raw, frame);
         } else {

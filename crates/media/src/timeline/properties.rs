@@ -61,7 +61,8 @@ fn wild() -> impl Strategy<Value = Vec<Step>> {
 }
 
 fn walked(steps: Vec<Step>) -> Vec<Message> {
-    let (mut video, mut audio) = (200_000i64, 200_000i64);
+    let mut video = 200_000i64;
+    let mut audio = 200_000i64;
     let walk = |clock: &mut i64, by: i64| {
         *clock = (*clock + by).max(0);
         *clock as u64

@@ -174,7 +174,8 @@ fn a_promised_track_that_never_comes_is_not_waited_for_in_bytes() {
 #[test]
 fn a_frame_holds_on_to_nothing_but_itself() {
     let mut timeline = Publisher::ready().timeline;
-    let (picture, sound) = (picture(true, 0, b"picture"), sound(b"sound"));
+    let picture = picture(true, 0, b"picture");
+    let sound = sound(b"sound");
     timeline.push_video(UnixMillis(EPOCH), 0, picture.clone()).unwrap();
     timeline.push_audio(UnixMillis(EPOCH), 0, sound.clone()).unwrap();
     let of_tag = |event| if let TimelineEvent::Tag(tag) = event { Some(tag.payload) } else { None };
@@ -595,7 +596,8 @@ fn a_clock_that_jumps_all_the_time_is_kept_going() {
 fn headers_that_differ_in_what_says_nothing_are_the_same() {
     let mut publisher = Publisher::ready().keyframe(0);
     for nth in 1u32..20 {
-        let (mut video, mut audio) = (AVCC_720P.to_owned(), STEREO.to_vec());
+        let mut video = AVCC_720P.to_owned();
+        let mut audio = STEREO.to_vec();
         if nth % 2 == 0 {
             video.push_str("00");
             audio.push(0);

@@ -110,7 +110,9 @@ impl Plans {
         make: impl Future<Output = Result<Mp4, Unread>> + Send + 'static,
         tell: watch::Sender<Option<Planned>>,
     ) {
-        let (made, making, turns) = (self.made.clone(), self.making.clone(), self.turns.clone());
+        let made = self.made.clone();
+        let making = self.making.clone();
+        let turns = self.turns.clone();
         let task = async move {
             // Closed by nobody.
             let turn = turns.acquire().await;
@@ -162,7 +164,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_plan_is_made_to_its_end_though_everybody_who_asked_has_gone() {
-        let (plans, made) = (Plans::default(), Arc::new(AtomicUsize::new(0)));
+        let plans = Plans::default();
+        let made = Arc::new(AtomicUsize::new(0));
         let make = || {
             let made = made.clone();
             async move {

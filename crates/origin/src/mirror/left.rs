@@ -64,7 +64,8 @@ pub(super) struct Left {
 impl Left {
     /// `dvr_window` is how far viewers could go back: the last list is given for as long.
     fn new(window: Arc<LiveWindow>, archive: Option<Arc<Archive>>, dvr_window: MediaTime) -> Self {
-        let (now, longest) = (Instant::now(), Duration::from_micros(window.outlives_playlists_by().0));
+        let now = Instant::now();
+        let longest = Duration::from_micros(window.outlives_playlists_by().0);
         let listed =
             archive.as_ref().map(|archive| Duration::from_micros(archive.duration().0)).unwrap_or_default();
         let listed_until = now + longest.max(Duration::from_micros(dvr_window.0));
@@ -235,7 +236,8 @@ mod tests {
     }
 
     fn segment(first: u64, sequence: u64) -> [MediaEvent; 2] {
-        let (rendition, n) = ("720p".parse().unwrap(), sequence - first);
+        let rendition = "720p".parse().unwrap();
+        let n = sequence - first;
         let (start, duration) = if n == 0 { (0, 480) } else { (480 + (n - 1) * 2_000, 2_000) };
         let part = MediaEvent::Part {
             rendition,

@@ -88,10 +88,12 @@ impl Mirrors {
         tasks: TaskTracker,
         stop: CancellationToken,
     ) -> Arc<Self> {
-        let (mirrors, lookups) = (Mutex::default(), Lookups::new());
+        let mirrors = Mutex::default();
+        let lookups = Lookups::new();
         let mirrors = Arc::new(Self { mirrors, lookups, upstream, settings, metrics, tasks, stop });
         // Before anything is looked up, so that no news of it is missed.
-        let (notified, events) = (mirrors.clone(), mirrors.upstream.events());
+        let notified = mirrors.clone();
+        let events = mirrors.upstream.events();
         mirrors.spawn(async move { notified.heed_registry(events).await });
         mirrors
     }
@@ -134,7 +136,8 @@ impl Mirrors {
         if self.lookups.is_known(stream) {
             return;
         }
-        let (mirrors, stream) = (self.clone(), stream.clone());
+        let mirrors = self.clone();
+        let stream = stream.clone();
         self.spawn(async move { drop(mirrors.find(&stream).await) });
     }
 

@@ -75,7 +75,8 @@ impl Shown {
     fn listed(&self) -> Option<Listed> {
         let View::Showing(window) = &self.view else { return None };
         let before = self.before.as_ref().map(|before| before.window.clone());
-        let (window, archive) = (window.clone(), self.archive.clone());
+        let window = window.clone();
+        let archive = self.archive.clone();
         Some(Listed { window, before, archive })
     }
 }

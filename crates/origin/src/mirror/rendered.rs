@@ -116,7 +116,8 @@ mod tests {
 
     #[test]
     fn a_playlist_that_takes_long_keeps_no_other_one_waiting() {
-        let (rendered, metrics) = (Rendered::default(), Metrics::new());
+        let rendered = Rendered::default();
+        let metrics = Metrics::new();
         let long = |_: &PlaylistKind| {
             let short = rendered.get(dvr("360p"), 1, &metrics, |_| Some("short".into()));
             assert_eq!(short.unwrap().plain().bytes, "short");
@@ -127,7 +128,8 @@ mod tests {
 
     #[test]
     fn names_that_nothing_has_take_no_memory() {
-        let (rendered, metrics) = (Rendered::default(), Metrics::new());
+        let rendered = Rendered::default();
+        let metrics = Metrics::new();
         assert!(rendered.get(dvr("4k"), 1, &metrics, |_| None).is_none());
         assert!(rendered.slots().is_empty());
     }

@@ -85,7 +85,8 @@ mod tests {
             keyframe: decode_time == 0,
             data: Bytes::from_static(data),
         };
-        let (one, two) = (chunk(0, &[frame(0, &[7; 900])]), chunk(0, &[frame(3_000, b"small")]));
+        let one = chunk(0, &[frame(0, &[7; 900])]);
+        let two = chunk(0, &[frame(3_000, b"small")]);
         let whole = Bytes::from([&one[..], &two[..]].concat());
         assert_eq!(of_media(&[one.clone(), two.clone()]), of_media(&[whole]));
         assert_ne!(of_media(&[one.clone(), two]), of_media(&[one, chunk(0, &[frame(3_000, b"other")])]));

@@ -62,7 +62,8 @@ mod tests {
 
     #[test]
     fn all_moments_of_a_frame_are_one() {
-        let (one, two) = (part(100), part(104));
+        let one = part(100);
+        let two = part(104);
         let frames = Frames::of([&one[..], &two[..]]).unwrap();
         for offset in 0..320_000 {
             assert_eq!(frames.at(offset), (100 + offset / 40_000) * 3_600, "{offset} µs");

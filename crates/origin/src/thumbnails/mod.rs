@@ -234,7 +234,8 @@ mod tests {
 
     fn key(shown: u64) -> Key {
         let broadcast = BroadcastId::new(UnixMillis(0), &[7; 10]);
-        let (rendition, sequence) = ("720p".parse().unwrap(), MediaSequence(1));
+        let rendition = "720p".parse().unwrap();
+        let sequence = MediaSequence(1);
         Key::Frame { broadcast, rendition, sequence, shown, height: 360 }
     }
 

@@ -85,7 +85,8 @@ impl StillProcess {
 async fn answer(mut child: Child, request: Bytes) -> io::Result<Output> {
     let pipes = "every stream was asked to be a pipe";
     let mut stdin = child.stdin.take().expect(pipes);
-    let (stdout, stderr) = (child.stdout.take().expect(pipes), child.stderr.take().expect(pipes));
+    let stdout = child.stdout.take().expect(pipes);
+    let stderr = child.stderr.take().expect(pipes);
     let asked = async {
         // One that has seen enough does not read everything; what it says counts.
         let _ = stdin.write_all(&request).await;
@@ -93,7 +94,8 @@ async fn answer(mut child: Child, request: Bytes) -> io::Result<Output> {
     };
     let ((), stdout, stderr) =
         tokio::join!(asked, all(stdout, MAX_PICTURE_BYTES), all(stderr, MAX_ERROR_BYTES));
-    let (stdout, stderr) = (stdout?, stderr?);
+    let stdout = stdout?;
+    let stderr = stderr?;
     Ok(Output { status: child.wait().await?, stdout, stderr })
 }
 

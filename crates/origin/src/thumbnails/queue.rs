@@ -149,7 +149,8 @@ mod tests {
     async fn who_asks_for_one_is_before_who_asks_for_many_and_the_newest_is_first() {
         let queue = Queue::new(1);
         let working = queue.turn(address(1)).await.unwrap();
-        let (mut old, mut new) = (ask(&queue, 1), ask(&queue, 1));
+        let mut old = ask(&queue, 1);
+        let mut new = ask(&queue, 1);
         let mut other = ask(&queue, 2);
         drop(working);
         let turn = other.as_mut().now_or_never().unwrap().unwrap();

@@ -105,7 +105,8 @@ impl Storyboard {
 
     fn empty(broadcast: BroadcastId, settings: SegmentSettings, clock: Clock) -> Self {
         let stride = (TILE_INTERVAL_MS / u64::from(settings.segment_ms.max(1))).max(1);
-        let (tiles, open_from) = (BTreeMap::new(), broadcast.first_sequence());
+        let tiles = BTreeMap::new();
+        let open_from = broadcast.first_sequence();
         Self { broadcast, clock, stride, tiles, open_from, end: 0, size: (TILE_WIDTH_PX, TILE_HEIGHT_PX) }
     }
 
@@ -149,7 +150,8 @@ impl Storyboard {
         let Some((rendition, init, media)) = picture else { return };
         self.size = fitted(rendition);
         let number = sequence.0.saturating_sub(self.broadcast.first_sequence().0) / self.stride;
-        let (rendition, init) = (rendition.id.clone(), init.clone());
+        let rendition = rendition.id.clone();
+        let init = init.clone();
         self.tiles.entry(number).or_insert(Tile { rendition, sequence, init, media, begins });
     }
 
@@ -166,8 +168,10 @@ impl Storyboard {
         let (width, height) = self.size;
         for (number, tile) in &self.tiles {
             let end = next.next().unwrap_or(self.end).max(tile.begins + 1_000);
-            let (sheet, place) = (number / TILES, (number % TILES) as u32);
-            let (x, y) = (place % COLUMNS * width, place / COLUMNS * height);
+            let sheet = number / TILES;
+            let place = (number % TILES) as u32;
+            let x = place % COLUMNS * width;
+            let y = place / COLUMNS * height;
             let _ = write!(
                 out,
                 "{} --> {}\n{folder}storyboard/{sheet}.jpg{}#xywh={x},{y},{width},{height}\n\n",
@@ -229,7 +233,8 @@ fn fitted(rendition: &Rendition) -> (u32, u32) {
     let RenditionKind::Video { width, height, .. } = rendition.kind else {
         return (TILE_WIDTH_PX, TILE_HEIGHT_PX);
     };
-    let (width, height) = (f64::from(width.max(1)), f64::from(height.max(1)));
+    let width = f64::from(width.max(1));
+    let height = f64::from(height.max(1));
     let scale = (f64::from(TILE_WIDTH_PX) / width).min(f64::from(TILE_HEIGHT_PX) / height);
     let even = |side: f64, most: u32| (((side * scale / 2.0).round() * 2.0) as u32).clamp(2, most);
     (even(width, TILE_WIDTH_PX), even(height, TILE_HEIGHT_PX))
@@ -238,7 +243,8 @@ fn fitted(rendition: &Rendition) -> (u32, u32) {
 /// `01:02:03.004` (WebVTT §3.3), of microseconds.
 fn timestamp(micros: u64) -> String {
     let millis = micros / 1_000;
-    let (seconds, millis) = (millis / 1_000, millis % 1_000);
+    let seconds = millis / 1_000;
+    let millis = millis % 1_000;
     format!("{:02}:{:02}:{:02}.{millis:03}", seconds / 3_600, seconds / 60 % 60, seconds % 60)
 }
 

@@ -67,7 +67,8 @@ impl Upstream {
         registered: Latch,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let (servers, outage) = (Servers::default(), Mutex::default());
+        let servers = Servers::default();
+        let outage = Mutex::default();
         Self { registry, channels, servers, registered, outage, metrics }
     }
 
@@ -143,7 +144,8 @@ impl Upstream {
         let Located::Owner(owner) = self.locate(&segment.stream.parse().ok()?).await else { return None };
         let mut client = self.streaming(&owner.address).ok()?;
         let fetched = async {
-            let (mut bytes, mut chunks) = (BytesMut::new(), client.fetch(segment).await?.into_inner());
+            let mut bytes = BytesMut::new();
+            let mut chunks = client.fetch(segment).await?.into_inner();
             while let Some(chunk) = chunks.message().await? {
                 if bytes.len() + chunk.payload.len() > MAX_FETCHED_BYTES {
                     return Err(Status::out_of_range("a segment is not so large"));

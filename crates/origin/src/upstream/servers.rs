@@ -31,7 +31,8 @@ impl Servers {
     /// The registry lists these. None at all is what a registry lists that has lost its memory. Says whether it lists one no
     /// more that it listed before.
     pub(super) fn learn(&self, listed: &[ServerRecord]) -> bool {
-        let (now, mut servers) = (Instant::now(), self.lock());
+        let now = Instant::now();
+        let mut servers = self.lock();
         servers.retain(|_, standing| match *standing {
             Standing::Listed { draining } => !draining,
             Standing::Missing { since, .. } => now.duration_since(since) < MISSING_LIMIT,

@@ -48,7 +48,8 @@ impl TestOrigin {
             settings.into_iter().map(|(name, value)| (format!("HEADWATER_{name}"), value.to_owned()));
         let config = config::load(Service::AllInOne, None, variables).unwrap().config;
         let origin = Origin::start(&Settings::from(config), registry, &Readiness::default()).await.unwrap();
-        let (address, drain) = (origin.address(), CancellationToken::new());
+        let address = origin.address();
+        let drain = CancellationToken::new();
         let served = tokio::spawn(origin.serve(drain.clone()));
         Self { address, served, drain: drain.drop_guard() }
     }

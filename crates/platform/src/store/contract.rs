@@ -114,7 +114,9 @@ async fn of_many_who_replace_the_same_version_one_succeeds() {
         let at = key("a/b/c");
         let version = store.put(&at, "x".into(), "text/plain").await.unwrap();
         let replace = |n: usize| {
-            let (store, at, version) = (store.clone(), at.clone(), version.clone());
+            let store = store.clone();
+            let at = at.clone();
+            let version = version.clone();
             async move { store.replace(&at, vec![b'x'; n + 2].into(), "text/plain", &version).await.unwrap() }
         };
         let all = futures::future::join_all((0..8).map(replace)).await;
@@ -129,7 +131,8 @@ async fn of_many_who_replace_the_same_version_one_succeeds() {
 /// is.
 #[tokio::test]
 async fn the_age_of_an_object_goes_by_the_clock_of_its_store() {
-    let (date, written) = ("Mon, 30 Nov 2026 12:00:07 GMT", "Mon, 30 Nov 2026 12:00:00 GMT");
+    let date = "Mon, 30 Nov 2026 12:00:07 GMT";
+    let written = "Mon, 30 Nov 2026 12:00:00 GMT";
     let age = |answer: String| async move { answered(answer).await.look(&key("a")).await };
     let answer = |headers: &str| format!("HTTP/1.1 200 OK\r\ncontent-length: 1\r\n{headers}\r\nx");
     let whole = answer(&format!("etag: \"1\"\r\ndate: {date}\r\nlast-modified: {written}\r\n"));
@@ -202,7 +205,8 @@ async fn of_many_who_put_the_same_new_object_one_succeeds() {
     on_ours(|store| async move {
         let at = key("a/b/c");
         let put = |n: usize| {
-            let (store, at) = (store.clone(), at.clone());
+            let store = store.clone();
+            let at = at.clone();
             async move { store.put_new(&at, Bytes::from(vec![b'x'; n + 1]), "text/plain").await.unwrap() }
         };
         let all = futures::future::join_all((0..8).map(put)).await;

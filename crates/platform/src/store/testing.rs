@@ -264,7 +264,8 @@ impl ObjectStore for MemoryStore {
             }
             state.read.push(key.clone());
             let object = state.objects.get(key).ok_or(StoreError::NotFound)?;
-            let (body, version) = (object.body.clone(), object.version());
+            let body = object.body.clone();
+            let version = object.version();
             Ok(Seen { body, version, age: object.written.elapsed() })
         })
         .await

@@ -98,8 +98,12 @@ impl Lane {
 
     fn push(&self, key: Key, body: Bytes, content_type: &str, how: How, guard: Option<Guard>) -> Receipt {
         let (sender, receipt) = watch::channel(Progress::Waiting);
-        let (lane, content_type, size) = (self.name.clone(), content_type.to_owned(), body.len() as u64);
-        let (body, since, receipts) = (Body::Memory(body), Instant::now(), vec![sender]);
+        let lane = self.name.clone();
+        let content_type = content_type.to_owned();
+        let size = body.len() as u64;
+        let body = Body::Memory(body);
+        let since = Instant::now();
+        let receipts = vec![sender];
         let job =
             Job { lane, key, content_type, how, guard, body, size, since, is_in_flight: false, receipts };
         self.uploads.0.push(job);

@@ -107,9 +107,13 @@ impl Queue {
             queue.next = queue.next.max(leftover.number);
             let body = Body::Disk { file_size: leftover.file_size };
             let Head { lane, content_type, how, .. } = leftover.head;
-            let (key, size, since) = (leftover.key, leftover.size, Instant::now());
+            let key = leftover.key;
+            let size = leftover.size;
+            let since = Instant::now();
             queue.spooled += leftover.file_size;
-            let (guard, is_in_flight, receipts) = (None, false, Vec::new());
+            let guard = None;
+            let is_in_flight = false;
+            let receipts = Vec::new();
             queue.insert(Job {
                 lane,
                 key,
@@ -208,7 +212,9 @@ impl Queue {
         let number = self.startable(lane)?;
         let job = self.jobs.get_mut(&number)?;
         job.is_in_flight = true;
-        let (key, content_type, body) = (job.key.clone(), job.content_type.clone(), job.body.clone());
+        let key = job.key.clone();
+        let content_type = job.content_type.clone();
+        let body = job.body.clone();
         Some(Turn { number, key, content_type, how: job.how, guard: job.guard.clone(), body })
     }
 
@@ -289,7 +295,9 @@ impl Queue {
         let is_due = |job: &Job| is_tight || self.is_closing || now >= self.due(job, now);
         let mut waiting = self.jobs.iter().filter(|(_, job)| job.how.outlives_its_process());
         let (number, job) = waiting.find(|(_, job)| job.in_memory().is_some() && is_due(job))?;
-        let (lane, key, content_type) = (job.lane.clone(), job.key.to_string(), job.content_type.clone());
+        let lane = job.lane.clone();
+        let key = job.key.to_string();
+        let content_type = job.content_type.clone();
         Some((*number, Head { lane, key, content_type, how: job.how }, job.in_memory()?.clone()))
     }
 

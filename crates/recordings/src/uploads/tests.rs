@@ -118,7 +118,8 @@ async fn an_index_waits_for_what_it_names_and_media_for_nothing() {
 async fn the_next_index_finds_out_that_somebody_has_written_the_last_one() {
     for is_contested in [false, true] {
         let store = MemoryStore::new();
-        let (lane, guard) = (roomy(&store).lane("a"), Guard::default());
+        let lane = roomy(&store).lane("a");
+        let guard = Guard::default();
         settled(&mut [lane.put_guarded(key("a/0"), body(0), "text/plain", &guard)]).await;
         if is_contested {
             store.put(&key("a/0"), body(1), "").await.unwrap();
@@ -146,7 +147,8 @@ async fn a_broadcast_keeps_up_with_a_store_that_takes_longer_than_half_a_segment
         let store = MemoryStore::new();
         store.set(Fault::Slow(Duration::from_millis(millis)));
         let uploads = roomy(&store);
-        let (lane, guard) = (uploads.lane("a"), Guard::default());
+        let lane = uploads.lane("a");
+        let guard = Guard::default();
         for number in 0..60 {
             (0..4).for_each(|rendition| drop(segment(&lane, 4 * number + rendition)));
             let index = Bytes::from(format!("{number}"));
@@ -235,7 +237,8 @@ async fn a_slow_store_does_not_keep_an_object_in_danger() {
 /// Of segments of many megabytes, all that may go at once would be more than the memory of a small machine.
 #[tokio::test(start_paused = true)]
 async fn little_of_the_spool_is_in_memory_at_a_time() {
-    let (store, disk) = (MemoryStore::new(), SmallDisk::new(100));
+    let store = MemoryStore::new();
+    let disk = SmallDisk::new(100);
     store.set(Fault::Away);
     let uploads = uploads(&store, 1 << 30, Some((disk.clone(), 1 << 30)));
     let large = Bytes::from(vec![0; 20 << 20]);
@@ -438,7 +441,8 @@ fn what_a_process_that_died_has_left_is_uploaded_first() {
 async fn processes_that_live_share_a_spool_without_touching_each_others_objects() {
     let directory = tempfile::tempdir().unwrap();
     let settings = spooling(directory.path());
-    let (store, healthy) = (MemoryStore::new(), MemoryStore::new());
+    let store = MemoryStore::new();
+    let healthy = MemoryStore::new();
     store.set(Fault::Away);
     let one = Uploads::start(Arc::new(store.clone()), &settings).await;
     let mut receipt = segment(&one.lane("a"), 1);

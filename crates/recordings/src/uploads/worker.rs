@@ -101,7 +101,8 @@ impl Inner {
     /// all of its own; an index when everything before it is stored. While the store fails, one object tries it.
     async fn run(&self, lane: &str) {
         let mut backoff = Backoff::new(FIRST_BACKOFF, LONGEST_BACKOFF);
-        let (mut work, mut is_failing) = (FuturesUnordered::new(), false);
+        let mut work = FuturesUnordered::new();
+        let mut is_failing = false;
         loop {
             let mut arrived = pin!(self.arrived.notified());
             arrived.as_mut().enable();
@@ -166,7 +167,9 @@ impl Inner {
         let body = self.bytes(turn.number, turn.body.clone()).await.map_err(Failure::Lost)?;
         let size = body.len() as u64;
         let put = async {
-            let (store, key, content_type) = (self.store.as_ref(), &turn.key, &turn.content_type);
+            let store = self.store.as_ref();
+            let key = &turn.key;
+            let content_type = &turn.content_type;
             match (turn.how, &turn.guard) {
                 (How::New, _) => store.put_new(key, body, content_type).await,
                 (_, Some(guard)) => guard.put(store, key, body, content_type).await.map(|()| Put::Stored),

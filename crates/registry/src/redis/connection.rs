@@ -47,7 +47,8 @@ impl Connection {
     pub(super) fn open(url: &RedisUrl, channel: String, events: EventSender) -> Result<Self, RegistryError> {
         let backend = url.backend();
         let client = client(url).map_err(|cause| unavailable(&backend, cause))?;
-        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let stop = CancellationToken::new();
+        let tasks = TaskTracker::new();
         let (link_sender, link) = watch::channel(Link::Connecting);
         let listener = Listener::new(client.clone(), backend.clone(), channel, events, link_sender);
         tasks.spawn(stop.clone().run_until_cancelled_owned(listener.run()));

@@ -62,7 +62,8 @@ mod tests {
 
     #[test]
     fn keys_of_a_stream_share_its_hash_tag() {
-        let (prefix, stream) = (KeyPrefix::default(), "demo".parse().unwrap());
+        let prefix = KeyPrefix::default();
+        let stream = "demo".parse().unwrap();
         assert_eq!(prefix.lease(&stream), "headwater:{demo}:lease");
         assert_eq!(prefix.turn(&stream), "headwater:{demo}:turn");
     }

@@ -6,7 +6,8 @@ use headwater_registry::RegistryEvent::{OwnerChanged, ServersChanged};
 use super::*;
 
 pub(crate) async fn changes_of_owners_are_told(backend: &impl Backend) {
-    let (registry, id) = (backend.with_defaults().await, stream("demo"));
+    let registry = backend.with_defaults().await;
+    let id = stream("demo");
     let watcher = backend.with_defaults().await;
     let mut watch = watcher.watch();
     let mut told = async || next_change(&mut watch).await;

@@ -6,7 +6,8 @@ use tokio::time::Instant;
 use super::*;
 
 pub(crate) async fn a_free_stream_is_granted(backend: &impl Backend) {
-    let (registry, id) = (backend.with_defaults().await, stream("demo"));
+    let registry = backend.with_defaults().await;
+    let id = stream("demo");
     assert_eq!(registry.owner(&id).await.unwrap(), None);
     let ownership = claimed(&registry, &id, "a").await;
     assert!(ownership.epoch > Epoch(0));
@@ -19,7 +20,8 @@ pub(crate) async fn a_free_stream_is_granted(backend: &impl Backend) {
 }
 
 pub(crate) async fn a_held_stream_is_refused_and_its_owner_told(backend: &impl Backend) {
-    let (registry, id) = (backend.with_defaults().await, stream("demo"));
+    let registry = backend.with_defaults().await;
+    let id = stream("demo");
     let mut owner = claimed(&registry, &id, "a").await;
     owner.broadcast = Some(broadcast(1));
     registry.renew(&id, &owner).await.unwrap();
@@ -30,7 +32,8 @@ pub(crate) async fn a_held_stream_is_refused_and_its_owner_told(backend: &impl B
 }
 
 pub(crate) async fn an_owner_known_to_be_dead_is_taken_over(backend: &impl Backend) {
-    let (registry, id) = (backend.with_defaults().await, stream("demo"));
+    let registry = backend.with_defaults().await;
+    let id = stream("demo");
     let dead = claimed(&registry, &id, "a").await;
     registry.renew(&id, &Ownership { broadcast: Some(broadcast(1)), ..dead.clone() }).await.unwrap();
     let Claim::Granted(next) = claim(&registry, &id, "b", Some(dead.epoch)).await else { panic!("refused") };
@@ -40,7 +43,8 @@ pub(crate) async fn an_owner_known_to_be_dead_is_taken_over(backend: &impl Backe
 }
 
 pub(crate) async fn a_takeover_of_another_epoch_than_the_owners_is_refused(backend: &impl Backend) {
-    let (registry, id) = (backend.with_defaults().await, stream("demo"));
+    let registry = backend.with_defaults().await;
+    let id = stream("demo");
     let owner = claimed(&registry, &id, "a").await;
     for wrong in [Epoch(0), Epoch(owner.epoch.0 - 1)] {
         assert_eq!(claim(&registry, &id, "b", Some(wrong)).await, Claim::Held(owner.clone()));
@@ -60,7 +64,8 @@ pub(crate) async fn an_owner_with_an_older_epoch_than_the_expected_one_is_taken_
 }
 
 pub(crate) async fn a_stream_whose_expected_owner_has_gone_is_granted(backend: &impl Backend) {
-    let (registry, id) = (backend.with_defaults().await, stream("demo"));
+    let registry = backend.with_defaults().await;
+    let id = stream("demo");
     let gone = claimed(&registry, &id, "a").await;
     registry.release(&id, &gone.server, gone.epoch).await.unwrap();
     let next = claim(&registry, &id, "b", Some(gone.epoch)).await;
@@ -68,7 +73,8 @@ pub(crate) async fn a_stream_whose_expected_owner_has_gone_is_granted(backend: &
 }
 
 pub(crate) async fn a_lease_runs_out(backend: &impl Backend) {
-    let (registry, id) = (backend.open(SHORT).await, stream("demo"));
+    let registry = backend.open(SHORT).await;
+    let id = stream("demo");
     let start = Instant::now();
     claimed(&registry, &id, "a").await;
     until_expired(&registry, &id).await;
@@ -87,7 +93,8 @@ pub(crate) async fn a_renewal_extends_the_lease(backend: &impl Backend) {
 }
 
 pub(crate) async fn a_renewal_tells_the_broadcast(backend: &impl Backend) {
-    let (registry, id) = (backend.with_defaults().await, stream("demo"));
+    let registry = backend.with_defaults().await;
+    let id = stream("demo");
     let mut owner = claimed(&registry, &id, "a").await;
     for value in [Some(broadcast(1)), Some(broadcast(2)), None] {
         owner.broadcast = value;
@@ -97,7 +104,8 @@ pub(crate) async fn a_renewal_tells_the_broadcast(backend: &impl Backend) {
 }
 
 pub(crate) async fn a_renewal_brings_a_vanished_lease_back(backend: &impl Backend) {
-    let (registry, id) = (backend.open(SHORT).await, stream("demo"));
+    let registry = backend.open(SHORT).await;
+    let id = stream("demo");
     let owner = Ownership { broadcast: Some(broadcast(1)), ..claimed(&registry, &id, "a").await };
     until_expired(&registry, &id).await;
     let registry = backend.with_defaults().await;
@@ -107,7 +115,8 @@ pub(crate) async fn a_renewal_brings_a_vanished_lease_back(backend: &impl Backen
 }
 
 pub(crate) async fn an_epoch_that_was_taken_over_is_fenced(backend: &impl Backend) {
-    let (registry, id) = (backend.with_defaults().await, stream("demo"));
+    let registry = backend.with_defaults().await;
+    let id = stream("demo");
     let old = claimed(&registry, &id, "a").await;
     let new = taken_over(&registry, &id, "b", old.epoch).await;
     assert_fenced(&registry, &id, &old).await;
@@ -115,7 +124,8 @@ pub(crate) async fn an_epoch_that_was_taken_over_is_fenced(backend: &impl Backen
 }
 
 pub(crate) async fn an_old_epoch_stays_fenced_when_the_newer_one_is_gone(backend: &impl Backend) {
-    let (registry, id) = (backend.open(SHORT).await, stream("demo"));
+    let registry = backend.open(SHORT).await;
+    let id = stream("demo");
     let old = claimed(&registry, &id, "a").await;
     claim(&registry, &id, "b", Some(old.epoch)).await;
     until_expired(&registry, &id).await;
@@ -123,7 +133,8 @@ pub(crate) async fn an_old_epoch_stays_fenced_when_the_newer_one_is_gone(backend
 }
 
 pub(crate) async fn a_released_stream_is_free(backend: &impl Backend) {
-    let (registry, id) = (backend.with_defaults().await, stream("demo"));
+    let registry = backend.with_defaults().await;
+    let id = stream("demo");
     let owner = claimed(&registry, &id, "a").await;
     registry.release(&id, &owner.server, owner.epoch).await.unwrap();
     assert_eq!(registry.owner(&id).await.unwrap(), None);
@@ -131,14 +142,16 @@ pub(crate) async fn a_released_stream_is_free(backend: &impl Backend) {
 }
 
 pub(crate) async fn a_released_epoch_can_not_be_renewed(backend: &impl Backend) {
-    let (registry, id) = (backend.with_defaults().await, stream("demo"));
+    let registry = backend.with_defaults().await;
+    let id = stream("demo");
     let owner = claimed(&registry, &id, "a").await;
     registry.release(&id, &owner.server, owner.epoch).await.unwrap();
     assert_fenced(&registry, &id, &owner).await;
 }
 
 pub(crate) async fn releasing_an_old_epoch_does_nothing(backend: &impl Backend) {
-    let (registry, id) = (backend.with_defaults().await, stream("demo"));
+    let registry = backend.with_defaults().await;
+    let id = stream("demo");
     let old = claimed(&registry, &id, "a").await;
     let new = taken_over(&registry, &id, "b", old.epoch).await;
     registry.release(&id, &old.server, old.epoch).await.unwrap();
@@ -147,7 +160,8 @@ pub(crate) async fn releasing_an_old_epoch_does_nothing(backend: &impl Backend) 
 }
 
 pub(crate) async fn epochs_only_grow(backend: &impl Backend) {
-    let (registry, id) = (backend.open(SHORT).await, stream("demo"));
+    let registry = backend.open(SHORT).await;
+    let id = stream("demo");
     let first = claimed(&registry, &id, "a").await.epoch;
     let taken_over = taken_over(&registry, &id, "b", first).await.epoch;
     until_expired(&registry, &id).await;
@@ -159,7 +173,8 @@ pub(crate) async fn epochs_only_grow(backend: &impl Backend) {
 }
 
 pub(crate) async fn an_epoch_is_above_the_expected_one_even_if_that_is_unknown(backend: &impl Backend) {
-    let (registry, id) = (backend.with_defaults().await, stream("demo"));
+    let registry = backend.with_defaults().await;
+    let id = stream("demo");
     let forgotten = Epoch(1 << 50);
     let next = claim(&registry, &id, "a", Some(forgotten)).await;
     assert!(matches!(&next, Claim::Granted(next) if next.epoch > forgotten), "{next:?}");
@@ -167,7 +182,8 @@ pub(crate) async fn an_epoch_is_above_the_expected_one_even_if_that_is_unknown(b
 
 pub(crate) async fn streams_are_apart(backend: &impl Backend) {
     let registry = backend.with_defaults().await;
-    let (one, two) = (stream("one"), stream("two"));
+    let one = stream("one");
+    let two = stream("two");
     let owner = claimed(&registry, &one, "a").await;
     let other = claimed(&registry, &two, "b").await;
     registry.release(&two, &other.server, other.epoch).await.unwrap();
@@ -175,7 +191,8 @@ pub(crate) async fn streams_are_apart(backend: &impl Backend) {
 }
 
 pub(crate) async fn an_epoch_is_one_servers(backend: &impl Backend) {
-    let (registry, id) = (backend.open(SHORT).await, stream("demo"));
+    let registry = backend.open(SHORT).await;
+    let id = stream("demo");
     let owner = claimed(&registry, &id, "a").await;
     let thief = Ownership { server: server("b"), address: "b:7000".into(), ..owner.clone() };
     for is_live in [true, false] {
@@ -191,7 +208,8 @@ pub(crate) async fn an_epoch_is_one_servers(backend: &impl Backend) {
 }
 
 pub(crate) async fn a_turn_has_an_epoch_of_its_own(backend: &impl Backend) {
-    let (registry, id) = (backend.with_defaults().await, stream("demo"));
+    let registry = backend.with_defaults().await;
+    let id = stream("demo");
     let first = Ownership { broadcast: Some(broadcast(1)), ..claimed(&registry, &id, "a").await };
     registry.renew(&id, &first).await.unwrap();
     let epoch = registry.next_turn(&id, &first).await.unwrap();
@@ -203,7 +221,8 @@ pub(crate) async fn a_turn_has_an_epoch_of_its_own(backend: &impl Backend) {
 }
 
 pub(crate) async fn a_turn_that_is_over_can_not_be_gone_on_from(backend: &impl Backend) {
-    let (registry, id) = (backend.open(SHORT).await, stream("demo"));
+    let registry = backend.open(SHORT).await;
+    let id = stream("demo");
     let first = claimed(&registry, &id, "a").await;
     let epoch = registry.next_turn(&id, &first).await.unwrap();
     let second = Ownership { epoch, ..first.clone() };
@@ -219,7 +238,8 @@ pub(crate) async fn a_turn_that_is_over_can_not_be_gone_on_from(backend: &impl B
 
 /// An owner to which the answer was lost finds out in that way, also when the lease has run out meanwhile.
 pub(crate) async fn whoever_is_fenced_is_told_whose_the_newest_epoch_is(backend: &impl Backend) {
-    let (registry, id) = (backend.open(SHORT).await, stream("demo"));
+    let registry = backend.open(SHORT).await;
+    let id = stream("demo");
     let owner = claimed(&registry, &id, "a").await;
     let epoch = registry.next_turn(&id, &owner).await.unwrap();
     let turn = (epoch, Some(server("a")));
@@ -245,7 +265,8 @@ fn fenced<T: std::fmt::Debug>(answer: Result<T, RegistryError>) -> (Epoch, Optio
 
 /// Its answer was lost, or its server did not take the publisher.
 pub(crate) async fn a_claim_that_never_came_on_air_is_no_turn(backend: &impl Backend) {
-    let (registry, id) = (backend.open(SHORT).await, stream("demo"));
+    let registry = backend.open(SHORT).await;
+    let id = stream("demo");
     let owner = claimed(&registry, &id, "a").await;
     registry.renew(&id, &owner).await.unwrap();
     let unused = taken_over(&registry, &id, "b", owner.epoch).await;
@@ -255,7 +276,8 @@ pub(crate) async fn a_claim_that_never_came_on_air_is_no_turn(backend: &impl Bac
 }
 
 pub(crate) async fn a_vanished_lease_comes_back_with_the_next_turn(backend: &impl Backend) {
-    let (registry, id) = (backend.open(SHORT).await, stream("demo"));
+    let registry = backend.open(SHORT).await;
+    let id = stream("demo");
     let owner = claimed(&registry, &id, "a").await;
     until_expired(&registry, &id).await;
     let epoch = registry.next_turn(&id, &owner).await.unwrap();
@@ -263,7 +285,8 @@ pub(crate) async fn a_vanished_lease_comes_back_with_the_next_turn(backend: &imp
 }
 
 pub(crate) async fn what_can_be_no_epoch_is_refused_and_changes_nothing(backend: &impl Backend) {
-    let (registry, id) = (backend.with_defaults().await, stream("demo"));
+    let registry = backend.with_defaults().await;
+    let id = stream("demo");
     let owner = claimed(&registry, &id, "a").await;
     for forged in [u64::MAX, EPOCH_LIMIT.0, EPOCH_LIMIT.0 + 1] {
         let forged = Ownership { epoch: Epoch(forged), ..owner.clone() };
@@ -282,7 +305,8 @@ pub(crate) async fn what_can_be_no_epoch_is_refused_and_changes_nothing(backend:
 
 /// The next owner finds it after the lease has run out, was taken over or released, until it does not hold any longer.
 pub(crate) async fn what_an_owner_hands_off_outlives_its_lease(backend: &impl Backend) {
-    let (registry, id) = (backend.open(SHORT).await, stream("demo"));
+    let registry = backend.open(SHORT).await;
+    let id = stream("demo");
     assert_eq!(registry.handoff(&id).await.unwrap(), None);
     let owner = claimed(&registry, &id, "a").await;
     let handoff = Handoff { document: "where to go on".into(), lasts: Duration::from_secs(3600) };

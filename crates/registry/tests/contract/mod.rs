@@ -51,7 +51,8 @@ pub(crate) async fn until_expired(registry: &Arc<dyn Registry>, stream: &StreamI
 
 /// Waits for longer than [`SHORT`]: until a lease that was taken now has run out.
 pub(crate) async fn outlast_a_short_ttl(backend: &impl Backend) {
-    let (registry, marker) = (backend.open(SHORT).await, stream("marker"));
+    let registry = backend.open(SHORT).await;
+    let marker = stream("marker");
     claimed(&registry, &marker, "marker").await;
     until_expired(&registry, &marker).await;
 }

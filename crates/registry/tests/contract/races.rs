@@ -14,7 +14,8 @@ pub(crate) async fn of_many_takeovers_one_is_granted(backend: &impl Backend) {
 }
 
 pub(crate) async fn of_an_owner_and_its_successor_one_can_renew(backend: &impl Backend) {
-    let (registry, id) = (backend.with_defaults().await, stream("demo"));
+    let registry = backend.with_defaults().await;
+    let id = stream("demo");
     let mut owner = claimed(&registry, &id, "server-0").await;
     for n in 1..=20 {
         let other = backend.with_defaults().await;
@@ -34,10 +35,12 @@ async fn race(backend: &impl Backend, expected: Option<Epoch>) {
     let id = stream("demo");
     let mut rivals = JoinSet::new();
     for n in 0..RIVALS {
-        let (registry, id) = (backend.with_defaults().await, id.clone());
+        let registry = backend.with_defaults().await;
+        let id = id.clone();
         rivals.spawn(async move { claim(&registry, &id, &format!("rival-{n}"), expected).await });
     }
-    let (mut winners, mut told) = (Vec::new(), Vec::new());
+    let mut winners = Vec::new();
+    let mut told = Vec::new();
     for outcome in rivals.join_all().await {
         match outcome {
             Claim::Granted(ownership) => winners.push(ownership),

@@ -13,7 +13,8 @@ pub(crate) async fn servers_are_listed_by_id_with_their_latest_load(backend: &im
 }
 
 pub(crate) async fn a_server_that_stops_to_register_is_forgotten(backend: &impl Backend) {
-    let (short, long) = (backend.open(SHORT).await, backend.with_defaults().await);
+    let short = backend.open(SHORT).await;
+    let long = backend.with_defaults().await;
     long.register_server(&record("stays")).await.unwrap();
     short.register_server(&record("dies")).await.unwrap();
     let left = eventually("a server is forgotten", async || {
@@ -24,7 +25,8 @@ pub(crate) async fn a_server_that_stops_to_register_is_forgotten(backend: &impl 
 }
 
 pub(crate) async fn a_heartbeat_keeps_a_server(backend: &impl Backend) {
-    let (short, long) = (backend.open(SHORT).await, backend.with_defaults().await);
+    let short = backend.open(SHORT).await;
+    let long = backend.with_defaults().await;
     short.register_server(&record("a")).await.unwrap();
     long.register_server(&record("a")).await.unwrap();
     outlast_a_short_ttl(backend).await;

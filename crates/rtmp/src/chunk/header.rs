@@ -125,14 +125,16 @@ impl Cursor<'_> {
 
     fn full(&mut self) -> Option<Format> {
         let field = self.u24()?;
-        let (length, [kind]) = (self.u24()? as usize, self.take()?);
+        let length = self.u24()? as usize;
+        let [kind] = self.take()?;
         let stream = u32::from_le_bytes(self.take()?);
         Some(Format::Full { time: self.time(field)?, length, kind, stream })
     }
 
     fn same_stream(&mut self) -> Option<Format> {
         let field = self.u24()?;
-        let (length, [kind]) = (self.u24()? as usize, self.take()?);
+        let length = self.u24()? as usize;
+        let [kind] = self.take()?;
         Some(Format::SameStream { time: self.time(field)?, length, kind })
     }
 

@@ -51,8 +51,10 @@ fn the_shortest_header_after_a_full_one_adds_its_timestamp() {
 
 #[test]
 fn chunk_streams_are_interleaved() {
-    let (video, audio) = (message(kind::VIDEO, 1, 10, body(300)), message(kind::AUDIO, 1, 12, body(200)));
-    let (v, a) = (chunks(4, &video, 128), chunks(5, &audio, 128));
+    let video = message(kind::VIDEO, 1, 10, body(300));
+    let audio = message(kind::AUDIO, 1, 12, body(200));
+    let v = chunks(4, &video, 128);
+    let a = chunks(5, &audio, 128);
     let bytes = [&v[0][..], &a[0], &v[1], &a[1], &v[2]].concat();
     assert_eq!(read(bytes), [audio, video]);
 }
@@ -234,7 +236,9 @@ proptest! {
         let bytes = Bytes::from(interleaved(&messages, &picks));
         let whole = read(bytes.clone());
         let mut sizes = sizes.iter().cycle();
-        let (mut reader, mut rest, mut parts) = (reader(), bytes, Vec::new());
+        let mut reader = reader();
+        let mut rest = bytes;
+        let mut parts = Vec::new();
         while !rest.is_empty() {
             let size = (*sizes.next().unwrap()).min(rest.len());
             parts.extend(read_all(&mut reader, rest.split_to(size)).unwrap());

@@ -13,7 +13,8 @@ const TRAILER: usize = 4;
 /// What is cut off at the end is left out.
 pub(super) fn split(aggregate: &Message) -> impl Iterator<Item = Message> + use<> {
     let mut rest = aggregate.payload.clone();
-    let (timestamp, stream) = (aggregate.timestamp, aggregate.stream);
+    let timestamp = aggregate.timestamp;
+    let stream = aggregate.stream;
     let mut first = None;
     std::iter::from_fn(move || {
         let (kind, own, payload) = next(&mut rest)?;

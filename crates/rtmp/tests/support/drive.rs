@@ -70,7 +70,8 @@ impl Iterator for Pieces {
 
     fn next(&mut self) -> Option<usize> {
         self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        let (length, shift) = ((self.0 >> 16) & 0x7ff, (self.0 >> 28) & 7);
+        let length = (self.0 >> 16) & 0x7ff;
+        let shift = (self.0 >> 28) & 7;
         Some((length >> shift) as usize)
     }
 }

@@ -135,8 +135,11 @@ fn parse(streams: &mut Vec<StreamOverrides>, name: &str, raw: &Raw) -> Result<St
 /// The settings of this stream, which are new if they have to be.
 fn own(streams: &mut Vec<StreamOverrides>, stream: StreamId) -> &mut StreamOverrides {
     let at = streams.iter().position(|own| own.stream == stream).unwrap_or_else(|| {
-        let (mode, renditions) = (None, None);
-        let (dvr_window, retention, reconnect_window) = (None, None, None);
+        let mode = None;
+        let renditions = None;
+        let dvr_window = None;
+        let retention = None;
+        let reconnect_window = None;
         streams.push(StreamOverrides { stream, mode, renditions, dvr_window, retention, reconnect_window });
         streams.len() - 1
     });

@@ -62,7 +62,8 @@ pub(super) fn quote(text: impl fmt::Display) -> Option<String> {
 /// A whole number followed by one of `units`, in the smallest unit.
 pub(super) fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = (text[..digits].parse::<u64>().ok()?, text[digits..].trim());
+    let number = text[..digits].parse::<u64>().ok()?;
+    let unit = text[digits..].trim();
     let factor = units.iter().find(|(name, _)| *name == unit)?.1;
     number.checked_mul(factor)
 }

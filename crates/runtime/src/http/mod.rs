@@ -104,7 +104,8 @@ pub async fn serve<H: Handler>(
             () = drain.cancelled() => break Ok(()),
             accepted = listener.accept() => match accepted {
                 Ok(accepted) => {
-                    let (handler, protocol) = (handler.clone(), protocol.clone());
+                    let handler = handler.clone();
+                    let protocol = protocol.clone();
                     connections.spawn(connection(handler, protocol, accepted, patience, drain.clone()));
                 }
                 Err(error) => break Err(error),
@@ -146,7 +147,8 @@ async fn connection<H: Handler>(
     let from = peer.ip().to_canonical();
     let answer = service_fn(|request: Request<Incoming>| {
         let work = progress.asked(request.version());
-        let (making, handler) = (progress.making(), handler.clone());
+        let making = progress.making();
+        let handler = handler.clone();
         async move {
             let response = handler.handle(from, request).await;
             drop(making);

@@ -64,7 +64,8 @@ impl Patience {
 impl Progress {
     /// Ends once there was no progress for as long as `patience` says, or a look longer.
     pub(super) async fn stalled(&self, patience: Patience) {
-        let (mut before, mut since) = (self.now(), Instant::now());
+        let mut before = self.now();
+        let mut since = Instant::now();
         loop {
             let limit = patience.with(before.0);
             if since.elapsed() >= limit {
@@ -123,7 +124,9 @@ impl Drop for Making {
 
 impl Counted {
     pub(super) fn new(stream: TcpStream, activity: Activity) -> (Self, Progress) {
-        let (moved, is_asking, is_http2) = (AtomicU64::new(0), AtomicBool::new(true), AtomicBool::new(false));
+        let moved = AtomicU64::new(0);
+        let is_asking = AtomicBool::new(true);
+        let is_http2 = AtomicBool::new(false);
         let making = AtomicUsize::new(0);
         let progress = Progress(Arc::new(Counts { moved, is_asking, is_http2, making, activity }));
         (Self { stream, progress: progress.clone() }, progress)
@@ -257,7 +260,8 @@ mod tests {
     #[tokio::test]
     async fn an_answer_that_takes_long_to_make_is_no_stall() {
         let Connection { progress, .. } = connection().await;
-        let (_work, making) = (progress.asked(Version::HTTP_11), progress.making());
+        let _work = progress.asked(Version::HTTP_11);
+        let making = progress.making();
         let made = async {
             after(95).await;
             drop(making);

@@ -104,7 +104,8 @@ impl Held {
     }
 
     fn add(&mut self, address: IpAddr) -> (u64, Arc<Place>) {
-        let (number, place) = (self.next, Arc::new(Place::default()));
+        let number = self.next;
+        let place = Arc::new(Place::default());
         self.next += 1;
         self.total += 1;
         self.by_address.entry(address).or_default().insert(number, place.clone());
@@ -214,12 +215,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_has_been_idle_the_longest_gives_way() {
         let limits = Limits::total(3);
-        let (kept, a, b) = (
-            limits.admit(address("10.0.0.1")).unwrap(),
-            limits.admit(address("10.0.0.1")).unwrap(),
-            limits.admit(address("10.0.0.2")).unwrap(),
-        );
-        let (of_a, _of_b) = (a.give_way(), b.give_way());
+        let kept = limits.admit(address("10.0.0.1")).unwrap();
+        let a = limits.admit(address("10.0.0.1")).unwrap();
+        let b = limits.admit(address("10.0.0.2")).unwrap();
+        let of_a = a.give_way();
+        let _of_b = b.give_way();
         advance(Duration::from_secs(1)).await;
         drop(of_a.work());
         let newcomer = limits.admit(address("10.0.0.3")).unwrap();
@@ -234,7 +234,8 @@ mod tests {
         let limits = Limits::total(1);
         let held = limits.admit(address("10.0.0.1")).unwrap();
         let activity = held.give_way();
-        let (one, two) = (activity.work(), activity.work());
+        let one = activity.work();
+        let two = activity.work();
         drop(one);
         assert_eq!(limits.admit(address("10.0.0.2")).unwrap_err(), Refusal::Total { limit: 1 });
         drop(two);

@@ -140,7 +140,8 @@ impl Broadcasts {
         let resume = resume.as_ref();
         let is_registered = matches!(ground, Ground::Confirmed | Ground::Told);
         let mut table = self.table();
-        let (mut begins_under, mut before) = (*epoch, None);
+        let mut begins_under = *epoch;
+        let mut before = None;
         if let Some(on_air) = table.get(stream) {
             let held = on_air.feed.epoch();
             if is_registered && *epoch < held {

@@ -121,7 +121,8 @@ impl Feed {
 
     /// Begins to follow the broadcast.
     pub fn subscribe(&self) -> Subscription {
-        let (window, history) = (self.window(), self.history());
+        let window = self.window();
+        let history = self.history();
         Subscription {
             opening: window.opening().clone(),
             history: history.archive().cloned(),
@@ -197,7 +198,8 @@ impl Feed {
         let most = MediaSequence(window.next_sequence().0 + window.most_left_out());
         let is_new = point.start.is_none() && point.period >= anew.period;
         let fits = is_new && (anew.next_sequence..=most).contains(&point.next_sequence);
-        let (period, next_sequence) = (point.period, point.next_sequence);
+        let period = point.period;
+        let next_sequence = point.next_sequence;
         fits.then_some(ResumePoint { period, next_sequence, free: next_sequence, ..anew })
     }
 

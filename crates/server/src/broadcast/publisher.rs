@@ -212,7 +212,8 @@ impl Place {
         if let Some(other) = &seat.held {
             other.replaced.cancel();
         }
-        let (id, replaced) = (Arc::from(id), CancellationToken::new());
+        let id = Arc::from(id);
+        let replaced = CancellationToken::new();
         let presence =
             Presence { id: Arc::clone(&id), heard: Heard::Queued, last: None, replaced: replaced.clone() };
         seat.held = Some(presence);

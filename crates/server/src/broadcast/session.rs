@@ -127,7 +127,8 @@ impl Session<'_> {
             responses.say(Response::Accepted(Accepted { resume: Some(from.begun().into()), epoch }));
         }
         let mut worker = started?;
-        let (pulse, left) = (Pulse::default(), CancellationToken::new());
+        let pulse = Pulse::default();
+        let left = CancellationToken::new();
         let is_lost;
         let transcoded = {
             let Worker { input, output, .. } = &mut worker;
@@ -213,7 +214,8 @@ impl Session<'_> {
     /// Waits for the rest of the worker's output, for as long as there is some: under load it takes longer than it should, and
     /// it is the publisher's media. None where the worker is given up.
     async fn patiently<T>(&self, pulse: &Pulse, done: impl Future<Output = T>) -> Option<T> {
-        let (began, limit) = (Instant::now(), self.settings.worker_stop_timeout);
+        let began = Instant::now();
+        let limit = self.settings.worker_stop_timeout;
         let mut done = pin!(done);
         loop {
             let until = (pulse.last_output(began) + limit).min(began + LONGEST_FLUSH.max(limit));

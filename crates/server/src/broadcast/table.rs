@@ -111,7 +111,9 @@ impl Broadcasts {
         storage: Option<Storage>,
         stop: CancellationToken,
     ) -> Arc<Self> {
-        let (channels, tasks, table) = (Arc::new(channels), TaskTracker::new(), Mutex::default());
+        let channels = Arc::new(channels);
+        let tasks = TaskTracker::new();
+        let table = Mutex::default();
         Arc::new(Self { settings, admission, registry, home, channels, config, storage, stop, tasks, table })
     }
 
@@ -189,7 +191,8 @@ impl Broadcasts {
             .admission
             .reserve(estimate)
             .ok_or_else(|| failure(Code::NoCapacity, "this server has no room for another broadcast"))?;
-        let (id, epoch) = (opening.broadcast, opening.epoch);
+        let id = opening.broadcast;
+        let epoch = opening.epoch;
         let dvr_window = if self.storage.is_some() { policy.dvr_window } else { Duration::ZERO };
         let feed = Arc::new(Feed::new(opening.clone(), resume.cloned(), policy.clone(), dvr_window));
         let span = tracing::info_span!("broadcast", %stream, %epoch, broadcast = %id);
@@ -221,7 +224,9 @@ impl Broadcasts {
             stop: self.stop.clone(),
             fenced,
         };
-        let (broadcasts, stream, feed) = (Arc::clone(self), stream.clone(), on_air.feed.clone());
+        let broadcasts = Arc::clone(self);
+        let stream = stream.clone();
+        let feed = on_air.feed.clone();
         let task = async move {
             life.run(queue, reservation).await;
             broadcasts.remove(&stream, &feed);
@@ -253,7 +258,8 @@ impl Broadcasts {
         let keeper = Keeper::new(recorder.clone(), feed.clone(), storage.clone(), taken_over);
         let fenced = fenced.clone();
         let succession = recorder.clone();
-        let (stop, grace) = (self.stop.clone(), self.settings.grace.saturating_sub(FAREWELL));
+        let stop = self.stop.clone();
+        let grace = self.settings.grace.saturating_sub(FAREWELL);
         let kept = async move {
             tokio::select! {
                 () = keeper.run(entries) => {}

@@ -26,7 +26,8 @@ impl Delivery for DeliveryService {
 
     async fn locate(&self, request: Request<LocateRequest>) -> Result<Response<LocateResponse>, Status> {
         let OnAir { id, feed, .. } = self.on_air(&request.get_ref().stream)?;
-        let (broadcast, epoch) = (headwater_wire::broadcast_bytes(id), feed.epoch().0);
+        let broadcast = headwater_wire::broadcast_bytes(id);
+        let epoch = feed.epoch().0;
         Ok(Response::new(LocateResponse { broadcast, epoch }))
     }
 
@@ -46,11 +47,13 @@ impl Delivery for DeliveryService {
 
     async fn fetch(&self, request: Request<FetchRequest>) -> Result<Response<Self::FetchStream>, Status> {
         let FetchRequest { stream, broadcast, rendition, sequence } = request.into_inner();
-        let (stream, broadcast) = (stream_id(&stream)?, headwater_wire::broadcast_id(&broadcast)?);
+        let stream = stream_id(&stream)?;
+        let broadcast = headwater_wire::broadcast_id(&broadcast)?;
         let rendition: RenditionId = rendition
             .parse()
             .map_err(|error| Status::invalid_argument(format!("the field `rendition` is wrong: {error}")))?;
-        let (layout, sequence) = (Layout { stream, broadcast }, MediaSequence(sequence));
+        let layout = Layout { stream, broadcast };
+        let sequence = MediaSequence(sequence);
         let chunks = match self.0.in_window(&layout, &rendition, sequence) {
             Some(segment) => segment.parts().iter().map(|part| part.bytes.clone()).collect(),
             None => {

@@ -63,7 +63,8 @@ impl IngestService {
         responses: Responses,
     ) -> Result<(), Failure> {
         let (on_air, publisher) = self.0.open(applicant).await?;
-        let (resume, failures) = (applicant.resume.clone(), *failures);
+        let resume = applicant.resume.clone();
+        let failures = *failures;
         on_air.attach(Attachment { publisher, resume, failures, requests, responses }).await
     }
 }
@@ -75,7 +76,8 @@ async fn open(requests: &mut Streaming<PublishRequest>) -> Result<Opening, Statu
             let Open { stream, epoch, publisher, resume, failures, policy, .. } = open;
             let resume = resume.map(ResumePoint::try_from).transpose()?;
             let policy = policy.map(Policy::try_from).transpose()?;
-            let (stream, epoch) = (stream_id(&stream)?, self::epoch(epoch)?);
+            let stream = stream_id(&stream)?;
+            let epoch = self::epoch(epoch)?;
             let applicant = Applicant { stream, epoch, ground, publisher, resume, policy };
             Ok(Opening { applicant, failures })
         }

@@ -74,7 +74,8 @@ impl Keeper {
         storage: Storage,
         taken_over: Option<MediaSequence>,
     ) -> Self {
-        let (growth, grown) = (Mutex::default(), Notify::new());
+        let growth = Mutex::default();
+        let grown = Notify::new();
         Self { recorder, feed, storage, taken_over, growth, grown }
     }
 
@@ -174,7 +175,8 @@ impl Keeper {
 
     /// Writes playlists while the recording grows, and deletes what it does not keep. Never ends.
     async fn keep_tidy(&self) {
-        let (mut outage, mut backoff) = (Outage::default(), backoff());
+        let mut outage = Outage::default();
+        let mut backoff = backoff();
         loop {
             self.grown.notified().await;
             while let Err(error) = self.tidy().await {
@@ -239,7 +241,9 @@ impl Keeper {
     /// Reads the segments that servers before have stored, so that viewers can go back to them. Never ends.
     async fn look_back(&self) {
         let Some(first) = self.taken_over else { return std::future::pending().await };
-        let (mut outage, mut backoff, mut looks) = (Outage::default(), backoff(), 0);
+        let mut outage = Outage::default();
+        let mut backoff = backoff();
+        let mut looks = 0;
         while looks < LOOKS {
             match Recording::load(self.storage.store.as_ref(), &self.recorder.layout).await {
                 Ok(recording) => {
@@ -277,7 +281,8 @@ impl Keeper {
     }
 
     async fn finish(&self) {
-        let (mut outage, mut backoff) = (Outage::default(), backoff());
+        let mut outage = Outage::default();
+        let mut backoff = backoff();
         let layout = &self.recorder.layout;
         loop {
             match finish(self.storage.store.as_ref(), layout, self.recorder.finisher()).await {

@@ -135,7 +135,9 @@ impl Recorder {
             is_cut_short: false,
         };
         let lane = storage.uploads.lane(layout.lane());
-        let (epoch, policy, state) = (opening.epoch, policy.clone(), Mutex::new(state));
+        let epoch = opening.epoch;
+        let policy = policy.clone();
+        let state = Mutex::new(state);
         let guard = Guard::yielding(names_successor);
         let recorder = Self { layout, epoch, lane, guard, policy, handoffs, state };
         recorder.mark();

@@ -37,7 +37,8 @@ impl Processes {
     pub fn new(command: WorkerCommand, config: &Config) -> Self {
         let server = &config.server;
         let cores = config.ladder.rungs.len() as u32 + THREADS_BESIDE_RUNGS;
-        let (sandbox, memory) = (server.worker_sandbox, server.worker_memory.0);
+        let sandbox = server.worker_sandbox;
+        let memory = server.worker_memory.0;
         Self { command, sandbox, memory, cores, start_timeout: server.worker_start_timeout }
     }
 
@@ -101,7 +102,8 @@ impl Workers for Processes {
             .kill_on_drop(true)
             .spawn()?;
         let pipes = "every stream was asked to be a pipe";
-        let (input, output) = (child.stdin.take().expect(pipes), child.stdout.take().expect(pipes));
+        let input = child.stdin.take().expect(pipes);
+        let output = child.stdout.take().expect(pipes);
         let stderr = child.stderr.take().expect(pipes);
         // Ends by itself with the pipe, which ends with the child.
         tokio::spawn(log::lines(stderr).in_current_span());

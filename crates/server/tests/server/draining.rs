@@ -169,7 +169,8 @@ async fn who_comes_back_is_told_where_to_go_on() {
     let back = Call::resume(&server, "demo", epoch, "back", None).await.accepted().await.unwrap();
     assert_eq!(back.accepted.broadcast, point.broadcast);
     assert_eq!((back.accepted.next_sequence, back.accepted.period), (point.next_sequence, 1));
-    let (there, next) = (server.another().await, back.accepted.clone());
+    let there = server.another().await;
+    let next = back.accepted.clone();
     assert_eq!(name(&back.last_word().await.unwrap()), DRAINING);
     let owner = eventually("another server has it", async || {
         server.owner("demo").await.filter(|owner| owner.server == there.record.id)

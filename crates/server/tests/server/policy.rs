@@ -113,7 +113,9 @@ async fn open(server: &TestServer, publisher: &str, policy: &Policy) -> Result<C
         Some(owner) => owner.epoch,
         None => server.claim("demo").await,
     };
-    let (stream, publisher, policy) = ("demo".into(), publisher.into(), Some(policy.clone()));
+    let stream = "demo".into();
+    let publisher = publisher.into();
+    let policy = Some(policy.clone());
     let open = Open { stream, epoch: epoch.0, publisher, policy, ..Open::default() };
     Call::begin(server, Request::Open(open)).await
 }

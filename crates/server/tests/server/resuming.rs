@@ -60,8 +60,10 @@ pub async fn on_air(server: &TestServer, publisher: &str, segments: u64) -> (Sou
 }
 
 fn told(point: &ResumePoint) -> String {
-    let (first_sequence, resume_us) = (point.next_sequence, point.start_us);
-    let (kept, begun_as) = (point.kept.clone(), point.begun_as.clone());
+    let first_sequence = point.next_sequence;
+    let resume_us = point.start_us;
+    let kept = point.kept.clone();
+    let begun_as = point.begun_as.clone();
     let ladder = point.policy.clone().unwrap().ladder;
     what_it_was_told(&Start { first_sequence, resume_us, kept, begun_as, ladder, ..Start::default() })
 }
@@ -103,8 +105,10 @@ async fn whoever_comes_instead_of_the_interrupted_one_begins_a_new_period() {
     left.end().await;
     server.unpublished("demo").await;
     let next = Source::publish(&server, "demo").await;
-    let (next_sequence, free_sequence) = (502, 504);
-    let (start_us, begun_as) = (None, None);
+    let next_sequence = 502;
+    let free_sequence = 504;
+    let start_us = None;
+    let begun_as = None;
     let expected = ResumePoint { period: 4, start_us, begun_as, next_sequence, free_sequence, ..point };
     assert_eq!(next.accepted, expected);
 }
@@ -142,8 +146,10 @@ async fn what_was_lost_is_left_out_behind_what_viewers_have_seen() {
     let mut source = resume(&server, "p", &point).await.unwrap();
     source.period_after_loss().await;
     assert_eq!(source.crash().await.code(), Code::WorkerFailed);
-    let (next_sequence, free_sequence) = (502, 504);
-    let (start_us, begun_as) = (None, None);
+    let next_sequence = 502;
+    let free_sequence = 504;
+    let start_us = None;
+    let begun_as = None;
     let anew = ResumePoint { period: 4, start_us, begun_as, next_sequence, free_sequence, ..point };
     let mut source = resume(&server, "p", &anew).await.unwrap();
     // Viewers were told that the period begins, and with which init segments.
@@ -169,12 +175,15 @@ async fn a_server_leaves_out_what_is_lost_of_its_own_broadcast() {
     source.order(Order::Half).await;
     let mut watcher = Watcher::join(&server, "demo").await;
     let rendition = RENDITIONS[0].parse().unwrap();
-    let (open, free) = (MediaSequence(point.next_sequence), MediaSequence(point.free_sequence));
+    let open = MediaSequence(point.next_sequence);
+    let free = MediaSequence(point.free_sequence);
     watcher
         .until("half a segment", |window| window.part(&rendition, open, Default::default()).is_some())
         .await;
     assert_eq!(source.crash().await.code(), Code::WorkerFailed);
-    let (start_us, begun_as, free_sequence) = (None, None, free.0 + 2);
+    let start_us = None;
+    let begun_as = None;
+    let free_sequence = free.0 + 2;
     let left_out =
         ResumePoint { period: 1, start_us, begun_as, next_sequence: free.0, free_sequence, ..point };
     let mut source = resume(&server, "p", &left_out).await.unwrap();
@@ -217,7 +226,8 @@ async fn a_server_that_has_missed_a_part_of_a_broadcast_takes_it_over_anew() {
     let server = TestServer::start().await;
     let (_silent, point) = on_air(&server, "p", 2).await;
     let mut watcher = Watcher::join(&server, "demo").await;
-    let (next_sequence, start_us) = (point.next_sequence + 3, point.start_us.map(|start| start + 6_000_000));
+    let next_sequence = point.next_sequence + 3;
+    let start_us = point.start_us.map(|start| start + 6_000_000);
     let later = ResumePoint { next_sequence, start_us, free_sequence: next_sequence + 2, ..point };
     let epoch = server.claim("demo").await;
     let mut source =
@@ -339,7 +349,8 @@ async fn a_broadcast_that_comes_back_is_not_forgotten_with_its_first_stay() {
 /// Claims the stream for another server, as the proxy does that has lost this one.
 pub async fn claim_elsewhere(server: &TestServer) -> Ownership {
     let epoch = server.owner("demo").await.map(|owner| owner.epoch);
-    let (stream, another) = ("demo".parse().unwrap(), "another".parse().unwrap());
+    let stream = "demo".parse().unwrap();
+    let another = "another".parse().unwrap();
     let claim = server.registry.claim(&stream, &another, "192.0.2.1:7000", epoch).await.unwrap();
     let Claim::Granted(theirs) = claim else { panic!("{claim:?}") };
     theirs

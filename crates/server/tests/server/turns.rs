@@ -46,7 +46,8 @@ async fn whoever_takes_a_publishers_place_gets_a_turn_of_its_own() {
     let owner = server.owner("demo").await.unwrap();
     assert_eq!((owner.epoch, &owner.server), (second.epoch, &server.record.id));
     // The first one's proxy, which has not heard of it: elsewhere, and here.
-    let (stream, another) = ("demo".parse().unwrap(), "another".parse().unwrap());
+    let stream = "demo".parse().unwrap();
+    let another = "another".parse().unwrap();
     let elsewhere = server.registry.claim(&stream, &another, "192.0.2.1:7000", Some(first.epoch)).await;
     assert_eq!(elsewhere.unwrap(), Claim::Held(owner));
     let here = Call::resume(&server, "demo", second.epoch, "the first", Some(point)).await;

@@ -267,7 +267,8 @@ async fn a_publisher_that_comes_back_where_no_worker_starts_is_told_where_it_goe
     let mut source = Source::publish(&server, "demo").await;
     source.period().await;
     source.keyframes(1).await;
-    let (broadcast, committed) = (source.accepted.broadcast.clone(), source.committed().await);
+    let broadcast = source.accepted.broadcast.clone();
+    let committed = source.committed().await;
     source.end().await;
     server.unpublished("demo").await;
     way.block();
@@ -290,9 +291,12 @@ async fn a_server_whose_workers_must_be_confined_and_can_not_takes_nothing_and_s
     let mut config = Config::defaults();
     config.server.grpc_listen = "127.0.0.1:0".parse().unwrap();
     config.server.worker_sandbox = WorkerSandbox::Required;
-    let (registry, readiness, drain) =
-        (MemoryRegistry::new(Ttls::default()), Readiness::default(), CancellationToken::new());
-    let (tasks, latches, stop) = (TaskTracker::new(), readiness.clone(), drain.clone());
+    let registry = MemoryRegistry::new(Ttls::default());
+    let readiness = Readiness::default();
+    let drain = CancellationToken::new();
+    let tasks = TaskTracker::new();
+    let latches = readiness.clone();
+    let stop = drain.clone();
     let process = Process { config, readiness, drain, tasks };
     let mut running = tokio::spawn(headwater_server::run(process, Arc::new(registry.clone()), unconfined()));
     // Time for a server that goes on to be registered: it is, in the next test, within a few milliseconds.

@@ -91,7 +91,9 @@ impl Track {
             last: None,
             is_announced: false,
         };
-        let (outlet, meter, fault) = (outlet.clone(), progress.meter(), fault.clone());
+        let outlet = outlet.clone();
+        let meter = progress.meter();
+        let fault = fault.clone();
         let state = Mutex::new(state);
         Self { state, place: plan.place, bitrate: plan.bitrate, grid: plan.grid, outlet, meter, fault }
     }
@@ -145,7 +147,8 @@ impl Track {
         let config = config.and_then(|config| config.map_readable().ok().map(|bytes| bytes.to_vec()));
         let config = config.ok_or_else(|| self.confused("gave no configuration"))?;
         let parsed = AudioConfig::parse(&config).map_err(|error| self.confused(&error.to_string()))?;
-        let (channels, sample_rate) = (CHANNELS as u32, RATE);
+        let channels = CHANNELS as u32;
+        let sample_rate = RATE;
         let rendition = Rendition {
             id: rendition_id(),
             kind: RenditionKind::Audio { channels, sample_rate },

@@ -194,7 +194,8 @@ fn program(
 
 /// Allowed with some arguments only.
 fn conditional() -> Result<Rules, seccompiler::BackendError> {
-    let (threads, private) = (libc::CLONE_THREAD as u64, libc::MAP_PRIVATE as u64);
+    let threads = libc::CLONE_THREAD as u64;
+    let private = libc::MAP_PRIVATE as u64;
     // A mapping that is shared, or that grows like a stack, does not count against RLIMIT_DATA.
     let kinds = (libc::MAP_TYPE | libc::MAP_GROWSDOWN) as u64;
     let own = u64::from(std::process::id());

@@ -149,7 +149,8 @@ mod imp {
         other.set("width", any);
         other.set("height", any);
         if other.has_field("pixel-aspect-ratio") {
-            let (least, most) = (gst::Fraction::new(1, i32::MAX), gst::Fraction::new(i32::MAX, 1));
+            let least = gst::Fraction::new(1, i32::MAX);
+            let most = gst::Fraction::new(i32::MAX, 1);
             other.set("pixel-aspect-ratio", gst::FractionRange::new(least, most));
         }
         if direction == gst::PadDirection::Sink {

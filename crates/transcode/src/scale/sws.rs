@@ -246,7 +246,8 @@ fn format_number(name: &CStr) -> Option<c_int> {
 }
 
 fn source_planes(frame: &VideoFrameRef<&gst::BufferRef>) -> ([*const u8; 4], [c_int; 4]) {
-    let (mut planes, mut strides) = ([null(); 4], [0; 4]);
+    let mut planes = [null(); 4];
+    let mut strides = [0; 4];
     for n in 0..frame.n_planes().min(4) {
         planes[n as usize] = frame.plane_data(n).map_or(null(), <[u8]>::as_ptr);
         strides[n as usize] = frame.plane_stride()[n as usize];
@@ -255,7 +256,8 @@ fn source_planes(frame: &VideoFrameRef<&gst::BufferRef>) -> ([*const u8; 4], [c_
 }
 
 fn target_planes(frame: &mut VideoFrameRef<&mut gst::BufferRef>) -> ([*mut u8; 4], [c_int; 4]) {
-    let (mut planes, mut strides) = ([null_mut(); 4], [0; 4]);
+    let mut planes = [null_mut(); 4];
+    let mut strides = [0; 4];
     for n in 0..frame.n_planes().min(4) {
         planes[n as usize] = frame.plane_data_mut(n).map_or(null_mut(), <[u8]>::as_mut_ptr);
         strides[n as usize] = frame.plane_stride()[n as usize];
@@ -276,7 +278,8 @@ mod tests {
     }
 
     fn scaled(source: &VideoInfo, target: &VideoInfo, fill: u8) -> Vec<u8> {
-        let (from, mut to) = (frame(source, 0, fill), frame(target, GUARD, 0));
+        let from = frame(source, 0, fill);
+        let mut to = frame(target, GUARD, 0);
         let from = VideoFrameRef::from_buffer_ref_readable(&from, source).unwrap();
         {
             let mut to = VideoFrameRef::from_buffer_ref_writable(to.get_mut().unwrap(), target).unwrap();
@@ -341,7 +344,8 @@ mod tests {
     fn a_frame_of_another_size_is_refused() {
         gst::init().unwrap();
         let [small, large] = [32, 64].map(|size| VideoInfo::builder(I420, size, size).build().unwrap());
-        let (from, mut to) = (frame(&small, 0, 0), frame(&small, 0, 0));
+        let from = frame(&small, 0, 0);
+        let mut to = frame(&small, 0, 0);
         let from = VideoFrameRef::from_buffer_ref_readable(&from, &small).unwrap();
         let mut to = VideoFrameRef::from_buffer_ref_writable(to.get_mut().unwrap(), &small).unwrap();
         assert!(!Scaler::new(&large, &small).unwrap().scale(&from, &mut to));

@@ -59,7 +59,8 @@ impl Sheet {
         let info = info(width, height)?;
         let mut scaled = Canvas::new(info)?;
         scaled.scale(&source, buffer)?;
-        let (left, top) = (place % self.columns * self.width, place / self.columns * self.height);
+        let left = place % self.columns * self.width;
+        let top = place / self.columns * self.height;
         let middle = |room: u32, size: u32| (room - size) / 4 * 2;
         let at = (left + middle(self.width, width), top + middle(self.height, height));
         self.made()?.copy(&scaled, at)
@@ -80,7 +81,8 @@ impl Sheet {
     /// The size of a picture on its place: its aspect as it is shown, nothing enlarged.
     fn fitted(&self, source: &VideoInfo) -> (u32, u32) {
         let pixel = source.par();
-        let (numer, denom) = (f64::from(pixel.numer().max(1)), f64::from(pixel.denom().max(1)));
+        let numer = f64::from(pixel.numer().max(1));
+        let denom = f64::from(pixel.denom().max(1));
         let shown = (f64::from(source.width()) * numer / denom, f64::from(source.height()));
         let room = if self.width == 0 { LARGEST_SIDE } else { self.width };
         let scale = (f64::from(self.height) / shown.1).min(f64::from(room) / shown.0).min(1.0);

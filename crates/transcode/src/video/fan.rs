@@ -71,7 +71,8 @@ impl Fan {
         fault: &Arc<Fault>,
     ) -> Self {
         let state = State { pacer, picture: Picture::Awaited { since: None }, caps: None, colorimetry: None };
-        let (progress, fault) = (progress.clone(), fault.clone());
+        let progress = progress.clone();
+        let fault = fault.clone();
         Self { state: Mutex::new(state), branches, follower, frame_rate, progress, fault }
     }
 
@@ -141,7 +142,8 @@ impl Fan {
         let Limits { max_width, max_height, .. } = Limits::default();
         let side =
             |name| caps.structure(0).and_then(|caps| caps.get::<i32>(name).ok()).unwrap_or(0).unsigned_abs();
-        let (width, height) = (side("width"), side("height"));
+        let width = side("width");
+        let height = side("height");
         if width <= max_width && height <= max_height {
             return Ok(());
         }

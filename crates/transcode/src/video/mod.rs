@@ -105,7 +105,8 @@ impl Video {
 
     /// Waits while the decoder has enough to do.
     pub(crate) fn tag(&self, tag: Tag) -> Flow {
-        let (time, shown) = (tag.time, tag.presentation_time());
+        let time = tag.time;
+        let shown = tag.presentation_time();
         let keyframe = tag.is_keyframe();
         let mut buffer = gst::Buffer::from_slice(tag.payload);
         let unit = buffer.make_mut();

@@ -58,7 +58,9 @@ impl Output {
             }
             MediaEvent::Part { rendition, sequence, index, start, duration, independent, bytes } => {
                 let period = self.periods.len().checked_sub(1).expect("a period starts before its parts");
-                let (rendition, sequence, index) = (rendition.to_string(), sequence.0, index.0);
+                let rendition = rendition.to_string();
+                let sequence = sequence.0;
+                let index = index.0;
                 self.parts.push(Part {
                     period,
                     rendition,
@@ -126,7 +128,8 @@ impl Output {
         let parts = self.parts_of(period, name);
         assert!(!parts.is_empty(), "{name} has no parts");
         for pair in parts.windows(2) {
-            let (part, next) = (pair[0], pair[1]);
+            let part = pair[0];
+            let next = pair[1];
             assert_eq!(
                 part.start + part.duration,
                 next.start,

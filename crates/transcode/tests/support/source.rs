@@ -40,8 +40,8 @@ impl Source {
         let mut at = 9 + 4;
         while let Some(header) = file.get(at..at + 11) {
             let number = |bytes: &[u8]| bytes.iter().fold(0usize, |sum, byte| sum << 8 | usize::from(*byte));
-            let (length, time) =
-                (number(&header[1..4]), number(&header[4..7]) | usize::from(header[7]) << 24);
+            let length = number(&header[1..4]);
+            let time = number(&header[4..7]) | usize::from(header[7]) << 24;
             source.message(
                 header[0],
                 SourceTime::from_millis(time as u64),

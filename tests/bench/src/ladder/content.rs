@@ -63,10 +63,12 @@ fn lavfi(graph: &str) -> Vec<String> {
 
 /// A terminal that scrolls, an editor that stands still, a title with a clock, a pointer that moves.
 fn screen(directory: &Path) -> Result<String> {
-    let (terminal, editor) = (directory.join("terminal.txt"), directory.join("editor.txt"));
+    let terminal = directory.join("terminal.txt");
+    let editor = directory.join("editor.txt");
     std::fs::write(&terminal, lines(600, 95))?;
     std::fs::write(&editor, lines(30, 52))?;
-    let (terminal, editor) = (text(&terminal), text(&editor));
+    let terminal = text(&terminal);
+    let editor = text(&editor);
     let font = "font=DejaVu Sans Mono";
     Ok(format!(
         "color=c=0x1e1e2e:s=1280x720:r=30,\

@@ -32,7 +32,8 @@ pub fn run(tool: &Tool, source: &Path, threads: Threads, directory: &Path) -> Re
     let single: &[&str] = if threads == Threads::Single { &["-threads", "1"] } else { &[] };
     command.args(single).arg("-i").arg(source);
     for ((width, height, rate), name) in OUTPUTS.iter().zip(RUNGS) {
-        let (scale, rate) = (format!("scale={width}:{height}"), format!("{rate}k"));
+        let scale = format!("scale={width}:{height}");
+        let rate = format!("{rate}k");
         command.args(["-map", "0:v", "-vf", &scale]).args(SETTINGS.split(' ')).args(single);
         // Otherwise the first picture is doubled, where B-frames make it late, and nothing could be compared.
         command.args(["-fps_mode", "passthrough"]);
@@ -109,7 +110,8 @@ impl Frames {
 
     fn all(&self, tool: &Tool, output: impl Fn(u32, &str) -> Vec<String>) -> Result<Duration> {
         let start = |((width, height, rate, file), name): (&(u32, u32, u32, PathBuf), &str)| {
-            let (size, frames) = (format!("{width}x{height}"), FRAME_RATE.to_string());
+            let size = format!("{width}x{height}");
+            let frames = FRAME_RATE.to_string();
             let mut command = tool.ffmpeg();
             command
                 .args(["-f", "rawvideo", "-s", &size, "-r", &frames, "-i"])

@@ -78,7 +78,8 @@ fn stored(tool: &Tool, file: &Path) -> Result<Stored> {
 
 /// A line with the size of each packet, and one with width and height.
 fn parse(text: &str) -> Option<Stored> {
-    let (mut sizes, mut size) = (Vec::new(), None);
+    let mut sizes = Vec::new();
+    let mut size = None;
     for line in text.lines().map(|line| line.trim_end_matches('|')).filter(|line| !line.is_empty()) {
         match line.split_once('|') {
             Some((width, height)) => size = Some((width.parse().ok()?, height.parse().ok()?)),
@@ -96,7 +97,8 @@ pub fn settings(file: &Path) -> Result<String> {
 }
 
 fn find(bytes: &[u8]) -> Option<String> {
-    let (start, mark) = (b"x264 - core ", b"options: ");
+    let start = b"x264 - core ";
+    let mark = b"options: ";
     let at = bytes.windows(start.len()).position(|window| window == start)?;
     let rest = &bytes[at..];
     let options = rest.windows(mark.len()).position(|window| window == mark)?;

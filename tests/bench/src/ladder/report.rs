@@ -102,7 +102,8 @@ fn whereabouts(outcomes: &[Outcome]) -> String {
     for Outcome { name, worker, floor, parts, .. } in outcomes {
         let four = [floor, &parts.decoding, &parts.scaling, &parts.sound].map(Series::median);
         let [x264, decoding, scaling, sound] = four;
-        let (whole, known) = (worker.cpu.median(), four.iter().sum::<f64>());
+        let whole = worker.cpu.median();
+        let known = four.iter().sum::<f64>();
         let _ = writeln!(
             text,
             "| {name} | {x264:.1} | {decoding:.1} | {scaling:.1} | {sound:.1} | {:.1} | {:.2} |",
@@ -146,7 +147,8 @@ fn quality_row(text: &mut String, source: &str, rung: &Rung) {
 impl Rung {
     /// As good as ffmpeg's for no more bits; none where VMAF is missing.
     fn is_as_good(&self) -> Option<bool> {
-        let (own, other) = (self.worker.vmaf?, self.ffmpeg.vmaf?);
+        let own = self.worker.vmaf?;
+        let other = self.ffmpeg.vmaf?;
         // Both are held to the same rate by its buffer, and end at other levels of it.
         Some(own >= other - UNSEEN && self.worker.kilobits <= self.ffmpeg.kilobits * 1.005)
     }

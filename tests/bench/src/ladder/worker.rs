@@ -39,7 +39,8 @@ pub fn run(events: &[TimelineEvent], ladder: &Ladder, directory: &Path) -> Resul
         let taker = scope.spawn(|| take(output, directory));
         let ended = usage::wait(&mut child);
         let join = "the thread does not panic";
-        let (fed, made) = (feeder.join().expect(join), taker.join().expect(join));
+        let fed = feeder.join().expect(join);
+        let made = taker.join().expect(join);
         ended.map(|(status, spent)| (status, spent, fed, made))
     })?;
     let said = fs::read_to_string(&log).unwrap_or_default();

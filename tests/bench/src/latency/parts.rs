@@ -33,7 +33,9 @@ pub struct Measured {
 
 impl Measured {
     pub fn start(server: &str, origin: &str, stream: &str) -> Self {
-        let (ready, listed, mut tasks) = (Times::default(), Times::default(), JoinSet::new());
+        let ready = Times::default();
+        let listed = Times::default();
+        let mut tasks = JoinSet::new();
         tasks.spawn(again(server.to_owned(), stream.to_owned(), ready.clone()));
         tasks.spawn(follow(origin.to_owned(), stream.to_owned(), listed.clone()));
         Self { ready, listed, _tasks: tasks }
@@ -42,7 +44,8 @@ impl Measured {
     /// Milliseconds of each part.
     pub fn stop(self) -> Result<Series> {
         let lock = |times: &Times| times.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let (ready, listed) = (lock(&self.ready), lock(&self.listed));
+        let ready = lock(&self.ready);
+        let listed = lock(&self.listed);
         let seen = |(at, ready)| {
             let listed = *listed.get(&at)?;
             Some((at, ready, listed))

@@ -44,7 +44,8 @@ pub struct Downloads {
 
 /// Downloads the recording that is in the store, once it is complete.
 pub async fn measure(store: &TestStore) -> Result<Downloads> {
-    let (redis, directory) = (RedisServer::start(), tempfile::tempdir()?);
+    let redis = RedisServer::start();
+    let directory = tempfile::tempdir()?;
     let settings = |more: &[(&'static str, String)]| {
         let mut settings = vec![("REGISTRY_URL", redis.url_text())];
         settings.extend_from_slice(more);
@@ -82,7 +83,8 @@ pub async fn measure(store: &TestStore) -> Result<Downloads> {
 /// With the CPU milliseconds of the first byte, for which the file is planned.
 async fn from_origin(name: &'static str, origin: &Service, wanted: &Wanted) -> Result<(Way, f64)> {
     let scope = origin.process.tree();
-    let (before, cpu) = (scope.peak_memory()?, scope.cpu()?);
+    let before = scope.peak_memory()?;
+    let cpu = scope.cpu()?;
     let mut connection = Connection::open(origin.address, ROOM).await?;
     let mut question = request(origin.address, &wanted.path);
     question.truncate(question.len() - 2);

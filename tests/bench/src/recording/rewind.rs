@@ -65,7 +65,8 @@ enum Asked {
 
 /// MB that an origin grows by with a stream.
 async fn origin(window: &str, asked: Asked) -> Result<f64> {
-    let (redis, directory) = (RedisServer::start(), tempfile::tempdir()?);
+    let redis = RedisServer::start();
+    let directory = tempfile::tempdir()?;
     let streams: Vec<StreamId> =
         (0..STREAMS).map(|nth| format!("load-{nth}").parse()).collect::<Result<_, _>>()?;
     let _stub = on_air(&redis, &streams).await?;
@@ -95,8 +96,8 @@ async fn origin(window: &str, asked: Asked) -> Result<f64> {
 
 /// A playlist, once it has the whole live window.
 async fn watch(connection: &mut Connection, origin: &Service, path: &str) -> Result<String> {
-    let (deadline, last) =
-        (Instant::now() + READY, format!("\n{}.m4s", FIRST + STORED + u64::from(SEGMENTS) - 1));
+    let deadline = Instant::now() + READY;
+    let last = format!("\n{}.m4s", FIRST + STORED + u64::from(SEGMENTS) - 1);
     loop {
         let mut body = Vec::new();
         let head =

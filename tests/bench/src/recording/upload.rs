@@ -46,10 +46,13 @@ pub async fn measure(store: &TestStore, source: &Path, window: Duration) -> Resu
         .await
         .with_context(|| format!("{}{}", all.output(), publisher.output()))?;
 
-    let (before, since, first) = (store.traffic(), Instant::now(), watched.lock().lag.len());
+    let before = store.traffic();
+    let since = Instant::now();
+    let first = watched.lock().lag.len();
     let media = watched.lock().media;
     tokio::time::sleep(window).await;
-    let (after, seconds) = (store.traffic(), since.elapsed().as_secs_f64());
+    let after = store.traffic();
+    let seconds = since.elapsed().as_secs_f64();
     processes::check(&publisher)?;
     let uploads = {
         let seen = watched.lock();
@@ -65,7 +68,10 @@ pub async fn measure(store: &TestStore, source: &Path, window: Duration) -> Resu
 
 async fn all_in_one(directory: &Path, store: &TestStore) -> Result<(Process, String, String)> {
     let address = || free_address().map(|address| address.to_string());
-    let (rtmp, http, grpc, metrics) = (address()?, address()?, address()?, address()?);
+    let rtmp = address()?;
+    let http = address()?;
+    let grpc = address()?;
+    let metrics = address()?;
     let mut command = Command::new(std::env::current_exe()?.with_file_name("headwater"));
     command.arg("up").current_dir(directory).envs([
         ("HEADWATER_PROXY_RTMP_LISTEN", rtmp.clone()),
@@ -131,7 +137,8 @@ struct Watched {
 
 impl Watched {
     fn start(server: String) -> Self {
-        let (seen, mut task) = (Arc::<Mutex<Seen>>::default(), JoinSet::new());
+        let seen = Arc::<Mutex<Seen>>::default();
+        let mut task = JoinSet::new();
         let into = seen.clone();
         task.spawn(async move {
             loop {

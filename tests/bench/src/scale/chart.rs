@@ -32,7 +32,8 @@ impl Axes {
         let least =
             |of: &dyn Fn(&(f64, f64)) -> f64| points().map(of).fold(f64::INFINITY, f64::min).max(LEAST);
         let decade = |value: f64, round: fn(f64) -> f64| 10f64.powf(round(value.log10()));
-        let (x, y) = (|point: &(f64, f64)| point.0, |point: &(f64, f64)| point.1);
+        let x = |point: &(f64, f64)| point.0;
+        let y = |point: &(f64, f64)| point.1;
         Self { x: (least(&x), most(&x)), y: (decade(least(&y), f64::floor), decade(most(&y), f64::ceil)) }
     }
 
@@ -82,7 +83,8 @@ pub(super) fn draw(lines: &[Line]) -> String {
 fn grid(svg: &mut String, axes: &Axes, lines: &[Line]) {
     let mut value = axes.y.0;
     while value <= axes.y.1 * 1.001 {
-        let (y, right) = (axes.y(value), WIDTH - RIGHT);
+        let y = axes.y(value);
+        let right = WIDTH - RIGHT;
         let _ = writeln!(svg, "<path d=\"M{LEFT} {y:.1}H{right}\" stroke=\"#ddd\"/>");
         let label = LEFT - 8.0;
         let _ = writeln!(svg, "<text x=\"{label}\" y=\"{:.1}\" text-anchor=\"end\">{value}</text>", y + 4.0);
@@ -97,11 +99,13 @@ fn grid(svg: &mut String, axes: &Axes, lines: &[Line]) {
 /// Each name beside the end of its line, none on another one.
 fn legend(svg: &mut String, mut names: Vec<(f64, usize)>, lines: &[Line]) {
     names.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let (x, mut free) = (WIDTH - RIGHT + 12.0, 0.0_f64);
+    let x = WIDTH - RIGHT + 12.0;
+    let mut free = 0.0_f64;
     for (y, index) in names {
         let y = y.max(free);
         free = y + 16.0;
-        let (colour, name) = (COLOURS[index % COLOURS.len()], &lines[index].name);
+        let colour = COLOURS[index % COLOURS.len()];
+        let name = &lines[index].name;
         let _ = writeln!(svg, "<text x=\"{x}\" y=\"{:.1}\" fill=\"{colour}\">{name}</text>", y + 4.0);
     }
 }

@@ -35,7 +35,9 @@ pub struct Verdict {
 
 /// Runs these schedules; panics with the first one that fails.
 pub fn run(seeds: Range<u64>, is_told: bool) {
-    let (next, began, total) = (AtomicU64::new(seeds.start), Instant::now(), seeds.end - seeds.start);
+    let next = AtomicU64::new(seeds.start);
+    let began = Instant::now();
+    let total = seeds.end - seeds.start;
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
     let failed = std::thread::scope(|scope| {
         let work = || {
@@ -117,7 +119,8 @@ fn verdict(seed: u64, output: &std::process::Output) -> Verdict {
     let marked = |mark: &str| -> Vec<String> {
         text.lines().filter_map(|line| line.strip_prefix(mark)).map(str::to_owned).collect()
     };
-    let (hash, mut failures) = (marked("HASH ").pop(), marked("FAILURE "));
+    let hash = marked("HASH ").pop();
+    let mut failures = marked("FAILURE ");
     if hash.is_none() {
         failures.push(format!(
             "nothing hangs or crashes: {}\n{}",

@@ -87,7 +87,8 @@ impl Connection {
                 }
                 () = load.stop.cancelled() => break,
             }
-            let (mut tags, mut media) = (0, 0);
+            let mut tags = 0;
+            let mut media = 0;
             while let Some((timestamp, tag)) = schedule.take(began.elapsed()) {
                 self.push(timestamp, tag)?;
                 tags += 1;
@@ -114,7 +115,8 @@ impl Connection {
     }
 
     fn announce(&mut self, load: &Load) -> Result<(), Failed> {
-        let (video, audio) = (load.recording.video, load.recording.audio);
+        let video = load.recording.video;
+        let audio = load.recording.audio;
         let encoder = Some(concat!("headwater bench ", env!("CARGO_PKG_VERSION")).into());
         self.session.metadata(&Metadata { video, audio, encoder, ..Metadata::default() })?;
         load.recording.headers.iter().try_for_each(|tag| self.push(0, tag))

@@ -61,7 +61,8 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 }
 
 fn start(tasks: &TaskTracker, load: Load, arguments: &Arguments, url: &Target) {
-    let (load, began) = (Arc::new(load), Instant::now());
+    let load = Arc::new(load);
+    let began = Instant::now();
     for number in 1..=arguments.publishers {
         let target = if arguments.publishers == 1 { url.clone() } else { numbered(url, number) };
         let publisher = Publisher::new(target, load.clone());

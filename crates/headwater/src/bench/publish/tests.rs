@@ -31,7 +31,8 @@ async fn serve(listener: TcpListener, fates: &[Fate]) -> Vec<Vec<u32>> {
 
 async fn serve_one(mut socket: TcpStream, fate: Fate) -> Vec<u32> {
     let mut session = ServerSession::new(ServerConfig::default());
-    let (mut times, mut buffer) = (Vec::new(), [0; 4096]);
+    let mut times = Vec::new();
+    let mut buffer = [0; 4096];
     loop {
         let count = socket.read(&mut buffer).await.unwrap();
         if count == 0 {

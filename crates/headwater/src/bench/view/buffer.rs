@@ -51,7 +51,8 @@ mod tests {
 
     #[test]
     fn it_stalls_only_when_it_is_played_empty() {
-        let (began, ms) = (Instant::now(), Duration::from_millis);
+        let began = Instant::now();
+        let ms = Duration::from_millis;
         let mut buffer = Buffer::new(ms(1_000));
         assert_eq!(buffer.add(began, ms(500)), None);
         assert_eq!(buffer.add(began + ms(5_000), ms(500)), None, "it has not begun to play");

@@ -106,7 +106,8 @@ fn start(tasks: &TaskTracker, stop: CancellationToken, shared: Arc<Shared>, argu
     let began = Instant::now();
     for number in 0..arguments.viewers {
         let viewer = Viewer::new(arguments.url.origin.clone(), shared.clone());
-        let (at, stop) = (began + arguments.options.ramp.saturating_mul(number), stop.clone());
+        let at = began + arguments.options.ramp.saturating_mul(number);
+        let stop = stop.clone();
         tasks.spawn(async move {
             if stop.run_until_cancelled(tokio::time::sleep_until(at)).await.is_some() {
                 viewer.run(stop).await;

@@ -76,7 +76,8 @@ impl Viewer {
                 Err(Failed) => sleep(RETRY).await,
             }
         };
-        let (picture, sound) = (self.track(picture), sound.map(|path| self.track(path)));
+        let picture = self.track(picture);
+        let sound = sound.map(|path| self.track(path));
         let counts = self.asks.shared.counts.clone();
         let listen = async {
             if let Some(sound) = sound {
@@ -131,7 +132,8 @@ impl Track {
         let playlist = self.asks.playlist(&path, &path, None).await?;
         let next = playlist.start().ok_or(Failed)?;
         let buffer = Buffer::new(playlist.part_hold_back);
-        let (began, received) = (Instant::now(), Duration::ZERO);
+        let began = Instant::now();
+        let received = Duration::ZERO;
         Ok(Session { path, playlist, next, buffer, map: None, least_delay: f64::INFINITY, began, received })
     }
 
@@ -176,7 +178,9 @@ impl Track {
 
     async fn part(&mut self, session: &mut Session) -> Result<(), Failed> {
         self.map(session).await?;
-        let (path, next, playlist) = (session.path.clone(), session.next, session.playlist.clone());
+        let path = session.path.clone();
+        let next = session.next;
+        let playlist = session.playlist.clone();
         let Some((part, taken)) = playlist.part(next) else { return Ok(()) };
         self.asks.count(Kind::Part, &resolve(&path, &part.uri)).await?;
         session.next.part += 1;

@@ -22,7 +22,8 @@ pub fn dvr(archive: &Archive, window: &LiveWindow) -> Option<String> {
 fn presentation(window: &LiveWindow, sources: Vec<Source<'_>>) -> Option<String> {
     let zero = zero(window.opening().broadcast);
     let periods: Vec<_> = sources.iter().filter_map(|source| period(window, source, zero)).collect();
-    let (oldest, newest) = (periods.first()?, periods.last()?);
+    let oldest = periods.first()?;
+    let newest = periods.last()?;
     let end = newest.start + newest.length();
     let state = if window.ended() {
         State::Ended { duration: end }
@@ -34,7 +35,8 @@ fn presentation(window: &LiveWindow, sources: Vec<Source<'_>>) -> Option<String>
         let depth = there.max(window.nominal_length());
         State::Dynamic { zero, published, reached: reached(window, newest, zero), depth }
     };
-    let (settings, base) = (window.opening().settings, String::new());
+    let settings = window.opening().settings;
+    let base = String::new();
     Some(write::mpd(&Presentation { settings, state, base, periods }))
 }
 

@@ -21,7 +21,8 @@ pub fn stored(archive: &Archive) -> Option<String> {
             periods.push(period);
         }
     }
-    let (state, base) = (State::Stored { duration }, format!("{}/", archive.broadcast()));
+    let state = State::Stored { duration };
+    let base = format!("{}/", archive.broadcast());
     let presentation = Presentation { settings: archive.settings(), state, base, periods };
     (!presentation.periods.is_empty()).then(|| write::mpd(&presentation))
 }
@@ -38,7 +39,9 @@ pub fn ended(archive: &Archive) -> Option<String> {
     };
     let periods: Vec<_> = by_period(archive).into_iter().filter_map(on_air).collect();
     let duration = periods.last().map(|newest| newest.start + newest.length())?;
-    let (settings, state, base) = (archive.settings(), State::Ended { duration }, String::new());
+    let settings = archive.settings();
+    let state = State::Ended { duration };
+    let base = String::new();
     Some(write::mpd(&Presentation { settings, state, base, periods }))
 }
 

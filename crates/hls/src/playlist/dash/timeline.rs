@@ -122,7 +122,8 @@ impl Timeline {
         let mut reached = None;
         let announced = if let Then::More(announced) = &self.then { announced.as_slice() } else { &[] };
         for (start, end) in self.whole.iter().chain(announced) {
-            let (start, end) = (start.ticks(timescale), end.ticks(timescale));
+            let start = start.ticks(timescale);
+            let end = end.ticks(timescale);
             let duration = end.saturating_sub(start);
             let follows = reached == Some(start);
             match rows.last_mut() {

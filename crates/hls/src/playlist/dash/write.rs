@@ -148,7 +148,9 @@ impl Presentation<'_> {
     fn template(&self, period: &Period<'_>, track: &Track<'_>) -> Result<String, fmt::Error> {
         let mut out = String::with_capacity(512);
         let timescale = track.rendition.timescale();
-        let (from, init, base) = (period.from.ticks(timescale), period.about.first_sequence, &self.base);
+        let from = period.from.ticks(timescale);
+        let init = period.about.first_sequence;
+        let base = &self.base;
         write!(out, "<SegmentTemplate timescale=\"{timescale}\" presentationTimeOffset=\"{from}\"")?;
         match self.state {
             State::Stored { .. } => {
@@ -242,7 +244,8 @@ struct FrameRate(f64);
 impl Display for FrameRate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const NEAR: f64 = 0.001;
-        let (whole, television) = (self.0.round(), (self.0 * 1.001).round());
+        let whole = self.0.round();
+        let television = (self.0 * 1.001).round();
         if (self.0 - whole).abs() < NEAR && whole >= 1.0 {
             write!(f, "{whole}")
         } else if (self.0 - television / 1.001).abs() < NEAR && television >= 1.0 {

@@ -53,9 +53,12 @@ pub(crate) async fn answer<B>(
     let planned = library.plan(layout, &tracks, from, make).await?;
     let name = format!("attachment; filename=\"{}-{}.mp4\"", layout.stream, layout.broadcast);
     let disposition = HeaderValue::try_from(name).expect("names of streams are visible ASCII");
-    let (library, layout, share) = (library.clone(), layout.clone(), downloads.share(from));
+    let library = library.clone();
+    let layout = layout.clone();
+    let share = downloads.share(from);
     // All that is in the file follows from its tables.
-    let (length, etag) = (planned.length, etag::of_text(&planned.head));
+    let length = planned.length;
+    let etag = etag::of_text(&planned.head);
     let watched = downloads.clone();
     let read = move |range| watched.watch(body(library, layout, tracks, planned, share, range));
     Ok(Answer::read("video/mp4", Cache::Seconds(COMPLETE_SECONDS), length, Box::new(read))
@@ -115,7 +118,8 @@ async fn plan(
         async move { Ok::<_, Unread>((samples_of(store, layout, id, tables, &wanted).await?, wanted)) }
     };
     let mut read = stream::iter(wanted).map(read).buffered(PLAN_SEGMENTS_AHEAD).boxed();
-    let (mut period, mut is_empty) = (None, true);
+    let mut period = None;
+    let mut is_empty = true;
     while let Some((samples, wanted)) = read.try_next().await? {
         let about = archive.period_of(wanted.sequence).ok_or(Unread::Missing)?;
         if period != Some(about.number) {
@@ -218,10 +222,13 @@ fn body(
     };
     let segments: Vec<_> = needed.chunk_by(together).map(<[_]>::to_vec).collect();
     let read = move |pieces: Vec<(Piece, Range<u64>)>| {
-        let (library, layout, tracks, share) =
-            (library.clone(), layout.clone(), tracks.clone(), share.clone());
+        let library = library.clone();
+        let layout = layout.clone();
+        let tracks = tracks.clone();
+        let share = share.clone();
         async move {
-            let (first, whole) = (&pieces[0].0, pieces[0].1.start..pieces[pieces.len() - 1].1.end);
+            let first = &pieces[0].0;
+            let whole = pieces[0].1.start..pieces[pieces.len() - 1].1.end;
             let key = layout.segment(&tracks[first.track], first.sequence);
             let room = share.room(whole.end - whole.start).await?;
             let bytes = match library.read_range(&key, whole.clone()).await {

@@ -116,7 +116,9 @@ fn content_type(which: &PlaylistKind) -> &'static str {
 
 fn render(listed: &Listed, which: &PlaylistKind) -> Option<String> {
     let Listed { window, before, archive } = listed;
-    let (window, before, archive) = (window.as_ref(), before.as_deref(), archive.as_deref());
+    let window = window.as_ref();
+    let before = before.as_deref();
+    let archive = archive.as_deref();
     let live = |rendition, options| match before {
         Some(before) => playlist::media_after(before, window, rendition, options),
         None => playlist::media(window, rendition, options),

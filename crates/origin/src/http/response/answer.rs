@@ -30,7 +30,8 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) fn new(content_type: &'static str, cache: Cache, body: Bytes) -> Self {
-        let (status, body) = (StatusCode::OK, body.into());
+        let status = StatusCode::OK;
+        let body = body.into();
         Self { status, content_type, cache, etag: None, ranges: false, headers: Vec::new(), body }
     }
 

@@ -229,8 +229,8 @@ mod tests {
     async fn a_download_that_nothing_is_taken_of_is_given_up_and_a_slow_one_is_not() {
         let downloads = Downloads::default();
         // Its connection holds what it was given.
-        let ((mut stalled, held), (mut slow, _)) =
-            (begun(&downloads, address(1)).await, begun(&downloads, address(1)).await);
+        let (mut stalled, held) = begun(&downloads, address(1)).await;
+        let (mut slow, _) = begun(&downloads, address(1)).await;
         let watch = async {
             for _ in 0..10 {
                 sleep(STALL_LIMIT / 2).await;

@@ -22,7 +22,8 @@ struct Counting {
 
 impl Counting {
     fn new() -> Arc<Self> {
-        let (memory, asked) = (MemoryRegistry::new(Ttls::default()), AtomicUsize::new(0));
+        let memory = MemoryRegistry::new(Ttls::default());
+        let asked = AtomicUsize::new(0);
         Arc::new(Self { memory, asked, claimed_meanwhile: Mutex::default() })
     }
 
@@ -99,7 +100,8 @@ impl Registry for Counting {
 }
 
 fn mirrors(registry: Arc<Counting>) -> Arc<Mirrors> {
-    let (metrics, readiness) = (Arc::new(Metrics::new()), Readiness::default());
+    let metrics = Arc::new(Metrics::new());
+    let readiness = Readiness::default();
     let latch = readiness.latch("registry");
     let upstream = Arc::new(Upstream::new(registry, Default::default(), latch, metrics.clone()));
     let settings = Settings {
@@ -108,7 +110,8 @@ fn mirrors(registry: Arc<Counting>) -> Arc<Mirrors> {
         dvr_window: MediaTime::ZERO,
         dvr_windows: HashMap::new(),
     };
-    let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+    let tasks = TaskTracker::new();
+    let stop = CancellationToken::new();
     Mirrors::start(upstream, settings, metrics, tasks, stop)
 }
 

@@ -204,7 +204,8 @@ impl ObjectStore for DirectoryStore {
         _content_type: &str,
         version: &Version,
     ) -> Result<Replaced, StoreError> {
-        let (key, version) = (key.clone(), version.clone());
+        let key = key.clone();
+        let version = version.clone();
         self.blocking(move |store| store.replace(&key, &body, &version)).await
     }
 
@@ -243,12 +244,14 @@ impl ObjectStore for DirectoryStore {
     }
 
     async fn list(&self, prefix: &Key, after: Option<&Key>) -> Result<Page, StoreError> {
-        let (prefix, after) = (prefix.clone(), after.map(|key| key.as_str().to_owned()));
+        let prefix = prefix.clone();
+        let after = after.map(|key| key.as_str().to_owned());
         self.blocking(move |store| list::objects(&store.root, &prefix, after.as_deref(), PAGE)).await
     }
 
     async fn folders(&self, prefix: &Key, after: Option<&str>) -> Result<Folders, StoreError> {
-        let (prefix, after) = (prefix.clone(), after.map(str::to_owned));
+        let prefix = prefix.clone();
+        let after = after.map(str::to_owned);
         self.blocking(move |store| list::folders(&store.root, &prefix, after.as_deref(), PAGE)).await
     }
 

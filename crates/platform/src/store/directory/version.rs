@@ -19,7 +19,8 @@ const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// Every object is a file of its own, so its file's identity and time of writing are never those of another version.
 pub(super) fn of(metadata: &Metadata) -> io::Result<Version> {
-    let (seconds, nanoseconds) = (metadata.mtime(), metadata.mtime_nsec());
+    let seconds = metadata.mtime();
+    let nanoseconds = metadata.mtime_nsec();
     Ok(Version(format!("{}-{seconds}.{nanoseconds:09}-{}", metadata.ino(), metadata.len())))
 }
 

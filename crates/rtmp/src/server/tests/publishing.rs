@@ -308,7 +308,9 @@ proptest! {
     fn any_fragmentation_gives_the_same_events(sizes in prop::collection::vec(1usize..400, 1..30)) {
         let script = [hello(), obs("key"), media(), media()].concat();
         let mut session = ServerSession::new(ServerConfig::default());
-        let (mut rest, mut heard, mut sizes) = (Bytes::from(script), Vec::new(), sizes.iter().cycle());
+        let mut rest = Bytes::from(script);
+        let mut heard = Vec::new();
+        let mut sizes = sizes.iter().cycle();
         while !rest.is_empty() {
             let size = (*sizes.next().unwrap()).min(rest.len());
             session.handle_input(rest.split_to(size)).unwrap();

@@ -109,7 +109,8 @@ impl<'a> Leave<'a> {
                     self.state = State::Left(VecDeque::new());
                     return;
                 }
-                let (feed, limit) = (&self.session.on_air.feed, self.session.last_segment_limit());
+                let feed = &self.session.on_air.feed;
+                let limit = self.session.last_segment_limit();
                 let next = feed.next_sequence();
                 self.state = State::Leaving { next, until: Instant::now() + limit, held: VecDeque::new() };
             }

@@ -114,7 +114,8 @@ impl Pulse {
 
 impl State {
     fn note_drift(&mut self, drift: i32) {
-        let (period, from) = (self.period, self.newest);
+        let period = self.period;
+        let from = self.newest;
         let is_near = |last: &Drift| last.period == period && from.since(last.from) < DRIFT_STEP;
         if self.drifts.back().is_some_and(is_near) {
             return;

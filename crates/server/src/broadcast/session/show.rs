@@ -44,7 +44,8 @@ impl Session<'_> {
         left: &CancellationToken,
     ) -> Result<(), Failure> {
         let mut last = (Stats::default(), Instant::now());
-        let (mut leave, mut ahead) = (Leave::new(self, left), Ahead::default());
+        let mut leave = Leave::new(self, left);
+        let mut ahead = Ahead::default();
         let mut packaging = Packaging::default();
         loop {
             let output = tokio::select! {
@@ -122,7 +123,8 @@ impl Session<'_> {
 
     /// The proxy may have gone; the media it sent is shown all the same.
     fn say_committed(&self, responses: &Responses, resume: ResumePoint) {
-        let (resume, epoch) = (Some(resume.into()), self.epoch_for(responses));
+        let resume = Some(resume.into());
+        let epoch = self.epoch_for(responses);
         responses.say(Response::Committed(Committed { resume, epoch }));
     }
 

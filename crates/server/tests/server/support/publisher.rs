@@ -62,7 +62,8 @@ impl Call {
         publisher: &str,
         resume: Option<ResumePoint>,
     ) -> Self {
-        let (stream, publisher) = (stream.into(), publisher.into());
+        let stream = stream.into();
+        let publisher = publisher.into();
         let open = Open { stream, epoch: epoch.0, publisher, resume, ..Open::default() };
         Self::begin(server, Request::Open(open)).await.unwrap()
     }
@@ -71,7 +72,8 @@ impl Call {
     pub async fn accepted(mut self) -> Result<Source, Failure> {
         match self.hear().await {
             Some(Response::Accepted(Accepted { resume, epoch })) => {
-                let (accepted, epoch) = (resume.unwrap(), Epoch(epoch.unwrap()));
+                let accepted = resume.unwrap();
+                let epoch = Epoch(epoch.unwrap());
                 Ok(Source { call: self, accepted, epoch, time_ms: 0, left_out_to: None, has_begun: false })
             }
             Some(Response::Rejected(failure)) => Err(failure),

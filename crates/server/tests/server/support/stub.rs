@@ -214,7 +214,9 @@ impl Stub {
     }
 
     fn rest(&mut self) {
-        let (this, next, ahead) = (self.next, self.next.next(), std::mem::take(&mut self.ahead));
+        let this = self.next;
+        let next = self.next.next();
+        let ahead = std::mem::take(&mut self.ahead);
         self.part(0, this, 1, Cut::Segment);
         if !ahead {
             self.part(1, this, 0, Cut::Segment);

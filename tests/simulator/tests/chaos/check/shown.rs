@@ -162,11 +162,13 @@ impl Broadcast {
             let to = opening.first_sequence;
             failures.push((NUMBERS, format!("{to} to {next} after {} to {}", self.first.0, self.next)));
         }
-        let (mut held, mut begun) = (BTreeMap::new(), BTreeSet::new());
+        let mut held = BTreeMap::new();
+        let mut begun = BTreeSet::new();
         for event in window.events() {
             match event {
                 MediaEvent::PeriodStart(period) => {
-                    let (number, first) = (period.number.0, period.first_sequence.0);
+                    let number = period.number.0;
+                    let first = period.first_sequence.0;
                     begun.insert(number);
                     self.check_ladder(&period, failures);
                     if self.periods.insert(number, first).is_none() {
@@ -285,7 +287,9 @@ impl Broadcast {
 
 /// The segments that a playlist says are missing (RFC 8216bis §4.4.4.7).
 fn gaps(playlist: &str) -> Vec<u64> {
-    let (mut gaps, mut sequence, mut is_gap) = (Vec::new(), 0, false);
+    let mut gaps = Vec::new();
+    let mut sequence = 0;
+    let mut is_gap = false;
     for line in playlist.lines() {
         if let Some(first) = line.strip_prefix("#EXT-X-MEDIA-SEQUENCE:") {
             sequence = first.parse().expect("a number");

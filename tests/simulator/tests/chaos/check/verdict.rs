@@ -177,12 +177,14 @@ fn judge_strictly(checker: &Checker, facts: &Facts, seat: Seat, shown: &Shown) {
         );
     }
     // One that was there from the beginning has seen everything, one that was there at the end its end.
-    let (is_first, is_last) = (seat.run == 1, facts.runs.get(seat.origin) == Some(&seat.run));
+    let is_first = seat.run == 1;
+    let is_last = facts.runs.get(seat.origin) == Some(&seat.run);
     let takes = facts.takes.iter().enumerate().filter(|(_, take)| take.stream == seat.stream);
     for (take, sent) in takes.map(|(take, of)| (take as u32, of.sent)) {
         for (rendition, name) in RENDITIONS.iter().enumerate() {
             let of_take = || shown.numbers(rendition).map(|(_, n)| n).filter(|n| n.take == take);
-            let (first, last) = (of_take().next(), of_take().last());
+            let first = of_take().next();
+            let last = of_take().last();
             let misses_start = is_first && first.is_none_or(|first| first.index > 0);
             let misses_end = is_last && last.is_none_or(|last| last.index + 1 < sent);
             if misses_start || misses_end {

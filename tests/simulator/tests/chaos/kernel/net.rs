@@ -216,8 +216,9 @@ impl Net {
         let Some(hosts) = state.connections.get(&id).map(|connection| connection.hosts) else {
             return Some(Err(io::ErrorKind::BrokenPipe.into()));
         };
-        let (now, delay, speed) =
-            (state.now, state.delay(hosts[0], hosts[1]), state.link(hosts[0], hosts[1]).speed);
+        let now = state.now;
+        let delay = state.delay(hosts[0], hosts[1]);
+        let speed = state.link(hosts[0], hosts[1]).speed;
         let pipe = &mut state.connections.get_mut(&id)?.pipes[end];
         if pipe.broken {
             return Some(Err(io::ErrorKind::BrokenPipe.into()));

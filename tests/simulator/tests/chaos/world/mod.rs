@@ -168,7 +168,9 @@ impl World {
         let hub = Hub::new(net.clone(), chance.fork(3));
         let checker = Checker::default();
         let crews = checker.clone();
-        let (streams, replay, cores) = (plan.streams.clone(), plan.replay, plan.cores);
+        let streams = plan.streams.clone();
+        let replay = plan.replay;
+        let cores = plan.cores;
         let around = Surroundings { net, hub, checker, streams, replay, cores };
         let kinds = [(&SERVERS[..], Kind::Server), (&PROXIES, Kind::Proxy), (&ORIGINS, Kind::Origin)];
         let hosts = kinds.into_iter().flat_map(|(hosts, kind)| hosts.iter().map(move |host| (*host, kind)));
@@ -212,7 +214,8 @@ impl World {
         let runs = self.units.values().map(|unit| (unit.host, unit.run)).collect();
         let takes = self.takes.all().clone();
         let is_strict = self.plan.is_strict;
-        let (lost_tags, losses) = (metrics::lost_tags(), log::lines_with("media was lost"));
+        let lost_tags = metrics::lost_tags();
+        let losses = log::lines_with("media was lost");
         let kept = (metrics::most_kept(), self.plan.replay.bytes);
         let given_up = given_up();
         judge(&self.around.checker, &Facts { is_strict, takes, runs, lost_tags, losses, kept, given_up });

@@ -170,7 +170,9 @@ impl Plan {
     /// An owner that was frozen wakes up, cannot reach the registry, and so does not know that it has lost the stream; an
     /// origin that has heard the next owner reaches only this one.
     pub fn late_owner() -> Self {
-        let (late, next, origin) = ("owner:alpha#late", "owner:alpha#next", ORIGINS[0]);
+        let late = "owner:alpha#late";
+        let next = "owner:alpha#next";
+        let origin = ORIGINS[0];
         let actions = vec![
             (10_000, Action::Cut(late, registry::HOST)),
             (10_000, Action::Freeze(late)),
@@ -205,7 +207,8 @@ impl Plan {
     /// A stream has ended at one server and begun at another one. An encoder comes through a proxy that does not reach the
     /// registry, and knows only the first of them.
     pub fn guessed_epoch(after: u64) -> Self {
-        let (one, other) = (PROXIES[0], PROXIES[1]);
+        let one = PROXIES[0];
+        let other = PROXIES[1];
         let actions = vec![
             (8_000, Action::Finish(0)),
             (29_500, Action::Publish(0, other)),
@@ -219,7 +222,8 @@ impl Plan {
     /// A schedule in which a second encoder comes through a proxy that does not reach the stream's owner, which lives and
     /// has a publisher.
     pub fn unreachable_owner() -> Self {
-        let (owner, other) = ("owner:alpha#1", PROXIES[1]);
+        let owner = "owner:alpha#1";
+        let other = PROXIES[1];
         let actions = vec![
             (9_000, Action::Cut(other, owner)),
             (9_500, Action::Intrude(0, Some(other))),
@@ -238,7 +242,8 @@ impl Plan {
 
     /// A machine dies that carries the stream's proxy and its owner; or the owner alone dies, while the publisher is away.
     pub fn owner_and_publisher(are_one: bool, away: u64) -> Self {
-        let (owner, proxy) = ("owner:alpha#1", PROXIES[0]);
+        let owner = "owner:alpha#1";
+        let proxy = PROXIES[0];
         let mut actions = vec![(17_000, Action::Kill(owner)), (30_000, Action::Start(owner))];
         match are_one {
             true => actions.extend([(17_000, Action::Kill(proxy)), (30_000, Action::Start(proxy))]),
@@ -271,7 +276,8 @@ impl Plan {
         actions.extend((1..streams.len() as u64).map(|n| (10_000 + 200 * n, Action::HangWorker(SERVERS[0]))));
         // Before the first one is given up.
         actions.push((19_900, Action::ExpectLive(1)));
-        let (first_proxy, padding) = (Some(PROXIES[0]), 48_000);
+        let first_proxy = Some(PROXIES[0]);
+        let padding = 48_000;
         Self { is_strict: true, first_proxy, padding, ..Self::written(streams, actions) }
     }
 
@@ -341,8 +347,11 @@ impl Plan {
 
     /// Plan that was not drawn, in which anything may happen to encoders and proxies.
     fn written(streams: Vec<&'static str>, actions: Vec<(u64, Action)>) -> Self {
-        let (first_proxy, most_takes) = (None, None);
-        let (is_strict, padding, replay) = (false, 100, Replay::AMPLE);
+        let first_proxy = None;
+        let most_takes = None;
+        let is_strict = false;
+        let padding = 100;
+        let replay = Replay::AMPLE;
         Self {
             streams,
             is_strict,
@@ -392,7 +401,8 @@ impl Plan {
             19 => self.move_away(at, chance),
             20 => {
                 let stream = self.stream(chance);
-                let (encoder, proxy) = (self.of(ENCODER, stream), self.of(PROXY, stream));
+                let encoder = self.of(ENCODER, stream);
+                let proxy = self.of(PROXY, stream);
                 self.cut(at, chance.between(200, 10_000), encoder, proxy);
             }
             21 => {
@@ -410,7 +420,8 @@ impl Plan {
     /// An encoder's proxy is cut off, wholly or from some, and the encoder goes to another one meanwhile or later.
     fn move_away(&mut self, at: u64, chance: &mut Chance) {
         let stream = self.stream(chance);
-        let (proxy, lasts) = (self.of(PROXY, stream), chance.between(500, 15_000));
+        let proxy = self.of(PROXY, stream);
+        let lasts = chance.between(500, 15_000);
         match chance.percent(50) {
             true => self.pair(at, lasts, Action::Unplug(proxy), Action::PlugIn(proxy)),
             false => {
@@ -427,7 +438,8 @@ impl Plan {
         let at = chance.between(FIRST, LAST);
         let lasts = self.replay.milliseconds + chance.between(0, 6_000) - 1_000;
         for server in SERVERS {
-            let (early, late) = (chance.between(0, 300), chance.between(0, 1_500));
+            let early = chance.between(0, 300);
+            let late = chance.between(0, 1_500);
             self.pair(at + early, lasts + late, Action::Kill(server), Action::Start(server));
         }
     }
@@ -483,7 +495,8 @@ impl Plan {
     fn slow(&mut self, at: u64, chance: &mut Chance) {
         let server = self.server(chance);
         let other = chance.pick(&[&PROXIES[..], &ORIGINS].concat());
-        let (delay, speed) = (chance.between(20, 300), chance.between(60, 1_000));
+        let delay = chance.between(20, 300);
+        let speed = chance.between(60, 1_000);
         let lasts = chance.between(1_000, 15_000);
         self.pair(at, lasts, Action::Slow(server, other, delay, speed), Action::Fast(server, other));
     }

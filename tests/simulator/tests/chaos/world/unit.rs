@@ -90,8 +90,10 @@ impl Unit {
             drain: self.drain.clone(),
             tasks: tasks.clone(),
         };
-        let (host, around) = (self.host, around.clone());
-        let (drain, grace) = (self.drain.clone(), process.config.drain_timeout);
+        let host = self.host;
+        let around = around.clone();
+        let drain = self.drain.clone();
+        let grace = process.config.drain_timeout;
         let exited = self.exited.clone();
         let work: futures::future::BoxFuture<'static, ()> = match self.kind {
             Kind::Server => Box::pin(server(host, self.run, around, process, self.crew.clone())),

@@ -49,7 +49,9 @@ const HANG: u8 = 2;
 
 impl Crew {
     pub fn new(host: Host, chance: Chance, checker: Checker) -> Self {
-        let (chance, fault, on_strike) = (Arc::new(Mutex::new(chance)), Arc::default(), Arc::default());
+        let chance = Arc::new(Mutex::new(chance));
+        let fault = Arc::default();
+        let on_strike = Arc::default();
         Self { host, checker, chance, fault, on_strike }
     }
 

@@ -46,7 +46,8 @@ fn records(segments: u64) -> Vec<Record> {
         ladder: None,
     };
     let segment = |sequence: u64| {
-        let (start, duration) = (MediaTime::from_millis(sequence * 1_000), MediaTime::from_millis(1_000));
+        let start = MediaTime::from_millis(sequence * 1_000);
+        let duration = MediaTime::from_millis(1_000);
         let size = Some(media(sequence).len() as u64);
         let pieces = vec![Stored { rendition: id(), start, duration, size }];
         Record::Segment(StoredSegment { sequence: MediaSequence(sequence), pieces, drift: 0 })

@@ -119,7 +119,8 @@ impl Origin {
             dvr_windows: Default::default(),
         };
         let library = Library::new(Some(Arc::new(store.clone())), None, metrics.clone());
-        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let tasks = TaskTracker::new();
+        let stop = CancellationToken::new();
         let mirrors = Mirrors::start(upstream, settings, metrics, tasks, stop);
         Self { library, mirrors, stills: Thumbnails::scripted(script) }
     }
