@@ -1,15 +1,14 @@
 //! A broadcast on this server: its live window for viewers (`feed`), its publisher (`publisher`, `session`), and its lifetime
-//! (`life`, `lease`).
+//! (`lifecycle`, `lease`).
 
 mod admit;
 mod budget;
 mod failures;
 mod feed;
 mod handoff;
-mod handover;
 mod history;
 mod lease;
-mod life;
+mod lifecycle;
 mod publisher;
 mod session;
 mod table;

@@ -27,7 +27,7 @@ use tracing::Instrument;
 use super::feed::Published;
 use super::handoff::HandoffSource;
 use super::lease::{Lease, Standing};
-use super::life::Life;
+use super::lifecycle::Life;
 use super::{Attachment, Feed, Place};
 use crate::admission::{self, Admission};
 use crate::failure;

@@ -16,9 +16,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tonic::Status;
 
-use super::Attachment;
-use super::life::{Ending, Life};
-use super::table::draining;
+use super::{Ending, Life};
+use crate::broadcast::{Attachment, draining};
 
 /// Longest time in which a proxy moves a broadcast to another server, or comes back after its call broke. It does
 /// so as soon as it can; a proxy that has not is gone.

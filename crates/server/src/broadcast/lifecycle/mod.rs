@@ -1,7 +1,9 @@
 //! The lifecycle of a broadcast: sessions one after the other, until no publisher has come for the reconnect window.
 
-use std::convert::Infallible;
-use std::sync::{Arc, OnceLock};
+mod grace;
+mod handover;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_media::{MediaEvent, StreamId};
@@ -13,20 +15,19 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::failures::Failures;
-use super::handover::Awaited;
 use super::session::{Session, SessionEnd};
 use super::table::just_ended;
 use super::{Attachment, Home, OnAir, Settings};
 use crate::admission::Reservation;
 use crate::failure;
+use grace::Grace;
+use handover::Awaited;
 
 /// Time for which a broadcast that has ended can still be fetched, so that the last viewers see its last seconds.
 const ENDED_LINGER: Duration = Duration::from_secs(10);
 /// Time for which a stream is refused whose workers failed too often. It stays this server's for so long: another one would
 /// fare no better with it.
 const REFUSAL: Duration = Duration::from_secs(30);
-/// Rest of the grace in which a broadcast is ended that no server has taken: viewers are told so, and the listener closes.
-const GOODBYE: Duration = Duration::from_secs(8);
 /// Longest time in which the publisher that a broadcast was made for is handed over: it is done at once.
 const FIRST_PUBLISHER: Duration = Duration::from_secs(5);
 
@@ -46,7 +47,7 @@ pub(super) struct Life {
 }
 
 /// Reason why a broadcast ends here.
-pub(super) enum Ending {
+enum Ending {
     /// The publisher stayed away, or the server stops and there is no other.
     Over,
     /// The workers failed too often.
@@ -219,23 +220,6 @@ impl Life {
             () = tokio::time::sleep(ENDED_LINGER) => {}
             () = self.stop.cancelled() => {}
         }
-    }
-}
-
-/// Start of the time in which the server has to end.
-#[derive(Default)]
-struct Grace(OnceLock<Instant>);
-
-impl Grace {
-    async fn begins_with(&self, stop: &CancellationToken) -> Infallible {
-        stop.cancelled().await;
-        self.0.get_or_init(Instant::now);
-        std::future::pending().await
-    }
-
-    /// Time at which just [`GOODBYE`] is left.
-    fn end(&self, grace: Duration) -> Instant {
-        *self.0.get_or_init(Instant::now) + grace.saturating_sub(GOODBYE)
     }
 }
 
