@@ -6,10 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::sources::{self, Source, code_only};
 
 /// Circles that are there today: crate, parent module, and the modules in the circle. The list only ever shrinks.
-const KNOWN: [(&str, &str, &[&str]); 4] = [
+const KNOWN: [(&str, &str, &[&str]); 3] = [
     ("media", "timeline", &["clock", "held"]),
     ("server", "", &["broadcast", "recording"]),
-    ("server", "broadcast", &["handover", "lease", "life", "session", "table"]),
     ("transcode", "", &["audio", "cast", "outlet", "period", "transcoder", "video"]),
 ];
 

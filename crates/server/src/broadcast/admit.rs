@@ -9,9 +9,9 @@ use headwater_media::{Epoch, ResumePoint, StreamId};
 use headwater_wire::v2::publish_request;
 use headwater_wire::v2::{Failure, failure::Code};
 
+use super::failure::{draining, just_ended};
 use super::lease::Standing;
 use super::publisher::Taken;
-use super::table::{draining, just_ended};
 use super::takeover::Left;
 use super::{Broadcasts, OnAir, Publisher, handoff};
 use crate::failure;

@@ -10,8 +10,8 @@ use headwater_wire::v2::Failure;
 use tokio::sync::{Mutex, Notify};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use super::failure::just_ended;
 use super::handoff::{self, HandoffSource};
-use super::table::just_ended;
 use super::{Feed, Home};
 
 /// Renewals in the length of a lease.

@@ -1,23 +1,29 @@
-//! A broadcast on this server: its live window for viewers (`feed`), its publisher (`publisher`, `session`), and its lifetime
-//! (`lifecycle`, `lease`).
+//! The broadcasts of this server (`table`), and each one of them (`on_air`): its live window for viewers (`feed`), its publisher
+//! (`publisher`, `session`), and its lifetime (`lifecycle`, `lease`).
 
 mod admit;
 mod budget;
+mod failure;
 mod failures;
 mod feed;
 mod handoff;
 mod history;
 mod lease;
 mod lifecycle;
+mod on_air;
 mod publisher;
 mod session;
+mod settings;
+mod start;
 mod table;
 mod takeover;
 
 pub(crate) use admit::Applicant;
+use failure::draining;
 pub use feed::{Feed, FeedEvent, Subscription};
 pub(crate) use handoff::HandoffSource;
+pub(crate) use on_air::{Commit, OnAir};
 pub use publisher::{Attachment, Place, Publisher, Responses};
-pub use table::Home;
-use table::draining;
-pub(crate) use table::{Broadcasts, Commit, OnAir, Settings};
+pub use settings::Home;
+pub(crate) use settings::Settings;
+pub(crate) use table::Broadcasts;

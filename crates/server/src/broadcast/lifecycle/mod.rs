@@ -14,9 +14,9 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use super::failure::just_ended;
 use super::failures::Failures;
 use super::session::{Session, SessionEnd};
-use super::table::just_ended;
 use super::{Attachment, Home, OnAir, Settings};
 use crate::admission::Reservation;
 use crate::failure;
