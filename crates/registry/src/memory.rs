@@ -83,9 +83,9 @@ impl MemoryRegistry {
 }
 
 impl State {
-    /// The newest epoch of a stream, if it is remembered.
-    fn newest(&self, id: &StreamId) -> Option<Epoch> {
-        self.streams.get(id).map(|stream| stream.newest)
+    /// Epoch that every one given out for the stream is at most, also before everything was lost.
+    fn newest(&self, id: &StreamId) -> Epoch {
+        self.streams.get(id).map_or(self.highest, |stream| stream.newest.max(self.highest))
     }
 
     /// Remembers that everything up to `epoch` is used, the last one by this server.
@@ -159,7 +159,7 @@ impl Registry for MemoryRegistry {
             return Ok(Claim::Passed(aired));
         }
         let expected = expected.filter(|expected| expected.next() < EPOCH_LIMIT).unwrap_or_default();
-        let epoch = state.newest(stream).unwrap_or(state.highest).max(expected).next();
+        let epoch = state.newest(stream).max(expected).next();
         let ownership =
             Ownership { server: server.clone(), address: address.to_owned(), epoch, broadcast: None };
         let known = state.raise(stream, epoch, Some(server), now);
@@ -184,7 +184,7 @@ impl Registry for MemoryRegistry {
         let now = Instant::now();
         let mut state = self.state();
         state.check(stream, &ownership.server, ownership.epoch)?;
-        let epoch = state.newest(stream).unwrap_or(state.highest).max(ownership.epoch).next();
+        let epoch = state.newest(stream).max(ownership.epoch).next();
         state.air(stream, Ownership { epoch, ..ownership.clone() }, self.ttls.lease, now);
         self.tell(RegistryEvent::OwnerChanged(stream.clone()));
         Ok(epoch)

@@ -83,6 +83,19 @@ async fn whoever_renews_first_after_redis_lost_everything_the_newest_owner_stays
     }
 }
 
+#[tokio::test]
+async fn no_epoch_is_given_twice_though_redis_lost_the_newest_and_heard_of_an_older_one() {
+    let redis = Redis::start();
+    let registry = redis.with_defaults().await;
+    let id = stream("demo");
+    let old = claimed(&registry, &id, "a").await;
+    let lost = taken_over(&registry, &id, "b", old.epoch).await;
+    redis.raw().await.flushall::<()>(false).await.unwrap();
+    registry.renew(&id, &old).await.unwrap();
+    let epoch = registry.next_turn(&id, &old).await.unwrap();
+    assert!(epoch > lost.epoch, "{epoch} was {}'s", lost.server);
+}
+
 /// A counter as an operator, or a version that did not check epochs, may have left it.
 #[tokio::test]
 async fn a_counter_that_can_not_be_counted_up_heals() {

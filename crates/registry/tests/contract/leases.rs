@@ -300,7 +300,8 @@ pub(crate) async fn what_can_be_no_epoch_is_refused_and_changes_nothing(backend:
     registry.renew(&id, &owner).await.unwrap();
     assert_eq!(registry.owner(&stream("new")).await.unwrap(), None);
     let next = taken_over(&registry, &id, "b", owner.epoch).await;
-    assert_eq!(next.epoch, owner.epoch.next());
+    let millis = next.epoch.0 - owner.epoch.0;
+    assert!((1..60_000).contains(&millis), "epochs go on by the clock: {millis} ms");
 }
 
 /// The next owner finds it after the lease has run out, was taken over or released, until it does not hold any longer.

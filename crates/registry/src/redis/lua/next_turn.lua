@@ -4,7 +4,6 @@ local is_owner, newest, owner = owns(ARGV[2], number(ARGV[4]))
 if not is_owner then
   return {'fenced', text(newest), owner}
 end
--- Where nothing is remembered, the clock is above what the server has, as a rule.
 local next = math.max(after(number(redis.call('HGET', KEYS[2], 'newest'))), after(number(ARGV[4])))
 redis.call('HSET', KEYS[2], 'newest', text(next), 'server', ARGV[2], 'aired', text(next))
 redis.call('PEXPIRE', KEYS[2], ARGV[7])

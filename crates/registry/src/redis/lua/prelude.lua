@@ -11,14 +11,15 @@ local function text(epoch)
   return string.format('%.0f', epoch)
 end
 
--- The epoch after this one. A counter that is missing or can't be counted up starts from the clock: above every epoch
--- that was ever given out.
+-- The epoch after this one, at least the clock's milliseconds: above every epoch that was ever given out, also by a Redis
+-- that has lost the newest ones and was told of an older one since.
 local function after(epoch)
-  if epoch and epoch + 1 < LIMIT then
-    return epoch + 1
-  end
   local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000) + 1
+  local clock = time[1] * 1000 + math.floor(time[2] / 1000)
+  if epoch and epoch + 1 < LIMIT then
+    return math.max(epoch, clock) + 1
+  end
+  return clock + 1
 end
 
 -- Whether the stream is this server's under this epoch, as far as is known; the newest epoch, and whose that is, or ''.
