@@ -11,7 +11,9 @@ use std::io;
 use std::time::Duration;
 
 use headwater_media::Epoch;
-use headwater_registry::{Claim, Ownership, RegistryError, SERVER_TTL, ServerId, ServerRecord};
+use headwater_registry::{
+    Claim, HEARTBEAT_INTERVAL, Ownership, RegistryError, SERVER_TTL, ServerId, ServerRecord,
+};
 use headwater_wire::publish::{Accepted, Opening, PublishCall, PublishError};
 use headwater_wire::v2::publish_request::Ground;
 use headwater_wire::v2::{Failure, failure::Code};
@@ -29,6 +31,10 @@ const PRESUMED_GONE_TIME: Duration = Duration::from_secs(2);
 /// up: if the owner is dead, its record has run out by then.
 const OWNER_RETRY_INTERVAL: Duration = Duration::from_millis(500);
 const OWNER_RETRY_TIME: Duration = SERVER_TTL.saturating_add(Duration::from_secs(2));
+/// Time that a search waits for the first server to register itself: a Redis that comes back empty hears of the living
+/// ones again with their next heartbeats.
+const REGISTRATION_TIME: Duration = HEARTBEAT_INTERVAL.saturating_mul(2);
+const REGISTRATION_CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Time that a server may take to accept a publisher. It may have to work off the broadcast's last session and to start
 /// a worker first, each of which it gives up after 5 to 10 s. A server that has died is noticed sooner, by its
@@ -55,6 +61,8 @@ enum Step {
     Retry,
     /// The owner lives, and can't be reached.
     OwnerUnreachable,
+    /// The registry answers, and knows no server.
+    NoServer,
 }
 
 /// Outcome of an attempt to open a call.
@@ -106,14 +114,20 @@ impl<'a> Search<'a> {
     }
 
     async fn ask_servers(&mut self) -> Result<Assignment, RoutingError> {
-        let until = Instant::now() + OWNER_RETRY_TIME;
+        let started = Instant::now();
         let mut attempts = MAX_SERVERS_ASKED;
         while attempts > 0 {
             match self.ask_server().await? {
                 Step::Assigned(assignment) => return Ok(*assignment),
                 Step::Retry => attempts -= 1,
-                Step::OwnerUnreachable if Instant::now() < until => sleep(OWNER_RETRY_INTERVAL).await,
+                Step::OwnerUnreachable if started.elapsed() < OWNER_RETRY_TIME => {
+                    sleep(OWNER_RETRY_INTERVAL).await;
+                }
                 Step::OwnerUnreachable => return Err(RoutingError::OwnerUnreachable),
+                Step::NoServer if started.elapsed() < REGISTRATION_TIME => {
+                    sleep(REGISTRATION_CHECK_INTERVAL).await;
+                }
+                Step::NoServer => return Err(RoutingError::NoServer),
             }
         }
         Err(RoutingError::NoCapacity)
@@ -216,7 +230,7 @@ impl<'a> Search<'a> {
     /// Claims the stream for a server with room, and publishes there.
     async fn claim_server(&mut self, servers: Vec<ServerRecord>) -> Result<Step, RoutingError> {
         if servers.is_empty() {
-            return Err(RoutingError::NoServer);
+            return Ok(Step::NoServer);
         }
         let registry = &self.router.registry;
         let server = self.choose_server(servers).ok_or(RoutingError::NoCapacity)?;
@@ -357,3 +371,6 @@ fn is_connection_refused(error: &PublishError) -> bool {
     }
     false
 }
+
+#[cfg(test)]
+mod tests;
