@@ -8,7 +8,7 @@ use crate::error::Error;
 
 /// How long any element may stand still while it has work. A frame takes milliseconds, on a drowning machine a
 /// second; a server whose worker has said nothing for this long would rather have a new one.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PROGRESS_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The worker is stopping; [`Fault::take`] says why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub(crate) struct Fault {
 
 impl Default for Fault {
     fn default() -> Self {
-        Self::with_patience(PATIENCE)
+        Self::with_patience(PROGRESS_TIMEOUT)
     }
 }
 

@@ -7,7 +7,7 @@ use headwater_media::{Period, SourceTime, Tag};
 
 /// How much longer than usual a track may keep the other one waiting before it goes on without its source: less than a
 /// player has in store.
-const STALL: Duration = Duration::from_secs(1);
+const STALL_MARGIN: Duration = Duration::from_secs(1);
 /// Least usual lag of a track that has not come yet beside the other one.
 const UNKNOWN_LAG: Duration = Duration::from_secs(2);
 /// Window of the lag's measurement: a lag is remembered for one to two of these.
@@ -90,7 +90,7 @@ impl Interleaving {
     fn left_behind(&self, track: &Arrivals, other: &Arrivals) -> Option<SourceTime> {
         let other = other.newest?;
         let newest = track.newest.or(self.first)?;
-        let allowed = track.lag.usual() + STALL;
+        let allowed = track.lag.usual() + STALL_MARGIN;
         (other.since(newest) > allowed).then(|| other.offset_us(-(allowed.as_micros() as i64)))
     }
 }

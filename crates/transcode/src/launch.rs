@@ -9,11 +9,11 @@ use std::process::Command;
 use crate::sandbox::{MEMORY_VARIABLE, MODE_VARIABLE, Mode};
 
 /// Variables of the environment that a child process gets. Everything else stays behind: credentials, keys, addresses.
-const VARIABLES: [&str; 5] = ["PATH", "HOME", "XDG_CACHE_HOME", "LD_LIBRARY_PATH", "RUST_BACKTRACE"];
+const KEPT_VARIABLES: [&str; 5] = ["PATH", "HOME", "XDG_CACHE_HOME", "LD_LIBRARY_PATH", "RUST_BACKTRACE"];
 /// And what GStreamer goes by: where plugins are, and what it says while somebody looks for a fault.
-const PREFIX: &str = "GST_";
+const KEPT_PREFIX: &str = "GST_";
 /// Bytes that are kept of a process's standard error.
-const LONGEST: usize = 2_048;
+const MAX_ERROR_BYTES: usize = 2_048;
 
 /// How a worker is started: the running executable with one argument, unless a test says otherwise.
 #[derive(Clone, Debug)]
@@ -54,7 +54,7 @@ impl WorkerCommand {
 
 /// Text of a process's standard error, as one line; cut, as a stranger's media may have made it say anything.
 pub fn brief(said: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&said[..said.len().min(LONGEST)]);
+    let text = String::from_utf8_lossy(&said[..said.len().min(MAX_ERROR_BYTES)]);
     text.trim().lines().collect::<Vec<_>>().join("; ")
 }
 
@@ -62,7 +62,7 @@ fn passed_on(
     variables: impl Iterator<Item = (OsString, OsString)>,
 ) -> impl Iterator<Item = (OsString, OsString)> {
     let is_needed = |name: &OsStr| {
-        name.to_str().is_some_and(|name| VARIABLES.contains(&name) || name.starts_with(PREFIX))
+        name.to_str().is_some_and(|name| KEPT_VARIABLES.contains(&name) || name.starts_with(KEPT_PREFIX))
     };
     variables.filter(move |(name, _)| is_needed(name))
 }
@@ -82,6 +82,6 @@ mod tests {
     #[test]
     fn what_was_said_is_one_line() {
         assert_eq!(brief(b" one\ntwo\n"), "one; two");
-        assert_eq!(brief("x".repeat(LONGEST * 2).as_bytes()).len(), LONGEST);
+        assert_eq!(brief("x".repeat(MAX_ERROR_BYTES * 2).as_bytes()).len(), MAX_ERROR_BYTES);
     }
 }

@@ -1,9 +1,9 @@
 //! The worker: decodes a publisher's media once and makes the ladder of it, with GStreamer, which lives only here.
 //!
-//! The trip of a picture: [`Transcoder::tag`] → `video::Video` (decoder) → `video::Fan` (paced by `pacer::Pacer`,
+//! The trip of a picture: [`Transcoder::tag`] → `video::Video` (decoder) → `video::FrameFanOut` (paced by `pacer::Pacer`,
 //! placed by [`headwater_media::Cutter`]) → `video::Encoder`, one per rung → `video::Track` (met
-//! with what was expected) → `outlet::Outlet` → [`Sink`]. The trip of the sound: `audio::Audio` (decoder) →
-//! `audio::Line` (placed by `audio::AudioClock`) → encoder → `audio::Track` → the same outlet.
+//! with what was expected) → `output_collector::OutputCollector` → [`Sink`]. The trip of the sound: `audio::Audio` (decoder) →
+//! `audio::AudioFeeder` (placed by `audio::AudioClock`) → encoder → `audio::Track` → the same collector.
 //!
 //! The server packages the frames that come out ([`headwater_media::EncodedFrame`]).
 //!
@@ -12,7 +12,6 @@
 //! What is shown when, and where it is cut, follows from the source's timestamps and the settings alone.
 
 mod audio;
-mod cast;
 mod cpu;
 pub mod demo;
 mod error;
@@ -20,16 +19,17 @@ mod fault;
 mod interleaving;
 pub mod launch;
 mod memory;
-mod orders;
-mod outlet;
+mod output_collector;
 mod pacer;
 mod period;
 mod pipeline;
 mod preload;
 mod progress;
+mod rendition_set;
 pub mod sandbox;
+mod sandbox_config;
 mod scale;
-mod stall;
+mod stall_event;
 pub mod still;
 mod transcoder;
 mod video;

@@ -14,14 +14,14 @@ use crate::error::{Error, Result};
 const DATA_FIELD: usize = 5;
 /// From this share of the limit on the worker gives up, while it can still say why. Pictures are a hundredth of what
 /// remains.
-const NEARLY: f64 = 0.9;
+const EXHAUSTED_RATIO: f64 = 0.9;
 /// Share of the memory limit above which a failure is one for want of memory: a picture of the greatest size may take the rest at once.
-const SHORT: f64 = 0.7;
+const SUSPECT_RATIO: f64 = 0.7;
 /// A decoder makes a few pictures in this time.
-const INTERVAL: Duration = Duration::from_millis(50);
+const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 /// For this long after a shortage a failure is one for want of memory: pipelines that stop after it give theirs back before
 /// the failure is told.
-const AFTERMATH: Duration = Duration::from_secs(5);
+const SHORTAGE_AFTERMATH: Duration = Duration::from_secs(5);
 
 /// Opened before the sandbox is shut, and read in it.
 pub(crate) struct Memory {
@@ -62,9 +62,9 @@ impl Memory {
         }));
         let memory = self.clone();
         std::thread::spawn(move || {
-            while !memory.is_above(NEARLY) {
+            while !memory.is_above(EXHAUSTED_RATIO) {
                 memory.is_short();
-                std::thread::sleep(INTERVAL);
+                std::thread::sleep(CHECK_INTERVAL);
             }
             fail(memory.error());
         });
@@ -83,8 +83,8 @@ impl Memory {
     fn is_short(&self) -> bool {
         let now = self.opened.elapsed();
         let millis = |time: Duration| time.as_millis() as u64;
-        if self.is_above(SHORT) {
-            self.short_until.store(millis(now + AFTERMATH), Ordering::Relaxed);
+        if self.is_above(SUSPECT_RATIO) {
+            self.short_until.store(millis(now + SHORTAGE_AFTERMATH), Ordering::Relaxed);
             return true;
         }
         millis(now) < self.short_until.load(Ordering::Relaxed)
@@ -130,7 +130,7 @@ mod tests {
         let taken: Vec<u8> = Vec::with_capacity(4 << 30);
         assert!(matches!(explained(), Error::Memory { .. }));
         drop(taken);
-        assert!(!memory.is_above(SHORT));
+        assert!(!memory.is_above(SUSPECT_RATIO));
         assert!(matches!(explained(), Error::Memory { .. }));
     }
 }

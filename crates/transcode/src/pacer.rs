@@ -8,7 +8,7 @@ use headwater_media::{Cut, Cutter, MediaSequence, MediaTime, Placement, SourceTi
 const LONE_FRAME: Duration = Duration::from_millis(33);
 /// How much later than the one before it a frame may come and still be regular: a part is allowed to exceed its
 /// nominal length by a little more.
-const JITTER: Duration = Duration::from_millis(12);
+const JITTER_TOLERANCE: Duration = Duration::from_millis(12);
 /// Sources of longer gaps (less than 6 frames a second) are never regular.
 const REGULAR_GAP: Duration = Duration::from_millis(167);
 /// Regular gap after a single frame.
@@ -209,7 +209,7 @@ impl Pacer {
 /// Whether `next` follows when a frame was due: then the part before it is not too long, wherever it was cut.
 fn is_regular(decoded: Decoded, next: SourceTime) -> bool {
     let expected = decoded.gap.unwrap_or(FIRST_GAP);
-    expected <= REGULAR_GAP && next.since(decoded.time) <= expected + JITTER
+    expected <= REGULAR_GAP && next.since(decoded.time) <= expected + JITTER_TOLERANCE
 }
 
 #[cfg(test)]

@@ -7,12 +7,12 @@ use headwater_media::timeline::MAX_COMPOSITION;
 use headwater_media::{Grid, Ladder, MediaSequence, MediaTime, Period, PeriodStart, Tag};
 
 use crate::audio::{self, Audio, Pace};
-use crate::cast::{Cast, Model};
 use crate::error::{Error, Result};
 use crate::fault::{Fault, Flow};
 use crate::interleaving::{Interleaving, MAX_STEP};
-use crate::outlet::{Outlet, Way};
+use crate::output_collector::{OutputCollector, ReportSender};
 use crate::progress::Progress;
+use crate::rendition_set::{Model, RenditionSet};
 use crate::video::{self, Follower, FrameRate, Video};
 
 /// How long the frames of a source that does not declare its frame rate are measured at most.
@@ -24,7 +24,7 @@ const AUDIO_FRAME: MediaTime = MediaTime::from_millis(22);
 #[derive(Clone)]
 pub(crate) struct Tools {
     pub(crate) ladder: Arc<Ladder>,
-    pub(crate) way: Way,
+    pub(crate) sender: ReportSender,
     pub(crate) progress: Arc<Progress>,
     pub(crate) fault: Arc<Fault>,
 }
@@ -32,7 +32,7 @@ pub(crate) struct Tools {
 /// A period that is running.
 pub(crate) struct Running {
     period: Period,
-    cast: Cast,
+    rendition_set: RenditionSet,
     grid: Grid,
     /// Period as another producer began it, where one did.
     model: Option<Model>,
@@ -50,13 +50,13 @@ enum Stage {
 struct Tracks {
     video: Option<Video>,
     audio: Option<Audio>,
-    outlet: Arc<Outlet>,
+    collector: Arc<OutputCollector>,
 }
 
 impl Running {
     pub(crate) fn start(
         period: Period,
-        cast: Cast,
+        rendition_set: RenditionSet,
         grid: Grid,
         model: Option<Model>,
         tools: Tools,
@@ -69,7 +69,7 @@ impl Running {
         let known = model.as_ref().and_then(Model::frame_rate).or(declared);
         let interleaving = Interleaving::new(&period);
         let stage = Stage::Measuring(Vec::new());
-        let mut running = Self { period, cast, grid, model, tools, stage, interleaving };
+        let mut running = Self { period, rendition_set, grid, model, tools, stage, interleaving };
         if let Some(rate) = known {
             running.stage = Stage::Tracks(Box::new(running.tracks(rate)?));
         }
@@ -79,10 +79,14 @@ impl Running {
     fn tracks(&self, rate: FrameRate) -> Result<Tracks> {
         let head =
             PeriodStart { ladder: Some(self.tools.ladder.as_ref().clone()), ..head(&self.period, self.grid) };
-        let count = self.cast.pictures.len() + usize::from(self.cast.sound);
-        let outlet =
-            Outlet::new(head, count, self.model.as_ref().map(Model::renditions), self.tools.way.clone());
-        Tracks::start(&self.period, &self.cast, self.grid, rate, outlet, &self.tools)
+        let count = self.rendition_set.pictures.len() + usize::from(self.rendition_set.sound);
+        let collector = OutputCollector::new(
+            head,
+            count,
+            self.model.as_ref().map(Model::renditions),
+            self.tools.sender.clone(),
+        );
+        Tracks::start(&self.period, &self.rendition_set, self.grid, rate, collector, &self.tools)
     }
 
     pub(crate) fn period(&self) -> &Period {
@@ -153,20 +157,20 @@ fn is_measured(tags: &[Tag]) -> bool {
 impl Tracks {
     fn start(
         period: &Period,
-        cast: &Cast,
+        rendition_set: &RenditionSet,
         grid: Grid,
         rate: FrameRate,
-        outlet: Outlet,
+        collector: OutputCollector,
         tools: &Tools,
     ) -> Result<Self> {
         let Tools { ladder, progress, fault, .. } = tools;
-        let rungs = cast.pictures.clone();
-        let outlet = Arc::new(outlet);
+        let rungs = rendition_set.pictures.clone();
+        let collector = Arc::new(collector);
         let pace = if rungs.is_empty() { Pace::Alone } else { Pace::BehindPictures };
-        let sound = cast.sound.then(|| {
+        let sound = rendition_set.sound.then(|| {
             let config = period.audio().cloned().unwrap_or(audio::SILENCE);
             let plan = audio::Plan { config, grid, bitrate: ladder.audio_bitrate, place: rungs.len(), pace };
-            let track = plan.track(&outlet, progress, fault);
+            let track = plan.track(&collector, progress, fault);
             (plan, track)
         });
         let follower = sound.as_ref().map(|(_, track)| track.clone() as Arc<dyn Follower>);
@@ -174,10 +178,10 @@ impl Tracks {
         let video = (!rungs.is_empty()).then(|| {
             let frame_rate = rate.capped(ladder.max_frame_rate);
             let plan = video::Plan { source, grid, origin: period.origin, frame_rate, rungs, ladder };
-            Video::start(&plan, &outlet, follower, progress, fault)
+            Video::start(&plan, &collector, follower, progress, fault)
         });
         let audio = sound.map(|(plan, track)| Audio::start(&plan, track, fault));
-        Ok(Self { video: video.transpose()?, audio: audio.transpose()?, outlet })
+        Ok(Self { video: video.transpose()?, audio: audio.transpose()?, collector })
     }
 
     /// Each tag to its track; and the track that it leaves behind is told.
@@ -212,7 +216,7 @@ impl Tracks {
             audio.finish(end.map(|(time, last)| (time.max(grid.boundary(last) + AUDIO_FRAME), last)))?;
         }
         let last = end.map(|(_, last)| last).or_else(|| self.audio.as_ref().and_then(Audio::last));
-        Ok(last.filter(|_| self.outlet.is_open()))
+        Ok(last.filter(|_| self.collector.is_open()))
     }
 }
 

@@ -107,13 +107,13 @@ pub(crate) fn only(caps: &gst::Caps) -> Result<gst::Element> {
 }
 
 /// The head of a pipeline: takes a bounded number of buffers and makes its feeder wait for more room.
-pub(crate) struct Feed {
+pub(crate) struct PipelineInput {
     source: gst_app::AppSrc,
     full: Arc<AtomicBool>,
     fault: Arc<Fault>,
 }
 
-impl Feed {
+impl PipelineInput {
     /// Holds up to `room` buffers.
     pub(crate) fn new(name: &str, caps: Option<&gst::Caps>, room: u64, fault: &Arc<Fault>) -> Self {
         let full = Arc::new(AtomicBool::new(false));

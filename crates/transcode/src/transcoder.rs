@@ -8,12 +8,12 @@ use headwater_media::{
     Tag,
 };
 
-use crate::cast::{Cast, Model};
 use crate::error::{Error, Result};
 use crate::fault::Fault;
-use crate::outlet::Way;
+use crate::output_collector::ReportSender;
 use crate::period::{Running, Tools};
 use crate::progress::{Progress, Stats};
+use crate::rendition_set::{Model, RenditionSet};
 
 /// Source time between two reports on how the worker keeps up.
 const STATS_INTERVAL: Duration = Duration::from_secs(1);
@@ -62,7 +62,7 @@ pub struct Transcoder {
     next_sequence: MediaSequence,
     resume: Option<SourceTime>,
     begun_as: Option<PeriodStart>,
-    cast: Cast,
+    rendition_set: RenditionSet,
     tools: Tools,
     running: Option<Running>,
     last_stats: Option<SourceTime>,
@@ -77,15 +77,24 @@ impl Transcoder {
             Error::Protocol(mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
         })?;
         let fault = Arc::<Fault>::default();
-        let way = Way::new(Arc::new(sink), fault.clone());
+        let sender = ReportSender::new(Arc::new(sink), fault.clone());
         let tools =
-            Tools { ladder: Arc::new(start.ladder), way, progress: Arc::<Progress>::default(), fault };
+            Tools { ladder: Arc::new(start.ladder), sender, progress: Arc::<Progress>::default(), fault };
         let settings = start.settings;
         let next_sequence = start.first_sequence;
         let resume = start.resume;
-        let cast = Cast::known(&start.kept);
+        let rendition_set = RenditionSet::known(&start.kept);
         let begun_as = start.begun_as;
-        Ok(Self { settings, next_sequence, resume, begun_as, cast, tools, running: None, last_stats: None })
+        Ok(Self {
+            settings,
+            next_sequence,
+            resume,
+            begun_as,
+            rendition_set,
+            tools,
+            running: None,
+            last_stats: None,
+        })
     }
 
     /// Ends the period before, and begins this one.
@@ -103,8 +112,8 @@ impl Transcoder {
         self.running = Some(match begun_as {
             Some(begun) => self.go_on(period, begun, grid)?,
             None => {
-                self.cast = self.cast.follow(&period, &self.tools.ladder)?;
-                Running::start(period, self.cast.clone(), grid, None, self.tools.clone())?
+                self.rendition_set = self.rendition_set.follow(&period, &self.tools.ladder)?;
+                Running::start(period, self.rendition_set.clone(), grid, None, self.tools.clone())?
             }
         });
         Ok(())
@@ -117,8 +126,8 @@ impl Transcoder {
             tools.ladder = Arc::new(ladder.clone());
         }
         let model = Model::from(begun);
-        self.cast = model.cast();
-        Running::start(period, self.cast.clone(), grid, Some(model), tools)
+        self.rendition_set = model.rendition_set();
+        Running::start(period, self.rendition_set.clone(), grid, Some(model), tools)
     }
 
     /// The period that tags belong to.
@@ -185,7 +194,7 @@ impl Transcoder {
         }
         self.last_stats = Some(now);
         let stats = Report::Stats(self.tools.progress.stats());
-        self.tools.way.send(stats).map_err(|_| self.tools.fault.take())
+        self.tools.sender.send(stats).map_err(|_| self.tools.fault.take())
     }
 }
 

@@ -16,14 +16,14 @@ use headwater_wire::{ConvertError, frames, tag_of};
 use crate::cpu::Cpu;
 use crate::error::{Error, Result};
 use crate::memory::Memory;
-use crate::orders::{Orders, prepare};
 use crate::preload::preload;
 use crate::progress::Stats;
 use crate::sandbox::{self, Gap, Mode};
+use crate::sandbox_config::{SandboxConfig, prepare};
 use crate::transcoder::{Report, Sink, Start, Transcoder};
 
 /// Messages that were read and wait; the rest waits in the pipe, and so with the publisher.
-const ROOM: usize = 8;
+const QUEUE_MESSAGES: usize = 8;
 /// How soon a failure is noticed while the publisher is silent.
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -48,10 +48,10 @@ pub fn main() -> ExitCode {
 
 /// Shuts itself in, then works.
 fn live(mut output: File, mut gaps: Vec<Gap>) -> Result<()> {
-    let orders = Orders::read(|name| std::env::var(name).ok())?;
+    let config = SandboxConfig::read(|name| std::env::var(name).ok())?;
     gaps.extend(sandbox::lower_priority());
-    let prepared = preload().and_then(|()| prepare(&orders, gaps));
-    if orders.mode == Mode::Check {
+    let prepared = preload().and_then(|()| prepare(&config, gaps));
+    if config.mode == Mode::Check {
         let gaps = prepared?.1;
         return gaps.iter().try_for_each(|gap| writeln!(output, "{gap}")).map_err(Error::Output);
     }
@@ -88,7 +88,7 @@ pub fn run(input: impl Read + Send + 'static, output: impl Write + Send + 'stati
 }
 
 fn begin<W: Write + Send + 'static>(input: impl Read + Send + 'static, output: &Output<W>) -> Result<()> {
-    let (sender, messages) = sync_channel(ROOM);
+    let (sender, messages) = sync_channel(QUEUE_MESSAGES);
     std::thread::spawn(move || read(input, &sender));
     work(&messages, output)
 }

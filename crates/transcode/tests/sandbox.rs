@@ -128,7 +128,11 @@ fn still_is_made() {
     assert!(made.status.success() && made.stdout.starts_with(&[0xFF, 0xD8, 0xFF]), "{said}");
     let refused = ask(bytes::Bytes::from_static(b"nonsense"));
     let said = String::from_utf8_lossy(&refused.stderr);
-    assert_eq!(refused.status.code(), Some(headwater_transcode::still::UNSUPPORTED.into()), "{said}");
+    assert_eq!(
+        refused.status.code(),
+        Some(headwater_transcode::still::UNSUPPORTED_EXIT_CODE.into()),
+        "{said}"
+    );
     assert!(refused.stdout.is_empty() && said.contains("no picture can be made"), "{said}");
 }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use headwater_runtime::config::WorkerSandbox;
 use headwater_transcode::launch::{WorkerCommand, brief};
 use headwater_transcode::sandbox::Mode;
-use headwater_transcode::still::UNSUPPORTED;
+use headwater_transcode::still::UNSUPPORTED_EXIT_CODE;
 use headwater_wire::frames;
 use headwater_wire::v2::StillRequest;
 use prost::Message as _;
@@ -114,7 +114,7 @@ fn judge(Output { status, stdout, stderr }: Output) -> Result<Bytes, Failure> {
             Err(Failure::Process("its picture is too large".into()))
         }
         Some(0) if !stdout.is_empty() => Ok(stdout.into()),
-        Some(code) if code == i32::from(UNSUPPORTED) => Err(Failure::Media(said)),
+        Some(code) if code == i32::from(UNSUPPORTED_EXIT_CODE) => Err(Failure::Media(said)),
         _ => Err(Failure::Process(format!("{status} ({said})"))),
     }
 }

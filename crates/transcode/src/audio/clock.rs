@@ -5,16 +5,16 @@ use std::collections::VecDeque;
 use headwater_media::{MediaTime, SourceTime};
 
 /// Samples a second of the output.
-pub(crate) const RATE: u32 = 48_000;
+pub(crate) const SAMPLE_RATE_HZ: u32 = 48_000;
 /// Always stereo: one layout for every player and no surprise when a publisher changes its microphone.
 pub(crate) const CHANNELS: usize = 2;
 /// Samples (per channel) in an AAC frame.
-pub(crate) const BLOCK: u64 = 1_024;
+pub(crate) const BLOCK_SAMPLES: u64 = 1_024;
 /// Up to this many samples (40 ms) timestamps are believed to be merely rounded, and the sound goes on without a seam.
-const TOLERANCE: u64 = 1_920;
+const TOLERANCE_SAMPLES: u64 = 1_920;
 
 /// How many samples of silence are made at a time, whatever the timestamps say: a second.
-const MAX_FILL: u64 = RATE as u64;
+const MAX_FILL: u64 = SAMPLE_RATE_HZ as u64;
 
 /// The AAC frame with this number begins at sample `number · 1024` of the period's source time, whoever makes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,11 +23,11 @@ pub(crate) struct BlockNumber(pub(crate) u64);
 impl BlockNumber {
     /// The block that holds the sample at `time`.
     pub(crate) fn at(time: SourceTime) -> Self {
-        Self(position(time) / BLOCK)
+        Self(position(time) / BLOCK_SAMPLES)
     }
 
     pub(crate) fn time(self) -> MediaTime {
-        MediaTime::from_ticks(self.0 * BLOCK, RATE)
+        MediaTime::from_ticks(self.0 * BLOCK_SAMPLES, SAMPLE_RATE_HZ)
     }
 
     pub(crate) fn next(self) -> Self {
@@ -64,7 +64,7 @@ enum After {
 impl AudioClock {
     /// Begins at the start of `first`.
     pub(crate) fn new(first: BlockNumber) -> Self {
-        Self { pending: VecDeque::new(), next: first.0 * BLOCK, after: After::Silence }
+        Self { pending: VecDeque::new(), next: first.0 * BLOCK_SAMPLES, after: After::Silence }
     }
 
     /// Silence on the way to sound at `time_ns` nanoseconds of source time, a second at most; none once the sound can be
@@ -90,12 +90,12 @@ impl AudioClock {
 
     /// The rest, filled up to a whole block.
     pub(crate) fn finish(&mut self) -> Vec<Block> {
-        self.fill(self.next.next_multiple_of(BLOCK));
+        self.fill(self.next.next_multiple_of(BLOCK_SAMPLES));
         self.blocks()
     }
 
     fn joins(&self, position: u64) -> bool {
-        self.after == After::Sound && position.abs_diff(self.next) <= TOLERANCE
+        self.after == After::Sound && position.abs_diff(self.next) <= TOLERANCE_SAMPLES
     }
 
     fn fill_towards(&mut self, position: u64) -> Option<Vec<Block>> {
@@ -120,17 +120,17 @@ impl AudioClock {
     }
 
     fn blocks(&mut self) -> Vec<Block> {
-        let size = BLOCK as usize * CHANNELS;
+        let size = BLOCK_SAMPLES as usize * CHANNELS;
         (0..self.pending.len() / size).map(|_| self.pending.drain(..size).collect()).collect()
     }
 }
 
 fn position(time: SourceTime) -> u64 {
-    MediaTime::from(time).ticks(RATE)
+    MediaTime::from(time).ticks(SAMPLE_RATE_HZ)
 }
 
 fn nanos_to_position(nanos: u64) -> u64 {
-    ((u128::from(nanos) * u128::from(RATE) + 500_000_000) / 1_000_000_000) as u64
+    ((u128::from(nanos) * u128::from(SAMPLE_RATE_HZ) + 500_000_000) / 1_000_000_000) as u64
 }
 
 #[cfg(test)]
@@ -191,7 +191,7 @@ mod tests {
         let mut blocks: Vec<_> = std::iter::from_fn(|| clock.silence(until)).flatten().collect();
         blocks.extend(placed(&mut clock, 6_010 * MS, &tone(48_000)));
         let silent = heard(&blocks).iter().position(|heard| *heard).unwrap() as u64;
-        assert_eq!(first.0 * BLOCK + silent, 6_010 * 48);
+        assert_eq!(first.0 * BLOCK_SAMPLES + silent, 6_010 * 48);
     }
 
     #[test]
@@ -207,7 +207,7 @@ mod tests {
         let mut clock = AudioClock::new(BlockNumber(0));
         for _ in 0..3 {
             let samples: usize = clock.gap(1_500_000_000 * MS).unwrap().iter().map(Vec::len).sum();
-            assert!(samples <= (RATE as usize + BLOCK as usize) * CHANNELS, "{samples}");
+            assert!(samples <= (SAMPLE_RATE_HZ as usize + BLOCK_SAMPLES as usize) * CHANNELS, "{samples}");
         }
         assert_eq!(std::iter::from_fn(|| clock.silence(MediaTime::from_millis(4_500))).count(), 2);
     }

@@ -8,12 +8,12 @@ use super::clock::CHANNELS;
 type Gain = [f32; CHANNELS];
 
 /// -3 dB: half of the power.
-const HALF: f32 = std::f32::consts::FRAC_1_SQRT_2;
+const HALF_POWER_GAIN: f32 = std::f32::consts::FRAC_1_SQRT_2;
 /// Between the centre and a side, at the same power.
-const NEAR: f32 = 0.92;
-const FAR: f32 = 0.38;
+const NEAR_SIDE_GAIN: f32 = 0.92;
+const FAR_SIDE_GAIN: f32 = 0.38;
 /// From here on what is added up from several channels is bent instead of cut off.
-const KNEE: f32 = 0.8;
+const KNEE_LEVEL: f32 = 0.8;
 
 /// Mixes decoded channels to stereo as ITU-R BS.775 does: the front sides as they are, the centre and the surround
 /// channels at -3 dB, no low frequency effects. Levels stay those of the source; where several channels together are
@@ -55,24 +55,24 @@ fn sum(frame: &[f32], gains: &[Gain]) -> [f32; CHANNELS] {
 
 /// Never beyond full scale, and unchanged below the knee.
 fn bent(sample: f32) -> f32 {
-    let above = sample.abs() - KNEE;
+    let above = sample.abs() - KNEE_LEVEL;
     if above <= 0.0 {
         return sample;
     }
-    let room = 1.0 - KNEE;
-    (KNEE + room * (above / room).tanh()).copysign(sample)
+    let room = 1.0 - KNEE_LEVEL;
+    (KNEE_LEVEL + room * (above / room).tanh()).copysign(sample)
 }
 
 fn gain(speaker: Speaker) -> Gain {
     match speaker {
         Speaker::FrontLeft => [1.0, 0.0],
         Speaker::FrontRight => [0.0, 1.0],
-        Speaker::FrontCentre => [HALF, HALF],
-        Speaker::NearLeft => [NEAR, FAR],
-        Speaker::NearRight => [FAR, NEAR],
-        Speaker::SurroundLeft => [HALF, 0.0],
-        Speaker::SurroundRight => [0.0, HALF],
-        Speaker::SurroundCentre => [HALF * HALF, HALF * HALF],
+        Speaker::FrontCentre => [HALF_POWER_GAIN, HALF_POWER_GAIN],
+        Speaker::NearLeft => [NEAR_SIDE_GAIN, FAR_SIDE_GAIN],
+        Speaker::NearRight => [FAR_SIDE_GAIN, NEAR_SIDE_GAIN],
+        Speaker::SurroundLeft => [HALF_POWER_GAIN, 0.0],
+        Speaker::SurroundRight => [0.0, HALF_POWER_GAIN],
+        Speaker::SurroundCentre => [HALF_POWER_GAIN * HALF_POWER_GAIN, HALF_POWER_GAIN * HALF_POWER_GAIN],
         Speaker::LowFrequency => [0.0, 0.0],
     }
 }

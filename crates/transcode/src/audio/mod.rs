@@ -2,7 +2,7 @@
 
 mod clock;
 mod downmix;
-mod line;
+mod feeder;
 mod speakers;
 mod track;
 
@@ -15,29 +15,29 @@ use headwater_media::{Grid, MediaSequence, MediaTime, SourceTime, Tag};
 
 use crate::error::{Error, Result};
 use crate::fault::{Fault, Flow};
-use crate::outlet::Outlet;
-use crate::pipeline::{Blame, Feed, Pipeline, Tail, element, only};
+use crate::output_collector::OutputCollector;
+use crate::pipeline::{Blame, Pipeline, PipelineInput, Tail, element, only};
 use crate::progress::Progress;
-use crate::stall;
-use clock::{BlockNumber, CHANNELS, RATE};
-use line::Line;
+use crate::stall_event;
+use clock::{BlockNumber, CHANNELS, SAMPLE_RATE_HZ};
+use feeder::AudioFeeder;
 use speakers::Layout;
 pub(crate) use track::{Pace, Track};
 
 /// AAC frames that wait for the decoder, and blocks that wait for the encoder: a second and a half.
-const ROOM: u64 = 64;
+const QUEUE_BUFFERS: u64 = 64;
 
 /// The configuration of a period that has no sound of its own (AAC-LC, 48 kHz, stereo): silence stands in for it.
 pub(crate) const SILENCE: Bytes = Bytes::from_static(&[0x11, 0x90]);
 
 /// The audio side of a period. Dropped, it stops as it is declared: the decoder before the encoder that it feeds.
 pub(crate) struct Audio {
-    feed: Feed,
+    input: PipelineInput,
     decoded: Tail,
     encoded: Tail,
     _decoder: Pipeline,
     _encoder: Pipeline,
-    line: Arc<Line>,
+    feeder: Arc<AudioFeeder>,
     track: Arc<Track>,
 }
 
@@ -55,11 +55,11 @@ pub(crate) struct Plan {
 impl Plan {
     pub(crate) fn track(
         &self,
-        outlet: &Arc<Outlet>,
+        collector: &Arc<OutputCollector>,
         progress: &Arc<Progress>,
         fault: &Arc<Fault>,
     ) -> Arc<Track> {
-        Arc::new(Track::new(self, outlet, progress, fault))
+        Arc::new(Track::new(self, collector, progress, fault))
     }
 
     /// The block before the first one that is put out: the encoder warms up with it.
@@ -70,7 +70,8 @@ impl Plan {
 
 impl Audio {
     pub(crate) fn start(plan: &Plan, track: Arc<Track>, fault: &Arc<Fault>) -> Result<Self> {
-        let blocks = Arc::new(Feed::new("audio encoder's input", Some(&raw_caps()), ROOM, fault));
+        let blocks =
+            Arc::new(PipelineInput::new("audio encoder's input", Some(&raw_caps()), QUEUE_BUFFERS, fault));
         let encoded = Tail::new("audio encoder's output", track.clone(), fault);
         let encoder = element("avenc_aac", "audio encoder")?;
         encoder.set_property("bitrate", i32::try_from(plan.bitrate).unwrap_or(i32::MAX));
@@ -87,14 +88,19 @@ impl Audio {
         let encoder = Pipeline::start("audio encoding", &chain, Blame::Worker, fault)?;
         let config =
             AudioConfig::parse(&plan.config).map_err(|error| Error::Unsupported(error.to_string()))?;
-        let feed = Feed::new("audio input", Some(&source_caps(&plan.config, &config)), ROOM, fault);
+        let input = PipelineInput::new(
+            "audio input",
+            Some(&source_caps(&plan.config, &config)),
+            QUEUE_BUFFERS,
+            fault,
+        );
         let layout = Layout::new(config.channel_map);
-        let line = Arc::new(Line::new(layout, plan.first_block(), blocks, fault));
-        let decoded = Tail::new("audio decoder's output", line.clone(), fault);
+        let feeder = Arc::new(AudioFeeder::new(layout, plan.first_block(), blocks, fault));
+        let decoded = Tail::new("audio decoder's output", feeder.clone(), fault);
         let decoder = element("avdec_aac", "audio decoder")?;
-        stall::watch(&decoder, line.clone())?;
+        stall_event::watch(&decoder, feeder.clone())?;
         let chain = [
-            feed.element(),
+            input.element(),
             decoder,
             element("audioconvert", "audio converter")?,
             element("audioresample", "audio resampler")?,
@@ -102,26 +108,26 @@ impl Audio {
             decoded.element(),
         ];
         let decoder = Pipeline::start("audio decoding", &chain, Blame::Source, fault)?;
-        Ok(Self { feed, decoded, encoded, _decoder: decoder, _encoder: encoder, line, track })
+        Ok(Self { input, decoded, encoded, _decoder: decoder, _encoder: encoder, feeder, track })
     }
 
     /// Waits while the decoder has enough to do.
     pub(crate) fn tag(&self, tag: Tag) -> Flow {
         let mut buffer = gst::Buffer::from_slice(tag.payload);
         buffer.make_mut().set_pts(gst::ClockTime::from_useconds(tag.time.0));
-        self.feed.push(buffer)
+        self.input.push(buffer)
     }
 
     /// No sound has come; silence goes on up to `until`.
     pub(crate) fn stalled(&self, until: SourceTime) {
-        self.feed.send(stall::event(until));
+        self.input.send(stall_event::event(until));
     }
 
     /// Lets everything come out, with silence up to `end` at least and nothing behind the segment `last`.
     pub(crate) fn finish(&self, end: Option<(MediaTime, MediaSequence)>) -> Flow {
-        self.feed.end()?;
+        self.input.end()?;
         self.decoded.wait()?;
-        self.line.finish(end.map(|(time, _)| time))?;
+        self.feeder.finish(end.map(|(time, _)| time))?;
         self.encoded.wait()?;
         self.track.finish(end.map(|(_, last)| last))
     }
@@ -137,7 +143,7 @@ fn source_caps(config: &Bytes, parsed: &AudioConfig) -> gst::Caps {
         .field("mpegversion", 4)
         .field("stream-format", "raw")
         .field("framed", true)
-        .field("rate", i32::try_from(parsed.sample_rate).unwrap_or(RATE as i32))
+        .field("rate", i32::try_from(parsed.sample_rate).unwrap_or(SAMPLE_RATE_HZ as i32))
         .field("channels", i32::from(parsed.channels))
         .field("codec_data", gst::Buffer::from_slice(config.clone()))
         .build()
@@ -148,7 +154,7 @@ fn decoded_caps() -> gst::Caps {
     gst::Caps::builder("audio/x-raw")
         .field("format", "F32LE")
         .field("layout", "interleaved")
-        .field("rate", RATE as i32)
+        .field("rate", SAMPLE_RATE_HZ as i32)
         .build()
 }
 
@@ -156,7 +162,7 @@ fn raw_caps() -> gst::Caps {
     gst::Caps::builder("audio/x-raw")
         .field("format", "F32LE")
         .field("layout", "interleaved")
-        .field("rate", RATE as i32)
+        .field("rate", SAMPLE_RATE_HZ as i32)
         .field("channels", CHANNELS as i32)
         .field("channel-mask", gst::Bitmask::new(3))
         .build()

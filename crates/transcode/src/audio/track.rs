@@ -1,4 +1,4 @@
-//! The rendition of the sound, from its encoder to the outlet.
+//! The rendition of the sound, from its encoder to the collector.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,10 +12,10 @@ use headwater_media::{
 };
 
 use super::Plan;
-use super::clock::{BLOCK, BlockNumber, CHANNELS, RATE};
+use super::clock::{BLOCK_SAMPLES, BlockNumber, CHANNELS, SAMPLE_RATE_HZ};
 use crate::error::Error;
 use crate::fault::{Fault, Flow};
-use crate::outlet::Outlet;
+use crate::output_collector::OutputCollector;
 use crate::pipeline::Drain;
 use crate::progress::{Meter, Progress};
 use crate::video::Follower;
@@ -38,7 +38,7 @@ pub(crate) struct Track {
     place: usize,
     bitrate: u32,
     grid: Grid,
-    outlet: Arc<Outlet>,
+    collector: Arc<OutputCollector>,
     meter: Arc<Meter>,
     fault: Arc<Fault>,
 }
@@ -75,7 +75,7 @@ enum Limit {
 impl Track {
     pub(super) fn new(
         plan: &Plan,
-        outlet: &Arc<Outlet>,
+        collector: &Arc<OutputCollector>,
         progress: &Arc<Progress>,
         fault: &Arc<Fault>,
     ) -> Self {
@@ -91,11 +91,11 @@ impl Track {
             last: None,
             is_announced: false,
         };
-        let outlet = outlet.clone();
+        let collector = collector.clone();
         let meter = progress.meter();
         let fault = fault.clone();
         let state = Mutex::new(state);
-        Self { state, place: plan.place, bitrate: plan.bitrate, grid: plan.grid, outlet, meter, fault }
+        Self { state, place: plan.place, bitrate: plan.bitrate, grid: plan.grid, collector, meter, fault }
     }
 
     /// Everything has come out of the encoder. What lies behind the segment `last`, where there are pictures, is
@@ -107,7 +107,7 @@ impl Track {
         }
         self.settle(&mut state)?;
         state.waiting.clear();
-        self.outlet.end(self.place)
+        self.collector.end(self.place)
     }
 
     /// The last segment that was put out.
@@ -134,9 +134,9 @@ impl Track {
 
     fn settle(&self, state: &mut State) -> Flow {
         while let Some(frame) = state.admit() {
-            let time = SourceTime(MediaTime::from_ticks(frame.time, RATE).0);
+            let time = SourceTime(MediaTime::from_ticks(frame.time, SAMPLE_RATE_HZ).0);
             state.last = Some(frame.sequence);
-            self.outlet.emit(frame)?;
+            self.collector.emit(frame)?;
             self.meter.out(time);
         }
         Ok(())
@@ -148,14 +148,18 @@ impl Track {
         let config = config.ok_or_else(|| self.confused("gave no configuration"))?;
         let parsed = AudioConfig::parse(&config).map_err(|error| self.confused(&error.to_string()))?;
         let channels = CHANNELS as u32;
-        let sample_rate = RATE;
+        let sample_rate = SAMPLE_RATE_HZ;
         let rendition = Rendition {
             id: rendition_id(),
             kind: RenditionKind::Audio { channels, sample_rate },
             codecs: parsed.codec(),
             declared_bitrate: self.bitrate,
         };
-        self.outlet.announce(self.place, rendition, cmaf::audio_init(&config, channels, sample_rate, RATE))
+        self.collector.announce(
+            self.place,
+            rendition,
+            cmaf::audio_init(&config, channels, sample_rate, SAMPLE_RATE_HZ),
+        )
     }
 
     fn confused(&self, what: &str) -> crate::fault::Stopped {
@@ -175,8 +179,8 @@ impl State {
         self.placed = Some(next);
         EncodedFrame {
             rendition,
-            time: block.0 * BLOCK,
-            end: block.next().0 * BLOCK,
+            time: block.0 * BLOCK_SAMPLES,
+            end: block.next().0 * BLOCK_SAMPLES,
             composition_offset: 0,
             keyframe: true,
             sequence: placement.sequence,

@@ -20,7 +20,7 @@ use super::Gap;
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
 /// Allowed whatever their arguments.
-const ALLOWED: &[c_long] = &[
+const ALLOWED_CALLS: &[c_long] = &[
     // Descriptors that are open: the pipes to the server, and what threads wake each other with.
     libc::SYS_read,
     libc::SYS_readv,
@@ -80,13 +80,13 @@ const ALLOWED: &[c_long] = &[
 
 /// The older names of some of them.
 #[cfg(target_arch = "x86_64")]
-const OLDER: &[c_long] =
+const OLDER_NAMES: &[c_long] =
     &[libc::SYS_poll, libc::SYS_select, libc::SYS_pipe, libc::SYS_eventfd, libc::SYS_time];
 #[cfg(not(target_arch = "x86_64"))]
-const OLDER: &[c_long] = &[];
+const OLDER_NAMES: &[c_long] = &[];
 
 /// On no list above either; answered EPERM and not ENOSYS.
-const REFUSED: &[c_long] = &[
+const REFUSED_CALLS: &[c_long] = &[
     libc::SYS_seccomp,
     libc::SYS_openat,
     libc::SYS_openat2,
@@ -154,7 +154,8 @@ const REFUSED_OLDER: &[c_long] = &[
 const REFUSED_OLDER: &[c_long] = &[];
 
 /// Commands of `fcntl` that do no more than Rust's and GLib's handling of pipes needs.
-const FCNTL: [i32; 5] = [libc::F_DUPFD_CLOEXEC, libc::F_GETFD, libc::F_SETFD, libc::F_GETFL, libc::F_SETFL];
+const FCNTL_COMMANDS: [i32; 5] =
+    [libc::F_DUPFD_CLOEXEC, libc::F_GETFD, libc::F_SETFD, libc::F_GETFL, libc::F_SETFL];
 
 pub(super) fn shut() -> Result<(), Gap> {
     let gap = |why: &dyn std::fmt::Display| Gap::Calls(format!("{why}; a container may forbid it"));
@@ -168,9 +169,9 @@ fn filters() -> Result<[BpfProgram; 3], seccompiler::BackendError> {
     let always = |calls: &[&[c_long]]| -> Rules {
         calls.concat().into_iter().map(|call| (call, Vec::new())).collect()
     };
-    let mut allowed = always(&[ALLOWED, OLDER]);
+    let mut allowed = always(&[ALLOWED_CALLS, OLDER_NAMES]);
     allowed.extend(conditional()?);
-    let mut refused = always(&[REFUSED, REFUSED_OLDER]);
+    let mut refused = always(&[REFUSED_CALLS, REFUSED_OLDER]);
     // A socket that can reach others, a new process, and a signal to another one.
     let unix = libc::AF_UNIX as u64;
     refused.insert(libc::SYS_socketpair, vec![rule(&[(0, SeccompCmpOp::Ne, unix)])?]);
@@ -199,7 +200,7 @@ fn conditional() -> Result<Rules, seccompiler::BackendError> {
     // A mapping that is shared, or that grows like a stack, does not count against RLIMIT_DATA.
     let kinds = (libc::MAP_TYPE | libc::MAP_GROWSDOWN) as u64;
     let own = u64::from(std::process::id());
-    let fcntl = FCNTL.into_iter().map(|command| rule(&[is(1, command as u64)]));
+    let fcntl = FCNTL_COMMANDS.into_iter().map(|command| rule(&[is(1, command as u64)]));
     Ok(BTreeMap::from([
         (libc::SYS_clone, vec![rule(&[masked(0, threads, threads)])?]),
         (libc::SYS_mmap, vec![rule(&[masked(3, kinds, private)])?]),
@@ -251,7 +252,7 @@ mod tests {
 
     #[test]
     fn nothing_that_is_refused_is_needed() {
-        let both = |call: &&c_long| ALLOWED.contains(call) && **call != libc::SYS_seccomp;
-        assert_eq!(REFUSED.iter().find(both), None);
+        let both = |call: &&c_long| ALLOWED_CALLS.contains(call) && **call != libc::SYS_seccomp;
+        assert_eq!(REFUSED_CALLS.iter().find(both), None);
     }
 }

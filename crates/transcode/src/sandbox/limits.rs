@@ -9,21 +9,21 @@ use rustix::process::{
 use super::Gap;
 
 /// Pipelines wake their threads by descriptors, a few each: a ladder of ten rungs has about 60.
-const FILES: u64 = 256;
+const MAX_OPEN_FILES: u64 = 256;
 /// Address space that is reserved and not used: malloc's arenas of 64 MiB, twice that while one is made, and guard
 /// pages.
-const RESERVED: u64 = 1 << 30;
+const RESERVED_BYTES: u64 = 1 << 30;
 /// Of malloc's arenas; without a limit there are eight for each core of the machine, all of it address space.
-const ARENAS: i32 = 4;
+const MAX_MALLOC_ARENAS: i32 = 4;
 /// Below the server's own threads, which answer proxies and origins, and not so low that anything else on the machine
 /// stops it.
-const NICE: i32 = 5;
+const NICENESS: i32 = 5;
 /// Of 1000: the kernel, when it has to end a process, ends a worker before the server and what else is there.
 const OOM_SCORE: &str = "500";
 
 /// Lowers the worker's priority from its start on: it is not more important than its server, and leaves no traces.
 pub(crate) fn lower_priority() -> Vec<Gap> {
-    let priority = nice(NICE).map(drop).map_err(|why| gap("priority", why.into()));
+    let priority = nice(NICENESS).map(drop).map_err(|why| gap("priority", why.into()));
     let score = std::fs::write("/proc/self/oom_score_adj", OOM_SCORE).map_err(|why| gap("OOM score", why));
     [priority, score].into_iter().filter_map(Result::err).collect()
 }
@@ -58,12 +58,12 @@ pub(crate) fn harden() -> Vec<Gap> {
 /// processes of the user, the server's too. Each thread's stack counts as memory, though.
 pub(super) fn bound(memory: u64) -> Vec<Gap> {
     // SAFETY: changes only malloc's own settings.
-    unsafe { libc::mallopt(libc::M_ARENA_MAX, ARENAS) };
-    let space = address_space().map(|used| used.saturating_add(memory).saturating_add(RESERVED));
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, MAX_MALLOC_ARENAS) };
+    let space = address_space().map(|used| used.saturating_add(memory).saturating_add(RESERVED_BYTES));
     let limits = [
         ("memory", Resource::Data, Some(memory)),
         ("address space", Resource::As, space),
-        ("open files", Resource::Nofile, Some(FILES)),
+        ("open files", Resource::Nofile, Some(MAX_OPEN_FILES)),
         ("size of files", Resource::Fsize, Some(0)),
         ("core dumps", Resource::Core, Some(0)),
     ];

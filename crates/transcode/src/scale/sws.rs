@@ -38,7 +38,7 @@ const SWS_CS_BT2020: c_int = 9;
 /// I420 with luma and chroma over the full range.
 const FULL_RANGE: &CStr = c"yuvj420p";
 /// 1.0 in the 16.16 fixed point of `sws_setColorspaceDetails`.
-const UNITY: c_int = 1 << 16;
+const FIXED_POINT_ONE: c_int = 1 << 16;
 
 #[link(name = "swscale")]
 unsafe extern "C" {
@@ -190,7 +190,16 @@ impl Scaler {
         unsafe {
             let from = sws_getCoefficients(matrix(&colorimetry));
             let to = sws_getCoefficients(SWS_CS_ITU601);
-            sws_setColorspaceDetails(self.context.as_ptr(), from, is_full.into(), to, 1, 0, UNITY, UNITY);
+            sws_setColorspaceDetails(
+                self.context.as_ptr(),
+                from,
+                is_full.into(),
+                to,
+                1,
+                0,
+                FIXED_POINT_ONE,
+                FIXED_POINT_ONE,
+            );
         }
     }
 
@@ -199,7 +208,16 @@ impl Scaler {
         // SAFETY: the context lives; the table is a constant of the library.
         unsafe {
             let table = sws_getCoefficients(SWS_CS_ITU709);
-            sws_setColorspaceDetails(self.context.as_ptr(), table, 0, table, 0, 0, UNITY, UNITY);
+            sws_setColorspaceDetails(
+                self.context.as_ptr(),
+                table,
+                0,
+                table,
+                0,
+                0,
+                FIXED_POINT_ONE,
+                FIXED_POINT_ONE,
+            );
         }
     }
 
@@ -208,7 +226,16 @@ impl Scaler {
         // SAFETY: the context lives; the table is a constant of the library.
         unsafe {
             let table = sws_getCoefficients(SWS_CS_ITU709);
-            sws_setColorspaceDetails(self.context.as_ptr(), table, 1, table, 0, 0, UNITY, UNITY);
+            sws_setColorspaceDetails(
+                self.context.as_ptr(),
+                table,
+                1,
+                table,
+                0,
+                0,
+                FIXED_POINT_ONE,
+                FIXED_POINT_ONE,
+            );
         }
     }
 }

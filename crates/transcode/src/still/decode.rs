@@ -9,11 +9,11 @@ use headwater_wire::v2::still_request::Picture;
 
 use crate::error::{Error, Result};
 use crate::fault::{Fault, Flow};
-use crate::pipeline::{Blame, Drain, Feed, Pipeline, Tail, running_time};
+use crate::pipeline::{Blame, Drain, Pipeline, PipelineInput, Tail, running_time};
 use crate::video::{decoder, decoder_caps};
 
 /// Frames that wait for the decoder.
-const ROOM: u64 = 16;
+const QUEUE_BUFFERS: u64 = 16;
 /// Frames may be shown before their decode time where the muxer's clock says so; GStreamer has no times below zero.
 const LEAD_MS: u64 = 10_000;
 
@@ -41,13 +41,13 @@ fn run<'a>(
 ) -> Result<gst::Sample> {
     let fault = Arc::new(Fault::default());
     let chosen = Arc::new(Chosen { wanted, best: Mutex::default() });
-    let feed = Feed::new("picture input", Some(&decoder_caps(record)), ROOM, &fault);
+    let input = PipelineInput::new("picture input", Some(&decoder_caps(record)), QUEUE_BUFFERS, &fault);
     let tail = Tail::new("picture decoder's output", chosen.clone(), &fault);
-    let chain = [feed.element(), decoder()?, tail.element()];
+    let chain = [input.element(), decoder()?, tail.element()];
     let pipeline = Pipeline::start("decoding a picture", &chain, Blame::Source, &fault)?;
     let mut all = frames.into_iter().map(|frame| buffer(picture, frame, start));
-    let flown = all.try_for_each(|buffer| feed.push(buffer));
-    flown.and_then(|()| feed.end()).and_then(|()| tail.wait()).map_err(|_| fault.take())?;
+    let flown = all.try_for_each(|buffer| input.push(buffer));
+    flown.and_then(|()| input.end()).and_then(|()| tail.wait()).map_err(|_| fault.take())?;
     drop(pipeline);
     let best = chosen.lock().take();
     best.map(|(_, sample)| sample).ok_or_else(|| damaged("no frame of it could be decoded"))

@@ -7,24 +7,24 @@ use gst::prelude::*;
 use super::sheet::Canvas;
 use crate::error::{Error, Result};
 use crate::fault::{Fault, Flow};
-use crate::pipeline::{Blame, Drain, Feed, Pipeline, Tail, element};
+use crate::pipeline::{Blame, Drain, Pipeline, PipelineInput, Tail, element};
 
 /// Of 100. A picture of 640x360 takes 30 to 50 KB; more is not seen at these sizes.
-const QUALITY: i32 = 80;
+const QUALITY_PERCENT: i32 = 80;
 
 pub(super) fn encode(canvas: Canvas) -> Result<Vec<u8>> {
     let fault = Arc::new(Fault::default());
     let caps = canvas.info.to_caps().map_err(|_| Error::Packaging("a canvas has no caps".into()))?;
-    let feed = Feed::new("JPEG input", Some(&caps), 1, &fault);
+    let input = PipelineInput::new("JPEG input", Some(&caps), 1, &fault);
     let encoder = element("jpegenc", "JPEG encoder")?;
-    encoder.set_property("quality", QUALITY);
+    encoder.set_property("quality", QUALITY_PERCENT);
     let made = Arc::new(Made::default());
     let tail = Tail::new("JPEG encoder's output", made.clone(), &fault);
-    let chain = [feed.element(), encoder, tail.element()];
+    let chain = [input.element(), encoder, tail.element()];
     let _pipeline = Pipeline::start("encoding a JPEG", &chain, Blame::Worker, &fault)?;
     let mut buffer = canvas.buffer;
     buffer.make_mut().set_pts(gst::ClockTime::ZERO);
-    let flown = feed.push(buffer).and_then(|()| feed.end()).and_then(|()| tail.wait());
+    let flown = input.push(buffer).and_then(|()| input.end()).and_then(|()| tail.wait());
     flown.map_err(|_| fault.take())?;
     let bytes = std::mem::take(&mut *made.0.lock().unwrap_or_else(PoisonError::into_inner));
     if bytes.is_empty() {

@@ -12,20 +12,20 @@ use headwater_wire::frames;
 use headwater_wire::v2::StillRequest;
 
 use crate::error::{Error, Result};
-use crate::orders::{Orders, prepare};
 use crate::preload::{STILL_ELEMENTS, load};
 use crate::sandbox::{self, Gap};
+use crate::sandbox_config::{SandboxConfig, prepare};
 use sheet::Sheet;
 
 /// The exit code where the media is to blame.
-pub const UNSUPPORTED: u8 = 3;
+pub const UNSUPPORTED_EXIT_CODE: u8 = 3;
 /// Seconds of CPU time. A sheet of 25 pictures takes 0.2 s, the last frame of the longest segment (10 s of 1080p60) 3 s.
 const CPU_LIMIT: u32 = 10;
 /// Seconds, on a machine that has other things to do; whoever asked has given up by then.
 const TIME_LIMIT: u32 = 30;
 
 /// The whole life of a still process: the request on standard input, the JPEG on standard output. The exit code is 0 when
-/// it was written, [`UNSUPPORTED`] where the media holds no picture, and another one when something else went wrong; what
+/// it was written, [`UNSUPPORTED_EXIT_CODE`] where the media holds no picture, and another one when something else went wrong; what
 /// it was is said on standard error.
 pub fn main() -> ExitCode {
     let gaps = sandbox::harden();
@@ -38,15 +38,15 @@ pub fn main() -> ExitCode {
 /// Threads that hang must not keep the process.
 fn end(error: &Error) -> ! {
     let _ = writeln!(io::stderr(), "{error}");
-    std::process::exit(if error.is_unsupported_media() { UNSUPPORTED.into() } else { 1 })
+    std::process::exit(if error.is_unsupported_media() { UNSUPPORTED_EXIT_CODE.into() } else { 1 })
 }
 
 fn live(mut gaps: Vec<Gap>) -> Result<()> {
-    let orders = Orders::read(|name| std::env::var(name).ok())?;
+    let config = SandboxConfig::read(|name| std::env::var(name).ok())?;
     gaps.extend(sandbox::lower_priority());
     gaps.extend(sandbox::end_after(CPU_LIMIT, TIME_LIMIT));
     load(&STILL_ELEMENTS)?;
-    let (memory, _) = prepare(&orders, gaps)?;
+    let (memory, _) = prepare(&config, gaps)?;
     if let Some(memory) = &memory {
         memory.watch(|error| end(&error));
     }

@@ -11,7 +11,7 @@ use crate::pipeline::{element, only};
 use crate::scale::Scale;
 
 /// How many pictures the deinterlacer may hold: it looks at the one before and the one behind.
-const HELD: usize = 4;
+const MAX_HELD_PICTURES: usize = 4;
 
 /// Elements between the decoder and whoever takes its pictures. They make one picture of each frame, at its time, so that
 /// nothing else has to know of fields.
@@ -44,7 +44,7 @@ fn keep_times(deinterlacer: &gst::Element) -> Result<()> {
     pad(deinterlacer, "sink")?.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
         let mut came = came.lock().unwrap_or_else(PoisonError::into_inner);
         came.extend(info.buffer().map(|picture| picture.pts()));
-        if came.len() > HELD {
+        if came.len() > MAX_HELD_PICTURES {
             came.pop_front();
         }
         gst::PadProbeReturn::Ok

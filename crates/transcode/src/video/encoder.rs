@@ -6,19 +6,19 @@ use gst::prelude::*;
 use headwater_media::{Fitted, Ladder};
 
 use super::FrameRate;
-use super::fan::Branch;
+use super::frame_fan_out::Branch;
 use super::track::Track;
 use crate::error::Result;
 use crate::fault::{Fault, Flow};
-use crate::outlet::Outlet;
-use crate::pipeline::{Blame, Feed, Pipeline, Tail, element, only};
+use crate::output_collector::OutputCollector;
+use crate::pipeline::{Blame, Pipeline, PipelineInput, Tail, element, only};
 use crate::progress::Progress;
 use crate::scale::Scale;
 
 /// Raw pictures that wait for an encoder; they are shared by all rungs. Enough to hide the other rungs' pauses.
-const ROOM: u64 = 4;
+const QUEUE_BUFFERS: u64 = 4;
 /// Frames that x264 looks ahead: half the delay of its default costs next to no quality without B-frames.
-const LOOKAHEAD: i32 = 10;
+const LOOKAHEAD_FRAMES: i32 = 10;
 /// Milliseconds of the rung's bit rate that x264 may spend at once.
 const BUFFER_MS: u32 = 1_000;
 /// Only requested keyframes: 100 hours at 60 frames a second.
@@ -26,7 +26,7 @@ const NO_KEYFRAMES: u32 = 21_600_000;
 /// Fewer of x264's decisions than its presets take: one estimate of motion below whole pixels (`subme`) costs a quarter
 /// less time than two, and only shows where much moves. What that loses is given back in bits (`ladder.crf`), of which
 /// more remain than of time. `make bench-ladder` holds all this against veryfast.
-const OPTIONS: &str = "scenecut=0:partitions=i8x8,i4x4:aq-mode=1:subme=1";
+const X264_OPTIONS: &str = "scenecut=0:partitions=i8x8,i4x4:aq-mode=1:subme=1";
 /// Pixels up to which rounding is weighed against bits (`trellis`). At equal bits that is worth 1 to 3 points of VMAF,
 /// for a third more of the encoder's time. Where much moves, a 360p picture needs it to be as good as veryfast's; larger
 /// ones don't.
@@ -43,7 +43,7 @@ pub(super) struct Settings<'a> {
 }
 
 pub(super) struct Encoder {
-    feed: Arc<Feed>,
+    input: Arc<PipelineInput>,
     tail: Tail,
     track: Arc<Track>,
     _pipeline: Pipeline,
@@ -52,17 +52,18 @@ pub(super) struct Encoder {
 impl Encoder {
     pub(super) fn start(
         settings: &Settings<'_>,
-        outlet: &Arc<Outlet>,
+        collector: &Arc<OutputCollector>,
         progress: &Arc<Progress>,
         fault: &Arc<Fault>,
     ) -> Result<Self> {
         let Settings { place, rung, frame_rate, .. } = *settings;
         let name = &rung.name;
-        let track = Arc::new(Track::new(place, rung, frame_rate, outlet, progress, fault));
-        let feed = Arc::new(Feed::new(&format!("encoder {name}'s input"), None, ROOM, fault));
+        let track = Arc::new(Track::new(place, rung, frame_rate, collector, progress, fault));
+        let input =
+            Arc::new(PipelineInput::new(&format!("encoder {name}'s input"), None, QUEUE_BUFFERS, fault));
         let tail = Tail::new(&format!("encoder {name}'s output"), track.clone(), fault);
         let chain = [
-            feed.element(),
+            input.element(),
             Scale::element(&format!("scaler {name}")),
             only(&picture_caps(rung))?,
             x264(settings)?,
@@ -70,11 +71,11 @@ impl Encoder {
             tail.element(),
         ];
         let pipeline = Pipeline::start(&format!("encoding {name}"), &chain, Blame::Worker, fault)?;
-        Ok(Self { feed, tail, track, _pipeline: pipeline })
+        Ok(Self { input, tail, track, _pipeline: pipeline })
     }
 
     pub(super) fn branch(&self) -> Branch {
-        Branch { feed: self.feed.clone(), track: self.track.clone() }
+        Branch { input: self.input.clone(), track: self.track.clone() }
     }
 
     /// Waits until the last picture has come out.
@@ -96,7 +97,7 @@ fn x264(settings: &Settings<'_>) -> Result<gst::Element> {
     encoder.set_property_from_str("me", "dia");
     encoder.set_property("dct8x8", true);
     encoder.set_property("threads", 1u32);
-    encoder.set_property("rc-lookahead", LOOKAHEAD);
+    encoder.set_property("rc-lookahead", LOOKAHEAD_FRAMES);
     encoder.set_property("sync-lookahead", 0);
     encoder.set_property("key-int-max", NO_KEYFRAMES);
     encoder.set_property("aud", false);
@@ -106,7 +107,7 @@ fn x264(settings: &Settings<'_>) -> Result<gst::Element> {
 
 fn options(settings: &Settings<'_>) -> String {
     let trellis = u8::from(settings.rung.width * settings.rung.height <= TRELLIS_PIXELS);
-    format!("trellis={trellis}:{OPTIONS}")
+    format!("trellis={trellis}:{X264_OPTIONS}")
 }
 
 fn picture_caps(rung: &Fitted) -> gst::Caps {

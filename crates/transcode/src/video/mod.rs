@@ -4,7 +4,7 @@ mod black;
 mod colours;
 mod deinterlace;
 mod encoder;
-mod fan;
+mod frame_fan_out;
 mod parameters;
 mod rate;
 mod track;
@@ -19,27 +19,27 @@ use headwater_media::{
 
 use crate::error::{Error, Result};
 use crate::fault::{Fault, Flow};
-use crate::outlet::Outlet;
+use crate::output_collector::OutputCollector;
 use crate::pacer::Pacer;
-use crate::pipeline::{Blame, Feed, Pipeline, Tail, element};
+use crate::pipeline::{Blame, Pipeline, PipelineInput, Tail, element};
 use crate::progress::Progress;
-use crate::stall;
+use crate::stall_event;
 
 use encoder::{Encoder, Settings};
-pub(crate) use fan::Follower;
-use fan::{Branch, Fan};
+pub(crate) use frame_fan_out::Follower;
+use frame_fan_out::{Branch, FrameFanOut};
 pub(crate) use rate::FrameRate;
 
 /// Access units that wait for the decoder. Half a second, so that a publisher's burst is taken in while memory and
 /// the time to flush stay small.
-const ROOM: u64 = 16;
+const QUEUE_BUFFERS: u64 = 16;
 
 /// The video side of a period. Dropped, it stops as it is declared: the decoder before the encoders that it feeds.
 pub(crate) struct Video {
-    feed: Feed,
+    input: PipelineInput,
     tail: Tail,
     _decoder: Pipeline,
-    fan: Arc<Fan>,
+    fan_out: Arc<FrameFanOut>,
     encoders: Vec<Encoder>,
 }
 
@@ -66,19 +66,19 @@ pub(crate) struct Plan<'a> {
 impl Video {
     pub(crate) fn start(
         plan: &Plan<'_>,
-        outlet: &Arc<Outlet>,
+        collector: &Arc<OutputCollector>,
         follower: Option<Arc<dyn Follower>>,
         progress: &Arc<Progress>,
         fault: &Arc<Fault>,
     ) -> Result<Self> {
         let make = |(place, rung): (usize, &Fitted)| {
             let settings = Settings { place, rung, ladder: plan.ladder, frame_rate: plan.frame_rate };
-            Encoder::start(&settings, outlet, progress, fault)
+            Encoder::start(&settings, collector, progress, fault)
         };
         let encoders = plan.rungs.iter().enumerate().map(make).collect::<Result<Vec<_>>>()?;
         let branches = encoders.iter().map(Encoder::branch).collect::<Vec<Branch>>();
         let pacer = Pacer::new(Cutter::video(plan.grid), plan.origin, plan.ladder.max_frame_rate);
-        let fan = Arc::new(Fan::new(pacer, plan.frame_rate, branches, follower, progress, fault));
+        let fan_out = Arc::new(FrameFanOut::new(pacer, plan.frame_rate, branches, follower, progress, fault));
         let size = plan.rungs.first().map_or((2, 2), |rung| (rung.width, rung.height));
         let (caps, decoder, behind) = match &plan.source {
             Source::H264(config) => {
@@ -88,17 +88,17 @@ impl Video {
                 (black::caps(size, plan.frame_rate)?, element("identity", "black picture")?, Vec::new())
             }
         };
-        let feed = Feed::new("video input", Some(&caps), ROOM, fault);
-        let tail = Tail::new("video decoder's output", fan.clone(), fault);
+        let input = PipelineInput::new("video input", Some(&caps), QUEUE_BUFFERS, fault);
+        let tail = Tail::new("video decoder's output", fan_out.clone(), fault);
         tail.accept_padding();
-        stall::watch(&decoder, fan.clone())?;
+        stall_event::watch(&decoder, fan_out.clone())?;
         let chain: Vec<_> =
-            [feed.element(), decoder].into_iter().chain(behind).chain([tail.element()]).collect();
+            [input.element(), decoder].into_iter().chain(behind).chain([tail.element()]).collect();
         let decoder = Pipeline::start("video decoding", &chain, Blame::Source, fault)?;
-        let video = Self { feed, tail, _decoder: decoder, fan, encoders };
+        let video = Self { input, tail, _decoder: decoder, fan_out, encoders };
         if matches!(plan.source, Source::Black) {
             // A failure is found by whoever comes with the first tag.
-            let _ = video.feed.push(black::picture(size, plan.origin));
+            let _ = video.input.push(black::picture(size, plan.origin));
         }
         Ok(video)
     }
@@ -115,24 +115,24 @@ impl Video {
         if !keyframe {
             unit.set_flags(gst::BufferFlags::DELTA_UNIT);
         }
-        self.feed.push(buffer)
+        self.input.push(buffer)
     }
 
     /// No picture has come; the last one goes on up to `until`.
     pub(crate) fn stalled(&self, until: SourceTime) {
-        self.feed.send(stall::event(until));
+        self.input.send(stall_event::event(until));
     }
 
     /// Lets everything come out.
     pub(crate) fn finish(&self) -> Flow {
-        self.feed.end()?;
+        self.input.end()?;
         self.tail.wait()?;
         self.encoders.iter().try_for_each(Encoder::wait)
     }
 
     /// End of the last picture, and the last segment that has one.
     pub(crate) fn end(&self) -> Option<(MediaTime, MediaSequence)> {
-        self.fan.end()
+        self.fan_out.end()
     }
 }
 

@@ -10,10 +10,10 @@ pub(crate) struct FrameRate {
 }
 
 /// How far a measured rate may be from a usual one and still be meant to be it: timestamps are whole milliseconds.
-const NEAR: f64 = 0.01;
+const TOLERANCE_RATIO: f64 = 0.01;
 /// Frame rates that are believed: below them nobody would call it a moving picture, and no encoder sends more.
-const SANE: std::ops::RangeInclusive<f64> = 1.0..=240.0;
-const USUAL: [u32; 12] = [5, 10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 120];
+const PLAUSIBLE_RATES_HZ: std::ops::RangeInclusive<f64> = 1.0..=240.0;
+const COMMON_RATES_HZ: [u32; 12] = [5, 10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 120];
 
 impl FrameRate {
     /// Of a source that says nothing and is too short to be measured.
@@ -23,7 +23,7 @@ impl FrameRate {
 
     /// The rate that a stream declares; none when it can't be true.
     pub(crate) fn declared(rate: f64) -> Option<Self> {
-        SANE.contains(&rate).then(|| Self::exactly(rate))
+        PLAUSIBLE_RATES_HZ.contains(&rate).then(|| Self::exactly(rate))
     }
 
     /// The rate of frames presented at these times, in any order: the usual one that is near, or whatever it is.
@@ -37,8 +37,8 @@ impl FrameRate {
         let middle = &gaps[gaps.len() / 4..gaps.len() - gaps.len() / 4];
         let mean = middle.iter().sum::<u64>() as f64 / middle.len().max(1) as f64;
         let rate = if mean > 0.0 { 1_000_000.0 / mean } else { return Self::DEFAULT };
-        let near = |usual: &&u32| (rate / f64::from(**usual) - 1.0).abs() < NEAR * 2.0;
-        match USUAL.iter().find(near) {
+        let near = |usual: &&u32| (rate / f64::from(**usual) - 1.0).abs() < TOLERANCE_RATIO * 2.0;
+        match COMMON_RATES_HZ.iter().find(near) {
             Some(usual) => Self { numerator: *usual, denominator: 1 },
             None => Self::declared(rate.round()).unwrap_or(Self::DEFAULT),
         }
@@ -62,7 +62,7 @@ impl FrameRate {
     }
 
     fn exceeds(self, max: u32) -> bool {
-        self.as_f64() > f64::from(max) * (1.0 + NEAR)
+        self.as_f64() > f64::from(max) * (1.0 + TOLERANCE_RATIO)
     }
 
     fn exactly(rate: f64) -> Self {
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn usual_rates_are_recognised_from_whole_milliseconds() {
-        for fps in USUAL.into_iter().filter(|fps| *fps <= 60) {
+        for fps in COMMON_RATES_HZ.into_iter().filter(|fps| *fps <= 60) {
             let measured = FrameRate::measured(&times(f64::from(fps)));
             assert_eq!((measured.numerator, measured.denominator), (fps, 1));
         }

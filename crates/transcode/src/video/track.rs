@@ -1,4 +1,4 @@
-//! Rendition of the pictures, from its encoder to the outlet.
+//! Rendition of the pictures, from its encoder to the collector.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ use super::parameters::Parameters;
 use super::{FrameRate, source_time};
 use crate::error::Error;
 use crate::fault::{Fault, Flow};
-use crate::outlet::Outlet;
+use crate::output_collector::OutputCollector;
 use crate::pacer::Slot;
 use crate::pipeline::{Drain, running_time};
 use crate::progress::{Meter, Progress};
@@ -24,7 +24,7 @@ pub(super) struct Track {
     place: usize,
     rung: Fitted,
     frame_rate: FrameRate,
-    outlet: Arc<Outlet>,
+    collector: Arc<OutputCollector>,
     progress: Arc<Progress>,
     meter: Arc<Meter>,
     fault: Arc<Fault>,
@@ -58,7 +58,7 @@ impl Track {
         place: usize,
         rung: &Fitted,
         frame_rate: FrameRate,
-        outlet: &Arc<Outlet>,
+        collector: &Arc<OutputCollector>,
         progress: &Arc<Progress>,
         fault: &Arc<Fault>,
     ) -> Self {
@@ -69,7 +69,7 @@ impl Track {
             place,
             rung: rung.clone(),
             frame_rate,
-            outlet: outlet.clone(),
+            collector: collector.clone(),
             progress: progress.clone(),
             meter: progress.meter(),
             fault: fault.clone(),
@@ -102,7 +102,7 @@ impl Track {
             if slot.time != coded.time {
                 return Err(self.confused("lost a picture"));
             }
-            self.outlet.emit(self.frame(slot, coded, next, state.end))?;
+            self.collector.emit(self.frame(slot, coded, next, state.end))?;
             self.meter.out(slot.time);
             self.progress.encoded();
         }
@@ -143,7 +143,7 @@ impl Track {
             declared_bitrate: bitrate,
         };
         let init = cmaf::video_init(&record, width, height, headwater_media::VIDEO_TIMESCALE);
-        self.outlet.announce(self.place, rendition, init)?;
+        self.collector.announce(self.place, rendition, init)?;
         Ok(Parameters::of(config))
     }
 
@@ -173,7 +173,7 @@ impl Drain for Track {
         if !self.lock().expected.is_empty() {
             return Err(self.confused("kept pictures for itself"));
         }
-        self.outlet.end(self.place)
+        self.collector.end(self.place)
     }
 }
 

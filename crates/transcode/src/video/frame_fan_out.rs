@@ -10,21 +10,23 @@ use super::{FrameRate, colours, encoder_time};
 use crate::error::Error;
 use crate::fault::{Fault, Flow};
 use crate::pacer::{Pacer, Slot};
-use crate::pipeline::{Drain, Feed, running_time};
+use crate::pipeline::{Drain, PipelineInput, running_time};
 use crate::progress::Progress;
-use crate::stall::Stallable;
+use crate::stall_event::Stallable;
 
 /// Source time without any picture after which a source is given up.
-const FIRST_PICTURE: Duration = Duration::from_secs(5);
+const FIRST_PICTURE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Why there is none, by what came meanwhile: pictures, or sound only.
-const UNDECODED: &str = "could be decoded in the first 5 s: the H.264 video is damaged or of an unknown kind";
-const UNSENT: &str = "could be decoded, and the encoder sends only sound since 5 s: check its video source";
+const UNDECODED_REASON: &str =
+    "could be decoded in the first 5 s: the H.264 video is damaged or of an unknown kind";
+const UNSENT_REASON: &str =
+    "could be decoded, and the encoder sends only sound since 5 s: check its video source";
 /// Source time in microseconds that a decoder may hold pictures back (B-frames of a slow source) before their absence counts
 /// as loss.
 const DECODER_DELAY_US: i64 = 3_000_000;
 
 /// Paces the decoded pictures and gives each to every encoder.
-pub(super) struct Fan {
+pub(super) struct FrameFanOut {
     state: Mutex<State>,
     branches: Vec<Branch>,
     follower: Option<Arc<dyn Follower>>,
@@ -35,7 +37,7 @@ pub(super) struct Fan {
 
 /// The way to one encoder.
 pub(super) struct Branch {
-    pub(super) feed: Arc<Feed>,
+    pub(super) input: Arc<PipelineInput>,
     pub(super) track: Arc<Track>,
 }
 
@@ -61,7 +63,7 @@ enum Picture {
     Decoded(gst::Buffer),
 }
 
-impl Fan {
+impl FrameFanOut {
     pub(super) fn new(
         pacer: Pacer,
         frame_rate: FrameRate,
@@ -132,7 +134,7 @@ impl Fan {
             }
             structure.remove_fields(["field-order", "multiview-mode", "multiview-flags"]);
         }
-        self.branches.iter().for_each(|branch| branch.feed.set_caps(&encoded));
+        self.branches.iter().for_each(|branch| branch.input.set_caps(&encoded));
         state.caps = Some(caps);
         Ok(())
     }
@@ -155,7 +157,7 @@ impl Fan {
     fn insist(&self, state: &mut State, now: SourceTime, why: &str) -> Flow {
         let Picture::Awaited { since } = &mut state.picture else { return Ok(()) };
         match now.since(*since.get_or_insert(now)) {
-            waited if waited < FIRST_PICTURE => Ok(()),
+            waited if waited < FIRST_PICTURE_TIMEOUT => Ok(()),
             _ => Err(self.fault.fail(Error::Unsupported(format!("no picture {why}")))),
         }
     }
@@ -165,7 +167,7 @@ impl Fan {
     }
 }
 
-impl Drain for Fan {
+impl Drain for FrameFanOut {
     fn sample(&self, sample: &gst::Sample) -> Flow {
         let (Some(time), Some(caps), Some(picture)) =
             (running_time(sample), sample.caps(), sample.buffer_owned())
@@ -184,15 +186,15 @@ impl Drain for Fan {
         let end = self.lock().pacer.end();
         self.branches.iter().try_for_each(|branch| {
             branch.track.close(end)?;
-            branch.feed.end()
+            branch.input.end()
         })
     }
 }
 
-impl Stallable for Fan {
+impl Stallable for FrameFanOut {
     fn unit(&self, time: SourceTime) -> Flow {
         let mut state = self.lock();
-        self.insist(&mut state, time, UNDECODED)?;
+        self.insist(&mut state, time, UNDECODED_REASON)?;
         let slots = state.pacer.stalled(time.offset_us(-DECODER_DELAY_US));
         self.progress.repeated(slots.len());
         self.show(&state, &slots)
@@ -200,7 +202,7 @@ impl Stallable for Fan {
 
     fn stalled(&self, until: SourceTime) -> Flow {
         let mut state = self.lock();
-        self.insist(&mut state, until, UNSENT)?;
+        self.insist(&mut state, until, UNSENT_REASON)?;
         let slots = state.pacer.stalled(until);
         self.progress.repeated(slots.len());
         self.show(&state, &slots)
@@ -211,9 +213,9 @@ impl Branch {
     fn show(&self, slot: Slot, is_entry: bool, frame: gst::Buffer) -> Flow {
         self.track.expect(slot);
         if is_entry {
-            self.feed.send(keyframe_request(slot.time));
+            self.input.send(keyframe_request(slot.time));
         }
-        self.feed.push(frame)
+        self.input.push(frame)
     }
 }
 

@@ -1,4 +1,4 @@
-//! How a process that decodes what strangers sent is confined: by the word of whoever started it.
+//! Confinement of a process that decodes what strangers sent, as the process that started it asks for.
 
 use std::sync::Arc;
 
@@ -7,13 +7,13 @@ use crate::memory::Memory;
 use crate::sandbox::{self, Gap, MEMORY_VARIABLE, MODE_VARIABLE, Mode};
 
 /// Settings that the server gives in the worker's environment.
-pub(crate) struct Orders {
+pub(crate) struct SandboxConfig {
     pub(crate) mode: Mode,
     /// Bytes.
     pub(crate) memory: u64,
 }
 
-impl Orders {
+impl SandboxConfig {
     pub(crate) fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let wrong =
             |name: &str| Error::Protocol(format!("{name} is not set: workers are started by their server"));
@@ -25,13 +25,13 @@ impl Orders {
 }
 
 /// Everything that will be needed is loaded, and nothing of a stranger's was read yet.
-pub(crate) fn prepare(orders: &Orders, mut gaps: Vec<Gap>) -> Result<(Option<Arc<Memory>>, Vec<Gap>)> {
-    let memory = Memory::open(orders.memory).map(Arc::new);
-    gaps.extend(match orders.mode {
-        Mode::Off => sandbox::bound(orders.memory),
-        Mode::Required | Mode::Preferred | Mode::Check => sandbox::confine(orders.memory),
+pub(crate) fn prepare(config: &SandboxConfig, mut gaps: Vec<Gap>) -> Result<(Option<Arc<Memory>>, Vec<Gap>)> {
+    let memory = Memory::open(config.memory).map(Arc::new);
+    gaps.extend(match config.mode {
+        Mode::Off => sandbox::bound(config.memory),
+        Mode::Required | Mode::Preferred | Mode::Check => sandbox::confine(config.memory),
     });
-    if orders.mode == Mode::Required && !gaps.is_empty() {
+    if config.mode == Mode::Required && !gaps.is_empty() {
         let gaps: Vec<_> = gaps.iter().map(ToString::to_string).collect();
         return Err(Error::Unconfined(gaps.join("; ")));
     }

@@ -9,22 +9,22 @@ use crate::error::Error;
 use crate::fault::{Fault, Flow};
 use crate::{Report, Sink};
 
-/// Says when a period starts, as soon as every rendition is known, and keeps back what belongs behind that.
-pub(crate) struct Outlet {
-    gate: Mutex<Gate>,
+/// Reports the start of a period as soon as every rendition is known, and keeps back the reports that belong behind it.
+pub(crate) struct OutputCollector {
+    state: Mutex<CollectorState>,
     /// The renditions that viewers have the init segments of, where another producer began the period.
     model: Option<Vec<(Rendition, Bytes)>>,
-    way: Way,
+    sender: ReportSender,
 }
 
-/// The way out of the worker.
+/// Sends reports out of the worker, unless it has failed.
 #[derive(Clone)]
-pub(crate) struct Way {
+pub(crate) struct ReportSender {
     sink: Arc<dyn Sink>,
     fault: Arc<Fault>,
 }
 
-enum Gate {
+enum CollectorState {
     /// A place for each rendition; the reports that wait are bounded by how far the tracks of a period may drift apart.
     Waiting {
         start: PeriodStart,
@@ -34,7 +34,7 @@ enum Gate {
     Open,
 }
 
-impl Way {
+impl ReportSender {
     pub(crate) fn new(sink: Arc<dyn Sink>, fault: Arc<Fault>) -> Self {
         Self { sink, fault }
     }
@@ -46,30 +46,35 @@ impl Way {
     }
 }
 
-impl Outlet {
+impl OutputCollector {
     /// `start` is without its renditions, of which there will be `count`: those of `model`, where there is one.
     pub(crate) fn new(
         start: PeriodStart,
         count: usize,
         model: Option<Vec<(Rendition, Bytes)>>,
-        way: Way,
+        sender: ReportSender,
     ) -> Self {
         Self {
-            gate: Mutex::new(Gate::Waiting { start, renditions: vec![None; count], reports: Vec::new() }),
+            state: Mutex::new(CollectorState::Waiting {
+                start,
+                renditions: vec![None; count],
+                reports: Vec::new(),
+            }),
             model,
-            way,
+            sender,
         }
     }
 
     /// Announces a rendition. `place` is its place among all.
     pub(crate) fn announce(&self, place: usize, rendition: Rendition, init: Bytes) -> Flow {
-        let mut gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
-        let Gate::Waiting { renditions, .. } = &mut *gate else { return Ok(()) };
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let CollectorState::Waiting { renditions, .. } = &mut *state else { return Ok(()) };
         renditions[place] = Some((rendition, init));
         if renditions.iter().any(Option::is_none) {
             return Ok(());
         }
-        let Gate::Waiting { mut start, renditions, reports } = std::mem::replace(&mut *gate, Gate::Open)
+        let CollectorState::Waiting { mut start, renditions, reports } =
+            std::mem::replace(&mut *state, CollectorState::Open)
         else {
             return Ok(());
         };
@@ -77,10 +82,10 @@ impl Outlet {
         if let Some(model) = &self.model
             && let Some((other, _)) = start.renditions.iter().find(|made| !model.contains(made))
         {
-            return Err(self.way.fault.fail(Error::PeriodDiffers { rendition: other.id.to_string() }));
+            return Err(self.sender.fault.fail(Error::PeriodDiffers { rendition: other.id.to_string() }));
         }
-        self.way.send(Report::PeriodStart(start))?;
-        reports.into_iter().try_for_each(|report| self.way.send(report))
+        self.sender.send(Report::PeriodStart(start))?;
+        reports.into_iter().try_for_each(|report| self.sender.send(report))
     }
 
     /// Puts out the next frame of a rendition.
@@ -94,16 +99,16 @@ impl Outlet {
     }
 
     fn put_out(&self, report: Report) -> Flow {
-        let mut gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
-        match &mut *gate {
-            Gate::Waiting { reports, .. } => reports.push(report),
-            Gate::Open => self.way.send(report)?,
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *state {
+            CollectorState::Waiting { reports, .. } => reports.push(report),
+            CollectorState::Open => self.sender.send(report)?,
         }
         Ok(())
     }
 
     /// Whether anything of the period was sent.
     pub(crate) fn is_open(&self) -> bool {
-        matches!(*self.gate.lock().unwrap_or_else(PoisonError::into_inner), Gate::Open)
+        matches!(*self.state.lock().unwrap_or_else(PoisonError::into_inner), CollectorState::Open)
     }
 }

@@ -1,4 +1,4 @@
-//! How a track learns, in order with its media, that it has fallen behind.
+//! Event that tells a track, in order with its media, that it has fallen behind.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use headwater_media::SourceTime;
 use crate::error::{Error, Result};
 use crate::fault::Flow;
 
-const NAME: &str = "headwater-stalled";
+const EVENT_NAME: &str = "headwater-stalled";
 
 /// A track that can go on without its source.
 pub(crate) trait Stallable: Send + Sync + 'static {
@@ -20,7 +20,7 @@ pub(crate) trait Stallable: Send + Sync + 'static {
 
 /// Travels in order with the access units, up to the decoder.
 pub(crate) fn event(until: SourceTime) -> gst::Event {
-    let structure = gst::Structure::builder(NAME).field("until", until.0).build();
+    let structure = gst::Structure::builder(EVENT_NAME).field("until", until.0).build();
     gst::event::CustomDownstream::new(structure)
 }
 
@@ -59,6 +59,6 @@ fn passed(flow: Flow) -> gst::PadProbeReturn {
 }
 
 fn until(event: &gst::Event) -> Option<SourceTime> {
-    let structure = event.structure().filter(|structure| structure.name() == NAME)?;
+    let structure = event.structure().filter(|structure| structure.name() == EVENT_NAME)?;
     structure.get("until").ok().map(SourceTime)
 }

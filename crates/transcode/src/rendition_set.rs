@@ -1,4 +1,4 @@
-//! Which renditions a period has. Those that viewers know stay for the whole broadcast.
+//! Renditions of a period. Those that viewers know stay for the whole broadcast.
 
 use bytes::Bytes;
 use headwater_media::{Fitted, Ladder, Period, PeriodStart, Rendition, RenditionKind};
@@ -6,8 +6,9 @@ use headwater_media::{Fitted, Ladder, Period, PeriodStart, Rendition, RenditionK
 use crate::error::{Error, Result};
 use crate::video::{self, FrameRate};
 
+/// Pictures and sound that a period is encoded to.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Cast {
+pub(crate) struct RenditionSet {
     /// Best first; empty for a broadcast that never had a picture.
     pub(crate) pictures: Vec<Fitted>,
     pub(crate) sound: bool,
@@ -24,8 +25,8 @@ impl From<PeriodStart> for Model {
 }
 
 impl Model {
-    pub(crate) fn cast(&self) -> Cast {
-        Cast::of(self.0.iter().map(|(rendition, _)| rendition))
+    pub(crate) fn rendition_set(&self) -> RenditionSet {
+        RenditionSet::of(self.0.iter().map(|(rendition, _)| rendition))
     }
 
     /// Of its pictures. A producer that measures the source somewhere else may come to another one.
@@ -42,7 +43,7 @@ impl Model {
     }
 }
 
-impl Cast {
+impl RenditionSet {
     /// Renditions that a broadcast has shown so far.
     pub(crate) fn known(renditions: &[Rendition]) -> Self {
         Self::of(renditions.iter())

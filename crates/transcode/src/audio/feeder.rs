@@ -8,17 +8,17 @@ use super::clock::{AudioClock, Block, BlockNumber};
 use super::speakers::Layout;
 use crate::error::Error;
 use crate::fault::{Fault, Flow};
-use crate::pipeline::{Drain, Feed, running_time};
-use crate::stall::Stallable;
+use crate::pipeline::{Drain, PipelineInput, running_time};
+use crate::stall_event::Stallable;
 
 /// How far decoded sound may lie behind what goes into the decoder before its absence counts as silence. Decoders of
 /// AAC hold back one frame, resamplers a little.
 const DECODER_DELAY_US: i64 = 1_000_000;
 
 /// Mixes the decoded sound to stereo, puts it on the clock's line and gives the blocks to the encoder.
-pub(super) struct Line {
+pub(super) struct AudioFeeder {
     state: Mutex<State>,
-    encoder: Arc<Feed>,
+    encoder: Arc<PipelineInput>,
     fault: Arc<Fault>,
 }
 
@@ -28,9 +28,14 @@ struct State {
     layout: Layout,
 }
 
-impl Line {
+impl AudioFeeder {
     /// Begins with the block `first`.
-    pub(super) fn new(layout: Layout, first: BlockNumber, encoder: Arc<Feed>, fault: &Arc<Fault>) -> Self {
+    pub(super) fn new(
+        layout: Layout,
+        first: BlockNumber,
+        encoder: Arc<PipelineInput>,
+        fault: &Arc<Fault>,
+    ) -> Self {
         let state = State { clock: AudioClock::new(first), next: first, layout };
         Self { state: Mutex::new(state), encoder, fault: fault.clone() }
     }
@@ -72,7 +77,7 @@ impl Line {
     }
 }
 
-impl Drain for Line {
+impl Drain for AudioFeeder {
     fn sample(&self, sample: &gst::Sample) -> Flow {
         let (Some(time), Some(buffer), Some(caps)) = (running_time(sample), sample.buffer(), sample.caps())
         else {
@@ -96,7 +101,7 @@ impl Drain for Line {
     }
 }
 
-impl Stallable for Line {
+impl Stallable for AudioFeeder {
     fn unit(&self, time: SourceTime) -> Flow {
         self.stalled(time.offset_us(-DECODER_DELAY_US))
     }
