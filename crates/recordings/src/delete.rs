@@ -6,14 +6,14 @@ use headwater_media::{BroadcastId, StreamId, UnixMillis};
 use headwater_platform::store::{Key, ObjectStore, StoreError};
 
 use crate::Layout;
-use crate::layout::{UNFINISHED, stream_folder};
+use crate::layout::{UNFINISHED_FOLDER, stream_folder};
 use crate::list::{is_live, is_watched, summary};
 use crate::pages::{all_folders, delete_below};
 use crate::pulse::Pulse;
 
 /// How long what has neither a summary nor a mark is left alone: a deletion that has not come to its end, or media that an
 /// owner of long ago has still had in its spool.
-pub(crate) const RUINS: Duration = Duration::from_secs(24 * 60 * 60);
+pub(crate) const RUIN_GRACE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Why a recording is not deleted.
 #[derive(Debug, thiserror::Error)]
@@ -73,7 +73,7 @@ pub async fn expire(
 ) -> Result<Vec<Layout>, StoreError> {
     let mut expired = Vec::new();
     for stream in all_folders(store, &Key::root()).await? {
-        let stream = Some(stream).filter(|stream| stream != UNFINISHED);
+        let stream = Some(stream).filter(|stream| stream != UNFINISHED_FOLDER);
         let Some(stream) = stream.and_then(|stream| stream.parse::<StreamId>().ok()) else { continue };
         let Some(retention) = retention(&stream) else { continue };
         for broadcast in all_folders(store, &stream_folder(&stream)).await? {
@@ -105,6 +105,6 @@ async fn is_expired(
     }
     Ok(match summary(store, layout).await? {
         Some(summary) => is_over(summary.end(), retention),
-        None => is_over(layout.broadcast.made_at(), retention.max(RUINS)),
+        None => is_over(layout.broadcast.made_at(), retention.max(RUIN_GRACE)),
     })
 }

@@ -9,19 +9,19 @@ use std::time::Duration;
 use headwater_platform::store::{Key, ObjectStore, StoreError};
 
 use crate::journal::Recording;
-use crate::layout::WATCHED;
+use crate::layout::WATCHED_FOLDER;
 use crate::pages::{all_below, delete_below};
 use crate::{Layout, delete};
 
 /// How long origins may show the end of a broadcast as if it were live, before they give its last list: a live window, or
 /// their patience with an owner that has gone without a word.
-const SHOWN: Duration = Duration::from_secs(10 * 60);
-const TEXT: &str = "text/plain";
+const SHOWN_AFTER_END: Duration = Duration::from_secs(10 * 60);
+const TEXT_TYPE: &str = "text/plain";
 
 /// How long after the end of a broadcast its media is kept: origins give the last list for as long as the DVR window is, and
 /// the list plays for as long at most.
 fn outlives(dvr_window: Duration) -> Duration {
-    dvr_window * 2 + SHOWN
+    dvr_window * 2 + SHOWN_AFTER_END
 }
 
 /// Notes that what only the DVR window keeps is to be deleted when no viewer can hold a list of it; false where there is
@@ -35,7 +35,7 @@ pub(crate) async fn leave(
         return Ok(false);
     }
     let kept_for = outlives(recording.dvr_window).as_millis().to_string();
-    store.put(&layout.dvr_marker(), kept_for.into(), TEXT).await?;
+    store.put(&layout.dvr_marker(), kept_for.into(), TEXT_TYPE).await?;
     Ok(true)
 }
 
@@ -45,7 +45,7 @@ pub(crate) async fn leave(
 /// # Errors
 /// When the store does not do it; the rest is for the next time. Objects that it refuses to delete are left out.
 pub async fn clear(store: &dyn ObjectStore) -> Result<Vec<Layout>, StoreError> {
-    let marks = Key::new(WATCHED).expect("it is a name of an object");
+    let marks = Key::new(WATCHED_FOLDER).expect("it is a name of an object");
     let mut cleared = Vec::new();
     for mark in all_below(store, &marks).await? {
         let Some(layout) = Layout::of_dvr_marker(&mark.key) else { continue };
@@ -72,7 +72,7 @@ async fn clear_one(store: &dyn ObjectStore, layout: &Layout) -> Result<bool, Sto
     };
     let text = std::str::from_utf8(&seen.body).ok();
     // Nobody writes a mark that says nothing; one that was damaged is nothing to keep media for ever for.
-    let kept_for = text.and_then(|text| text.parse().ok()).map_or(delete::RUINS, Duration::from_millis);
+    let kept_for = text.and_then(|text| text.parse().ok()).map_or(delete::RUIN_GRACE, Duration::from_millis);
     // An owner that was taken for dead may have come back, and ends the broadcast another time.
     if seen.age < kept_for || !delete::close(store, layout).await? {
         return Ok(false);

@@ -5,16 +5,16 @@ use headwater_hls::playlist::{vod_media, vod_multivariant};
 use headwater_media::Epoch;
 use headwater_platform::store::{ObjectStore, StoreError};
 
-use crate::adopt::{Adopted, adopt};
 use crate::fold::{clear_blocks, fold_journal};
 use crate::journal::{Blocks, Recording};
 use crate::pulse::{Pulse, mark_text};
+use crate::recover::{Recovered, recover_segments};
 use crate::summary::{State, Summary};
 use crate::{Layout, delete, dvr};
 
-const PLAYLIST: &str = "application/vnd.apple.mpegurl";
-const JSON: &str = "application/json";
-const TEXT: &str = "text/plain";
+const PLAYLIST_TYPE: &str = "application/vnd.apple.mpegurl";
+const JSON_TYPE: &str = "application/json";
+const TEXT_TYPE: &str = "text/plain";
 
 /// Writes the playlists and the summary of a recording that goes on, as far as its journal has come.
 ///
@@ -70,14 +70,16 @@ pub async fn finish(
     };
     let mut blocks = Blocks::read_all(store, layout).await?;
     let mut recording = Recording::of_blocks(layout, &blocks);
-    let mut adopted = Adopted::default();
+    let mut recovered = Recovered::default();
     match (by, &mut recording) {
         // The mark of a successor is there before its journal.
         (Finisher::Owner { epoch, .. }, _) if pulse.epoch() > Some(epoch) => return Ok(Finished::Superseded),
-        (Finisher::Heir(_), Some(recording)) => adopted = adopt(store, layout, recording).await?,
+        (Finisher::Heir(_), Some(recording)) => {
+            recovered = recover_segments(store, layout, recording).await?
+        }
         _ => {}
     }
-    if !pulse.close(store, |block| adopted.add_to(block)).await? {
+    if !pulse.close(store, |block| recovered.add_to(block)).await? {
         return Ok(Finished::Superseded);
     }
     if let Some((place, block)) = pulse.newest_block() {
@@ -114,7 +116,7 @@ pub async fn finish(
     if !pulse.is_still(&later) {
         if let Finisher::Heir(_) = by {
             // An owner that came back may have finished it before all of this was written over that: to be done again.
-            store.put(&layout.marker(), mark_text(later.epoch()), TEXT).await?;
+            store.put(&layout.marker(), mark_text(later.epoch()), TEXT_TYPE).await?;
         }
         return Ok(Finished::Superseded);
     }
@@ -151,10 +153,10 @@ async fn write(
 ) -> Result<(), StoreError> {
     for rendition in kept.renditions() {
         if let Some(text) = vod_media(kept, &rendition.id, state.stage()) {
-            store.put(&layout.media_playlist(&rendition.id), text.into(), PLAYLIST).await?;
+            store.put(&layout.media_playlist(&rendition.id), text.into(), PLAYLIST_TYPE).await?;
         }
     }
     let Some(text) = vod_multivariant(kept) else { return Ok(()) };
-    store.put(&layout.multivariant(), text.into(), PLAYLIST).await?;
-    store.put(&layout.summary(), Summary::of(&layout.stream, kept, state).encode(), JSON).await.map(drop)
+    store.put(&layout.multivariant(), text.into(), PLAYLIST_TYPE).await?;
+    store.put(&layout.summary(), Summary::of(&layout.stream, kept, state).encode(), JSON_TYPE).await.map(drop)
 }

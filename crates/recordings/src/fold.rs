@@ -17,8 +17,8 @@ use crate::Layout;
 use crate::journal::Blocks;
 
 /// Bytes of an object that is made by folding: eleven days of the usual ladder. A longer journal stays in its blocks.
-const MOST: usize = 64 << 20;
-const INDEX: &str = "application/octet-stream";
+const MAX_FOLDED_BYTES: usize = 64 << 20;
+const INDEX_TYPE: &str = "application/octet-stream";
 
 /// Blocks of a journal that an index in the store holds as well, but the newest one of each owner.
 #[derive(Debug, PartialEq)]
@@ -34,7 +34,7 @@ pub(crate) async fn fold_journal(
     blocks: &Blocks,
     kept: &[RenditionId],
 ) -> Result<Option<Folded>, StoreError> {
-    fold_within(store, layout, blocks, kept, MOST).await
+    fold_within(store, layout, blocks, kept, MAX_FOLDED_BYTES).await
 }
 
 async fn fold_within(
@@ -62,7 +62,7 @@ async fn fold_within(
     }
     // The tables first: where there is an index, they are taken for all that there are.
     for (key, object) in objects.into_iter().chain([(layout.journal_index(), index)]) {
-        store.put(&key, object, INDEX).await?;
+        store.put(&key, object, INDEX_TYPE).await?;
     }
     let older = blocks.older_apart().map(|(epoch, number)| layout.journal(epoch, number));
     Ok(Some(Folded(older.collect())))

@@ -7,11 +7,11 @@ use headwater_media::{BroadcastId, Epoch, MediaSequence, RenditionId, StreamId};
 use headwater_platform::store::Key;
 
 /// Folder of the marks of unfinished recordings. No stream's name begins with a dot.
-pub const UNFINISHED: &str = ".live";
+pub const UNFINISHED_FOLDER: &str = ".live";
 /// Folder of the marks of broadcasts that have ended, and whose DVR window viewers may still be in.
-pub(crate) const WATCHED: &str = ".dvr";
+pub(crate) const WATCHED_FOLDER: &str = ".dvr";
 /// Prefix of the names of all multivariant playlists.
-const MULTIVARIANT: &str = "vod-";
+const MULTIVARIANT_PREFIX: &str = "vod-";
 
 /// The objects of one broadcast.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -23,7 +23,7 @@ pub struct Layout {
 impl Layout {
     /// The multivariant playlist.
     pub fn multivariant(&self) -> Key {
-        key(format_args!("{}/{MULTIVARIANT}{}.m3u8", self.stream, self.broadcast))
+        key(format_args!("{}/{MULTIVARIANT_PREFIX}{}.m3u8", self.stream, self.broadcast))
     }
 
     /// The media playlist of a rendition.
@@ -94,22 +94,22 @@ impl Layout {
 
     /// Is there for as long as the recording is unfinished.
     pub fn marker(&self) -> Key {
-        key(format_args!("{UNFINISHED}/{}/{}", self.stream, self.broadcast))
+        key(format_args!("{UNFINISHED_FOLDER}/{}/{}", self.stream, self.broadcast))
     }
 
     /// The recording that a marker is of.
     pub fn of_marker(marker: &Key) -> Option<Self> {
-        Self::of_mark(UNFINISHED, marker)
+        Self::of_mark(UNFINISHED_FOLDER, marker)
     }
 
     /// Is there from the end of the broadcast on, until what only its DVR window keeps is deleted.
     pub(crate) fn dvr_marker(&self) -> Key {
-        key(format_args!("{WATCHED}/{}/{}", self.stream, self.broadcast))
+        key(format_args!("{WATCHED_FOLDER}/{}/{}", self.stream, self.broadcast))
     }
 
     /// The broadcast that such a marker is of.
     pub(crate) fn of_dvr_marker(marker: &Key) -> Option<Self> {
-        Self::of_mark(WATCHED, marker)
+        Self::of_mark(WATCHED_FOLDER, marker)
     }
 
     fn of_mark(folder: &str, mark: &Key) -> Option<Self> {
@@ -129,7 +129,7 @@ impl Layout {
 
 /// Folder of the marks of a stream's unfinished recordings.
 pub(crate) fn marks_of(stream: &StreamId) -> Key {
-    key(format_args!("{UNFINISHED}/{stream}"))
+    key(format_args!("{UNFINISHED_FOLDER}/{stream}"))
 }
 
 /// Folder of all objects of a stream but the marks.

@@ -1,6 +1,5 @@
 //! Recordings: the objects of a broadcast in the store, their names, and how they get there and away again.
 
-mod adopt;
 mod delete;
 mod dvr;
 mod finish;
@@ -10,6 +9,7 @@ mod layout;
 mod list;
 mod pages;
 mod pulse;
+mod recover;
 mod resume;
 mod samples;
 mod settings;
@@ -20,7 +20,7 @@ pub use delete::{DeleteError, delete, expire};
 pub use dvr::clear;
 pub use finish::{Finished, Finisher, finish, refresh};
 pub use journal::{JournalWriter, Recording};
-pub use layout::{Layout, UNFINISHED};
+pub use layout::{Layout, UNFINISHED_FOLDER};
 pub use list::{describe, is_live, list, unfinished};
 pub use pulse::{GRACE, Pulse, mark_text};
 pub use resume::{Abandoned, Doubt, names_successor};

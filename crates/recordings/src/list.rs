@@ -7,7 +7,7 @@ use headwater_media::{BroadcastId, StreamId};
 use headwater_platform::store::{Key, ObjectStore, StoreError};
 
 use crate::Layout;
-use crate::layout::{UNFINISHED, stream_folder};
+use crate::layout::{UNFINISHED_FOLDER, stream_folder};
 use crate::pages::{all_below, all_folders};
 use crate::pulse::Pulse;
 use crate::summary::Summary;
@@ -73,7 +73,7 @@ pub(crate) async fn is_watched(store: &dyn ObjectStore, layout: &Layout) -> Resu
 /// # Errors
 /// When the store does not say.
 pub async fn unfinished(store: &dyn ObjectStore) -> Result<Vec<Layout>, StoreError> {
-    let prefix = Key::new(UNFINISHED).expect("it is a name of an object");
+    let prefix = Key::new(UNFINISHED_FOLDER).expect("it is a name of an object");
     let marks = all_below(store, &prefix).await?;
     Ok(marks.iter().filter_map(|mark| Layout::of_marker(&mark.key)).collect())
 }

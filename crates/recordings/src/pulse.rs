@@ -17,7 +17,7 @@ use crate::pages::all_below;
 /// How long an owner may write nothing, besides the time that it waits for its publisher: a few segments of any length, and
 /// the longest pause of uploads that fail.
 pub const GRACE: Duration = Duration::from_secs(30);
-const JOURNAL: &str = "application/octet-stream";
+const JOURNAL_TYPE: &str = "application/octet-stream";
 
 /// The body of a mark: whose it is, and something that no other mark says, as versions may follow from the bytes.
 pub fn mark_text(epoch: Option<Epoch>) -> Bytes {
@@ -156,7 +156,7 @@ impl Pulse {
         };
         let mut block = JournalBlock { revision: block.revision + 1, ..block };
         change(&mut block);
-        let changed = store.replace(&newest.key, block.encode(), JOURNAL, &newest.version).await?;
+        let changed = store.replace(&newest.key, block.encode(), JOURNAL_TYPE, &newest.version).await?;
         let Replaced::Stored(version) = changed else { return Ok(false) };
         (newest.version, newest.age, newest.block) = (version, Duration::ZERO, Some(block));
         Ok(true)

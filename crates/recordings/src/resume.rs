@@ -19,11 +19,11 @@ use crate::pulse::Pulse;
 
 /// Longest time, beyond a segment's length, between two writings of an owner with a publisher: as long as it, its encoder and its
 /// store keep up.
-const DELAY: Duration = Duration::from_secs(2);
+const MAX_WRITE_DELAY: Duration = Duration::from_secs(2);
 /// Time between two looks at the owner's objects.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 /// Error of an object's age: a store tells it to the second.
-const ROUNDED: Duration = Duration::from_secs(1);
+const AGE_ERROR: Duration = Duration::from_secs(1);
 
 /// A broadcast that may go on, by its journal, and whose owner may be dead.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ impl Abandoned {
                 // It may have begun the next period, and told nobody.
                 handoff.point.period = handoff.point.period.next();
             }
-            return Ok(Some(Self { layout, pulse, handoff, age: age + ROUNDED, read }));
+            return Ok(Some(Self { layout, pulse, handoff, age: age + AGE_ERROR, read }));
         }
         Ok(None)
     }
@@ -92,8 +92,10 @@ impl Abandoned {
     /// When it turns out to live, or the store does not say.
     pub async fn falls_silent(&self, store: &dyn ObjectStore) -> Result<(), Doubt> {
         let segment = Duration::from_millis(self.handoff.point.settings.segment_ms.into());
-        while self.handoff.is_publishing && self.read.elapsed() + self.age < segment + DELAY + ROUNDED {
-            sleep(LOOK_AGAIN).await;
+        while self.handoff.is_publishing
+            && self.read.elapsed() + self.age < segment + MAX_WRITE_DELAY + AGE_ERROR
+        {
+            sleep(LOOK_INTERVAL).await;
             if !self.pulse.is_still(&Pulse::of(store, &self.layout).await?) {
                 return Err(Doubt::Alive);
             }

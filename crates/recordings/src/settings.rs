@@ -8,7 +8,7 @@ use headwater_runtime::config::{self, RecordingConfig, StoreConfig, StoreUrl};
 use crate::uploads::{SpoolSettings, UploadSettings};
 
 /// In the directory for temporary files, where nobody says another one.
-const SPOOL: &str = "headwater-spool";
+const SPOOL_FOLDER: &str = "headwater-spool";
 
 /// Which store the configuration names; none where nothing is kept.
 pub fn store_settings(config: &StoreConfig) -> Option<StoreSettings> {
@@ -46,7 +46,7 @@ pub fn upload_settings(config: &RecordingConfig) -> UploadSettings {
 }
 
 fn default_spool() -> PathBuf {
-    std::env::temp_dir().join(SPOOL)
+    std::env::temp_dir().join(SPOOL_FOLDER)
 }
 
 #[cfg(test)]
@@ -93,6 +93,6 @@ timeout = "3s"
         assert_eq!(upload("recording.spool_size = \"0\"").spool, None);
         let spool = upload("[recording]\nspool = \"/var/spool/x\"\nspool_size = \"1GiB\"").spool.unwrap();
         assert_eq!((spool.directory.to_str(), spool.size), (Some("/var/spool/x"), 1 << 30));
-        assert!(upload("").spool.unwrap().directory.ends_with(SPOOL));
+        assert!(upload("").spool.unwrap().directory.ends_with(SPOOL_FOLDER));
     }
 }

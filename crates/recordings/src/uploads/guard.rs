@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// How often an object is taken back from somebody who writes it at the same time, before that is a failure like others.
-const ATTEMPTS: usize = 4;
+const MAX_ATTEMPTS: usize = 4;
 
 /// Holds the version that the newest object of a sequence has in the store, so that each one is put over just that: an
 /// owner finds out that somebody has taken it for dead, and takes the object back; unless that names a successor, to which it
@@ -87,7 +87,7 @@ impl Guard {
         body: Bytes,
         content_type: &str,
     ) -> Result<Version, StoreError> {
-        for _ in 0..ATTEMPTS {
+        for _ in 0..MAX_ATTEMPTS {
             let seen = match store.look(key).await {
                 Ok(seen) if seen.body == body || self.yields(&seen.body) => return Ok(seen.version),
                 Err(StoreError::NotFound) => {

@@ -10,7 +10,7 @@ use super::guard::Guard;
 
 /// How an object is put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum How {
+pub(super) enum PutMode {
     /// Unless there is one: media, whose first copy is the one that viewers know.
     New,
     /// Over the one that is there, which only this process has written.
@@ -19,7 +19,7 @@ pub(super) enum How {
     Latest,
 }
 
-impl How {
+impl PutMode {
     /// Whether it still should be put when another process finds it.
     pub(super) fn outlives_its_process(self) -> bool {
         self != Self::Latest
@@ -81,7 +81,7 @@ pub(super) struct Job {
     pub(super) lane: String,
     pub(super) key: Key,
     pub(super) content_type: String,
-    pub(super) how: How,
+    pub(super) mode: PutMode,
     /// Of an object that somebody else may take over.
     pub(super) guard: Option<Guard>,
     pub(super) body: Body,

@@ -24,7 +24,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use job::{Body, How, Job};
+use job::{Body, Job, PutMode};
 use queue::{Bounds, Queue};
 use spool::{Disk, FileDisk};
 use worker::{Inner, READ_BACK_KIB};
@@ -33,7 +33,7 @@ pub use guard::Guard;
 pub use job::{Progress, Receipt};
 
 /// Longest time in which objects go from memory to the disk when the process ends: any disk has taken them by then.
-const CLOSING: Duration = Duration::from_secs(5);
+const CLOSING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How objects wait for the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,27 +76,34 @@ pub struct Lane {
 impl Lane {
     /// Stores an object unless there is one, which then counts as stored: for media. Never waits.
     pub fn put_new(&self, key: Key, body: Bytes, content_type: &str) -> Receipt {
-        self.push(key, body, content_type, How::New, None)
+        self.push(key, body, content_type, PutMode::New, None)
     }
 
     /// Stores an object over the one that is there: for an index under a name that only this owner of the broadcast uses,
     /// such as its journal. The next process stores it when this one could not. Never waits.
     pub fn put(&self, key: Key, body: Bytes, content_type: &str) -> Receipt {
-        self.push(key, body, content_type, How::Own, None)
+        self.push(key, body, content_type, PutMode::Own, None)
     }
 
     /// The same of an object whose version is watched: `guard` says whether anybody else has written it.
     pub fn put_guarded(&self, key: Key, body: Bytes, content_type: &str, guard: &Guard) -> Receipt {
-        self.push(key, body, content_type, How::Own, Some(guard.clone()))
+        self.push(key, body, content_type, PutMode::Own, Some(guard.clone()))
     }
 
     /// Stores an object over the one that is there, if this process lives that long: for what the next owner of the
     /// broadcast writes too, and better, such as playlists. It waits in memory only. Never waits.
     pub fn put_latest(&self, key: Key, body: Bytes, content_type: &str) -> Receipt {
-        self.push(key, body, content_type, How::Latest, None)
+        self.push(key, body, content_type, PutMode::Latest, None)
     }
 
-    fn push(&self, key: Key, body: Bytes, content_type: &str, how: How, guard: Option<Guard>) -> Receipt {
+    fn push(
+        &self,
+        key: Key,
+        body: Bytes,
+        content_type: &str,
+        mode: PutMode,
+        guard: Option<Guard>,
+    ) -> Receipt {
         let (sender, receipt) = watch::channel(Progress::Waiting);
         let lane = self.name.clone();
         let content_type = content_type.to_owned();
@@ -105,7 +112,7 @@ impl Lane {
         let since = Instant::now();
         let receipts = vec![sender];
         let job =
-            Job { lane, key, content_type, how, guard, body, size, since, is_in_flight: false, receipts };
+            Job { lane, key, content_type, mode, guard, body, size, since, is_in_flight: false, receipts };
         self.uploads.0.push(job);
         Receipt(receipt)
     }
@@ -195,7 +202,7 @@ impl Uploads {
             self.0.queue().close();
             self.0.changed.notify_one();
             // Objects that are not there by then are counted below.
-            let _ = timeout(CLOSING, self.0.all_spooled()).await;
+            let _ = timeout(CLOSING_TIMEOUT, self.0.all_spooled()).await;
         }
         self.0.stop.cancel();
         self.0.tasks.close();

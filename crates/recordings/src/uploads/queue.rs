@@ -9,7 +9,7 @@ use headwater_platform::store::Key;
 use tokio::time::Instant;
 
 use super::guard::Guard;
-use super::job::{Body, How, Job, Progress};
+use super::job::{Body, Job, Progress, PutMode};
 use super::spool::{Head, Leftover};
 
 /// Time after which an object goes from memory to the disk: so much would be lost with the process. A store in the same region
@@ -55,14 +55,14 @@ struct Waiting {
     is_failing: bool,
 }
 
-/// Outcome of an attempt, for the log.
+/// Change of an outage by an attempt, for the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum News {
+pub(super) enum OutageChange {
     None,
     /// The first lane fails.
-    Away,
+    Began,
     /// No lane fails any more; so many objects were lost meanwhile.
-    Back {
+    Ended {
         lost: u64,
     },
 }
@@ -77,13 +77,13 @@ pub(super) enum Full {
     },
 }
 
-/// An object whose turn it is.
+/// Object that is to be stored next, as its lane has come to it.
 #[derive(Debug)]
-pub(super) struct Turn {
+pub(super) struct NextJob {
     pub(super) number: u64,
     pub(super) key: Key,
     pub(super) content_type: String,
-    pub(super) how: How,
+    pub(super) mode: PutMode,
     pub(super) guard: Option<Guard>,
     pub(super) body: Body,
 }
@@ -106,7 +106,7 @@ impl Queue {
         for leftover in leftovers {
             queue.next = queue.next.max(leftover.number);
             let body = Body::Disk { file_size: leftover.file_size };
-            let Head { lane, content_type, how, .. } = leftover.head;
+            let Head { lane, content_type, mode, .. } = leftover.head;
             let key = leftover.key;
             let size = leftover.size;
             let since = Instant::now();
@@ -118,7 +118,7 @@ impl Queue {
                 lane,
                 key,
                 content_type,
-                how,
+                mode,
                 guard,
                 body,
                 size,
@@ -133,14 +133,14 @@ impl Queue {
 
     /// Takes an object in, or loses it where there is no room at all. Older objects go first.
     pub(super) fn push(&mut self, mut job: Job) {
-        if job.how != How::New {
+        if job.mode != PutMode::New {
             self.replace(&mut job);
         }
         while self.memory + job.size > self.bounds.memory {
             let fits = job.size <= self.bounds.memory;
             let Some(number) = self.oldest(|job| fits && job.in_memory().is_some()) else {
                 job.tell(Progress::Dropped);
-                self.count_lost(job.how);
+                self.count_lost(job.mode);
                 return;
             };
             self.lose(number);
@@ -162,7 +162,7 @@ impl Queue {
     /// this one names, would never be stored.
     fn replace(&mut self, newer: &mut Job) {
         let Some(number) = self.by_key.get(&newer.key).copied() else { return };
-        let is_same = |job: &&Job| job.lane == newer.lane && job.how == newer.how && !job.is_in_flight;
+        let is_same = |job: &&Job| job.lane == newer.lane && job.mode == newer.mode && !job.is_in_flight;
         let gives_way = self.is_lane_failing(&newer.lane) || self.is_second(number, newer);
         if gives_way
             && self.jobs.get(&number).filter(is_same).is_some()
@@ -199,7 +199,7 @@ impl Queue {
 
     /// The oldest object of a lane that may be stored now, which then is in flight: media at any time, an index when
     /// everything before it is stored. None where nothing may; that ends the lane, until there is more, if it is empty.
-    pub(super) fn turn(&mut self, lane: &str) -> Option<Turn> {
+    pub(super) fn next_job(&mut self, lane: &str) -> Option<NextJob> {
         if self.lanes.get(lane).is_none_or(|waiting| waiting.numbers.is_empty()) {
             let was_failing = self.is_failing();
             self.lanes.remove(lane);
@@ -215,7 +215,7 @@ impl Queue {
         let key = job.key.clone();
         let content_type = job.content_type.clone();
         let body = job.body.clone();
-        Some(Turn { number, key, content_type, how: job.how, guard: job.guard.clone(), body })
+        Some(NextJob { number, key, content_type, mode: job.mode, guard: job.guard.clone(), body })
     }
 
     /// Media does not wait for an index that its owner writes again and again; it waits for all others, such as the mark of
@@ -225,10 +225,10 @@ impl Queue {
         let first = *waiting.front()?;
         for number in waiting.iter().copied() {
             let job = self.jobs.get(&number)?;
-            if !job.is_in_flight && (job.how == How::New || number == first) {
+            if !job.is_in_flight && (job.mode == PutMode::New || number == first) {
                 return Some(number);
             }
-            if job.how != How::New && job.guard.is_none() {
+            if job.mode != PutMode::New && job.guard.is_none() {
                 return None;
             }
         }
@@ -236,39 +236,39 @@ impl Queue {
     }
 
     /// The object in flight is in the store. Says how long it took.
-    pub(super) fn stored(&mut self, number: u64, size: u64) -> (Duration, News) {
-        let Some(job) = self.take(number) else { return (Duration::ZERO, News::None) };
+    pub(super) fn stored(&mut self, number: u64, size: u64) -> (Duration, OutageChange) {
+        let Some(job) = self.take(number) else { return (Duration::ZERO, OutageChange::None) };
         job.tell(Progress::Stored { size });
         (job.since.elapsed(), self.works(&job.lane))
     }
 
     /// The object in flight could not be stored, and has to wait.
-    pub(super) fn failed(&mut self, number: u64) -> News {
+    pub(super) fn failed(&mut self, number: u64) -> OutageChange {
         let is_first = !self.is_failing();
-        let Some(job) = self.jobs.get_mut(&number) else { return News::None };
+        let Some(job) = self.jobs.get_mut(&number) else { return OutageChange::None };
         job.is_in_flight = false;
         if let Some(lane) = self.lanes.get_mut(&job.lane) {
             lane.is_failing = true;
         }
-        if is_first { News::Away } else { News::None }
+        if is_first { OutageChange::Began } else { OutageChange::None }
     }
 
     /// An object can't be had any more, or there is no room for it.
     pub(super) fn lose(&mut self, number: u64) {
         if let Some(job) = self.take(number) {
             job.tell(Progress::Dropped);
-            self.count_lost(job.how);
+            self.count_lost(job.mode);
         }
     }
 
-    fn works(&mut self, lane: &str) -> News {
+    fn works(&mut self, lane: &str) -> OutageChange {
         let was_failing = self.is_failing();
         if let Some(lane) = self.lanes.get_mut(lane) {
             lane.is_failing = false;
         }
         match was_failing && !self.is_failing() {
-            true => News::Back { lost: std::mem::take(&mut self.lost) },
-            false => News::None,
+            true => OutageChange::Ended { lost: std::mem::take(&mut self.lost) },
+            false => OutageChange::None,
         }
     }
 
@@ -276,9 +276,9 @@ impl Queue {
         self.lanes.values().any(|lane| lane.is_failing)
     }
 
-    fn count_lost(&mut self, how: How) {
+    fn count_lost(&mut self, mode: PutMode) {
         self.lost += 1;
-        if how == How::New {
+        if mode == PutMode::New {
             metrics::counter!("headwater_recording_dropped_segments_total").increment(1);
         }
     }
@@ -293,19 +293,19 @@ impl Queue {
         self.bounds.spool?;
         let is_tight = self.memory > self.bounds.memory / 2;
         let is_due = |job: &Job| is_tight || self.is_closing || now >= self.due(job, now);
-        let mut waiting = self.jobs.iter().filter(|(_, job)| job.how.outlives_its_process());
+        let mut waiting = self.jobs.iter().filter(|(_, job)| job.mode.outlives_its_process());
         let (number, job) = waiting.find(|(_, job)| job.in_memory().is_some() && is_due(job))?;
         let lane = job.lane.clone();
         let key = job.key.to_string();
         let content_type = job.content_type.clone();
-        Some((*number, Head { lane, key, content_type, how: job.how }, job.in_memory()?.clone()))
+        Some((*number, Head { lane, key, content_type, mode: job.mode }, job.in_memory()?.clone()))
     }
 
     /// When the next object has to go to the disk.
     pub(super) fn next_due(&self, now: Instant) -> Option<Instant> {
         self.bounds.spool?;
         let waiting =
-            self.jobs.values().filter(|job| job.how.outlives_its_process() && job.in_memory().is_some());
+            self.jobs.values().filter(|job| job.mode.outlives_its_process() && job.in_memory().is_some());
         waiting.map(|job| self.due(job, now)).min()
     }
 
@@ -359,7 +359,7 @@ impl Queue {
         let mut waiting = self.jobs.iter().filter(|(_, job)| !job.is_in_flight && wanted(job));
         let first = waiting.next()?;
         let mut all = std::iter::once(first).chain(waiting);
-        Some(*all.find(|(_, job)| job.how == How::New).unwrap_or(first).0)
+        Some(*all.find(|(_, job)| job.mode == PutMode::New).unwrap_or(first).0)
     }
 
     /// Removes an object from everywhere.
@@ -399,7 +399,7 @@ impl Queue {
 
     /// How many objects are in memory only, of those that should not be lost with the process.
     pub(super) fn unsafe_ones(&self) -> usize {
-        let waiting = self.jobs.values().filter(|job| job.how.outlives_its_process());
+        let waiting = self.jobs.values().filter(|job| job.mode.outlives_its_process());
         waiting.filter(|job| job.in_memory().is_some()).count()
     }
 

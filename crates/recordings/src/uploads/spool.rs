@@ -13,11 +13,11 @@ use headwater_platform::store::Key;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::job::How;
+use super::job::PutMode;
 
-const LOCK: &str = "lock";
+const LOCK_FILE: &str = "lock";
 /// Prefix of directories that are not in use yet.
-const UNBORN: &str = ".new-";
+const UNBORN_PREFIX: &str = ".new-";
 /// The longest line that tells what a file is: a key and a lane have at most 1 KiB each.
 const LONGEST_HEAD: u64 = 8 << 10;
 
@@ -35,7 +35,9 @@ pub(super) struct Head {
     pub(super) lane: String,
     pub(super) key: String,
     pub(super) content_type: String,
-    pub(super) how: How,
+    /// Called `how` in files since the first release.
+    #[serde(rename = "how")]
+    pub(super) mode: PutMode,
 }
 
 /// An object that an earlier process has left.
@@ -76,9 +78,9 @@ impl FileDisk {
     pub(super) fn open(spool: &Path) -> io::Result<(Self, Vec<Leftover>)> {
         private(spool)?;
         let name = Uuid::now_v7().to_string();
-        let unborn = spool.join(format!("{UNBORN}{name}"));
+        let unborn = spool.join(format!("{UNBORN_PREFIX}{name}"));
         private(&unborn)?;
-        let lock = File::create_new(unborn.join(LOCK))?;
+        let lock = File::create_new(unborn.join(LOCK_FILE))?;
         lock.try_lock()?;
         ours(spool, &lock)?;
         // Only now, as others take what is not locked.
@@ -96,7 +98,7 @@ impl FileDisk {
         let mut leftovers = Vec::new();
         let is_other = |directory: &PathBuf| *directory != self.directory && !is_unborn(directory);
         for directory in directories.into_iter().filter(is_other) {
-            let Ok(lock) = File::open(directory.join(LOCK)) else { continue };
+            let Ok(lock) = File::open(directory.join(LOCK_FILE)) else { continue };
             if lock.try_lock().is_ok() {
                 self.take_all(&directory, &mut leftovers)?;
                 fs::remove_dir_all(&directory)?;
@@ -110,7 +112,7 @@ impl FileDisk {
         files.sort();
         for file in files.iter().filter(|file| number_of(file).is_some()) {
             match describe(file, into.len() as u64) {
-                Ok(leftover) if leftover.head.how.outlives_its_process() => {
+                Ok(leftover) if leftover.head.mode.outlives_its_process() => {
                     fs::rename(file, self.path(leftover.number))?;
                     into.push(leftover);
                 }
@@ -154,7 +156,7 @@ fn ours(spool: &Path, own_file: &File) -> io::Result<()> {
 }
 
 fn is_unborn(directory: &Path) -> bool {
-    directory.file_name().is_some_and(|name| name.to_string_lossy().starts_with(UNBORN))
+    directory.file_name().is_some_and(|name| name.to_string_lossy().starts_with(UNBORN_PREFIX))
 }
 
 /// None for the lock, and for what was not written to its end.
@@ -196,5 +198,18 @@ impl Disk for FileDisk {
 
     fn remove(&self, number: u64) -> io::Result<()> {
         fs::remove_file(self.path(number))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_header_of_a_file_keeps_the_names_of_earlier_releases() {
+        let head = Head { lane: "l".into(), key: "k".into(), content_type: "t".into(), mode: PutMode::Own };
+        let text = r#"{"lane":"l","key":"k","content_type":"t","how":"Own"}"#;
+        assert_eq!(serde_json::to_string(&head).unwrap(), text);
+        assert_eq!(serde_json::from_str::<Head>(text).unwrap(), head);
     }
 }

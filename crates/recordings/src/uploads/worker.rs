@@ -15,8 +15,8 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::job::{Body, How, Job};
-use super::queue::{News, Queue, Turn};
+use super::job::{Body, Job, PutMode};
+use super::queue::{NextJob, OutageChange, Queue};
 use super::spool::{Disk, body_of};
 
 /// The first try after a failure; the next ones double up to [`LONGEST_BACKOFF`].
@@ -111,13 +111,13 @@ impl Inner {
             }
             let most = if is_failing { 1 } else { LANE_AT_ONCE };
             while (!is_failing || work.is_empty()) && work.len() < most {
-                let Some(turn) = self.queue().turn(lane) else { break };
-                work.push(self.put(turn));
+                let Some(job) = self.queue().next_job(lane) else { break };
+                work.push(self.put(job));
             }
             tokio::select! {
                 biased;
-                Some((turn, done)) = work.next() => {
-                    is_failing = !self.settle(&turn, done).await;
+                Some((job, done)) = work.next() => {
+                    is_failing = !self.settle(&job, done).await;
                     if !is_failing {
                         backoff.reset();
                     }
@@ -138,23 +138,23 @@ impl Inner {
         }
     }
 
-    async fn put(&self, turn: Turn) -> (Turn, Result<u64, Failure>) {
+    async fn put(&self, job: NextJob) -> (NextJob, Result<u64, Failure>) {
         // Closed by nobody.
         let _permit = self.at_once.acquire().await;
-        let done = self.attempt(&turn).await;
-        (turn, done)
+        let done = self.attempt(&job).await;
+        (job, done)
     }
 
     /// Notes what came of an attempt. Whether the store works.
-    async fn settle(&self, turn: &Turn, done: Result<u64, Failure>) -> bool {
+    async fn settle(&self, job: &NextJob, done: Result<u64, Failure>) -> bool {
         match done {
-            Ok(size) => self.stored(turn, size).await,
+            Ok(size) => self.stored(job, size).await,
             Err(Failure::Lost(error)) => {
-                tracing::warn!(key = %turn.key, %error, "a spooled object can't be read: it is lost");
-                self.queue().lose(turn.number);
+                tracing::warn!(key = %job.key, %error, "a spooled object can't be read: it is lost");
+                self.queue().lose(job.number);
             }
             Err(Failure::Store(error)) => {
-                self.failed(turn, &error);
+                self.failed(job, &error);
                 return false;
             }
         }
@@ -162,16 +162,16 @@ impl Inner {
     }
 
     /// The size of what is in the store then.
-    async fn attempt(&self, turn: &Turn) -> Result<u64, Failure> {
-        let _room = self.room(&turn.body).await;
-        let body = self.bytes(turn.number, turn.body.clone()).await.map_err(Failure::Lost)?;
+    async fn attempt(&self, job: &NextJob) -> Result<u64, Failure> {
+        let _room = self.room(&job.body).await;
+        let body = self.bytes(job.number, job.body.clone()).await.map_err(Failure::Lost)?;
         let size = body.len() as u64;
         let put = async {
             let store = self.store.as_ref();
-            let key = &turn.key;
-            let content_type = &turn.content_type;
-            match (turn.how, &turn.guard) {
-                (How::New, _) => store.put_new(key, body, content_type).await,
+            let key = &job.key;
+            let content_type = &job.content_type;
+            match (job.mode, &job.guard) {
+                (PutMode::New, _) => store.put_new(key, body, content_type).await,
                 (_, Some(guard)) => guard.put(store, key, body, content_type).await.map(|()| Put::Stored),
                 (_, None) => store.put(key, body, content_type).await.map(|_| Put::Stored),
             }
@@ -207,28 +207,28 @@ impl Inner {
         }
     }
 
-    async fn stored(&self, turn: &Turn, size: u64) {
+    async fn stored(&self, job: &NextJob, size: u64) {
         // The next version of an index must not be stored while this one is on the disk, from where another process would put
         // it over that one.
-        let writing = if turn.how == How::Own { Some(self.writing.lock().await) } else { None };
-        let (took, news) = self.queue().stored(turn.number, size);
+        let writing = if job.mode == PutMode::Own { Some(self.writing.lock().await) } else { None };
+        let (took, change) = self.queue().stored(job.number, size);
         self.clear_away().await;
         drop(writing);
         metrics::histogram!("headwater_recording_upload_seconds").record(took.as_secs_f64());
-        if let News::Back { lost } = news {
+        if let OutageChange::Ended { lost } = change {
             self.recovered.notify_waiters();
             tracing::info!(lost, "the store works again: what has waited is uploaded");
         }
     }
 
-    fn failed(&self, turn: &Turn, error: &StoreError) {
+    fn failed(&self, job: &NextJob, error: &StoreError) {
         metrics::counter!("headwater_recording_store_errors_total", "kind" => error.kind()).increment(1);
-        match (self.queue().failed(turn.number), error) {
-            (News::Away, StoreError::Refused(_)) => {
-                tracing::error!(key = %turn.key, %error, "recordings can't be stored: they wait");
+        match (self.queue().failed(job.number), error) {
+            (OutageChange::Began, StoreError::Refused(_)) => {
+                tracing::error!(key = %job.key, %error, "recordings can't be stored: they wait");
             }
-            (News::Away, _) => {
-                tracing::warn!(key = %turn.key, %error, "recordings can't be stored: they wait")
+            (OutageChange::Began, _) => {
+                tracing::warn!(key = %job.key, %error, "recordings can't be stored: they wait")
             }
             _ => {}
         }

@@ -9,17 +9,17 @@ use headwater_wire::{JournalBlock, SegmentSamples};
 use crate::Layout;
 use crate::journal::Recording;
 
-/// Most segments that are adopted: half an hour, in pieces of a second.
-const MOST: usize = 1_800;
+/// Most segments that are recovered: half an hour, in pieces of a second.
+const MAX_RECOVERED_SEGMENTS: usize = 1_800;
 
 /// Segments that were taken in, as the journal says them.
 #[derive(Debug, Default)]
-pub(crate) struct Adopted {
+pub(crate) struct Recovered {
     records: Vec<Record>,
     samples: Vec<SegmentSamples>,
 }
 
-impl Adopted {
+impl Recovered {
     pub(crate) fn add_to(self, block: &mut JournalBlock) {
         block.records.extend(self.records);
         block.samples.extend(self.samples);
@@ -28,27 +28,27 @@ impl Adopted {
 
 /// Takes the segments that follow on to the last one of an orphan, and gives them for its journal. A segment that is missing
 /// in any rendition was never shown as a whole, and stays out.
-pub(crate) async fn adopt(
+pub(crate) async fn recover_segments(
     store: &dyn ObjectStore,
     layout: &Layout,
     recording: &mut Recording,
-) -> Result<Adopted, StoreError> {
-    let mut adopted = Adopted::default();
-    while adopted.records.len() < MOST
+) -> Result<Recovered, StoreError> {
+    let mut recovered = Recovered::default();
+    while recovered.records.len() < MAX_RECOVERED_SEGMENTS
         && let Some((segment, samples)) = next(store, layout, recording).await?
     {
         let record = Record::Segment(segment);
         if recording.archive.apply(&record) != Ok(true) {
             break;
         }
-        adopted.records.push(record);
-        adopted.samples.push(samples);
+        recovered.records.push(record);
+        recovered.samples.push(samples);
     }
-    if !adopted.records.is_empty() {
-        let segments = adopted.records.len();
+    if !recovered.records.is_empty() {
+        let segments = recovered.records.len();
         tracing::info!(segments, broadcast = %layout.broadcast, "segments that no journal named are taken in");
     }
-    Ok(adopted)
+    Ok(recovered)
 }
 
 /// The segment after the last one; none where it is not there, is another period's, or is not what its name says.
@@ -161,11 +161,11 @@ mod tests {
         let all = (vec![7, 8, 9, 10, 11], 9_000);
         assert_eq!(finished(&store).await, all);
         let recording = Recording::load(&store, &layout(1)).await.unwrap().unwrap();
-        let adopted = recording.archive.segment(MediaSequence(11)).unwrap();
+        let recovered = recording.archive.segment(MediaSequence(11)).unwrap();
         let size = media("audio", 0).len() as u64;
-        let place = adopted.place(&"audio".parse().unwrap());
+        let place = recovered.place(&"audio".parse().unwrap());
         assert_eq!(place, (MediaTime::from_millis(21_500), MediaTime::from_millis(1_500)));
-        assert_eq!(adopted.size(&"audio".parse().unwrap()), Some(size));
+        assert_eq!(recovered.size(&"audio".parse().unwrap()), Some(size));
         let audio = "audio".parse().unwrap();
         let tables = Samples::load(&store, &layout(1), std::slice::from_ref(&audio)).await.unwrap();
         let samples = tables.samples_of(&audio, MediaSequence(11), size).unwrap();
