@@ -5,10 +5,12 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::config::{self, FILE_VARIABLE, Loaded, Mistake, Mistakes, Origin, Service, VARIABLE_PREFIX};
+use crate::config::{
+    self, ConfigError, ConfigErrors, FILE_VARIABLE, Loaded, Origin, Service, VARIABLE_PREFIX,
+};
 
 /// The exit code of a process whose configuration has mistakes; clap exits with it too.
-pub const MISTAKEN: u8 = 2;
+pub const CONFIG_ERROR_EXIT_CODE: u8 = 2;
 
 /// The arguments of every service, to be flattened into those of a binary.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -34,9 +36,9 @@ impl Options {
                 Err(ExitCode::SUCCESS)
             }
             Ok(loaded) => Ok(loaded),
-            Err(mistakes) => {
-                let _ = writeln!(io::stderr(), "{mistakes}");
-                Err(ExitCode::from(MISTAKEN))
+            Err(errors) => {
+                let _ = writeln!(io::stderr(), "{errors}");
+                Err(ExitCode::from(CONFIG_ERROR_EXIT_CODE))
             }
         }
     }
@@ -49,40 +51,40 @@ impl Options {
         &self,
         service: Service,
         variables: impl IntoIterator<Item = (OsString, OsString)>,
-    ) -> Result<Loaded, Mistakes> {
-        let mut mistakes = Vec::new();
-        let variables: Vec<_> = variables.into_iter().filter_map(|pair| ours(pair, &mut mistakes)).collect();
+    ) -> Result<Loaded, ConfigErrors> {
+        let mut errors = Vec::new();
+        let variables: Vec<_> = variables.into_iter().filter_map(|pair| ours(pair, &mut errors)).collect();
         let named = variables.iter().find(|(name, value)| name == FILE_VARIABLE && !value.is_empty());
         let path = self.config.clone().or_else(|| named.map(|(_, value)| value.into()));
-        let text = path.as_deref().and_then(|path| read(path, &mut mistakes));
+        let text = path.as_deref().and_then(|path| read(path, &mut errors));
         let shown = path.as_deref().unwrap_or(Path::new("")).display().to_string();
         let file = text.as_deref().map(|text| config::File { path: &shown, text });
         let loaded = config::load(service, file, variables);
         match loaded {
-            Ok(loaded) if mistakes.is_empty() => Ok(loaded),
-            Ok(_) => Err(Mistakes(mistakes)),
-            Err(more) => Err(Mistakes(mistakes.into_iter().chain(more.0).collect())),
+            Ok(loaded) if errors.is_empty() => Ok(loaded),
+            Ok(_) => Err(ConfigErrors(errors)),
+            Err(more) => Err(ConfigErrors(errors.into_iter().chain(more.0).collect())),
         }
     }
 }
 
 /// A variable of Headwater as text.
-fn ours((name, value): (OsString, OsString), mistakes: &mut Vec<Mistake>) -> Option<(String, String)> {
+fn ours((name, value): (OsString, OsString), errors: &mut Vec<ConfigError>) -> Option<(String, String)> {
     let name = name.into_string().ok().filter(|name| name.starts_with(VARIABLE_PREFIX))?;
     match value.into_string() {
         Ok(value) => Some((name, value)),
         Err(_) => {
-            mistakes.push(Mistake { origin: Origin::Variable(name), text: "not valid UTF-8".into() });
+            errors.push(ConfigError { origin: Origin::Variable(name), text: "not valid UTF-8".into() });
             None
         }
     }
 }
 
-fn read(path: &Path, mistakes: &mut Vec<Mistake>) -> Option<String> {
+fn read(path: &Path, errors: &mut Vec<ConfigError>) -> Option<String> {
     std::fs::read_to_string(path)
         .map_err(|error| {
             let origin = Origin::File { path: path.display().to_string(), line: 1 };
-            mistakes.push(Mistake { origin, text: format!("cannot be read: {error}") });
+            errors.push(ConfigError { origin, text: format!("cannot be read: {error}") });
         })
         .ok()
 }
@@ -106,7 +108,7 @@ mod tests {
         let binary = Binary::parse_from(std::iter::once(&"headwater").chain(arguments));
         let variables = variables.iter().map(|(name, value)| (name.into(), value.into()));
         let loaded = binary.options.load_from(Service::AllInOne, variables);
-        loaded.map(|loaded| loaded.config).map_err(|mistakes| mistakes.to_string())
+        loaded.map(|loaded| loaded.config).map_err(|errors| errors.to_string())
     }
 
     #[test]
@@ -125,10 +127,10 @@ mod tests {
 
     #[test]
     fn a_file_that_is_not_there_does_not_hide_other_mistakes() {
-        let mistakes = load(&["--config", "/nowhere.toml"], &[("HEADWATER_PROXY_APPS", "a b")]).unwrap_err();
-        let lines: Vec<_> = mistakes.lines().collect();
-        assert_eq!(lines.len(), 2, "{mistakes}");
-        assert!(lines[0].starts_with("/nowhere.toml:1: cannot be read: "), "{mistakes}");
-        assert!(lines[1].starts_with("HEADWATER_PROXY_APPS: "), "{mistakes}");
+        let errors = load(&["--config", "/nowhere.toml"], &[("HEADWATER_PROXY_APPS", "a b")]).unwrap_err();
+        let lines: Vec<_> = errors.lines().collect();
+        assert_eq!(lines.len(), 2, "{errors}");
+        assert!(lines[0].starts_with("/nowhere.toml:1: cannot be read: "), "{errors}");
+        assert!(lines[1].starts_with("HEADWATER_PROXY_APPS: "), "{errors}");
     }
 }

@@ -19,7 +19,7 @@ use crate::readiness::Readiness;
 /// that have not asked for anything for the longest: an orchestrator that gets no answer kills a healthy process.
 pub const MAX_CONNECTIONS: usize = 64;
 /// How often the metrics recorder frees what it has aggregated; its own exporter does it as often.
-const UPKEEP: Duration = Duration::from_secs(5);
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// State that the operations listener answers from.
 #[derive(Clone, Debug)]
@@ -46,13 +46,13 @@ impl Operations {
 
     fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
         if request.method() != Method::GET && request.method() != Method::HEAD {
-            return response(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET\n".into());
+            return response(StatusCode::METHOD_NOT_ALLOWED, TEXT_TYPE, "only GET\n".into());
         }
         match request.uri().path() {
-            "/livez" => response(StatusCode::OK, TEXT, "alive\n".into()),
+            "/livez" => response(StatusCode::OK, TEXT_TYPE, "alive\n".into()),
             "/readyz" => self.readyz(),
-            "/metrics" => response(StatusCode::OK, PROMETHEUS, self.metrics.render()),
-            _ => response(StatusCode::NOT_FOUND, TEXT, "try /livez, /readyz or /metrics\n".into()),
+            "/metrics" => response(StatusCode::OK, PROMETHEUS_TYPE, self.metrics.render()),
+            _ => response(StatusCode::NOT_FOUND, TEXT_TYPE, "try /livez, /readyz or /metrics\n".into()),
         }
     }
 
@@ -60,7 +60,7 @@ impl Operations {
         let missing = self.readiness.missing();
         let status = if missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         let body = serde_json::json!({ "ready": missing.is_empty(), "not_ready": missing });
-        response(status, JSON, format!("{body}\n"))
+        response(status, JSON_TYPE, format!("{body}\n"))
     }
 }
 
@@ -74,17 +74,17 @@ impl Handler for Operations {
 
 /// Frees what the metrics recorder has aggregated, again and again. Never ends.
 async fn keep_up(metrics: &PrometheusHandle) {
-    let mut upkeep = tokio::time::interval(UPKEEP);
+    let mut upkeep = tokio::time::interval(UPKEEP_INTERVAL);
     loop {
         upkeep.tick().await;
         metrics.run_upkeep();
     }
 }
 
-const TEXT: &str = "text/plain; charset=utf-8";
-const JSON: &str = "application/json";
+const TEXT_TYPE: &str = "text/plain; charset=utf-8";
+const JSON_TYPE: &str = "application/json";
 /// The Prometheus text exposition format.
-const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
+const PROMETHEUS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 fn response(status: StatusCode, content_type: &'static str, body: String) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::from(body));

@@ -113,21 +113,21 @@ async fn live(
     work: impl AsyncFnOnce(Process) -> Result<(), Failure>,
 ) -> Result<Drained, Failure> {
     let readiness = Readiness::expecting(parts(service));
-    let told = CancellationToken::new();
+    let stop = CancellationToken::new();
     // Dropped, and so aborted, when the service has ended.
     let mut companions = JoinSet::new();
-    companions.spawn(Signals::listen()?.drain_then_exit(told.clone()));
+    companions.spawn(Signals::listen()?.drain_then_exit(stop.clone()));
     companions.spawn(serve_operations(service, &config, readiness.clone(), metrics).await?);
-    companions.spawn(not_ready_while_draining(readiness.latch("draining"), told.clone()));
+    companions.spawn(not_ready_while_draining(readiness.latch("draining"), stop.clone()));
     let grace = grace(service, &config);
     let tasks = TaskTracker::new();
-    let process = Process { config, readiness, drain: told.clone(), tasks: tasks.clone() };
+    let process = Process { config, readiness, drain: stop.clone(), tasks: tasks.clone() };
     let whole = async {
         let result = work(process).await;
-        told.cancel();
+        stop.cancel();
         (result, drain(grace, &tasks).await)
     };
-    let finished = within_grace(whole, &told, grace).await;
+    let finished = within_grace(whole, &stop, grace).await;
     info!("stopped");
     match finished {
         Some((result, drained)) => result.map(|()| drained),
@@ -154,9 +154,9 @@ fn grace(service: Service, config: &Config) -> Duration {
 }
 
 /// Load balancers send nothing new to a process that is not ready.
-async fn not_ready_while_draining(latch: Latch, told: CancellationToken) {
+async fn not_ready_while_draining(latch: Latch, stop: CancellationToken) {
     latch.set();
-    told.cancelled().await;
+    stop.cancelled().await;
     latch.unset();
 }
 
@@ -209,8 +209,8 @@ mod tests {
     #[tokio::test]
     async fn tasks_are_told_to_stop_and_waited_for() {
         let drained = live_with(async |process| {
-            let told = process.drain.clone();
-            process.tasks.spawn(async move { told.cancelled().await });
+            let stop = process.drain.clone();
+            process.tasks.spawn(async move { stop.cancelled().await });
             Ok(())
         });
         assert_eq!(drained.await.unwrap(), Drained::Complete);

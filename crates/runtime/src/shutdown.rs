@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 /// The exit code of a process that was told to stop twice: 128 + SIGINT, as shells have it.
-const KILLED: i32 = 130;
+const KILLED_EXIT_CODE: i32 = 130;
 
 /// SIGTERM and SIGINT (Ctrl-C).
 #[derive(Debug)]
@@ -43,7 +43,7 @@ impl Signals {
         drain.cancel();
         let name = self.next().await;
         warn!("{name} again: stopping at once");
-        std::process::exit(KILLED);
+        std::process::exit(KILLED_EXIT_CODE);
     }
 }
 
@@ -90,15 +90,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_drain_waits_for_tasks_that_finish() {
         let tasks = TaskTracker::new();
-        let told = CancellationToken::new();
+        let stop = CancellationToken::new();
         tasks.spawn({
-            let told = told.clone();
+            let stop = stop.clone();
             async move {
-                told.cancelled().await;
+                stop.cancelled().await;
                 tokio::time::sleep(GRACE / 2).await;
             }
         });
-        told.cancel();
+        stop.cancel();
         assert_eq!(drain(GRACE, &tasks).await, Drained::Complete);
     }
 
@@ -111,10 +111,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_grace_begins_with_the_drain() {
-        let told = CancellationToken::new();
+        let stop = CancellationToken::new();
         let long = tokio::time::sleep(GRACE * 10);
-        assert_eq!(within_grace(long, &told, GRACE).await, Some(()));
-        told.cancel();
-        assert_eq!(within_grace(std::future::pending::<()>(), &told, GRACE).await, None);
+        assert_eq!(within_grace(long, &stop, GRACE).await, Some(()));
+        stop.cancel();
+        assert_eq!(within_grace(std::future::pending::<()>(), &stop, GRACE).await, None);
     }
 }

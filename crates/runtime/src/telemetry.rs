@@ -18,7 +18,7 @@ pub use table::reference;
 use crate::config::{LogConfig, LogFormat};
 
 /// Upper bounds of the histograms whose names end in `_seconds`: from answers out of memory to a stalled worker.
-const SECONDS: &[f64] =
+const SECONDS_BUCKETS: &[f64] =
     &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 10.0, 30.0];
 
 /// Starts logging, panics included.
@@ -54,7 +54,7 @@ pub fn start_metrics() -> Result<PrometheusHandle, metrics_exporter_prometheus::
 }
 
 pub(crate) fn prometheus() -> Result<PrometheusBuilder, metrics_exporter_prometheus::BuildError> {
-    PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".into()), SECONDS)
+    PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".into()), SECONDS_BUCKETS)
 }
 
 fn log_panic(panic: &PanicHookInfo<'_>) {

@@ -13,7 +13,8 @@ pub(super) fn check(config: &Config, service: Service, reader: &mut Reader) {
     let mut refuse = |wrong: bool, names: &[&str], text: &str| {
         if wrong {
             let given = names.iter().map(|name| reader.origin(name)).max();
-            reader.mistake(given.unwrap_or(super::Origin::Default), format!("{}: {text}", names.join(", ")));
+            reader
+                .add_error(given.unwrap_or(super::Origin::Default), format!("{}: {text}", names.join(", ")));
         }
     };
     refuse(

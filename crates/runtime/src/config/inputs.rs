@@ -2,8 +2,8 @@
 
 use headwater_media::{StreamId, StreamKey};
 
-use super::mistake::Origin;
-use super::reader::{Entry, Reader, Shown};
+use super::error::Origin;
+use super::reader::{Entry, Reader, Redacted};
 use super::source::{Given, Raw};
 
 /// A stream and the secret that its publisher shows. Its `Debug` is redacted.
@@ -48,7 +48,7 @@ fn split(reader: &mut Reader, given: &Given) -> Vec<Line> {
                 let raw = Raw::Text(key.trim().into());
                 lines.push((stream.trim().into(), Given { raw, origin: given.origin.clone() }));
             }
-            None => reader.mistake(given.origin.clone(), format!("input {number}: expected stream=key")),
+            None => reader.add_error(given.origin.clone(), format!("input {number}: expected stream=key")),
         }
     }
     lines
@@ -61,7 +61,7 @@ fn parse_all(reader: &mut Reader, lines: Vec<Line>) -> Vec<(Input, Origin)> {
         let input = parse(&name, &given.raw).and_then(|input| fitting(input, &inputs, &names));
         match input {
             Ok(input) => inputs.push((input, given.origin)),
-            Err(text) => reader.mistake(given.origin, format!("inputs.{name}: {text}")),
+            Err(text) => reader.add_error(given.origin, format!("inputs.{name}: {text}")),
         }
     }
     inputs
@@ -96,7 +96,7 @@ fn entry(input: &Input, origin: &Origin) -> Entry {
         doc: "",
         kind: "a stream key".into(),
         default: None,
-        value: Shown::Secret("\"(hidden)\"".into()),
+        value: Redacted::Secret("\"(hidden)\"".into()),
         origin: origin.clone(),
     }
 }

@@ -4,9 +4,9 @@
 //! as types that cannot be wrong, or every mistake is reported at once, each with its line or its variable.
 
 mod check;
+mod error;
 mod injected;
 mod inputs;
-mod mistake;
 mod print;
 mod reader;
 mod secret;
@@ -27,8 +27,8 @@ use std::time::Duration;
 use headwater_media::SegmentSettings;
 use headwater_media::ladder::Ladder;
 
+pub use error::{ConfigError, ConfigErrors, Origin};
 pub use inputs::Input;
-pub use mistake::{Mistake, Mistakes, Origin};
 pub use print::reference;
 pub use secret::Secret;
 pub use source::{VARIABLE_PREFIX, variable};
@@ -104,11 +104,11 @@ pub fn load(
     service: Service,
     file: Option<File<'_>>,
     variables: impl IntoIterator<Item = (String, String)>,
-) -> Result<Loaded, Mistakes> {
+) -> Result<Loaded, ConfigErrors> {
     let flat = file.map_or_else(|| Ok(Default::default()), |file| source::from_toml(file.path, file.text));
-    let (flat, broken) = flat.map_or_else(|mistake| (Default::default(), Some(mistake)), |flat| (flat, None));
+    let (flat, broken) = flat.map_or_else(|error| (Default::default(), Some(error)), |flat| (flat, None));
     let mut reader = Reader::new(flat, variables.into_iter().filter(|(name, _)| name != FILE_VARIABLE));
-    reader.mistakes.extend(broken);
+    reader.errors.extend(broken);
     let mut config = read(&mut reader);
     reader.refuse_the_rest();
     if let Some(config) = &mut config {
@@ -116,10 +116,10 @@ pub fn load(
         check::check(config, service, &mut reader);
     }
     match config {
-        Some(config) if reader.mistakes.is_empty() => {
+        Some(config) if reader.errors.is_empty() => {
             Ok(Loaded { config, effective: print::toml(&reader.sections), ignored: reader.ignored })
         }
-        _ => Err(sorted(reader.mistakes)),
+        _ => Err(sorted(reader.errors)),
     }
 }
 
@@ -194,7 +194,7 @@ fn read(reader: &mut Reader) -> Option<Config> {
     })
 }
 
-fn sorted(mut mistakes: Vec<Mistake>) -> Mistakes {
-    mistakes.sort();
-    Mistakes(mistakes)
+fn sorted(mut errors: Vec<ConfigError>) -> ConfigErrors {
+    errors.sort();
+    ConfigErrors(errors)
 }

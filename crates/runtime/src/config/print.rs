@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::reader::{Entry, Reader, Section, Shown};
+use super::reader::{Entry, Reader, Redacted, Section};
 use super::source::variable;
 
 /// The longest line of a comment.
@@ -32,9 +32,9 @@ fn toml_entry(text: &mut String, entry: &Entry) {
     }
     comment(text, &format!("({kind}; from {origin})"));
     match &entry.value {
-        Shown::Value(value) => line(text, &format!("{key} = {value}")),
-        Shown::Secret(value) => line(text, &format!("# {key} = {value}")),
-        Shown::Unset => line(text, &format!("# {key} =")),
+        Redacted::Value(value) => line(text, &format!("{key} = {value}")),
+        Redacted::Secret(value) => line(text, &format!("# {key} = {value}")),
+        Redacted::Unset => line(text, &format!("# {key} =")),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::error::{ConfigError, Origin};
 use super::injected::is_injected;
-use super::mistake::{Mistake, Origin};
 use super::source::{Given, Raw, VARIABLE_PREFIX, variable};
 use super::suggest::suggestion;
 use super::value::{Limits, Value};
@@ -27,13 +27,13 @@ pub(super) struct Entry {
     pub(super) kind: String,
     /// As TOML; none for a setting without a default.
     pub(super) default: Option<String>,
-    pub(super) value: Shown,
+    pub(super) value: Redacted,
     pub(super) origin: Origin,
 }
 
 /// Form in which a value may be shown.
 #[derive(Debug)]
-pub(super) enum Shown {
+pub(super) enum Redacted {
     Unset,
     /// TOML.
     Value(String),
@@ -58,7 +58,7 @@ pub(super) struct Reader {
     /// Every setting that was asked for.
     names: Vec<String>,
     pub(super) sections: Vec<Section>,
-    pub(super) mistakes: Vec<Mistake>,
+    pub(super) errors: Vec<ConfigError>,
     /// Variables that a container platform has set by itself.
     pub(super) ignored: Vec<String>,
 }
@@ -96,7 +96,7 @@ impl Reader {
             doc: setting.doc,
             kind: kind(&setting),
             default: default_shown,
-            value: shown(&value),
+            value: redact(&value),
             origin,
         };
         self.remember(entry);
@@ -109,8 +109,8 @@ impl Reader {
         }
     }
 
-    pub(super) fn mistake(&mut self, origin: Origin, text: String) {
-        self.mistakes.push(Mistake { origin, text });
+    pub(super) fn add_error(&mut self, origin: Origin, text: String) {
+        self.errors.push(ConfigError { origin, text });
     }
 
     pub(super) fn take_variable(&mut self, name: &str) -> Option<Given> {
@@ -141,12 +141,12 @@ impl Reader {
         for (name, given) in std::mem::take(&mut self.file) {
             match (sections.contains(&name.as_str()), &given.raw) {
                 (true, Raw::Other("an empty table")) => {}
-                (true, _) => self.mistake(
+                (true, _) => self.add_error(
                     given.origin,
                     format!("{name} is a table: write [{name}] and its settings below"),
                 ),
                 (false, _) => {
-                    self.mistake(given.origin, unknown("setting", &name, suggestion(&name, &names)))
+                    self.add_error(given.origin, unknown("setting", &name, suggestion(&name, &names)))
                 }
             }
         }
@@ -157,7 +157,7 @@ impl Reader {
                 continue;
             }
             let text = unknown("variable", &name, suggestion(&name, &names));
-            self.mistake(Origin::Variable(name), text);
+            self.add_error(Origin::Variable(name), text);
         }
     }
 
@@ -181,7 +181,7 @@ impl Reader {
             Ok(value) => (Some(value), given.origin),
             Err(text) => {
                 let quoted = if T::SECRET { String::new() } else { format!(" = {}", given.raw.quoted()) };
-                self.mistake(given.origin.clone(), format!("{name}{quoted}: {text}"));
+                self.add_error(given.origin.clone(), format!("{name}{quoted}: {text}"));
                 (None, given.origin)
             }
         }
@@ -200,11 +200,11 @@ fn kind<T: Value>(setting: &Setting<T>) -> String {
     format!("{}{}", T::KIND, limits.unwrap_or_default())
 }
 
-fn shown<T: Value>(value: &T) -> Shown {
+fn redact<T: Value>(value: &T) -> Redacted {
     match value.show() {
-        None => Shown::Unset,
-        Some(text) if value.is_secret() => Shown::Secret(text),
-        Some(text) => Shown::Value(text),
+        None => Redacted::Unset,
+        Some(text) if value.is_secret() => Redacted::Secret(text),
+        Some(text) => Redacted::Value(text),
     }
 }
 

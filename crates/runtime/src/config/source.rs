@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use toml_edit::{Document, Item, TableLike, Value};
 
-use super::mistake::{Mistake, Origin};
+use super::error::{ConfigError, Origin};
 
 /// Every environment variable of Headwater starts like this.
 pub const VARIABLE_PREFIX: &str = "HEADWATER_";
@@ -109,9 +109,9 @@ pub(super) struct Given {
 }
 
 /// A configuration file, flattened: `[proxy] apps = [..]` becomes `proxy.apps`.
-pub(super) fn from_toml(path: &str, text: &str) -> Result<BTreeMap<String, Given>, Mistake> {
+pub(super) fn from_toml(path: &str, text: &str) -> Result<BTreeMap<String, Given>, ConfigError> {
     let place = |offset: usize| Origin::File { path: path.into(), line: line_of(text, offset) };
-    let document = Document::parse(text).map_err(|error| Mistake {
+    let document = Document::parse(text).map_err(|error| ConfigError {
         origin: place(error.span().map_or(0, |span| span.start)),
         text: format!("not valid TOML: {}", error.message().replace('\n', ": ")),
     })?;

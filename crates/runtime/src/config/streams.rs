@@ -7,8 +7,8 @@ use headwater_media::StreamId;
 use headwater_media::broadcast::{Policy, RecordedRenditions};
 
 use super::Config;
-use super::mistake::Origin;
-use super::reader::{Entry, Reader, Shown};
+use super::error::Origin;
+use super::reader::{Entry, Reader, Redacted};
 use super::source::{Given, Raw};
 use super::storage::RecordingMode;
 use super::suggest::nearest;
@@ -93,7 +93,7 @@ fn split(reader: &mut Reader, given: &Given) -> Vec<Line> {
                 lines.push((name.trim().into(), Given { raw, origin: given.origin.clone() }));
             }
             None => reader
-                .mistake(given.origin.clone(), format!("stream {number}: expected stream.setting=value")),
+                .add_error(given.origin.clone(), format!("stream {number}: expected stream.setting=value")),
         }
     }
     lines
@@ -105,7 +105,7 @@ fn parse_all(reader: &mut Reader, lines: Vec<Line>) -> (Vec<StreamOverrides>, Ve
     for (name, given) in lines {
         match parse(&mut streams, &name, &given.raw) {
             Ok(value) => entries.push(entry(&name, value, given.origin)),
-            Err(text) => reader.mistake(given.origin, format!("streams.{name}{text}")),
+            Err(text) => reader.add_error(given.origin, format!("streams.{name}{text}")),
         }
     }
     (streams, entries)
@@ -177,7 +177,7 @@ fn entry(name: &str, value: String, origin: Origin) -> Entry {
         doc: "",
         kind: "as in its section".into(),
         default: None,
-        value: Shown::Value(value),
+        value: Redacted::Value(value),
         origin,
     }
 }

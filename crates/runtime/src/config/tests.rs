@@ -8,7 +8,7 @@ use headwater_media::segmentation::SegmentSettings;
 
 use super::*;
 
-fn try_load(service: Service, text: &str, variables: &[(&str, &str)]) -> Result<Loaded, Mistakes> {
+fn try_load(service: Service, text: &str, variables: &[(&str, &str)]) -> Result<Loaded, ConfigErrors> {
     let variables = variables.iter().map(|(name, value)| ((*name).into(), (*value).into()));
     load(service, Some(File { path: "hw.toml", text }), variables)
 }
@@ -52,7 +52,7 @@ fn only_all_in_one_stores_without_being_told_to() {
 fn every_setting_is_right_alone_and_its_default_too() {
     let mut reader = Reader::default();
     assert!(read(&mut reader).is_some());
-    assert_eq!(reader.mistakes, []);
+    assert_eq!(reader.errors, []);
     for entry in reader.sections.iter().flat_map(|section| &section.entries) {
         let Some(default) = &entry.default else { continue };
         let line = format!("{} = {default}", entry.name);
