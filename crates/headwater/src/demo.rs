@@ -16,7 +16,7 @@ use crate::target::Target;
 /// How long the other side may take to answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Tags that may wait for the network: about two seconds.
-const BACKLOG: usize = 150;
+const QUEUE_TAGS: usize = 150;
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -68,7 +68,7 @@ async fn publish(arguments: &Arguments) -> anyhow::Result<()> {
     let (width, height) = arguments.size;
     let picture = Picture { width, height, frame_rate: arguments.fps };
     publisher.announce(&picture).await?;
-    let (tags, mut made) = mpsc::channel(BACKLOG);
+    let (tags, mut made) = mpsc::channel(QUEUE_TAGS);
     let _running = headwater_transcode::demo::start(picture, move |tag| tags.blocking_send(tag).is_ok())?;
     let end = arguments.seconds.map_or(Duration::MAX, Duration::from_secs);
     let mut end = std::pin::pin!(sleep(end));

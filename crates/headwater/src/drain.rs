@@ -16,9 +16,9 @@ use tonic::transport::Channel;
 /// A server that lives answers at once; connecting may take a second.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 /// How often the server is asked what it still has.
-const LOOK_AGAIN: Duration = Duration::from_millis(250);
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// How long the server is watched. A container is killed 120 s after it was told to stop, at the latest.
-const LONGEST: Duration = Duration::from_secs(150);
+const WATCH_TIMEOUT: Duration = Duration::from_secs(150);
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -69,7 +69,7 @@ async fn drain(server: &str, out: &mut impl Write) -> anyhow::Result<()> {
         let state = if broadcast.publishing { "on air" } else { "waits for its publisher" };
         writeln!(out, "  {stream} ({state})")?;
     }
-    while began.elapsed() < LONGEST {
+    while began.elapsed() < WATCH_TIMEOUT {
         let Some(now) = list(&mut operator).await else {
             writeln!(out, "stopped after {:.1} s", began.elapsed().as_secs_f64())?;
             return Ok(());
@@ -78,10 +78,10 @@ async fn drain(server: &str, out: &mut impl Write) -> anyhow::Result<()> {
             writeln!(out, "  {stream} has left after {:.1} s", began.elapsed().as_secs_f64())?;
         }
         left = now;
-        sleep(LOOK_AGAIN).await;
+        sleep(LOOK_INTERVAL).await;
     }
     let names: Vec<_> = left.into_keys().collect();
-    bail!("{server} has not stopped within {} s; still there: {}", LONGEST.as_secs(), names.join(", "))
+    bail!("{server} has not stopped within {} s; still there: {}", WATCH_TIMEOUT.as_secs(), names.join(", "))
 }
 
 /// Broadcasts that the server still has; `None` when it has stopped.

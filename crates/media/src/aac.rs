@@ -33,7 +33,7 @@ pub enum AacExtension {
     ParametricStereo,
 }
 
-const WHAT: &str = "AAC sequence header";
+const HEADER_NAME: &str = "AAC sequence header";
 const SBR: u8 = 5;
 const PARAMETRIC_STEREO: u8 = 29;
 const SYNC_EXTENSION: u32 = 0x2b7;
@@ -44,7 +44,8 @@ impl AudioConfig {
     /// # Errors
     /// A configuration that is cut short or contradicts itself, and kinds of AAC that aren't decoded here (xHE-AAC).
     pub fn parse(config: &[u8]) -> Result<Self, MediaError> {
-        let raw = Raw::read(config).map_err(|OutOfBits| MediaError::malformed(WHAT, "it is cut short"))?;
+        let raw =
+            Raw::read(config).map_err(|OutOfBits| MediaError::malformed(HEADER_NAME, "it is cut short"))?;
         raw.check()
     }
 
@@ -147,7 +148,7 @@ impl Raw {
         if !decodable(self.object_type) {
             return Err(match self.object_type {
                 42 => MediaError::audio_codec("xHE-AAC audio"),
-                0 => MediaError::malformed(WHAT, "it has no object type"),
+                0 => MediaError::malformed(HEADER_NAME, "it has no object type"),
                 other => MediaError::audio_codec(format!("AAC audio of object type {other}")),
             });
         }
@@ -160,7 +161,7 @@ impl Raw {
                 return Err(MediaError::TooManyChannels { max: MAX_CHANNELS });
             }
             (Some(count @ 1..), _) => count,
-            _ => return Err(MediaError::malformed(WHAT, "its channels are unknown")),
+            _ => return Err(MediaError::malformed(HEADER_NAME, "its channels are unknown")),
         };
         let core_samples = if self.short_frames { 960 } else { 1024 };
         let frame_samples = if extended && sample_rate > core_rate { 2 * core_samples } else { core_samples };
@@ -182,7 +183,7 @@ fn decodable(object_type: u8) -> bool {
 
 fn plausible_rate(rate: Option<u32>) -> Result<u32, MediaError> {
     rate.filter(|rate| (7_350..=96_000).contains(rate))
-        .ok_or(MediaError::malformed(WHAT, "its sample rate is unknown"))
+        .ok_or(MediaError::malformed(HEADER_NAME, "its sample rate is unknown"))
 }
 
 fn read_object_type(bits: &mut BitReader<'_>) -> Result<u8, OutOfBits> {
@@ -260,7 +261,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_decoded_is_refused() {
-        assert_eq!(AudioConfig::parse(&[0x12]), Err(MediaError::malformed(WHAT, "it is cut short")));
+        assert_eq!(AudioConfig::parse(&[0x12]), Err(MediaError::malformed(HEADER_NAME, "it is cut short")));
         assert_eq!(AudioConfig::parse(&[0xf9, 0x46, 0x40]), Err(MediaError::audio_codec("xHE-AAC audio")));
         assert!(AudioConfig::parse(&[0x17, 0x10]).is_err(), "a reserved rate");
     }

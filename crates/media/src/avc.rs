@@ -21,27 +21,30 @@ pub struct AvcConfig {
     pub pps: Vec<Bytes>,
 }
 
-const WHAT: &str = "H.264 sequence header";
+const HEADER_NAME: &str = "H.264 sequence header";
 
 impl AvcConfig {
     /// # Errors
     /// A record that is cut short, or has no sequence parameter set.
     pub fn parse(record: &Bytes) -> Result<Self, MediaError> {
         let mut rest = record.clone();
-        let cut_short = || MediaError::malformed(WHAT, "it is cut short");
+        let cut_short = || MediaError::malformed(HEADER_NAME, "it is cut short");
         let &[version, profile, compatibility, level, lengths] = rest.first_chunk().ok_or_else(cut_short)?;
         rest.advance(5);
         if version != 1 {
-            return Err(MediaError::malformed(WHAT, "its version is unknown"));
+            return Err(MediaError::malformed(HEADER_NAME, "its version is unknown"));
         }
         let nal_length_size = (lengths & 0x03) + 1;
         if nal_length_size == 3 {
-            return Err(MediaError::malformed(WHAT, "NAL units with lengths of three bytes don't exist"));
+            return Err(MediaError::malformed(
+                HEADER_NAME,
+                "NAL units with lengths of three bytes don't exist",
+            ));
         }
         let sps = take_sets(&mut rest, 0x1f).ok_or_else(cut_short)?;
         let pps = take_sets(&mut rest, 0xff).ok_or_else(cut_short)?;
         if sps.is_empty() {
-            return Err(MediaError::malformed(WHAT, "it has no sequence parameter set"));
+            return Err(MediaError::malformed(HEADER_NAME, "it has no sequence parameter set"));
         }
         Ok(Self { profile: [profile, compatibility, level], nal_length_size, sps, pps })
     }

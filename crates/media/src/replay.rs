@@ -23,7 +23,7 @@ pub struct ReplayLimits {
 
 /// Duration by which the media kept for a commit reaches back further than to the newest sound that was sent before its
 /// keyframe, so that no sound is missing at the boundary.
-const INTERLEAVING: Duration = Duration::from_secs(1);
+const INTERLEAVING_MARGIN: Duration = Duration::from_secs(1);
 
 /// Every tag since the keyframe at or before the last commit, in groups that can be decoded from their start.
 ///
@@ -186,7 +186,7 @@ impl ReplayBuffer {
     /// everything from `end` on.
     fn is_oldest_covered(&self, period: PeriodNumber, end: MediaTime) -> bool {
         let (Some(oldest), Some(next)) = (self.groups.front(), self.groups.get(1)) else { return false };
-        let reach = MediaTime::from(next.whole_from + INTERLEAVING);
+        let reach = MediaTime::from(next.whole_from + INTERLEAVING_MARGIN);
         oldest.period.number < period || (next.period.number == period && reach <= end)
     }
 

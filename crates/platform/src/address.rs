@@ -78,14 +78,14 @@ pub async fn own_address(
 }
 
 /// Addresses that no interface of ours has: only the default route leads there. Connecting a UDP socket sends nothing.
-const ELSEWHERE: [(IpAddr, IpAddr); 2] = [
+const OUTSIDE_ADDRESSES: [(IpAddr, IpAddr); 2] = [
     (IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))),
     (IpAddr::V6(Ipv6Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1))),
 ];
 
 async fn outgoing() -> Result<(IpAddr, Found), OwnAddressError> {
     let mut failure = None;
-    for (any, elsewhere) in ELSEWHERE {
+    for (any, elsewhere) in OUTSIDE_ADDRESSES {
         let socket = match UdpSocket::bind((any, 0)).await {
             Ok(socket) => socket,
             Err(error) => {

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 pub const METADATA_VARIABLE: &str = "ECS_CONTAINER_METADATA_URI_V4";
 
 /// The endpoint is on the same machine; one that takes longer is not going to answer.
-const DEADLINE: Duration = Duration::from_secs(2);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Answers have about 2 KiB.
 const LARGEST_ANSWER: usize = 64 << 10;
 
@@ -26,7 +26,7 @@ const LARGEST_ANSWER: usize = 64 << 10;
 pub enum MetadataError {
     #[error("{0:?} is no URL of a metadata endpoint")]
     Url(String),
-    #[error("no answer within {DEADLINE:?}")]
+    #[error("no answer within {ANSWER_TIMEOUT:?}")]
     Deadline,
     #[error("the endpoint cannot be reached")]
     Connect(#[source] io::Error),
@@ -58,7 +58,7 @@ struct Network {
 
 /// The first address of the first network of this task.
 pub(crate) async fn task_address(url: &str) -> Result<Ipv4Addr, MetadataError> {
-    let body = timeout(DEADLINE, get(url)).await.map_err(|_| MetadataError::Deadline)??;
+    let body = timeout(ANSWER_TIMEOUT, get(url)).await.map_err(|_| MetadataError::Deadline)??;
     let container: Container = serde_json::from_slice(&body)?;
     let mut addresses = container.networks.into_iter().flat_map(|network| network.addresses);
     addresses.next().ok_or(MetadataError::NoAddress)

@@ -73,7 +73,7 @@ async fn fold_within(
 /// # Errors
 /// When the store does not do it.
 pub(crate) async fn clear_blocks(store: &dyn ObjectStore, folded: Folded) -> Result<(), StoreError> {
-    for keys in folded.0.chunks(headwater_platform::store::PAGE) {
+    for keys in folded.0.chunks(headwater_platform::store::PAGE_ENTRIES) {
         store.delete(keys).await?;
     }
     Ok(())

@@ -11,9 +11,9 @@ use crate::error::RtmpError;
 use crate::outbox::Outbox;
 
 /// Bytes that each peer sends: one of version, then two packets.
-const LENGTH: usize = 1 + 2 * 1_536;
+const HANDSHAKE_BYTES: usize = 1 + 2 * 1_536;
 /// The first byte of a TLS connection (RFC 8446 §5.1: the record type "handshake").
-const TLS: u8 = 22;
+const TLS_HANDSHAKE_TYPE: u8 = 22;
 
 pub(crate) struct Handshake {
     /// Boxed: it holds a packet of 1.5 KB, for the short while that it lives.
@@ -31,19 +31,19 @@ pub(crate) enum Outcome {
 impl Handshake {
     /// The side that waits for the other to begin.
     pub(crate) fn server() -> Self {
-        Self { inner: Box::new(Inner::new(PeerType::Server)), missing: LENGTH }
+        Self { inner: Box::new(Inner::new(PeerType::Server)), missing: HANDSHAKE_BYTES }
     }
 
     /// The side that begins; its first packets are put in the outbox.
     pub(crate) fn client(outbox: &mut Outbox) -> Result<Self, RtmpError> {
         let mut inner = Box::new(Inner::new(PeerType::Client));
         outbox.raw(&inner.generate_outbound_p0_and_p1().map_err(RtmpError::Handshake)?);
-        Ok(Self { inner, missing: LENGTH })
+        Ok(Self { inner, missing: HANDSHAKE_BYTES })
     }
 
     /// Takes what it needs off the front of `input`.
     pub(crate) fn advance(&mut self, input: &mut Bytes, outbox: &mut Outbox) -> Result<Outcome, RtmpError> {
-        if self.missing == LENGTH && input.first() == Some(&TLS) {
+        if self.missing == HANDSHAKE_BYTES && input.first() == Some(&TLS_HANDSHAKE_TYPE) {
             return Err(RtmpError::Tls);
         }
         if input.is_empty() {

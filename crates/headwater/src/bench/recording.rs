@@ -7,9 +7,9 @@ use bytes::Bytes;
 use headwater_media::flv::{AudioMessage, VideoMessage};
 
 /// The largest file that is read: ten minutes at 25 Mb/s. It is held in memory.
-const LARGEST: u64 = 2 << 30;
+const MAX_FILE_BYTES: u64 = 2 << 30;
 /// FLV 10.1 §E.3: signature, version, flags, length of the header.
-const HEADER: usize = 9;
+const HEADER_BYTES: usize = 9;
 /// FLV 10.1 §E.4.1: kind, length, timestamp, stream.
 const TAG_HEADER: usize = 11;
 /// FLV 10.1 §E.3: the length of the tag before stands in front of each.
@@ -49,13 +49,16 @@ impl Recording {
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let name = path.display();
         let size = std::fs::metadata(path).with_context(|| format!("{name} can't be read"))?.len();
-        ensure!(size <= LARGEST, "{name} has {size} bytes; {LARGEST} are the most that is held in memory");
+        ensure!(
+            size <= MAX_FILE_BYTES,
+            "{name} has {size} bytes; {MAX_FILE_BYTES} are the most that is held in memory"
+        );
         let file = std::fs::read(path).with_context(|| format!("{name} can't be read"))?;
         Self::parse(&file.into()).with_context(|| format!("{name} can't be published"))
     }
 
     fn parse(file: &Bytes) -> anyhow::Result<Self> {
-        ensure!(file.starts_with(b"FLV") && file.len() >= HEADER, "it is no FLV file");
+        ensure!(file.starts_with(b"FLV") && file.len() >= HEADER_BYTES, "it is no FLV file");
         let start = u32::from_be_bytes([file[5], file[6], file[7], file[8]]) as usize;
         let mut rest = file.slice(start.min(file.len())..);
         let mut headers = Vec::new();

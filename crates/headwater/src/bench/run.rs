@@ -14,11 +14,11 @@ use tokio_util::task::TaskTracker;
 /// How often the line on a terminal is written anew.
 const ON_TERMINAL: Duration = Duration::from_secs(1);
 /// How often a line is added to a log.
-const IN_LOG: Duration = Duration::from_secs(5);
+const LOG_INTERVAL: Duration = Duration::from_secs(5);
 /// How long what was told to stop may take for its goodbyes.
-const GOODBYE: Duration = Duration::from_secs(15);
+const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 /// Exit code of a process that was used wrongly, equal to clap's.
-const MISUSED: u8 = 2;
+const USAGE_EXIT_CODE: u8 = 2;
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -56,7 +56,7 @@ pub trait Counts: Send + Sync + 'static {
 #[expect(clippy::print_stderr, reason = "the command's own words to the person who typed it")]
 pub fn misused(error: &anyhow::Error) -> ExitCode {
     eprintln!("bench: {error:#}");
-    ExitCode::from(MISUSED)
+    ExitCode::from(USAGE_EXIT_CODE)
 }
 
 /// Runs until all tasks are done, the time is over or a signal comes, and prints the summary. `start` puts the tasks
@@ -122,7 +122,7 @@ async fn drive<C: Counts>(
     let passed = began.elapsed();
     stop.cancel();
     tokio::select! {
-        _ = tokio::time::timeout(GOODBYE, tasks.wait()) => {}
+        _ = tokio::time::timeout(STOP_TIMEOUT, tasks.wait()) => {}
         _ = signals.next() => {}
     }
     end_line();
@@ -133,7 +133,7 @@ async fn drive<C: Counts>(
 #[expect(clippy::print_stderr, reason = "the command's own words to the person who typed it")]
 async fn tell(counts: &impl Counts, began: Instant) {
     let terminal = std::io::stderr().is_terminal();
-    let every = if terminal { ON_TERMINAL } else { IN_LOG };
+    let every = if terminal { ON_TERMINAL } else { LOG_INTERVAL };
     let mut ticks = tokio::time::interval_at(began + every, every);
     loop {
         ticks.tick().await;

@@ -7,9 +7,9 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 /// Microseconds that are told apart at most: an hour. What is longer counts as that.
-const LONGEST: u64 = 3_600_000_000;
+const MAX_VALUE_US: u64 = 3_600_000_000;
 /// Significant digits: values are right to one per cent, and it takes 23 KB.
-const DIGITS: u8 = 2;
+const SIGNIFICANT_DIGITS: u8 = 2;
 
 /// Durations of which only their spread is kept.
 pub struct Spread(Mutex<Histogram<u64>>);
@@ -25,7 +25,7 @@ pub struct Quantiles {
 
 impl Default for Spread {
     fn default() -> Self {
-        let empty = Histogram::new_with_bounds(1, LONGEST, DIGITS);
+        let empty = Histogram::new_with_bounds(1, MAX_VALUE_US, SIGNIFICANT_DIGITS);
         Self(Mutex::new(empty.expect("the bounds are fixed, and fit each other")))
     }
 }

@@ -40,7 +40,7 @@ pub struct Colours {
 pub const MAX_PICTURE_SIDE: u32 = 4096;
 /// Beyond this nothing that calls itself live video is sane.
 const MAX_SANE_SIDE: u32 = 8192;
-const WHAT: &str = "H.264 sequence header";
+const HEADER_NAME: &str = "H.264 sequence header";
 
 impl Sps {
     /// Parses a NAL unit of type 7.
@@ -52,7 +52,7 @@ impl Sps {
             Some((header, payload)) if header & 0x1f == 7 => {
                 read(&mut BitReader::new(&unescaped(payload))).map_err(MediaError::from)
             }
-            _ => Err(MediaError::malformed(WHAT, "its parameter set is something else")),
+            _ => Err(MediaError::malformed(HEADER_NAME, "its parameter set is something else")),
         }
     }
 }
@@ -72,8 +72,8 @@ impl From<OutOfBits> for Fault {
 impl From<Fault> for MediaError {
     fn from(fault: Fault) -> Self {
         match fault {
-            Fault::OutOfBits => Self::malformed(WHAT, "its parameter set is cut short"),
-            Fault::Implausible => Self::malformed(WHAT, "its parameter set contradicts itself"),
+            Fault::OutOfBits => Self::malformed(HEADER_NAME, "its parameter set is cut short"),
+            Fault::Implausible => Self::malformed(HEADER_NAME, "its parameter set contradicts itself"),
             Fault::TooLarge(width, height) => Self::PictureTooLarge {
                 width,
                 height,

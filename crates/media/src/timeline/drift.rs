@@ -5,7 +5,7 @@ use crate::time::UnixMillis;
 /// Follows the difference between the wall clock and the clock of the periods, which counts as the encoder does: a camera
 /// on its sound card's clock loses a second in some hours, one with the wrong frame rate in its settings 4 % of all time.
 ///
-/// What the network holds up comes late and is followed by more at once, so of each [`SPAN`] only the frame that came
+/// What the network holds up comes late and is followed by more at once, so of each [`SPAN_MS`] only the frame that came
 /// earliest counts. The drift never jumps: dates of segments grow, and players follow.
 #[derive(Debug, Default)]
 pub(super) struct Drift {
@@ -21,10 +21,10 @@ pub(super) struct Drift {
 }
 
 /// Milliseconds of media within which one frame at least comes without having been held up.
-const SPAN: u64 = 2_000;
+const SPAN_MS: u64 = 2_000;
 /// So many milliseconds of media pass while the drift changes by one: nobody drifts faster for long, and dates are right
 /// by a tenth.
-const SLOWNESS: u64 = 10;
+const MEDIA_MS_PER_DRIFT_MS: u64 = 10;
 
 impl Drift {
     /// The clock of the periods at this moment.
@@ -41,12 +41,12 @@ impl Drift {
 
     /// The drift when the clock of the period has come this far.
     pub(super) fn read(&mut self, clock: UnixMillis, now: UnixMillis) -> i32 {
-        if clock.0 >= self.since + SPAN {
+        if clock.0 >= self.since + SPAN_MS {
             (self.since, self.before, self.least) = (clock.0, self.least, i64::MAX);
         }
         self.least = self.least.min(difference(clock, now));
-        let most = clock.0.saturating_sub(self.at) / SLOWNESS;
-        self.at += most * SLOWNESS;
+        let most = clock.0.saturating_sub(self.at) / MEDIA_MS_PER_DRIFT_MS;
+        self.at += most * MEDIA_MS_PER_DRIFT_MS;
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         let wanted = self.least.min(self.before);
         self.shown += (wanted - self.shown).clamp(-most, most);

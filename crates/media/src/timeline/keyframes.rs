@@ -7,9 +7,9 @@ use crate::tag::Tag;
 use crate::time::SourceTime;
 
 /// How long a publisher's first keyframe is awaited, by the time of its pictures.
-const FIRST: Duration = Duration::from_secs(5);
+const FIRST_TIMEOUT: Duration = Duration::from_secs(5);
 /// The same where one has come before: longer than encoders' default intervals (250 pictures) at 15 a second.
-const NEXT: Duration = Duration::from_secs(20);
+const NEXT_TIMEOUT: Duration = Duration::from_secs(20);
 /// Pictures that are farther apart count as so far apart.
 const LONGEST_STEP: Duration = Duration::from_secs(1);
 
@@ -40,7 +40,7 @@ impl Keyframes {
     /// # Errors
     /// When none has come for too long.
     pub(super) fn check(&self) -> Result<(), MediaError> {
-        let limit = if self.has_come { NEXT } else { FIRST };
+        let limit = if self.has_come { NEXT_TIMEOUT } else { FIRST_TIMEOUT };
         if self.waited < limit {
             return Ok(());
         }

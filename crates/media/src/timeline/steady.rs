@@ -5,7 +5,7 @@ use super::clock::{MAX_STEP_BACK_US, MIN_STEP_US};
 use crate::access_unit::TrackKind;
 
 /// Periods that may begin at once, however long none has: an encoder that is being set up changes its mind a few times.
-const BURST: u64 = 4;
+const BURST_PERIODS: u64 = 4;
 /// Media that must pass for one more, in microseconds. A period takes two numbers more than its segments of full length,
 /// so that segments of two seconds and all these periods come to less than one number a second.
 const INTERVAL_US: u64 = 5_000_000;
@@ -37,7 +37,7 @@ impl Steady {
     pub(super) fn new(max_gap_us: i64) -> Self {
         Self {
             max_gap_us,
-            credit_us: BURST * INTERVAL_US,
+            credit_us: BURST_PERIODS * INTERVAL_US,
             video: Course::default(),
             audio: Course::default(),
             rebased: 0,
@@ -53,7 +53,8 @@ impl Steady {
         let time = self.place(&mut own, other, timestamp);
         let run_us = own.run_us.max(other.run_us);
         own.go_on(time, self.max_gap_us);
-        self.credit_us = (self.credit_us + own.run_us.saturating_sub(run_us)).min(BURST * INTERVAL_US);
+        self.credit_us =
+            (self.credit_us + own.run_us.saturating_sub(run_us)).min(BURST_PERIODS * INTERVAL_US);
         *match track {
             TrackKind::Video => &mut self.video,
             TrackKind::Audio => &mut self.audio,
@@ -135,7 +136,7 @@ mod tests {
         let mut steady = Steady::new(2_000_000);
         let passed =
             (0..20).map(|nth| nth * 1_000_000).filter(|time| read(&mut steady, Video, *time) == *time);
-        assert_eq!(passed.count(), 1 + BURST as usize);
+        assert_eq!(passed.count(), 1 + BURST_PERIODS as usize);
         let at = (steady.video.last.unwrap_or_default() - steady.video.shift) / 1_000;
         for time in (0..2 * INTERVAL_US as i64 / 1_000 + 40).step_by(40) {
             read(&mut steady, Video, at + time);

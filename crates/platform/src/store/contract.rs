@@ -302,20 +302,20 @@ async fn folders_are_named_once_in_order() {
 #[tokio::test]
 async fn a_long_list_has_pages() {
     on_all(|store| async move {
-        let keys: Vec<_> = (0..PAGE + 5).map(|n| key(&format!("long/{n:04}/x"))).collect();
+        let keys: Vec<_> = (0..PAGE_ENTRIES + 5).map(|n| key(&format!("long/{n:04}/x"))).collect();
         for some in keys.chunks(64) {
             let put = some.iter().map(|key| store.put(key, "x".into(), "text/plain"));
             futures::future::try_join_all(put).await.unwrap();
         }
         let first = store.list(&key("long"), None).await.unwrap();
-        assert_eq!((first.entries.len(), first.is_truncated), (PAGE, true));
-        let second = store.list(&key("long"), Some(&first.entries[PAGE - 1].key)).await.unwrap();
+        assert_eq!((first.entries.len(), first.is_truncated), (PAGE_ENTRIES, true));
+        let second = store.list(&key("long"), Some(&first.entries[PAGE_ENTRIES - 1].key)).await.unwrap();
         assert_eq!((second.entries.len(), second.is_truncated), (5, false));
         let all = first.entries.iter().chain(&second.entries).map(|entry| &entry.key);
         assert!(all.eq(&keys));
 
         let first = store.folders(&key("long"), None).await.unwrap();
-        assert_eq!((first.names.len(), first.is_truncated), (PAGE, true));
+        assert_eq!((first.names.len(), first.is_truncated), (PAGE_ENTRIES, true));
         let second = store.folders(&key("long"), first.names.last().map(String::as_str)).await.unwrap();
         assert_eq!((second.names.len(), second.is_truncated), (5, false));
 

@@ -4,11 +4,11 @@ use std::fmt;
 use std::str::FromStr;
 
 /// The longest key that S3 takes, in bytes; leaves room for the prefix of the store.
-const LONGEST: usize = 800;
+const MAX_KEY_BYTES: usize = 800;
 /// The longest name of a file.
 const LONGEST_NAME: usize = 255;
 /// Folder in which a directory store keeps objects that are not whole yet.
-pub(super) const TEMPORARY: &str = ".tmp";
+pub(super) const TEMPORARY_SUFFIX: &str = ".tmp";
 
 /// The name of an object: names separated by slashes. Never leads out of the store, and is a path of a file as it is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,7 +30,7 @@ impl Key {
     pub fn new(text: impl Into<String>) -> Result<Self, KeyError> {
         let text = text.into();
         let first = text.split('/').next().unwrap_or_default();
-        match text.len() <= LONGEST && text.split('/').all(is_name) && first != TEMPORARY {
+        match text.len() <= MAX_KEY_BYTES && text.split('/').all(is_name) && first != TEMPORARY_SUFFIX {
             true => Ok(Self(text)),
             false => Err(KeyError(text)),
         }
@@ -119,7 +119,7 @@ mod tests {
         ] {
             assert!(Key::new(bad).is_err(), "{bad}");
         }
-        assert!(Key::new("a/".repeat(LONGEST)).is_err());
+        assert!(Key::new("a/".repeat(MAX_KEY_BYTES)).is_err());
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub use key::{Key, KeyError};
 pub use s3::{Credentials, Encryption, S3Settings, S3Store};
 
 /// How many entries a page of a list has at most: as many as S3 gives.
-pub const PAGE: usize = 1000;
+pub const PAGE_ENTRIES: usize = 1000;
 
 /// A store of whole objects under keys.
 #[async_trait]
@@ -62,11 +62,11 @@ pub trait ObjectStore: Debug + Send + Sync {
     /// How many bytes an object has; none where there is none.
     async fn size(&self, key: &Key) -> Result<Option<u64>, StoreError>;
 
-    /// The first [`PAGE`] objects below a prefix (`a` has `a/b` and `a/b/c`, and not `ab`), after the given key if there is
+    /// The first [`PAGE_ENTRIES`] objects below a prefix (`a` has `a/b` and `a/b/c`, and not `ab`), after the given key if there is
     /// one, in the order of the bytes of their keys.
     async fn list(&self, prefix: &Key, after: Option<&Key>) -> Result<Page, StoreError>;
 
-    /// The first names, [`PAGE`] at most, that have objects below them one level under a prefix, after the given name if
+    /// The first names, [`PAGE_ENTRIES`] at most, that have objects below them one level under a prefix, after the given name if
     /// there is one: `a` has `b` where there is an `a/b/c`. In the order of the keys below them.
     async fn folders(&self, prefix: &Key, after: Option<&str>) -> Result<Folders, StoreError>;
 

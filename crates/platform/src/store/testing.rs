@@ -10,7 +10,7 @@ use bytes::Bytes;
 use headwater_media::UnixMillis;
 use tokio::time::Instant;
 
-use super::{Entry, Folders, Key, ObjectStore, PAGE, Page, Put, Replaced, Seen, StoreError, Version};
+use super::{Entry, Folders, Key, ObjectStore, PAGE_ENTRIES, Page, Put, Replaced, Seen, StoreError, Version};
 
 /// Objects in memory. Clones share them, and the faults.
 #[derive(Clone, Debug, Default)]
@@ -295,7 +295,7 @@ impl ObjectStore for MemoryStore {
                 size: object.body.len() as u64,
                 modified: UnixMillis(BEGIN + (object.written - began).as_millis() as u64),
             };
-            let entries = found.by_ref().take(PAGE).map(entry).collect();
+            let entries = found.by_ref().take(PAGE_ENTRIES).map(entry).collect();
             Ok(Page { entries, is_truncated: found.next().is_some() })
         })
         .await
@@ -308,8 +308,8 @@ impl ObjectStore for MemoryStore {
             let mut names: Vec<_> = below.map(|name| format!("{name}/")).collect();
             names.dedup();
             names.retain(|name| after.as_ref().is_none_or(|after| name > after));
-            let is_truncated = names.len() > PAGE;
-            names.truncate(PAGE);
+            let is_truncated = names.len() > PAGE_ENTRIES;
+            names.truncate(PAGE_ENTRIES);
             let names = names.iter().map(|name| name.trim_end_matches('/').to_owned()).collect();
             Ok(Folders { names, is_truncated })
         })

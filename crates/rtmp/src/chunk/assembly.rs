@@ -4,7 +4,7 @@ use crate::config::Phase;
 use crate::error::RtmpError;
 
 /// The least that is reserved for a message of more than one piece, so that small pieces do not each move it.
-const LEAST: usize = 1 << 10;
+const MIN_RESERVED_BYTES: usize = 1 << 10;
 
 /// The unfinished message of a chunk stream.
 #[derive(Clone, Debug, Default)]
@@ -33,7 +33,7 @@ impl Assembly {
     ) -> Result<(), RtmpError> {
         let needed = self.len() + piece.len();
         if needed > self.reserved {
-            let room = if phase.reserve { length } else { length.min(LEAST.max(needed * 2)) };
+            let room = if phase.reserve { length } else { length.min(MIN_RESERVED_BYTES.max(needed * 2)) };
             if *held - self.reserved + room > phase.reassembly {
                 return Err(RtmpError::ReassemblyFull { limit: phase.reassembly });
             }

@@ -5,7 +5,7 @@ use crate::error::RtmpError;
 use crate::message::Message;
 
 /// A timestamp field with this value says that the extended field follows.
-const EXTENDED: u32 = 0xff_ffff;
+const EXTENDED_TIMESTAMP: u32 = 0xff_ffff;
 
 /// Outcome of one step of reading.
 pub(super) enum Step {
@@ -146,7 +146,7 @@ impl Cursor<'_> {
     /// The timestamp that a header's `field` stands for; the extended one comes last of all (§5.3.1.3).
     fn time(&mut self, field: u32) -> Option<Time> {
         match field {
-            EXTENDED => Some(Time { value: u32::from_be_bytes(self.take()?), extended: true }),
+            EXTENDED_TIMESTAMP => Some(Time { value: u32::from_be_bytes(self.take()?), extended: true }),
             value => Some(Time { value, extended: false }),
         }
     }

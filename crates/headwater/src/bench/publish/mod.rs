@@ -92,20 +92,20 @@ struct Retries {
 }
 
 impl Retries {
-    const FIRST: Duration = Duration::from_secs(2);
-    const MOST: u32 = 25;
+    const FIRST_PAUSE: Duration = Duration::from_secs(2);
+    const MAX_RETRIES: u32 = 25;
     /// OBS' own limit of a delay that grows.
-    const LONGEST: Duration = Duration::from_secs(15 * 60);
+    const MAX_PAUSE: Duration = Duration::from_secs(15 * 60);
 
     fn new() -> Self {
-        Self { left: Self::MOST, next: Self::FIRST }
+        Self { left: Self::MAX_RETRIES, next: Self::FIRST_PAUSE }
     }
 
     /// How long to wait before the next try; none after the last one.
     fn next(&mut self) -> Option<Duration> {
         self.left = self.left.checked_sub(1)?;
         let delay = self.next;
-        self.next = delay.mul_f64(1.5).min(Self::LONGEST);
+        self.next = delay.mul_f64(1.5).min(Self::MAX_PAUSE);
         Some(delay)
     }
 }

@@ -6,7 +6,7 @@ use super::super::recording::{Recording, Tag};
 
 /// How far the next frames may be in the future to be sent with one that is due: fewer writes, and no picture comes
 /// sooner than an encoder's own jitter makes it.
-const AHEAD: Duration = Duration::from_millis(10);
+const SEND_AHEAD: Duration = Duration::from_millis(10);
 
 /// Walks over a recording, round after round.
 pub struct Schedule<'a> {
@@ -31,7 +31,7 @@ impl<'a> Schedule<'a> {
 
     /// The next frame with its RTMP timestamp, when it is due by now or very soon.
     pub fn take(&mut self, now: Duration) -> Option<(u32, &'a Tag)> {
-        self.due().filter(|due| *due <= now + AHEAD)?;
+        self.due().filter(|due| *due <= now + SEND_AHEAD)?;
         let tag = &self.recording.frames[self.next];
         // Timestamps are modulo 2^32 (RTMP 1.0 §4).
         let timestamp = (self.base + u64::from(tag.time)) as u32;

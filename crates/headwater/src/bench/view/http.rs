@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 /// Longer than an origin may hold a blocking reload: three target durations (RFC 8216bis §6.2.5.2), and then some.
-const TIMEOUT: Duration = Duration::from_secs(20);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 /// Bytes read at once. Media is counted and thrown away, so that ten thousand viewers fit into memory.
 const READ_SIZE: usize = 16 << 10;
 /// No playlist is longer: it would hold some thousand segments.
@@ -92,7 +92,7 @@ impl Client {
             }
             anyhow::Ok(status)
         };
-        let answer = timeout(TIMEOUT, whole).await.context("no answer").and_then(|answer| answer);
+        let answer = timeout(ANSWER_TIMEOUT, whole).await.context("no answer").and_then(|answer| answer);
         if answer.is_err() {
             self.open = None;
         }

@@ -15,7 +15,7 @@ use super::playlist::{Playlist, Position, variants};
 use super::{Choice, Shared};
 
 /// How soon a player asks again after a failure.
-const RETRY: Duration = Duration::from_secs(1);
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// Follows a picture, and its sound where that is a rendition of its own.
 pub struct Viewer {
@@ -73,7 +73,7 @@ impl Viewer {
         let (picture, sound) = loop {
             match self.choose().await {
                 Ok(chosen) => break chosen,
-                Err(Failed) => sleep(RETRY).await,
+                Err(Failed) => sleep(RETRY_PAUSE).await,
             }
         };
         let picture = self.track(picture);
@@ -111,14 +111,14 @@ impl Track {
         let mut session = loop {
             match self.begin().await {
                 Ok(session) => break session,
-                Err(Failed) => sleep(RETRY).await,
+                Err(Failed) => sleep(RETRY_PAUSE).await,
             }
         };
         let _playing = began();
         self.asks.has_begun = true;
         while !session.is_over() {
             if self.go_on(&mut session).await.is_err() {
-                sleep(RETRY).await;
+                sleep(RETRY_PAUSE).await;
             }
         }
     }

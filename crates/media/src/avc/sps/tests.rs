@@ -100,7 +100,10 @@ fn a_small_piece_of_a_picture_beyond_sanity_is_refused() {
 fn cropping_everything_away_is_refused() {
     // As above, 16x16 with 8 units of two pixels cropped on the right.
     let nal = [&[0x67, 66, 0, 30][..], &packed("1 1 011 010 0 1 1 1 1 1 1 0001001 1 1 0 1")].concat();
-    assert_eq!(Sps::parse(&nal), Err(MediaError::malformed(WHAT, "its parameter set contradicts itself")));
+    assert_eq!(
+        Sps::parse(&nal),
+        Err(MediaError::malformed(HEADER_NAME, "its parameter set contradicts itself"))
+    );
 }
 
 fn packed(bits: &str) -> Vec<u8> {

@@ -8,7 +8,7 @@ use std::time::UNIX_EPOCH;
 use headwater_media::UnixMillis;
 
 use super::is_absent;
-use crate::store::key::TEMPORARY;
+use crate::store::key::TEMPORARY_SUFFIX;
 use crate::store::{Entry, Folders, Key, Page};
 
 /// The first `most` objects below `prefix` after the key `after`.
@@ -90,7 +90,7 @@ fn listed(root: &Path, folder: &str) -> io::Result<Vec<String>> {
         let entry = entry?;
         let Ok(name) = entry.file_name().into_string() else { continue };
         match entry.file_type()?.is_dir() {
-            true if folder.is_empty() && name == TEMPORARY => {}
+            true if folder.is_empty() && name == TEMPORARY_SUFFIX => {}
             true => found.push(name + "/"),
             false => found.push(name),
         }

@@ -13,14 +13,14 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::key::TEMPORARY;
-use super::{Folders, Key, ObjectStore, PAGE, Page, Put, Replaced, Seen, StoreError, Version};
+use super::key::TEMPORARY_SUFFIX;
+use super::{Folders, Key, ObjectStore, PAGE_ENTRIES, Page, Put, Replaced, Seen, StoreError, Version};
 
 /// Age at which a temporary file was left behind by a process that is gone: no object takes that long to write.
-const LEFT_BEHIND: Duration = Duration::from_secs(3600);
+const LEFT_BEHIND_AGE: Duration = Duration::from_secs(3600);
 /// How often a directory is made again that somebody's deletion has taken away meanwhile. Each time takes microseconds, as
 /// long as somebody's deletion.
-const ATTEMPTS: usize = 100;
+const MAX_ATTEMPTS: usize = 100;
 
 /// Objects as files below a directory.
 #[derive(Clone, Debug)]
@@ -47,14 +47,16 @@ impl DirectoryStore {
     }
 
     fn prepare(&self) -> io::Result<()> {
-        let temporary = self.root.join(TEMPORARY);
+        let temporary = self.root.join(TEMPORARY_SUFFIX);
         fs::create_dir_all(&temporary)?;
         // Another machine with another clock may write here: the file server's counts.
         let now = version::now(&self.root)?;
-        for entry in fs::read_dir(&temporary)?.flatten().filter(|entry| entry.file_name() != version::LOCK) {
+        for entry in
+            fs::read_dir(&temporary)?.flatten().filter(|entry| entry.file_name() != version::LOCK_FILE)
+        {
             let written = entry.metadata().ok().and_then(|metadata| metadata.modified().ok());
             let age = written.and_then(|written| now.duration_since(written).ok());
-            if age.is_some_and(|age| age > LEFT_BEHIND) {
+            if age.is_some_and(|age| age > LEFT_BEHIND_AGE) {
                 // Another process may clear away too.
                 let _ = fs::remove_file(entry.path());
             }
@@ -112,7 +114,7 @@ impl DirectoryStore {
         let path = self.path(key);
         let temporary = Temporary::write(&self.root, body)?;
         let folder = path.parent().unwrap_or(&self.root);
-        let mut more = 1..ATTEMPTS;
+        let mut more = 1..MAX_ATTEMPTS;
         loop {
             match fs::create_dir_all(folder).and_then(|()| place(&temporary.path, &path)) {
                 Err(error) if error.kind() == ErrorKind::NotFound && more.next().is_some() => {}
@@ -169,7 +171,7 @@ struct Temporary {
 impl Temporary {
     /// Writes it down to the disk: after a power failure an object must not be there without its bytes.
     fn write(root: &Path, body: &[u8]) -> io::Result<Self> {
-        let folder = root.join(TEMPORARY);
+        let folder = root.join(TEMPORARY_SUFFIX);
         fs::create_dir_all(&folder)?;
         let temporary = Self { path: folder.join(Uuid::now_v7().to_string()) };
         let mut file = File::create_new(&temporary.path)?;
@@ -246,13 +248,13 @@ impl ObjectStore for DirectoryStore {
     async fn list(&self, prefix: &Key, after: Option<&Key>) -> Result<Page, StoreError> {
         let prefix = prefix.clone();
         let after = after.map(|key| key.as_str().to_owned());
-        self.blocking(move |store| list::objects(&store.root, &prefix, after.as_deref(), PAGE)).await
+        self.blocking(move |store| list::objects(&store.root, &prefix, after.as_deref(), PAGE_ENTRIES)).await
     }
 
     async fn folders(&self, prefix: &Key, after: Option<&str>) -> Result<Folders, StoreError> {
         let prefix = prefix.clone();
         let after = after.map(str::to_owned);
-        self.blocking(move |store| list::folders(&store.root, &prefix, after.as_deref(), PAGE)).await
+        self.blocking(move |store| list::folders(&store.root, &prefix, after.as_deref(), PAGE_ENTRIES)).await
     }
 
     async fn delete(&self, keys: &[Key]) -> Result<(), StoreError> {

@@ -18,10 +18,10 @@ async fn store() -> (tempfile::TempDir, DirectoryStore) {
 #[tokio::test]
 async fn what_is_not_whole_is_seen_by_nobody_and_cleared_away_later() {
     let (_directory, store) = store().await;
-    let temporary = store.root.join(TEMPORARY);
+    let temporary = store.root.join(TEMPORARY_SUFFIX);
     std::fs::write(temporary.join("new"), "half").unwrap();
     let old = File::create(temporary.join("old")).unwrap();
-    old.set_modified(SystemTime::now() - LEFT_BEHIND * 2).unwrap();
+    old.set_modified(SystemTime::now() - LEFT_BEHIND_AGE * 2).unwrap();
     store.put(&key("a/b"), "whole".into(), "").await.unwrap();
     let listed = store.list(&Key::root(), None).await.unwrap();
     assert_eq!(listed.entries.iter().map(|entry| entry.key.as_str()).collect::<Vec<_>>(), ["a/b"]);
@@ -97,7 +97,7 @@ async fn a_directory_that_cannot_be_made_says_what_to_do() {
 #[tokio::test]
 async fn a_lock_that_somebody_keeps_is_not_waited_for_without_end() {
     let (_directory, store) = store().await;
-    let path = store.root.join(TEMPORARY).join(version::LOCK);
+    let path = store.root.join(TEMPORARY_SUFFIX).join(version::LOCK_FILE);
     let held = version::lock(&path, Duration::ZERO).unwrap();
     let error = version::lock(&path, Duration::from_millis(20)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimedOut);

@@ -8,11 +8,11 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::{DirectoryStore, Temporary, is_absent, open_file};
-use crate::store::key::TEMPORARY;
+use crate::store::key::TEMPORARY_SUFFIX;
 use crate::store::{Key, Replaced, Seen, Version};
 
 /// The file that is locked while an object is replaced: no file system compares and renames in one step.
-pub(super) const LOCK: &str = "lock";
+pub(super) const LOCK_FILE: &str = "lock";
 /// Longest wait for a lock. Its holder needs microseconds, unless it hangs, or its file server does.
 const LONGEST_LOCK: Duration = Duration::from_secs(10);
 const LOCK_PAUSE: Duration = Duration::from_millis(5);
@@ -32,7 +32,7 @@ pub(super) fn now(root: &Path) -> io::Result<SystemTime> {
 impl DirectoryStore {
     pub(super) fn replace(&self, key: &Key, body: &[u8], version: &Version) -> io::Result<Replaced> {
         self.place(key, body, |from, to| {
-            let _lock = lock(&self.root.join(TEMPORARY).join(LOCK), LONGEST_LOCK)?;
+            let _lock = lock(&self.root.join(TEMPORARY_SUFFIX).join(LOCK_FILE), LONGEST_LOCK)?;
             if current(to)?.as_ref() != Some(version) {
                 return Ok(Replaced::Changed);
             }

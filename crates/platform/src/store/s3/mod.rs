@@ -23,7 +23,7 @@ use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use bytes::Bytes;
 use headwater_media::UnixMillis;
 
-use super::{Folders, Key, ObjectStore, PAGE, Page, Put, Replaced, Seen, StoreError, Version};
+use super::{Folders, Key, ObjectStore, PAGE_ENTRIES, Page, Put, Replaced, Seen, StoreError, Version};
 use error::{Context, Failure};
 use version::Condition;
 
@@ -31,9 +31,9 @@ use version::Condition;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Size of the parts that larger objects are uploaded in: 5 MiB is the least that S3 takes, and a request of this size fits
 /// `timeout` on slow lines too.
-const PART: usize = 8 << 20;
+const PART_BYTES: usize = 8 << 20;
 /// Deletions in one request: S3 takes 1000.
-const DELETIONS: usize = 1000;
+const MAX_DELETIONS: usize = 1000;
 /// Region that Amazon's clients use where none is configured.
 const DEFAULT_REGION: &str = "us-east-1";
 
@@ -184,7 +184,7 @@ impl S3Store {
         delimiter: Option<&str>,
     ) -> Result<Listed, StoreError> {
         let request = self.client.list_objects_v2().bucket(&self.settings.bucket);
-        let request = request.prefix(self.below(&prefix.folder())).max_keys(PAGE as i32);
+        let request = request.prefix(self.below(&prefix.folder())).max_keys(PAGE_ENTRIES as i32);
         let answer = request.set_start_after(after).set_delimiter(delimiter.map(Into::into)).send().await;
         answer.map_err(|error| self.context().explain(&error))
     }
@@ -264,7 +264,7 @@ impl ObjectStore for S3Store {
     }
 
     async fn delete(&self, keys: &[Key]) -> Result<(), StoreError> {
-        for keys in keys.chunks(DELETIONS) {
+        for keys in keys.chunks(MAX_DELETIONS) {
             self.delete_some(keys).await?;
         }
         Ok(())
@@ -288,7 +288,7 @@ impl S3Store {
         content_type: &str,
         condition: &Condition<'_>,
     ) -> Result<Version, Failure> {
-        if body.len() > PART {
+        if body.len() > PART_BYTES {
             return self.put_parts(key, body, content_type, condition).await;
         }
         let request = self.put_request(key, body, content_type);

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::error::Failure;
 use super::version::{Condition, stored};
-use super::{PART, S3Store};
+use super::{PART_BYTES, S3Store};
 use crate::store::{Key, Version};
 
 impl S3Store {
@@ -52,7 +52,7 @@ impl S3Store {
             if body.is_empty() {
                 break;
             }
-            let part = body.split_to(PART.min(body.len()));
+            let part = body.split_to(PART_BYTES.min(body.len()));
             let request = self.client.upload_part().bucket(&self.settings.bucket).key(self.object(key));
             let request = request.upload_id(upload).part_number(number).body(ByteStream::from(part));
             let answer = request.send().await.map_err(|error| Failure::of(&self.context(), &error))?;

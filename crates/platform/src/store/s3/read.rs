@@ -11,7 +11,7 @@ use super::{S3Store, millis};
 use crate::store::{Entry, Folders, Key, Page, StoreError};
 
 /// How long is waited before each further try: a store that throttles or loses a connection mostly answers the next one.
-const PAUSES: [Duration; 3] =
+const RETRY_PAUSES: [Duration; 3] =
     [Duration::from_millis(50), Duration::from_millis(200), Duration::from_millis(800)];
 
 impl S3Store {
@@ -21,7 +21,7 @@ impl S3Store {
         F: Future<Output = Result<T, StoreError>>,
     {
         let until = Instant::now() + self.settings.timeout;
-        let mut pauses = PAUSES.into_iter();
+        let mut pauses = RETRY_PAUSES.into_iter();
         loop {
             match (read().await, pauses.next()) {
                 (Err(StoreError::Unavailable(_)), Some(pause)) if Instant::now() + pause < until => {
