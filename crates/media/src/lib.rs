@@ -10,6 +10,7 @@ mod error;
 pub mod flv;
 pub mod ids;
 pub mod ladder;
+pub mod lock;
 pub mod replay;
 pub mod segmentation;
 pub mod tag;

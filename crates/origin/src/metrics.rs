@@ -1,7 +1,8 @@
 //! Metrics of the origin. No stream is ever a label.
 
-use std::sync::{PoisonError, RwLock};
+use std::sync::RwLock;
 
+use headwater_media::lock::RwLockExt;
 use http::StatusCode;
 use metrics::{Counter, Gauge, counter, gauge};
 
@@ -42,7 +43,7 @@ impl Metrics {
 
     /// Counts an answer; what is returned counts its bytes.
     pub(crate) fn answered(&self, kind: &'static str, status: StatusCode) -> Counter {
-        let known = self.answers.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self.answers.read_ignoring_poison();
         if let Some(answers) = known.iter().find(|answers| answers.kind == kind && answers.status == status) {
             return answers.count();
         }
@@ -50,7 +51,7 @@ impl Metrics {
         let answers = Answers::new(kind, status);
         let bytes = answers.count();
         // Somebody else may have done the same meanwhile; its handles lead to the same counters.
-        self.answers.write().unwrap_or_else(PoisonError::into_inner).push(answers);
+        self.answers.write_ignoring_poison().push(answers);
         bytes
     }
 }

@@ -5,10 +5,11 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use headwater_media::StreamId;
+use headwater_media::lock::MutexExt;
 use tokio::time::Instant;
 
 /// Longer than any player waits between two playlists, so that nobody flickers.
@@ -26,7 +27,7 @@ pub(crate) struct Viewers {
 impl Viewers {
     pub(crate) fn saw(&self, stream: &StreamId, address: IpAddr, agent: &str) {
         let who = self.hasher.hash_one((stream, address, agent));
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.seen.lock_ignoring_poison();
         if seen.len() < MAX_VIEWERS || seen.contains_key(&who) {
             seen.insert(who, Instant::now());
         }
@@ -34,7 +35,7 @@ impl Viewers {
 
     /// Forgets who has gone, and counts the others.
     pub(crate) fn count(&self) -> usize {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.seen.lock_ignoring_poison();
         seen.retain(|_, last| last.elapsed() < VIEWER_TIMEOUT);
         seen.len()
     }

@@ -1,10 +1,11 @@
 //! The registry of a single process.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use headwater_media::lock::MutexExt;
 use headwater_media::{Epoch, StreamId};
 use tokio::time::Instant;
 
@@ -73,7 +74,7 @@ impl MemoryRegistry {
 
     fn state(&self) -> MutexGuard<'_, State> {
         // Nothing in here is left half done by a panic.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock_ignoring_poison()
     }
 
     fn tell(&self, event: RegistryEvent) {

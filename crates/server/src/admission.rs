@@ -3,9 +3,10 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use headwater_media::Ladder;
+use headwater_media::lock::MutexExt;
 use tokio::sync::Notify;
 
 /// CPU that one million pixels a second cost in the default ladder, decoding included, in thousandths of a core.
@@ -114,7 +115,7 @@ impl Table {
 
 impl Shared {
     fn table(&self) -> MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+        self.table.lock_ignoring_poison()
     }
 }
 

@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use headwater_media::lock::MutexExt;
+
 use crate::error::Error;
 
 /// How long any element may stand still while it has work. A frame takes milliseconds, on a drowning machine a
@@ -121,7 +123,7 @@ impl Fault {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock_ignoring_poison()
     }
 }
 

@@ -1,8 +1,9 @@
 //! Collector of a period's renditions, on their way out.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use headwater_media::lock::MutexExt;
 use headwater_media::{EncodedFrame, PeriodStart, Rendition};
 
 use crate::error::Error;
@@ -67,7 +68,7 @@ impl OutputCollector {
 
     /// Announces a rendition. `place` is its place among all.
     pub(crate) fn announce(&self, place: usize, rendition: Rendition, init: Bytes) -> Flow {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock_ignoring_poison();
         let CollectorState::Waiting { renditions, .. } = &mut *state else { return Ok(()) };
         renditions[place] = Some((rendition, init));
         if renditions.iter().any(Option::is_none) {
@@ -99,7 +100,7 @@ impl OutputCollector {
     }
 
     fn put_out(&self, report: Report) -> Flow {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock_ignoring_poison();
         match &mut *state {
             CollectorState::Waiting { reports, .. } => reports.push(report),
             CollectorState::Open => self.sender.send(report)?,
@@ -109,6 +110,6 @@ impl OutputCollector {
 
     /// Whether anything of the period was sent.
     pub(crate) fn is_open(&self) -> bool {
-        matches!(*self.state.lock().unwrap_or_else(PoisonError::into_inner), CollectorState::Open)
+        matches!(*self.state.lock_ignoring_poison(), CollectorState::Open)
     }
 }

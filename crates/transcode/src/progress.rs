@@ -1,9 +1,10 @@
 //! How the worker keeps up.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use headwater_media::SourceTime;
+use headwater_media::lock::MutexExt;
 
 /// Statistics of the worker, reported once a second of source time. Counts are of the worker's whole life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,13 +47,13 @@ impl Progress {
     /// A new period: other encoders, another timeline.
     pub(crate) fn begin(&self) {
         self.newest.store(0, Relaxed);
-        self.meters.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.meters.lock_ignoring_poison().clear();
     }
 
     /// A meter for one more encoder of the period.
     pub(crate) fn meter(&self) -> Arc<Meter> {
         let meter = Arc::<Meter>::default();
-        self.meters.lock().unwrap_or_else(PoisonError::into_inner).push(meter.clone());
+        self.meters.lock_ignoring_poison().push(meter.clone());
         meter
     }
 
@@ -74,7 +75,7 @@ impl Progress {
     }
 
     pub(crate) fn stats(&self) -> Stats {
-        let meters = self.meters.lock().unwrap_or_else(PoisonError::into_inner);
+        let meters = self.meters.lock_ignoring_poison();
         let slowest = meters.iter().map(|meter| meter.0.load(Relaxed)).min();
         Stats {
             frames_in: self.taken.load(Relaxed),

@@ -5,9 +5,10 @@ use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use headwater_media::lock::MutexExt;
 use headwater_media::{MediaSequence, SourceTime};
 use headwater_wire::v2::failure::Code;
 use headwater_wire::v2::{self, worker_input as input, worker_output as output};
@@ -192,7 +193,7 @@ impl<W: Write> Output<W> {
 
     fn send(&self, message: output::Message) -> Result<()> {
         let message = v2::WorkerOutput { message: Some(message) };
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut writer = self.writer.lock_ignoring_poison();
         frames::write(&mut *writer, &message).and_then(|()| writer.flush()).map_err(Error::Output)
     }
 }
@@ -206,7 +207,7 @@ impl<W: Write + Send + 'static> Sink for Output<W> {
                 output::Message::RenditionEnd(output::RenditionEnd { rendition: place as u32 })
             }
             Report::Stats(numbers) => {
-                let cpu = self.cpu.lock().unwrap_or_else(PoisonError::into_inner).millicores();
+                let cpu = self.cpu.lock_ignoring_poison().millicores();
                 output::Message::Stats(stats(numbers, cpu))
             }
         })

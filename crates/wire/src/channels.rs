@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
+use headwater_media::lock::MutexExt;
 use tonic::transport::{Channel, Endpoint, Error};
 
 use crate::http2;
@@ -45,7 +46,7 @@ impl Channels {
     /// # Errors
     /// When `address` is no host and port.
     pub fn to(&self, address: &str) -> Result<Channel, Error> {
-        let mut channels = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut channels = self.shared.lock_ignoring_poison();
         if let Some(channel) = channels.get(address) {
             return Ok(channel.clone());
         }

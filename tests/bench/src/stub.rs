@@ -4,10 +4,11 @@
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use anyhow::{Result, bail};
 use headwater_hls::LiveWindow;
+use headwater_media::lock::MutexExt;
 use headwater_media::{BroadcastId, Epoch, MediaEvent, Opening, StreamId, UnixMillis};
 use headwater_registry::{Claim, Ownership, Registry, ServerId, ServerRecord};
 use headwater_wire::v2::delivery_server::{Delivery, DeliveryServer};
@@ -106,7 +107,7 @@ impl Stub {
 
 impl Shared {
     fn window(&self) -> MutexGuard<'_, LiveWindow> {
-        self.window.lock().unwrap_or_else(PoisonError::into_inner)
+        self.window.lock_ignoring_poison()
     }
 }
 

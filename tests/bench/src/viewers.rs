@@ -3,12 +3,13 @@
 use std::fmt::Write;
 use std::io::Read;
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use headwater_media::SegmentSettings;
+use headwater_media::lock::RwLockExt;
 use headwater_registry::testing::RedisServer;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::runtime::{Builder, Runtime};
@@ -259,12 +260,12 @@ impl Show {
     fn check(&self, body: &[u8], nth: u64) -> Result<()> {
         let known =
             |all: &[(Bytes, u64)]| all.iter().rev().find(|(bytes, _)| bytes == body).map(|(_, last)| *last);
-        let found = known(&self.known.read().unwrap_or_else(PoisonError::into_inner));
+        let found = known(&self.known.read_ignoring_poison());
         let last = match found {
             Some(last) => last,
             None => {
                 let last = last_part(body)?;
-                let mut all = self.known.write().unwrap_or_else(PoisonError::into_inner);
+                let mut all = self.known.write_ignoring_poison();
                 if known(&all).is_none() {
                     all.push((Bytes::copy_from_slice(body), last));
                     let old = all.len().saturating_sub(KNOWN);

@@ -1,9 +1,10 @@
 //! How durations are spread, in a fixed amount of memory.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+use headwater_media::lock::MutexExt;
 use serde::Serialize;
 
 /// Microseconds that are told apart at most: an hour. What is longer counts as that.
@@ -34,12 +35,12 @@ impl Spread {
     /// Counts one duration.
     pub fn record(&self, duration: Duration) {
         let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).saturating_record(micros);
+        self.0.lock_ignoring_poison().saturating_record(micros);
     }
 
     /// Quantiles of the counted durations, in milliseconds.
     pub fn quantiles(&self) -> Quantiles {
-        let spread = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let spread = self.0.lock_ignoring_poison();
         let at = |quantile| spread.value_at_quantile(quantile) as f64 / 1_000.0;
         match spread.is_empty() {
             true => Quantiles::default(),

@@ -2,8 +2,9 @@
 //! objects can be deleted by anybody who reaches the bucket.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
+use headwater_media::lock::MutexExt;
 use headwater_media::{MediaSequence, RenditionId};
 use headwater_recordings::Layout;
 
@@ -61,7 +62,7 @@ impl Losses {
     }
 
     fn all(&self) -> MutexGuard<'_, VecDeque<(Layout, Arc<Lost>)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock_ignoring_poison()
     }
 }
 

@@ -3,11 +3,12 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use headwater_hls::mp4::{Mp4, Piece};
 use headwater_media::RenditionId;
+use headwater_media::lock::MutexExt;
 use headwater_recordings::Layout;
 use headwater_runtime::listener::counted_as;
 use moka::future::Cache;
@@ -135,7 +136,7 @@ fn weight(_: &Name, plan: &Arc<Mp4>) -> u32 {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock_ignoring_poison()
 }
 
 #[cfg(test)]

@@ -6,10 +6,11 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use headwater_media::StreamId;
+use headwater_media::lock::MutexExt;
 use tokio::sync::{OnceCell, Semaphore, watch};
 use tokio::time::Instant;
 
@@ -130,7 +131,7 @@ impl Lookups {
     }
 
     fn lock(&self) -> MutexGuard<'_, Names> {
-        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+        self.names.lock_ignoring_poison()
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::ptr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
+use headwater_media::lock::MutexExt;
 use headwater_media::{MediaTime, StreamId};
 use headwater_registry::{RegistryEvent, Watch};
 use headwater_wire::v2;
@@ -272,7 +273,7 @@ impl Mirrors {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<StreamId, Arc<Mirror>>> {
-        self.mirrors.lock().unwrap_or_else(PoisonError::into_inner)
+        self.mirrors.lock_ignoring_poison()
     }
 }
 

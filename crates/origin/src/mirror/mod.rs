@@ -9,10 +9,11 @@ mod mirrors;
 mod rendered;
 mod signals;
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use headwater_hls::{Archive, Change, LiveWindow, WindowError};
+use headwater_media::lock::{MutexExt, RwLockExt};
 use headwater_media::{MediaEvent, MediaTime, Opening, StreamId};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
@@ -120,7 +121,7 @@ impl Mirror {
     }
 
     fn look_at<T>(&self, at: impl FnOnce(&Shown) -> T) -> T {
-        at(&self.shown.read().unwrap_or_else(PoisonError::into_inner))
+        at(&self.shown.read_ignoring_poison())
     }
 
     /// Looks again at every change within `scope` until `at` finds something; nothing when `limit` has passed before.
@@ -162,7 +163,7 @@ impl Mirror {
     }
 
     fn touch(&self) {
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut used = self.used.lock_ignoring_poison();
         let before = std::mem::replace(&mut *used, Instant::now());
         if before.elapsed() >= NOT_LIVE_LINGER {
             // Its follower may have nobody to look for the owner for.
@@ -177,7 +178,7 @@ impl Mirror {
     }
 
     fn last_used(&self) -> Instant {
-        *self.used.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.used.lock_ignoring_poison()
     }
 
     /// Replaces everything. What was shown can be fetched for as long as somebody may hold a playlist of it.
@@ -238,7 +239,7 @@ impl Mirror {
     }
 
     fn change<T>(&self, how: impl FnOnce(&mut Shown) -> T) -> T {
-        let mut shown = self.shown.write().unwrap_or_else(PoisonError::into_inner);
+        let mut shown = self.shown.write_ignoring_poison();
         shown.version += 1;
         how(&mut shown)
     }

@@ -1,10 +1,11 @@
 //! Playlists as they are sent: rendered and compressed once for all viewers who ask for the same one at the same time.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use bytes::Bytes;
 use headwater_media::RenditionId;
+use headwater_media::lock::MutexExt;
 use http::HeaderValue;
 
 use crate::metrics::Metrics;
@@ -78,7 +79,7 @@ impl Rendered {
         render: impl FnOnce(&PlaylistKind) -> Option<String>,
     ) -> Option<Arc<Text>> {
         let slot = self.slot(&which);
-        let mut kept = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = slot.lock_ignoring_poison();
         if let Some((_, text)) = kept.as_ref().filter(|(rendered_at, _)| *rendered_at >= version) {
             metrics.playlist_hits.increment(1);
             return Some(text.clone());
@@ -102,7 +103,7 @@ impl Rendered {
     }
 
     fn slots(&self) -> MutexGuard<'_, HashMap<PlaylistKind, Arc<Slot>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock_ignoring_poison()
     }
 }
 

@@ -3,11 +3,12 @@
 mod servers;
 mod watch_stream;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::future::join_all;
+use headwater_media::lock::MutexExt;
 use headwater_media::{BroadcastId, Epoch, StreamId};
 use headwater_registry::{Ownership, Registry, Watch};
 use headwater_runtime::outage::Outage;
@@ -80,7 +81,7 @@ impl Upstream {
     /// does not know of.
     pub(crate) async fn learn_servers(&self) -> bool {
         let servers = self.registry.servers().await;
-        let mut outage = self.outage.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut outage = self.outage.lock_ignoring_poison();
         match servers {
             Ok(servers) => {
                 self.registered.set();

@@ -1,9 +1,10 @@
 //! The servers that this origin has heard of.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
+use headwater_media::lock::MutexExt;
 use headwater_registry::ServerRecord;
 use tokio::time::Instant;
 
@@ -74,7 +75,7 @@ impl Servers {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Standing>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock_ignoring_poison()
     }
 }
 

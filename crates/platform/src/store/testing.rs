@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use headwater_media::UnixMillis;
+use headwater_media::lock::MutexExt;
 use tokio::time::Instant;
 
 use super::{Entry, Folders, Key, ObjectStore, PAGE_ENTRIES, Page, Put, Replaced, Seen, StoreError, Version};
@@ -91,11 +92,11 @@ impl MemoryStore {
 
     /// From now on nobody may look at this object.
     pub fn refuse(&self, key: Key) {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
+        self.refused.lock_ignoring_poison().insert(key);
     }
 
     fn is_refused(&self, key: &Key) -> bool {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner).contains(key)
+        self.refused.lock_ignoring_poison().contains(key)
     }
 
     /// The same objects as another machine reaches them, with faults of its own.
@@ -130,11 +131,11 @@ impl MemoryStore {
     }
 
     fn fault(&self) -> MutexGuard<'_, Fault> {
-        self.fault.lock().unwrap_or_else(PoisonError::into_inner)
+        self.fault.lock_ignoring_poison()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock_ignoring_poison()
     }
 
     /// Does a request as the fault has it.

@@ -1,9 +1,10 @@
 //! Last server of each stream, for the time when the registry does not answer.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
+use headwater_media::lock::MutexExt;
 use headwater_media::{Epoch, StreamId};
 use headwater_registry::ServerId;
 use tokio::time::Instant;
@@ -68,7 +69,7 @@ impl LastServers {
     }
 
     fn streams(&self) -> MutexGuard<'_, HashMap<StreamId, (LastServer, Instant)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock_ignoring_poison()
     }
 }
 

@@ -1,8 +1,9 @@
 //! Objects that only their owner writes, unless somebody has taken it for dead.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
+use headwater_media::lock::MutexExt;
 use headwater_platform::store::{Key, ObjectStore, Replaced, StoreError, Version};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -127,6 +128,6 @@ impl Guard {
     }
 
     fn stored(&self) -> MutexGuard<'_, Option<(Key, Version)>> {
-        self.0.stored.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.stored.lock_ignoring_poison()
     }
 }

@@ -2,12 +2,13 @@
 
 use std::io;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use headwater_media::lock::MutexExt;
 use headwater_platform::store::{ObjectStore, Put, StoreError};
 use headwater_runtime::backoff::{Backoff, Random};
 use tokio::sync::{Notify, Semaphore, SemaphorePermit, watch};
@@ -71,7 +72,7 @@ enum Failure {
 
 impl Inner {
     pub(super) fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock_ignoring_poison()
     }
 
     pub(super) fn push(self: &Arc<Self>, job: Job) {

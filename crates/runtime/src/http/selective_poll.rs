@@ -3,8 +3,10 @@
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
+
+use headwater_media::lock::MutexExt;
 
 /// Polls its future only when that itself was woken.
 pub(super) struct SelectivePoll<F> {
@@ -49,7 +51,7 @@ impl<F: Future> Future for SelectivePoll<F> {
 
 impl WakeFlag {
     fn task(&self) -> std::sync::MutexGuard<'_, Waker> {
-        self.task.lock().unwrap_or_else(PoisonError::into_inner)
+        self.task.lock_ignoring_poison()
     }
 }
 

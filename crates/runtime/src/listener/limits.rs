@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use headwater_media::lock::MutexExt;
 
 use super::activity::{Activity, Place};
 
@@ -159,7 +161,7 @@ impl Drop for Guard {
 }
 
 fn lock(held: &Mutex<Held>) -> MutexGuard<'_, Held> {
-    held.lock().unwrap_or_else(PoisonError::into_inner)
+    held.lock_ignoring_poison()
 }
 
 /// The address that limits count: this one, or the /64 network of an IPv6 one, which is what one customer gets.

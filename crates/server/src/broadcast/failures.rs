@@ -1,9 +1,10 @@
 //! Count of the workers of a broadcast that have failed lately.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
+use headwater_media::lock::MutexExt;
 use tokio::time::Instant;
 
 /// Time for which a failure counts. Media that crashes its worker does so again within seconds; a broadcast that loses one
@@ -58,7 +59,7 @@ impl Failures {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock_ignoring_poison()
     }
 }
 

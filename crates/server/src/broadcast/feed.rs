@@ -1,11 +1,12 @@
 //! The live window of a broadcast, its DVR history, and the origins that follow both.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use headwater_hls::{Archive, LiveWindow, Segment, WholeSegment, WindowError};
 use headwater_media::broadcast::Policy;
+use headwater_media::lock::MutexExt;
 use headwater_media::{
     Epoch, MediaEvent, MediaSequence, Opening, PeriodNumber, Record, RenditionId, ResumePoint,
     SegmentSettings, StoredSegment,
@@ -262,10 +263,10 @@ impl Feed {
     }
 
     fn window(&self) -> MutexGuard<'_, LiveWindow> {
-        self.window.lock().unwrap_or_else(PoisonError::into_inner)
+        self.window.lock_ignoring_poison()
     }
 
     fn history(&self) -> MutexGuard<'_, History> {
-        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+        self.history.lock_ignoring_poison()
     }
 }

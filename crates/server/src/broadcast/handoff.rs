@@ -1,10 +1,11 @@
 //! The handoff of a broadcast: left for its next owner, should this one die without a word.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use headwater_media::lock::MutexExt;
 use headwater_media::{MediaSequence, ResumePoint};
 use headwater_wire::Handoff;
 use tokio::time::Instant;
@@ -27,14 +28,14 @@ impl HandoffSource {
 
     /// Notes that a publisher has come, or has left, and that the broadcast ends at this time.
     pub(super) fn ends_at(&self, at: Option<Instant>) {
-        *self.ends_at.lock().unwrap_or_else(PoisonError::into_inner) = at;
+        *self.ends_at.lock_ignoring_poison() = at;
     }
 
     /// The handoff, as long as the broadcast may go on; none where nobody has seen anything. While a publisher is there, viewers
     /// may get the beginning of [`ResumePoint::LEAD`] segments before the next word. `late` is how many more segments may be
     /// made before this word reaches its readers.
     pub(crate) fn handoff(&self, late: u64) -> Option<Handoff> {
-        let ends_at = *self.ends_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let ends_at = *self.ends_at.lock_ignoring_poison();
         let lasts = ends_at.map_or(self.reconnect_window, |at| at.saturating_duration_since(Instant::now()));
         if lasts.is_zero() || self.feed.ended() || self.feed.is_new() {
             return None;

@@ -1,9 +1,10 @@
 //! The publisher of a broadcast: one at a time, and replaced when it is silent.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use headwater_media::ResumePoint;
+use headwater_media::lock::MutexExt;
 use headwater_wire::v2::publish_response::Message;
 use headwater_wire::v2::{Failure, PublishRequest, PublishResponse};
 use tokio::sync::{Notify, mpsc};
@@ -236,7 +237,7 @@ impl Place {
     }
 
     fn seat(&self) -> MutexGuard<'_, Seat> {
-        self.0.seat.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.seat.lock_ignoring_poison()
     }
 }
 

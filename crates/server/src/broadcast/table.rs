@@ -1,10 +1,11 @@
 //! The broadcasts of this server, by stream.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use headwater_hls::Segment;
+use headwater_media::lock::MutexExt;
 use headwater_media::{MediaSequence, RenditionId, StreamId};
 use headwater_platform::store::Key;
 use headwater_recordings::Layout;
@@ -101,6 +102,6 @@ impl Broadcasts {
     }
 
     pub(super) fn table(&self) -> MutexGuard<'_, HashMap<StreamId, OnAir>> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+        self.table.lock_ignoring_poison()
     }
 }

@@ -1,9 +1,10 @@
 //! The way of a broadcast's segments into the store, once they were handed over.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use headwater_hls::Archive;
+use headwater_media::lock::MutexExt;
 use headwater_media::{MediaSequence, MediaTime, Record, RenditionId, StoredSegment};
 use headwater_platform::store::Key;
 use headwater_recordings::uploads::Progress;
@@ -301,7 +302,7 @@ impl Keeper {
     }
 
     fn growth(&self) -> MutexGuard<'_, Growth> {
-        self.growth.lock().unwrap_or_else(PoisonError::into_inner)
+        self.growth.lock_ignoring_poison()
     }
 }
 

@@ -1,12 +1,13 @@
 //! The recorder of a broadcast: hands its segments over to be stored.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use headwater_hls::cmaf::table;
 use headwater_hls::{Segment, WholeSegment};
 use headwater_media::broadcast::{Policy, RecordedRenditions};
+use headwater_media::lock::MutexExt;
 use headwater_media::{
     Epoch, Opening, PeriodNumber, PeriodStart, Piece, Record, Rendition, RenditionId, RenditionKind,
     StoredSegment,
@@ -336,7 +337,7 @@ impl Recorder {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock_ignoring_poison()
     }
 }
 

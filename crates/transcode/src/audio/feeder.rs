@@ -1,7 +1,8 @@
 //! Between the audio decoder and the audio encoder, in the decoder's thread.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
+use headwater_media::lock::MutexExt;
 use headwater_media::{MediaTime, SourceTime};
 
 use super::clock::{AudioClock, Block, BlockNumber};
@@ -73,7 +74,7 @@ impl AudioFeeder {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock_ignoring_poison()
     }
 }
 

@@ -1,11 +1,12 @@
 //! The rendition of the sound, from its encoder to the collector.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use headwater_hls::cmaf;
 use headwater_media::aac::AudioConfig;
+use headwater_media::lock::MutexExt;
 use headwater_media::{
     Cutter, EncodedFrame, Grid, MediaSequence, MediaTime, Placement, Rendition, RenditionId, RenditionKind,
     SourceTime,
@@ -167,7 +168,7 @@ impl Track {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock_ignoring_poison()
     }
 }
 

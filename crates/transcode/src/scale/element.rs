@@ -7,6 +7,7 @@ use gst_base::subclass::BaseTransformMode;
 use gst_base::subclass::prelude::*;
 use gst_video::VideoFormat;
 use gst_video::subclass::prelude::*;
+use headwater_media::lock::MutexExt;
 
 use super::sws::{self, Scaler};
 
@@ -25,7 +26,7 @@ impl Scale {
 mod imp {
     use super::*;
     use gst_video::VideoBufferPoolConfig as _;
-    use std::sync::{LazyLock, Mutex, PoisonError};
+    use std::sync::{LazyLock, Mutex};
 
     #[derive(Default)]
     pub struct Scale {
@@ -103,7 +104,7 @@ mod imp {
         ) -> Result<(), gst::LoggableError> {
             let scaler = Scaler::new(in_info, out_info);
             let made = scaler.is_some();
-            *self.scaler.lock().unwrap_or_else(PoisonError::into_inner) = scaler;
+            *self.scaler.lock_ignoring_poison() = scaler;
             made.then_some(())
                 .ok_or_else(|| gst::loggable_error!(gst::CAT_RUST, "libswscale refused the formats"))
         }
@@ -113,7 +114,7 @@ mod imp {
             source: &gst_video::VideoFrameRef<&gst::BufferRef>,
             target: &mut gst_video::VideoFrameRef<&mut gst::BufferRef>,
         ) -> Result<gst::FlowSuccess, gst::FlowError> {
-            let mut scaler = self.scaler.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut scaler = self.scaler.lock_ignoring_poison();
             let scaler = scaler.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
             scaler.scale(source, target).then_some(gst::FlowSuccess::Ok).ok_or(gst::FlowError::NotNegotiated)
         }

@@ -1,10 +1,11 @@
 //! Decoded picture.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use headwater_hls::cmaf::read::{self, Placed};
 use headwater_media::VIDEO_TIMESCALE;
+use headwater_media::lock::MutexExt;
 use headwater_wire::v2::still_request::Picture;
 
 use crate::error::{Error, Result};
@@ -89,7 +90,7 @@ struct Chosen {
 
 impl Chosen {
     fn lock(&self) -> MutexGuard<'_, Option<(u64, gst::Sample)>> {
-        self.best.lock().unwrap_or_else(PoisonError::into_inner)
+        self.best.lock_ignoring_poison()
     }
 }
 

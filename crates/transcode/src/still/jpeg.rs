@@ -1,8 +1,9 @@
 //! The JPEG of a canvas.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
+use headwater_media::lock::MutexExt;
 
 use super::sheet::Canvas;
 use crate::error::{Error, Result};
@@ -26,7 +27,7 @@ pub(super) fn encode(canvas: Canvas) -> Result<Vec<u8>> {
     buffer.make_mut().set_pts(gst::ClockTime::ZERO);
     let flown = input.push(buffer).and_then(|()| input.end()).and_then(|()| tail.wait());
     flown.map_err(|_| fault.take())?;
-    let bytes = std::mem::take(&mut *made.0.lock().unwrap_or_else(PoisonError::into_inner));
+    let bytes = std::mem::take(&mut *made.0.lock_ignoring_poison());
     if bytes.is_empty() {
         return Err(Error::Packaging("the JPEG encoder gave nothing".into()));
     }
@@ -39,7 +40,7 @@ struct Made(Mutex<Vec<u8>>);
 impl Drain for Made {
     fn sample(&self, sample: &gst::Sample) -> Flow {
         if let Some(Ok(bytes)) = sample.buffer().map(gst::BufferRef::map_readable) {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&bytes);
+            self.0.lock_ignoring_poison().extend_from_slice(&bytes);
         }
         Ok(())
     }

@@ -1,10 +1,11 @@
 //! Whole pictures of a source that sends fields.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
 use headwater_media::Sps;
+use headwater_media::lock::MutexExt;
 
 use crate::error::{Error, Result};
 use crate::pipeline::{element, only};
@@ -42,7 +43,7 @@ fn keep_times(deinterlacer: &gst::Element) -> Result<()> {
     let times = Arc::<Mutex<VecDeque<Option<gst::ClockTime>>>>::default();
     let came = times.clone();
     pad(deinterlacer, "sink")?.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-        let mut came = came.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut came = came.lock_ignoring_poison();
         came.extend(info.buffer().map(|picture| picture.pts()));
         if came.len() > MAX_HELD_PICTURES {
             came.pop_front();
@@ -50,7 +51,7 @@ fn keep_times(deinterlacer: &gst::Element) -> Result<()> {
         gst::PadProbeReturn::Ok
     });
     pad(deinterlacer, "src")?.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-        let time = times.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        let time = times.lock_ignoring_poison().pop_front();
         if let Some((picture, time)) =
             info.buffer_mut().zip(time).filter(|(picture, time)| picture.pts() != *time)
         {

@@ -1,8 +1,9 @@
 //! Between the decoder and the encoders, in the decoder's thread.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use headwater_media::lock::MutexExt;
 use headwater_media::{Limits, MediaError, MediaSequence, MediaTime, SourceTime};
 
 use super::track::Track;
@@ -163,7 +164,7 @@ impl FrameFanOut {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock_ignoring_poison()
     }
 }
 

@@ -1,10 +1,11 @@
 //! Rendition of the pictures, from its encoder to the collector.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use headwater_hls::cmaf;
+use headwater_media::lock::MutexExt;
 use headwater_media::{
     AvcConfig, EncodedFrame, Fitted, MediaTime, Rendition, RenditionKind, SourceTime, VIDEO_TIMESCALE,
 };
@@ -152,7 +153,7 @@ impl Track {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock_ignoring_poison()
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use headwater_media::MediaEvent;
+use headwater_media::lock::MutexExt;
 use headwater_wire::v2::delivery_client::DeliveryClient;
 use headwater_wire::{Channels, WatchMessage, v2};
 use tokio::task::JoinSet;
@@ -43,7 +44,7 @@ impl Measured {
 
     /// Milliseconds of each part.
     pub fn stop(self) -> Result<Series> {
-        let lock = |times: &Times| times.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let lock = |times: &Times| times.lock_ignoring_poison().clone();
         let ready = lock(&self.ready);
         let listed = lock(&self.listed);
         let seen = |(at, ready)| {
@@ -62,7 +63,7 @@ impl Measured {
 
 fn note(times: &Times, rendition: &str, at: Position) {
     let key = (rendition.to_owned(), at);
-    times.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_insert_with(Instant::now);
+    times.lock_ignoring_poison().entry(key).or_insert_with(Instant::now);
 }
 
 async fn again(server: String, stream: String, ready: Times) {

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use headwater_media::lock::MutexExt;
 use headwater_media::{MediaEvent, Record};
 use headwater_store::{ACCESS_KEY, BUCKET, SECRET_KEY, TestStore, Traffic};
 use headwater_wire::v2::delivery_client::DeliveryClient;
@@ -151,7 +152,7 @@ impl Watched {
     }
 
     fn lock(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        self.seen.lock_ignoring_poison()
     }
 }
 
@@ -162,7 +163,7 @@ async fn watch(server: &str, into: &Mutex<Seen>) -> Result<()> {
     let mut messages = client.watch(v2::WatchRequest { stream: STREAM.into() }).await?.into_inner();
     while let Some(message) = messages.message().await? {
         let message = message.try_into()?;
-        into.lock().unwrap_or_else(PoisonError::into_inner).take(message);
+        into.lock_ignoring_poison().take(message);
     }
     Ok(())
 }

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use headwater_media::lock::MutexExt;
 use serde::Serialize;
 
 use crate::bench::cpu;
@@ -114,14 +115,14 @@ impl Drop for OnAir {
 
 impl Reasons {
     fn count(&self, reason: &str) {
-        let mut reasons = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reasons = self.0.lock_ignoring_poison();
         let is_new = !reasons.contains_key(reason);
         let reason = if is_new && reasons.len() >= MOST_REASONS { "for other reasons" } else { reason };
         *reasons.entry(reason.to_owned()).or_default() += 1;
     }
 
     fn all(&self) -> BTreeMap<String, u64> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.lock_ignoring_poison().clone()
     }
 }
 

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use headwater_media::lock::MutexExt;
 use http::StatusCode;
 use serde::Serialize;
 
@@ -154,7 +155,7 @@ impl ViewCounts {
     }
 
     fn count(&self, kind: Kind, outcome: &str) {
-        let mut requests = self.0.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut requests = self.0.requests.lock_ignoring_poison();
         let full = requests.len() >= MOST_OUTCOMES;
         let key = (kind.name(), outcome.to_owned());
         let key = if full && !requests.contains_key(&key) { (kind.name(), "other".into()) } else { key };
@@ -163,7 +164,7 @@ impl ViewCounts {
 
     fn requests(&self) -> BTreeMap<&'static str, BTreeMap<String, u64>> {
         let mut all: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
-        for ((kind, outcome), count) in &*self.0.requests.lock().unwrap_or_else(PoisonError::into_inner) {
+        for ((kind, outcome), count) in &*self.0.requests.lock_ignoring_poison() {
             all.entry(*kind).or_default().insert(outcome.clone(), *count);
         }
         all

@@ -8,11 +8,12 @@ mod viewer;
 
 use std::collections::HashMap;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use ::http::Uri;
 use anyhow::ensure;
 use clap::ValueEnum;
+use headwater_media::lock::MutexExt;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -76,7 +77,7 @@ struct Shared {
 impl Shared {
     /// The same text leads to the same playlist for all: what a delta update leaves out is what all have.
     fn parsed(&self, rendition: &str, text: String, before: Option<&Playlist>) -> Option<Arc<Playlist>> {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last.lock_ignoring_poison();
         if let Some((_, playlist)) = last.get(rendition).filter(|(known, _)| *known == text) {
             return Some(playlist.clone());
         }

@@ -3,10 +3,11 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex};
 
 use bytes::Bytes;
 use headwater_media::StreamId;
+use headwater_media::lock::MutexExt;
 use http::header::{
     ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, LOCATION, REFERRER_POLICY, VARY,
 };
@@ -113,7 +114,7 @@ fn is_text(file: &str) -> bool {
 /// Compressed once for all. There is an entry for each file of the build at most: a handful.
 fn zipped(file: &str, bytes: &[u8]) -> Bytes {
     static ZIPPED: LazyLock<Mutex<HashMap<String, Bytes>>> = LazyLock::new(Mutex::default);
-    let mut zipped = ZIPPED.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut zipped = ZIPPED.lock_ignoring_poison();
     zipped.entry(file.to_owned()).or_insert_with(|| gzip(bytes)).clone()
 }
 

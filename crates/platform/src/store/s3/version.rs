@@ -1,12 +1,13 @@
 //! Versions of objects, and how old they are by the clock of the store.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef;
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
 use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
+use headwater_media::lock::MutexExt;
 
 use super::S3Store;
 use super::error::{Context, Failure};
@@ -63,7 +64,7 @@ struct StoreClock(Arc<Mutex<Option<DateTime>>>);
 
 impl StoreClock {
     fn time(&self) -> Option<DateTime> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.0.lock_ignoring_poison()
     }
 }
 
@@ -80,7 +81,7 @@ impl Intercept for StoreClock {
     ) -> Result<(), BoxError> {
         let date = context.response().headers().get("date");
         let date = date.and_then(|date| DateTime::from_str(date, DateTimeFormat::HttpDate).ok());
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = date;
+        *self.0.lock_ignoring_poison() = date;
         Ok(())
     }
 }

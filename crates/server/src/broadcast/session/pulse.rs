@@ -1,9 +1,10 @@
 //! Watch over a worker: whether it gives media when it takes some, how late, and when its media was on air.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
+use headwater_media::lock::MutexExt;
 use headwater_media::{MediaTime, PeriodNumber, SourceTime};
 use headwater_wire::v2::worker_input::Message as Input;
 use tokio::time::Instant;
@@ -108,7 +109,7 @@ impl Pulse {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock_ignoring_poison()
     }
 }
 

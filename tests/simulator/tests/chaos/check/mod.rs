@@ -6,9 +6,10 @@ mod verdict;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use headwater_hls::LiveWindow;
+use headwater_media::lock::MutexExt;
 
 pub use holders::{GivenUp, Holders};
 pub use shown::Shown;
@@ -77,7 +78,7 @@ impl Checker {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock_ignoring_poison()
     }
 }
 

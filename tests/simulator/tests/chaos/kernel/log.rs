@@ -2,8 +2,9 @@
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{self, Write};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
+use headwater_media::lock::MutexExt;
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::system;
@@ -19,7 +20,7 @@ struct Log {
 }
 
 fn log() -> MutexGuard<'static, Log> {
-    LOG.lock().unwrap_or_else(PoisonError::into_inner)
+    LOG.lock_ignoring_poison()
 }
 
 /// Takes down what the services log, too. With `is_told`, every line is printed at once.

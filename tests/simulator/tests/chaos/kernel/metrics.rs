@@ -1,8 +1,9 @@
 //! Metrics of the services: how much proxies keep for each publisher, and what they could not keep.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
+use headwater_media::lock::MutexExt;
 use metrics::{
     Counter, CounterFn, Gauge, GaugeFn, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit,
 };
@@ -67,7 +68,7 @@ impl CounterFn for Lost {
 
 impl GaugeFn for Kept {
     fn increment(&self, value: f64) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.0.lock_ignoring_poison();
         *kept += value;
         MOST_KEPT.fetch_max(*kept as u64, Ordering::Relaxed);
     }

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
 use std::time::Duration;
 
 use bytes::Bytes;
+use headwater_media::lock::MutexExt;
 use tokio::sync::mpsc;
 
 use super::chance::Chance;
@@ -89,7 +90,7 @@ impl Net {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock_ignoring_poison()
     }
 
     /// Connections to this address, from now on.
@@ -328,6 +329,6 @@ pub fn host(address: &str) -> Host {
 /// The one copy of a host's name; there are some dozens of them in a process.
 pub fn name(host: &str) -> Host {
     static NAMES: Mutex<BTreeMap<String, Host>> = Mutex::new(BTreeMap::new());
-    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut names = NAMES.lock_ignoring_poison();
     names.entry(host.to_owned()).or_insert_with(|| Box::leak(host.to_owned().into_boxed_str()))
 }

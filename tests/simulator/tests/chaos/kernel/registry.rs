@@ -2,11 +2,12 @@
 //! lost everything is done here to the memory registry.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::FutureExt as _;
+use headwater_media::lock::MutexExt;
 use headwater_media::{Epoch, StreamId};
 use headwater_registry::{
     Claim, Handoff, MemoryRegistry, Ownership, Registry, RegistryError, RegistryEvent, ServerId,
@@ -89,7 +90,7 @@ impl Hub {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock_ignoring_poison()
     }
 
     fn delay(&self) -> Duration {

@@ -1,10 +1,11 @@
 //! An encoder: publishes numbered tags in real time, and connects again as OBS does when its connection is lost.
 
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
+use headwater_media::lock::MutexExt;
 use headwater_rtmp::{ClientConfig, ClientEvent, ClientSession};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
@@ -53,7 +54,7 @@ pub struct Takes(Arc<Mutex<Vec<Take>>>);
 
 impl Takes {
     pub fn all(&self) -> MutexGuard<'_, Vec<Take>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock_ignoring_poison()
     }
 
     fn begin(&self, take: Take) -> u32 {

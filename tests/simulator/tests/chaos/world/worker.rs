@@ -5,10 +5,11 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use headwater_media::lock::MutexExt;
 use headwater_media::{Cut, EncodedFrame};
 use headwater_server::{Worker, Workers};
 use headwater_wire::frames::{self, MESSAGE_LIMIT};
@@ -80,7 +81,7 @@ impl Crew {
     }
 
     fn delays(&self) -> [u64; 2] {
-        let mut chance = self.chance.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut chance = self.chance.lock_ignoring_poison();
         [chance.between(5, 400), chance.between(5, 200)]
     }
 }
