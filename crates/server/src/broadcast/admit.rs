@@ -2,14 +2,13 @@
 
 use std::cmp::Ordering;
 use std::sync::Arc;
-use std::time::Duration;
 
 use headwater_media::broadcast::Policy;
 use headwater_media::{Epoch, ResumePoint, StreamId};
 use headwater_wire::v2::publish_request;
 use headwater_wire::v2::{Failure, failure::Code};
 
-use super::failure::{draining, just_ended};
+use super::failure::{draining, in_use, just_ended, too_often, unknown};
 use super::lease::Standing;
 use super::publisher::Taken;
 use super::takeover::Left;
@@ -193,26 +192,4 @@ impl Broadcasts {
         }
         Ok(on_air)
     }
-}
-
-fn in_use(message: &str) -> Failure {
-    failure(Code::StreamInUse, message)
-}
-
-fn too_often(wait: Duration) -> Failure {
-    metrics::counter!("headwater_server_publishers_too_often_total").increment(1);
-    let seconds = wait.as_secs() + 1;
-    failure(
-        Code::Overloaded,
-        format!(
-            "this stream was begun anew too often in a row: wait {seconds} s, and see why your encoder reconnects"
-        ),
-    )
-}
-
-fn unknown(epoch: Epoch) -> Failure {
-    failure(
-        Code::Fenced,
-        format!("the registry does not have epoch {epoch} for this server: claim the stream anew"),
-    )
 }

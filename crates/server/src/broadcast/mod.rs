@@ -19,7 +19,6 @@ mod table;
 mod takeover;
 
 pub(crate) use admit::Applicant;
-use failure::draining;
 pub use feed::{Feed, FeedEvent, Subscription};
 pub(crate) use handoff::HandoffSource;
 pub(crate) use on_air::{Commit, OnAir};

@@ -20,6 +20,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tonic::Streaming;
 
+use super::failure::{pipe_broke, replaced, stopped_by_itself, unfinished};
 use super::failures::Failures;
 use super::{Attachment, OnAir, Publisher, Responses, Settings};
 use crate::admission::Reservation;
@@ -232,31 +233,4 @@ impl Session<'_> {
 
 fn input(message: Input) -> v2::WorkerInput {
     v2::WorkerInput { message: Some(message) }
-}
-
-fn replaced() -> Failure {
-    failure(Code::StreamInUse, "another encoder has taken this stream over")
-}
-
-fn unfinished(unmade: Duration) -> Failure {
-    tracing::warn!(
-        seconds = unmade.as_secs_f64(),
-        "the worker makes nothing more of what the publisher has sent last: that is lost, unless its proxy sends it again"
-    );
-    metrics::counter!("headwater_server_cut_short_total").increment(1);
-    worker_failed("it did not finish in time")
-}
-
-fn stopped_by_itself() -> Failure {
-    worker_failed("it stopped by itself")
-}
-
-/// Failure of a worker that could not be written to: the system's words are for the operator, not for a broadcaster.
-fn pipe_broke(error: &io::Error) -> Failure {
-    tracing::error!(%error, "a worker's pipe broke");
-    worker_failed("its pipe broke")
-}
-
-fn worker_failed(how: &str) -> Failure {
-    failure(Code::WorkerFailed, format!("the transcoder failed: {how}"))
 }

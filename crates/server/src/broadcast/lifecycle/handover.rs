@@ -17,7 +17,8 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tonic::Status;
 
 use super::{Ending, Life};
-use crate::broadcast::{Attachment, draining};
+use crate::broadcast::Attachment;
+use crate::broadcast::failure::draining;
 
 /// Longest time in which a proxy moves a broadcast to another server, or comes back after its call broke. It does
 /// so as soon as it can; a proxy that has not is gone.

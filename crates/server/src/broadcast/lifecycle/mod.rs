@@ -14,12 +14,11 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::failure::just_ended;
+use super::failure::{failed_too_often, just_ended};
 use super::failures::Failures;
 use super::session::{Session, SessionEnd};
 use super::{Attachment, Home, OnAir, Settings};
 use crate::admission::Reservation;
-use crate::failure;
 use grace::Grace;
 use handover::Awaited;
 
@@ -229,10 +228,4 @@ async fn close(queue: &mut mpsc::Receiver<Attachment>) {
     while let Some(Attachment { responses, .. }) = queue.recv().await {
         responses.reject(just_ended()).await;
     }
-}
-
-fn failed_too_often(failures: u32, cause: &Failure) -> Failure {
-    let times = if failures == 1 { "once".into() } else { format!("{failures} times") };
-    let message = format!("refused for a moment, as its transcoder failed {times}: {}", cause.message);
-    failure(Code::WorkerFailed, message)
 }

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use headwater_media::{MediaEvent, MediaSequence, ResumePoint};
 use headwater_wire::v2::Failure;
 
-use super::worker_failed;
+use crate::broadcast::failure::worker_failed;
 
 /// Bytes that wait at most: a rendition of 10 Mb/s that is 25 s ahead. A worker keeps its renditions within some seconds.
 const MOST_BYTES: usize = 32 << 20;

@@ -7,13 +7,14 @@ use futures::poll;
 use headwater_media::{Period, PeriodNumber};
 use headwater_wire::v2::publish_request::{End, Message as Request};
 use headwater_wire::v2::worker_input::Message as Input;
-use headwater_wire::v2::{self, Failure, failure::Code};
+use headwater_wire::v2::{self, failure::Code};
 use headwater_wire::{ConvertError, tag_of};
 use tokio::time::timeout;
 use tonic::{Status, Streaming};
 
-use super::{Fed, Pulse, Session, input, replaced, worker_failed};
+use super::{Fed, Pulse, Session, input};
 use crate::broadcast::Publisher;
+use crate::broadcast::failure::{ends_here, overloaded, replaced, worker_failed};
 use crate::failure;
 use crate::worker::WorkerInput;
 
@@ -122,10 +123,6 @@ impl Session<'_> {
     }
 }
 
-fn ends_here() -> Failure {
-    failure(Code::CannotResume, "this server is stopping, and there is no other one: publish again")
-}
-
 /// The publisher's next message. Can be cancelled without loss.
 async fn hear(
     publisher: &Publisher,
@@ -179,11 +176,4 @@ fn media(message: Request, current: &mut Option<Period>) -> Result<Next, Convert
             return Err(ConvertError::Invalid { field: "open", reason });
         }
     }))
-}
-
-fn overloaded() -> Failure {
-    failure(
-        Code::Overloaded,
-        "the transcoder can't keep up with this source: lower its frame rate or picture size",
-    )
 }

@@ -7,7 +7,7 @@ use headwater_wire::ConvertError;
 use headwater_wire::v2::worker_output::{Frame, RenditionEnd};
 use headwater_wire::v2::{Failure, media_event};
 
-use super::worker_failed;
+use crate::broadcast::failure::worker_failed;
 
 /// Packager of a session's frames. Frames that do not fit are the worker's failure.
 #[derive(Default)]

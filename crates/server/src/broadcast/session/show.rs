@@ -13,8 +13,9 @@ use super::ahead::Ahead;
 use super::commits::Commits;
 use super::last::{Leave, Step};
 use super::packaging::Packaging;
-use super::{Pulse, Session, pipe_broke, worker_failed};
-use crate::broadcast::{Responses, draining};
+use super::{Pulse, Session};
+use crate::broadcast::Responses;
+use crate::broadcast::failure::{draining, pipe_broke, worker_failed};
 use crate::worker::WorkerOutput;
 
 impl Session<'_> {
