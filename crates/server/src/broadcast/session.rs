@@ -1,12 +1,12 @@
 //! The session of a publisher on a broadcast, with a worker of its own, from the first tag to the last part.
 
-mod ahead;
-mod commits;
-mod feed;
-mod last;
+mod drain_boundary;
+mod input;
+mod output;
 mod packaging;
-mod pulse;
-mod show;
+mod pending_commits;
+mod rendition_sync;
+mod watchdog;
 
 use std::io;
 use std::pin::{Pin, pin};
@@ -26,7 +26,7 @@ use super::{Attachment, OnAir, Publisher, Responses, Settings};
 use crate::admission::Reservation;
 use crate::failure;
 use crate::worker::{Worker, WorkerInput};
-use pulse::Pulse;
+use watchdog::Watchdog;
 
 /// Longest time for which a worker makes segments after the end of its media: it holds a few seconds at most. Beyond it, the
 /// worker makes them up, or is slower than any machine that took a broadcast.
@@ -67,7 +67,7 @@ impl SessionEnd {
 }
 
 /// How a session's media ended.
-enum Fed {
+enum InputEnd {
     /// The publisher gives no more: it has left, or has to.
     Ended(Result<(), Failure>),
     /// The worker does not read any more. It may have said why.
@@ -128,24 +128,24 @@ impl Session<'_> {
             responses.say(Response::Accepted(Accepted { resume: Some(from.begun().into()), epoch }));
         }
         let mut worker = started?;
-        let pulse = Pulse::default();
+        let watchdog = Watchdog::default();
         let left = CancellationToken::new();
         let is_lost;
         let transcoded = {
             let Worker { input, output, .. } = &mut worker;
-            let mut shown = pin!(self.show(output, responses, &pulse, &left));
+            let mut shown = pin!(self.show(output, responses, &watchdog, &left));
             let fed = tokio::select! {
                 biased;
-                early = &mut shown => Fed::WorkerLost(early.err().unwrap_or_else(stopped_by_itself)),
-                fed = self.feed(&publisher, &mut requests, input, &pulse) => fed,
+                early = &mut shown => InputEnd::WorkerLost(early.err().unwrap_or_else(stopped_by_itself)),
+                fed = self.feed(&publisher, &mut requests, input, &watchdog) => fed,
             };
             // The next publisher may come while the last media of this one is worked on.
             drop(publisher);
-            if let Fed::Ended(_) = fed {
+            if let InputEnd::Ended(_) = fed {
                 left.cancel();
             }
-            is_lost = matches!(fed, Fed::WorkerLost(_));
-            self.flush(fed, input, &pulse, shown).await
+            is_lost = matches!(fed, InputEnd::WorkerLost(_));
+            self.flush(fed, input, &watchdog, shown).await
         };
         if transcoded.as_ref().is_err_and(|failure| failure.code() == Code::Draining) {
             // Killed at once: the next server waits for nothing but the word, and what is left in there is in the way.
@@ -190,40 +190,41 @@ impl Session<'_> {
     /// Shows the worker's output after the end of the media, whatever ended it, as long as the worker can be trusted.
     async fn flush(
         &self,
-        fed: Fed,
+        fed: InputEnd,
         worker: &mut WorkerInput,
-        pulse: &Pulse,
+        watchdog: &Watchdog,
         shown: Pin<&mut impl Future<Output = Result<(), Failure>>>,
     ) -> Result<(), Failure> {
         match fed {
-            Fed::WorkerLost(failure) => Err(failure),
-            Fed::PipeBroke(error) => match self.patiently(pulse, shown).await {
+            InputEnd::WorkerLost(failure) => Err(failure),
+            InputEnd::PipeBroke(error) => match self.patiently(watchdog, shown).await {
                 Some(Err(last_words)) => Err(last_words),
                 Some(Ok(())) | None => Err(pipe_broke(&error)),
             },
-            Fed::Ended(end) => {
+            InputEnd::Ended(end) => {
                 let flush = async {
                     let sent = worker.send(input(Input::End(End {}))).await;
                     shown.await.and(sent.map_err(|error| pipe_broke(&error)))
                 };
-                let flushed = self.patiently(pulse, flush).await;
-                end.and(flushed.unwrap_or_else(|| Err(unfinished(pulse.unmade()))))
+                let flushed = self.patiently(watchdog, flush).await;
+                end.and(flushed.unwrap_or_else(|| Err(unfinished(watchdog.unmade_media()))))
             }
         }
     }
 
     /// Waits for the rest of the worker's output, for as long as there is some: under load it takes longer than it should, and
     /// it is the publisher's media. None where the worker is given up.
-    async fn patiently<T>(&self, pulse: &Pulse, done: impl Future<Output = T>) -> Option<T> {
+    async fn patiently<T>(&self, watchdog: &Watchdog, done: impl Future<Output = T>) -> Option<T> {
         let began = Instant::now();
         let limit = self.settings.worker_stop_timeout;
         let mut done = pin!(done);
         loop {
-            let until = (pulse.last_output(began) + limit).min(began + LONGEST_FLUSH.max(limit));
+            let until = (watchdog.last_output_since(began) + limit).min(began + LONGEST_FLUSH.max(limit));
             if let Ok(done) = timeout_at(until, &mut done).await {
                 return Some(done);
             }
-            if pulse.last_output(began) + limit <= Instant::now() || until == began + LONGEST_FLUSH.max(limit)
+            if watchdog.last_output_since(began) + limit <= Instant::now()
+                || until == began + LONGEST_FLUSH.max(limit)
             {
                 return None;
             }

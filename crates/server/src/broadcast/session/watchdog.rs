@@ -10,14 +10,14 @@ use headwater_wire::v2::worker_input::Message as Input;
 use tokio::time::Instant;
 
 #[derive(Default)]
-pub(super) struct Pulse(Mutex<State>);
+pub(super) struct Watchdog(Mutex<State>);
 
 #[derive(Default)]
 struct State {
     /// Time when media was first given after the last output.
     waiting_since: Option<Instant>,
     /// Time when media came out last.
-    gave: Option<Instant>,
+    last_output: Option<Instant>,
     /// The newest time that was given in the present period.
     newest: SourceTime,
     /// End of the media that came out.
@@ -40,10 +40,10 @@ const DRIFT_STEP: Duration = Duration::from_millis(250);
 /// Twice the minute that a worker may be behind, which is far more than its queues hold.
 const MAX_DRIFTS: usize = 480;
 
-impl Pulse {
+impl Watchdog {
     /// Notes that media is given to the worker.
-    pub(super) fn fed(&self, message: &Input) {
-        let mut state = self.state();
+    pub(super) fn note_input(&self, message: &Input) {
+        let mut state = self.lock_state();
         match message {
             Input::Period(period) => {
                 state.made = MediaTime(period.origin_us);
@@ -59,48 +59,48 @@ impl Pulse {
     }
 
     /// Notes that the last message has not been taken yet, and is still offered.
-    pub(super) fn offered(&self) {
-        self.state().waiting_since.get_or_insert_with(Instant::now);
+    pub(super) fn note_offer(&self) {
+        self.lock_state().waiting_since.get_or_insert_with(Instant::now);
     }
 
     /// Notes that media came out of the worker.
-    pub(super) fn gave(&self) {
-        let mut state = self.state();
-        (state.waiting_since, state.gave) = (None, Some(Instant::now()));
+    pub(super) fn note_output(&self) {
+        let mut state = self.lock_state();
+        (state.waiting_since, state.last_output) = (None, Some(Instant::now()));
     }
 
     /// Media up to here has come out.
-    pub(super) fn reached(&self, end: MediaTime) {
-        let mut state = self.state();
+    pub(super) fn note_end(&self, end: MediaTime) {
+        let mut state = self.lock_state();
         state.made = state.made.max(end);
     }
 
     /// When media came out last; `since` where none has come since then.
-    pub(super) fn last_output(&self, since: Instant) -> Instant {
-        self.state().gave.map_or(since, |gave| gave.max(since))
+    pub(super) fn last_output_since(&self, since: Instant) -> Instant {
+        self.lock_state().last_output.map_or(since, |last| last.max(since))
     }
 
     /// Length of the media that was given and has not come out.
-    pub(super) fn unmade(&self) -> Duration {
-        let made = self.state().made;
-        self.delay(made)
+    pub(super) fn unmade_media(&self) -> Duration {
+        let made = self.lock_state().made;
+        self.delay_at(made)
     }
 
     /// How long media has been given without any coming out. A publisher that pauses is no worker that is stuck: call
     /// this only when media was given just now.
-    pub(super) fn fed_in_vain(&self) -> Duration {
-        self.state().waiting_since.map_or(Duration::ZERO, |since| since.elapsed())
+    pub(super) fn time_without_output(&self) -> Duration {
+        self.lock_state().waiting_since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     /// Time by which the given media is ahead of `end`, on the source's clock: as sources are live, that is how late it comes out.
-    pub(super) fn delay(&self, end: MediaTime) -> Duration {
-        Duration::from_micros(MediaTime::from(self.state().newest).saturating_sub(end).0)
+    pub(super) fn delay_at(&self, end: MediaTime) -> Duration {
+        Duration::from_micros(MediaTime::from(self.lock_state().newest).saturating_sub(end).0)
     }
 
     /// Milliseconds that the wall clock was later than the clock of a period at this media time. Ask in the order of the
     /// media: what lies before is forgotten.
-    pub(super) fn drift(&self, period: PeriodNumber, at: MediaTime) -> Option<i32> {
-        let mut state = self.state();
+    pub(super) fn drift_at(&self, period: PeriodNumber, at: MediaTime) -> Option<i32> {
+        let mut state = self.lock_state();
         let is_before = |one: &Drift| (one.period, MediaTime::from(one.from)) <= (period, at);
         while state.drifts.get(1).is_some_and(is_before) {
             state.drifts.pop_front();
@@ -108,7 +108,7 @@ impl Pulse {
         state.drifts.front().filter(|one| one.period == period).map(|one| one.drift)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn lock_state(&self) -> MutexGuard<'_, State> {
         self.0.lock_ignoring_poison()
     }
 }

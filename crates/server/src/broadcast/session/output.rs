@@ -9,11 +9,11 @@ use headwater_wire::v2::worker_output::{Message as Output, Stats};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::ahead::Ahead;
-use super::commits::Commits;
-use super::last::{Leave, Step};
+use super::drain_boundary::{DrainBoundary, Step};
 use super::packaging::Packaging;
-use super::{Pulse, Session};
+use super::pending_commits::PendingCommits;
+use super::rendition_sync::RenditionSync;
+use super::{Session, Watchdog};
 use crate::broadcast::Responses;
 use crate::broadcast::failure::{draining, pipe_broke, worker_failed};
 use crate::worker::WorkerOutput;
@@ -25,12 +25,12 @@ impl Session<'_> {
         &self,
         worker: &mut WorkerOutput,
         responses: &Responses,
-        pulse: &Pulse,
+        watchdog: &Watchdog,
         left: &CancellationToken,
     ) -> Result<(), Failure> {
-        let mut commits = Commits::new(self.segment());
-        let shown = self.show_with(&mut commits, worker, responses, pulse, left).await;
-        if let Some(resume) = commits.last() {
+        let mut commits = PendingCommits::new(self.segment());
+        let shown = self.show_with(&mut commits, worker, responses, watchdog, left).await;
+        if let Some(resume) = commits.take_last() {
             self.say_committed(responses, resume);
         }
         shown
@@ -38,27 +38,27 @@ impl Session<'_> {
 
     async fn show_with(
         &self,
-        commits: &mut Commits,
+        commits: &mut PendingCommits,
         worker: &mut WorkerOutput,
         responses: &Responses,
-        pulse: &Pulse,
+        watchdog: &Watchdog,
         left: &CancellationToken,
     ) -> Result<(), Failure> {
         let mut last = (Stats::default(), Instant::now());
-        let mut leave = Leave::new(self, left);
-        let mut ahead = Ahead::default();
+        let mut boundary = DrainBoundary::new(self, left);
+        let mut sync = RenditionSync::default();
         let mut packaging = Packaging::default();
         loop {
             let output = tokio::select! {
                 biased;
-                event = leave.step() => match event {
+                event = boundary.next_step() => match event {
                     Step::Show(event) => {
-                        self.show_next(event, &mut ahead, commits, pulse)?;
+                        self.show_next(event, &mut sync, commits, watchdog)?;
                         continue;
                     }
-                    Step::Leave => return Err(draining()),
+                    Step::HandOver => return Err(draining()),
                 },
-                resume = commits.next() => {
+                resume = commits.next_stored() => {
                     self.say_committed(responses, resume);
                     continue;
                 }
@@ -77,8 +77,8 @@ impl Session<'_> {
                 Some(Output::Failed(failure)) => return Err(failure),
                 Some(Output::Finished(_)) => {
                     packaging.finish()?;
-                    while let Some(event) = ahead.rest() {
-                        self.show_event(event, commits, pulse)?;
+                    while let Some(event) = sync.pop_rest() {
+                        self.show_event(event, commits, watchdog)?;
                     }
                     return Ok(());
                 }
@@ -86,8 +86,8 @@ impl Session<'_> {
                 None => return Err(worker_failed("it exited without a word")),
             };
             for event in made {
-                if let Some(event) = leave.pass(event) {
-                    self.show_next(event, &mut ahead, commits, pulse)?;
+                if let Some(event) = boundary.pass_event(event) {
+                    self.show_next(event, &mut sync, commits, watchdog)?;
                 }
             }
         }
@@ -97,27 +97,32 @@ impl Session<'_> {
     fn show_next(
         &self,
         event: MediaEvent,
-        ahead: &mut Ahead,
-        commits: &mut Commits,
-        pulse: &Pulse,
+        sync: &mut RenditionSync,
+        commits: &mut PendingCommits,
+        watchdog: &Watchdog,
     ) -> Result<(), Failure> {
-        pulse.gave();
-        count(&event, pulse);
-        ahead.push(event)?;
-        while let Some(event) = ahead.next(self.on_air.feed.next_uncommitted()) {
-            self.show_event(event, commits, pulse)?;
+        watchdog.note_output();
+        count(&event, watchdog);
+        sync.push_event(event)?;
+        while let Some(event) = sync.pop_aligned(self.on_air.feed.next_uncommitted()) {
+            self.show_event(event, commits, watchdog)?;
         }
         Ok(())
     }
 
     /// A segment's date is said before its first part.
-    fn show_event(&self, event: MediaEvent, commits: &mut Commits, pulse: &Pulse) -> Result<(), Failure> {
+    fn show_event(
+        &self,
+        event: MediaEvent,
+        commits: &mut PendingCommits,
+        watchdog: &Watchdog,
+    ) -> Result<(), Failure> {
         if let MediaEvent::Part { index: PartIndex(0), start, .. } = event {
-            self.show_drift(start, pulse)?;
+            self.show_drift(start, watchdog)?;
         }
         let committed = self.on_air.publish(event).map_err(|error| worker_failed(&error.to_string()))?;
         if let Some(commit) = committed {
-            commits.push(commit);
+            commits.add_commit(commit);
         }
         Ok(())
     }
@@ -129,9 +134,9 @@ impl Session<'_> {
         responses.say(Response::Committed(Committed { resume, epoch }));
     }
 
-    fn show_drift(&self, from: MediaTime, pulse: &Pulse) -> Result<(), Failure> {
+    fn show_drift(&self, from: MediaTime, watchdog: &Watchdog) -> Result<(), Failure> {
         let Some((period, shown)) = self.on_air.feed.drift() else { return Ok(()) };
-        match pulse.drift(period, from) {
+        match watchdog.drift_at(period, from) {
             Some(drift) if drift != shown => {
                 let event = MediaEvent::Drift { period, from, drift };
                 self.on_air.publish(event).map(drop).map_err(|error| worker_failed(&error.to_string()))
@@ -163,12 +168,13 @@ impl Session<'_> {
     }
 }
 
-fn count(event: &MediaEvent, pulse: &Pulse) {
+fn count(event: &MediaEvent, watchdog: &Watchdog) {
     if let MediaEvent::Part { bytes, start, duration, .. } = event {
         metrics::counter!("headwater_server_parts_total").increment(1);
         metrics::counter!("headwater_server_part_bytes_total").increment(bytes.len() as u64);
         let end = *start + *duration;
-        pulse.reached(end);
-        metrics::histogram!("headwater_server_part_delay_seconds").record(pulse.delay(end).as_secs_f64());
+        watchdog.note_end(end);
+        metrics::histogram!("headwater_server_part_delay_seconds")
+            .record(watchdog.delay_at(end).as_secs_f64());
     }
 }

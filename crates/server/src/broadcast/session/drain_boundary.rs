@@ -13,10 +13,10 @@ use super::Session;
 /// Longest time that the last segment takes beyond its own duration: encoders are up to 1.5 s behind, and the network of a
 /// publisher may hiccup. Past it the publisher is silent or the worker stuck, and the segment is broken off: the next
 /// server makes it anew, from its start. With the longest segment (10 s) a drain still fits into its usual grace of 30 s.
-const SLACK: Duration = Duration::from_secs(4);
+const LAST_SEGMENT_SLACK: Duration = Duration::from_secs(4);
 
 /// The last segment of a session on a server that stops.
-pub(super) struct Leave<'a> {
+pub(super) struct DrainBoundary<'a> {
     session: &'a Session<'a>,
     /// Cancelled when the publisher has left: then nobody goes on elsewhere with what is left here, and all of it is
     /// shown.
@@ -38,16 +38,16 @@ enum State {
 
 pub(super) enum Step {
     Show(MediaEvent),
-    Leave,
+    HandOver,
 }
 
-impl<'a> Leave<'a> {
+impl<'a> DrainBoundary<'a> {
     pub(super) fn new(session: &'a Session<'a>, left: &'a CancellationToken) -> Self {
         Self { session, left, state: State::OnAir }
     }
 
     /// Waits for the next step that does not come from the worker. Can be cancelled without loss.
-    pub(super) async fn step(&mut self) -> Step {
+    pub(super) async fn next_step(&mut self) -> Step {
         loop {
             if let State::Left(held) | State::Last(held) = &mut self.state
                 && let Some(event) = held.pop_front()
@@ -55,14 +55,14 @@ impl<'a> Leave<'a> {
                 return Step::Show(event);
             }
             if self.is_done() {
-                return Step::Leave;
+                return Step::HandOver;
             }
-            self.change().await;
+            self.wait_for_change().await;
         }
     }
 
     /// The part of the worker's output that is to be shown.
-    pub(super) fn pass(&mut self, event: MediaEvent) -> Option<MediaEvent> {
+    pub(super) fn pass_event(&mut self, event: MediaEvent) -> Option<MediaEvent> {
         let (next, held) = match &mut self.state {
             State::OnAir | State::Left(_) => return Some(event),
             State::Last(_) => return None,
@@ -101,7 +101,7 @@ impl<'a> Leave<'a> {
     }
 
     /// Waits until the state is another one.
-    async fn change(&mut self) {
+    async fn wait_for_change(&mut self) {
         match &mut self.state {
             State::OnAir => {
                 self.session.stops_together().await;
@@ -133,6 +133,6 @@ impl Session<'_> {
     }
 
     fn last_segment_limit(&self) -> Duration {
-        SLACK + Duration::from_millis(u64::from(self.on_air.feed.settings().segment_ms))
+        LAST_SEGMENT_SLACK + Duration::from_millis(u64::from(self.on_air.feed.settings().segment_ms))
     }
 }

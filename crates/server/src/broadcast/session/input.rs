@@ -12,7 +12,7 @@ use headwater_wire::{ConvertError, tag_of};
 use tokio::time::timeout;
 use tonic::{Status, Streaming};
 
-use super::{Fed, Pulse, Session, input};
+use super::{InputEnd, Session, Watchdog, input};
 use crate::broadcast::Publisher;
 use crate::broadcast::failure::{ends_here, overloaded, replaced, worker_failed};
 use crate::failure;
@@ -25,18 +25,18 @@ impl Session<'_> {
         publisher: &Publisher,
         requests: &mut Streaming<v2::PublishRequest>,
         worker: &mut WorkerInput,
-        pulse: &Pulse,
-    ) -> Fed {
+        watchdog: &Watchdog,
+    ) -> InputEnd {
         let mut period = None;
         loop {
             let message = match self.next(publisher, requests, &mut period).await {
                 Next::Media(message) => message,
-                Next::Goodbye => return Fed::Ended(Ok(())),
+                Next::Goodbye => return InputEnd::Ended(Ok(())),
                 Next::Broken => return self.after_break(publisher).await,
                 Next::Replaced => return after_replacement(publisher),
-                Next::Stop => return Fed::Ended(Err(ends_here())),
+                Next::Stop => return InputEnd::Ended(Err(ends_here())),
                 Next::Wrong(error) => {
-                    return Fed::Ended(Err(failure(Code::Protocol, error.to_string())));
+                    return InputEnd::Ended(Err(failure(Code::Protocol, error.to_string())));
                 }
             };
             if let Input::Period(period) = &message
@@ -44,7 +44,7 @@ impl Session<'_> {
             {
                 publisher.begins_period();
             }
-            if let Err(fed) = self.give(message, worker, pulse).await {
+            if let Err(fed) = self.give(message, worker, watchdog).await {
                 return fed;
             }
         }
@@ -52,21 +52,26 @@ impl Session<'_> {
 
     /// Gives the worker a message. If the worker gives output meanwhile but takes no input, this waits once more: it is either
     /// slow or has just got stuck.
-    async fn give(&self, message: Input, worker: &mut WorkerInput, pulse: &Pulse) -> Result<(), Fed> {
+    async fn give(
+        &self,
+        message: Input,
+        worker: &mut WorkerInput,
+        watchdog: &Watchdog,
+    ) -> Result<(), InputEnd> {
         let limit = self.settings.worker_stall_timeout;
-        pulse.fed(&message);
+        watchdog.note_input(&message);
         let mut sending = pin!(worker.send(input(message)));
         for _ in 0..2 {
             let sent = timeout(limit, &mut sending).await;
-            if pulse.fed_in_vain() >= limit {
-                return Err(Fed::WorkerLost(worker_failed("it took media and gave none")));
+            if watchdog.time_without_output() >= limit {
+                return Err(InputEnd::WorkerLost(worker_failed("it took media and gave none")));
             }
             if let Ok(sent) = sent {
-                return sent.map_err(Fed::PipeBroke);
+                return sent.map_err(InputEnd::PipeBroke);
             }
-            pulse.offered();
+            watchdog.note_offer();
         }
-        Err(Fed::Ended(Err(overloaded())))
+        Err(InputEnd::Ended(Err(overloaded())))
     }
 
     /// `period` is the one that tags belong to.
@@ -103,13 +108,13 @@ impl Session<'_> {
 
     /// Waits whether the proxy opens another call, here or at another server: then the worker must not end the segment
     /// that it has begun. When nobody does, the publisher has left.
-    async fn after_break(&self, publisher: &Publisher) -> Fed {
+    async fn after_break(&self, publisher: &Publisher) -> InputEnd {
         publisher.gone();
         tokio::select! {
             () = publisher.replaced() => after_replacement(publisher),
             // Another server's claim is noticed within a third of it.
-            () = tokio::time::sleep(self.settings.lease) => Fed::Ended(Ok(())),
-            () = self.stops_alone() => Fed::Ended(Err(ends_here())),
+            () = tokio::time::sleep(self.settings.lease) => InputEnd::Ended(Ok(())),
+            () = self.stops_alone() => InputEnd::Ended(Err(ends_here())),
         }
     }
 
@@ -152,11 +157,11 @@ enum Next {
     Wrong(ConvertError),
 }
 
-fn after_replacement(publisher: &Publisher) -> Fed {
+fn after_replacement(publisher: &Publisher) -> InputEnd {
     match publisher.is_back() {
         // It sends again what was not committed.
-        true => Fed::WorkerLost(replaced()),
-        false => Fed::Ended(Err(replaced())),
+        true => InputEnd::WorkerLost(replaced()),
+        false => InputEnd::Ended(Err(replaced())),
     }
 }
 
