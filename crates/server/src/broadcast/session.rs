@@ -26,6 +26,8 @@ use super::{Attachment, OnAir, Publisher, Responses, Settings};
 use crate::admission::Reservation;
 use crate::failure;
 use crate::worker::{Worker, WorkerInput};
+use input::SessionInput;
+use output::SessionOutput;
 use watchdog::Watchdog;
 
 /// Longest time for which a worker makes segments after the end of its media: it holds a few seconds at most. Beyond it, the
@@ -128,37 +130,46 @@ impl Session<'_> {
             responses.say(Response::Accepted(Accepted { resume: Some(from.begun().into()), epoch }));
         }
         let mut worker = started?;
-        let watchdog = Watchdog::default();
-        let left = CancellationToken::new();
-        let is_lost;
-        let transcoded = {
-            let Worker { input, output, .. } = &mut worker;
-            let mut shown = pin!(self.show(output, responses, &watchdog, &left));
-            let fed = tokio::select! {
-                biased;
-                early = &mut shown => InputEnd::WorkerLost(early.err().unwrap_or_else(stopped_by_itself)),
-                fed = self.feed(&publisher, &mut requests, input, &watchdog) => fed,
-            };
-            // The next publisher may come while the last media of this one is worked on.
-            drop(publisher);
-            if let InputEnd::Ended(_) = fed {
-                left.cancel();
-            }
-            is_lost = matches!(fed, InputEnd::WorkerLost(_));
-            self.flush(fed, input, &watchdog, shown).await
-        };
+        let (transcoded, exit_limit) =
+            self.run_worker(&mut worker, publisher, &mut requests, responses).await;
         if transcoded.as_ref().is_err_and(|failure| failure.code() == Code::Draining) {
             // Killed at once: the next server waits for nothing but the word, and what is left in there is in the way.
             drop(worker);
             return transcoded;
         }
-        let limit = if is_lost { LOST_WORKER_EXIT } else { self.settings.worker_stop_timeout };
-        match worker.stop(limit).await {
-            Ok(status) if status.success() => tracing::debug!("worker exited"),
-            Ok(status) => tracing::warn!(%status, "worker exited"),
-            Err(error) => tracing::warn!(%error, "the worker's exit status is unknown"),
-        }
+        stop_worker(worker, exit_limit).await;
         transcoded
+    }
+
+    /// Passes media through the worker until there is no more of it. Gives the time in which the worker has to exit, too.
+    async fn run_worker(
+        &self,
+        worker: &mut Worker,
+        publisher: Publisher,
+        requests: &mut Streaming<v2::PublishRequest>,
+        responses: &Responses,
+    ) -> (Result<(), Failure>, Duration) {
+        let watchdog = Watchdog::default();
+        let left = CancellationToken::new();
+        let Worker { input, output, .. } = worker;
+        let shown = SessionOutput::new(self, responses, &watchdog, &left);
+        let mut shown = pin!(shown.show_all(output));
+        let given = SessionInput::new(self, &publisher, requests, &watchdog);
+        let end = tokio::select! {
+            biased;
+            early = &mut shown => InputEnd::WorkerLost(early.err().unwrap_or_else(stopped_by_itself)),
+            end = given.feed_worker(input) => end,
+        };
+        // The next publisher may come while the last media of this one is worked on.
+        drop(publisher);
+        if let InputEnd::Ended(_) = end {
+            left.cancel();
+        }
+        let exit_limit = match end {
+            InputEnd::WorkerLost(_) => LOST_WORKER_EXIT,
+            InputEnd::Ended(_) | InputEnd::PipeBroke(_) => self.settings.worker_stop_timeout,
+        };
+        (self.flush_worker(end, input, &watchdog, shown).await, exit_limit)
     }
 
     /// The epoch of a publisher's turn, as its proxy is to know it; none when its turn is over.
@@ -188,16 +199,16 @@ impl Session<'_> {
     }
 
     /// Shows the worker's output after the end of the media, whatever ended it, as long as the worker can be trusted.
-    async fn flush(
+    async fn flush_worker(
         &self,
-        fed: InputEnd,
+        end: InputEnd,
         worker: &mut WorkerInput,
         watchdog: &Watchdog,
         shown: Pin<&mut impl Future<Output = Result<(), Failure>>>,
     ) -> Result<(), Failure> {
-        match fed {
+        match end {
             InputEnd::WorkerLost(failure) => Err(failure),
-            InputEnd::PipeBroke(error) => match self.patiently(watchdog, shown).await {
+            InputEnd::PipeBroke(error) => match self.wait_for_rest(watchdog, shown).await {
                 Some(Err(last_words)) => Err(last_words),
                 Some(Ok(())) | None => Err(pipe_broke(&error)),
             },
@@ -206,7 +217,7 @@ impl Session<'_> {
                     let sent = worker.send(input(Input::End(End {}))).await;
                     shown.await.and(sent.map_err(|error| pipe_broke(&error)))
                 };
-                let flushed = self.patiently(watchdog, flush).await;
+                let flushed = self.wait_for_rest(watchdog, flush).await;
                 end.and(flushed.unwrap_or_else(|| Err(unfinished(watchdog.unmade_media()))))
             }
         }
@@ -214,7 +225,7 @@ impl Session<'_> {
 
     /// Waits for the rest of the worker's output, for as long as there is some: under load it takes longer than it should, and
     /// it is the publisher's media. None where the worker is given up.
-    async fn patiently<T>(&self, watchdog: &Watchdog, done: impl Future<Output = T>) -> Option<T> {
+    async fn wait_for_rest<T>(&self, watchdog: &Watchdog, done: impl Future<Output = T>) -> Option<T> {
         let began = Instant::now();
         let limit = self.settings.worker_stop_timeout;
         let mut done = pin!(done);
@@ -229,6 +240,14 @@ impl Session<'_> {
                 return None;
             }
         }
+    }
+}
+
+async fn stop_worker(worker: Worker, limit: Duration) {
+    match worker.stop(limit).await {
+        Ok(status) if status.success() => tracing::debug!("worker exited"),
+        Ok(status) => tracing::warn!(%status, "worker exited"),
+        Err(error) => tracing::warn!(%error, "the worker's exit status is unknown"),
     }
 }
 

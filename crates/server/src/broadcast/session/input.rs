@@ -18,47 +18,56 @@ use crate::broadcast::failure::{ends_here, overloaded, replaced, worker_failed};
 use crate::failure;
 use crate::worker::WorkerInput;
 
-impl Session<'_> {
+/// Input of a session from its publisher.
+pub(super) struct SessionInput<'a> {
+    session: &'a Session<'a>,
+    publisher: &'a Publisher,
+    requests: &'a mut Streaming<v2::PublishRequest>,
+    watchdog: &'a Watchdog,
+    /// The period that tags belong to.
+    period: Option<Period>,
+}
+
+impl<'a> SessionInput<'a> {
+    /// Input of which nothing was taken yet.
+    pub(super) fn new(
+        session: &'a Session<'a>,
+        publisher: &'a Publisher,
+        requests: &'a mut Streaming<v2::PublishRequest>,
+        watchdog: &'a Watchdog,
+    ) -> Self {
+        Self { session, publisher, requests, watchdog, period: None }
+    }
+
     /// Passes the publisher's media to the worker until there is no more of it.
-    pub(super) async fn feed(
-        &self,
-        publisher: &Publisher,
-        requests: &mut Streaming<v2::PublishRequest>,
-        worker: &mut WorkerInput,
-        watchdog: &Watchdog,
-    ) -> InputEnd {
-        let mut period = None;
+    pub(super) async fn feed_worker(mut self, worker: &mut WorkerInput) -> InputEnd {
         loop {
-            let message = match self.next(publisher, requests, &mut period).await {
+            let message = match self.next_message().await {
                 Next::Media(message) => message,
                 Next::Goodbye => return InputEnd::Ended(Ok(())),
-                Next::Broken => return self.after_break(publisher).await,
-                Next::Replaced => return after_replacement(publisher),
+                Next::Broken => return self.wait_for_return().await,
+                Next::Replaced => return end_replaced(self.publisher),
                 Next::Stop => return InputEnd::Ended(Err(ends_here())),
                 Next::Wrong(error) => {
                     return InputEnd::Ended(Err(failure(Code::Protocol, error.to_string())));
                 }
             };
             if let Input::Period(period) = &message
-                && PeriodNumber(period.number) >= self.on_air.feed.next_period()
+                && PeriodNumber(period.number) >= self.session.on_air.feed.next_period()
             {
-                publisher.begins_period();
+                self.publisher.begins_period();
             }
-            if let Err(fed) = self.give(message, worker, watchdog).await {
-                return fed;
+            if let Err(end) = self.send_message(message, worker).await {
+                return end;
             }
         }
     }
 
     /// Gives the worker a message. If the worker gives output meanwhile but takes no input, this waits once more: it is either
     /// slow or has just got stuck.
-    async fn give(
-        &self,
-        message: Input,
-        worker: &mut WorkerInput,
-        watchdog: &Watchdog,
-    ) -> Result<(), InputEnd> {
-        let limit = self.settings.worker_stall_timeout;
+    async fn send_message(&self, message: Input, worker: &mut WorkerInput) -> Result<(), InputEnd> {
+        let limit = self.session.settings.worker_stall_timeout;
+        let watchdog = self.watchdog;
         watchdog.note_input(&message);
         let mut sending = pin!(worker.send(input(message)));
         for _ in 0..2 {
@@ -74,26 +83,21 @@ impl Session<'_> {
         Err(InputEnd::Ended(Err(overloaded())))
     }
 
-    /// `period` is the one that tags belong to.
-    async fn next(
-        &self,
-        publisher: &Publisher,
-        requests: &mut Streaming<v2::PublishRequest>,
-        period: &mut Option<Period>,
-    ) -> Next {
+    /// Waits for media of the publisher, or the end of it.
+    async fn next_message(&mut self) -> Next {
         loop {
             let request = tokio::select! {
-                request = hear(publisher, requests) => request,
-                () = publisher.replaced() => return Next::Replaced,
-                () = self.stops_alone() => return Next::Stop,
+                request = hear_publisher(self.publisher, self.requests) => request,
+                () = self.publisher.replaced() => return Next::Replaced,
+                () = self.session.stops_alone() => return Next::Stop,
             };
             match request {
                 Ok(Some(v2::PublishRequest { message: Some(Request::Leaving(_)) })) => {
                     tracing::info!("the publisher was asked to connect again");
-                    publisher.leaving();
+                    self.publisher.leaving();
                 }
                 Ok(Some(v2::PublishRequest { message: Some(message) })) => {
-                    return media(message, period).unwrap_or_else(Next::Wrong);
+                    return check_message(message, &mut self.period).unwrap_or_else(Next::Wrong);
                 }
                 // A message of a newer proxy.
                 Ok(Some(_)) => {}
@@ -108,18 +112,20 @@ impl Session<'_> {
 
     /// Waits whether the proxy opens another call, here or at another server: then the worker must not end the segment
     /// that it has begun. When nobody does, the publisher has left.
-    async fn after_break(&self, publisher: &Publisher) -> InputEnd {
-        publisher.gone();
+    async fn wait_for_return(&self) -> InputEnd {
+        self.publisher.gone();
         tokio::select! {
-            () = publisher.replaced() => after_replacement(publisher),
+            () = self.publisher.replaced() => end_replaced(self.publisher),
             // Another server's claim is noticed within a third of it.
-            () = tokio::time::sleep(self.settings.lease) => InputEnd::Ended(Ok(())),
-            () = self.stops_alone() => InputEnd::Ended(Err(ends_here())),
+            () = tokio::time::sleep(self.session.settings.lease) => InputEnd::Ended(Ok(())),
+            () = self.session.stops_alone() => InputEnd::Ended(Err(ends_here())),
         }
     }
+}
 
+impl Session<'_> {
     /// Waits until this server stops, if the broadcast can't go on elsewhere. If it can, media is taken until
-    /// [`Session::show`] has come to a place where another server begins.
+    /// [`SessionOutput`](super::output::SessionOutput) has come to a place where another server begins.
     async fn stops_alone(&self) {
         match self.others_may_come {
             true => std::future::pending().await,
@@ -129,7 +135,7 @@ impl Session<'_> {
 }
 
 /// The publisher's next message. Can be cancelled without loss.
-async fn hear(
+async fn hear_publisher(
     publisher: &Publisher,
     requests: &mut Streaming<v2::PublishRequest>,
 ) -> Result<Option<v2::PublishRequest>, Status> {
@@ -144,7 +150,7 @@ async fn hear(
     message
 }
 
-/// Input of a session from its publisher.
+/// Next thing that a session hears of its publisher.
 #[expect(clippy::large_enum_variant, reason = "one at a time, which is passed on at once")]
 enum Next {
     Media(Input),
@@ -157,7 +163,7 @@ enum Next {
     Wrong(ConvertError),
 }
 
-fn after_replacement(publisher: &Publisher) -> InputEnd {
+fn end_replaced(publisher: &Publisher) -> InputEnd {
     match publisher.is_back() {
         // It sends again what was not committed.
         true => InputEnd::WorkerLost(replaced()),
@@ -165,7 +171,7 @@ fn after_replacement(publisher: &Publisher) -> InputEnd {
     }
 }
 
-fn media(message: Request, current: &mut Option<Period>) -> Result<Next, ConvertError> {
+fn check_message(message: Request, current: &mut Option<Period>) -> Result<Next, ConvertError> {
     Ok(Next::Media(match message {
         Request::Period(period) => Input::Period(current.insert(period.try_into()?).clone().into()),
         Request::Tag(tag) => {

@@ -18,142 +18,160 @@ use crate::broadcast::Responses;
 use crate::broadcast::failure::{draining, pipe_broke, worker_failed};
 use crate::worker::WorkerOutput;
 
-impl Session<'_> {
+/// Output of a session's worker: packaged, held back where it must not be shown yet, shown, and committed.
+pub(super) struct SessionOutput<'a> {
+    session: &'a Session<'a>,
+    responses: &'a Responses,
+    watchdog: &'a Watchdog,
+    boundary: DrainBoundary<'a>,
+    packaging: Packaging,
+    sync: RenditionSync,
+    commits: PendingCommits,
+    /// The worker's last figures, and when they came.
+    measured: (Stats, Instant),
+}
+
+/// Thing that happens to a session's output.
+enum Happening {
+    Boundary(Step),
+    /// A segment is stored, or has waited for that long enough.
+    Stored(ResumePoint),
+    Worker(Option<Output>),
+}
+
+impl<'a> SessionOutput<'a> {
+    /// Output of which nothing has come yet. `left` is cancelled when the publisher has left.
+    pub(super) fn new(
+        session: &'a Session<'a>,
+        responses: &'a Responses,
+        watchdog: &'a Watchdog,
+        left: &'a CancellationToken,
+    ) -> Self {
+        let segment = Duration::from_millis(session.on_air.feed.settings().segment_ms.into());
+        Self {
+            session,
+            responses,
+            watchdog,
+            boundary: DrainBoundary::new(session, left),
+            packaging: Packaging::default(),
+            sync: RenditionSync::default(),
+            commits: PendingCommits::new(segment),
+            measured: (Stats::default(), Instant::now()),
+        }
+    }
+
     /// Shows the worker's output to the viewers, until the worker has finished. The watch over the worker is kept where it is
     /// fed.
-    pub(super) async fn show(
-        &self,
-        worker: &mut WorkerOutput,
-        responses: &Responses,
-        watchdog: &Watchdog,
-        left: &CancellationToken,
-    ) -> Result<(), Failure> {
-        let mut commits = PendingCommits::new(self.segment());
-        let shown = self.show_with(&mut commits, worker, responses, watchdog, left).await;
-        if let Some(resume) = commits.take_last() {
-            self.say_committed(responses, resume);
+    pub(super) async fn show_all(mut self, worker: &mut WorkerOutput) -> Result<(), Failure> {
+        let shown = self.show_until_finished(worker).await;
+        if let Some(resume) = self.commits.take_last() {
+            self.say_committed(resume);
         }
         shown
     }
 
-    async fn show_with(
-        &self,
-        commits: &mut PendingCommits,
-        worker: &mut WorkerOutput,
-        responses: &Responses,
-        watchdog: &Watchdog,
-        left: &CancellationToken,
-    ) -> Result<(), Failure> {
-        let mut last = (Stats::default(), Instant::now());
-        let mut boundary = DrainBoundary::new(self, left);
-        let mut sync = RenditionSync::default();
-        let mut packaging = Packaging::default();
+    async fn show_until_finished(&mut self, worker: &mut WorkerOutput) -> Result<(), Failure> {
         loop {
-            let output = tokio::select! {
-                biased;
-                event = boundary.next_step() => match event {
-                    Step::Show(event) => {
-                        self.show_next(event, &mut sync, commits, watchdog)?;
-                        continue;
-                    }
-                    Step::HandOver => return Err(draining()),
-                },
-                resume = commits.next_stored() => {
-                    self.say_committed(responses, resume);
-                    continue;
-                }
-                output = worker.next() => output.map_err(|error| pipe_broke(&error))?,
-            };
-            let made = match output {
-                Some(Output::PeriodStart(start)) => packaging.begin(start)?,
-                Some(Output::Frame(frame)) => packaging.push(frame)?,
-                Some(Output::RenditionEnd(end)) => packaging.end(end)?,
-                Some(Output::Stats(stats)) => {
-                    let now = Instant::now();
-                    self.measure(&stats, &last.0, (now - last.1).as_secs_f64());
-                    last = (stats, now);
-                    continue;
-                }
-                Some(Output::Failed(failure)) => return Err(failure),
-                Some(Output::Finished(_)) => {
-                    packaging.finish()?;
-                    while let Some(event) = sync.pop_rest() {
-                        self.show_event(event, commits, watchdog)?;
-                    }
-                    return Ok(());
-                }
-                Some(Output::Ready(_)) => return Err(worker_failed("it started twice")),
-                None => return Err(worker_failed("it exited without a word")),
-            };
-            for event in made {
-                if let Some(event) = boundary.pass_event(event) {
-                    self.show_next(event, &mut sync, commits, watchdog)?;
-                }
+            match self.next_happening(worker).await? {
+                Happening::Boundary(Step::Show(event)) => self.show_aligned(event)?,
+                Happening::Boundary(Step::HandOver) => return Err(draining()),
+                Happening::Stored(resume) => self.say_committed(resume),
+                Happening::Worker(Some(Output::Finished(_))) => return self.show_rest(),
+                Happening::Worker(output) => self.take_output(output)?,
             }
         }
     }
 
+    async fn next_happening(&mut self, worker: &mut WorkerOutput) -> Result<Happening, Failure> {
+        tokio::select! {
+            biased;
+            step = self.boundary.next_step() => Ok(Happening::Boundary(step)),
+            resume = self.commits.next_stored() => Ok(Happening::Stored(resume)),
+            output = worker.next() => output.map(Happening::Worker).map_err(|error| pipe_broke(&error)),
+        }
+    }
+
+    /// Takes a message of the worker, which has not finished with it.
+    fn take_output(&mut self, output: Option<Output>) -> Result<(), Failure> {
+        let made = match output {
+            Some(Output::PeriodStart(start)) => self.packaging.begin(start)?,
+            Some(Output::Frame(frame)) => self.packaging.push(frame)?,
+            Some(Output::RenditionEnd(end)) => self.packaging.end(end)?,
+            Some(Output::Stats(stats)) => {
+                self.measure(stats);
+                Vec::new()
+            }
+            Some(Output::Failed(failure)) => return Err(failure),
+            Some(Output::Ready(_)) => return Err(worker_failed("it started twice")),
+            Some(Output::Finished(_)) | None => return Err(worker_failed("it exited without a word")),
+        };
+        for event in made {
+            if let Some(event) = self.boundary.pass_event(event) {
+                self.show_aligned(event)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Shows the events that may be shown now that this one has come.
-    fn show_next(
-        &self,
-        event: MediaEvent,
-        sync: &mut RenditionSync,
-        commits: &mut PendingCommits,
-        watchdog: &Watchdog,
-    ) -> Result<(), Failure> {
-        watchdog.note_output();
-        count(&event, watchdog);
-        sync.push_event(event)?;
-        while let Some(event) = sync.pop_aligned(self.on_air.feed.next_uncommitted()) {
-            self.show_event(event, commits, watchdog)?;
+    fn show_aligned(&mut self, event: MediaEvent) -> Result<(), Failure> {
+        self.watchdog.note_output();
+        count_part(&event, self.watchdog);
+        self.sync.push_event(event)?;
+        while let Some(event) = self.sync.pop_aligned(self.session.on_air.feed.next_uncommitted()) {
+            self.show_event(event)?;
+        }
+        Ok(())
+    }
+
+    /// Shows the events that wait for other renditions, of which nothing more comes.
+    fn show_rest(&mut self) -> Result<(), Failure> {
+        self.packaging.finish()?;
+        while let Some(event) = self.sync.pop_rest() {
+            self.show_event(event)?;
         }
         Ok(())
     }
 
     /// A segment's date is said before its first part.
-    fn show_event(
-        &self,
-        event: MediaEvent,
-        commits: &mut PendingCommits,
-        watchdog: &Watchdog,
-    ) -> Result<(), Failure> {
+    fn show_event(&mut self, event: MediaEvent) -> Result<(), Failure> {
         if let MediaEvent::Part { index: PartIndex(0), start, .. } = event {
-            self.show_drift(start, watchdog)?;
+            self.show_drift(start)?;
         }
-        let committed = self.on_air.publish(event).map_err(|error| worker_failed(&error.to_string()))?;
+        let committed =
+            self.session.on_air.publish(event).map_err(|error| worker_failed(&error.to_string()))?;
         if let Some(commit) = committed {
-            commits.add_commit(commit);
+            self.commits.add_commit(commit);
         }
         Ok(())
     }
 
-    /// The proxy may have gone; the media it sent is shown all the same.
-    fn say_committed(&self, responses: &Responses, resume: ResumePoint) {
-        let resume = Some(resume.into());
-        let epoch = self.epoch_for(responses);
-        responses.say(Response::Committed(Committed { resume, epoch }));
-    }
-
-    fn show_drift(&self, from: MediaTime, watchdog: &Watchdog) -> Result<(), Failure> {
-        let Some((period, shown)) = self.on_air.feed.drift() else { return Ok(()) };
-        match watchdog.drift_at(period, from) {
+    fn show_drift(&self, from: MediaTime) -> Result<(), Failure> {
+        let on_air = self.session.on_air;
+        let Some((period, shown)) = on_air.feed.drift() else { return Ok(()) };
+        match self.watchdog.drift_at(period, from) {
             Some(drift) if drift != shown => {
                 let event = MediaEvent::Drift { period, from, drift };
-                self.on_air.publish(event).map(drop).map_err(|error| worker_failed(&error.to_string()))
+                on_air.publish(event).map(drop).map_err(|error| worker_failed(&error.to_string()))
             }
             _ => Ok(()),
         }
     }
 
-    fn segment(&self) -> Duration {
-        Duration::from_millis(self.on_air.feed.settings().segment_ms.into())
+    /// The proxy may have gone; the media it sent is shown all the same.
+    fn say_committed(&self, resume: ResumePoint) {
+        let resume = Some(resume.into());
+        let epoch = self.session.epoch_for(self.responses);
+        self.responses.say(Response::Committed(Committed { resume, epoch }));
     }
 
-    fn measure(&self, stats: &Stats, last: &Stats, seconds: f64) {
+    fn measure(&mut self, stats: Stats) {
+        let (last, then) = std::mem::replace(&mut self.measured, (stats, Instant::now()));
         // The first second is spent on starting, and a pause costs nothing: neither says what this broadcast needs.
         let made_us = stats.newest_out_us.saturating_sub(last.newest_out_us);
         if last.newest_out_us > 0 && made_us > 0 {
-            self.reservation.measured(stats.cpu_millicores);
+            self.session.reservation.measured(stats.cpu_millicores);
+            let seconds = then.elapsed().as_secs_f64();
             metrics::histogram!("headwater_server_encode_speed").record(made_us as f64 / 1e6 / seconds);
         }
         let frames = |name, now: u64, before| metrics::counter!(name).increment(now.saturating_sub(before));
@@ -168,7 +186,7 @@ impl Session<'_> {
     }
 }
 
-fn count(event: &MediaEvent, watchdog: &Watchdog) {
+fn count_part(event: &MediaEvent, watchdog: &Watchdog) {
     if let MediaEvent::Part { bytes, start, duration, .. } = event {
         metrics::counter!("headwater_server_parts_total").increment(1);
         metrics::counter!("headwater_server_part_bytes_total").increment(bytes.len() as u64);
