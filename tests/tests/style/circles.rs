@@ -9,7 +9,7 @@ use crate::sources::{self, Source, code_only};
 const KNOWN: [(&str, &str, &[&str]); 3] = [
     ("media", "timeline", &["clock", "held"]),
     ("server", "", &["broadcast", "recording"]),
-    ("transcode", "", &["audio", "cast", "outlet", "period", "transcoder", "video"]),
+    ("transcode", "", &["audio", "output_collector", "period", "rendition_set", "transcoder", "video"]),
 ];
 
 /// Path of a module below its crate's root, such as `["window", "segment"]`.
