@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// For each crate, the crates of ours that it may depend on.
-const MAY_KNOW: [(&str, &[&str]); 18] = [
+const MAY_KNOW: [(&str, &[&str]); 19] = [
     ("media", &[]),
     ("rtmp", &["media"]),
     ("hls", &["media"]),
@@ -14,6 +14,8 @@ const MAY_KNOW: [(&str, &[&str]); 18] = [
     ("registry", &["media"]),
     ("platform", &["media"]),
     ("runtime", &["media"]),
+    // Documents in a store; who asks for them is not its business.
+    ("directory", &["media", "platform"]),
     ("transcode", &["media", "hls", "wire"]),
     ("recordings", &["media", "hls", "wire", "platform", "runtime"]),
     ("proxy", &["media", "rtmp", "wire", "registry", "platform", "runtime"]),

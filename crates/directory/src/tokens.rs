@@ -1,0 +1,98 @@
+//! Access tokens in the store: made, recognised, listed and deleted.
+
+use headwater_media::UnixMillis;
+use headwater_platform::store::{Key, Put, StoreError};
+
+use crate::Directory;
+use crate::document::{CONTENT_TYPE, from_json, to_json};
+use crate::error::DirectoryError;
+use crate::layout;
+use crate::seal::to_hex;
+use crate::token::{AccessToken, ID_BYTES, NewToken, SECRET_BYTES, TokenText, hash, is_hex};
+
+impl Directory {
+    /// Makes an access token. Its text is given out here and never again.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn create_token(
+        &self,
+        new: NewToken,
+        now: UnixMillis,
+    ) -> Result<(AccessToken, TokenText), DirectoryError> {
+        loop {
+            let text = self.make_token()?;
+            let token = AccessToken {
+                id: text.id.clone(),
+                name: new.name.clone(),
+                scopes: new.scopes.clone(),
+                created: now.0,
+                expires: new.expires.map(|expires| expires.0),
+                hash: hash(&text.secret),
+            };
+            let at = layout::token(&token.id);
+            if self.store.put_new(&at, to_json(&token), CONTENT_TYPE).await? == Put::Stored {
+                return Ok((token, text));
+            }
+        }
+    }
+
+    /// Access token of this text, if there is one and it has not expired.
+    ///
+    /// # Errors
+    /// When its document can't be read, or the store fails: then nothing is known of the token.
+    pub async fn find_token(
+        &self,
+        text: &TokenText,
+        now: UnixMillis,
+    ) -> Result<Option<AccessToken>, DirectoryError> {
+        let token = self.read_token(&layout::token(&text.id)).await?;
+        Ok(token.filter(|token| token.is_secret(&text.secret) && !token.is_expired(now)))
+    }
+
+    /// All access tokens, in the order of their ids.
+    ///
+    /// # Errors
+    /// When a document can't be read, or the store fails.
+    pub async fn list_tokens(&self) -> Result<Vec<AccessToken>, DirectoryError> {
+        let mut tokens = Vec::new();
+        let mut after: Option<Key> = None;
+        loop {
+            let page = self.store.list(&layout::folder(layout::TOKENS), after.as_ref()).await?;
+            for entry in &page.entries {
+                tokens.extend(self.read_token(&entry.key).await?);
+            }
+            after = page.entries.last().map(|entry| entry.key.clone());
+            if !page.is_truncated {
+                return Ok(tokens);
+            }
+        }
+    }
+
+    /// Deletes an access token; one that is not there is fine.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn delete_token(&self, id: &str) -> Result<(), DirectoryError> {
+        if is_hex(id, ID_BYTES) {
+            self.store.delete(&[layout::token(id)]).await?;
+        }
+        Ok(())
+    }
+
+    async fn read_token(&self, at: &Key) -> Result<Option<AccessToken>, DirectoryError> {
+        match self.store.get(at).await {
+            Ok(body) => from_json(at, &body).map(Some),
+            Err(StoreError::NotFound) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn make_token(&self) -> Result<TokenText, DirectoryError> {
+        let mut id = [0; ID_BYTES];
+        let mut secret = [0; SECRET_BYTES];
+        self.sealer.fill_random(&mut id)?;
+        self.sealer.fill_random(&mut secret)?;
+        Ok(TokenText { id: to_hex(&id), secret: to_hex(&secret) })
+    }
+}
