@@ -23,7 +23,6 @@ use crate::error::MediaError;
 use crate::ids::PeriodNumber;
 use crate::tag::{Period, Tag, TagKind, TimelineEvent};
 use crate::time::{SourceTime, UnixMillis};
-pub use clock::APART;
 use clock::{Clock, Step};
 use composition::Composition;
 pub use composition::MAX_COMPOSITION;
@@ -31,7 +30,7 @@ use drift::Drift;
 use gop::Gop;
 use held::{Held, HeldFrame};
 use keyframes::Keyframes;
-pub use limits::{Announced, Limits};
+pub use limits::{Announced, Limits, MAX_TRACK_DISTANCE};
 pub use notice::Notice;
 use steady::Steady;
 

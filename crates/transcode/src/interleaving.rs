@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use headwater_media::timeline::{APART, MAX_COMPOSITION};
+use headwater_media::timeline::{MAX_COMPOSITION, MAX_TRACK_DISTANCE};
 use headwater_media::{Period, SourceTime, Tag};
 
 /// How much longer than usual a track may keep the other one waiting before it goes on without its source: less than a
@@ -15,7 +15,7 @@ const WINDOW_US: u64 = 2_000_000;
 /// The largest step ahead of all before it that a tag can make: a gap is no longer than the longest segment (10 s), and the
 /// tracks are no farther apart than the timeline lets them be. Twice of that leaves room for what a proxy has lost.
 pub(crate) const MAX_STEP: Duration =
-    Duration::from_secs(2 * (10 + APART.as_secs() + MAX_COMPOSITION.as_secs()));
+    Duration::from_secs(2 * (10 + MAX_TRACK_DISTANCE.as_secs() + MAX_COMPOSITION.as_secs()));
 
 /// The newest presentation time of each track, and what it is usually behind the other one.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ impl Interleaving {
         };
         if let Some(there) = other.newest {
             if let (None, Lag::Unknown { ahead }) = (track.newest, &mut other.lag) {
-                *ahead = time.since(there).min(APART);
+                *ahead = time.since(there).min(MAX_TRACK_DISTANCE);
             }
             track.lag.note(time, there.since(time));
         }

@@ -8,7 +8,7 @@ use headwater_media::{EncodedFrame, PeriodStart, Rendition};
 
 use crate::error::Error;
 use crate::fault::{Fault, Flow};
-use crate::{Report, Sink};
+use crate::report::{Report, Sink};
 
 /// Reports the start of a period as soon as every rendition is known, and keeps back the reports that belong behind it.
 pub(crate) struct OutputCollector {

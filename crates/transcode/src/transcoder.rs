@@ -4,16 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_media::{
-    EncodedFrame, Grid, Ladder, MediaSequence, Period, PeriodStart, Rendition, SegmentSettings, SourceTime,
-    Tag,
+    Grid, Ladder, MediaSequence, Period, PeriodStart, Rendition, SegmentSettings, SourceTime, Tag,
 };
 
 use crate::error::{Error, Result};
 use crate::fault::Fault;
 use crate::output_collector::ReportSender;
 use crate::period::{Running, Tools};
-use crate::progress::{Progress, Stats};
+use crate::progress::Progress;
 use crate::rendition_set::{Model, RenditionSet};
+use crate::report::{Report, Sink};
 
 /// Source time between two reports on how the worker keeps up.
 const STATS_INTERVAL: Duration = Duration::from_secs(1);
@@ -33,24 +33,6 @@ pub struct Start {
     pub kept: Vec<Rendition>,
     /// The period that the first one goes on with, as its first producer began it.
     pub begun_as: Option<PeriodStart>,
-}
-
-/// Output of a worker.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Report {
-    PeriodStart(PeriodStart),
-    /// In decoding order per rendition.
-    Frame(EncodedFrame),
-    /// No more frames of the rendition at this position in the period.
-    RenditionEnd(usize),
-    Stats(Stats),
-}
-
-/// Takes what comes out, from any thread, one after the other per rendition. It may block: then everything waits.
-pub trait Sink: Send + Sync + 'static {
-    /// # Errors
-    /// One ends the worker.
-    fn report(&self, report: Report) -> Result<()>;
 }
 
 /// Decodes a publisher's media once and makes every rendition of it.

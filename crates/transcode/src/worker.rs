@@ -19,9 +19,10 @@ use crate::error::{Error, Result};
 use crate::memory::Memory;
 use crate::preload::preload;
 use crate::progress::Stats;
+use crate::report::{Report, Sink};
 use crate::sandbox::{self, Gap, Mode};
 use crate::sandbox_config::{SandboxConfig, prepare};
-use crate::transcoder::{Report, Sink, Start, Transcoder};
+use crate::transcoder::{Start, Transcoder};
 
 /// Messages that were read and wait; the rest waits in the pipe, and so with the publisher.
 const QUEUE_MESSAGES: usize = 8;

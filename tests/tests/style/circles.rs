@@ -6,11 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::sources::{self, Source, code_only};
 
 /// Circles that are there today: crate, parent module, and the modules in the circle. The list only ever shrinks.
-const KNOWN: [(&str, &str, &[&str]); 3] = [
-    ("media", "timeline", &["clock", "held"]),
-    ("server", "", &["broadcast", "recording"]),
-    ("transcode", "", &["audio", "output_collector", "period", "rendition_set", "transcoder", "video"]),
-];
+const KNOWN: [(&str, &str, &[&str]); 1] = [("server", "", &["broadcast", "recording"])];
 
 /// Path of a module below its crate's root, such as `["window", "segment"]`.
 type Path = Vec<String>;

@@ -5,9 +5,9 @@ mod aside;
 mod tests;
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use super::held::HeldFrame;
+use super::limits::MAX_TRACK_DISTANCE;
 use crate::access_unit::TrackKind;
 use crate::time::SourceTime;
 use aside::Aside;
@@ -26,7 +26,7 @@ pub(super) enum Step {
 /// Both tracks on one timeline.
 ///
 /// Each track has an offset from its timestamps to the timeline; zero, as long as its clock is the other track's. What one
-/// track is ahead of the other when it arrives is believed up to [`APART`]; a track that is farther apart, at its
+/// track is ahead of the other when it arrives is believed up to [`MAX_TRACK_DISTANCE`]; a track that is farther apart, at its
 /// first frame, slowly or after a pause, is moved to where the other one is.
 ///
 /// A track whose timestamps jump is set aside for up to [`DECIDE_US`] of media, until the other one shows whether it
@@ -51,10 +51,7 @@ struct TrackClock {
     lead: i64,
 }
 
-/// How far apart the tracks may arrive: more than encoders look ahead, and than careless interleaving
-/// makes; as long as this, viewers wait for the later track.
-pub const APART: Duration = Duration::from_secs(5);
-const APART_US: u64 = APART.as_micros() as u64;
+const MAX_TRACK_DISTANCE_US: u64 = MAX_TRACK_DISTANCE.as_micros() as u64;
 /// A track may step back by this much (encoders that correct their clock); more is a jump.
 pub(super) const MAX_STEP_BACK_US: i64 = 1_000_000;
 /// The least step of a track, so that its times grow: what protocols that count milliseconds can say.
@@ -227,7 +224,8 @@ impl Clock {
     fn advance(&mut self, track: TrackKind, time: i64, mut frame: HeldFrame) {
         let there = self.track(other(track)).last;
         // Farther apart, the other one is away, and that says nothing of how they arrive.
-        let lead = there.map(|there| time - there).filter(|lead| lead.unsigned_abs() <= APART_US);
+        let lead =
+            there.map(|there| time - there).filter(|lead| lead.unsigned_abs() <= MAX_TRACK_DISTANCE_US);
         let clock = self.track_mut(track);
         (clock.last, clock.lead) = (Some(time), lead.unwrap_or(0));
         frame.tag.time = SourceTime(time.unsigned_abs());
@@ -239,7 +237,7 @@ impl Clock {
         let there = self.track(other(track)).last;
         let time = (raw + clock.offset).max(0);
         match (clock.last, there) {
-            (None, Some(there)) if time.abs_diff(there) > APART_US => Fit::Apart,
+            (None, Some(there)) if time.abs_diff(there) > MAX_TRACK_DISTANCE_US => Fit::Apart,
             (None, _) => Fit::At(time),
             (Some(last), _) if time + MAX_STEP_BACK_US < last => Fit::Jumps,
             (Some(last), there) => {
@@ -248,7 +246,7 @@ impl Clock {
                 let behind = there.map_or(0, |there| there - time);
                 match () {
                     () if time >= last.max(ahead) + self.max_gap_us => Fit::Jumps,
-                    () if behind > APART_US as i64 => Fit::Apart,
+                    () if behind > MAX_TRACK_DISTANCE_US as i64 => Fit::Apart,
                     () => Fit::At(time.max(last + MIN_STEP_US)),
                 }
             }

@@ -3,8 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::Limits;
-use super::clock::APART;
+use super::limits::{Limits, MAX_TRACK_DISTANCE};
 use crate::access_unit::TrackKind;
 use crate::tag::Tag;
 use crate::time::{SourceTime, UnixMillis};
@@ -112,7 +111,7 @@ impl Held {
     fn trim(&mut self, limits: &Limits) {
         while let Some(front) = self.frames.front() {
             let age = self.span.map_or(Duration::ZERO, |(_, newest)| newest.since(front.tag.time));
-            if age <= APART && self.bytes <= limits.hold_bytes {
+            if age <= MAX_TRACK_DISTANCE && self.bytes <= limits.hold_bytes {
                 return;
             }
             self.bytes -= front.tag.cost();

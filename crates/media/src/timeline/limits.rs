@@ -1,7 +1,13 @@
 //! Limits that a timeline is given, and tracks that the publisher announces.
 
+use std::time::Duration;
+
 use crate::avc::MAX_PICTURE_SIDE;
 use crate::segmentation::SegmentSettings;
+
+/// Longest time that one track arrives ahead of the other: more than encoders look ahead, and than careless interleaving
+/// makes; as long as this, viewers wait for the later track.
+pub const MAX_TRACK_DISTANCE: Duration = Duration::from_secs(5);
 
 /// Limits of a timeline: media that it accepts, and how long it waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
