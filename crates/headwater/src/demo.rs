@@ -18,6 +18,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Tags that may wait for the network: about two seconds.
 const QUEUE_TAGS: usize = 150;
 
+/// Arguments of `demo`.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Address to publish to: rtmp://host[:port]/app/key

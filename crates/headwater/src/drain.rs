@@ -20,6 +20,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// How long the server is watched. A container is killed 120 s after it was told to stop, at the latest.
 const WATCH_TIMEOUT: Duration = Duration::from_secs(150);
 
+/// Arguments of `drain`.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Address of the server's gRPC (server.grpc_listen)

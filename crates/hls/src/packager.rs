@@ -46,7 +46,7 @@ pub struct Packager {
     open_bytes: usize,
 }
 
-/// One rendition of one period.
+/// Rendition of a period with its open part.
 #[derive(Debug)]
 struct Track {
     rendition: RenditionId,
@@ -57,7 +57,7 @@ struct Track {
     samples: Vec<Sample>,
     /// Bytes that are held for them.
     open_bytes: usize,
-    /// Where the last frame ends.
+    /// End of the last frame, in ticks of the timescale.
     end: u64,
     state: State,
 }

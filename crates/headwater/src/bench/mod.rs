@@ -13,6 +13,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+/// Load tools, by the side of an installation that they are on.
 #[derive(Subcommand)]
 pub enum Tool {
     /// Publishes a recording many times over, with true timing

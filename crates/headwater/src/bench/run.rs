@@ -20,6 +20,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 /// Exit code of a process that was used wrongly, equal to clap's.
 const USAGE_EXIT_CODE: u8 = 2;
 
+/// Arguments that all load tools have.
 #[derive(clap::Args)]
 pub struct Options {
     /// Stop after this time

@@ -12,6 +12,7 @@ use headwater_media::lock::MutexExt;
 use super::sws::{self, Scaler};
 
 glib::wrapper! {
+    /// Scaler of pictures, as an element of a pipeline.
     pub struct Scale(ObjectSubclass<imp::Scale>)
         @extends gst_video::VideoFilter, gst_base::BaseTransform, gst::Element, gst::Object;
 }
@@ -28,6 +29,7 @@ mod imp {
     use gst_video::VideoBufferPoolConfig as _;
     use std::sync::{LazyLock, Mutex};
 
+    /// State of the element; the scaler is made when the sizes are known.
     #[derive(Default)]
     pub struct Scale {
         scaler: Mutex<Option<Scaler>>,

@@ -22,6 +22,7 @@ use crate::target::Target;
 use counts::PublishCounts;
 use publisher::Publisher;
 
+/// Arguments of `bench publish`.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// How many publishers

@@ -28,6 +28,7 @@ use viewer::Viewer;
 /// Files that the process has open besides its viewers' connections.
 const OTHER_FILES: u64 = 32;
 
+/// Arguments of `bench view`.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// How many viewers

@@ -105,7 +105,7 @@ struct Stub {
     next: MediaSequence,
     /// Number after those of all segments that were begun.
     begun: MediaSequence,
-    /// Where the newest frame of each rendition ends; none before the first period.
+    /// End of the newest frame of each rendition; none before the first period.
     made_ms: Option<[u64; 2]>,
     mute: bool,
     ahead: bool,
