@@ -25,17 +25,19 @@ pub struct Recorded {
 impl Recorded {
     /// The only recording of a stream; none while it is not finished.
     pub fn finished(store: &Path, stream: &str) -> Result<Option<Self>> {
-        match Self::is_marked(store, stream) {
-            true => Ok(None),
-            false => Self::read(&store.join(stream), false).map(Some),
+        if Self::is_marked(store, stream) {
+            Ok(None)
+        } else {
+            Self::read(&store.join(stream), false).map(Some)
         }
     }
 
     /// The same, where segments may be missing, and are left out.
     pub fn finished_with_gaps(store: &Path, stream: &str) -> Result<Option<Self>> {
-        match Self::is_marked(store, stream) {
-            true => Ok(None),
-            false => Self::read(&store.join(stream), true).map(Some),
+        if Self::is_marked(store, stream) {
+            Ok(None)
+        } else {
+            Self::read(&store.join(stream), true).map(Some)
         }
     }
 
@@ -190,10 +192,7 @@ fn files(directory: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(directory)? {
         let path = entry?.path();
-        match path.is_dir() {
-            true => found.extend(files(&path)?),
-            false => found.push(path),
-        }
+        if path.is_dir() { found.extend(files(&path)?) } else { found.push(path) }
     }
     Ok(found)
 }

@@ -190,9 +190,10 @@ impl Player {
                 let scene = ["--video-filter", "scene", "--scene-ratio", "1", "--scene-format", "png"];
                 let out = ["--scene-prefix", "p", "--scene-path", &shown, url];
                 let arguments = [&fixed[..], &scene, &out].concat();
-                match is_root() {
-                    true => ("setpriv", strings(&[&nobody[..], &arguments].concat())),
-                    false => ("cvlc", strings(&arguments)),
+                if is_root() {
+                    ("setpriv", strings(&[&nobody[..], &arguments].concat()))
+                } else {
+                    ("cvlc", strings(&arguments))
                 }
             }
             Self::Playbin3 => {

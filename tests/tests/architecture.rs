@@ -149,11 +149,10 @@ fn sources(name: &str) -> Vec<(String, String)> {
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).expect("a folder of sources") {
             let path = entry.expect("an entry").path();
-            match path.is_dir() {
-                true => folders.push(path),
-                false => {
-                    found.push((path.display().to_string(), std::fs::read_to_string(&path).expect("UTF-8")))
-                }
+            if path.is_dir() {
+                folders.push(path)
+            } else {
+                found.push((path.display().to_string(), std::fs::read_to_string(&path).expect("UTF-8")))
             }
         }
     }

@@ -148,9 +148,10 @@ async fn fails(failure: &str, happens: impl AsyncFnOnce(&mut Scene) -> Result<()
     ensure!(!dvr.is_dynamic, "the presentation has not ended with its broadcast");
     let dvr = dvr.fetch(&format!("{}/demo/", origins[1])).await?;
     let recorded = wait::until("the recording to be finished", FINISHED, || async {
-        match row.recording > IN_HAND {
-            true => Recorded::finished_with_gaps(&scene.objects(), "demo").ok().flatten(),
-            false => Recorded::finished(&scene.objects(), "demo").ok().flatten(),
+        if row.recording > IN_HAND {
+            Recorded::finished_with_gaps(&scene.objects(), "demo").ok().flatten()
+        } else {
+            Recorded::finished(&scene.objects(), "demo").ok().flatten()
         }
     })
     .await

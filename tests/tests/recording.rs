@@ -96,9 +96,12 @@ fn segments(directory: &Path) -> BTreeSet<PathBuf> {
     let Ok(entries) = std::fs::read_dir(directory) else { return BTreeSet::new() };
     let paths = entries.flatten().map(|entry| entry.path());
     paths
-        .flat_map(|path| match path.is_dir() {
-            true => segments(&path),
-            false => BTreeSet::from_iter(path.extension().is_some_and(|end| end == "m4s").then_some(path)),
+        .flat_map(|path| {
+            if path.is_dir() {
+                segments(&path)
+            } else {
+                BTreeSet::from_iter(path.extension().is_some_and(|end| end == "m4s").then_some(path))
+            }
         })
         .collect()
 }

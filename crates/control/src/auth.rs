@@ -17,9 +17,10 @@ pub(super) async fn check(
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    match control.token.as_ref().is_none_or(|token| shows(request.headers(), token)) {
-        true => Ok(next.run(request).await),
-        false => Err(Problem::Unauthorized),
+    if control.token.as_ref().is_none_or(|token| shows(request.headers(), token)) {
+        Ok(next.run(request).await)
+    } else {
+        Err(Problem::Unauthorized)
     }
 }
 

@@ -58,10 +58,7 @@ impl VideoMessage {
     }
 
     fn frame(keyframe: bool, composition_offset: i32, payload: Bytes) -> Self {
-        match payload.is_empty() {
-            true => Self::Ignored,
-            false => Self::Frame { keyframe, composition_offset, payload },
-        }
+        if payload.is_empty() { Self::Ignored } else { Self::Frame { keyframe, composition_offset, payload } }
     }
 }
 

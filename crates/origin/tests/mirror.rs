@@ -323,9 +323,10 @@ struct Outage {
 
 impl Outage {
     fn check(&self) -> Result<&MemoryRegistry, RegistryError> {
-        match self.away.load(Ordering::SeqCst) {
-            true => Err(RegistryError::Unavailable { backend: "test".into(), cause: "an outage".into() }),
-            false => Ok(&self.memory),
+        if self.away.load(Ordering::SeqCst) {
+            Err(RegistryError::Unavailable { backend: "test".into(), cause: "an outage".into() })
+        } else {
+            Ok(&self.memory)
         }
     }
 }

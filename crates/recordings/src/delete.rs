@@ -37,10 +37,7 @@ pub async fn delete(store: &dyn ObjectStore, layout: &Layout) -> Result<(), Dele
     if store.size(&layout.summary()).await?.is_none() {
         return Err(DeleteError::NotFound);
     }
-    match close(store, layout).await? {
-        true => Ok(objects(store, layout).await?),
-        false => Err(DeleteError::Live),
-    }
+    if close(store, layout).await? { Ok(objects(store, layout).await?) } else { Err(DeleteError::Live) }
 }
 
 /// Closes a recording for a deletion; false where its owner turns out to live.

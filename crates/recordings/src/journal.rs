@@ -242,9 +242,10 @@ impl Blocks {
     /// When the store does not give them.
     pub(crate) async fn read_all(store: &dyn ObjectStore, layout: &Layout) -> Result<Self, StoreError> {
         let entries = all_below(store, &layout.journals()).await?;
-        let mut blocks = match entries.iter().any(|entry| entry.key == layout.journal_index()) {
-            true => Self::read_index(store, layout).await?.unwrap_or_default(),
-            false => Self::default(),
+        let mut blocks = if entries.iter().any(|entry| entry.key == layout.journal_index()) {
+            Self::read_index(store, layout).await?.unwrap_or_default()
+        } else {
+            Self::default()
         };
         let read = |entry: headwater_platform::store::Entry| async move {
             let Some(place) = Layout::block_of(&entry.key) else { return Ok(None) };

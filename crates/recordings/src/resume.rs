@@ -118,10 +118,7 @@ impl Abandoned {
             // Should the successor die before it has written anything.
             block.handoff = Some(handoff);
         };
-        match self.pulse.change(store, change).await? {
-            true => Ok(point),
-            false => Err(Doubt::Alive),
-        }
+        if self.pulse.change(store, change).await? { Ok(point) } else { Err(Doubt::Alive) }
     }
 }
 

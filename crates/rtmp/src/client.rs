@@ -232,10 +232,8 @@ impl ClientSession {
             .with("type", "nonprivate")
             .with("flashVer", self.config.encoder.as_str())
             .with("tcUrl", self.config.tc_url.as_str());
-        let object = match self.config.reconnects {
-            true => object.with("capsEx", f64::from(CAPS_EX_RECONNECT)),
-            false => object,
-        };
+        let object =
+            if self.config.reconnects { object.with("capsEx", f64::from(CAPS_EX_RECONNECT)) } else { object };
         self.outbox.command(0, "connect", transaction::CONNECT, [object.into()])
     }
 

@@ -93,9 +93,10 @@ impl Fault {
     }
 
     fn standstill(&self, element: &str) -> Error {
-        match self.is_writing.load(SeqCst) {
-            true => Error::Unheard { limit: self.patience },
-            false => Error::Frozen { element: element.to_owned(), limit: self.patience },
+        if self.is_writing.load(SeqCst) {
+            Error::Unheard { limit: self.patience }
+        } else {
+            Error::Frozen { element: element.to_owned(), limit: self.patience }
         }
     }
 

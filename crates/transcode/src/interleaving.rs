@@ -60,9 +60,10 @@ impl Interleaving {
     pub(crate) fn take(&mut self, tag: &Tag) {
         let time = tag.presentation_time();
         self.first.get_or_insert(time);
-        let (track, other) = match tag.is_video() {
-            true => (&mut self.video, &mut self.audio),
-            false => (&mut self.audio, &mut self.video),
+        let (track, other) = if tag.is_video() {
+            (&mut self.video, &mut self.audio)
+        } else {
+            (&mut self.audio, &mut self.video)
         };
         if let Some(there) = other.newest {
             if let (None, Lag::Unknown { ahead }) = (track.newest, &mut other.lag) {

@@ -111,10 +111,7 @@ impl Running {
             }
             Stage::Measuring(tags) => {
                 tags.push(tag);
-                match is_measured(tags) {
-                    true => self.begin(),
-                    false => Ok(()),
-                }
+                if is_measured(tags) { self.begin() } else { Ok(()) }
             }
         }
     }

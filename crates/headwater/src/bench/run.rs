@@ -78,9 +78,10 @@ pub fn run<C: Counts>(
     };
     match summary {
         Ok(summary) => {
-            match options.json {
-                true => println!("{}", serde_json::json!(summary)),
-                false => println!("{}", C::describe(&summary)),
+            if options.json {
+                println!("{}", serde_json::json!(summary))
+            } else {
+                println!("{}", C::describe(&summary))
             }
             if C::is_good(&summary) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }

@@ -42,9 +42,10 @@ impl Spread {
     pub fn quantiles(&self) -> Quantiles {
         let spread = self.0.lock_ignoring_poison();
         let at = |quantile| spread.value_at_quantile(quantile) as f64 / 1_000.0;
-        match spread.is_empty() {
-            true => Quantiles::default(),
-            false => Quantiles { p50: at(0.5), p95: at(0.95), p99: at(0.99), max: at(1.0) },
+        if spread.is_empty() {
+            Quantiles::default()
+        } else {
+            Quantiles { p50: at(0.5), p95: at(0.95), p99: at(0.99), max: at(1.0) }
         }
     }
 }

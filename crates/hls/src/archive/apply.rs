@@ -113,9 +113,10 @@ impl Archive {
             let before = self.segments.back().filter(|last| last.sequence >= period.first_sequence);
             let start = before.map_or(period.origin, |last| last.start() + last.duration());
             // Up to a segment of the same period, the hole's length is known.
-            let duration = match self.is_newest(period) {
-                true => MediaTime(next.start().saturating_sub(start).0 / (next.sequence.0 - sequence.0)),
-                false => nominal,
+            let duration = if self.is_newest(period) {
+                MediaTime(next.start().saturating_sub(start).0 / (next.sequence.0 - sequence.0))
+            } else {
+                nominal
             };
             let gap =
                 |piece: &Piece| Piece { rendition: piece.rendition.clone(), start, duration, size: None };

@@ -138,9 +138,10 @@ pub(crate) fn handler(out: &mut Vec<u8>, kind: &[u8; 4]) {
 }
 
 pub(crate) fn media_header(out: &mut Vec<u8>, is_video: bool) {
-    match is_video {
-        true => full(out, b"vmhd", 0, 1, |out| zeros(out, 8)),
-        false => full(out, b"smhd", 0, 0, |out| zeros(out, 4)),
+    if is_video {
+        full(out, b"vmhd", 0, 1, |out| zeros(out, 8))
+    } else {
+        full(out, b"smhd", 0, 0, |out| zeros(out, 4))
     }
 }
 

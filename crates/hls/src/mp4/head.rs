@@ -161,13 +161,14 @@ fn sample_table(out: &mut Vec<u8>, track: &Track, offsets: Offsets) {
         u32(out, 0); // sizes differ
         table(out, &track.sizes, |out, size| u32(out, *size));
     });
-    match offsets.are_long() {
-        true => full(out, b"co64", 0, 0, |out| {
+    if offsets.are_long() {
+        full(out, b"co64", 0, 0, |out| {
             table(out, &track.chunks, |out, chunk| u64(out, offsets.from + chunk.at));
-        }),
-        false => full(out, b"stco", 0, 0, |out| {
+        })
+    } else {
+        full(out, b"stco", 0, 0, |out| {
             table(out, &track.chunks, |out, chunk| u32(out, (offsets.from + chunk.at) as u32));
-        }),
+        })
     }
 }
 

@@ -158,12 +158,11 @@ fn with_gap(lost: Range<u64>) -> Vec<(u32, u32)> {
     plan.period(&[Some(&picture)]).unwrap();
     for nth in 0..4 {
         let start = MediaTime::from_millis(5_000 + nth * 250);
-        match lost.contains(&nth) {
-            true => plan.add_gap(start, MediaTime::from_millis(250)),
-            false => {
-                let frames = segment(450_000 + nth * 22_500, 22_500, 1, "v", 1);
-                plan.segment(0, MediaSequence(nth), start, &read::samples(&frames).unwrap()).unwrap();
-            }
+        if lost.contains(&nth) {
+            plan.add_gap(start, MediaTime::from_millis(250))
+        } else {
+            let frames = segment(450_000 + nth * 22_500, 22_500, 1, "v", 1);
+            plan.segment(0, MediaSequence(nth), start, &read::samples(&frames).unwrap()).unwrap();
         }
     }
     plan.period(&[Some(&picture)]).unwrap();

@@ -86,9 +86,10 @@ fn begin(
     if is_discontinuity(period) && sequence == period.first_sequence {
         out.write_str("#EXT-X-DISCONTINUITY\n")?;
     }
-    match period.renditions.iter().any(|(other, _)| other.id == *rendition) {
-        true => writeln!(out, "#EXT-X-MAP:URI=\"init-{}.mp4\"", period.first_sequence),
-        false => Ok(()),
+    if period.renditions.iter().any(|(other, _)| other.id == *rendition) {
+        writeln!(out, "#EXT-X-MAP:URI=\"init-{}.mp4\"", period.first_sequence)
+    } else {
+        Ok(())
     }
 }
 

@@ -69,10 +69,8 @@ fn read_elements(bits: &mut BitReader<'_>, count: u32) -> Result<Elements, OutOf
 /// Front channels are listed from the centre outwards (§4.5.1.2): of two pairs the first lies between.
 fn front(elements: &Elements) -> Vec<Speaker> {
     let pairs = pairs(elements);
-    let pair = |number: usize| match number + 2 == pairs {
-        true => [NearLeft, NearRight],
-        false => [FrontLeft, FrontRight],
-    };
+    let pair =
+        |number: usize| if number + 2 == pairs { [NearLeft, NearRight] } else { [FrontLeft, FrontRight] };
     placed(elements, FrontCentre, pair)
 }
 

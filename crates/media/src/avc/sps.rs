@@ -283,10 +283,8 @@ fn read_colours(bits: &mut BitReader<'_>) -> Result<Option<Colours>, OutOfBits> 
     }
     let _format = bits.bits(3)?;
     let full_range = bits.flag()?;
-    let [primaries, transfer, matrix] = match bits.flag()? {
-        true => [bits.small(8)?, bits.small(8)?, bits.small(8)?],
-        false => [UNSPECIFIED; 3],
-    };
+    let [primaries, transfer, matrix] =
+        if bits.flag()? { [bits.small(8)?, bits.small(8)?, bits.small(8)?] } else { [UNSPECIFIED; 3] };
     Ok(Some(Colours { primaries, transfer, matrix, full_range }))
 }
 

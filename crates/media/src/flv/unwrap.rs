@@ -24,9 +24,10 @@ impl Unwrapper {
         let timestamp = i64::from(timestamp);
         let last = self.last.unwrap_or(timestamp);
         let distance = |base: &i64| (timestamp + base).abs_diff(last);
-        let shifts: &[i64] = match timestamp < WRAP_24 {
-            true => &[0, WRAP_32, -WRAP_32, WRAP_24, -WRAP_24],
-            false => &[0, WRAP_32, -WRAP_32],
+        let shifts: &[i64] = if timestamp < WRAP_24 {
+            &[0, WRAP_32, -WRAP_32, WRAP_24, -WRAP_24]
+        } else {
+            &[0, WRAP_32, -WRAP_32]
         };
         let nearest = shifts.iter().map(|shift| self.base + shift).min_by_key(distance);
         let near = nearest.filter(|base| distance(base) <= WRAP_NEARNESS_MS);

@@ -217,9 +217,10 @@ impl Mirrors {
 
     /// Under the lock that hands mirrors out, so that nobody is left with one that is not followed.
     fn forget_unused(&self, mirror: &Mirror) -> bool {
-        let linger = match mirror.look(|view| matches!(view, View::NotLive)) {
-            true => NOT_LIVE_LINGER,
-            false => self.settings.linger.max(MIN_LINGER),
+        let linger = if mirror.look(|view| matches!(view, View::NotLive)) {
+            NOT_LIVE_LINGER
+        } else {
+            self.settings.linger.max(MIN_LINGER)
         };
         let mut mirrors = self.lock();
         // Another one may have got its place.

@@ -185,10 +185,7 @@ impl Storyboard {
 
     /// A sheet that grows has another address with each tile.
     fn version(&self, sheet: u64) -> String {
-        match self.is_complete(sheet) {
-            true => String::new(),
-            false => format!("?tiles={}", self.count(sheet)),
-        }
+        if self.is_complete(sheet) { String::new() } else { format!("?tiles={}", self.count(sheet)) }
     }
 
     /// How far a sheet is filled.

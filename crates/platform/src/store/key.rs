@@ -30,9 +30,10 @@ impl Key {
     pub fn new(text: impl Into<String>) -> Result<Self, KeyError> {
         let text = text.into();
         let first = text.split('/').next().unwrap_or_default();
-        match text.len() <= MAX_KEY_BYTES && text.split('/').all(is_name) && first != TEMPORARY_SUFFIX {
-            true => Ok(Self(text)),
-            false => Err(KeyError(text)),
+        if text.len() <= MAX_KEY_BYTES && text.split('/').all(is_name) && first != TEMPORARY_SUFFIX {
+            Ok(Self(text))
+        } else {
+            Err(KeyError(text))
         }
     }
 
@@ -71,10 +72,7 @@ impl Key {
 
     /// Rest of this key below `prefix`; `None` where it is not below.
     pub fn below<'a>(&'a self, prefix: &Self) -> Option<&'a str> {
-        match prefix.is_root() {
-            true => Some(&self.0),
-            false => self.0.strip_prefix(prefix.as_str())?.strip_prefix('/'),
-        }
+        if prefix.is_root() { Some(&self.0) } else { self.0.strip_prefix(prefix.as_str())?.strip_prefix('/') }
     }
 }
 

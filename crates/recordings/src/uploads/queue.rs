@@ -266,9 +266,10 @@ impl Queue {
         if let Some(lane) = self.lanes.get_mut(lane) {
             lane.is_failing = false;
         }
-        match was_failing && !self.is_failing() {
-            true => OutageChange::Ended { lost: std::mem::take(&mut self.lost) },
-            false => OutageChange::None,
+        if was_failing && !self.is_failing() {
+            OutageChange::Ended { lost: std::mem::take(&mut self.lost) }
+        } else {
+            OutageChange::None
         }
     }
 

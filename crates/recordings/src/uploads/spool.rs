@@ -149,9 +149,10 @@ fn private(directory: &Path) -> io::Result<()> {
 /// In a directory for all, somebody else could have made the spool, and give us objects to upload.
 fn ours(spool: &Path, own_file: &File) -> io::Result<()> {
     let owner = fs::metadata(spool)?.uid();
-    match owner == own_file.metadata()?.uid() || owner == 0 {
-        true => Ok(()),
-        false => Err(io::Error::new(ErrorKind::PermissionDenied, "the directory belongs to another user")),
+    if owner == own_file.metadata()?.uid() || owner == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::new(ErrorKind::PermissionDenied, "the directory belongs to another user"))
     }
 }
 

@@ -45,9 +45,10 @@ impl Broadcasts {
     /// Gives a publisher its broadcast: the one that is on air, or a new one.
     pub(crate) async fn open(self: &Arc<Self>, applicant: &Applicant) -> Result<(OnAir, Publisher), Failure> {
         let ground = self.confirm(applicant).await?;
-        let on_air = match self.stop.is_cancelled() {
-            true => self.waiting(applicant)?,
-            false => self.on_air(applicant, ground, self.left_behind(applicant, ground).await)?,
+        let on_air = if self.stop.is_cancelled() {
+            self.waiting(applicant)?
+        } else {
+            self.on_air(applicant, ground, self.left_behind(applicant, ground).await)?
         };
         let is_claimed_anew = ground == Ground::Confirmed && applicant.epoch > on_air.feed.epoch();
         let goes_on = applicant.resume.is_some() && !is_claimed_anew;
@@ -176,10 +177,8 @@ impl Broadcasts {
         if ground == Ground::OnAir {
             return Err(failure(Code::Fenced, "the stream is not on air here any more: claim it anew"));
         }
-        let standing = match is_registered {
-            true => Standing::Given,
-            false => Standing::Unclaimed { goes_on: resume.is_some() },
-        };
+        let standing =
+            if is_registered { Standing::Given } else { Standing::Unclaimed { goes_on: resume.is_some() } };
         if let Some(left) = &left {
             begins_under = begins_under.max(left.epoch);
         }

@@ -207,12 +207,11 @@ impl Recorder {
         if state.entries.is_none() || state.renewed.elapsed() < silence {
             return;
         }
-        match state.journal.is_empty() {
-            false => drop(self.write_journal(&mut state)),
-            true => {
-                drop(state);
-                self.mark();
-            }
+        if state.journal.is_empty() {
+            drop(state);
+            self.mark();
+        } else {
+            drop(self.write_journal(&mut state));
         }
     }
 

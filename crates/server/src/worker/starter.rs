@@ -110,9 +110,10 @@ impl Starter {
     pub(crate) async fn try_out(&self, latch: &Latch) -> Result<(), StartError> {
         let tried = self.attempt(&self.trial).await.map(drop);
         self.admission.set_able(tried.is_ok());
-        match tried.is_ok() {
-            true => latch.set(),
-            false => latch.unset(),
+        if tried.is_ok() {
+            latch.set()
+        } else {
+            latch.unset()
         }
         tried
     }

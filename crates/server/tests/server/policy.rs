@@ -28,9 +28,12 @@ fn storing(config: &mut Config, directory: &Path) {
 }
 
 fn segment_files(directory: &Path) -> usize {
-    let count = |entry: fs::DirEntry| match entry.file_type().unwrap().is_dir() {
-        true => segment_files(&entry.path()),
-        false => usize::from(entry.path().extension().is_some_and(|extension| extension == "m4s")),
+    let count = |entry: fs::DirEntry| {
+        if entry.file_type().unwrap().is_dir() {
+            segment_files(&entry.path())
+        } else {
+            usize::from(entry.path().extension().is_some_and(|extension| extension == "m4s"))
+        }
     };
     fs::read_dir(directory).unwrap().map(|entry| count(entry.unwrap())).sum()
 }

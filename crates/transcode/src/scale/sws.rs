@@ -120,9 +120,10 @@ impl Scaler {
     /// None where libswscale can't do it.
     pub(super) fn new(source: &VideoInfo, target: &VideoInfo) -> Option<Self> {
         let scaler = Self::to_format(source, target, av_format(target.format())?)?;
-        match is_rgb(source.format()) {
-            true => scaler.convert_to_bt709(),
-            false => scaler.keep_range(),
+        if is_rgb(source.format()) {
+            scaler.convert_to_bt709()
+        } else {
+            scaler.keep_range()
         }
         Some(scaler)
     }

@@ -47,10 +47,7 @@ impl FrameRate {
     /// This rate, or the highest that is allowed: a source that is faster is thinned out to it.
     #[must_use]
     pub(crate) fn capped(self, max: u32) -> Self {
-        match self.exceeds(max) {
-            true => Self { numerator: max, denominator: 1 },
-            false => self,
-        }
+        if self.exceeds(max) { Self { numerator: max, denominator: 1 } } else { self }
     }
 
     pub(crate) fn as_f64(self) -> f64 {

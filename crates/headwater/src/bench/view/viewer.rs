@@ -215,13 +215,12 @@ impl Track {
             || playlist.segment(sequence).is_some_and(|segment| segment.uri.is_some());
         let is_wrong = went_back || !(is_there || playlist.ended);
         session.playlist = playlist;
-        match is_wrong {
-            true => {
-                self.counts().wrong_sequence();
-                // Asking again at once would be answered at once.
-                Err(Failed)
-            }
-            false => Ok(()),
+        if is_wrong {
+            self.counts().wrong_sequence();
+            // Asking again at once would be answered at once.
+            Err(Failed)
+        } else {
+            Ok(())
         }
     }
 }

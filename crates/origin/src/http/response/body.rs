@@ -137,10 +137,7 @@ impl http_body::Body for Body {
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self.is_growing {
-            false => SizeHint::with_exact(self.left),
-            true => SizeHint::default(),
-        }
+        if self.is_growing { SizeHint::default() } else { SizeHint::with_exact(self.left) }
     }
 }
 

@@ -40,9 +40,10 @@ impl Wanted {
     }
 
     fn from(first: u64, last: u64, length: u64) -> Self {
-        match first < length {
-            true => Self::Part(first..last.saturating_add(1).min(length)),
-            false => Self::Unsatisfiable,
+        if first < length {
+            Self::Part(first..last.saturating_add(1).min(length))
+        } else {
+            Self::Unsatisfiable
         }
     }
 }

@@ -89,10 +89,10 @@ fn listed(root: &Path, folder: &str) -> io::Result<Vec<String>> {
     for entry in entries {
         let entry = entry?;
         let Ok(name) = entry.file_name().into_string() else { continue };
-        match entry.file_type()?.is_dir() {
-            true if folder.is_empty() && name == TEMPORARY_SUFFIX => {}
-            true => found.push(name + "/"),
-            false => found.push(name),
+        let is_folder = entry.file_type()?.is_dir();
+        let is_temporary = is_folder && folder.is_empty() && name == TEMPORARY_SUFFIX;
+        if !is_temporary {
+            found.push(if is_folder { name + "/" } else { name });
         }
     }
     found.sort();

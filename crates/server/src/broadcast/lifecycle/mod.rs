@@ -154,16 +154,15 @@ impl Life {
                 return Ending::Failed(failed_too_often(failures, &cause));
             }
         }
-        match self.fenced.is_cancelled() {
-            true => Ending::Fenced,
-            false if self.stop.is_cancelled() && self.registry.is_shared() => {
-                let told = Instant::now();
-                let awaited =
-                    if is_broken_off { Awaited::Proxy { told } } else { Awaited::Publisher { until } };
-                self.hand_on(queue, awaited, grace.end(self.settings.grace)).await
-            }
-            false => Ending::Over,
+        if self.fenced.is_cancelled() {
+            return Ending::Fenced;
         }
+        if self.stop.is_cancelled() && self.registry.is_shared() {
+            let told = Instant::now();
+            let awaited = if is_broken_off { Awaited::Proxy { told } } else { Awaited::Publisher { until } };
+            return self.hand_on(queue, awaited, grace.end(self.settings.grace)).await;
+        }
+        Ending::Over
     }
 
     async fn next_publisher(

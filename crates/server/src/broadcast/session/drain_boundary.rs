@@ -126,10 +126,7 @@ impl<'a> DrainBoundary<'a> {
 impl Session<'_> {
     /// Waits until this server stops, where another one can go on with the broadcast.
     async fn stops_together(&self) {
-        match self.others_may_come {
-            true => self.stop.cancelled().await,
-            false => std::future::pending().await,
-        }
+        if self.others_may_come { self.stop.cancelled().await } else { std::future::pending().await }
     }
 
     fn last_segment_limit(&self) -> Duration {

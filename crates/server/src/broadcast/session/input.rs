@@ -127,10 +127,7 @@ impl Session<'_> {
     /// Waits until this server stops, if the broadcast can't go on elsewhere. If it can, media is taken until
     /// [`SessionOutput`](super::output::SessionOutput) has come to a place where another server begins.
     async fn stops_alone(&self) {
-        match self.others_may_come {
-            true => std::future::pending().await,
-            false => self.stop.cancelled().await,
-        }
+        if self.others_may_come { std::future::pending().await } else { self.stop.cancelled().await }
     }
 }
 
@@ -164,10 +161,11 @@ enum Next {
 }
 
 fn end_replaced(publisher: &Publisher) -> InputEnd {
-    match publisher.is_back() {
+    if publisher.is_back() {
         // It sends again what was not committed.
-        true => InputEnd::WorkerLost(replaced()),
-        false => InputEnd::Ended(Err(replaced())),
+        InputEnd::WorkerLost(replaced())
+    } else {
+        InputEnd::Ended(Err(replaced()))
     }
 }
 

@@ -245,11 +245,10 @@ impl Plan {
         let owner = "owner:alpha#1";
         let proxy = PROXIES[0];
         let mut actions = vec![(17_000, Action::Kill(owner)), (30_000, Action::Start(owner))];
-        match are_one {
-            true => actions.extend([(17_000, Action::Kill(proxy)), (30_000, Action::Start(proxy))]),
-            false => {
-                actions.extend([(14_000, Action::Finish(0)), (17_000 + away, Action::Publish(0, PROXIES[1]))])
-            }
+        if are_one {
+            actions.extend([(17_000, Action::Kill(proxy)), (30_000, Action::Start(proxy))])
+        } else {
+            actions.extend([(14_000, Action::Finish(0)), (17_000 + away, Action::Publish(0, PROXIES[1]))])
         }
         let one = Self { first_proxy: Some(proxy), ..Self::written(vec!["alpha"], actions) };
         Self { is_one_broadcast: true, ..one }
@@ -422,13 +421,12 @@ impl Plan {
         let stream = self.stream(chance);
         let proxy = self.of(PROXY, stream);
         let lasts = chance.between(500, 15_000);
-        match chance.percent(50) {
-            true => self.pair(at, lasts, Action::Unplug(proxy), Action::PlugIn(proxy)),
-            false => {
-                let owner = self.of(OWNER, stream);
-                self.cut(at, lasts, proxy, registry::HOST);
-                self.cut(at, lasts + chance.between(0, 2_000), proxy, owner);
-            }
+        if chance.percent(50) {
+            self.pair(at, lasts, Action::Unplug(proxy), Action::PlugIn(proxy))
+        } else {
+            let owner = self.of(OWNER, stream);
+            self.cut(at, lasts, proxy, registry::HOST);
+            self.cut(at, lasts + chance.between(0, 2_000), proxy, owner);
         }
         self.actions.push((at + chance.between(100, 8_000), Action::Elsewhere(stream)));
     }
@@ -486,9 +484,10 @@ impl Plan {
 
     fn origin(&mut self, at: u64, chance: &mut Chance) {
         let origin = chance.pick(&ORIGINS);
-        match chance.percent(50) {
-            true => self.pair(at, chance.between(100, 8_000), Action::Kill(origin), Action::Start(origin)),
-            false => self.pair(at, chance.between(100, 8_000), Action::Freeze(origin), Action::Thaw(origin)),
+        if chance.percent(50) {
+            self.pair(at, chance.between(100, 8_000), Action::Kill(origin), Action::Start(origin))
+        } else {
+            self.pair(at, chance.between(100, 8_000), Action::Freeze(origin), Action::Thaw(origin))
         }
     }
 
