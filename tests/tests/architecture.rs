@@ -58,6 +58,9 @@ const IO_WORDS: [&str; 5] = ["std::net::Tcp", "std::fs", "SystemTime::now", "Ins
 /// Files of the proxy that may name RTMP: its module, and the start that configures and budgets its sessions.
 const SPEAKS_RTMP: [&str; 3] = ["/src/rtmp/", "/src/start.rs", "/src/cost.rs"];
 
+/// Parts of the server that may name the messages of the wire: its gRPC services, and the worker's pipes.
+const SPEAKS_WIRE: [&str; 3] = ["/src/grpc/", "/src/worker/", "/src/worker.rs"];
+
 /// Licences that what we ship may have.
 const LICENCES: [&str; 13] = [
     "MIT",
@@ -166,6 +169,18 @@ fn the_proxys_publisher_speaks_no_protocol() {
     for (path, text) in files {
         let word = ["headwater_rtmp", "crate::rtmp"].into_iter().find(|word| text.contains(word));
         let may = SPEAKS_RTMP.iter().any(|place| path.contains(place));
+        assert!(may || word.is_none(), "{path} says {word:?}");
+    }
+}
+
+#[test]
+fn the_servers_broadcasts_know_no_messages_of_the_wire() {
+    let files = sources("server");
+    let places = SPEAKS_WIRE.iter().filter(|place| files.iter().any(|(path, _)| path.contains(**place)));
+    assert_eq!(places.count(), SPEAKS_WIRE.len(), "the server's edges have moved");
+    for (path, text) in files {
+        let word = ["headwater_wire::v2", "tonic::Streaming"].into_iter().find(|word| text.contains(word));
+        let may = SPEAKS_WIRE.iter().any(|place| path.contains(place));
         assert!(may || word.is_none(), "{path} says {word:?}");
     }
 }

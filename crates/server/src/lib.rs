@@ -3,6 +3,7 @@
 
 mod admission;
 mod broadcast;
+mod failure;
 mod grpc;
 mod heartbeat;
 mod incoming;
@@ -14,10 +15,3 @@ pub use broadcast::Home;
 pub use headwater_transcode::launch::WorkerCommand;
 pub use start::{ServerError, run, run_at};
 pub use worker::{Worker, Workers};
-
-use headwater_wire::v2::{Failure, failure::Code};
-
-/// A failure for the proxy, and through it for the broadcaster.
-fn failure(code: Code, message: impl Into<String>) -> Failure {
-    Failure { code: code.into(), message: message.into() }
-}

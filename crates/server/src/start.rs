@@ -15,24 +15,19 @@ use headwater_runtime::listener::{BindError, Listener};
 use headwater_runtime::process::Process;
 use headwater_runtime::readiness;
 use headwater_transcode::launch::WorkerCommand;
-use headwater_wire::frames::MESSAGE_LIMIT;
-use headwater_wire::v2::delivery_server::DeliveryServer;
-use headwater_wire::v2::ingest_server::IngestServer;
-use headwater_wire::v2::operator_server::OperatorServer;
-use headwater_wire::v2::worker_input::Start;
-use headwater_wire::{Channels, http2};
+use headwater_wire::Channels;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
-use tonic::transport::server::{Connected, Router};
+use tonic::transport::server::Connected;
 use uuid::Uuid;
 
 use crate::admission::Admission;
 use crate::broadcast::{Broadcasts, Home, Settings};
-use crate::grpc::{DeliveryService, IngestService, OperatorService};
+use crate::grpc;
 use crate::heartbeat::Heartbeat;
 use crate::incoming::{incoming, limits};
 use crate::recording::{Housekeeping, Storage};
-use crate::worker::{Processes, Starter, Workers};
+use crate::worker::{Processes, Starter, TranscodeSpec, Workers};
 
 /// Longest time in which peers read the rest of their responses when the server has nothing more to do.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -127,7 +122,7 @@ where
     // The listener outlives the drain: the last viewers get the last seconds.
     let closed = CancellationToken::new();
     let served =
-        services(&broadcasts).serve_with_incoming_shutdown(incoming, closed.clone().cancelled_owned());
+        grpc::services(&broadcasts).serve_with_incoming_shutdown(incoming, closed.clone().cancelled_owned());
     let lived = async {
         // The first beat says whether there is room. If there is none, the watch says why.
         let _known = stop.run_until_cancelled(starter.try_out(&able)).await;
@@ -203,24 +198,11 @@ fn settings(config: &Config, starter: Arc<Starter>) -> Settings {
 }
 
 fn starter(config: &Config, workers: Arc<dyn Workers>, admission: Admission) -> Starter {
-    let trial = Start {
-        settings: Some(config.hls.segments().into()),
-        ladder: Some(config.ladder.clone().into()),
-        ..Start::default()
-    };
+    let trial = TranscodeSpec::new(config.hls.segments(), config.ladder.clone());
     Starter::new(workers, config.server.worker_start_timeout, trial, admission)
 }
 
 fn admission(config: &Config) -> Admission {
     let millicores = (config.server.capacity.cores() * 1_000.0) as u32;
     Admission::new(millicores, config.server.max_broadcasts as u32)
-}
-
-fn services(broadcasts: &Arc<Broadcasts>) -> Router<http2::Layers> {
-    let ingest =
-        IngestServer::new(IngestService(broadcasts.clone())).max_decoding_message_size(MESSAGE_LIMIT);
-    http2::server()
-        .add_service(ingest)
-        .add_service(DeliveryServer::new(DeliveryService(broadcasts.clone())))
-        .add_service(OperatorServer::new(OperatorService(broadcasts.clone())))
 }

@@ -2,6 +2,7 @@
 
 mod allowance;
 mod log;
+mod messages;
 mod process;
 mod starter;
 
@@ -22,6 +23,7 @@ use tokio::task::AbortHandle;
 use tokio_util::codec::{FramedRead, FramedWrite, LengthDelimitedCodec};
 
 use allowance::Allowance;
+pub(crate) use messages::{FromWorker, OutputError, Stats, ToWorker, TranscodeSpec};
 pub use process::Processes;
 pub(crate) use starter::Starter;
 
@@ -101,19 +103,20 @@ impl Worker {
 
 impl WorkerInput {
     /// Waits while the worker has more to do than its pipe can hold: this is the backpressure on the publisher.
-    pub async fn send(&mut self, message: v2::WorkerInput) -> io::Result<()> {
+    pub(crate) async fn send(&mut self, message: ToWorker) -> io::Result<()> {
+        let message = v2::WorkerInput::from(message);
         self.0.send(Bytes::from(message.encode_to_vec())).await
     }
 }
 
 impl WorkerOutput {
     /// The next message; `None` when the worker has closed its output.
-    pub async fn next(&mut self) -> io::Result<Option<v2::worker_output::Message>> {
+    pub(crate) async fn next(&mut self) -> Result<Option<FromWorker>, OutputError> {
         loop {
             let Some(frame) = self.0.next().await.transpose()? else { return Ok(None) };
             let message: v2::WorkerOutput = frames::decode(frame.freeze())?;
-            if message.message.is_some() {
-                return Ok(message.message);
+            if let Some(message) = message.message {
+                return Ok(Some(message.try_into()?));
             }
         }
     }

@@ -14,7 +14,8 @@ use tonic::{Status, Streaming};
 
 use crate::ConvertError;
 use crate::v2::ingest_client::IngestClient;
-use crate::v2::publish_request::{End, Ground, Leaving, Message as Request, Open};
+pub use crate::v2::publish_request::Ground;
+use crate::v2::publish_request::{End, Leaving, Message as Request, Open};
 use crate::v2::publish_response::Message as Response;
 use crate::v2::{self, Failure, PublishRequest, PublishResponse};
 

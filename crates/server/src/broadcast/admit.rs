@@ -5,27 +5,36 @@ use std::sync::Arc;
 
 use headwater_media::broadcast::Policy;
 use headwater_media::{Epoch, ResumePoint, StreamId};
-use headwater_wire::v2::publish_request;
-use headwater_wire::v2::{Failure, failure::Code};
 
 use super::failure::{draining, in_use, just_ended, too_often, unknown};
 use super::lease::Standing;
 use super::publisher::Taken;
 use super::takeover::Left;
 use super::{Broadcasts, OnAir, Publisher, handoff};
-use crate::failure;
+use crate::failure::{Code, Failure};
 
 /// A publisher's call, as its proxy opens it.
 pub(crate) struct Applicant {
     pub(crate) stream: StreamId,
     pub(crate) epoch: Epoch,
-    pub(crate) ground: publish_request::Ground,
+    pub(crate) ground: EpochSource,
     /// Id of its connection.
     pub(crate) publisher: String,
     /// The point at which it goes on.
     pub(crate) resume: Option<ResumePoint>,
     /// Policy of a broadcast that begins with it; none where this server's configuration counts.
     pub(crate) policy: Option<Policy>,
+}
+
+/// Source of a call's epoch, as its proxy says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EpochSource {
+    /// The registry has just given it.
+    Registry,
+    /// The server that had the stream last, which has it on air.
+    OnAir,
+    /// The server that had the stream last, while the registry does not answer the proxy.
+    Memory,
 }
 
 /// Evidence for the epoch of a call.
@@ -72,9 +81,9 @@ impl Broadcasts {
     async fn confirm(&self, applicant: &Applicant) -> Result<Ground, Failure> {
         let Applicant { stream, epoch, ground, .. } = applicant;
         match ground {
-            publish_request::Ground::OnAir => return Ok(Ground::OnAir),
-            publish_request::Ground::Memory => return Ok(Ground::Memory),
-            publish_request::Ground::Registry => {}
+            EpochSource::OnAir => return Ok(Ground::OnAir),
+            EpochSource::Memory => return Ok(Ground::Memory),
+            EpochSource::Registry => {}
         }
         let held = self.get(stream).map(|on_air| on_air.feed.epoch());
         if held.is_some_and(|held| *epoch <= held) {
@@ -145,7 +154,7 @@ impl Broadcasts {
         if let Some(on_air) = table.get(stream) {
             let held = on_air.feed.epoch();
             if is_registered && *epoch < held {
-                return Err(failure(Code::Fenced, format!("epoch {epoch} is older than {held}")));
+                return Err(Failure::new(Code::Fenced, format!("epoch {epoch} is older than {held}")));
             }
             let is_other = resume.is_some_and(|resume| resume.broadcast != on_air.id);
             let is_behind = resume.is_some_and(|resume| match (*epoch).cmp(&held) {
@@ -159,13 +168,19 @@ impl Broadcasts {
                 Ordering::Greater => on_air.feed.is_behind(resume),
             });
             if !on_air.is_over() && is_other {
-                return Err(failure(Code::CannotResume, "another broadcast of this stream is on air by now"));
+                return Err(Failure::new(
+                    Code::CannotResume,
+                    "another broadcast of this stream is on air by now",
+                ));
             }
             if !on_air.is_over() && !is_behind {
                 return Ok(on_air.clone());
             }
             if resume.is_some() && !is_other && on_air.feed.ended() {
-                return Err(failure(Code::CannotResume, "the broadcast has ended meanwhile: publish again"));
+                return Err(Failure::new(
+                    Code::CannotResume,
+                    "the broadcast has ended meanwhile: publish again",
+                ));
             }
             // Its epoch is given up with it, and nobody can hold the stream under it again.
             if is_registered && *epoch == held {
@@ -175,7 +190,7 @@ impl Broadcasts {
             before = Some(on_air.feed.next_sequence());
         }
         if ground == Ground::OnAir {
-            return Err(failure(Code::Fenced, "the stream is not on air here any more: claim it anew"));
+            return Err(Failure::new(Code::Fenced, "the stream is not on air here any more: claim it anew"));
         }
         let standing =
             if is_registered { Standing::Given } else { Standing::Unclaimed { goes_on: resume.is_some() } };

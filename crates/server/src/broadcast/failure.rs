@@ -4,27 +4,26 @@ use std::io;
 use std::time::Duration;
 
 use headwater_media::Epoch;
-use headwater_wire::v2::{Failure, failure::Code};
 
-use crate::failure;
+use crate::failure::{Code, Failure};
 
 pub(super) fn draining() -> Failure {
-    failure(Code::Draining, "this server is stopping")
+    Failure::new(Code::Draining, "this server is stopping")
 }
 
 /// Under the epoch of a broadcast that is over nobody can publish any more.
 pub(super) fn just_ended() -> Failure {
-    failure(Code::Fenced, "the broadcast has just ended: claim the stream anew")
+    Failure::new(Code::Fenced, "the broadcast has just ended: claim the stream anew")
 }
 
 pub(super) fn in_use(message: &str) -> Failure {
-    failure(Code::StreamInUse, message)
+    Failure::new(Code::StreamInUse, message)
 }
 
 pub(super) fn too_often(wait: Duration) -> Failure {
     metrics::counter!("headwater_server_publishers_too_often_total").increment(1);
     let seconds = wait.as_secs() + 1;
-    failure(
+    Failure::new(
         Code::Overloaded,
         format!(
             "this stream was begun anew too often in a row: wait {seconds} s, and see why your encoder reconnects"
@@ -33,7 +32,7 @@ pub(super) fn too_often(wait: Duration) -> Failure {
 }
 
 pub(super) fn unknown(epoch: Epoch) -> Failure {
-    failure(
+    Failure::new(
         Code::Fenced,
         format!("the registry does not have epoch {epoch} for this server: claim the stream anew"),
     )
@@ -42,11 +41,11 @@ pub(super) fn unknown(epoch: Epoch) -> Failure {
 pub(super) fn failed_too_often(failures: u32, cause: &Failure) -> Failure {
     let times = if failures == 1 { "once".into() } else { format!("{failures} times") };
     let message = format!("refused for a moment, as its transcoder failed {times}: {}", cause.message);
-    failure(Code::WorkerFailed, message)
+    Failure::new(Code::WorkerFailed, message)
 }
 
 pub(super) fn replaced() -> Failure {
-    failure(Code::StreamInUse, "another encoder has taken this stream over")
+    Failure::new(Code::StreamInUse, "another encoder has taken this stream over")
 }
 
 pub(super) fn unfinished(unmade: Duration) -> Failure {
@@ -69,15 +68,15 @@ pub(super) fn pipe_broke(error: &io::Error) -> Failure {
 }
 
 pub(super) fn worker_failed(how: &str) -> Failure {
-    failure(Code::WorkerFailed, format!("the transcoder failed: {how}"))
+    Failure::new(Code::WorkerFailed, format!("the transcoder failed: {how}"))
 }
 
 pub(super) fn ends_here() -> Failure {
-    failure(Code::CannotResume, "this server is stopping, and there is no other one: publish again")
+    Failure::new(Code::CannotResume, "this server is stopping, and there is no other one: publish again")
 }
 
 pub(super) fn overloaded() -> Failure {
-    failure(
+    Failure::new(
         Code::Overloaded,
         "the transcoder can't keep up with this source: lower its frame rate or picture size",
     )

@@ -6,13 +6,13 @@ use std::time::Duration;
 use headwater_media::{BroadcastId, StreamId};
 use headwater_registry::{Claim, Ownership, Registry, RegistryError};
 use headwater_runtime::outage::Outage;
-use headwater_wire::v2::Failure;
 use tokio::sync::{Mutex, Notify};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::failure::just_ended;
 use super::handoff::{self, HandoffSource};
 use super::{Feed, Home};
+use crate::failure::Failure;
 
 /// Renewals in the length of a lease.
 const RENEWALS: u32 = 3;

@@ -3,6 +3,7 @@
 
 mod admit;
 mod budget;
+mod call;
 mod failure;
 mod failures;
 mod feed;
@@ -18,11 +19,12 @@ mod start;
 mod table;
 mod takeover;
 
-pub(crate) use admit::Applicant;
+pub(crate) use admit::{Applicant, EpochSource};
+pub(crate) use call::{Attachment, Progress, Request, Requests, Response, Responses};
 pub use feed::{Feed, FeedEvent, Subscription};
 pub(crate) use handoff::HandoffSource;
 pub(crate) use on_air::{Commit, OnAir};
-pub use publisher::{Attachment, Place, Publisher, Responses};
+pub use publisher::{Place, Publisher};
 pub use settings::Home;
 pub(crate) use settings::Settings;
 pub(crate) use table::Broadcasts;

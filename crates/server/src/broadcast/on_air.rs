@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use headwater_hls::WindowError;
 use headwater_media::{BroadcastId, MediaEvent, ResumePoint};
-use headwater_wire::v2::Failure;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -12,6 +11,7 @@ use super::failure::just_ended;
 use super::feed::Published;
 use super::lease::Lease;
 use super::{Attachment, Feed, Place};
+use crate::failure::Failure;
 use crate::recording::{Recorder, Safe};
 
 /// A broadcast that viewers can follow.

@@ -3,69 +3,15 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use headwater_media::ResumePoint;
 use headwater_media::lock::MutexExt;
-use headwater_wire::v2::publish_response::Message;
-use headwater_wire::v2::{Failure, PublishRequest, PublishResponse};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
-use tonic::{Status, Streaming};
 
 use super::budget::PeriodBudget;
 
-/// Longest time in which a proxy takes its last response; its call is about to be closed anyway.
-const LAST_WORD: Duration = Duration::from_secs(1);
-
 /// Longest wait for a publisher whose messages are not all taken yet, in times that a publisher may be silent.
 const AHEAD: u32 = 2;
-
-/// A Publish call that waits for its turn on a broadcast, with both directions of the call.
-pub struct Attachment {
-    pub publisher: Publisher,
-    /// The point at which it goes on, if it was interrupted on its way to this server or to another one.
-    pub resume: Option<ResumePoint>,
-    /// Number of workers that its media has cost lately on other servers.
-    pub failures: u32,
-    pub requests: Streaming<PublishRequest>,
-    pub responses: Responses,
-}
-
-/// The responses of a Publish call.
-#[derive(Clone)]
-pub struct Responses {
-    proxy: mpsc::Sender<Result<PublishResponse, Status>>,
-    /// Cancelled when the turn of the proxy's publisher is over.
-    replaced: CancellationToken,
-}
-
-impl Responses {
-    /// Responses to a call that waits for its turn.
-    pub fn new(proxy: mpsc::Sender<Result<PublishResponse, Status>>) -> Self {
-        Self { proxy, replaced: CancellationToken::new() }
-    }
-
-    /// The same responses, as long as it is this publisher's turn.
-    pub fn to(&self, publisher: &Publisher) -> Self {
-        Self { proxy: self.proxy.clone(), replaced: publisher.replaced.clone() }
-    }
-
-    /// Whether the epoch of the broadcast is that of its publisher's turn.
-    pub fn is_its_turn(&self) -> bool {
-        !self.replaced.is_cancelled()
-    }
-
-    /// Sends a response unless the proxy takes none, or has gone.
-    pub fn say(&self, message: Message) {
-        let _ = self.proxy.try_send(Ok(PublishResponse { message: Some(message) }));
-    }
-
-    /// Says why the call ends; waits a moment for a proxy that is slow.
-    pub async fn reject(&self, failure: Failure) {
-        let response = PublishResponse { message: Some(Message::Rejected(failure)) };
-        let _ = self.proxy.send_timeout(Ok(response), LAST_WORD).await;
-    }
-}
 
 /// A broadcast's place for one publisher. Clones are the same place.
 #[derive(Clone, Default)]
@@ -118,7 +64,7 @@ enum Heard {
 pub struct Publisher {
     place: Place,
     id: Arc<str>,
-    replaced: CancellationToken,
+    pub(super) replaced: CancellationToken,
     /// Whether another publisher had the place before.
     is_next: bool,
 }

@@ -12,20 +12,16 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
-use headwater_media::ResumePoint;
-use headwater_wire::v2::publish_response::{Accepted, Message as Response};
-use headwater_wire::v2::worker_input::{End, Message as Input, Start};
-use headwater_wire::v2::{self, Failure, failure::Code};
+use headwater_media::{Epoch, ResumePoint};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
-use tonic::Streaming;
 
 use super::failure::{pipe_broke, replaced, stopped_by_itself, unfinished};
 use super::failures::Failures;
-use super::{Attachment, OnAir, Publisher, Responses, Settings};
+use super::{Attachment, OnAir, Progress, Publisher, Requests, Response, Responses, Settings};
 use crate::admission::Reservation;
-use crate::failure;
-use crate::worker::{Worker, WorkerInput};
+use crate::failure::{Code, Failure};
+use crate::worker::{ToWorker, TranscodeSpec, Worker, WorkerInput};
 use input::SessionInput;
 use output::SessionOutput;
 use watchdog::Watchdog;
@@ -61,10 +57,7 @@ impl SessionEnd {
     /// Whether the publisher's proxy opens another call now.
     pub(super) fn is_broken_off(&self) -> bool {
         let Self::Failed(cause) = self else { return false };
-        matches!(
-            cause.code(),
-            Code::WorkerFailed | Code::StreamInUse | Code::PeriodDiffers | Code::NoCapacity
-        )
+        matches!(cause.code, Code::WorkerFailed | Code::StreamInUse | Code::PeriodDiffers | Code::NoCapacity)
     }
 }
 
@@ -91,17 +84,17 @@ impl Session<'_> {
         let transcoded = tokio::select! {
             biased;
             // The worker is killed: what it would still make is somebody else's to show.
-            () = self.fenced.cancelled() => Err(failure(Code::Fenced, "another server has this stream now: reconnect")),
+            () = self.fenced.cancelled() => Err(Failure::new(Code::Fenced, "another server has this stream now: reconnect")),
             transcoded = self.transcode(publisher, resume, requests, &responses) => transcoded,
         };
         let end = match transcoded {
             Ok(()) => SessionEnd::Left,
             Err(failure) => {
-                if failure.code() == Code::WorkerFailed {
+                if failure.code == Code::WorkerFailed {
                     self.failures.note();
                     self.on_air.is_cut_short(true);
                 }
-                tracing::warn!(code = ?failure.code(), message = failure.message, "publisher sent away");
+                tracing::warn!(code = ?failure.code, message = failure.message, "publisher sent away");
                 responses.reject(failure.clone()).await;
                 SessionEnd::Failed(failure)
             }
@@ -114,7 +107,7 @@ impl Session<'_> {
         &self,
         publisher: Publisher,
         resume: Option<ResumePoint>,
-        mut requests: Streaming<v2::PublishRequest>,
+        mut requests: Requests,
         responses: &Responses,
     ) -> Result<(), Failure> {
         if publisher.is_replaced() {
@@ -122,17 +115,17 @@ impl Session<'_> {
         }
         let knows_where = resume.is_some() || self.on_air.feed.is_new();
         let from = self.from(resume)?;
-        let started = self.settings.starter.start(&self.orders(&from)).await;
+        let started = self.settings.starter.start(&self.spec_for(&from)).await;
         let responses = &responses.to(&publisher);
         if started.is_ok() || !knows_where {
             // Where the publisher goes on: here, or at a server that can start a worker.
             let epoch = self.epoch_for(responses);
-            responses.say(Response::Accepted(Accepted { resume: Some(from.begun().into()), epoch }));
+            responses.say(Response::Accepted(Progress { resume: from.begun(), epoch }));
         }
         let mut worker = started?;
         let (transcoded, exit_limit) =
             self.run_worker(&mut worker, publisher, &mut requests, responses).await;
-        if transcoded.as_ref().is_err_and(|failure| failure.code() == Code::Draining) {
+        if transcoded.as_ref().is_err_and(|failure| failure.code == Code::Draining) {
             // Killed at once: the next server waits for nothing but the word, and what is left in there is in the way.
             drop(worker);
             return transcoded;
@@ -146,7 +139,7 @@ impl Session<'_> {
         &self,
         worker: &mut Worker,
         publisher: Publisher,
-        requests: &mut Streaming<v2::PublishRequest>,
+        requests: &mut Requests,
         responses: &Responses,
     ) -> (Result<(), Failure>, Duration) {
         let watchdog = Watchdog::default();
@@ -173,28 +166,28 @@ impl Session<'_> {
     }
 
     /// The epoch of a publisher's turn, as its proxy is to know it; none when its turn is over.
-    fn epoch_for(&self, responses: &Responses) -> Option<u64> {
-        responses.is_its_turn().then(|| self.on_air.feed.epoch().0)
+    fn epoch_for(&self, responses: &Responses) -> Option<Epoch> {
+        responses.is_its_turn().then(|| self.on_air.feed.epoch())
     }
 
     /// The point at which the publisher begins. An interrupted publisher goes on only if no other one has gone on there.
     fn from(&self, resume: Option<ResumePoint>) -> Result<ResumePoint, Failure> {
         let Some(resume) = resume else { return Ok(self.on_air.feed.starting_point()) };
         let feed = &self.on_air.feed;
-        feed.rejoin(&resume)
-            .or_else(|| feed.leave_out(&resume))
-            .ok_or_else(|| failure(Code::CannotResume, "the broadcast has gone on meanwhile: publish again"))
+        feed.rejoin(&resume).or_else(|| feed.leave_out(&resume)).ok_or_else(|| {
+            Failure::new(Code::CannotResume, "the broadcast has gone on meanwhile: publish again")
+        })
     }
 
     /// The first message to a worker that begins at this point.
-    fn orders(&self, from: &ResumePoint) -> Start {
-        Start {
-            settings: Some(from.settings.into()),
-            ladder: Some(self.on_air.feed.policy().ladder.clone().into()),
-            first_sequence: from.next_sequence.0,
-            resume_us: from.start.map(|start| start.0),
-            kept: from.kept.iter().cloned().map(Into::into).collect(),
-            begun_as: from.begun_as.clone().map(Into::into),
+    fn spec_for(&self, from: &ResumePoint) -> TranscodeSpec {
+        TranscodeSpec {
+            settings: from.settings,
+            ladder: self.on_air.feed.policy().ladder.clone(),
+            first_sequence: from.next_sequence,
+            resume: from.start,
+            kept: from.kept.clone(),
+            begun_as: from.begun_as.clone(),
         }
     }
 
@@ -214,7 +207,7 @@ impl Session<'_> {
             },
             InputEnd::Ended(end) => {
                 let flush = async {
-                    let sent = worker.send(input(Input::End(End {}))).await;
+                    let sent = worker.send(ToWorker::End).await;
                     shown.await.and(sent.map_err(|error| pipe_broke(&error)))
                 };
                 let flushed = self.wait_for_rest(watchdog, flush).await;
@@ -249,8 +242,4 @@ async fn stop_worker(worker: Worker, limit: Duration) {
         Ok(status) => tracing::warn!(%status, "worker exited"),
         Err(error) => tracing::warn!(%error, "the worker's exit status is unknown"),
     }
-}
-
-fn input(message: Input) -> v2::WorkerInput {
-    v2::WorkerInput { message: Some(message) }
 }

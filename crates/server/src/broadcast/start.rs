@@ -7,7 +7,6 @@ use headwater_media::broadcast::Policy;
 use headwater_media::{BroadcastId, Epoch, MediaSequence, Opening, ResumePoint, StreamId};
 use headwater_recordings::Layout;
 use headwater_runtime::clock;
-use headwater_wire::v2::{Failure, failure::Code};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -18,7 +17,7 @@ use super::lease::{Lease, Standing};
 use super::lifecycle::Life;
 use super::{Broadcasts, Feed, OnAir, Place};
 use crate::admission;
-use crate::failure;
+use crate::failure::{Code, Failure};
 use crate::recording::{Keeper, Recorder};
 
 /// Rest of the grace in which uploads are not waited for any longer: objects that are not stored go to the disk.
@@ -72,7 +71,7 @@ impl Broadcasts {
         let reservation = self
             .admission
             .reserve(estimate)
-            .ok_or_else(|| failure(Code::NoCapacity, "this server has no room for another broadcast"))?;
+            .ok_or_else(|| Failure::new(Code::NoCapacity, "this server has no room for another broadcast"))?;
         let id = opening.broadcast;
         let epoch = opening.epoch;
         let dvr_window = if self.storage.is_some() { policy.dvr_window } else { Duration::ZERO };

@@ -1,5 +1,6 @@
 //! `headwater.v2.Ingest`: a call for each publisher.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,15 +9,17 @@ use headwater_media::{Epoch, ResumePoint};
 use headwater_registry::EPOCH_LIMIT;
 use headwater_wire::v2::ingest_server::Ingest;
 use headwater_wire::v2::publish_request::{Message as Request, Open};
-use headwater_wire::v2::publish_response::Message as Response;
-use headwater_wire::v2::{Failure, PublishRequest, PublishResponse};
+use headwater_wire::v2::{PublishRequest, PublishResponse};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request as Call, Response as Answer, Status, Streaming};
 
+use super::messages::check_requests;
 use super::stream_id;
-use crate::broadcast::{Applicant, Attachment, Broadcasts, Responses};
+use crate::broadcast::{Applicant, Attachment, Broadcasts, Response, Responses};
+use crate::failure::Failure;
 
 /// Answers that may wait for a slow proxy. Commits come twice a segment at most, so this is minutes of them.
 const RESPONSE_BACKLOG: usize = 64;
@@ -27,7 +30,7 @@ pub(crate) struct IngestService(pub Arc<Broadcasts>);
 
 #[tonic::async_trait]
 impl Ingest for IngestService {
-    type PublishStream = ReceiverStream<Result<PublishResponse, Status>>;
+    type PublishStream = Pin<Box<dyn Stream<Item = Result<PublishResponse, Status>> + Send>>;
 
     async fn publish(
         &self,
@@ -41,10 +44,11 @@ impl Ingest for IngestService {
         let responses = Responses::new(responses);
         if let Err(failure) = self.attach(&opening, requests, responses.clone()).await {
             let Applicant { stream, epoch, .. } = opening.applicant;
-            tracing::info!(%stream, %epoch, code = ?failure.code(), message = failure.message, "publish refused");
+            tracing::info!(%stream, %epoch, code = ?failure.code, message = failure.message, "publish refused");
             responses.say(Response::Rejected(failure));
         }
-        Ok(Answer::new(ReceiverStream::new(answer)))
+        let answer = ReceiverStream::new(answer).map(|response| Ok(response.into()));
+        Ok(Answer::new(Box::pin(answer)))
     }
 }
 
@@ -65,6 +69,7 @@ impl IngestService {
         let (on_air, publisher) = self.0.open(applicant).await?;
         let resume = applicant.resume.clone();
         let failures = *failures;
+        let requests = check_requests(requests);
         on_air.attach(Attachment { publisher, resume, failures, requests, responses }).await
     }
 }
@@ -72,7 +77,7 @@ impl IngestService {
 async fn open(requests: &mut Streaming<PublishRequest>) -> Result<Opening, Status> {
     match requests.message().await? {
         Some(PublishRequest { message: Some(Request::Open(open)) }) => {
-            let ground = open.ground();
+            let ground = open.ground().into();
             let Open { stream, epoch, publisher, resume, failures, policy, .. } = open;
             let resume = resume.map(ResumePoint::try_from).transpose()?;
             let policy = policy.map(Policy::try_from).transpose()?;

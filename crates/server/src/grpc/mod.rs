@@ -2,14 +2,34 @@
 
 mod delivery;
 mod ingest;
+mod messages;
 mod operator;
 
-pub(crate) use delivery::DeliveryService;
-pub(crate) use ingest::IngestService;
-pub(crate) use operator::OperatorService;
+use std::sync::Arc;
 
 use headwater_media::StreamId;
+use headwater_wire::frames::MESSAGE_LIMIT;
+use headwater_wire::http2;
+use headwater_wire::v2::delivery_server::DeliveryServer;
+use headwater_wire::v2::ingest_server::IngestServer;
+use headwater_wire::v2::operator_server::OperatorServer;
 use tonic::Status;
+use tonic::transport::server::Router;
+
+use crate::broadcast::Broadcasts;
+use delivery::DeliveryService;
+use ingest::IngestService;
+use operator::OperatorService;
+
+/// All services of a server.
+pub(crate) fn services(broadcasts: &Arc<Broadcasts>) -> Router<http2::Layers> {
+    let ingest =
+        IngestServer::new(IngestService(broadcasts.clone())).max_decoding_message_size(MESSAGE_LIMIT);
+    http2::server()
+        .add_service(ingest)
+        .add_service(DeliveryServer::new(DeliveryService(broadcasts.clone())))
+        .add_service(OperatorServer::new(OperatorService(broadcasts.clone())))
+}
 
 fn stream_id(text: &str) -> Result<StreamId, Status> {
     text.parse().map_err(|error| Status::invalid_argument(format!("the field `stream` is wrong: {error}")))

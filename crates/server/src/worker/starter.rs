@@ -9,15 +9,12 @@ use std::time::Duration;
 use headwater_runtime::backoff::Backoff;
 use headwater_runtime::outage::Outage;
 use headwater_runtime::readiness::Latch;
-use headwater_wire::v2::worker_input::{Message as Input, Start};
-use headwater_wire::v2::worker_output::Message as Output;
-use headwater_wire::v2::{Failure, WorkerInput, failure::Code};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::{Worker, Workers};
+use super::{FromWorker, OutputError, ToWorker, TranscodeSpec, Worker, Workers};
 use crate::admission::Admission;
-use crate::failure;
+use crate::failure::{Code, Failure};
 
 /// Attempts to start a worker for a publisher: the first may fail as the machine is short of something for a moment. A proxy
 /// waits for 20 s, so a worker that takes its time to fail is not tried again.
@@ -43,6 +40,15 @@ pub(crate) enum StartError {
     Timeout,
 }
 
+impl From<OutputError> for StartError {
+    fn from(error: OutputError) -> Self {
+        match error {
+            OutputError::Pipe(error) => Self::Pipe(error),
+            OutputError::Message(_) => Self::Protocol,
+        }
+    }
+}
+
 /// Starts the workers of a server.
 #[derive(Debug)]
 pub(crate) struct Starter {
@@ -50,7 +56,7 @@ pub(crate) struct Starter {
     /// Longest time until a worker is ready for media.
     limit: Duration,
     /// First message to a worker that is only tried out.
-    trial: Start,
+    trial: TranscodeSpec,
     admission: Admission,
     /// A publisher's worker did not start.
     doubted: Notify,
@@ -60,7 +66,7 @@ impl Starter {
     pub(crate) fn new(
         workers: Arc<dyn Workers>,
         limit: Duration,
-        trial: Start,
+        trial: TranscodeSpec,
         admission: Admission,
     ) -> Self {
         Self { workers, limit, trial, admission, doubted: Notify::new() }
@@ -70,12 +76,12 @@ impl Starter {
     ///
     /// # Errors
     /// For the proxy: another server may be able to. The operator finds the cause in the log.
-    pub(crate) async fn start(&self, orders: &Start) -> Result<Worker, Failure> {
+    pub(crate) async fn start(&self, spec: &TranscodeSpec) -> Result<Worker, Failure> {
         if !self.admission.is_able() {
             return Err(no_worker());
         }
         for attempt in 1..=ATTEMPTS {
-            let error = match self.attempt(orders).await {
+            let error = match self.attempt(spec).await {
                 Ok(worker) => return Ok(worker),
                 Err(error) => error,
             };
@@ -89,15 +95,14 @@ impl Starter {
         Err(no_worker())
     }
 
-    async fn attempt(&self, orders: &Start) -> Result<Worker, StartError> {
+    async fn attempt(&self, spec: &TranscodeSpec) -> Result<Worker, StartError> {
         let mut worker = self.workers.start().map_err(StartError::Spawn)?;
         let ready = async {
-            let start = WorkerInput { message: Some(Input::Start(orders.clone())) };
-            let sent = worker.input.send(start).await;
+            let sent = worker.input.send(ToWorker::Start(spec.clone())).await;
             // A worker that can't start says why, whether it has read everything or not.
-            match worker.output.next().await.map_err(StartError::Pipe)? {
-                Some(Output::Ready(_)) => sent.map_err(StartError::Pipe),
-                Some(Output::Failed(failure)) => Err(StartError::Failed(failure)),
+            match worker.output.next().await? {
+                Some(FromWorker::Ready) => sent.map_err(StartError::Pipe),
+                Some(FromWorker::Failed(failure)) => Err(StartError::Failed(failure)),
                 Some(_) => Err(StartError::Protocol),
                 None => Err(StartError::Exited),
             }
@@ -140,5 +145,5 @@ impl Starter {
 }
 
 fn no_worker() -> Failure {
-    failure(Code::NoCapacity, "this server can't start a transcoder just now")
+    Failure::new(Code::NoCapacity, "this server can't start a transcoder just now")
 }

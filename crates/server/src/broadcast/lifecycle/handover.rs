@@ -8,17 +8,13 @@ use std::time::Duration;
 
 use headwater_media::Epoch;
 use headwater_registry::{Claim, Ownership, RegistryError, ServerRecord};
-use headwater_wire::publish::{self, Opening, PublishCall, PublishError};
-use headwater_wire::v2::Failure;
-use headwater_wire::v2::publish_request::Ground;
-use headwater_wire::v2::publish_response::{Accepted, Message as Response};
+use headwater_wire::publish::{self, Ground, Opening, PublishCall, PublishError};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
-use tonic::Status;
 
 use super::{Ending, Life};
-use crate::broadcast::Attachment;
 use crate::broadcast::failure::draining;
+use crate::broadcast::{Attachment, Progress, Response};
 
 /// Longest time in which a proxy moves a broadcast to another server, or comes back after its call broke. It does
 /// so as soon as it can; a proxy that has not is gone.
@@ -80,8 +76,8 @@ impl Life {
     async fn send_on(&self, Attachment { resume, responses, .. }: Attachment) {
         if resume.is_none() {
             let feed = &self.on_air.feed;
-            let resume = Some(feed.starting_point().into());
-            responses.say(Response::Accepted(Accepted { resume, epoch: Some(feed.epoch().0) }));
+            let resume = feed.starting_point();
+            responses.say(Response::Accepted(Progress { resume, epoch: Some(feed.epoch()) }));
         }
         responses.reject(draining()).await;
     }
@@ -134,14 +130,10 @@ enum NotTaken {
     Registry(#[from] RegistryError),
     #[error("its address is none: {0}")]
     Address(#[from] tonic::transport::Error),
-    #[error("it answers {0}")]
-    Status(Status),
-    #[error("{}", .0.message)]
-    Refused(Failure),
+    #[error(transparent)]
+    Call(#[from] PublishError),
     #[error("the stream was claimed anew")]
     Contended,
-    #[error("it does not answer")]
-    Silent,
 }
 
 impl<'a> HandOver<'a> {
@@ -230,15 +222,5 @@ impl<'a> HandOver<'a> {
         let channel = self.life.channels.dedicated(&server.address)?;
         let publish::Accepted { call, .. } = PublishCall::open(channel, opening, TAKE_LIMIT).await?;
         Ok(call)
-    }
-}
-
-impl From<PublishError> for NotTaken {
-    fn from(error: PublishError) -> Self {
-        match error {
-            PublishError::Rejected(failure) => Self::Refused(failure),
-            PublishError::Unreachable(status) => Self::Status(status),
-            PublishError::Timeout | PublishError::Protocol(_) => Self::Silent,
-        }
     }
 }

@@ -9,7 +9,6 @@ use std::time::Duration;
 use headwater_media::{MediaEvent, StreamId};
 use headwater_registry::Registry;
 use headwater_wire::Channels;
-use headwater_wire::v2::{Failure, failure::Code};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -19,6 +18,7 @@ use super::failures::Failures;
 use super::session::{Session, SessionEnd};
 use super::{Attachment, Home, OnAir, Settings};
 use crate::admission::Reservation;
+use crate::failure::{Code, Failure};
 use grace::Grace;
 use handover::Awaited;
 
@@ -139,15 +139,15 @@ impl Life {
             self.on_air.lease.ends_at(Some(until));
             is_broken_off = end.is_broken_off();
             let SessionEnd::Failed(cause) = end else { continue };
-            if cause.code() == Code::Draining {
+            if cause.code == Code::Draining {
                 let awaited = Awaited::Proxy { told: Instant::now() };
                 return self.hand_on(queue, awaited, grace.end(self.settings.grace)).await;
             }
-            if cause.code() == Code::NoCapacity && self.on_air.feed.renditions() == 0 {
+            if cause.code == Code::NoCapacity && self.on_air.feed.renditions() == 0 {
                 // Nobody is served from here: it is another server's.
                 return Ending::Left;
             }
-            if cause.code() == Code::WorkerFailed
+            if cause.code == Code::WorkerFailed
                 && let Some(failures) = failures.too_many()
             {
                 tracing::error!(failures, "the workers of this broadcast failed too often: it ends");

@@ -3,29 +3,23 @@
 use std::pin::pin;
 use std::task::Poll;
 
-use futures::poll;
-use headwater_media::{Period, PeriodNumber};
-use headwater_wire::v2::publish_request::{End, Message as Request};
-use headwater_wire::v2::worker_input::Message as Input;
-use headwater_wire::v2::{self, failure::Code};
-use headwater_wire::{ConvertError, tag_of};
+use futures::{StreamExt, poll};
+use headwater_media::TimelineEvent;
+use headwater_wire::ConvertError;
 use tokio::time::timeout;
-use tonic::{Status, Streaming};
 
-use super::{InputEnd, Session, Watchdog, input};
-use crate::broadcast::Publisher;
+use super::{InputEnd, Session, Watchdog};
 use crate::broadcast::failure::{ends_here, overloaded, replaced, worker_failed};
-use crate::failure;
-use crate::worker::WorkerInput;
+use crate::broadcast::{Publisher, Request, Requests};
+use crate::failure::{Code, Failure};
+use crate::worker::{ToWorker, WorkerInput};
 
 /// Input of a session from its publisher.
 pub(super) struct SessionInput<'a> {
     session: &'a Session<'a>,
     publisher: &'a Publisher,
-    requests: &'a mut Streaming<v2::PublishRequest>,
+    requests: &'a mut Requests,
     watchdog: &'a Watchdog,
-    /// The period that tags belong to.
-    period: Option<Period>,
 }
 
 impl<'a> SessionInput<'a> {
@@ -33,43 +27,43 @@ impl<'a> SessionInput<'a> {
     pub(super) fn new(
         session: &'a Session<'a>,
         publisher: &'a Publisher,
-        requests: &'a mut Streaming<v2::PublishRequest>,
+        requests: &'a mut Requests,
         watchdog: &'a Watchdog,
     ) -> Self {
-        Self { session, publisher, requests, watchdog, period: None }
+        Self { session, publisher, requests, watchdog }
     }
 
     /// Passes the publisher's media to the worker until there is no more of it.
     pub(super) async fn feed_worker(mut self, worker: &mut WorkerInput) -> InputEnd {
         loop {
-            let message = match self.next_message().await {
-                Next::Media(message) => message,
+            let media = match self.next_message().await {
+                Next::Media(media) => media,
                 Next::Goodbye => return InputEnd::Ended(Ok(())),
                 Next::Broken => return self.wait_for_return().await,
                 Next::Replaced => return end_replaced(self.publisher),
                 Next::Stop => return InputEnd::Ended(Err(ends_here())),
                 Next::Wrong(error) => {
-                    return InputEnd::Ended(Err(failure(Code::Protocol, error.to_string())));
+                    return InputEnd::Ended(Err(Failure::new(Code::Protocol, error.to_string())));
                 }
             };
-            if let Input::Period(period) = &message
-                && PeriodNumber(period.number) >= self.session.on_air.feed.next_period()
+            if let TimelineEvent::Period(period) = &media
+                && period.number >= self.session.on_air.feed.next_period()
             {
                 self.publisher.begins_period();
             }
-            if let Err(end) = self.send_message(message, worker).await {
+            if let Err(end) = self.send_media(media, worker).await {
                 return end;
             }
         }
     }
 
-    /// Gives the worker a message. If the worker gives output meanwhile but takes no input, this waits once more: it is either
+    /// Gives the worker media. If the worker gives output meanwhile but takes no input, this waits once more: it is either
     /// slow or has just got stuck.
-    async fn send_message(&self, message: Input, worker: &mut WorkerInput) -> Result<(), InputEnd> {
+    async fn send_media(&mut self, media: TimelineEvent, worker: &mut WorkerInput) -> Result<(), InputEnd> {
         let limit = self.session.settings.worker_stall_timeout;
         let watchdog = self.watchdog;
-        watchdog.note_input(&message);
-        let mut sending = pin!(worker.send(input(message)));
+        watchdog.note_input(&media);
+        let mut sending = pin!(worker.send(ToWorker::Media(media)));
         for _ in 0..2 {
             let sent = timeout(limit, &mut sending).await;
             if watchdog.time_without_output() >= limit {
@@ -92,27 +86,25 @@ impl<'a> SessionInput<'a> {
                 () = self.session.stops_alone() => return Next::Stop,
             };
             match request {
-                Ok(Some(v2::PublishRequest { message: Some(Request::Leaving(_)) })) => {
+                Some(Ok(Request::Media(media))) => return Next::Media(media),
+                Some(Ok(Request::Leaving)) => {
                     tracing::info!("the publisher was asked to connect again");
                     self.publisher.leaving();
                 }
-                Ok(Some(v2::PublishRequest { message: Some(message) })) => {
-                    return check_message(message, &mut self.period).unwrap_or_else(Next::Wrong);
+                Some(Ok(Request::End { reason })) => {
+                    tracing::info!(reason, "the publisher has ended");
+                    return Next::Goodbye;
                 }
-                // A message of a newer proxy.
-                Ok(Some(_)) => {}
-                Ok(None) => return Next::Broken,
-                Err(status) => {
-                    tracing::info!(%status, "the publisher's proxy is gone");
-                    return Next::Broken;
-                }
+                Some(Ok(Request::Unknown)) => {}
+                Some(Err(error)) => return Next::Wrong(error),
+                None => return Next::Broken,
             }
         }
     }
 
     /// Waits whether the proxy opens another call, here or at another server: then the worker must not end the segment
     /// that it has begun. When nobody does, the publisher has left.
-    async fn wait_for_return(&self) -> InputEnd {
+    async fn wait_for_return(&mut self) -> InputEnd {
         self.publisher.gone();
         tokio::select! {
             () = self.publisher.replaced() => end_replaced(self.publisher),
@@ -134,23 +126,22 @@ impl Session<'_> {
 /// The publisher's next message. Can be cancelled without loss.
 async fn hear_publisher(
     publisher: &Publisher,
-    requests: &mut Streaming<v2::PublishRequest>,
-) -> Result<Option<v2::PublishRequest>, Status> {
-    let mut message = pin!(requests.message());
-    if let Poll::Ready(message) = poll!(&mut message) {
+    requests: &mut Requests,
+) -> Option<Result<Request, ConvertError>> {
+    let mut next = requests.next();
+    if let Poll::Ready(request) = poll!(&mut next) {
         publisher.ahead();
-        return message;
+        return request;
     }
     publisher.listen();
-    let message = message.await;
+    let request = next.await;
     publisher.heard();
-    message
+    request
 }
 
 /// Next thing that a session hears of its publisher.
-#[expect(clippy::large_enum_variant, reason = "one at a time, which is passed on at once")]
 enum Next {
-    Media(Input),
+    Media(TimelineEvent),
     Goodbye,
     /// The call ended without a goodbye.
     Broken,
@@ -167,22 +158,4 @@ fn end_replaced(publisher: &Publisher) -> InputEnd {
     } else {
         InputEnd::Ended(Err(replaced()))
     }
-}
-
-fn check_message(message: Request, current: &mut Option<Period>) -> Result<Next, ConvertError> {
-    Ok(Next::Media(match message {
-        Request::Period(period) => Input::Period(current.insert(period.try_into()?).clone().into()),
-        Request::Tag(tag) => {
-            let period = current.as_ref().ok_or(ConvertError::Missing("period"))?;
-            Input::Tag(tag_of(period, tag)?.into())
-        }
-        Request::End(End { reason }) => {
-            tracing::info!(reason, "the publisher has ended");
-            return Ok(Next::Goodbye);
-        }
-        Request::Open(_) | Request::Leaving(_) => {
-            let reason = "a call is opened once".into();
-            return Err(ConvertError::Invalid { field: "open", reason });
-        }
-    }))
 }

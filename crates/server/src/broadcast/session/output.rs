@@ -3,9 +3,6 @@
 use std::time::Duration;
 
 use headwater_media::{MediaEvent, MediaTime, PartIndex, ResumePoint};
-use headwater_wire::v2::Failure;
-use headwater_wire::v2::publish_response::{Committed, Message as Response};
-use headwater_wire::v2::worker_output::{Message as Output, Stats};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -14,9 +11,10 @@ use super::packaging::Packaging;
 use super::pending_commits::PendingCommits;
 use super::rendition_sync::RenditionSync;
 use super::{Session, Watchdog};
-use crate::broadcast::Responses;
 use crate::broadcast::failure::{draining, pipe_broke, worker_failed};
-use crate::worker::WorkerOutput;
+use crate::broadcast::{Progress, Response, Responses};
+use crate::failure::Failure;
+use crate::worker::{FromWorker, OutputError, Stats, WorkerOutput};
 
 /// Output of a session's worker: packaged, held back where it must not be shown yet, shown, and committed.
 pub(super) struct SessionOutput<'a> {
@@ -36,7 +34,7 @@ enum Happening {
     Boundary(Step),
     /// A segment is stored, or has waited for that long enough.
     Stored(ResumePoint),
-    Worker(Option<Output>),
+    Worker(Option<FromWorker>),
 }
 
 impl<'a> SessionOutput<'a> {
@@ -76,7 +74,7 @@ impl<'a> SessionOutput<'a> {
                 Happening::Boundary(Step::Show(event)) => self.show_aligned(event)?,
                 Happening::Boundary(Step::HandOver) => return Err(draining()),
                 Happening::Stored(resume) => self.say_committed(resume),
-                Happening::Worker(Some(Output::Finished(_))) => return self.show_rest(),
+                Happening::Worker(Some(FromWorker::Finished)) => return self.show_rest(),
                 Happening::Worker(output) => self.take_output(output)?,
             }
         }
@@ -87,23 +85,23 @@ impl<'a> SessionOutput<'a> {
             biased;
             step = self.boundary.next_step() => Ok(Happening::Boundary(step)),
             resume = self.commits.next_stored() => Ok(Happening::Stored(resume)),
-            output = worker.next() => output.map(Happening::Worker).map_err(|error| pipe_broke(&error)),
+            output = worker.next() => output.map(Happening::Worker).map_err(unreadable),
         }
     }
 
     /// Takes a message of the worker, which has not finished with it.
-    fn take_output(&mut self, output: Option<Output>) -> Result<(), Failure> {
+    fn take_output(&mut self, output: Option<FromWorker>) -> Result<(), Failure> {
         let made = match output {
-            Some(Output::PeriodStart(start)) => self.packaging.begin(start)?,
-            Some(Output::Frame(frame)) => self.packaging.push(frame)?,
-            Some(Output::RenditionEnd(end)) => self.packaging.end(end)?,
-            Some(Output::Stats(stats)) => {
+            Some(FromWorker::PeriodStart(start)) => self.packaging.begin(start)?,
+            Some(FromWorker::Frame(frame)) => self.packaging.push(frame)?,
+            Some(FromWorker::RenditionEnd(end)) => self.packaging.end(end)?,
+            Some(FromWorker::Stats(stats)) => {
                 self.measure(stats);
                 Vec::new()
             }
-            Some(Output::Failed(failure)) => return Err(failure),
-            Some(Output::Ready(_)) => return Err(worker_failed("it started twice")),
-            Some(Output::Finished(_)) | None => return Err(worker_failed("it exited without a word")),
+            Some(FromWorker::Failed(failure)) => return Err(failure),
+            Some(FromWorker::Ready) => return Err(worker_failed("it started twice")),
+            Some(FromWorker::Finished) | None => return Err(worker_failed("it exited without a word")),
         };
         for event in made {
             if let Some(event) = self.boundary.pass_event(event) {
@@ -160,9 +158,8 @@ impl<'a> SessionOutput<'a> {
 
     /// The proxy may have gone; the media it sent is shown all the same.
     fn say_committed(&self, resume: ResumePoint) {
-        let resume = Some(resume.into());
         let epoch = self.session.epoch_for(self.responses);
-        self.responses.say(Response::Committed(Committed { resume, epoch }));
+        self.responses.say(Response::Committed(Progress { resume, epoch }));
     }
 
     fn measure(&mut self, stats: Stats) {
@@ -183,6 +180,13 @@ impl<'a> SessionOutput<'a> {
             let behind_us = stats.newest_in_us.saturating_sub(stats.newest_out_us);
             metrics::histogram!("headwater_server_encode_delay_seconds").record(behind_us as f64 / 1e6);
         }
+    }
+}
+
+fn unreadable(error: OutputError) -> Failure {
+    match error {
+        OutputError::Pipe(error) => pipe_broke(&error),
+        OutputError::Message(error) => worker_failed(&error.to_string()),
     }
 }
 

@@ -4,9 +4,9 @@
 use std::collections::VecDeque;
 
 use headwater_media::{MediaEvent, MediaSequence, ResumePoint};
-use headwater_wire::v2::Failure;
 
 use crate::broadcast::failure::worker_failed;
+use crate::failure::Failure;
 
 /// Bytes that wait at most: a rendition of 10 Mb/s that is 25 s sync. A worker keeps its renditions within some seconds.
 const MAX_WAITING_BYTES: usize = 32 << 20;

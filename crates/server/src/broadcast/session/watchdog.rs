@@ -5,8 +5,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use headwater_media::lock::MutexExt;
-use headwater_media::{MediaTime, PeriodNumber, SourceTime};
-use headwater_wire::v2::worker_input::Message as Input;
+use headwater_media::{MediaTime, PeriodNumber, SourceTime, TimelineEvent};
 use tokio::time::Instant;
 
 #[derive(Default)]
@@ -42,18 +41,18 @@ const MAX_DRIFTS: usize = 480;
 
 impl Watchdog {
     /// Notes that media is given to the worker.
-    pub(super) fn note_input(&self, message: &Input) {
+    pub(super) fn note_input(&self, media: &TimelineEvent) {
         let mut state = self.lock_state();
-        match message {
-            Input::Period(period) => {
-                state.made = MediaTime(period.origin_us);
-                (state.newest, state.period) = (SourceTime(period.origin_us), PeriodNumber(period.number));
+        match media {
+            TimelineEvent::Period(period) => {
+                state.made = period.origin.into();
+                state.newest = period.origin;
+                state.period = period.number;
             }
-            Input::Tag(tag) => {
-                state.newest = state.newest.max(SourceTime(tag.time_us));
-                state.note_drift(tag.drift_ms);
+            TimelineEvent::Tag(tag) => {
+                state.newest = state.newest.max(tag.time);
+                state.note_drift(tag.drift);
             }
-            Input::Start(_) | Input::End(_) => {}
         }
         state.waiting_since.get_or_insert_with(Instant::now);
     }
