@@ -13,6 +13,7 @@ pub mod ladder;
 pub mod lock;
 pub mod replay;
 pub mod segmentation;
+pub mod stats;
 pub mod tag;
 pub mod time;
 pub mod timeline;
@@ -30,6 +31,7 @@ pub use ids::{BroadcastId, Epoch, MediaSequence, PartIndex, PeriodNumber, Rendit
 pub use ladder::{Fitted, Ladder, LadderError, Rung};
 pub use replay::{Loss, ReplayBuffer, ReplayLimits};
 pub use segmentation::{Cut, Cutter, Grid, Placement, SegmentSettings};
+pub use stats::{AudioStats, EncoderStats, PublisherStats, SourceMeter, SourceStats, VideoStats};
 pub use tag::{Period, Tag, TagKind, TimelineEvent};
 pub use time::{MediaTime, SourceTime, UnixMillis};
 pub use timeline::{Announced, Limits, Notice, Timeline};
