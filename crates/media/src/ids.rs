@@ -26,6 +26,8 @@ const STREAM_KEY_LIMIT: usize = 512;
 const FURTHEST_START_MS: u64 = 24 * 3_600 * 1_000;
 /// The longest rendition name.
 const RENDITION_ID_LIMIT: usize = 32;
+/// Characters of the longest uid of an output: twice those of a UUID without hyphens.
+const OUTPUT_UID_LIMIT: usize = 64;
 
 fn checked(what: &'static str, limit: usize, text: &str) -> Result<Box<str>, NameError> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
@@ -86,6 +88,13 @@ name! {
     RenditionId, "rendition name", RENDITION_ID_LIMIT
 }
 shown!(RenditionId);
+
+name! {
+    /// Name of an output, a destination that a broadcast is pushed to. 1 to 64 characters; it says nothing of the
+    /// destination's address or key.
+    OutputUid, "uid of an output", OUTPUT_UID_LIMIT
+}
+shown!(OutputUid);
 
 /// The publisher's secret. It can be compared and hashed, and it is never printed.
 #[derive(Clone, PartialEq, Eq, Hash)]

@@ -27,12 +27,14 @@ pub use broadcast::{
 };
 pub use error::MediaError;
 pub use flv::{AudioMessage, FlvReader, VideoMessage};
-pub use ids::{BroadcastId, Epoch, MediaSequence, PartIndex, PeriodNumber, RenditionId, StreamId, StreamKey};
+pub use ids::{
+    BroadcastId, Epoch, MediaSequence, OutputUid, PartIndex, PeriodNumber, RenditionId, StreamId, StreamKey,
+};
 pub use ladder::{Fitted, Ladder, LadderError, Rung};
 pub use replay::{Loss, ReplayBuffer, ReplayLimits};
 pub use segmentation::{Cut, Cutter, Grid, Placement, SegmentSettings};
 pub use stats::{AudioStats, EncoderStats, PublisherStats, SourceMeter, SourceStats, VideoStats};
-pub use tag::{Period, Tag, TagKind, TimelineEvent};
+pub use tag::{OutputTag, Period, Tag, TagKind, TimelineEvent};
 pub use time::{MediaTime, SourceTime, UnixMillis};
 pub use timeline::{Announced, Limits, Notice, Timeline};
 

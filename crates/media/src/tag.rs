@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::access_unit::{Codec, Track, TrackId, TrackKind};
-use crate::ids::{MediaSequence, PeriodNumber};
+use crate::ids::{MediaSequence, OutputUid, PeriodNumber};
 use crate::time::{SourceTime, UnixMillis};
 
 /// Continuous source timeline within a broadcast. A new one begins when the publisher reconnects, its
@@ -110,4 +110,11 @@ impl Tag {
 pub enum TimelineEvent {
     Period(Period),
     Tag(Tag),
+}
+
+/// Media that a server has encoded for an output. Every tag belongs to the last period before it of the same output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputTag {
+    pub output: OutputUid,
+    pub media: TimelineEvent,
 }

@@ -18,5 +18,5 @@ pub mod v2 {
 pub use channels::Channels;
 pub use convert::{
     ConvertError, Handoff, JournalBlock, JournalIndex, SampleIndex, SegmentSamples, WatchMessage,
-    broadcast_bytes, broadcast_id, tag_of,
+    broadcast_bytes, broadcast_id, output_tag_of, tag_of,
 };

@@ -52,7 +52,8 @@ impl<S: Source> Publisher<'_, S> {
                 self.losses = 0;
                 Ok(())
             }
-            Response::Accepted(_) => Ok(()),
+            // Statistics are for the log and the metrics; no output is encoded for yet.
+            Response::Accepted(_) | Response::Stats(_) | Response::OutputTag(_) => Ok(()),
             Response::Rejected(failure) => Err(PublishError::Rejected(failure)),
         }
     }

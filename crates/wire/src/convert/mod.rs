@@ -5,8 +5,10 @@ mod event;
 mod frame;
 mod handoff;
 mod ladder;
+mod output;
 mod policy;
 mod source;
+mod stats;
 mod stored;
 
 use std::time::Duration;
@@ -15,6 +17,7 @@ use bytes::Bytes;
 use headwater_media::{BroadcastId, MediaEvent, Opening, Record, SegmentSettings};
 
 pub use handoff::Handoff;
+pub use output::output_tag_of;
 pub use source::tag_of;
 pub use stored::{JournalBlock, JournalIndex, SampleIndex, SegmentSamples};
 

@@ -744,7 +744,7 @@ pub mod publish_request {
 #[allow(clippy::all)]
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PublishResponse {
-    #[prost(oneof = "publish_response::Message", tags = "1, 2, 3")]
+    #[prost(oneof = "publish_response::Message", tags = "1, 2, 3, 4, 5")]
     pub message: ::core::option::Option<publish_response::Message>,
 }
 /// Nested message and enum types in `PublishResponse`.
@@ -770,6 +770,96 @@ pub mod publish_response {
         #[prost(uint64, optional, tag = "2")]
         pub epoch: ::core::option::Option<u64>,
     }
+    /// Health of the publisher's source and of the encoder that works on it.
+    #[allow(clippy::all)]
+    #[derive(Clone, PartialEq, ::prost::Message)]
+    pub struct Stats {
+        #[prost(message, optional, tag = "1")]
+        pub source: ::core::option::Option<stats::Source>,
+        /// Absent before the encoder has put out media.
+        #[prost(message, optional, tag = "2")]
+        pub encoder: ::core::option::Option<stats::Encoder>,
+    }
+    /// Nested message and enum types in `Stats`.
+    pub mod stats {
+        /// The last seconds of the period, by the timestamps of the media.
+        #[allow(clippy::all)]
+        #[derive(Clone, PartialEq, ::prost::Message)]
+        pub struct Source {
+            /// Absent in a period without video.
+            #[prost(message, optional, tag = "1")]
+            pub video: ::core::option::Option<Video>,
+            /// Absent in a period without audio.
+            #[prost(message, optional, tag = "2")]
+            pub audio: ::core::option::Option<Audio>,
+        }
+        #[allow(clippy::all)]
+        #[derive(Clone, PartialEq, ::prost::Message)]
+        pub struct Video {
+            /// RFC 6381, such as "avc1.64001f".
+            #[prost(string, tag = "1")]
+            pub codecs: ::prost::alloc::string::String,
+            #[prost(uint32, tag = "2")]
+            pub width: u32,
+            #[prost(uint32, tag = "3")]
+            pub height: u32,
+            /// Bits a second.
+            #[prost(uint64, tag = "4")]
+            pub bitrate: u64,
+            /// Pictures a second.
+            #[prost(double, tag = "5")]
+            pub frame_rate: f64,
+            /// Time between the last two keyframes, or since the last one where that is longer; absent while neither is known.
+            #[prost(uint64, optional, tag = "6")]
+            pub keyframe_interval_ms: ::core::option::Option<u64>,
+        }
+        #[allow(clippy::all)]
+        #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+        pub struct Audio {
+            /// RFC 6381, such as "mp4a.40.2".
+            #[prost(string, tag = "1")]
+            pub codecs: ::prost::alloc::string::String,
+            /// Bits a second.
+            #[prost(uint64, tag = "2")]
+            pub bitrate: u64,
+        }
+        #[allow(clippy::all)]
+        #[derive(Clone, Copy, PartialEq, ::prost::Message)]
+        pub struct Encoder {
+            /// Seconds of media that came out in a second of the wall clock.
+            #[prost(double, tag = "1")]
+            pub speed: f64,
+            /// Distance between the newest media that went in and the newest that came out.
+            #[prost(uint64, tag = "2")]
+            pub delay_ms: u64,
+            /// Share of the time in which media had to wait for the encoder, from 0 to 1.
+            #[prost(double, tag = "3")]
+            pub saturation: f64,
+        }
+    }
+    /// Media that is encoded for an output of the publisher's broadcast.
+    #[allow(clippy::all)]
+    #[derive(Clone, PartialEq, ::prost::Message)]
+    pub struct OutputTag {
+        /// Uid of the output.
+        #[prost(string, tag = "1")]
+        pub output: ::prost::alloc::string::String,
+        #[prost(oneof = "output_tag::Media", tags = "2, 3")]
+        pub media: ::core::option::Option<output_tag::Media>,
+    }
+    /// Nested message and enum types in `OutputTag`.
+    pub mod output_tag {
+        #[allow(clippy::all)]
+        #[derive(Clone, PartialEq, ::prost::Oneof)]
+        pub enum Media {
+            /// Tracks of the encoder's output: before its first tag, and wherever they change.
+            #[prost(message, tag = "2")]
+            Period(super::super::Period),
+            /// Access unit of a track of the last period before it.
+            #[prost(message, tag = "3")]
+            Tag(super::super::Tag),
+        }
+    }
     #[allow(clippy::all)]
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Message {
@@ -779,6 +869,11 @@ pub mod publish_response {
         Rejected(super::Failure),
         #[prost(message, tag = "3")]
         Committed(Committed),
+        /// Every two seconds while media comes in.
+        #[prost(message, tag = "4")]
+        Stats(Stats),
+        #[prost(message, tag = "5")]
+        OutputTag(OutputTag),
     }
 }
 #[allow(clippy::all)]

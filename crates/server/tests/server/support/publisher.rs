@@ -194,9 +194,12 @@ impl Source {
 
     /// The point at which another server would go on, once one more segment is whole.
     pub async fn committed(&mut self) -> ResumePoint {
-        match self.call.hear().await {
-            Some(Response::Committed(Committed { resume, .. })) => resume.unwrap(),
-            other => panic!("not committed: {other:?}"),
+        loop {
+            match self.call.hear().await {
+                Some(Response::Committed(Committed { resume, .. })) => return resume.unwrap(),
+                Some(Response::Stats(_)) => {}
+                other => panic!("not committed: {other:?}"),
+            }
         }
     }
 
@@ -205,8 +208,8 @@ impl Source {
         loop {
             match self.call.hear().await? {
                 Response::Rejected(failure) => return Some(failure),
-                Response::Committed(_) => {}
-                Response::Accepted(_) => panic!("accepted twice"),
+                Response::Committed(_) | Response::Stats(_) => {}
+                other => panic!("{other:?} does not come here"),
             }
         }
     }
