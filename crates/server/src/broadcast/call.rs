@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use futures::Stream;
-use headwater_media::{Epoch, ResumePoint, TimelineEvent};
+use headwater_media::{Epoch, PublisherStats, ResumePoint, TimelineEvent};
 use headwater_wire::ConvertError;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -49,6 +49,8 @@ pub(crate) enum Response {
     Accepted(Progress),
     /// Media before this point need not be sent again.
     Committed(Progress),
+    /// Health of its source and of the encoder.
+    Stats(PublisherStats),
     /// It is not its turn, or not any more.
     Rejected(Failure),
 }

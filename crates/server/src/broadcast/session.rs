@@ -1,6 +1,7 @@
 //! The session of a publisher on a broadcast, with a worker of its own, from the first tag to the last part.
 
 mod drain_boundary;
+mod health;
 mod input;
 mod output;
 mod packaging;

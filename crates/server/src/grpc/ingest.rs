@@ -21,7 +21,8 @@ use super::stream_id;
 use crate::broadcast::{Applicant, Attachment, Broadcasts, Response, Responses};
 use crate::failure::Failure;
 
-/// Answers that may wait for a slow proxy. Commits come twice a segment at most, so this is minutes of them.
+/// Answers that may wait for a slow proxy. Commits come twice a segment at most and statistics every two seconds, so this is
+/// half a minute of them.
 const RESPONSE_BACKLOG: usize = 64;
 /// Longest time until the first message of a call; proxies send it in their first packet.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);

@@ -65,6 +65,7 @@ impl From<Response> for PublishResponse {
                 let epoch = epoch.map(|epoch| epoch.0);
                 WireResponse::Committed(Committed { resume: Some(resume.into()), epoch })
             }
+            Response::Stats(stats) => WireResponse::Stats(stats.into()),
             Response::Rejected(failure) => WireResponse::Rejected(failure.into()),
         };
         Self { message: Some(message) }

@@ -6,6 +6,7 @@ mod ending;
 mod policy;
 mod publishing;
 mod resuming;
+mod statistics;
 mod support;
 mod taking_over;
 mod turns;

@@ -51,7 +51,10 @@ impl<'a> SessionInput<'a> {
             {
                 self.publisher.begins_period();
             }
-            if let Err(end) = self.send_media(media, worker).await {
+            self.watchdog.health.record_input(&media);
+            let sent = self.send_media(media, worker).await;
+            self.watchdog.health.record_taken();
+            if let Err(end) = sent {
                 return end;
             }
         }

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use headwater_media::{MediaEvent, MediaTime, PartIndex, ResumePoint};
-use tokio::time::Instant;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
 use super::drain_boundary::{DrainBoundary, Step};
+use super::health::REPORT_INTERVAL;
 use super::packaging::Packaging;
 use super::pending_commits::PendingCommits;
 use super::rendition_sync::RenditionSync;
@@ -27,6 +28,8 @@ pub(super) struct SessionOutput<'a> {
     commits: PendingCommits,
     /// The worker's last figures, and when they came.
     measured: (Stats, Instant),
+    /// Times at which the proxy is sent statistics.
+    reports: Interval,
 }
 
 /// Thing that happens to a session's output.
@@ -35,6 +38,7 @@ enum Happening {
     /// A segment is stored, or has waited for that long enough.
     Stored(ResumePoint),
     Worker(Option<FromWorker>),
+    ReportDue,
 }
 
 impl<'a> SessionOutput<'a> {
@@ -45,6 +49,8 @@ impl<'a> SessionOutput<'a> {
         watchdog: &'a Watchdog,
         left: &'a CancellationToken,
     ) -> Self {
+        let mut reports = interval_at(Instant::now() + REPORT_INTERVAL, REPORT_INTERVAL);
+        reports.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let segment = Duration::from_millis(session.on_air.feed.settings().segment_ms.into());
         Self {
             session,
@@ -55,6 +61,7 @@ impl<'a> SessionOutput<'a> {
             sync: RenditionSync::default(),
             commits: PendingCommits::new(segment),
             measured: (Stats::default(), Instant::now()),
+            reports,
         }
     }
 
@@ -74,6 +81,7 @@ impl<'a> SessionOutput<'a> {
                 Happening::Boundary(Step::Show(event)) => self.show_aligned(event)?,
                 Happening::Boundary(Step::HandOver) => return Err(draining()),
                 Happening::Stored(resume) => self.say_committed(resume),
+                Happening::ReportDue => self.say_stats(),
                 Happening::Worker(Some(FromWorker::Finished)) => return self.show_rest(),
                 Happening::Worker(output) => self.take_output(output)?,
             }
@@ -85,6 +93,7 @@ impl<'a> SessionOutput<'a> {
             biased;
             step = self.boundary.next_step() => Ok(Happening::Boundary(step)),
             resume = self.commits.next_stored() => Ok(Happening::Stored(resume)),
+            _ = self.reports.tick() => Ok(Happening::ReportDue),
             output = worker.next() => output.map(Happening::Worker).map_err(unreadable),
         }
     }
@@ -162,8 +171,15 @@ impl<'a> SessionOutput<'a> {
         self.responses.say(Response::Committed(Progress { resume, epoch }));
     }
 
+    fn say_stats(&self) {
+        if let Some(stats) = self.watchdog.health.next_report() {
+            self.responses.say(Response::Stats(stats));
+        }
+    }
+
     fn measure(&mut self, stats: Stats) {
         let (last, then) = std::mem::replace(&mut self.measured, (stats, Instant::now()));
+        self.watchdog.health.record_progress(&stats, &last, then.elapsed());
         // The first second is spent on starting, and a pause costs nothing: neither says what this broadcast needs.
         let made_us = stats.newest_out_us.saturating_sub(last.newest_out_us);
         if last.newest_out_us > 0 && made_us > 0 {

@@ -8,8 +8,14 @@ use headwater_media::lock::MutexExt;
 use headwater_media::{MediaTime, PeriodNumber, SourceTime, TimelineEvent};
 use tokio::time::Instant;
 
+use super::health::Health;
+
 #[derive(Default)]
-pub(super) struct Watchdog(Mutex<State>);
+pub(super) struct Watchdog {
+    state: Mutex<State>,
+    /// Statistics for the proxy.
+    pub(super) health: Health,
+}
 
 #[derive(Default)]
 struct State {
@@ -108,7 +114,7 @@ impl Watchdog {
     }
 
     fn lock_state(&self) -> MutexGuard<'_, State> {
-        self.0.lock_ignoring_poison()
+        self.state.lock_ignoring_poison()
     }
 }
 
