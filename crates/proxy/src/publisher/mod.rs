@@ -4,6 +4,7 @@ mod admission;
 mod end;
 mod failover;
 mod finish;
+mod health;
 mod reconnect;
 mod replay;
 mod responses;
@@ -28,6 +29,7 @@ pub use self::admission::publish;
 use self::end::EndReason;
 pub use self::end::PublisherEnd;
 use self::finish::Rest;
+use self::health::Health;
 use self::reconnect::ReconnectState;
 use self::replay::Replay;
 
@@ -47,6 +49,7 @@ struct Publisher<'a, S> {
     losses: u32,
     context: &'a Context,
     reconnect: ReconnectState,
+    health: Health,
     /// Counter of received bytes, looked up once.
     received: Counter,
     /// Oddities of the timeline that were reported by now.
@@ -71,6 +74,7 @@ impl<'a, S: Source> Publisher<'a, S> {
             losses: 0,
             context,
             reconnect: ReconnectState::NotAsked,
+            health: Health::new(),
             received: metrics::counter!("headwater_proxy_received_bytes_total"),
             oddities: 0,
             heard: Some(Instant::now()),

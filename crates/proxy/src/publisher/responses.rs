@@ -1,8 +1,10 @@
 //! Responses of a publisher's server: commits, and the end of the call.
 
-use headwater_media::Epoch;
+use std::time::Duration;
+
+use headwater_media::{Epoch, PublisherStats};
 use headwater_wire::publish::{PublishError, resume_point};
-use headwater_wire::v2::publish_response::{Committed, Message as Response};
+use headwater_wire::v2::publish_response::{Committed, Message as Response, Stats};
 use tokio::time::{Instant, timeout_at};
 
 use super::Publisher;
@@ -52,9 +54,22 @@ impl<S: Source> Publisher<'_, S> {
                 self.losses = 0;
                 Ok(())
             }
-            // Statistics are for the log and the metrics; no output is encoded for yet.
-            Response::Accepted(_) | Response::Stats(_) | Response::OutputTag(_) => Ok(()),
+            Response::Stats(stats) => {
+                self.record_stats(stats);
+                Ok(())
+            }
+            // No output is encoded for yet.
+            Response::Accepted(_) | Response::OutputTag(_) => Ok(()),
             Response::Rejected(failure) => Err(PublishError::Rejected(failure)),
+        }
+    }
+
+    /// Statistics that make no sense are left out: they are no reason to leave a server.
+    fn record_stats(&mut self, stats: Stats) {
+        let segment = Duration::from_millis(self.resume.settings.segment_ms.into());
+        match PublisherStats::try_from(stats) {
+            Ok(stats) => self.health.record_stats(&stats, segment),
+            Err(error) => tracing::debug!(%error, "the server's statistics can't be read"),
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use headwater_wire::v2;
 use headwater_wire::v2::publish_request::Message as Request;
+use headwater_wire::v2::publish_response::stats::{self, Encoder as Encoding};
+use headwater_wire::v2::publish_response::{Message as Response, OutputTag, Stats};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 
@@ -42,6 +44,29 @@ async fn media_arrives_in_order_with_its_times() {
     encoder.unpublish().await;
     let (rest, reason) = call.until_it_ends().await;
     assert_eq!((rest.len(), reason.as_str()), (0, "the publisher ended its stream"));
+}
+
+#[tokio::test]
+async fn statistics_and_media_of_outputs_leave_the_publisher_on_air() {
+    let proxy = TestProxy::start().await;
+    let mut server = TestServer::start(&proxy.registry, "a", 0).await;
+    let mut encoder = Encoder::request(proxy.address, "demo").await;
+    let mut call = server.call().await;
+    call.accept(0).await;
+    encoder.accepted().await;
+    let unreadable = Encoding { speed: f64::NAN, ..Encoding::default() };
+    let stats = Stats { source: Some(stats::Source::default()), encoder: Some(unreadable) };
+    call.say(Response::Stats(stats)).await;
+    call.say(Response::OutputTag(OutputTag::default())).await;
+    // A response of a newer server.
+    call.say_nothing().await;
+    encoder.headers().await;
+    encoder.video(1_000, media::keyframe(b"first")).await;
+    encoder.audio(1_010, media::sound(b"beep")).await;
+    assert!(matches!(call.message().await.unwrap(), Some(Request::Period(_))));
+    encoder.unpublish().await;
+    let (rest, reason) = call.until_it_ends().await;
+    assert_eq!((rest.len(), reason.as_str()), (2, "the publisher ended its stream"));
 }
 
 #[tokio::test]

@@ -90,6 +90,21 @@ const GROUPS: [Group; 5] = [
             "headwater_proxy_timestamps_moved_total": Counter, "moves", "of: picture, sound, composition",
                 "Corrections of timestamps of one track that did not fit the other track's.",
                 "The encoder's clocks are wrong; the log names the stream and the distance. Update the encoder or change its audio source.";
+            "headwater_proxy_source_bits_per_second": Gauge, "bits per second", "kind: video, audio",
+                "Bit rates of all publishers' sources by their own timestamps, added up.",
+                "Below the rate of received bytes for long: encoders send faster than real time.";
+            "headwater_proxy_source_frames_per_second": Gauge, "frames per second", "",
+                "Frame rates of all publishers' sources by their own timestamps, added up.",
+                "None: over the number of publishers it is their mean frame rate, which the servers' CPU time follows.";
+            "headwater_proxy_source_keyframe_interval_seconds": Histogram, "seconds", "",
+                "Time from a keyframe of a source to the next one, every two seconds for each publisher.",
+                "Above the length of a segment: a failover replays more media and takes longer. Set the encoders' keyframe interval to it.";
+            "headwater_proxy_rare_keyframes": Gauge, "publishers", "",
+                "Publishers whose keyframes are more than one and a half segments apart.",
+                "Set the keyframe interval of these encoders to the length of a segment: the log names their streams.";
+            "headwater_proxy_slow_encoders": Gauge, "publishers", "",
+                "Publishers whose server encodes more slowly than media comes, for six seconds or longer.",
+                "Any: viewers fall behind. Lower the sources' frame rate or picture size, choose a smaller ladder or a faster preset, or add servers.";
             "headwater_proxy_oddities_total": Counter, "tags", "",
                 "Clock jumps that were taken out and media that was left out because nothing could decode it.",
                 "A steady rate is one broken encoder: the log names its stream.";

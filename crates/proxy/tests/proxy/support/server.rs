@@ -112,8 +112,13 @@ impl Call {
         self.say(Response::Rejected(failure)).await;
     }
 
-    async fn say(&self, message: Response) {
+    pub async fn say(&self, message: Response) {
         self.responses.send(Ok(PublishResponse { message: Some(message) })).await.unwrap();
+    }
+
+    /// Sends a response that holds nothing this version knows.
+    pub async fn say_nothing(&self) {
+        self.responses.send(Ok(PublishResponse { message: None })).await.unwrap();
     }
 
     /// The proxy's next message; none when the call has ended, `Err` when it was broken off.
