@@ -26,3 +26,11 @@ pub struct Context {
     /// Calls that are still to be finished for publishers that have left.
     pub tasks: TaskTracker,
 }
+
+impl Context {
+    /// Counts and logs a connection without a publish request in time.
+    pub fn report_missed_deadline(&self) {
+        metrics::counter!("headwater_proxy_refused_total", "reason" => "deadline").increment(1);
+        tracing::info!("no publish request within {:?}", self.publish_deadline);
+    }
+}

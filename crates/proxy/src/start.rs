@@ -7,11 +7,12 @@ use std::sync::Arc;
 use headwater_media::{ReplayLimits, timeline};
 use headwater_registry::Registry;
 use headwater_rtmp::ServerConfig;
-use headwater_runtime::listener::{Accepted, BindError, Limits, Listener};
+use headwater_runtime::listener::{Accepted, BindError, Connection, Limits, Listener};
 use headwater_runtime::outage::Outage;
 use headwater_runtime::process::Process;
 use headwater_runtime::readiness::{self, Latch};
 use headwater_wire::Channels;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -67,7 +68,34 @@ impl ConnectionHandler {
 
     /// Serves one encoder's connection to its end.
     pub async fn serve(self, socket: impl Socket + 'static) {
-        serve_connection(Box::new(socket), (*self.rtmp).clone(), self.context).await;
+        let deadline = self.publish_deadline();
+        self.serve_until(socket, deadline).await;
+    }
+
+    /// Serves a connection that a listener has accepted. Opening it counts towards the publish deadline.
+    async fn serve_accepted(self, accepted: Accepted) {
+        let deadline = self.publish_deadline();
+        let peer = accepted.peer;
+        let opened = tokio::select! {
+            opened = timeout_at(deadline, accepted.open()) => opened,
+            () = self.context.drain.over() => return,
+        };
+        let Ok(opened) = opened else {
+            let span = connection_span(peer);
+            return span.in_scope(|| self.context.report_missed_deadline());
+        };
+        if let Some(Connection { stream, client, guard: _guard }) = opened {
+            self.serve_until(stream, deadline).instrument(connection_span(client)).await;
+        }
+    }
+
+    /// Time by which a connection that is made now has to ask for its publication.
+    fn publish_deadline(&self) -> Instant {
+        Instant::now() + self.context.publish_deadline
+    }
+
+    async fn serve_until(self, socket: impl Socket + 'static, deadline: Instant) {
+        serve_connection(Box::new(socket), (*self.rtmp).clone(), self.context, deadline).await;
     }
 
     /// Waits for the publishers, as long as they may stay, and then closes every connection. To be called when the
@@ -93,6 +121,7 @@ impl Proxy {
         let config = &process.config.proxy;
         let limits = Limits::new(config.max_connections, config.max_connections_per_address);
         let listener = Listener::bind(config.rtmp_listen, "proxy.rtmp_listen", limits).await?;
+        let listener = listener.trust_peers(config.trusted_peers.clone());
         let handler = ConnectionHandler::new(&process, registry.clone(), Channels::default());
         tracing::info!(
             listen = %listener.local_addr(),
@@ -119,22 +148,22 @@ impl Proxy {
         let Self { mut listener, handler, process } = self;
         let _over = handler.context.drain.close_on_drop();
         while let Some(accepted) = process.drain.run_until_cancelled(listener.accept()).await {
-            let Accepted { stream, peer, guard } = accepted?;
-            if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "TCP_NODELAY was refused");
-            }
-            let connection = handler.clone().serve(stream);
-            let counted = async move {
-                let _counted = (GaugeGuard::new("headwater_proxy_connections"), guard);
+            let connection = handler.clone().serve_accepted(accepted?);
+            process.tasks.spawn(async move {
+                let _counted = GaugeGuard::new("headwater_proxy_connections");
                 connection.await;
-            };
-            process.tasks.spawn(counted.instrument(tracing::info_span!("connection", %peer)));
+            });
         }
         // The system refuses further connections, and their encoders go to another proxy.
         drop(listener);
         handler.wait_for_publishers().await;
         Ok(())
     }
+}
+
+/// Span of a connection's log lines, with the address of its client.
+fn connection_span(peer: SocketAddr) -> tracing::Span {
+    tracing::info_span!("connection", %peer)
 }
 
 fn shared_context(process: &Process<Settings>, registry: Arc<dyn Registry>, channels: Channels) -> Context {

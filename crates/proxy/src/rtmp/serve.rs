@@ -4,7 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use headwater_rtmp::{Event, PublishRequest, ServerConfig, ServerSession};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use crate::context::Context;
 use crate::publisher::{PublisherEnd, publish};
@@ -15,11 +15,16 @@ use super::source::RtmpSource;
 use super::status::rejection_of;
 use super::{RtmpConnection, Socket};
 
-/// Serves one encoder's connection to its end.
-pub async fn serve_connection(socket: Box<dyn Socket>, config: ServerConfig, context: Arc<Context>) {
+/// Serves one encoder's connection to its end. Its first publish request has to come by `deadline`.
+pub async fn serve_connection(
+    socket: Box<dyn Socket>,
+    config: ServerConfig,
+    context: Arc<Context>,
+    deadline: Instant,
+) {
     let session = ServerSession::new(config);
     let mut handler = RtmpHandler { connection: RtmpConnection::new(socket, session), context };
-    match handler.run().await {
+    match handler.run(deadline).await {
         Err(SourceError::Closed) => {}
         Err(error @ (SourceError::Io(_) | SourceError::Unread)) => tracing::info!(%error),
         Err(SourceError::Protocol { error, refusal }) => {
@@ -38,21 +43,20 @@ struct RtmpHandler {
 impl RtmpHandler {
     /// Serves the publish requests of the connection, one after the other. `Ok` when the encoder was told all that
     /// there is to say.
-    async fn run(&mut self) -> Result<(), SourceError> {
+    async fn run(&mut self, mut deadline: Instant) -> Result<(), SourceError> {
         loop {
             let context = self.context.clone();
             let greeted = tokio::select! {
-                greeted = timeout(context.publish_deadline, self.read_publish_request()) => greeted,
+                greeted = timeout_at(deadline, self.read_publish_request()) => greeted,
                 () = context.drain.over() => return Ok(()),
             };
             let Ok(request) = greeted else {
-                metrics::counter!("headwater_proxy_refused_total", "reason" => "deadline").increment(1);
-                tracing::info!("no publish request within {:?}", self.context.publish_deadline);
+                context.report_missed_deadline();
                 return self.connection.fail(&rejection_of(&Refusal::deadline())).await;
             };
             let Some(request) = request? else { return Ok(()) };
             match self.publish(request).await? {
-                PublisherEnd::Unpublished => {}
+                PublisherEnd::Unpublished => deadline = Instant::now() + context.publish_deadline,
                 PublisherEnd::Dismissed => return Ok(()),
             }
         }

@@ -5,6 +5,7 @@ mod drain;
 mod failover;
 mod isolation;
 mod limits;
+mod load_balancer;
 mod publishing;
 mod routing;
 mod sent_away;

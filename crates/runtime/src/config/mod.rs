@@ -7,6 +7,7 @@ mod check;
 mod error;
 mod injected;
 mod inputs;
+mod network;
 mod print;
 mod reader;
 mod secret;
@@ -29,6 +30,7 @@ use headwater_media::ladder::Ladder;
 
 pub use error::{ConfigError, ConfigErrors, Origin};
 pub use inputs::Input;
+pub use network::Network;
 pub use print::reference;
 pub use secret::Secret;
 pub use source::{VARIABLE_PREFIX, variable};

@@ -8,6 +8,7 @@ use std::time::Duration;
 use headwater_media::broadcast::{Policy, RecordedRenditions};
 use headwater_media::ladder::Rung;
 
+use super::network::Network;
 use super::reader::{Reader, Setting};
 use super::secret::Secret;
 use super::storage::{Directory, Encryption, RecordingMode, S3Name, StoreUrl};
@@ -94,6 +95,9 @@ section! {
         max_connections: usize = "1000" in 1..=MOST_CONNECTIONS;
         /// Connections at the same time from one address (IPv4) or one /64 network (IPv6).
         max_connections_per_address: usize = "50" in 1..=MOST_CONNECTIONS;
+        /// Networks of the load balancers that tell their clients' addresses by the PROXY protocol, version 1 or 2. Their
+        /// connections must begin with its header, and nobody else's may.
+        trusted_peers: Vec<Network> = "";
         /// How long a connection may take from its first byte to being a publisher.
         publish_deadline: Duration = "10s" in secs(1)..=secs(300);
         /// How long a publisher may be silent before its connection is closed.

@@ -154,11 +154,12 @@ impl<T: Value> Value for Option<T> {
     }
 }
 
-/// Lists have at least one member.
+/// Lists have at least one member, unless their type says otherwise.
 impl<T: ListMember> Value for Vec<T> {
     const KIND: &'static str = T::LIST_KIND;
     fn parse(raw: &Raw) -> Result<Self, String> {
-        let members = raw.list().filter(|members| !members.is_empty()).ok_or_else(expected::<Self>)?;
+        let members = raw.list().filter(|members| T::MAY_BE_EMPTY || !members.is_empty());
+        let members = members.ok_or_else(expected::<Self>)?;
         let parsed = |raw: &Raw| T::parse(raw).map_err(|text| format!("{}: {text}", raw.quoted()));
         members.iter().map(parsed).collect()
     }
@@ -166,11 +167,16 @@ impl<T: ListMember> Value for Vec<T> {
         let members: Vec<_> = self.iter().filter_map(T::show).collect();
         Some(format!("[{}]", members.join(", ")))
     }
+    fn unset() -> Option<Self> {
+        T::MAY_BE_EMPTY.then(Vec::new)
+    }
 }
 
 /// A type that can be a member of a list.
 pub(super) trait ListMember: Value {
     const LIST_KIND: &'static str;
+    /// Whether a list of these may have no members, which is then its default.
+    const MAY_BE_EMPTY: bool = false;
 }
 
 #[cfg(test)]

@@ -141,7 +141,7 @@ async fn connection<H: Handler>(
     patience: Patience,
     drain: CancellationToken,
 ) {
-    let Accepted { stream, peer, guard } = accepted;
+    let Accepted { stream, peer, guard, .. } = accepted;
     let _opened = handler.connection_opened();
     let (stream, progress) = Counted::new(stream, guard.give_way());
     let from = peer.ip().to_canonical();

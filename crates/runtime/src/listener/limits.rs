@@ -23,8 +23,17 @@ pub struct Limits {
 struct Held {
     total: usize,
     /// By whom they count for, and in the order in which they came.
-    by_address: HashMap<IpAddr, BTreeMap<u64, Arc<Place>>>,
+    by_party: HashMap<Party, BTreeMap<u64, Arc<Place>>>,
     next: u64,
+}
+
+/// Party that connections count for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Party {
+    /// Address or network, as [`counted_as`] has it.
+    Address(IpAddr),
+    /// Clients behind trusted load balancers, until their addresses are known. Only the total limits them.
+    Unknown,
 }
 
 /// Why a connection was refused.
@@ -49,12 +58,12 @@ impl Refusal {
 /// A connection's place within the limits. Dropping it frees the place.
 #[derive(Debug)]
 pub struct Guard {
-    address: IpAddr,
+    party: Party,
     number: u64,
     place: Arc<Place>,
     /// Whether another connection gave way to this one.
     pub(super) displaces: bool,
-    held: Arc<Mutex<Held>>,
+    limits: Limits,
 }
 
 impl Limits {
@@ -74,63 +83,79 @@ impl Limits {
         lock(&self.held).total
     }
 
-    /// Takes a place.
+    /// Takes a place for a connection from `address`.
     ///
     /// # Errors
     /// When a limit is reached, and no connection may give way.
     pub fn admit(&self, address: IpAddr) -> Result<Guard, Refusal> {
-        let address = counted_as(address);
+        self.admit_party(Party::Address(counted_as(address)))
+    }
+
+    /// Takes a place for a client behind a load balancer, which [`Guard::count_for`] is told the address of.
+    ///
+    /// # Errors
+    /// When the limit of all connections is reached, and none may give way.
+    pub fn admit_unknown(&self) -> Result<Guard, Refusal> {
+        self.admit_party(Party::Unknown)
+    }
+
+    fn admit_party(&self, party: Party) -> Result<Guard, Refusal> {
         let mut held = lock(&self.held);
-        let mut displaces = false;
-        if held.of(address) >= self.per_address {
-            displaces = held.displace(Some(address));
-            if !displaces {
-                return Err(Refusal::Address { limit: self.per_address });
-            }
-        }
+        let mut displaces = self.make_room_for(party, &mut held)?;
         if held.total >= self.total {
             displaces = held.displace(None);
             if !displaces {
                 return Err(Refusal::Total { limit: self.total });
             }
         }
-        let (number, place) = held.add(address);
-        Ok(Guard { address, number, place, displaces, held: self.held.clone() })
+        let (number, place) = held.add(party);
+        Ok(Guard { party, number, place, displaces, limits: self.clone() })
+    }
+
+    /// Makes room for one more connection of a party. Gives whether another one had to give way.
+    fn make_room_for(&self, party: Party, held: &mut Held) -> Result<bool, Refusal> {
+        if party == Party::Unknown || held.count(party) < self.per_address {
+            return Ok(false);
+        }
+        if held.displace(Some(party)) { Ok(true) } else { Err(Refusal::Address { limit: self.per_address }) }
     }
 }
 
 impl Held {
-    /// How many places an address has.
-    fn of(&self, address: IpAddr) -> usize {
-        self.by_address.get(&address).map_or(0, BTreeMap::len)
+    /// Number of places that a party has.
+    fn count(&self, party: Party) -> usize {
+        self.by_party.get(&party).map_or(0, BTreeMap::len)
     }
 
-    fn add(&mut self, address: IpAddr) -> (u64, Arc<Place>) {
+    fn add(&mut self, party: Party) -> (u64, Arc<Place>) {
         let number = self.next;
         let place = Arc::new(Place::default());
         self.next += 1;
-        self.total += 1;
-        self.by_address.entry(address).or_default().insert(number, place.clone());
+        self.insert(party, number, place.clone());
         (number, place)
     }
 
-    fn remove(&mut self, address: IpAddr, number: u64) -> Option<Arc<Place>> {
-        let places = self.by_address.get_mut(&address)?;
+    fn insert(&mut self, party: Party, number: u64, place: Arc<Place>) {
+        self.total += 1;
+        self.by_party.entry(party).or_default().insert(number, place);
+    }
+
+    fn remove(&mut self, party: Party, number: u64) -> Option<Arc<Place>> {
+        let places = self.by_party.get_mut(&party)?;
         let place = places.remove(&number)?;
         if places.is_empty() {
-            self.by_address.remove(&address);
+            self.by_party.remove(&party);
         }
         self.total -= 1;
         Some(place)
     }
 
-    /// Takes the place of the connection that has been idle the longest, of this address or of any. A look at 10,000 takes
+    /// Takes the place of the connection that has been idle the longest, of this party or of any. A look at 10,000 takes
     /// some 0.1 ms, about what it takes to accept a connection.
-    fn displace(&mut self, address: Option<IpAddr>) -> bool {
-        let addresses =
-            self.by_address.iter().filter(|(of, _)| address.is_none_or(|address| **of == address));
+    fn displace(&mut self, party: Option<Party>) -> bool {
+        let parties = self.by_party.iter().filter(|(of, _)| party.is_none_or(|party| **of == party));
         let places =
-            addresses.flat_map(|(of, places)| places.iter().map(|(number, place)| (*of, *number, place)));
+            parties.flat_map(|(of, places)| places.iter().map(|(number, place)| (*of, *number, place)));
         let idle = places.filter_map(|(of, number, place)| Some((place.idle_since()?, of, number)));
         let Some((_, of, number)) = idle.min_by_key(|(since, _, number)| (*since, *number)) else {
             return false;
@@ -141,6 +166,22 @@ impl Held {
 }
 
 impl Guard {
+    /// Counts the connection for the client at `address` from now on.
+    ///
+    /// # Errors
+    /// When this client has as many connections as it may, and none of them may give way.
+    pub fn count_for(&mut self, address: IpAddr) -> Result<(), Refusal> {
+        let party = Party::Address(counted_as(address));
+        let mut held = lock(&self.limits.held);
+        self.displaces = self.limits.make_room_for(party, &mut held)?;
+        // None where another connection has the place already.
+        if let Some(place) = held.remove(self.party, self.number) {
+            held.insert(party, self.number, place);
+        }
+        self.party = party;
+        Ok(())
+    }
+
     /// From now on the connection counts as idle except while there is [`Work`](super::Work) on it, and while it is idle, a
     /// newcomer may take its place: [`Guard::given_up`].
     pub fn give_way(&self) -> Activity {
@@ -156,7 +197,7 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         // Nothing where somebody else has it already.
-        lock(&self.held).remove(self.address, self.number);
+        lock(&self.limits.held).remove(self.party, self.number);
     }
 }
 
@@ -211,7 +252,23 @@ mod tests {
         let limits = Limits::total(9);
         drop(limits.admit(address("10.0.0.1")).unwrap());
         assert_eq!(limits.held(), 0);
-        assert!(lock(&limits.held).by_address.is_empty());
+        assert!(lock(&limits.held).by_party.is_empty());
+    }
+
+    #[test]
+    fn clients_behind_a_load_balancer_count_for_themselves_once_they_are_known() {
+        let limits = Limits::new(4, 1);
+        let mut first = limits.admit_unknown().unwrap();
+        let mut second = limits.admit_unknown().unwrap();
+        let mut third = limits.admit_unknown().unwrap();
+        first.count_for(address("192.0.2.1")).unwrap();
+        second.count_for(address("192.0.2.2")).unwrap();
+        assert_eq!(third.count_for(address("192.0.2.2")).unwrap_err(), Refusal::Address { limit: 1 });
+        assert_eq!(limits.admit(address("192.0.2.1")).unwrap_err(), Refusal::Address { limit: 1 });
+        let _fourth = limits.admit_unknown().unwrap();
+        assert_eq!(limits.admit_unknown().unwrap_err(), Refusal::Total { limit: 4 });
+        drop((first, second, third));
+        assert_eq!(limits.held(), 1);
     }
 
     #[tokio::test(start_paused = true)]

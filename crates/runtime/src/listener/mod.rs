@@ -2,6 +2,8 @@
 
 mod activity;
 mod limits;
+mod opening;
+mod proxy_header;
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -13,8 +15,9 @@ use tracing::{debug, warn};
 
 pub use activity::{Activity, Work};
 pub use limits::{Guard, Limits, Refusal, counted_as};
+pub use opening::{Accepted, Connection};
 
-use crate::config::variable;
+use crate::config::{Network, variable};
 
 /// How long to wait when there are no file descriptors or no memory: time enough for some connections to end.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(200);
@@ -37,15 +40,7 @@ pub struct Listener {
     address: SocketAddr,
     setting: &'static str,
     limits: Limits,
-}
-
-/// A connection, and its place within the limits.
-#[derive(Debug)]
-pub struct Accepted {
-    pub stream: TcpStream,
-    pub peer: SocketAddr,
-    /// To be kept as long as the connection.
-    pub guard: Guard,
+    trusted_peers: Vec<Network>,
 }
 
 impl Listener {
@@ -60,9 +55,16 @@ impl Listener {
             Ok((tcp, address))
         };
         match bound.await {
-            Ok((tcp, address)) => Ok(Self { tcp, address, setting, limits }),
+            Ok((tcp, address)) => Ok(Self { tcp, address, setting, limits, trusted_peers: Vec::new() }),
             Err(source) => Err(BindError { address, setting, hint: hint(address, &source), source }),
         }
+    }
+
+    /// Believes the PROXY protocol headers of load balancers in these networks, and requires them.
+    /// [`Accepted::open`] reads them.
+    #[must_use]
+    pub fn trust_peers(self, trusted_peers: Vec<Network>) -> Self {
+        Self { trusted_peers, ..self }
     }
 
     /// The address that is really listened on, also where port 0 asked for any free one.
@@ -76,7 +78,7 @@ impl Listener {
     }
 
     /// Waits for the next connection within the limits. One beyond them takes the place of an idle one, or is closed at
-    /// once, and counted. Errors that
+    /// once, and counted. Those of trusted load balancers count in total only, until their clients are known. Errors that
     /// only concern one connection, and shortages that pass, are outlived. Safe to cancel.
     ///
     /// # Errors
@@ -84,16 +86,24 @@ impl Listener {
     pub async fn accept(&mut self) -> io::Result<Accepted> {
         loop {
             match self.tcp.accept().await {
-                Ok((stream, peer)) => match self.limits.admit(peer.ip()) {
-                    Ok(guard) => {
-                        self.note_displaced(&guard);
-                        return Ok(accepted(stream, peer, guard));
+                Ok((stream, peer)) => match self.admit(stream, peer) {
+                    Ok(accepted) => {
+                        self.note_displaced(&accepted.guard);
+                        return Ok(accepted);
                     }
                     Err(refusal) => self.refuse(peer, refusal),
                 },
                 Err(error) => self.outlive(error).await?,
             }
         }
+    }
+
+    fn admit(&self, stream: TcpStream, peer: SocketAddr) -> Result<Accepted, Refusal> {
+        let is_trusted = self.trusted_peers.iter().any(|network| network.contains(peer.ip()));
+        let guard = if is_trusted { self.limits.admit_unknown() } else { self.limits.admit(peer.ip()) }?;
+        // Small messages must not wait for more; a socket that refuses is about to fail anyway.
+        let _ = stream.set_nodelay(true);
+        Ok(Accepted { stream, peer, guard, is_trusted, setting: self.setting })
     }
 
     fn note_displaced(&self, guard: &Guard) {
@@ -166,12 +176,6 @@ fn concerns_one_connection(kind: ErrorKind) -> bool {
             | PermissionDenied
             | WouldBlock
     )
-}
-
-fn accepted(stream: TcpStream, peer: SocketAddr, guard: Guard) -> Accepted {
-    // Small messages must not wait for more; a socket that refuses is about to fail anyway.
-    let _ = stream.set_nodelay(true);
-    Accepted { stream, peer, guard }
 }
 
 fn hint(address: SocketAddr, error: &io::Error) -> String {

@@ -45,9 +45,9 @@ const GROUPS: [Group; 5] = [
     Group {
         title: "Every service",
         metrics: metrics! {
-            "headwater_connections_refused_total": Counter, "connections", "listener: the setting; reason: total, address",
-                "Connections that a listener closed at once because its limit, in total or for one address, was reached.",
-                "Raise the limit beside the named setting, or find the address that opens so many. A load balancer is one address.";
+            "headwater_connections_refused_total": Counter, "connections", "listener: the setting; reason: total, address, untrusted_header, missing_header, malformed_header",
+                "Connections that a listener closed before they said anything: a limit was reached, or the PROXY protocol header is wrong.",
+                "`total`, `address`: raise the limit beside the named setting, or find the address that opens so many; a load balancer without the PROXY protocol is one address. `missing_header`, `malformed_header`: let the load balancers in `proxy.trusted_peers` send the header. `untrusted_header`: strangers, or a load balancer that `proxy.trusted_peers` lacks ([load-balancers.md](load-balancers.md)).";
             "headwater_connections_displaced_total": Counter, "connections", "listener: the setting",
                 "Idle connections that were closed to make room for new ones.",
                 "A steady rate means that the listener is full: raise its limit, or add instances.";

@@ -35,7 +35,11 @@ impl Encoder {
     }
 
     pub async fn connect(proxy: SocketAddr, config: ClientConfig) -> Self {
-        let socket = TcpStream::connect(proxy).await.unwrap();
+        Self::greet(TcpStream::connect(proxy).await.unwrap(), config).await
+    }
+
+    /// Connects to the application on a socket that is open.
+    pub async fn greet(socket: TcpStream, config: ClientConfig) -> Self {
         let session = ClientSession::new(config).unwrap();
         let mut encoder = Self { socket, session };
         encoder.flush().await;
