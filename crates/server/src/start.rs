@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures::stream;
 use headwater_platform::store::StoreError;
 use headwater_platform::{Advertised, METADATA_VARIABLE, OwnAddressError, own_address};
+use headwater_recordings::Layout;
 use headwater_registry::{Registry, ServerId, ServerIdError};
 use headwater_runtime::config::Config;
 use headwater_runtime::listener::{BindError, Listener};
@@ -115,7 +116,7 @@ where
     let housekeeping = storage.clone().map(|storage| Housekeeping {
         storage,
         registry: registry.clone(),
-        broadcasts: broadcasts.clone(),
+        is_on_air: is_on_air(broadcasts.clone()),
         config: shared,
     });
     let heartbeat = Heartbeat { registry, home, broadcasts: broadcasts.clone(), stop: stop.clone() };
@@ -153,6 +154,10 @@ async fn leave_to_spool(storage: Option<Storage>) {
     if let Some(storage) = storage {
         storage.uploads.close(Duration::ZERO).await;
     }
+}
+
+fn is_on_air(broadcasts: Arc<Broadcasts>) -> Box<dyn Fn(&Layout) -> bool + Send + Sync> {
+    Box::new(move |layout| broadcasts.is_on_air(layout))
 }
 
 /// Never ends.

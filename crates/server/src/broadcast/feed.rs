@@ -14,6 +14,7 @@ use headwater_media::{
 use tokio::sync::broadcast;
 
 use super::history::{History, Taken};
+use crate::recording::DvrHistory;
 
 /// Events that a follower may be behind before it must start again from the window. About 40 s of a ladder of four
 /// renditions.
@@ -98,26 +99,6 @@ impl Feed {
             self.unrecorded.store(last.sequence.next().0, Ordering::Relaxed);
         }
         whole
-    }
-
-    /// Adds a record of what is stored. Gives the segments that viewers can't go back to any more.
-    pub(crate) fn stored(&self, record: &Record) -> Vec<Arc<StoredSegment>> {
-        let mut history = self.history();
-        let Taken { is_news, dropped } = history.take(record);
-        if is_news {
-            let _ = self.events.send(FeedEvent::Stored(record.clone()));
-        }
-        dropped
-    }
-
-    /// Adds the segments that other servers have stored before. Gives those that viewers can't go back to any more.
-    pub(crate) fn look_back(&self, before: Option<Archive>) -> Vec<Arc<StoredSegment>> {
-        let mut history = self.history();
-        let Taken { is_news, dropped } = history.look_back(before);
-        if is_news && let Some(archive) = history.archive() {
-            let _ = self.events.send(FeedEvent::History(Arc::new(archive.clone())));
-        }
-        dropped
     }
 
     /// Begins to follow the broadcast.
@@ -268,5 +249,25 @@ impl Feed {
 
     fn history(&self) -> MutexGuard<'_, History> {
         self.history.lock_ignoring_poison()
+    }
+}
+
+impl DvrHistory for Feed {
+    fn add_record(&self, record: &Record) -> Vec<Arc<StoredSegment>> {
+        let mut history = self.history();
+        let Taken { is_news, dropped } = history.take(record);
+        if is_news {
+            let _ = self.events.send(FeedEvent::Stored(record.clone()));
+        }
+        dropped
+    }
+
+    fn load_history(&self, before: Option<Archive>) -> Vec<Arc<StoredSegment>> {
+        let mut history = self.history();
+        let Taken { is_news, dropped } = history.load_before(before);
+        if is_news && let Some(archive) = history.archive() {
+            let _ = self.events.send(FeedEvent::History(Arc::new(archive.clone())));
+        }
+        dropped
     }
 }

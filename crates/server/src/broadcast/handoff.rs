@@ -11,6 +11,7 @@ use headwater_wire::Handoff;
 use tokio::time::Instant;
 
 use super::Feed;
+use crate::recording::JournalHandoff;
 
 /// The handoff of one broadcast as it is now: for the registry, and for the journal in the store.
 pub(crate) struct HandoffSource {
@@ -30,11 +31,12 @@ impl HandoffSource {
     pub(super) fn ends_at(&self, at: Option<Instant>) {
         *self.ends_at.lock_ignoring_poison() = at;
     }
+}
 
-    /// The handoff, as long as the broadcast may go on; none where nobody has seen anything. While a publisher is there, viewers
-    /// may get the beginning of [`ResumePoint::LEAD`] segments before the next word. `late` is how many more segments may be
-    /// made before this word reaches its readers.
-    pub(crate) fn handoff(&self, late: u64) -> Option<Handoff> {
+impl JournalHandoff for HandoffSource {
+    /// None also where nobody has seen anything of the broadcast. While a publisher is there, viewers may get the beginning of
+    /// [`ResumePoint::LEAD`] segments before the next word.
+    fn handoff(&self, late: u64) -> Option<Handoff> {
         let ends_at = *self.ends_at.lock_ignoring_poison();
         let lasts = ends_at.map_or(self.reconnect_window, |at| at.saturating_duration_since(Instant::now()));
         if lasts.is_zero() || self.feed.ended() || self.feed.is_new() {

@@ -69,7 +69,7 @@ impl History {
     }
 
     /// Takes the segments that other servers have stored before. The records of this server go on from them.
-    pub(super) fn look_back(&mut self, before: Option<Archive>) -> Taken {
+    pub(super) fn load_before(&mut self, before: Option<Archive>) -> Taken {
         let own: Vec<_> = match &mut self.state {
             State::Unread(waiting) => std::mem::take(waiting),
             State::Read(archive) => archive.records(),
@@ -151,12 +151,12 @@ mod tests {
         }
         assert!(history.archive().is_none());
         // The last one of the other server was still on its way.
-        assert!(history.look_back(Some(before(2))).is_news);
+        assert!(history.load_before(Some(before(2))).is_news);
         assert_eq!(held(&history), [(0, true), (1, true), (2, false), (3, true), (4, true)]);
         assert!(history.take(&segment(5)).is_news);
-        assert!(history.look_back(Some(before(3))).is_news);
+        assert!(history.load_before(Some(before(3))).is_news);
         assert_eq!(held(&history), [0, 1, 2, 3, 4, 5].map(|sequence| (sequence, true)));
-        assert!(!history.look_back(Some(before(3))).is_news);
+        assert!(!history.load_before(Some(before(3))).is_news);
     }
 
     #[test]
@@ -164,7 +164,7 @@ mod tests {
         let mut history = History::new(MINUTE, empty(), MediaSequence(3), false);
         history.take(&period());
         history.take(&segment(3));
-        assert!(history.look_back(None).is_news);
+        assert!(history.load_before(None).is_news);
         assert_eq!(held(&history), [(3, true)]);
     }
 

@@ -13,6 +13,7 @@ use super::failure::just_ended;
 use super::handoff::{self, HandoffSource};
 use super::{Feed, Home};
 use crate::failure::Failure;
+use crate::recording::JournalHandoff as _;
 
 /// Renewals in the length of a lease.
 const RENEWALS: u32 = 3;

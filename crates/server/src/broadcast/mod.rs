@@ -22,6 +22,7 @@ mod takeover;
 pub(crate) use admit::{Applicant, EpochSource};
 pub(crate) use call::{Attachment, Progress, Request, Requests, Response, Responses};
 pub use feed::{Feed, FeedEvent, Subscription};
+#[cfg(test)]
 pub(crate) use handoff::HandoffSource;
 pub(crate) use on_air::{Commit, OnAir};
 pub use publisher::{Place, Publisher};

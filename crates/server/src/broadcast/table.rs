@@ -66,6 +66,11 @@ impl Broadcasts {
         self.table().iter().map(|(stream, on_air)| (stream.clone(), on_air.clone())).collect()
     }
 
+    /// Whether a broadcast is on air here.
+    pub(crate) fn is_on_air(&self, layout: &Layout) -> bool {
+        self.get(&layout.stream).is_some_and(|on_air| on_air.id == layout.broadcast)
+    }
+
     /// A segment of a broadcast that is on air here, as long as viewers of the live window may ask for it.
     pub(crate) fn in_window(
         &self,

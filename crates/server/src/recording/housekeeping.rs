@@ -14,7 +14,6 @@ use tokio::time::{sleep, timeout};
 
 use super::Storage;
 use super::orphans::Orphans;
-use crate::broadcast::Broadcasts;
 
 /// Time until unfinished recordings are looked for again after the store has failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(10);
@@ -31,7 +30,8 @@ const CLEAR: Duration = Duration::from_secs(10 * 60);
 pub(crate) struct Housekeeping {
     pub(crate) storage: Storage,
     pub(crate) registry: Arc<dyn Registry>,
-    pub(crate) broadcasts: Arc<Broadcasts>,
+    /// Whether a broadcast is on air here.
+    pub(crate) is_on_air: Box<dyn Fn(&Layout) -> bool + Send + Sync>,
     pub(crate) config: Arc<Config>,
 }
 
@@ -64,7 +64,7 @@ impl Housekeeping {
 
     /// Whether a server has the broadcast, or may have it. A registry that knows of none proves nothing.
     async fn is_owned(&self, layout: Layout) -> bool {
-        if self.broadcasts.get(&layout.stream).is_some_and(|on_air| on_air.id == layout.broadcast) {
+        if (self.is_on_air)(&layout) {
             return true;
         }
         match self.registry.owner(&layout.stream).await {

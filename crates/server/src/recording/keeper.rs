@@ -14,9 +14,8 @@ use headwater_runtime::outage::Outage;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::sleep;
 
-use super::Storage;
 use super::recorder::{Entry, Recorder};
-use crate::broadcast::Feed;
+use super::{DvrHistory, Storage};
 
 /// Segments that the feed was told and whose fate is open.
 const BACKLOG: usize = 4_096;
@@ -44,7 +43,7 @@ const LOOKS: u32 = 30;
 /// Follows one broadcast until its recording is finished, or another server's to go on with.
 pub(crate) struct Keeper {
     recorder: Arc<Recorder>,
-    feed: Arc<Feed>,
+    history: Arc<dyn DvrHistory>,
     storage: Storage,
     /// The first segment that is made here, where another server has begun the broadcast.
     taken_over: Option<MediaSequence>,
@@ -71,13 +70,13 @@ struct Told {
 impl Keeper {
     pub(crate) fn new(
         recorder: Arc<Recorder>,
-        feed: Arc<Feed>,
+        history: Arc<dyn DvrHistory>,
         storage: Storage,
         taken_over: Option<MediaSequence>,
     ) -> Self {
         let growth = Mutex::default();
         let grown = Notify::new();
-        Self { recorder, feed, storage, taken_over, growth, grown }
+        Self { recorder, history, storage, taken_over, growth, grown }
     }
 
     /// Returns when nothing is left to do.
@@ -119,7 +118,7 @@ impl Keeper {
 
     fn show(&self, records: impl IntoIterator<Item = Record>) {
         for record in records {
-            let dropped = self.feed.stored(&record);
+            let dropped = self.history.add_record(&record);
             self.doom(&dropped);
         }
     }
@@ -251,7 +250,7 @@ impl Keeper {
                     looks += 1;
                     let archive = recording.map(|recording| recording.archive);
                     let reaches = archive.as_ref().is_some_and(|archive| is_stored(archive, first));
-                    let dropped = self.feed.look_back(archive);
+                    let dropped = self.history.load_history(archive);
                     self.doom(&dropped);
                     if reaches {
                         break;

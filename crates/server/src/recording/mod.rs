@@ -14,14 +14,32 @@ mod tests;
 
 use std::sync::Arc;
 
+use headwater_hls::Archive;
+use headwater_media::{Record, StoredSegment};
 use headwater_platform::store::{self, ObjectStore, StoreError};
 use headwater_recordings::uploads::Uploads;
 use headwater_recordings::{store_settings, upload_settings};
 use headwater_runtime::config::Config;
+use headwater_wire::Handoff;
 
 pub(crate) use housekeeping::Housekeeping;
 pub(crate) use keeper::Keeper;
 pub(crate) use recorder::{Recorder, Safe};
+
+/// Segments that viewers can go back to, as they are told of them.
+pub(crate) trait DvrHistory: Send + Sync {
+    /// Adds a record of what is stored. Gives the segments that viewers can't go back to any more.
+    fn add_record(&self, record: &Record) -> Vec<Arc<StoredSegment>>;
+    /// Adds the segments that other servers have stored before. Gives those that viewers can't go back to any more.
+    fn load_history(&self, before: Option<Archive>) -> Vec<Arc<StoredSegment>>;
+}
+
+/// Source of the handoff that stands in the journal.
+pub(crate) trait JournalHandoff: Send + Sync {
+    /// The handoff as it is now, if the broadcast may go on. `late` is how many more segments may be made before it reaches its
+    /// readers.
+    fn handoff(&self, late: u64) -> Option<Handoff>;
+}
 
 /// The store of this server, and the way there.
 #[derive(Clone, Debug)]

@@ -19,8 +19,7 @@ use headwater_wire::SegmentSamples;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::Storage;
-use crate::broadcast::HandoffSource;
+use super::{JournalHandoff, Storage};
 
 /// Segments whose fate may be open at a time: more than two hours of them. Beyond it they are stored all the same; viewers can't
 /// go back to them while the broadcast is live.
@@ -41,7 +40,7 @@ pub(crate) struct Recorder {
     pub(super) guard: Guard,
     policy: Policy,
     /// Handoff for the journal.
-    handoffs: Arc<HandoffSource>,
+    handoffs: Arc<dyn JournalHandoff>,
     state: Mutex<State>,
 }
 
@@ -109,7 +108,7 @@ impl Recorder {
         opening: &Opening,
         policy: &Policy,
         known: &[Rendition],
-        handoffs: Arc<HandoffSource>,
+        handoffs: Arc<dyn JournalHandoff>,
     ) -> Option<(Self, mpsc::Receiver<Entry>)> {
         if policy.recording.is_none() && policy.dvr_window.is_zero() {
             return None;
