@@ -12,10 +12,10 @@ const MAY_KNOW: [(&str, &[&str]); 19] = [
     ("hls", &["media"]),
     ("wire", &["media"]),
     ("registry", &["media"]),
-    ("platform", &["media"]),
+    ("platform", &["media", "runtime"]),
     ("runtime", &["media"]),
     // Documents in a store; who asks for them is not its business.
-    ("directory", &["media", "platform"]),
+    ("directory", &["media", "platform", "runtime"]),
     ("transcode", &["media", "hls", "wire"]),
     ("recordings", &["media", "hls", "wire", "platform", "runtime"]),
     ("proxy", &["media", "rtmp", "wire", "registry", "platform", "runtime"]),

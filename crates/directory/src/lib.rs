@@ -20,6 +20,7 @@ mod input;
 mod inputs;
 mod layout;
 mod seal;
+mod settings;
 mod token;
 mod tokens;
 
@@ -32,6 +33,7 @@ pub use error::DirectoryError;
 pub use input::{Admission, InputRecording, InputSettings, LiveInput, RecordingMode};
 pub use inputs::{InputPage, MAX_PAGE_INPUTS};
 pub use seal::{SealError, Sealer};
+pub use settings::{open_directory, own_secret};
 pub use token::{AccessToken, NewToken, Scope, TokenText};
 
 /// Live inputs and access tokens in one store. Clones share it.

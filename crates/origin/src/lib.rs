@@ -24,8 +24,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_control::Control;
+use headwater_platform::store::store_settings;
 use headwater_platform::store::{self, StoreError};
-use headwater_recordings::store_settings;
 use headwater_registry::Registry;
 use headwater_runtime::http::{Patience, Versions};
 use headwater_runtime::listener::{BindError, Limits, Listener};

@@ -376,6 +376,9 @@ impl Registry for Outage {
     async fn servers(&self) -> Result<Vec<ServerRecord>, RegistryError> {
         self.check()?.servers().await
     }
+    async fn announce_input(&self, uid: &StreamId) -> Result<(), RegistryError> {
+        self.check()?.announce_input(uid).await
+    }
     fn watch(&self) -> Watch {
         self.memory.watch()
     }

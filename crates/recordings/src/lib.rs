@@ -25,7 +25,7 @@ pub use list::{describe, is_live, list, unfinished};
 pub use pulse::{GRACE, Pulse, mark_text};
 pub use resume::{Abandoned, Doubt, names_successor};
 pub use samples::{Samples, segments_there};
-pub use settings::{store_settings, upload_settings};
+pub use settings::upload_settings;
 pub use summary::{RenditionSummary, State, Summary};
 
 #[cfg(test)]

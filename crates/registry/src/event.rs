@@ -10,6 +10,8 @@ pub enum RegistryEvent {
     /// A server came, went, drains, or changed its address, capacity or version. That one stopped to renew its record
     /// is told when the next process asks for the servers.
     ServersChanged,
+    /// A live input of the directory was made, changed or deleted.
+    InputChanged(StreamId),
     /// Events may have been lost (the connection to the registry is new, or this watcher was too slow): look again
     /// at everything.
     Missed,

@@ -135,6 +135,10 @@ pub trait Registry: Send + Sync + 'static {
     /// All servers that are there, draining ones too, sorted by id.
     async fn servers(&self) -> Result<Vec<ServerRecord>, RegistryError>;
 
+    /// Tells all watchers that a live input of the directory was made, changed or deleted. The registry keeps nothing of it:
+    /// one that misses it hears [`RegistryEvent::Missed`] when it is connected again.
+    async fn announce_input(&self, uid: &StreamId) -> Result<(), RegistryError>;
+
     /// Changes from now on. Look at the registry after calling this, not before, to miss nothing.
     fn watch(&self) -> Watch;
 

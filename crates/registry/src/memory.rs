@@ -258,6 +258,11 @@ impl Registry for MemoryRegistry {
         Ok(state.servers.values().map(|(record, _)| record.clone()).collect())
     }
 
+    async fn announce_input(&self, uid: &StreamId) -> Result<(), RegistryError> {
+        self.tell(RegistryEvent::InputChanged(uid.clone()));
+        Ok(())
+    }
+
     fn watch(&self) -> Watch {
         Watch::new(&self.events)
     }

@@ -12,7 +12,7 @@
 //! | `P{<stream>}:handoff` | string | what the next owner needs to go on with the broadcast, should this one die | the reconnect window, from the last segment or renewal on |
 //! | `Pservers:{all}:records` | hash | server id → JSON of [`ServerRecord`] | until its deadline has passed and somebody asks for the servers |
 //! | `Pservers:{all}:until` | sorted set | server id → deadline, Unix milliseconds on Redis' clock, 5 s after the last heartbeat ([`Ttls::server`]) | as above |
-//! | `Pevents` | pub/sub channel | `owner <stream>`, `servers` | |
+//! | `Pevents` | pub/sub channel | `owner <stream>`, `servers`, `input <uid>` | |
 //!
 //! Everything that changes a key is a Lua script, run by `EVALSHA`; times are Redis' own. Nothing has to survive a
 //! restart of Redis: persistence may be off. Deleting a lease makes its server write it again; adding 1 to `newest` in
@@ -31,7 +31,7 @@ mod url;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fred::interfaces::{ClientLike, HashesInterface};
+use fred::interfaces::{ClientLike, HashesInterface, PubsubInterface};
 use fred::types::Value;
 use fred::types::scripts::Script;
 use headwater_media::{Epoch, StreamId};
@@ -262,6 +262,12 @@ impl Registry for RedisRegistry {
         let mut servers: Vec<_> = records.iter().filter_map(|json| self.record(json)).collect();
         servers.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(servers)
+    }
+
+    async fn announce_input(&self, uid: &StreamId) -> Result<(), RegistryError> {
+        let message = format!("input {uid}");
+        let told = self.connection.client.publish::<Value, _, _>(self.prefix.channel(), message).await;
+        self.connection.answered(told).map(drop)
     }
 
     fn watch(&self) -> Watch {

@@ -12,6 +12,9 @@ use crate::config::{
 /// The exit code of a process whose configuration has mistakes; clap exits with it too.
 pub const CONFIG_ERROR_EXIT_CODE: u8 = 2;
 
+/// Ends the name of a variable that names the file of a secret.
+const SECRET_FILE_SUFFIX: &str = "_FILE";
+
 /// The arguments of every service, to be flattened into those of a binary.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Options {
@@ -54,6 +57,7 @@ impl Options {
     ) -> Result<Loaded, ConfigErrors> {
         let mut errors = Vec::new();
         let variables: Vec<_> = variables.into_iter().filter_map(|pair| ours(pair, &mut errors)).collect();
+        let variables = read_secret_files(variables, &mut errors);
         let named = variables.iter().find(|(name, value)| name == FILE_VARIABLE && !value.is_empty());
         let path = self.config.clone().or_else(|| named.map(|(_, value)| value.into()));
         let text = path.as_deref().and_then(|path| read(path, &mut errors));
@@ -78,6 +82,37 @@ fn ours((name, value): (OsString, OsString), errors: &mut Vec<ConfigError>) -> O
             None
         }
     }
+}
+
+/// Puts the content of a file in place of a variable that names it: `HEADWATER_CONTROL_TOKEN_FILE=/run/secrets/token` is
+/// `HEADWATER_CONTROL_TOKEN`, without the line's end.
+fn read_secret_files(
+    variables: Vec<(String, String)>,
+    errors: &mut Vec<ConfigError>,
+) -> Vec<(String, String)> {
+    let secrets = config::secret_variables();
+    let base = |name: &str| {
+        let base = name.strip_suffix(SECRET_FILE_SUFFIX)?;
+        secrets.iter().any(|secret| secret == base).then(|| base.to_owned())
+    };
+    let is_set = |name: &str| variables.iter().any(|(other, value)| other == name && !value.is_empty());
+    let mut read = Vec::new();
+    for (name, value) in &variables {
+        let Some(base) = base(name) else {
+            read.push((name.clone(), value.clone()));
+            continue;
+        };
+        let text = match value.as_str() {
+            "" => continue,
+            _ if is_set(&base) => Err(format!("{base} is set too: leave one of them out")),
+            path => std::fs::read_to_string(path).map_err(|error| format!("{path} cannot be read: {error}")),
+        };
+        match text {
+            Ok(text) => read.push((base, text.trim_end_matches(['\r', '\n']).to_owned())),
+            Err(text) => errors.push(ConfigError { origin: Origin::Variable(name.clone()), text }),
+        }
+    }
+    read
 }
 
 fn read(path: &Path, errors: &mut Vec<ConfigError>) -> Option<String> {
@@ -123,6 +158,31 @@ mod tests {
             load(&["--config", &path("a.toml")], &variable).unwrap().drain_timeout,
             Duration::from_secs(60)
         );
+    }
+
+    #[test]
+    fn every_secret_may_stand_in_a_file_of_its_own() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("secret").display().to_string();
+        std::fs::write(&path, "hunter2-hunter2-hunter2\n").unwrap();
+        let loaded = load(&[], &[("HEADWATER_CONTROL_TOKEN_FILE", &path)]).unwrap();
+        assert!(loaded.control.token.unwrap().is("hunter2-hunter2-hunter2"));
+        let variables = config::secret_variables();
+        for name in
+            ["CONTROL_TOKEN", "DIRECTORY_SECRET", "DIRECTORY_PREVIOUS_SECRET", "REGISTRY_URL", "INPUTS"]
+        {
+            let name = format!("HEADWATER_{name}");
+            assert!(variables.contains(&name), "{name}: {variables:?}");
+            let missing = format!("{name}_FILE");
+            let said = load(&[], &[(&missing, "/nowhere/secret")]).unwrap_err();
+            assert!(said.starts_with(&format!("{missing}: /nowhere/secret cannot be read: ")), "{said}");
+        }
+        let both =
+            [("HEADWATER_CONTROL_TOKEN_FILE", &*path), ("HEADWATER_CONTROL_TOKEN", "0123456789abcdef")];
+        let said = load(&[], &both).unwrap_err();
+        assert!(said.contains("HEADWATER_CONTROL_TOKEN is set too") && !said.contains("hunter"), "{said}");
+        let said = load(&[], &[("HEADWATER_PROXY_APPS_FILE", &path)]).unwrap_err();
+        assert!(said.contains("HEADWATER_PROXY_APPS_FILE"), "only secrets: {said}");
     }
 
     #[test]

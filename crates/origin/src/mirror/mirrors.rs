@@ -251,6 +251,8 @@ impl Mirrors {
                     }
                 }
                 Some(RegistryEvent::ServersChanged) => self.learn_servers().await,
+                // Viewers need no live inputs.
+                Some(RegistryEvent::InputChanged(_)) => {}
                 Some(RegistryEvent::Missed) => {
                     self.lookups.heed_all();
                     self.lock().values().for_each(|mirror| mirror.recheck.notify_one());

@@ -3,6 +3,7 @@
 //! All of them behave alike, which one contract suite holds them to: an object appears whole or not at all, replaces what
 //! was there at once, and is listed as soon as it is stored.
 
+mod config;
 #[cfg(test)]
 mod contract;
 mod directory;
@@ -22,6 +23,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use headwater_media::UnixMillis;
 
+pub use config::{settings_at, store_settings};
 pub use directory::DirectoryStore;
 pub use error::StoreError;
 pub use key::{Key, KeyError};

@@ -120,6 +120,7 @@ impl Listener {
         let owner_changed = |name: &str| name.parse().ok().map(RegistryEvent::OwnerChanged);
         let event = match text.split_once(' ') {
             Some(("owner", name)) => owner_changed(name),
+            Some(("input", name)) => name.parse().ok().map(RegistryEvent::InputChanged),
             None if text == "servers" => Some(RegistryEvent::ServersChanged),
             _ => None,
         };

@@ -1,7 +1,7 @@
 //! Each rule acts through one registry and watches through another, as two processes would. What must not be told is
 //! shown by the next event being that of a later change.
 
-use headwater_registry::RegistryEvent::{OwnerChanged, ServersChanged};
+use headwater_registry::RegistryEvent::{InputChanged, OwnerChanged, ServersChanged};
 
 use super::*;
 
@@ -34,6 +34,14 @@ pub(crate) async fn changes_of_owners_are_told(backend: &impl Backend) {
 
     registry.release(&id, &successor.server, successor.epoch).await.unwrap();
     assert_eq!(told().await, OwnerChanged(id));
+}
+
+pub(crate) async fn changes_of_inputs_are_told(backend: &impl Backend) {
+    let registry = backend.with_defaults().await;
+    let watcher = backend.with_defaults().await;
+    let mut watch = watcher.watch();
+    registry.announce_input(&stream("demo")).await.unwrap();
+    assert_eq!(next_change(&mut watch).await, InputChanged(stream("demo")));
 }
 
 pub(crate) async fn changes_of_servers_are_told_but_not_their_load(backend: &impl Backend) {

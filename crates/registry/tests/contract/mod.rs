@@ -177,6 +177,7 @@ macro_rules! contract {
         );
         $crate::contract!(@ $backend, #[$attribute], events:
             changes_of_owners_are_told
+            changes_of_inputs_are_told
             changes_of_servers_are_told_but_not_their_load
             a_server_that_ran_out_is_told_to_all_when_one_asks
         );

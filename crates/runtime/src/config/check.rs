@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use super::inputs::InputMode;
 use super::reader::Reader;
 use super::storage::StoreUrl;
 use super::url::RegistryUrl;
@@ -48,6 +49,21 @@ pub(super) fn check(config: &Config, service: Service, reader: &mut Reader) {
             && config.control.listen.is_some_and(|listen| !listen.ip().is_loopback()),
         &["control.listen", "control.token"],
         "without a token anybody could delete recordings: set control.token, or listen on 127.0.0.1",
+    );
+    refuse(
+        config.input_mode == InputMode::Open && !config.inputs.is_empty(),
+        &["inputs.mode"],
+        "with \"open\" every key would be a stream's name, also those of [inputs]: set \"keys\"",
+    );
+    let asks_directory = matches!(service, Service::Proxy | Service::Origin);
+    refuse(
+        config.input_mode == InputMode::Keys
+            && asks_directory
+            && config.directory.url != StoreUrl::None
+            && config.directory.secret.is_none(),
+        &["inputs.mode", "directory.secret"],
+        "the keys of the directory are sealed under a secret, the same for all services: set directory.secret, or \
+            directory.url = \"none\" for the inputs of the configuration alone",
     );
     refuse(
         config.store.public_url.is_some() && config.store.url == StoreUrl::None,

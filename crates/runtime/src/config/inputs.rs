@@ -3,8 +3,9 @@
 use headwater_media::{StreamId, StreamKey};
 
 use super::error::Origin;
-use super::reader::{Entry, Reader, Redacted};
+use super::reader::{Entry, Reader, Redacted, Setting};
 use super::source::{Given, Raw};
+use super::value::{Value, expected, quote};
 
 /// A stream and the secret that its publisher shows. Its `Debug` is redacted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,17 +14,45 @@ pub struct Input {
     pub key: StreamKey,
 }
 
-const SECTION: &str = "inputs";
-const DOC: &str = "Which stream key opens which stream: `stream = \"key\"`, one line each. Keys are secret, each \
-    opens one stream, and no key is the name of a stream. Without any input the key is the stream's name. As a variable: \
+/// Meaning of a stream key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputMode {
+    /// The key is the stream's name: anybody may publish.
+    Open,
+    /// A key is a secret that opens one stream; others are refused.
+    Keys,
+}
+
+impl Value for InputMode {
+    const KIND: &'static str = "\"open\" or \"keys\"";
+    // A stream of this name may have been given its key here.
+    const SECRET: bool = true;
+    fn parse(raw: &Raw) -> Result<Self, String> {
+        match raw.text() {
+            Some("open") => Ok(Self::Open),
+            Some("keys") => Ok(Self::Keys),
+            _ => Err(expected::<Self>()),
+        }
+    }
+    fn show(&self) -> Option<String> {
+        quote(if *self == Self::Open { "open" } else { "keys" })
+    }
+}
+
+pub(super) const SECTION: &str = "inputs";
+const DOC: &str = "Live inputs: which stream key opens which stream, `stream = \"key\"`, one line each, beside those of the \
+    directory. Each opens one stream, and no key is the name of a stream. They need `inputs.mode = \"keys\"`. As a variable: \
     `HEADWATER_INPUTS=\"stream=key,other=key2\"`, which replaces the table of the file; a key with a comma needs the file.";
+const MODE_DOC: &str = "`open`: the key is the stream's name, and anybody may publish. `keys`: a key is a secret that opens \
+    one stream, and a key that is not known is refused.";
 
 /// An input as it was written: its stream, what should be its key, and where.
 type Line = (String, Given);
 
 /// Reads the table `[inputs]` or the variable `HEADWATER_INPUTS`.
-pub(super) fn read(reader: &mut Reader) -> Vec<Input> {
+pub(super) fn read(reader: &mut Reader) -> (Option<InputMode>, Vec<Input>) {
     reader.section(SECTION, DOC);
+    let mode = reader.read(Setting { key: "mode", doc: MODE_DOC, default: "open", limits: None });
     let table: Vec<Line> = reader.take_table("inputs.");
     let from_file = parse_all(reader, table);
     let inputs = match reader.take_variable(SECTION) {
@@ -36,7 +65,7 @@ pub(super) fn read(reader: &mut Reader) -> Vec<Input> {
     for (input, origin) in &inputs {
         reader.remember(entry(input, origin));
     }
-    inputs.into_iter().map(|(input, _)| input).collect()
+    (mode, inputs.into_iter().map(|(input, _)| input).collect())
 }
 
 fn split(reader: &mut Reader, given: &Given) -> Vec<Line> {

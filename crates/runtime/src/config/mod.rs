@@ -29,7 +29,7 @@ use headwater_media::SegmentSettings;
 use headwater_media::ladder::Ladder;
 
 pub use error::{ConfigError, ConfigErrors, Origin};
-pub use inputs::Input;
+pub use inputs::{Input, InputMode};
 pub use network::Network;
 pub use print::reference;
 pub use secret::Secret;
@@ -37,8 +37,8 @@ pub use source::{VARIABLE_PREFIX, variable};
 pub use storage::{Directory, Encryption, RecordingMode, S3Name, StoreUrl};
 pub use streams::StreamOverrides;
 pub use table::{
-    ControlConfig, HlsConfig, LogConfig, OriginConfig, ProxyConfig, RecordingConfig, RegistryConfig,
-    ServerConfig, StoreConfig, UpConfig,
+    ControlConfig, DirectoryConfig, HlsConfig, LogConfig, OriginConfig, ProxyConfig, RecordingConfig,
+    RegistryConfig, ServerConfig, StoreConfig, UpConfig,
 };
 pub use types::{Advertise, AppName, Bitrate, Capacity, LogFilter, LogFormat, Preset, Size, WorkerSandbox};
 pub use url::{PublicUrl, RegistryUrl};
@@ -56,8 +56,10 @@ pub struct Config {
     pub drain_timeout: Duration,
     pub registry: RegistryConfig,
     pub proxy: ProxyConfig,
-    /// Without any, the key of a stream is its name.
+    pub input_mode: InputMode,
+    /// Live inputs of the configuration; those of the directory come beside them.
     pub inputs: Vec<Input>,
+    pub directory: DirectoryConfig,
     pub server: ServerConfig,
     pub origin: OriginConfig,
     pub hls: HlsConfig,
@@ -115,6 +117,7 @@ pub fn load(
     reader.refuse_the_rest();
     if let Some(config) = &mut config {
         config.store.url.settle(service);
+        config.directory.url.settle_directory(service, &config.store.url);
         check::check(config, service, &mut reader);
     }
     match config {
@@ -123,6 +126,14 @@ pub fn load(
         }
         _ => Err(sorted(reader.errors)),
     }
+}
+
+/// Variables that may hold a secret: each may be given as a file, in a variable of the same name with `_FILE` behind it.
+pub fn secret_variables() -> Vec<String> {
+    let mut reader = Reader::default();
+    read(&mut reader);
+    let inputs = [inputs::SECTION.to_owned()];
+    reader.secret_names.iter().chain(&inputs).map(|name| variable(name)).collect()
 }
 
 impl Config {
@@ -167,7 +178,8 @@ fn read(reader: &mut Reader) -> Option<Config> {
     let process = ProcessConfig::read(reader);
     let registry = RegistryConfig::read(reader);
     let proxy = ProxyConfig::read(reader);
-    let inputs = inputs::read(reader);
+    let (input_mode, inputs) = inputs::read(reader);
+    let directory = DirectoryConfig::read(reader);
     let server = ServerConfig::read(reader);
     let origin = OriginConfig::read(reader);
     let hls = HlsConfig::read(reader);
@@ -182,7 +194,9 @@ fn read(reader: &mut Reader) -> Option<Config> {
         drain_timeout: process?.drain_timeout,
         registry: registry?,
         proxy: proxy?,
+        input_mode: input_mode?,
         inputs,
+        directory: directory?,
         server: server?,
         origin: origin?,
         hls: hls?,

@@ -57,6 +57,8 @@ pub(super) struct Reader {
     variables: BTreeMap<String, String>,
     /// Every setting that was asked for.
     names: Vec<String>,
+    /// Those of them that may hold a secret.
+    pub(super) secret_names: Vec<String>,
     pub(super) sections: Vec<Section>,
     pub(super) errors: Vec<ConfigError>,
     /// Variables that a container platform has set by itself.
@@ -83,6 +85,9 @@ impl Reader {
     pub(super) fn read<T: Value>(&mut self, setting: Setting<T>) -> Option<T> {
         let name = self.name(setting.key);
         self.names.push(name.clone());
+        if T::SECRET {
+            self.secret_names.push(name.clone());
+        }
         let from_file = self.take_file(&name).map(|given| self.parse(&name, given, &setting));
         let from_variable = self.take_variable(&name).map(|given| self.parse(&name, given, &setting));
         let default = default(&setting);

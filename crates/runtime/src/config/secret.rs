@@ -6,13 +6,19 @@ use super::source::Raw;
 use super::value::{Value, expected, quote};
 
 /// Shorter ones are guessed.
-const LEAST_LENGTH: usize = 16;
+const MIN_CHARACTERS: usize = 16;
 
 /// A secret that others show. It is compared, and printed nowhere.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
+    /// Secret of this text; none where it is too short, or holds something else than visible ASCII characters.
+    pub fn new(text: &str) -> Option<Self> {
+        let is_long = text.len() >= MIN_CHARACTERS;
+        (is_long && text.bytes().all(|byte| byte.is_ascii_graphic())).then(|| Self(text.into()))
+    }
+
     /// Whether this is the secret. Takes the same time wherever the first difference is.
     pub fn is(&self, given: &str) -> bool {
         let pairs = self.0.bytes().zip(given.bytes());
@@ -35,9 +41,7 @@ impl Value for Secret {
     const KIND: &'static str = "a secret of at least 16 characters without spaces";
     const SECRET: bool = true;
     fn parse(raw: &Raw) -> Result<Self, String> {
-        let text = raw.text().filter(|text| text.len() >= LEAST_LENGTH);
-        let text = text.filter(|text| text.bytes().all(|byte| byte.is_ascii_graphic()));
-        text.map(|text| Self(text.into())).ok_or_else(expected::<Self>)
+        raw.text().and_then(Self::new).ok_or_else(expected::<Self>)
     }
     fn show(&self) -> Option<String> {
         quote("(hidden)")

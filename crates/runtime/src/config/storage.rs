@@ -24,6 +24,9 @@ pub enum StoreUrl {
 
 /// Below the working directory of `headwater up`.
 const AUTO_DIRECTORY: &str = "headwater-data";
+const AUTO_DIRECTORY_FOLDER: &str = "headwater-directory";
+/// Folder of the directory in the store of recordings: no stream has such a name.
+const DIRECTORY_NAME: &str = ".directory";
 
 impl StoreUrl {
     /// Chooses what `auto` stands for. Services apart from each other may be on machines apart: a directory of each would
@@ -33,6 +36,21 @@ impl StoreUrl {
             *self = match service {
                 Service::AllInOne => Self::Directory(AUTO_DIRECTORY.into()),
                 Service::Proxy | Service::Server | Service::Origin => Self::None,
+            };
+        }
+    }
+
+    /// Chooses what `auto` stands for in `directory.url`, beside a store that is settled.
+    pub(super) fn settle_directory(&mut self, service: Service, store: &Self) {
+        if *self == Self::Auto {
+            *self = match (service, store) {
+                (Service::AllInOne, _) => Self::Directory(AUTO_DIRECTORY_FOLDER.into()),
+                (_, Self::Directory(path)) => Self::Directory(path.join(DIRECTORY_NAME)),
+                (_, Self::S3 { bucket, prefix }) => {
+                    let prefix = format!("{prefix}/{DIRECTORY_NAME}").trim_start_matches('/').to_owned();
+                    Self::S3 { bucket: bucket.clone(), prefix }
+                }
+                (_, Self::Auto | Self::None) => Self::None,
             };
         }
     }

@@ -249,6 +249,22 @@ section! {
 }
 
 section! {
+    /// The directory: live inputs with their stream keys, and access tokens, as documents in an object store. It is used
+    /// where `inputs.mode` is `keys`.
+    pub struct DirectoryConfig = "directory" {
+        /// `s3://bucket/prefix` or `file:///directory`, with the other settings of the store. `auto` is the folder
+        /// `.directory` of the store, and for `headwater up` the directory `headwater-directory` below the working directory;
+        /// `none` leaves the inputs of the configuration only.
+        url: StoreUrl = "auto";
+        /// The secret that stream keys are sealed under, the same for all services. `headwater up` makes one where it has
+        /// none, in a file of its directory.
+        secret: Option<Secret> = "";
+        /// The secret before that one, while documents are left that were sealed under it.
+        previous_secret: Option<Secret> = "";
+    }
+}
+
+section! {
     /// The control API of the origin: recordings are listed and deleted here.
     pub struct ControlConfig = "control" {
         /// Address and port of the control API. Without it there is none.

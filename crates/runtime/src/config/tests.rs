@@ -25,6 +25,7 @@ fn mistakes(text: &str, variables: &[(&str, &str)]) -> String {
 fn defaults() -> Config {
     let mut config = Config::defaults();
     config.store.url = StoreUrl::Directory("headwater-data".into());
+    config.directory.url = StoreUrl::Directory("headwater-directory".into());
     config
 }
 
@@ -204,13 +205,48 @@ fn services_apart_from_each_other_need_a_redis_and_may_share_a_port() {
 
 #[test]
 fn inputs_come_from_the_file_or_from_a_variable() {
-    let text = "[inputs]\ndemo = \"secret\"\n\"a.b\" = \"with, comma\"\n";
+    let text = "[inputs]\nmode = \"keys\"\ndemo = \"secret\"\n\"a.b\" = \"with, comma\"\n";
     let shown = |config: &Config| -> Vec<_> {
         config.inputs.iter().map(|input| format!("{} {}", input.stream, input.key.expose())).collect()
     };
     assert_eq!(shown(&config(text, &[])), ["a.b with, comma", "demo secret"]);
     let variable = [("HEADWATER_INPUTS", "one=s1, two=s2==")];
     assert_eq!(shown(&config(text, &variable)), ["one s1", "two s2=="]);
+}
+
+#[test]
+fn what_a_key_means_is_said_and_never_guessed() {
+    let secret = "directory.secret = \"0123456789abcdef\"\nregistry.url = \"redis://redis\"\n";
+    let keys = "inputs.mode = \"keys\"\n";
+    let said = mistakes("[inputs]\ndemo = \"hunter2\"\n", &[]);
+    assert!(said.contains("inputs.mode: with \"open\" every key would be a stream's name"), "{said}");
+    assert_eq!(config("", &[]).input_mode, InputMode::Open);
+    assert_eq!(config(keys, &[]).input_mode, InputMode::Keys);
+    for service in [Service::Proxy, Service::Origin] {
+        let bare = "registry.url = \"redis://redis\"\nstore.url = \"s3://bucket\"\n";
+        let said = try_load(service, &format!("{keys}{bare}"), &[]).unwrap_err().to_string();
+        assert!(said.contains("inputs.mode, directory.secret: "), "{said}");
+        assert!(try_load(service, &format!("{keys}{bare}directory.url = \"none\""), &[]).is_ok());
+        assert!(try_load(service, &format!("{keys}{secret}"), &[]).is_ok());
+    }
+    let alone = format!("{keys}registry.url = \"redis://redis\"\nstore.url = \"s3://bucket\"\n");
+    assert!(try_load(Service::Server, &alone, &[]).is_ok(), "a server is shown no keys");
+}
+
+#[test]
+fn the_directory_lies_beside_the_recordings_and_for_one_process_by_itself() {
+    let place = |service, text: &str| {
+        let text = format!("registry.url = \"redis://redis\"\n{text}");
+        try_load(service, &text, &[]).unwrap().config.directory.url
+    };
+    let own = StoreUrl::Directory("headwater-directory".into());
+    assert_eq!(place(Service::AllInOne, "store.url = \"none\""), own);
+    assert_eq!(place(Service::Proxy, ""), StoreUrl::None);
+    let folder = StoreUrl::Directory("/data/.directory".into());
+    assert_eq!(place(Service::Proxy, "store.url = \"file:///data\""), folder);
+    let bucket = |prefix: &str| StoreUrl::S3 { bucket: "bucket".into(), prefix: prefix.into() };
+    assert_eq!(place(Service::Origin, "store.url = \"s3://bucket\""), bucket(".directory"));
+    assert_eq!(place(Service::Origin, "store.url = \"s3://bucket/a\""), bucket("a/.directory"));
 }
 
 #[test]
@@ -338,8 +374,8 @@ renditions = "top"
 
 #[test]
 fn secrets_are_shown_nowhere() {
-    let text = "registry.url = \"redis://:hunter1@redis:6379\"\ninputs.demo = \"hunter2\"\n\
-        control.token = \"hunter3-hunter3-hunter3\"\n";
+    let text = "registry.url = \"redis://:hunter1@redis:6379\"\ninputs.mode = \"keys\"\ninputs.demo = \"hunter2\"\n\
+        directory.secret = \"hunter4-hunter4-hunter4\"\ncontrol.token = \"hunter3-hunter3-hunter3\"\n";
     let loaded = try_load(Service::Proxy, text, &[]).unwrap();
     assert!(!loaded.effective.contains("hunter"), "{}", loaded.effective);
     assert!(!format!("{loaded:?}").contains("hunter"));

@@ -16,9 +16,9 @@ use std::sync::Arc;
 
 use headwater_hls::Archive;
 use headwater_media::{Record, StoredSegment};
-use headwater_platform::store::{self, ObjectStore, StoreError};
+use headwater_platform::store::{self, ObjectStore, StoreError, store_settings};
+use headwater_recordings::upload_settings;
 use headwater_recordings::uploads::Uploads;
-use headwater_recordings::{store_settings, upload_settings};
 use headwater_runtime::config::Config;
 use headwater_wire::Handoff;
 

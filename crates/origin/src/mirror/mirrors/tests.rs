@@ -88,6 +88,9 @@ impl Registry for Counting {
     async fn servers(&self) -> Result<Vec<ServerRecord>, RegistryError> {
         self.memory.servers().await
     }
+    async fn announce_input(&self, uid: &StreamId) -> Result<(), RegistryError> {
+        self.memory.announce_input(uid).await
+    }
     fn watch(&self) -> Watch {
         self.memory.watch()
     }

@@ -196,6 +196,11 @@ impl Registry for Remote {
         self.back(answer).await
     }
 
+    async fn announce_input(&self, uid: &StreamId) -> Result<(), RegistryError> {
+        let answer = self.go().await?.announce_input(uid).await;
+        self.back(answer).await
+    }
+
     fn is_shared(&self) -> bool {
         true
     }
