@@ -18,7 +18,7 @@ const MAY_KNOW: [(&str, &[&str]); 19] = [
     ("directory", &["media", "platform", "runtime"]),
     ("transcode", &["media", "hls", "wire"]),
     ("recordings", &["media", "hls", "wire", "platform", "runtime"]),
-    ("proxy", &["media", "rtmp", "wire", "registry", "platform", "runtime"]),
+    ("proxy", &["media", "rtmp", "wire", "registry", "platform", "runtime", "directory"]),
     ("server", &["media", "hls", "wire", "registry", "platform", "runtime", "recordings", "transcode"]),
     // Programs of operators see what is stored; nothing here knows of streams that are on air.
     ("control", &["media", "platform", "runtime", "recordings"]),
@@ -28,7 +28,18 @@ const MAY_KNOW: [(&str, &[&str]); 19] = [
     ),
     (
         "headwater",
-        &["media", "rtmp", "registry", "runtime", "transcode", "proxy", "server", "origin", "wire"],
+        &[
+            "media",
+            "rtmp",
+            "registry",
+            "runtime",
+            "transcode",
+            "proxy",
+            "server",
+            "origin",
+            "wire",
+            "directory",
+        ],
     ),
     ("tests", &["registry", "rtmp", "wire"]),
     // Its sinks stand in for what it does not measure.

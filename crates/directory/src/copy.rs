@@ -57,6 +57,11 @@ impl DirectoryCopy {
         Self { directory, known, unknown, changes: AtomicU64::new(0) }
     }
 
+    /// Directory that this is a copy of.
+    pub fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
     /// Live input that a stream key opens.
     pub async fn find_input(&self, stream_key: &StreamKey) -> Found {
         let name = self.directory.sealer.lookup_name(stream_key.expose());

@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use headwater_runtime::cli::Options;
-use headwater_runtime::config::{Config, Service};
+use headwater_runtime::config::{Config, InputMode, Service, StoreUrl};
 use headwater_runtime::process::{self, Process};
 use headwater_server::WorkerCommand;
 
@@ -14,7 +15,8 @@ pub fn run(options: &Options) -> ExitCode {
     process::run(Service::AllInOne, options, serve)
 }
 
-async fn serve(process: Process) -> anyhow::Result<()> {
+async fn serve(mut process: Process) -> anyhow::Result<()> {
+    make_secret(&mut process.config)?;
     let config = &process.config.registry;
     let registry = headwater_registry::open(config.redis_url(), config.prefix.as_str(), config.lease)?;
     let proxy = headwater_proxy::run(alone(process.clone()), registry.clone());
@@ -37,6 +39,19 @@ async fn serve(process: Process) -> anyhow::Result<()> {
     }
 }
 
+/// Gives the directory a secret, where it is in a folder and nobody has chosen one.
+fn make_secret(config: &mut Config) -> anyhow::Result<()> {
+    let is_needed = config.input_mode == InputMode::Keys && config.directory.secret.is_none();
+    match &config.directory.url {
+        StoreUrl::Directory(folder) if is_needed => {
+            let secret = headwater_directory::own_secret(folder);
+            config.directory.secret = Some(secret.context("directory.secret can be neither read nor made")?);
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
 /// There is no other proxy that publishers could go to: waiting for them to leave would lead nowhere.
 fn alone(process: Process) -> Process<headwater_proxy::Settings> {
     let mut process = process.map_config(headwater_proxy::Settings::from);
@@ -51,9 +66,10 @@ fn greet(config: &Config) {
     let publish = authority(config.proxy.rtmp_listen, 0);
     let watch = authority(config.origin.http_listen, 80);
     let app = config.proxy.apps.first().map_or("live", |app| app.as_str());
-    let (key, stream) = match config.inputs.first() {
-        Some(input) => ("<the key of a live input>", input.stream.to_string()),
-        None => ("demo", "demo".to_owned()),
+    let (key, stream) = match (config.input_mode, config.inputs.first()) {
+        (InputMode::Open, _) => ("demo", "demo".to_owned()),
+        (InputMode::Keys, Some(input)) => ("<the key of a live input>", input.stream.to_string()),
+        (InputMode::Keys, None) => ("<the key of a live input>", "<its uid>".to_owned()),
     };
     println!("\n  publish   rtmp://{publish}/{app}/{key}\n  watch     http://{watch}/{stream}\n");
 }

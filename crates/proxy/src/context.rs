@@ -1,17 +1,18 @@
 //! State that all connections of a proxy share.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_media::ReplayLimits;
 use tokio_util::task::TaskTracker;
 
+use crate::authority::Authority;
 use crate::drain::Drain;
-use crate::inputs::Inputs;
 use crate::routing::Router;
 
 /// State that all connections share.
 pub struct Context {
-    pub inputs: Inputs,
+    pub authority: Arc<Authority>,
     pub router: Router,
     /// Time from the connection, or from the end of its last stream, to the publish request.
     pub publish_deadline: Duration,

@@ -8,15 +8,16 @@
 //! | --- | --- |
 //! | `rtmp` | an encoder's connection, from the handshake to its publish requests; the `onStatus` codes |
 //! | `source` | the interface between a protocol and the publisher |
+//! | `authority` | the stream that a key opens, and whether this publisher may publish it |
 //! | `publisher` | one publisher: admission, timeline, replay buffer, failover, end |
 //! | `routing` | the search for a server: registry, claims, last servers |
 //! | `context` | state that all connections share |
 
+mod authority;
 mod context;
 pub mod cost;
 mod drain;
 mod gauge_guard;
-mod inputs;
 mod publisher;
 mod refusal;
 mod routing;
@@ -25,6 +26,7 @@ mod settings;
 mod source;
 mod start;
 
+pub use authority::Authority;
 pub use rtmp::Socket;
 pub use settings::Settings;
 pub use start::{ConnectionHandler, Proxy, ProxyError, run};

@@ -5,7 +5,7 @@ use headwater_media::MediaError;
 use headwater_wire::publish::PublishError;
 use headwater_wire::v2::{Failure, failure::Code};
 
-use crate::inputs::KeyError;
+use crate::authority::KeyError;
 use crate::routing::RoutingError;
 
 /// Answer to a publisher that is turned away, or can't stay.
@@ -45,9 +45,13 @@ impl Refusal {
         Self { kind, text: text.into() }
     }
 
-    /// Refusal of a key that opens nothing.
+    /// Refusal of a key that opens nothing, or not now.
     pub fn key(error: &KeyError) -> Self {
-        Self::new(RefusalKind::Key, error.to_string())
+        let kind = match error {
+            KeyError::Unavailable(_) => RefusalKind::Unavailable,
+            _ => RefusalKind::Key,
+        };
+        Self::new(kind, error.to_string())
     }
 
     /// Refusal of an encoder that did not ask to publish in time.

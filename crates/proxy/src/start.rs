@@ -1,10 +1,12 @@
 //! Life of a proxy, from its start to its end.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use headwater_directory::open_directory;
 use headwater_media::{ReplayLimits, timeline};
+use headwater_platform::store::StoreError;
 use headwater_registry::Registry;
 use headwater_rtmp::ServerConfig;
 use headwater_runtime::listener::{Accepted, BindError, Connection, Limits, Listener};
@@ -16,11 +18,11 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use crate::authority::Authority;
 use crate::context::Context;
 use crate::cost;
 use crate::drain::Drain;
 use crate::gauge_guard::GaugeGuard;
-use crate::inputs::Inputs;
 use crate::routing::Router;
 use crate::rtmp::{Socket, serve_connection};
 use crate::settings::Settings;
@@ -30,6 +32,8 @@ use crate::settings::Settings;
 pub enum ProxyError {
     #[error(transparent)]
     Bind(#[from] BindError),
+    #[error("the directory can't be opened: {0}")]
+    Directory(#[from] StoreError),
     #[error("the RTMP listener broke: {0}")]
     Accept(#[from] io::Error),
 }
@@ -50,11 +54,19 @@ pub struct ConnectionHandler {
 }
 
 impl ConnectionHandler {
-    /// Handler that reaches the servers by `channels`.
-    pub fn new(process: &Process<Settings>, registry: Arc<dyn Registry>, channels: Channels) -> Self {
+    /// Handler that reaches the servers by `channels`, and lets in whom the authority permits.
+    pub fn new(
+        process: &Process<Settings>,
+        authority: Authority,
+        registry: Arc<dyn Registry>,
+        channels: Channels,
+    ) -> Self {
         let apps = process.config.proxy.apps.iter().map(|app| app.as_str().to_owned()).collect();
         let rtmp = ServerConfig { apps, ..ServerConfig::default() };
-        Self { context: Arc::new(shared_context(process, registry, channels)), rtmp: Arc::new(rtmp) }
+        Self {
+            context: Arc::new(shared_context(process, authority, registry, channels)),
+            rtmp: Arc::new(rtmp),
+        }
     }
 
     /// Memory that one publisher may cost, in bytes.
@@ -66,10 +78,10 @@ impl ConnectionHandler {
         ))
     }
 
-    /// Serves one encoder's connection to its end.
-    pub async fn serve(self, socket: impl Socket + 'static) {
+    /// Serves the connection of an encoder at this address to its end.
+    pub async fn serve(self, socket: impl Socket + 'static, client: IpAddr) {
         let deadline = self.publish_deadline();
-        self.serve_until(socket, deadline).await;
+        self.serve_until(socket, client, deadline).await;
     }
 
     /// Serves a connection that a listener has accepted. Opening it counts towards the publish deadline.
@@ -85,7 +97,7 @@ impl ConnectionHandler {
             return span.in_scope(|| self.context.report_missed_deadline());
         };
         if let Some(Connection { stream, client, guard: _guard }) = opened {
-            self.serve_until(stream, deadline).instrument(connection_span(client)).await;
+            self.serve_until(stream, client.ip(), deadline).instrument(connection_span(client)).await;
         }
     }
 
@@ -94,8 +106,8 @@ impl ConnectionHandler {
         Instant::now() + self.context.publish_deadline
     }
 
-    async fn serve_until(self, socket: impl Socket + 'static, deadline: Instant) {
-        serve_connection(Box::new(socket), (*self.rtmp).clone(), self.context, deadline).await;
+    async fn serve_until(self, socket: impl Socket + 'static, client: IpAddr, deadline: Instant) {
+        serve_connection(Box::new(socket), (*self.rtmp).clone(), self.context, client, deadline).await;
     }
 
     /// Waits for the publishers, as long as they may stay, and then closes every connection. To be called when the
@@ -122,7 +134,8 @@ impl Proxy {
         let limits = Limits::new(config.max_connections, config.max_connections_per_address);
         let listener = Listener::bind(config.rtmp_listen, "proxy.rtmp_listen", limits).await?;
         let listener = listener.trust_peers(config.trusted_peers.clone());
-        let handler = ConnectionHandler::new(&process, registry.clone(), Channels::default());
+        let authority = open_authority(&process.config).await?;
+        let handler = ConnectionHandler::new(&process, authority, registry.clone(), Channels::default());
         tracing::info!(
             listen = %listener.local_addr(),
             inputs = process.config.inputs.len(),
@@ -131,6 +144,7 @@ impl Proxy {
         );
         let latch = process.readiness.latch("proxy: the registry (Redis) does not answer");
         process.readiness.started(readiness::PROXY);
+        process.tasks.spawn(follow_inputs(handler.context.clone(), registry.clone()));
         process.tasks.spawn(wait_for_registry(registry, latch, process.drain.clone()));
         Ok(Self { listener, handler, process })
     }
@@ -166,11 +180,29 @@ fn connection_span(peer: SocketAddr) -> tracing::Span {
     tracing::info_span!("connection", %peer)
 }
 
-fn shared_context(process: &Process<Settings>, registry: Arc<dyn Registry>, channels: Channels) -> Context {
-    let Settings { proxy, inputs } = &process.config;
-    let inputs = inputs.iter().map(|input| (input.stream.clone(), input.key.clone()));
+async fn open_authority(settings: &Settings) -> Result<Authority, ProxyError> {
+    let Settings { input_mode, inputs, directory, store, .. } = settings;
+    let directory = open_directory(*input_mode, directory, store).await?;
+    Ok(Authority::new(*input_mode, inputs.clone(), directory))
+}
+
+/// Hears of changed inputs as long as there may be publishers.
+async fn follow_inputs(context: Arc<Context>, registry: Arc<dyn Registry>) {
+    tokio::select! {
+        () = context.authority.follow(registry) => {}
+        () = context.drain.over() => {}
+    }
+}
+
+fn shared_context(
+    process: &Process<Settings>,
+    authority: Authority,
+    registry: Arc<dyn Registry>,
+    channels: Channels,
+) -> Context {
+    let proxy = &process.config.proxy;
     Context {
-        inputs: Inputs::new(inputs),
+        authority: Arc::new(authority),
         router: Router::new(registry, channels),
         replay: ReplayLimits {
             bytes: usize::try_from(proxy.replay_memory.0).unwrap_or(usize::MAX),

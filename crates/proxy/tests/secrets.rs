@@ -7,7 +7,7 @@ mod support;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
-use headwater_runtime::config::Input;
+use headwater_runtime::config::{Input, InputMode, StoreUrl};
 use headwater_wire::v2::failure::Code;
 use support::{Encoder, TestProxy, TestServer, failure, media};
 use tracing_subscriber::filter::LevelFilter;
@@ -32,6 +32,8 @@ async fn no_key_is_in_a_log_a_metric_or_what_others_are_told() {
     everything.with_writer(move || writer.clone()).init();
     let metrics = headwater_runtime::telemetry::start_metrics().unwrap();
     let proxy = TestProxy::with(|config| {
+        config.input_mode = InputMode::Keys;
+        config.directory.url = StoreUrl::None;
         config.inputs = vec![Input { stream: "show".parse().unwrap(), key: "right-secret".parse().unwrap() }];
     })
     .await;

@@ -1,6 +1,7 @@
 //! Admission of a publish request over any protocol: looks the key up, finds a server, and accepts or refuses the
 //! publisher.
 
+use std::net::IpAddr;
 use std::pin::pin;
 
 use headwater_media::{StreamId, StreamKey};
@@ -9,33 +10,46 @@ use tracing::field::{Empty, display};
 use uuid::Uuid;
 
 use super::{Publisher, PublisherEnd};
+use crate::authority::{KeyError, Supervision};
 use crate::context::Context;
 use crate::refusal::{self, Refusal};
 use crate::routing::{Assignment, Failures, PublishSpec, RoutingError};
 use crate::source::{MAX_READ_AHEAD_BYTES, Source, SourceError};
 
-/// Publishes a source to its end, as the stream that this key opens. `Ok` when the publisher was told all that there is
+/// Publishes the source of an encoder at this address to its end, as the stream that this key opens. `Ok` when the publisher was told all that there is
 /// to say.
 pub async fn publish<S: Source>(
     source: &mut S,
     key: &StreamKey,
+    client: IpAddr,
     context: &Context,
 ) -> Result<PublisherEnd, SourceError> {
     if context.drain.has_begun() {
         return refuse_source(source, "stopping", Refusal::stopping()).await;
     }
-    match context.inputs.find_stream(key) {
-        Ok(stream) => {
-            let span = tracing::info_span!("publisher", %stream, epoch = Empty);
-            publish_stream(source, &stream, context).instrument(span).await
+    let permit = match read_on(source, context, context.authority.permit(key, client)).await? {
+        Some(permit) => permit,
+        None => return refuse_source(source, "stopping", Refusal::stopping()).await,
+    };
+    match permit {
+        Ok(permit) => {
+            let span = tracing::info_span!("publisher", stream = %permit.stream, epoch = Empty);
+            let supervision = Supervision::start(&context.authority, &permit, key, client);
+            publish_stream(source, &permit.stream, supervision, context).instrument(span).await
         }
-        Err(error) => refuse_source(source, "key", Refusal::key(&error)).await,
+        Err(error) => {
+            if let KeyError::Unavailable(cause) = &error {
+                tracing::error!(error = %cause, "the directory does not answer, and the copy does not have the key");
+            }
+            refuse_source(source, error.metric_label(), Refusal::key(&error)).await
+        }
     }
 }
 
 async fn publish_stream<S: Source>(
     source: &mut S,
     stream: &StreamId,
+    supervision: Supervision,
     context: &Context,
 ) -> Result<PublisherEnd, SourceError> {
     let _publisher = context.drain.track_publisher();
@@ -50,7 +64,7 @@ async fn publish_stream<S: Source>(
             tracing::Span::current().record("epoch", display(assignment.epoch));
             source.accept().await?;
             tracing::info!(server = %assignment.server, "publishing");
-            Publisher::new(source, spec, assignment, context).run().await
+            Publisher::new(source, spec, assignment, supervision, context).run().await
         }
         Err(error) => {
             tracing::warn!(%error, "no server takes the publisher");
@@ -65,11 +79,21 @@ async fn find_server<S: Source>(
     spec: &PublishSpec,
     context: &Context,
 ) -> Result<Result<Assignment, RoutingError>, SourceError> {
-    let mut search = pin!(context.router.find_server(spec));
+    let found = read_on(source, context, context.router.find_server(spec)).await?;
+    Ok(found.unwrap_or(Err(RoutingError::Stopping)))
+}
+
+/// Waits for an answer, and reads on what the encoder sends meanwhile. None when the proxy is stopped first.
+async fn read_on<S: Source, T>(
+    source: &mut S,
+    context: &Context,
+    answer: impl Future<Output = T>,
+) -> Result<Option<T>, SourceError> {
+    let mut answer = pin!(answer);
     let mut ahead = 0;
     loop {
         tokio::select! {
-            assignment = &mut search => return Ok(assignment),
+            answer = &mut answer => return Ok(Some(answer)),
             read = source.read(), if ahead < MAX_READ_AHEAD_BYTES => {
                 ahead += read?;
                 source.process_input().await?;
@@ -77,7 +101,7 @@ async fn find_server<S: Source>(
                     return Err(end);
                 }
             }
-            () = context.drain.begun() => return Ok(Err(RoutingError::Stopping)),
+            () = context.drain.begun() => return Ok(None),
         }
     }
 }

@@ -19,6 +19,7 @@ use metrics::Counter;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument;
 
+use crate::authority::Supervision;
 use crate::context::Context;
 use crate::gauge_guard::GaugeGuard;
 use crate::refusal::Refusal;
@@ -47,6 +48,7 @@ struct Publisher<'a, S> {
     resume: ResumePoint,
     /// Servers that it has lost since the last commit.
     losses: u32,
+    supervision: Supervision,
     context: &'a Context,
     reconnect: ReconnectState,
     health: Health,
@@ -59,7 +61,13 @@ struct Publisher<'a, S> {
 }
 
 impl<'a, S: Source> Publisher<'a, S> {
-    fn new(source: &'a mut S, spec: PublishSpec, assignment: Assignment, context: &'a Context) -> Self {
+    fn new(
+        source: &'a mut S,
+        spec: PublishSpec,
+        assignment: Assignment,
+        supervision: Supervision,
+        context: &'a Context,
+    ) -> Self {
         let Assignment { call, server, epoch, resume } = assignment;
         let timeline = Timeline::new(resume.period, Limits::new(&resume.settings));
         Self {
@@ -72,6 +80,7 @@ impl<'a, S: Source> Publisher<'a, S> {
             replay: Replay::new(context.replay),
             resume,
             losses: 0,
+            supervision,
             context,
             reconnect: ReconnectState::NotAsked,
             health: Health::new(),
@@ -130,9 +139,9 @@ impl<'a, S: Source> Publisher<'a, S> {
         if let Some(end) = self.source.end() {
             return Err(EndReason::SourceEnded(end));
         }
-        let Self { source, call, context, heard, reconnect, received, .. } = self;
+        let Self { source, call, supervision, context, heard, reconnect, received, .. } = self;
         tokio::select! {
-            read = read_source(*source, context, *heard, received) => read?,
+            read = read_source(*source, supervision, context, *heard, received) => read?,
             response = call.next_response() => return self.handle_call_result(response).await,
             () = context.drain.begun(), if *reconnect == ReconnectState::NotAsked && context.drain.has_time() => {
                 return self.request_reconnect().await;
@@ -144,7 +153,7 @@ impl<'a, S: Source> Publisher<'a, S> {
     /// Waits for bytes of the encoder, and for nothing else. Nothing is lost when it is cancelled;
     /// [`process_input`](Self::process_input) has to follow.
     async fn read_input(&mut self) -> Result<(), EndReason> {
-        read_source(self.source, self.context, self.heard, &self.received).await
+        read_source(self.source, &mut self.supervision, self.context, self.heard, &self.received).await
     }
 
     /// Keeps the events that have arrived for the server that is to be found.
@@ -228,6 +237,7 @@ impl<'a, S: Source> Publisher<'a, S> {
 /// Waits for bytes of the encoder, for ever when it has left. Nothing is lost when it is cancelled.
 async fn read_source<S: Source>(
     source: &mut S,
+    supervision: &mut Supervision,
     context: &Context,
     heard: Option<Instant>,
     received: &Counter,
@@ -238,6 +248,9 @@ async fn read_source<S: Source>(
             Ok(count) => received.increment(count? as u64),
             Err(_) => return Err(EndReason::Dismissed { reason: "idle", refusal: Refusal::idle() }),
         },
+        error = supervision.withdrawn() => {
+            return Err(EndReason::Dismissed { reason: error.metric_label(), refusal: Refusal::key(&error) });
+        }
         () = context.drain.over() => {
             return Err(EndReason::Dismissed { reason: "stopping", refusal: Refusal::stopping() });
         }

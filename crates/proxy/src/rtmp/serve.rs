@@ -1,6 +1,7 @@
 //! Handler of one RTMP connection: handshake, publish requests one after the other, close.
 
 use std::error::Error;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use headwater_rtmp::{Event, PublishRequest, ServerConfig, ServerSession};
@@ -20,10 +21,11 @@ pub async fn serve_connection(
     socket: Box<dyn Socket>,
     config: ServerConfig,
     context: Arc<Context>,
+    client: IpAddr,
     deadline: Instant,
 ) {
     let session = ServerSession::new(config);
-    let mut handler = RtmpHandler { connection: RtmpConnection::new(socket, session), context };
+    let mut handler = RtmpHandler { connection: RtmpConnection::new(socket, session), client, context };
     match handler.run(deadline).await {
         Err(SourceError::Closed) => {}
         Err(error @ (SourceError::Io(_) | SourceError::Unread)) => tracing::info!(%error),
@@ -37,6 +39,8 @@ pub async fn serve_connection(
 
 struct RtmpHandler {
     connection: RtmpConnection,
+    /// Address of the encoder.
+    client: IpAddr,
     context: Arc<Context>,
 }
 
@@ -90,7 +94,8 @@ impl RtmpHandler {
     async fn publish(&mut self, request: PublishRequest) -> Result<PublisherEnd, SourceError> {
         tracing::info!(app = request.app, encoder = request.encoder.as_deref(), "publish requested");
         let key = request.key.clone();
-        publish(&mut RtmpSource::new(&mut self.connection, request), &key, &self.context).await
+        let mut source = RtmpSource::new(&mut self.connection, request);
+        publish(&mut source, &key, self.client, &self.context).await
     }
 
     /// Tells an encoder how it broke the protocol, if it got through the handshake, and closes the connection.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use headwater_runtime::config::Input;
+use headwater_runtime::config::{Input, InputMode, StoreUrl};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
@@ -33,6 +33,8 @@ async fn there_are_only_so_many_connections_from_one_address() {
 #[tokio::test]
 async fn a_key_that_opens_nothing_is_refused() {
     let proxy = TestProxy::with(|config| {
+        config.input_mode = InputMode::Keys;
+        config.directory.url = StoreUrl::None;
         config.inputs = vec![Input { stream: "show".parse().unwrap(), key: "right-secret".parse().unwrap() }];
     })
     .await;

@@ -3,6 +3,7 @@
 
 mod drain;
 mod failover;
+mod inputs;
 mod isolation;
 mod limits;
 mod load_balancer;

@@ -55,7 +55,12 @@ pub(super) fn check(config: &Config, service: Service, reader: &mut Reader) {
         &["inputs.mode"],
         "with \"open\" every key would be a stream's name, also those of [inputs]: set \"keys\"",
     );
-    let asks_directory = matches!(service, Service::Proxy | Service::Origin);
+    // A process by itself makes a secret for a directory in a folder.
+    let asks_directory = match service {
+        Service::Proxy | Service::Origin => true,
+        Service::AllInOne => matches!(config.directory.url, StoreUrl::S3 { .. }),
+        Service::Server => false,
+    };
     refuse(
         config.input_mode == InputMode::Keys
             && asks_directory

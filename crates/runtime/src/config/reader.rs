@@ -57,7 +57,7 @@ pub(super) struct Reader {
     variables: BTreeMap<String, String>,
     /// Every setting that was asked for.
     names: Vec<String>,
-    /// Those of them that may hold a secret.
+    /// Names of settings that may hold a secret.
     pub(super) secret_names: Vec<String>,
     pub(super) sections: Vec<Section>,
     pub(super) errors: Vec<ConfigError>,

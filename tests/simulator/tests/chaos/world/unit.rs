@@ -1,13 +1,14 @@
 //! The processes of the services: how each is started, told to stop, and ended.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use headwater_origin::Core;
-use headwater_proxy::{ConnectionHandler, Settings};
+use headwater_proxy::{Authority, ConnectionHandler, Settings};
 use headwater_registry::Registry;
-use headwater_runtime::config::{Capacity, Config, Size};
+use headwater_runtime::config::{Capacity, Config, InputMode, Size};
 use headwater_runtime::process::Process;
 use headwater_runtime::readiness::Readiness;
 use headwater_runtime::shutdown::within_grace;
@@ -184,9 +185,10 @@ async fn server(host: Host, run: u32, around: Surroundings, process: Process, cr
 async fn proxy(host: Host, around: Surroundings, process: Process<Settings>) {
     let mut incoming = around.net.listen(&format!("{host}:1935"));
     let registry: Arc<dyn Registry> = around.hub.client(host);
-    let handler = ConnectionHandler::new(&process, registry, channels(&around.net, host));
+    let authority = Authority::new(InputMode::Open, [], None);
+    let handler = ConnectionHandler::new(&process, authority, registry, channels(&around.net, host));
     while let Some(Some(socket)) = process.drain.run_until_cancelled(incoming.recv()).await {
-        process.tasks.spawn(handler.clone().serve(socket));
+        process.tasks.spawn(handler.clone().serve(socket, Ipv4Addr::LOCALHOST.into()));
     }
     drop(incoming);
     handler.wait_for_publishers().await;

@@ -1,0 +1,142 @@
+//! Authority: decides which stream a publisher's key opens, and whether this publisher may publish it now.
+
+mod supervision;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use headwater_directory::{Admission, Directory, DirectoryCopy, DirectoryError, Found, LiveInput};
+use headwater_media::{StreamId, StreamKey};
+use headwater_registry::{Registry, RegistryEvent};
+use headwater_runtime::clock;
+use headwater_runtime::config::{Input, InputMode};
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
+
+pub use self::supervision::Supervision;
+
+/// Time after which changes are looked for again while the registry, which tells of them, does not answer.
+const RECHECK_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Authority over the streams of one proxy.
+#[derive(Debug)]
+pub struct Authority {
+    mode: InputMode,
+    /// Inputs of the configuration.
+    inputs: HashMap<StreamKey, StreamId>,
+    directory: Option<DirectoryCopy>,
+    /// Count of changes that the registry told of, or that may have been missed.
+    changes: watch::Sender<u64>,
+}
+
+/// Leave to publish a stream.
+#[derive(Debug)]
+pub struct Permit {
+    pub stream: StreamId,
+    /// Live input of the directory; none for a key of the configuration, or where keys are names.
+    pub input: Option<LiveInput>,
+}
+
+/// Fault of a key that opens nothing, or not now. It never holds the key, which is a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    #[error("the stream key is not known: copy it again from where you were given it")]
+    Unknown,
+    #[error("the stream key is no stream name: {0}")]
+    NotAName(#[from] headwater_media::ids::NameError),
+    #[error("this live input is disabled: enable it, or use another stream key")]
+    Disabled,
+    #[error("the stream key has expired, as nobody has used it: ask for a new one")]
+    Expired,
+    #[error("this live input may not be published from your address")]
+    AddressNotAllowed,
+    /// The cause concerns the operator, and is in the log.
+    #[error("stream keys can't be looked up just now: try again in a moment")]
+    Unavailable(#[source] DirectoryError),
+}
+
+impl Authority {
+    /// Authority that goes by these inputs of the configuration, and by the directory if there is one.
+    pub fn new(
+        mode: InputMode,
+        inputs: impl IntoIterator<Item = Input>,
+        directory: Option<Directory>,
+    ) -> Self {
+        let inputs = inputs.into_iter().map(|input| (input.key, input.stream)).collect();
+        let directory = directory.map(DirectoryCopy::new);
+        Self { mode, inputs, directory, changes: watch::Sender::default() }
+    }
+
+    /// Asks whether a publisher with this key and address may publish now, and which stream.
+    ///
+    /// # Errors
+    /// When the key opens nothing, or not now, or not from there.
+    pub async fn permit(&self, key: &StreamKey, client: IpAddr) -> Result<Permit, KeyError> {
+        if self.mode == InputMode::Open {
+            return Ok(Permit { stream: key.expose().parse()?, input: None });
+        }
+        if let Some(stream) = self.inputs.get(key) {
+            return Ok(Permit { stream: stream.clone(), input: None });
+        }
+        let copy = self.directory.as_ref().ok_or(KeyError::Unknown)?;
+        let input = match copy.find_input(key).await {
+            Found::Input(input) => *input,
+            Found::Unknown => return Err(KeyError::Unknown),
+            Found::Unavailable(error) => return Err(KeyError::Unavailable(error)),
+        };
+        match input.admit(client, clock::now()) {
+            Admission::Admitted => Ok(Permit { stream: input.uid.clone(), input: Some(input) }),
+            Admission::Disabled => Err(KeyError::Disabled),
+            Admission::Expired => Err(KeyError::Expired),
+            Admission::AddressNotAllowed => Err(KeyError::AddressNotAllowed),
+        }
+    }
+
+    /// Hears of changed inputs from the registry, until it is dropped. While the registry does not answer, every input is
+    /// taken for changed now and then, so that one that was withdrawn is found in the store.
+    pub async fn follow(&self, registry: Arc<dyn Registry>) {
+        let mut events = registry.watch();
+        let mut recheck = interval(RECHECK_INTERVAL);
+        recheck.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                event = events.next() => match event {
+                    Some(RegistryEvent::InputChanged(uid)) => self.note_change(|copy| copy.forget(&uid)),
+                    Some(RegistryEvent::Missed) => self.note_change(DirectoryCopy::forget_all),
+                    Some(_) => {}
+                    None => return,
+                },
+                _ = recheck.tick() => {
+                    if registry.ready().await.is_err() {
+                        self.note_change(DirectoryCopy::forget_all);
+                    }
+                }
+            }
+        }
+    }
+
+    fn note_change(&self, forget: impl FnOnce(&DirectoryCopy)) {
+        if let Some(copy) = &self.directory {
+            forget(copy);
+            self.changes.send_modify(|changes| *changes += 1);
+        }
+    }
+}
+
+impl KeyError {
+    /// Value of the metrics' label `reason`.
+    pub fn metric_label(&self) -> &'static str {
+        match self {
+            Self::Unknown | Self::NotAName(_) => "key",
+            Self::Disabled => "key_disabled",
+            Self::Expired => "key_expired",
+            Self::AddressNotAllowed => "address",
+            Self::Unavailable(_) => "directory",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

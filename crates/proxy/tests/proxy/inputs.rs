@@ -1,0 +1,50 @@
+//! Live inputs of the directory, as an encoder meets them.
+
+use std::path::Path;
+
+use headwater_directory::{Directory, InputSettings, open_directory};
+use headwater_registry::Registry;
+use headwater_runtime::clock;
+use headwater_runtime::config::{Config, InputMode, Secret, StoreUrl};
+
+use crate::support::{Encoder, TestProxy, TestServer, media};
+
+fn configure(config: &mut Config, folder: &Path) {
+    config.input_mode = InputMode::Keys;
+    config.directory.url = StoreUrl::Directory(folder.to_owned());
+    config.directory.secret = Secret::new("0123456789abcdef");
+}
+
+async fn directory(folder: &Path) -> Directory {
+    let mut config = Config::defaults();
+    configure(&mut config, folder);
+    open_directory(config.input_mode, &config.directory, &config.store).await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn a_key_of_the_directory_opens_its_stream_until_the_input_is_disabled() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = directory(folder.path()).await;
+    let input = directory.create_input(None, InputSettings::default(), clock::now()).await.unwrap();
+    let proxy = TestProxy::with(|config| configure(config, folder.path())).await;
+    let mut server = TestServer::start(&proxy.registry, "a", 0).await;
+
+    let (code, _) = Encoder::request(proxy.address, input.uid.as_str()).await.refused().await;
+    assert_eq!(code, "NetStream.Publish.BadName", "the stream's name is no key");
+    let mut encoder = Encoder::request(proxy.address, input.stream_key.expose()).await;
+    let call = server.call().await;
+    assert_eq!(call.open.stream, input.uid.as_str());
+    call.accept(0).await;
+    encoder.accepted().await;
+    encoder.headers().await;
+    encoder.video(0, media::keyframe(b"picture")).await;
+
+    let disable = |settings: &mut InputSettings| settings.enabled = false;
+    directory.change_input(&input.uid, None, clock::now(), disable).await.unwrap();
+    proxy.registry.announce_input(&input.uid).await.unwrap();
+    let (code, text) = encoder.sent_away().await;
+    assert_eq!(code, "NetStream.Publish.BadName");
+    assert_eq!(text, "this live input is disabled: enable it, or use another stream key");
+    let (_, text) = Encoder::request(proxy.address, input.stream_key.expose()).await.refused().await;
+    assert_eq!(text, "this live input is disabled: enable it, or use another stream key");
+}
