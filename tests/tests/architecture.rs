@@ -21,7 +21,7 @@ const MAY_KNOW: [(&str, &[&str]); 19] = [
     ("proxy", &["media", "rtmp", "wire", "registry", "platform", "runtime", "directory"]),
     ("server", &["media", "hls", "wire", "registry", "platform", "runtime", "recordings", "transcode"]),
     // Programs of operators see what is stored; nothing here knows of streams that are on air.
-    ("control", &["media", "platform", "runtime", "recordings"]),
+    ("control", &["media", "platform", "directory", "runtime", "recordings"]),
     (
         "origin",
         &["media", "hls", "wire", "registry", "platform", "runtime", "recordings", "transcode", "control"],

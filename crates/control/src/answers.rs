@@ -4,20 +4,23 @@ use headwater_media::UnixMillis;
 use headwater_recordings::{State, Summary};
 use headwater_runtime::clock::rfc3339;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// A page of a stream's recordings.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct RecordingPage {
     /// The `before` of the next page; none where this one is the last.
+    #[schema(format = "uuid", required)]
     pub next: Option<String>,
     /// Newest first.
     pub recordings: Vec<Recording>,
 }
 
 /// A recording, and the addresses of what it consists of.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Recording {
     /// Id of the broadcast, which names the recording among those of its stream.
+    #[schema(format = "uuid")]
     pub broadcast: String,
     /// Length in seconds.
     pub duration_seconds: f64,
@@ -30,11 +33,23 @@ pub struct Recording {
     /// Bytes of all renditions in the store.
     pub size_bytes: u64,
     /// Time of the first picture (RFC 3339).
+    #[schema(format = "date-time", required)]
     pub start: Option<String>,
     /// Whether the recording still grows, and whether it is all there.
+    #[schema(inline, value_type = StateSchema)]
     pub state: State,
     /// Address of a picture.
     pub thumbnail: String,
+}
+
+/// `interrupted`: its server was lost and no other went on with it; what was stored is there.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "only the description has it")]
+enum StateSchema {
+    Live,
+    Complete,
+    Interrupted,
 }
 
 impl Recording {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwater_control::Control;
+use headwater_control::{Control, PublicUrls};
 use headwater_hls::LiveWindow;
 use headwater_media::StreamId;
 use headwater_platform::store::ObjectStore;
@@ -76,8 +76,12 @@ impl Core {
         Control {
             store: self.service.library.store().ok().cloned(),
             cache: self.service.library.clone(),
+            directory: None,
             token: settings.control.token.clone(),
-            public_url: settings.origin.public_url.as_ref().map_or("", |url| url.as_str()).to_owned(),
+            public: PublicUrls {
+                playback_url: settings.origin.public_url.as_ref().map(|url| url.as_str().to_owned()),
+                ..PublicUrls::default()
+            },
         }
     }
 

@@ -1,0 +1,9 @@
+//! Contract of the control API: each status of it, asked for through a real listener.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests panic too")]
+
+mod api;
+mod description;
+mod recordings;
+mod requests;
+mod tokens;
