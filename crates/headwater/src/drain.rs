@@ -115,7 +115,7 @@ mod tests {
         config.server.grpc_listen = "127.0.0.1:0".parse().unwrap();
         let registry = MemoryRegistry::new(Ttls::default());
         let process = Process {
-            config,
+            config: config.into(),
             readiness: Readiness::default(),
             drain: CancellationToken::new(),
             tasks: TaskTracker::new(),

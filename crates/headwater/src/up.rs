@@ -20,7 +20,11 @@ async fn serve(mut process: Process) -> anyhow::Result<()> {
     let config = &process.config.registry;
     let registry = headwater_registry::open(config.redis_url(), config.prefix.as_str(), config.lease)?;
     let proxy = headwater_proxy::run(alone(process.clone()), registry.clone());
-    let server = headwater_server::run(process.clone(), registry.clone(), WorkerCommand::own()?);
+    let server = headwater_server::run(
+        process.clone().map_config(headwater_server::Settings::from),
+        registry.clone(),
+        WorkerCommand::own()?,
+    );
     let origin =
         headwater_origin::run(process.clone().map_config(headwater_origin::Settings::from), registry);
     let services = async {

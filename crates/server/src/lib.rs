@@ -8,10 +8,12 @@ mod grpc;
 mod heartbeat;
 mod incoming;
 mod recording;
+mod settings;
 mod start;
 mod worker;
 
 pub use broadcast::Home;
 pub use headwater_transcode::launch::WorkerCommand;
+pub use settings::{Policies, Settings, StoreSource};
 pub use start::{ServerError, run, run_at};
 pub use worker::{Worker, Workers};

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use headwater_runtime::{cli::Options, config::Service, process};
-use headwater_server::WorkerCommand;
+use headwater_server::{Settings, WorkerCommand};
 
 /// Headwater's transcode server: takes broadcasts from proxies and shows them to origins
 #[derive(Parser)]
@@ -31,7 +31,8 @@ fn main() -> ExitCode {
             let config = &process.config.registry;
             let registry =
                 headwater_registry::open(config.redis_url(), config.prefix.as_str(), config.lease)?;
-            headwater_server::run(process, registry, WorkerCommand::own()?).await?;
+            headwater_server::run(process.map_config(Settings::from), registry, WorkerCommand::own()?)
+                .await?;
             anyhow::Ok(())
         }),
     }

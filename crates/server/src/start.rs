@@ -11,7 +11,7 @@ use headwater_platform::store::StoreError;
 use headwater_platform::{Advertised, METADATA_VARIABLE, OwnAddressError, own_address};
 use headwater_recordings::Layout;
 use headwater_registry::{Registry, ServerId, ServerIdError};
-use headwater_runtime::config::Config;
+use headwater_runtime::config::ServerConfig;
 use headwater_runtime::listener::{BindError, Listener};
 use headwater_runtime::process::Process;
 use headwater_runtime::readiness;
@@ -23,11 +23,12 @@ use tonic::transport::server::Connected;
 use uuid::Uuid;
 
 use crate::admission::Admission;
-use crate::broadcast::{Broadcasts, Home, Settings};
+use crate::broadcast::{BroadcastSettings, Broadcasts, Home};
 use crate::grpc;
 use crate::heartbeat::Heartbeat;
 use crate::incoming::{incoming, limits};
 use crate::recording::{Housekeeping, Storage};
+use crate::settings::Settings;
 use crate::worker::{Processes, Starter, TranscodeSpec, Workers};
 
 /// Longest time in which peers read the rest of their responses when the server has nothing more to do.
@@ -53,15 +54,16 @@ pub enum ServerError {
 /// # Errors
 /// When it can't start, or its listener breaks.
 pub async fn run(
-    process: Process,
+    process: Process<Settings>,
     registry: Arc<dyn Registry>,
     worker: WorkerCommand,
 ) -> Result<(), ServerError> {
-    let config = &process.config;
-    let listener = Listener::bind(config.server.grpc_listen, "server.grpc_listen", limits()).await?;
-    let home = home(config, listener.local_addr()).await?;
+    let settings = &process.config;
+    let listener = Listener::bind(settings.server.grpc_listen, "server.grpc_listen", limits()).await?;
+    let home = home(&settings.server, listener.local_addr()).await?;
     tracing::info!(listen = %listener.local_addr(), advertised = home.address, id = %home.server, "server starts");
-    let workers = Processes::new(worker, config);
+    let workers =
+        Processes::new(worker, &settings.server, settings.policies.general_policy().ladder.rungs.len());
     let confined = process.readiness.latch("worker sandbox");
     if let Err(error) = workers.check().await {
         // It stays up to say why it takes nothing: restarting it would not help.
@@ -81,7 +83,7 @@ pub async fn run(
 /// When its listener breaks.
 pub async fn run_at<C>(
     home: Home,
-    process: Process,
+    process: Process<Settings>,
     registry: Arc<dyn Registry>,
     workers: Arc<dyn Workers>,
     channels: Channels,
@@ -95,21 +97,20 @@ where
         + Send
         + 'static,
 {
-    let config = &process.config;
-    let admission = admission(config);
-    let starter = Arc::new(starter(config, workers, admission.clone()));
-    let settings = settings(config, starter.clone());
+    let settings = &process.config;
+    let admission = admission(&settings.server);
+    let starter = Arc::new(starter(settings, workers, admission.clone()));
     let able = process.readiness.latch("server: no worker can be started");
     let stop = process.drain.clone();
-    let storage = Storage::open(config).await?;
-    let shared = Arc::new(config.clone());
+    let storage = Storage::open(&settings.store, &settings.recording).await?;
+    let policies = Arc::new(settings.policies.clone());
     let broadcasts = Broadcasts::new(
-        settings,
+        broadcast_settings(settings, starter.clone()),
         admission,
         registry.clone(),
         home.clone(),
         channels,
-        shared.clone(),
+        policies.clone(),
         storage.clone(),
         stop.clone(),
     );
@@ -117,7 +118,7 @@ where
         storage,
         registry: registry.clone(),
         is_on_air: is_on_air(broadcasts.clone()),
-        config: shared,
+        policies,
     });
     let heartbeat = Heartbeat { registry, home, broadcasts: broadcasts.clone(), stop: stop.clone() };
     // The listener outlives the drain: the last viewers get the last seconds.
@@ -168,8 +169,8 @@ async fn keep_house(housekeeping: Option<Housekeeping>) {
     }
 }
 
-async fn home(config: &Config, listening: SocketAddr) -> Result<Home, ServerError> {
-    let advertise = config.server.advertise.as_ref();
+async fn home(server: &ServerConfig, listening: SocketAddr) -> Result<Home, ServerError> {
+    let advertise = server.advertise.as_ref();
     let advertised = advertise.map(|advertise| Advertised { host: &advertise.host, port: advertise.port });
     let metadata = std::env::var(METADATA_VARIABLE).ok();
     let address = own_address(advertised, listening, metadata.as_deref()).await?.to_string();
@@ -187,27 +188,28 @@ fn short(id: Uuid) -> String {
     id.simple().to_string()[20..].to_owned()
 }
 
-fn settings(config: &Config, starter: Arc<Starter>) -> Settings {
-    let server = &config.server;
-    Settings {
-        segments: config.hls.segments(),
-        window_segments: config.hls.window_segments,
+fn broadcast_settings(settings: &Settings, starter: Arc<Starter>) -> BroadcastSettings {
+    let server = &settings.server;
+    BroadcastSettings {
+        segments: settings.hls.segments(),
+        window_segments: settings.hls.window_segments,
         starter,
         worker_stall_timeout: server.worker_stall_timeout,
         worker_stop_timeout: server.worker_stop_timeout,
         worker_restarts: server.worker_restarts,
         silent_publisher: server.silent_publisher,
-        grace: config.drain_timeout,
-        lease: config.registry.lease,
+        grace: settings.drain_timeout,
+        lease: settings.lease,
     }
 }
 
-fn starter(config: &Config, workers: Arc<dyn Workers>, admission: Admission) -> Starter {
-    let trial = TranscodeSpec::new(config.hls.segments(), config.ladder.clone());
-    Starter::new(workers, config.server.worker_start_timeout, trial, admission)
+fn starter(settings: &Settings, workers: Arc<dyn Workers>, admission: Admission) -> Starter {
+    let trial =
+        TranscodeSpec::new(settings.hls.segments(), settings.policies.general_policy().ladder.clone());
+    Starter::new(workers, settings.server.worker_start_timeout, trial, admission)
 }
 
-fn admission(config: &Config) -> Admission {
-    let millicores = (config.server.capacity.cores() * 1_000.0) as u32;
-    Admission::new(millicores, config.server.max_broadcasts as u32)
+fn admission(server: &ServerConfig) -> Admission {
+    let millicores = (server.capacity.cores() * 1_000.0) as u32;
+    Admission::new(millicores, server.max_broadcasts as u32)
 }

@@ -29,7 +29,15 @@ pub struct StreamOverrides {
 impl Config {
     /// Policy of a broadcast of a stream that begins: the stream's own settings, and the general ones where it has none.
     pub fn policy(&self, stream: &StreamId) -> Policy {
-        let own = self.overrides(stream);
+        self.policy_with(self.overrides(stream))
+    }
+
+    /// Policy of a broadcast of any stream without settings of its own.
+    pub fn general_policy(&self) -> Policy {
+        self.policy_with(None)
+    }
+
+    fn policy_with(&self, own: Option<&StreamOverrides>) -> Policy {
         let recording = &self.recording;
         let renditions = own.and_then(|own| own.renditions).unwrap_or(recording.renditions);
         Policy {
@@ -47,8 +55,17 @@ impl Config {
 
     /// Time that recordings of a stream are kept; none for ever.
     pub fn retention(&self, stream: &StreamId) -> Option<Duration> {
-        let own = self.overrides(stream).and_then(|own| own.retention);
-        Some(own.unwrap_or(self.recording.retention)).filter(|retention| !retention.is_zero())
+        self.retention_with(self.overrides(stream))
+    }
+
+    /// Time that recordings of any stream without settings of its own are kept; none for ever.
+    pub fn general_retention(&self) -> Option<Duration> {
+        self.retention_with(None)
+    }
+
+    fn retention_with(&self, own: Option<&StreamOverrides>) -> Option<Duration> {
+        let retention = own.and_then(|own| own.retention).unwrap_or(self.recording.retention);
+        Some(retention).filter(|retention| !retention.is_zero())
     }
 
     fn overrides(&self, stream: &StreamId) -> Option<&StreamOverrides> {

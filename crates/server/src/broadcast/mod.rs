@@ -26,6 +26,6 @@ pub use feed::{Feed, FeedEvent, Subscription};
 pub(crate) use handoff::HandoffSource;
 pub(crate) use on_air::{Commit, OnAir};
 pub use publisher::{Place, Publisher};
+pub(crate) use settings::BroadcastSettings;
 pub use settings::Home;
-pub(crate) use settings::Settings;
 pub(crate) use table::Broadcasts;

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::failure::{pipe_broke, replaced, stopped_by_itself, unfinished};
 use super::failures::Failures;
-use super::{Attachment, OnAir, Progress, Publisher, Requests, Response, Responses, Settings};
+use super::{Attachment, BroadcastSettings, OnAir, Progress, Publisher, Requests, Response, Responses};
 use crate::admission::Reservation;
 use crate::failure::{Code, Failure};
 use crate::worker::{ToWorker, TranscodeSpec, Worker, WorkerInput};
@@ -36,7 +36,7 @@ const LOST_WORKER_EXIT: Duration = Duration::from_millis(100);
 
 pub(super) struct Session<'a> {
     pub on_air: &'a OnAir,
-    pub settings: &'a Settings,
+    pub settings: &'a BroadcastSettings,
     pub reservation: &'a Reservation,
     pub failures: &'a Failures,
     /// Whether another server may go on with the broadcast when this one stops.

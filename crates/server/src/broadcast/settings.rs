@@ -10,7 +10,7 @@ use crate::worker::Starter;
 
 /// Settings of every broadcast of this server.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct BroadcastSettings {
     pub segments: SegmentSettings,
     pub window_segments: u32,
     pub(crate) starter: Arc<Starter>,

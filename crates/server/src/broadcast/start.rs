@@ -56,7 +56,7 @@ impl Broadcasts {
         called: Option<&Policy>,
     ) -> Policy {
         let given = resume.and_then(|resume| resume.policy.as_ref()).or(called);
-        given.cloned().unwrap_or_else(|| self.config.policy(stream))
+        given.unwrap_or_else(|| self.policies.policy_of(stream)).clone()
     }
 
     pub(super) fn start(

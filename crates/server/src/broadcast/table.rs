@@ -10,25 +10,24 @@ use headwater_media::{MediaSequence, RenditionId, StreamId};
 use headwater_platform::store::Key;
 use headwater_recordings::Layout;
 use headwater_registry::Registry;
-use headwater_runtime::config::Config;
 use headwater_wire::Channels;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Feed, Home, OnAir, Settings};
+use super::{BroadcastSettings, Feed, Home, OnAir};
 use crate::admission::Admission;
 use crate::recording::Storage;
+use crate::settings::Policies;
 
 /// The broadcasts of this server, and all that they share.
 pub struct Broadcasts {
-    pub settings: Settings,
+    pub settings: BroadcastSettings,
     pub admission: Admission,
     pub(super) registry: Arc<dyn Registry>,
     pub(super) home: Home,
     /// Channels to the other servers.
     pub(super) channels: Arc<Channels>,
-    /// Settings of single streams.
-    pub(super) config: Arc<Config>,
+    pub(super) policies: Arc<Policies>,
     /// The store of recordings, if there is one.
     pub(super) storage: Option<Storage>,
     /// Cancelled when the server stops.
@@ -41,19 +40,30 @@ impl Broadcasts {
     /// An empty table.
     #[expect(clippy::too_many_arguments, reason = "all that a server consists of")]
     pub fn new(
-        settings: Settings,
+        settings: BroadcastSettings,
         admission: Admission,
         registry: Arc<dyn Registry>,
         home: Home,
         channels: Channels,
-        config: Arc<Config>,
+        policies: Arc<Policies>,
         storage: Option<Storage>,
         stop: CancellationToken,
     ) -> Arc<Self> {
         let channels = Arc::new(channels);
         let tasks = TaskTracker::new();
         let table = Mutex::default();
-        Arc::new(Self { settings, admission, registry, home, channels, config, storage, stop, tasks, table })
+        Arc::new(Self {
+            settings,
+            admission,
+            registry,
+            home,
+            channels,
+            policies,
+            storage,
+            stop,
+            tasks,
+            table,
+        })
     }
 
     /// The broadcast of a stream.

@@ -8,12 +8,12 @@ use headwater_media::StreamId;
 use headwater_recordings::{Layout, clear, expire};
 use headwater_registry::Registry;
 use headwater_runtime::clock;
-use headwater_runtime::config::Config;
 use headwater_runtime::outage::Outage;
 use tokio::time::{sleep, timeout};
 
 use super::Storage;
 use super::orphans::Orphans;
+use crate::settings::Policies;
 
 /// Time until unfinished recordings are looked for again after the store has failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(10);
@@ -32,7 +32,7 @@ pub(crate) struct Housekeeping {
     pub(crate) registry: Arc<dyn Registry>,
     /// Whether a broadcast is on air here.
     pub(crate) is_on_air: Box<dyn Fn(&Layout) -> bool + Send + Sync>,
-    pub(crate) config: Arc<Config>,
+    pub(crate) policies: Arc<Policies>,
 }
 
 impl Housekeeping {
@@ -46,7 +46,7 @@ impl Housekeeping {
         let mut outage = Outage::default();
         let _ = timeout(LEFTOVERS, self.storage.uploads.finished()).await;
         loop {
-            let window = |stream: &StreamId| self.config.policy(stream).reconnect_window;
+            let window = |stream: &StreamId| self.policies.policy_of(stream).reconnect_window;
             match orphans.look(|layout| self.is_owned(layout), window).await {
                 Ok(next) => {
                     outage.ends();
@@ -77,7 +77,7 @@ impl Housekeeping {
     async fn expire(&self) {
         sleep(FIRST_EXPIRE).await;
         loop {
-            let retention = |stream: &StreamId| self.config.retention(stream);
+            let retention = |stream: &StreamId| self.policies.retention_of(stream);
             match expire(self.storage.store.as_ref(), retention, clock::now()).await {
                 Ok(expired) => {
                     for Layout { stream, broadcast } in expired {

@@ -19,8 +19,10 @@ use headwater_media::{Record, StoredSegment};
 use headwater_platform::store::{self, ObjectStore, StoreError, store_settings};
 use headwater_recordings::upload_settings;
 use headwater_recordings::uploads::Uploads;
-use headwater_runtime::config::Config;
+use headwater_runtime::config::RecordingConfig;
 use headwater_wire::Handoff;
+
+use crate::settings::StoreSource;
 
 pub(crate) use housekeeping::Housekeeping;
 pub(crate) use keeper::Keeper;
@@ -49,11 +51,23 @@ pub(crate) struct Storage {
 }
 
 impl Storage {
-    /// Opens the store that the configuration names; none where it names none.
-    pub(crate) async fn open(config: &Config) -> Result<Option<Self>, StoreError> {
-        let Some(settings) = store_settings(&config.store) else { return Ok(None) };
-        let store = store::open(&settings).await?;
-        let uploads = Uploads::start(store.clone(), &upload_settings(&config.recording)).await;
+    /// Opens the store of a server, and begins to upload what is in its spool; none where nothing is to be stored.
+    pub(crate) async fn open(
+        source: &StoreSource,
+        recording: &RecordingConfig,
+    ) -> Result<Option<Self>, StoreError> {
+        let Some(store) = open_store(source).await? else { return Ok(None) };
+        let uploads = Uploads::start(store.clone(), &upload_settings(recording)).await;
         Ok(Some(Self { store, uploads }))
+    }
+}
+
+async fn open_store(source: &StoreSource) -> Result<Option<Arc<dyn ObjectStore>>, StoreError> {
+    match source {
+        StoreSource::Opened(store) => Ok(Some(store.clone())),
+        StoreSource::Configured(config) => match store_settings(config) {
+            Some(settings) => store::open(&settings).await.map(Some),
+            None => Ok(None),
+        },
     }
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::process::Stdio;
 use std::time::Duration;
 
-use headwater_runtime::config::{Config, WorkerSandbox};
+use headwater_runtime::config::{ServerConfig, WorkerSandbox};
 use headwater_transcode::launch::{WorkerCommand, brief};
 use headwater_transcode::sandbox::Mode;
 use tokio::process::Command;
@@ -33,10 +33,9 @@ pub struct Processes {
 pub struct Unconfined(String);
 
 impl Processes {
-    /// Workers that this command starts, within the limits of the configuration.
-    pub fn new(command: WorkerCommand, config: &Config) -> Self {
-        let server = &config.server;
-        let cores = config.ladder.rungs.len() as u32 + THREADS_BESIDE_RUNGS;
+    /// Workers that this command starts, within the limits of the configuration, for ladders of so many rungs.
+    pub fn new(command: WorkerCommand, server: &ServerConfig, rungs: usize) -> Self {
+        let cores = rungs as u32 + THREADS_BESIDE_RUNGS;
         let sandbox = server.worker_sandbox;
         let memory = server.worker_memory.0;
         Self { command, sandbox, memory, cores, start_timeout: server.worker_start_timeout }

@@ -7,6 +7,7 @@ mod policy;
 mod publishing;
 mod resuming;
 mod statistics;
+mod storing;
 mod support;
 mod taking_over;
 mod turns;

@@ -297,7 +297,7 @@ async fn a_server_whose_workers_must_be_confined_and_can_not_takes_nothing_and_s
     let tasks = TaskTracker::new();
     let latches = readiness.clone();
     let stop = drain.clone();
-    let process = Process { config, readiness, drain, tasks };
+    let process = Process { config: config.into(), readiness, drain, tasks };
     let mut running = tokio::spawn(headwater_server::run(process, Arc::new(registry.clone()), unconfined()));
     // Time for a server that goes on to be registered: it is, in the next test, within a few milliseconds.
     assert!(tokio::time::timeout(Duration::from_secs(1), &mut running).await.is_err());

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::failure::{failed_too_often, just_ended};
 use super::failures::Failures;
 use super::session::{Session, SessionEnd};
-use super::{Attachment, Home, OnAir, Settings};
+use super::{Attachment, BroadcastSettings, Home, OnAir};
 use crate::admission::Reservation;
 use crate::failure::{Code, Failure};
 use grace::Grace;
@@ -34,7 +34,7 @@ const FIRST_PUBLISHER: Duration = Duration::from_secs(5);
 pub(super) struct Life {
     pub stream: StreamId,
     pub on_air: OnAir,
-    pub settings: Settings,
+    pub settings: BroadcastSettings,
     pub registry: Arc<dyn Registry>,
     pub home: Home,
     /// Channels to the other servers.

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use headwater_media::{Epoch, StreamId};
+use headwater_platform::store::ObjectStore;
 use headwater_registry::{Claim, MemoryRegistry, Ownership, Registry, ServerRecord, Ttls};
 use headwater_runtime::config::Config;
 use headwater_runtime::process::Process;
 use headwater_runtime::readiness::Readiness;
-use headwater_server::{ServerError, WorkerCommand};
+use headwater_server::{ServerError, Settings, StoreSource, WorkerCommand};
 use headwater_wire::v2;
 use headwater_wire::v2::operator_client::OperatorClient;
 use tokio::task::JoinHandle;
@@ -38,22 +39,25 @@ impl TestServer {
     /// Server whose registry other servers use too.
     pub async fn shared(change: impl FnOnce(&mut Config)) -> Self {
         let registry = MemoryRegistry::new(Ttls::default()).shared();
-        Self::run(registry, stub::command(), change).await
+        Self::run(registry, stub::command(), settings(change)).await
     }
 
     /// Another one with the same registry.
     pub async fn another(&self) -> Self {
-        Self::run(self.registry.clone(), stub::command(), |_| {}).await
+        Self::run(self.registry.clone(), stub::command(), settings(|_| {})).await
     }
 
     pub async fn with_worker(worker: WorkerCommand, change: impl FnOnce(&mut Config)) -> Self {
-        Self::run(MemoryRegistry::new(Ttls::default()), worker, change).await
+        Self::run(MemoryRegistry::new(Ttls::default()), worker, settings(change)).await
     }
 
-    async fn run(registry: MemoryRegistry, worker: WorkerCommand, change: impl FnOnce(&mut Config)) -> Self {
-        let mut config = Config::defaults();
-        config.server.grpc_listen = "127.0.0.1:0".parse().unwrap();
-        change(&mut config);
+    /// Server that is handed a store.
+    pub async fn with_store(store: Arc<dyn ObjectStore>, change: impl FnOnce(&mut Config)) -> Self {
+        let settings = Settings { store: StoreSource::Opened(store), ..settings(change) };
+        Self::run(MemoryRegistry::new(Ttls::default()), stub::command(), settings).await
+    }
+
+    async fn run(registry: MemoryRegistry, worker: WorkerCommand, config: Settings) -> Self {
         let known = registry.servers().await.unwrap();
         let drain = CancellationToken::new();
         let readiness = Readiness::default();
@@ -106,6 +110,13 @@ impl TestServer {
             async || self.broadcast(stream).await.is_none_or(|on_air| !on_air.publishing).then_some(());
         eventually("the publisher has left", left).await;
     }
+}
+
+fn settings(change: impl FnOnce(&mut Config)) -> Settings {
+    let mut config = Config::defaults();
+    config.server.grpc_listen = "127.0.0.1:0".parse().unwrap();
+    change(&mut config);
+    config.into()
 }
 
 pub fn stream(name: &str) -> StreamId {

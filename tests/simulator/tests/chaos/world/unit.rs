@@ -97,7 +97,10 @@ impl Unit {
         let grace = process.config.drain_timeout;
         let exited = self.exited.clone();
         let work: futures::future::BoxFuture<'static, ()> = match self.kind {
-            Kind::Server => Box::pin(server(host, self.run, around, process, self.crew.clone())),
+            Kind::Server => {
+                let process = process.map_config(headwater_server::Settings::from);
+                Box::pin(server(host, self.run, around, process, self.crew.clone()))
+            }
             Kind::Proxy => Box::pin(proxy(host, around, process.map_config(Settings::from))),
             Kind::Origin => {
                 let process = process.map_config(headwater_origin::Settings::from);
@@ -170,7 +173,13 @@ pub fn channels(net: &Net, host: Host) -> Channels {
     })
 }
 
-async fn server(host: Host, run: u32, around: Surroundings, process: Process, crew: Crew) {
+async fn server(
+    host: Host,
+    run: u32,
+    around: Surroundings,
+    process: Process<headwater_server::Settings>,
+    crew: Crew,
+) {
     let address = format!("{host}:7000");
     let incoming = ReceiverStream::new(around.net.listen(&address)).map(Ok);
     let home = Home { server: format!("{host}-{run}").parse().expect("a server's id"), address };
