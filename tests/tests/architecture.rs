@@ -21,10 +21,21 @@ const MAY_KNOW: [(&str, &[&str]); 20] = [
     ("proxy", &["media", "rtmp", "wire", "registry", "platform", "runtime", "directory"]),
     ("server", &["media", "hls", "wire", "registry", "platform", "runtime", "recordings", "transcode"]),
     // Programs of operators see what is stored; nothing here knows of streams that are on air.
-    ("control", &["media", "platform", "directory", "runtime", "recordings"]),
+    ("control", &["media", "registry", "platform", "directory", "runtime", "recordings"]),
     (
         "origin",
-        &["media", "hls", "wire", "registry", "platform", "runtime", "recordings", "transcode", "control"],
+        &[
+            "media",
+            "hls",
+            "wire",
+            "registry",
+            "platform",
+            "directory",
+            "runtime",
+            "recordings",
+            "transcode",
+            "control",
+        ],
     ),
     (
         "headwater",

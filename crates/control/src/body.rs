@@ -59,6 +59,11 @@ pub(crate) fn parse_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem>
     Ok(value)
 }
 
+/// Value of JSON that was parsed before.
+pub(crate) fn from_value<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, Problem> {
+    serde_path_to_error::deserialize(value).map_err(|error| Problem::bad_fields(vec![field_error(&error)]))
+}
+
 fn field_error(error: &serde_path_to_error::Error<serde_json::Error>) -> FieldError {
     let text = error.inner().to_string();
     let detail = text.split(" at line ").next().unwrap_or_default();

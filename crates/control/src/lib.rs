@@ -5,9 +5,12 @@ mod answers;
 mod audit;
 mod auth;
 mod body;
+mod idempotency;
 mod limits;
+mod live_inputs;
 mod openapi;
 mod page;
+mod precondition;
 mod problem;
 mod recordings;
 mod request_id;
@@ -23,11 +26,13 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
-use axum::routing::{delete, get};
+use axum::routing::{delete, get, post};
 use governor::clock::DefaultClock;
 use headwater_directory::Directory;
+use headwater_media::StreamId;
 use headwater_platform::store::ObjectStore;
 use headwater_recordings::Layout;
+use headwater_registry::Registry;
 use headwater_runtime::config::Secret;
 use headwater_runtime::http::{Handler, Patience, Versions};
 use headwater_runtime::listener::Listener;
@@ -40,6 +45,7 @@ use tracing::info;
 
 pub use answers::{Recording, RecordingPage};
 use auth::{Peer, TokenCache};
+use idempotency::Attempts;
 use limits::Limits;
 use problem::Problem;
 
@@ -61,6 +67,10 @@ pub struct Control {
     pub cache: Arc<dyn RecordingCache>,
     /// Live inputs and access tokens; none where they are not kept.
     pub directory: Option<Directory>,
+    /// Registry that is told of changed inputs.
+    pub registry: Arc<dyn Registry>,
+    /// Live inputs of the configuration, which the API shows and does not change.
+    pub file_inputs: Vec<StreamId>,
     /// Token with every right. Without it, nobody has to show one: the listener is on a loopback address then.
     pub token: Option<Secret>,
     /// URLs at which others reach the services.
@@ -129,11 +139,17 @@ struct Shared {
     control: Control,
     tokens: TokenCache,
     limits: Limits,
+    attempts: Attempts,
 }
 
 impl Shared {
     fn new(control: Control) -> Self {
-        Self { control, tokens: TokenCache::new(), limits: Limits::new(DefaultClock::default()) }
+        Self {
+            control,
+            tokens: TokenCache::new(),
+            limits: Limits::new(DefaultClock::default()),
+            attempts: Attempts::new(),
+        }
     }
 
     fn directory(&self) -> Result<&Directory, Problem> {
@@ -143,7 +159,12 @@ impl Shared {
 
 fn router(shared: Arc<Shared>) -> Router {
     let recording = get(recordings::get_recording).delete(recordings::delete_recording);
+    let input =
+        get(live_inputs::get_input).patch(live_inputs::update_input).delete(live_inputs::delete_input);
     Router::new()
+        .route("/api/v1/live-inputs", get(live_inputs::list_inputs).post(live_inputs::create_input))
+        .route("/api/v1/live-inputs/{uid}", input)
+        .route("/api/v1/live-inputs/{uid}/rotate-key", post(live_inputs::rotate_key))
         .route("/api/v1/streams/{stream}/recordings", get(recordings::list_recordings))
         .route("/api/v1/streams/{stream}/recordings/{broadcast}", recording)
         .route("/api/v1/tokens", get(tokens::list_tokens).post(tokens::create_token))

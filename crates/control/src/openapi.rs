@@ -9,7 +9,7 @@ use utoipa::{Modify, OpenApi};
 
 use crate::problem::FieldError;
 use crate::schema::Problem;
-use crate::{recordings, tokens};
+use crate::{live_inputs, recordings, tokens};
 
 /// Problems that every operation may answer with: no token, a missing scope, too many requests, the store away.
 const COMMON_PROBLEMS: [&str; 4] = ["401", "403", "429", "503"];
@@ -26,6 +26,12 @@ const PROBLEM: &str = "Problem";
             their detail says what to do."
     ),
     paths(
+        live_inputs::list_inputs,
+        live_inputs::create_input,
+        live_inputs::get_input,
+        live_inputs::update_input,
+        live_inputs::delete_input,
+        live_inputs::rotate_key,
         recordings::list_recordings,
         recordings::get_recording,
         recordings::delete_recording,

@@ -72,12 +72,24 @@ const DAMAGED: Kind =
 const NO_INPUT: Kind = Kind(StatusCode::NOT_FOUND, "no-input", "No such live input");
 const INPUT_EXISTS: Kind = Kind(StatusCode::CONFLICT, "input-exists", "There is such a live input already");
 const CHANGED: Kind = Kind(StatusCode::CONFLICT, "changed", "It was changed meanwhile");
+const READ_ONLY: Kind = Kind(StatusCode::CONFLICT, "read-only", "The live input is one of the configuration");
+const STALE: Kind =
+    Kind(StatusCode::PRECONDITION_FAILED, "stale", "It is not in the expected state any more");
 const MEDIA_TYPE: Kind =
     Kind(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", "The body is not announced as JSON");
 const TOO_LARGE: Kind = Kind(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too large");
 const TOO_SLOW: Kind = Kind(StatusCode::REQUEST_TIMEOUT, "too-slow", "The body did not come in time");
 const NOT_JSON: Kind = Kind(StatusCode::BAD_REQUEST, "not-json", "The body is not JSON");
 const FIELDS: Kind = Kind(StatusCode::UNPROCESSABLE_ENTITY, "fields", "Fields of the body are not accepted");
+const KEY_REUSED: Kind = Kind(
+    StatusCode::UNPROCESSABLE_ENTITY,
+    "idempotency-key-reused",
+    "The idempotency key belongs to another request",
+);
+const BAD_KEY: Kind =
+    Kind(StatusCode::BAD_REQUEST, "idempotency-key", "The idempotency key is not understood");
+const IN_FLIGHT: Kind =
+    Kind(StatusCode::CONFLICT, "in-flight", "The request with this idempotency key is not answered yet");
 const TOO_FAST: Kind = Kind(StatusCode::TOO_MANY_REQUESTS, "too-fast", "Too many requests");
 
 impl Problem {
@@ -139,12 +151,23 @@ impl Problem {
 
     /// Installation that keeps neither live inputs nor tokens.
     pub(crate) fn no_directory() -> Self {
-        let detail = "Live inputs and access tokens are kept where the setting directory.url leads, and it is not set.";
+        let detail = "Live inputs and access tokens are kept where directory.url leads, with inputs.mode = \"keys\" and a \
+            directory.secret.";
         Self::new(&NO_DIRECTORY, detail)
     }
 
     pub(crate) fn no_input() -> Self {
         Self::new(&NO_INPUT, "It was never made or has been deleted: list the live inputs.")
+    }
+
+    /// Live input that only the configuration file changes.
+    pub(crate) fn read_only_input() -> Self {
+        Self::new(&READ_ONLY, "Change or delete it in the table [inputs] of the configuration.")
+    }
+
+    /// Resource that was changed since the caller read it.
+    pub(crate) fn stale() -> Self {
+        Self::new(&STALE, "Read it again, and repeat the change with the ETag that it has now.")
     }
 
     pub(crate) fn media_type() -> Self {
@@ -168,6 +191,20 @@ impl Problem {
     pub(crate) fn bad_fields(errors: Vec<FieldError>) -> Self {
         let detail = "The list errors names each field, and the values that it takes.";
         Self { errors, ..Self::new(&FIELDS, detail) }
+    }
+
+    pub(crate) fn bad_idempotency_key() -> Self {
+        Self::new(&BAD_KEY, "An Idempotency-Key has 1 to 255 visible ASCII characters.")
+    }
+
+    /// Idempotency key that came with another body before.
+    pub(crate) fn key_reused() -> Self {
+        Self::new(&KEY_REUSED, "Use a new Idempotency-Key for each request that is not a repetition.")
+    }
+
+    pub(crate) fn key_in_flight() -> Self {
+        let detail = "Repeat the request when the first one is answered.";
+        Self::new(&IN_FLIGHT, detail).with_hint(Hint::RetryAfter(RETRY_INTERVAL.as_secs()))
     }
 
     /// Token that asks too often; it is answered again after this time.

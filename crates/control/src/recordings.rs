@@ -52,7 +52,7 @@ pub(crate) async fn list_recordings(
     Ok(json_response(&RecordingPage { next, recordings }))
 }
 
-/// One recording
+/// Describe a recording
 #[utoipa::path(
     get,
     path = "/api/v1/streams/{stream}/recordings/{broadcast}",

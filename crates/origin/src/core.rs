@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_control::{Control, PublicUrls};
+use headwater_directory::Directory;
 use headwater_hls::LiveWindow;
 use headwater_media::StreamId;
 use headwater_platform::store::ObjectStore;
@@ -71,12 +72,19 @@ impl Core {
         Self { service, tasks, stop: stop.drop_guard() }
     }
 
-    /// The control API of this origin's recordings.
-    pub(crate) fn control(&self, settings: &Settings) -> Control {
+    /// The control API of this origin's recordings and of the directory, whose changes the registry is told of.
+    pub(crate) fn control(
+        &self,
+        settings: &Settings,
+        directory: Option<Directory>,
+        registry: Arc<dyn Registry>,
+    ) -> Control {
         Control {
             store: self.service.library.store().ok().cloned(),
             cache: self.service.library.clone(),
-            directory: None,
+            directory,
+            registry,
+            file_inputs: settings.file_inputs.clone(),
             token: settings.control.token.clone(),
             public: PublicUrls {
                 playback_url: settings.origin.public_url.as_ref().map(|url| url.as_str().to_owned()),

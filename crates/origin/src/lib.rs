@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_control::Control;
+use headwater_directory::open_directory;
 use headwater_platform::store::store_settings;
 use headwater_platform::store::{self, StoreError};
 use headwater_registry::Registry;
@@ -52,6 +53,8 @@ pub enum OriginError {
     Bind(#[from] BindError),
     #[error("store.url can't be used: {0}")]
     Store(#[from] StoreError),
+    #[error("directory.url can't be used: {0}")]
+    Directory(#[source] StoreError),
     #[error("the HTTP listener broke: {0}")]
     Accept(#[from] io::Error),
 }
@@ -94,12 +97,15 @@ impl Origin {
             Some(store) => Some(store::open(&store).await?),
             None => None,
         };
-        let core = Core::start(settings, registry, Channels::default(), store, readiness);
+        let core = Core::start(settings, registry.clone(), Channels::default(), store, readiness);
         let control = match settings.control.listen {
             Some(address) => {
                 let limits = Limits::total(headwater_control::MAX_CONNECTIONS);
                 let listener = Listener::bind(address, "control.listen", limits).await?;
-                Some((listener, core.control(settings)))
+                let directory =
+                    open_directory(settings.input_mode, &settings.directory, &settings.store).await;
+                let directory = directory.map_err(OriginError::Directory)?;
+                Some((listener, core.control(settings, directory, registry)))
             }
             None => None,
         };

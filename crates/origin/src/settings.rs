@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use headwater_media::{MediaTime, StreamId};
-use headwater_runtime::config::{Config, ControlConfig, OriginConfig, StoreConfig, WorkerSandbox};
+use headwater_runtime::config::{
+    Config, ControlConfig, DirectoryConfig, InputMode, OriginConfig, StoreConfig, WorkerSandbox,
+};
 
 /// Settings of an origin.
 #[derive(Clone, Debug)]
@@ -15,6 +17,12 @@ pub struct Settings {
     pub control: ControlConfig,
     /// Section `[store]`.
     pub store: StoreConfig,
+    /// Section `[directory]`.
+    pub directory: DirectoryConfig,
+    /// Setting `inputs.mode`: whether stream keys are secrets.
+    pub input_mode: InputMode,
+    /// Streams of the configuration's own live inputs.
+    pub file_inputs: Vec<StreamId>,
     /// Setting `registry.lease`: how long a server has a stream without renewing it.
     pub lease: Duration,
     /// Setting `proxy.replay_duration`: how long a proxy keeps media for the next server of its stream.
@@ -39,6 +47,9 @@ impl From<Config> for Settings {
             origin: config.origin,
             control: config.control,
             store: config.store,
+            directory: config.directory,
+            input_mode: config.input_mode,
+            file_inputs: config.inputs.into_iter().map(|input| input.stream).collect(),
         }
     }
 }
@@ -52,12 +63,16 @@ mod tests {
     #[test]
     fn settings_of_other_services_that_an_origin_heeds_are_handed_on() {
         let text = "registry.lease = \"7s\"\nproxy.replay_duration = \"9s\"\nserver.worker_sandbox = \"off\"\n\
-                    store.url = \"file:///tmp/store\"\nrecording.dvr_window = \"2h\"\n[streams.short]\ndvr_window = \"1h\"";
+                    store.url = \"file:///tmp/store\"\nrecording.dvr_window = \"2h\"\ninputs.mode = \"keys\"\n\
+                    inputs.studio = \"hunter2\"\n[streams.short]\ndvr_window = \"1h\"";
         let config = load(Service::AllInOne, Some(File { path: "hw.toml", text }), []).unwrap().config;
         let settings = Settings::from(config);
         assert_eq!(settings.lease, Duration::from_secs(7));
         assert_eq!(settings.replay_duration, Duration::from_secs(9));
         assert_eq!(settings.worker_sandbox, WorkerSandbox::Off);
+        assert_eq!(settings.input_mode, InputMode::Keys);
+        assert_eq!(settings.file_inputs, ["studio".parse().unwrap()]);
+        assert!(!format!("{settings:?}").contains("hunter2"));
         assert_eq!(settings.dvr_window, MediaTime::from_millis(7_200_000));
         let of_short = MediaTime::from_millis(3_600_000);
         assert_eq!(settings.dvr_windows, HashMap::from([("short".parse().unwrap(), of_short)]));

@@ -11,6 +11,7 @@ use headwater_directory::{Directory, NewToken, Scope, Sealer};
 use headwater_media::UnixMillis;
 use headwater_platform::store::testing::MemoryStore;
 use headwater_recordings::Layout;
+use headwater_registry::{MemoryRegistry, Ttls};
 use headwater_runtime::clock;
 use headwater_runtime::config::{File, Service, load};
 use headwater_runtime::listener::{Limits, Listener};
@@ -30,6 +31,7 @@ pub const ROOT: &str = "0123456789abcdef-token";
 pub struct Api {
     pub store: MemoryStore,
     pub directory: Directory,
+    pub registry: MemoryRegistry,
     address: SocketAddr,
     client: Client<HttpConnector, Full<Bytes>>,
     log: Log,
@@ -75,10 +77,13 @@ impl Api {
         let store = MemoryStore::new();
         let directory =
             Directory::new(Arc::new(store.clone()), Sealer::new("a secret of the operator", None));
+        let registry = MemoryRegistry::new(Ttls::default());
         let mut control = Control {
             store: Some(Arc::new(MemoryStore::new())),
             cache: Arc::new(NoCache),
             directory: Some(directory.clone()),
+            registry: Arc::new(registry.clone()),
+            file_inputs: vec!["studio".parse().unwrap()],
             token: Some(root_token()),
             public: PublicUrls {
                 rtmp_url: Some("rtmp://live.example/live".into()),
@@ -95,6 +100,7 @@ impl Api {
         Self {
             store,
             directory,
+            registry,
             address,
             client: Client::builder(TokioExecutor::new()).build_http(),
             log,

@@ -6,7 +6,18 @@ use serde_json::Value;
 use crate::api::Api;
 
 /// Operations that programs rely on: method, path, id, and statuses of their answers.
-const OPERATIONS: [(&str, &str, &str, &str); 7] = [
+const OPERATIONS: [(&str, &str, &str, &str); 13] = [
+    ("get", "/live-inputs", "listLiveInputs", "200 400 401 403 429 500 503"),
+    ("post", "/live-inputs", "createLiveInput", "201 400 401 403 404 408 409 413 415 422 429 500 503"),
+    ("get", "/live-inputs/{uid}", "getLiveInput", "200 401 403 404 429 500 503"),
+    (
+        "patch",
+        "/live-inputs/{uid}",
+        "updateLiveInput",
+        "200 400 401 403 404 408 409 412 413 415 422 429 500 503",
+    ),
+    ("delete", "/live-inputs/{uid}", "deleteLiveInput", "204 401 403 404 409 412 429 500 503"),
+    ("post", "/live-inputs/{uid}/rotate-key", "rotateLiveInputKey", "200 401 403 404 409 412 429 500 503"),
     ("get", "/streams/{stream}/recordings", "listRecordings", "200 400 401 403 404 429 503"),
     ("get", "/streams/{stream}/recordings/{broadcast}", "getRecording", "200 401 403 404 429 503"),
     ("delete", "/streams/{stream}/recordings/{broadcast}", "deleteRecording", "204 401 403 404 409 429 503"),

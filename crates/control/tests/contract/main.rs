@@ -4,6 +4,8 @@
 
 mod api;
 mod description;
+mod idempotency;
+mod live_inputs;
 mod recordings;
 mod requests;
 mod tokens;

@@ -265,11 +265,12 @@ section! {
 }
 
 section! {
-    /// The control API of the origin: recordings are listed and deleted here.
+    /// The control API of the origin: live inputs, access tokens and recordings.
     pub struct ControlConfig = "control" {
         /// Address and port of the control API. Without it there is none.
         listen: Option<SocketAddr> = "";
-        /// The bearer token that requests must carry. Without it the API answers only on a loopback address.
+        /// The bearer token with every right, beside the access tokens of the directory. Without it the API answers only on
+        /// a loopback address.
         token: Option<Secret> = "";
     }
 }
