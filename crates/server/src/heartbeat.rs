@@ -59,8 +59,8 @@ impl Heartbeat {
     fn measure(&self, record: &ServerRecord) {
         let on_air = self.broadcasts.list();
         let live = || on_air.iter().map(|(_, on_air)| on_air).filter(|on_air| !on_air.is_over());
-        let publishers = live().filter(|on_air| on_air.place.is_taken()).count();
-        let renditions: usize = live().map(|on_air| on_air.feed.renditions()).sum();
+        let publishers = live().filter(|on_air| on_air.slot.is_taken()).count();
+        let renditions: usize = live().map(|on_air| on_air.feed.count_renditions()).sum();
         metrics::gauge!("headwater_server_broadcasts").set(live().count() as f64);
         metrics::gauge!("headwater_server_publishers").set(publishers as f64);
         metrics::gauge!("headwater_server_renditions").set(renditions as f64);

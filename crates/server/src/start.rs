@@ -32,7 +32,7 @@ use crate::settings::Settings;
 use crate::worker::{Processes, Starter, TranscodeSpec, Workers};
 
 /// Longest time in which peers read the rest of their responses when the server has nothing more to do.
-const LAST_WORDS: Duration = Duration::from_secs(5);
+const LAST_RESPONSES_TIME: Duration = Duration::from_secs(5);
 
 /// Reason why a server can't start, or ends.
 #[derive(Debug, thiserror::Error)]
@@ -131,17 +131,17 @@ where
         let finished = CancellationToken::new();
         let end = async {
             stop.cancelled().await;
-            broadcasts.finished().await;
+            broadcasts.wait_until_finished().await;
             finished.cancel();
         };
         let latch = process.readiness.latch("server: the registry (Redis) does not answer");
         process.readiness.started(readiness::SERVER);
         tokio::select! {
             _ = async { tokio::join!(heartbeat.beat_until(&finished, latch), end) } => {}
-            () = starter.watch(&able) => {}
+            () = starter.watch_starts(&able) => {}
         }
         closed.cancel();
-        tokio::join!(tokio::time::sleep(LAST_WORDS), leave_to_spool(storage));
+        tokio::join!(tokio::time::sleep(LAST_RESPONSES_TIME), leave_to_spool(storage));
     };
     tokio::select! {
         result = served => Ok(result?),

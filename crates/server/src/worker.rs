@@ -1,6 +1,6 @@
 //! The worker as a child process: started, spoken to, stopped, each within a bound.
 
-mod allowance;
+mod cpu_quota;
 mod log;
 mod messages;
 mod process;
@@ -22,7 +22,7 @@ use tokio::process::Child;
 use tokio::task::AbortHandle;
 use tokio_util::codec::{FramedRead, FramedWrite, LengthDelimitedCodec};
 
-use allowance::Allowance;
+use cpu_quota::CpuQuota;
 pub(crate) use messages::{FromWorker, OutputError, Stats, ToWorker, TranscodeSpec};
 pub use process::Processes;
 pub(crate) use starter::Starter;
@@ -40,7 +40,7 @@ pub struct Worker {
 }
 
 enum Body {
-    Process(Child, Allowance),
+    Process(Child, CpuQuota),
     Task(Task),
 }
 
@@ -103,7 +103,7 @@ impl Worker {
 
 impl WorkerInput {
     /// Waits while the worker has more to do than its pipe can hold: this is the backpressure on the publisher.
-    pub(crate) async fn send(&mut self, message: ToWorker) -> io::Result<()> {
+    pub(crate) async fn send_message(&mut self, message: ToWorker) -> io::Result<()> {
         let message = v2::WorkerInput::from(message);
         self.0.send(Bytes::from(message.encode_to_vec())).await
     }
@@ -111,7 +111,7 @@ impl WorkerInput {
 
 impl WorkerOutput {
     /// The next message; `None` when the worker has closed its output.
-    pub(crate) async fn next(&mut self) -> Result<Option<FromWorker>, OutputError> {
+    pub(crate) async fn next_message(&mut self) -> Result<Option<FromWorker>, OutputError> {
         loop {
             let Some(frame) = self.0.next().await.transpose()? else { return Ok(None) };
             let message: v2::WorkerOutput = frames::decode(frame.freeze())?;

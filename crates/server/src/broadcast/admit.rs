@@ -6,7 +6,7 @@ use std::sync::Arc;
 use headwater_media::broadcast::Policy;
 use headwater_media::{Epoch, ResumePoint, StreamId};
 
-use super::failure::{draining, in_use, just_ended, too_often, unknown};
+use super::failure::{just_ended, server_draining, stream_in_use, too_often, unknown_epoch};
 use super::lease::Standing;
 use super::publisher::Taken;
 use super::takeover::Left;
@@ -52,25 +52,28 @@ enum Ground {
 
 impl Broadcasts {
     /// Gives a publisher its broadcast: the one that is on air, or a new one.
-    pub(crate) async fn open(self: &Arc<Self>, applicant: &Applicant) -> Result<(OnAir, Publisher), Failure> {
-        let ground = self.confirm(applicant).await?;
+    pub(crate) async fn open_call(
+        self: &Arc<Self>,
+        applicant: &Applicant,
+    ) -> Result<(OnAir, Publisher), Failure> {
+        let ground = self.confirm_epoch(applicant).await?;
         let on_air = if self.stop.is_cancelled() {
-            self.waiting(applicant)?
+            self.find_waiting(applicant)?
         } else {
             self.on_air(applicant, ground, self.left_behind(applicant, ground).await)?
         };
         let is_claimed_anew = ground == Ground::Confirmed && applicant.epoch > on_air.feed.epoch();
         let goes_on = applicant.resume.is_some() && !is_claimed_anew;
         let silent = self.settings.silent_publisher;
-        let publisher = match on_air.place.take(&applicant.publisher, silent, goes_on).await {
+        let publisher = match on_air.slot.take_place(&applicant.publisher, silent, goes_on).await {
             Taken::By(publisher) => publisher,
-            Taken::InUse => return Err(in_use("another encoder is publishing this stream")),
-            Taken::Succeeded => return Err(in_use("another encoder has taken this stream over")),
+            Taken::InUse => return Err(stream_in_use("another encoder is publishing this stream")),
+            Taken::Succeeded => return Err(stream_in_use("another encoder has taken this stream over")),
             Taken::TooOften(wait) => return Err(too_often(wait)),
         };
         if is_claimed_anew {
-            on_air.feed.raise(applicant.epoch);
-            on_air.lease.news.notify_one();
+            on_air.feed.raise_epoch(applicant.epoch);
+            on_air.lease.changed.notify_one();
         } else if publisher.is_next() && !goes_on {
             on_air.lease.next_turn().await?;
         }
@@ -78,7 +81,7 @@ impl Broadcasts {
     }
 
     /// Asks the registry about an epoch that this server does not know: nobody else makes epochs.
-    async fn confirm(&self, applicant: &Applicant) -> Result<Ground, Failure> {
+    async fn confirm_epoch(&self, applicant: &Applicant) -> Result<Ground, Failure> {
         let Applicant { stream, epoch, ground, .. } = applicant;
         match ground {
             EpochSource::OnAir => return Ok(Ground::OnAir),
@@ -93,7 +96,7 @@ impl Broadcasts {
             Ok(Some(owner)) if owner.server == self.home.server && owner.epoch == *epoch => {
                 Ok(Ground::Confirmed)
             }
-            Ok(_) => Err(unknown(*epoch)),
+            Ok(_) => Err(unknown_epoch(*epoch)),
             Err(error) => {
                 tracing::warn!(%stream, %epoch, %error, "a claim is taken on trust");
                 Ok(Ground::Told)
@@ -125,17 +128,17 @@ impl Broadcasts {
             tracing::warn!("what the stream's last owner has left can't be read: another broadcast begins");
         }
         // A broadcast that has ended here does not go on.
-        let point =
-            point.filter(|point| here.is_none_or(|here| here.id != point.broadcast || !here.feed.ended()))?;
+        let point = point
+            .filter(|point| here.is_none_or(|here| here.id != point.broadcast || !here.feed.has_ended()))?;
         Some(Left { point, epoch: applicant.epoch })
     }
 
     /// The broadcast of a publisher that comes back while the server stops. It is told where another server goes on.
-    fn waiting(&self, applicant: &Applicant) -> Result<OnAir, Failure> {
+    fn find_waiting(&self, applicant: &Applicant) -> Result<OnAir, Failure> {
         let is_its_own = |on_air: &OnAir| {
             !on_air.is_over() && applicant.epoch >= on_air.feed.epoch() && applicant.resume.is_none()
         };
-        self.get(&applicant.stream).filter(is_its_own).ok_or_else(draining)
+        self.get(&applicant.stream).filter(is_its_own).ok_or_else(server_draining)
     }
 
     /// The broadcast that is on air, or a new one where the call may begin one.
@@ -148,7 +151,7 @@ impl Broadcasts {
         let Applicant { stream, epoch, publisher, resume, .. } = applicant;
         let resume = resume.as_ref();
         let is_registered = matches!(ground, Ground::Confirmed | Ground::Told);
-        let mut table = self.table();
+        let mut table = self.lock_table();
         let mut begins_under = *epoch;
         let mut before = None;
         if let Some(on_air) = table.get(stream) {
@@ -161,9 +164,9 @@ impl Broadcasts {
                 Ordering::Less => false,
                 // The epoch may be one that this server was claimed for, and heard of by renewing its lease.
                 Ordering::Equal => {
-                    on_air.place.newest().is_some_and(|newest| *newest == **publisher)
+                    on_air.slot.newest_publisher().is_some_and(|newest| *newest == **publisher)
                         && on_air.feed.is_behind(resume)
-                        && on_air.feed.leave_out(resume).is_none()
+                        && on_air.feed.skip_lost(resume).is_none()
                 }
                 Ordering::Greater => on_air.feed.is_behind(resume),
             });
@@ -176,7 +179,7 @@ impl Broadcasts {
             if !on_air.is_over() && !is_behind {
                 return Ok(on_air.clone());
             }
-            if resume.is_some() && !is_other && on_air.feed.ended() {
+            if resume.is_some() && !is_other && on_air.feed.has_ended() {
                 return Err(Failure::new(
                     Code::CannotResume,
                     "the broadcast has ended meanwhile: publish again",
@@ -198,11 +201,17 @@ impl Broadcasts {
             begins_under = begins_under.max(left.epoch);
         }
         let from = resume.or(left.as_ref().map(|left| &left.point));
-        let policy = self.policy(stream, from, applicant.policy.as_ref());
-        let on_air = self.start(stream, self.opening(begins_under, from, before), from, policy, standing)?;
+        let policy = self.choose_policy(stream, from, applicant.policy.as_ref());
+        let on_air = self.start_broadcast(
+            stream,
+            self.make_opening(begins_under, from, before),
+            from,
+            policy,
+            standing,
+        )?;
         if let Some(before) = table.insert(stream.clone(), on_air.clone()) {
             // This server has slept while another one had the stream: what was here is of no more use.
-            before.fence();
+            before.end_fenced();
         }
         Ok(on_air)
     }

@@ -13,7 +13,7 @@ use super::Publisher;
 use crate::failure::Failure;
 
 /// Longest time in which a proxy takes its last response; its call is about to be closed anyway.
-const LAST_WORD: Duration = Duration::from_secs(1);
+const LAST_RESPONSE_LIMIT: Duration = Duration::from_secs(1);
 
 /// Publish call that waits for its turn on a broadcast, with both of its directions.
 pub(crate) struct Attachment {
@@ -94,6 +94,6 @@ impl Responses {
 
     /// Says why the call ends; waits a moment for a proxy that is slow.
     pub(crate) async fn reject(&self, failure: Failure) {
-        let _ = self.proxy.send_timeout(Response::Rejected(failure), LAST_WORD).await;
+        let _ = self.proxy.send_timeout(Response::Rejected(failure), LAST_RESPONSE_LIMIT).await;
     }
 }

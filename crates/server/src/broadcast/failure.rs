@@ -7,7 +7,7 @@ use headwater_media::Epoch;
 
 use crate::failure::{Code, Failure};
 
-pub(super) fn draining() -> Failure {
+pub(super) fn server_draining() -> Failure {
     Failure::new(Code::Draining, "this server is stopping")
 }
 
@@ -16,7 +16,7 @@ pub(super) fn just_ended() -> Failure {
     Failure::new(Code::Fenced, "the broadcast has just ended: claim the stream anew")
 }
 
-pub(super) fn in_use(message: &str) -> Failure {
+pub(super) fn stream_in_use(message: &str) -> Failure {
     Failure::new(Code::StreamInUse, message)
 }
 
@@ -31,7 +31,7 @@ pub(super) fn too_often(wait: Duration) -> Failure {
     )
 }
 
-pub(super) fn unknown(epoch: Epoch) -> Failure {
+pub(super) fn unknown_epoch(epoch: Epoch) -> Failure {
     Failure::new(
         Code::Fenced,
         format!("the registry does not have epoch {epoch} for this server: claim the stream anew"),
@@ -44,11 +44,11 @@ pub(super) fn failed_too_often(failures: u32, cause: &Failure) -> Failure {
     Failure::new(Code::WorkerFailed, message)
 }
 
-pub(super) fn replaced() -> Failure {
+pub(super) fn publisher_replaced() -> Failure {
     Failure::new(Code::StreamInUse, "another encoder has taken this stream over")
 }
 
-pub(super) fn unfinished(unmade: Duration) -> Failure {
+pub(super) fn unfinished_media(unmade: Duration) -> Failure {
     tracing::warn!(
         seconds = unmade.as_secs_f64(),
         "the worker makes nothing more of what the publisher has sent last: that is lost, unless its proxy sends it again"
@@ -75,7 +75,7 @@ pub(super) fn ends_here() -> Failure {
     Failure::new(Code::CannotResume, "this server is stopping, and there is no other one: publish again")
 }
 
-pub(super) fn overloaded() -> Failure {
+pub(super) fn worker_overloaded() -> Failure {
     Failure::new(
         Code::Overloaded,
         "the transcoder can't keep up with this source: lower its frame rate or picture size",

@@ -21,7 +21,7 @@ use crate::recording::DvrHistory;
 const FOLLOWER_BACKLOG: usize = 512;
 
 /// The media of a broadcast that viewers can get: the live window, and the history of what is stored.
-pub struct Feed {
+pub struct LiveFeed {
     window: Mutex<LiveWindow>,
     history: Mutex<History>,
     /// The first segment that was not given to be stored.
@@ -60,7 +60,7 @@ pub struct Subscription {
     pub events: broadcast::Receiver<FeedEvent>,
 }
 
-impl Feed {
+impl LiveFeed {
     /// `dvr_window` is how far viewers can go back: as long as the policy says where this server has a store.
     pub fn new(
         opening: Opening,
@@ -81,19 +81,19 @@ impl Feed {
     }
 
     /// Puts an event into the window and sends it to all followers.
-    pub fn publish(&self, event: MediaEvent) -> Result<Published, WindowError> {
-        let mut window = self.window();
+    pub fn publish_event(&self, event: MediaEvent) -> Result<Published, WindowError> {
+        let mut window = self.lock_window();
         let before = window.committed();
         window.apply(&event)?;
         // Without a follower there is nobody to tell.
         let _ = self.events.send(FeedEvent::Media(event));
         let is_committed = window.committed() != before;
         let committed = is_committed.then(|| self.with_policy(window.resume_point()).begun());
-        let whole = if is_committed || window.ended() { self.whole(&window) } else { Vec::new() };
+        let whole = if is_committed || window.ended() { self.take_whole(&window) } else { Vec::new() };
         Ok(Published { committed, whole })
     }
 
-    fn whole(&self, window: &LiveWindow) -> Vec<WholeSegment> {
+    fn take_whole(&self, window: &LiveWindow) -> Vec<WholeSegment> {
         let whole = window.whole_from(MediaSequence(self.unrecorded.load(Ordering::Relaxed)));
         if let Some(last) = whole.last() {
             self.unrecorded.store(last.sequence.next().0, Ordering::Relaxed);
@@ -103,8 +103,8 @@ impl Feed {
 
     /// Begins to follow the broadcast.
     pub fn subscribe(&self) -> Subscription {
-        let window = self.window();
-        let history = self.history();
+        let window = self.lock_window();
+        let history = self.lock_history();
         Subscription {
             opening: window.opening().clone(),
             history: history.archive().cloned(),
@@ -114,19 +114,19 @@ impl Feed {
     }
 
     /// A segment that the window holds, once it is whole.
-    pub fn segment(&self, rendition: &RenditionId, sequence: MediaSequence) -> Option<Arc<Segment>> {
-        self.window().segment(rendition, sequence).cloned()
+    pub fn find_segment(&self, rendition: &RenditionId, sequence: MediaSequence) -> Option<Arc<Segment>> {
+        self.lock_window().segment(rendition, sequence).cloned()
     }
 
     /// The epoch under which this server owns the stream.
     pub fn epoch(&self) -> Epoch {
-        self.window().opening().epoch
+        self.lock_window().opening().epoch
     }
 
     /// Raises the epoch, as the stream was claimed anew for this server: followers that come from now on are told the new one.
     /// An older one changes nothing.
-    pub fn raise(&self, epoch: Epoch) {
-        let mut window = self.window();
+    pub fn raise_epoch(&self, epoch: Epoch) {
+        let mut window = self.lock_window();
         let opening = Opening { epoch, ..window.opening().clone() };
         // Only an older epoch can be refused: it is the same broadcast in everything else.
         let _ = window.adopt(&opening);
@@ -134,12 +134,12 @@ impl Feed {
 
     /// The number that the next period's first segment gets.
     pub fn next_sequence(&self) -> MediaSequence {
-        self.window().next_sequence()
+        self.lock_window().next_sequence()
     }
 
     /// The point at which another server would go on.
     pub fn resume_point(&self) -> ResumePoint {
-        self.with_policy(self.window().resume_point())
+        self.with_policy(self.lock_window().resume_point())
     }
 
     /// Policy of the broadcast.
@@ -148,35 +148,40 @@ impl Feed {
     }
 
     /// The lengths of segments and parts.
-    pub fn settings(&self) -> SegmentSettings {
-        self.window().opening().settings
+    pub fn segment_settings(&self) -> SegmentSettings {
+        self.lock_window().opening().settings
     }
 
     /// The first segment that is not whole in every rendition.
     pub fn next_uncommitted(&self) -> MediaSequence {
-        self.window().next_uncommitted()
+        self.lock_window().next_uncommitted()
     }
 
     /// The point at which a publisher begins that comes now.
     pub fn starting_point(&self) -> ResumePoint {
-        self.anew(&self.window())
+        self.new_period_start(&self.lock_window())
     }
 
     /// The point at which a publisher goes on that was interrupted at this one; none where it can't.
-    pub fn rejoin(&self, point: &ResumePoint) -> Option<ResumePoint> {
-        let window = self.window();
+    pub fn resume_at(&self, point: &ResumePoint) -> Option<ResumePoint> {
+        let window = self.lock_window();
         let is_it =
             |known: &ResumePoint| (known.period, known.next_sequence) == (point.period, point.next_sequence);
-        let known = self.untouched(&window).cloned().into_iter().chain([self.anew(&window)]).find(is_it);
-        let rejoined = || window.rejoin(point).filter(|_| self.untouched(&window).is_none());
+        let known = self
+            .takeover_point(&window)
+            .cloned()
+            .into_iter()
+            .chain([self.new_period_start(&window)])
+            .find(is_it);
+        let rejoined = || window.rejoin(point).filter(|_| self.takeover_point(&window).is_none());
         known.or_else(|| rejoined().map(|point| self.with_policy(point)))
     }
 
     /// The point of a publisher whose next media is lost: a new period behind the last segment that any viewer may hold. None
     /// where another server must have made segments since.
-    pub fn leave_out(&self, point: &ResumePoint) -> Option<ResumePoint> {
-        let window = self.window();
-        let anew = self.anew(&window);
+    pub fn skip_lost(&self, point: &ResumePoint) -> Option<ResumePoint> {
+        let window = self.lock_window();
+        let anew = self.new_period_start(&window);
         let most = MediaSequence(window.next_sequence().0 + window.most_left_out());
         let is_new = point.start.is_none() && point.period >= anew.period;
         let fits = is_new && (anew.next_sequence..=most).contains(&point.next_sequence);
@@ -191,41 +196,41 @@ impl Feed {
         let here = self.resume_point();
         point.broadcast == here.broadcast
             && (point.period, point.next_sequence) > (here.period, here.next_sequence)
-            && self.rejoin(point).is_none()
+            && self.resume_at(point).is_none()
     }
 
     /// The newest period, and the drift of its clock that viewers know.
-    pub fn drift(&self) -> Option<(PeriodNumber, i32)> {
-        let window = self.window();
+    pub fn known_drift(&self) -> Option<(PeriodNumber, i32)> {
+        let window = self.lock_window();
         let newest = window.next_period().0.checked_sub(1)?;
         Some((PeriodNumber(newest), window.drift()))
     }
 
     /// The number of the period that begins next.
     pub fn next_period(&self) -> PeriodNumber {
-        self.window().next_period()
+        self.lock_window().next_period()
     }
 
     /// Whether nobody has seen anything of the broadcast, here or elsewhere.
     pub fn is_new(&self) -> bool {
-        self.taken_over.is_none() && self.renditions() == 0
+        self.taken_over.is_none() && self.count_renditions() == 0
     }
 
     /// Number of the renditions.
-    pub fn renditions(&self) -> usize {
-        self.window().renditions().count()
+    pub fn count_renditions(&self) -> usize {
+        self.lock_window().renditions().count()
     }
 
     /// Whether nothing will come any more.
-    pub fn ended(&self) -> bool {
-        self.window().ended()
+    pub fn has_ended(&self) -> bool {
+        self.lock_window().ended()
     }
 
     /// The point at which a new period begins: behind all that viewers may have, from here or from the server before.
-    fn anew(&self, window: &LiveWindow) -> ResumePoint {
+    fn new_period_start(&self, window: &LiveWindow) -> ResumePoint {
         let starting_point = || self.with_policy(window.starting_point());
         let Some(taken_over) = &self.taken_over else { return starting_point() };
-        let point = match self.untouched(window) {
+        let point = match self.takeover_point(window) {
             Some(untouched) => untouched.clone().left_out(untouched.period.next()),
             None => starting_point(),
         };
@@ -239,22 +244,22 @@ impl Feed {
     }
 
     /// The point at which the broadcast was taken over, as long as no media has come since.
-    fn untouched(&self, window: &LiveWindow) -> Option<&ResumePoint> {
+    fn takeover_point(&self, window: &LiveWindow) -> Option<&ResumePoint> {
         self.taken_over.as_ref().filter(|_| window.renditions().next().is_none())
     }
 
-    fn window(&self) -> MutexGuard<'_, LiveWindow> {
+    fn lock_window(&self) -> MutexGuard<'_, LiveWindow> {
         self.window.lock_ignoring_poison()
     }
 
-    fn history(&self) -> MutexGuard<'_, History> {
+    fn lock_history(&self) -> MutexGuard<'_, History> {
         self.history.lock_ignoring_poison()
     }
 }
 
-impl DvrHistory for Feed {
+impl DvrHistory for LiveFeed {
     fn add_record(&self, record: &Record) -> Vec<Arc<StoredSegment>> {
-        let mut history = self.history();
+        let mut history = self.lock_history();
         let Taken { is_news, dropped } = history.take(record);
         if is_news {
             let _ = self.events.send(FeedEvent::Stored(record.clone()));
@@ -263,7 +268,7 @@ impl DvrHistory for Feed {
     }
 
     fn load_history(&self, before: Option<Archive>) -> Vec<Arc<StoredSegment>> {
-        let mut history = self.history();
+        let mut history = self.lock_history();
         let Taken { is_news, dropped } = history.load_before(before);
         if is_news && let Some(archive) = history.archive() {
             let _ = self.events.send(FeedEvent::History(Arc::new(archive.clone())));

@@ -10,12 +10,12 @@ use headwater_media::{MediaSequence, ResumePoint};
 use headwater_wire::Handoff;
 use tokio::time::Instant;
 
-use super::Feed;
+use super::LiveFeed;
 use crate::recording::JournalHandoff;
 
 /// The handoff of one broadcast as it is now: for the registry, and for the journal in the store.
 pub(crate) struct HandoffSource {
-    feed: Arc<Feed>,
+    feed: Arc<LiveFeed>,
     /// Time for which a publisher may be away.
     reconnect_window: Duration,
     /// Time at which the broadcast ends unless a publisher comes; none while one is there.
@@ -23,7 +23,7 @@ pub(crate) struct HandoffSource {
 }
 
 impl HandoffSource {
-    pub(crate) fn new(feed: Arc<Feed>, reconnect_window: Duration) -> Self {
+    pub(crate) fn new(feed: Arc<LiveFeed>, reconnect_window: Duration) -> Self {
         Self { feed, reconnect_window, ends_at: Mutex::default() }
     }
 
@@ -39,7 +39,7 @@ impl JournalHandoff for HandoffSource {
     fn handoff(&self, late: u64) -> Option<Handoff> {
         let ends_at = *self.ends_at.lock_ignoring_poison();
         let lasts = ends_at.map_or(self.reconnect_window, |at| at.saturating_duration_since(Instant::now()));
-        if lasts.is_zero() || self.feed.ended() || self.feed.is_new() {
+        if lasts.is_zero() || self.feed.has_ended() || self.feed.is_new() {
             return None;
         }
         let is_publishing = ends_at.is_none();

@@ -7,7 +7,7 @@ use headwater_media::{MediaSequence, MediaTime, Record, StoredSegment};
 
 /// Records that are kept while what is before them can't be read: with them, a store that is away for hours costs some
 /// megabytes.
-const MOST_UNREAD: usize = 20_000;
+const MAX_UNREAD_RECORDS: usize = 20_000;
 
 /// The stored segments of a broadcast, back to the DVR window's length.
 pub(super) struct History {
@@ -55,7 +55,7 @@ impl History {
             return taken;
         }
         match &mut self.state {
-            State::Unread(waiting) if waiting.len() < MOST_UNREAD => waiting.push(record.clone()),
+            State::Unread(waiting) if waiting.len() < MAX_UNREAD_RECORDS => waiting.push(record.clone()),
             State::Unread(_) => {}
             State::Read(archive) => match archive.apply(record) {
                 Ok(is_news) => {

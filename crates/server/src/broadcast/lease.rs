@@ -11,7 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::failure::just_ended;
 use super::handoff::{self, HandoffSource};
-use super::{Feed, Home};
+use super::{Home, LiveFeed};
 use crate::failure::Failure;
 use crate::recording::JournalHandoff as _;
 
@@ -25,14 +25,14 @@ pub(crate) struct Lease {
     pub(super) stream: StreamId,
     pub(super) broadcast: BroadcastId,
     /// Feed of the broadcast, which has the epoch.
-    pub(super) feed: Arc<Feed>,
+    pub(super) feed: Arc<LiveFeed>,
     pub(super) length: Duration,
     /// Handoff that stands with the lease.
     pub(super) handoffs: Arc<HandoffSource>,
     /// Held while the registry is asked: of two answers, the one about the older epoch would be taken for the last word.
     pub(super) standing: Mutex<Standing>,
     /// Wakes the renewal before it is due, as the registry has to be told something.
-    pub(super) news: Notify,
+    pub(super) changed: Notify,
 }
 
 /// Knowledge of the registry about the broadcast.
@@ -49,16 +49,16 @@ pub(crate) enum Standing {
 
 impl Lease {
     /// Renews the lease; returns when the stream is another server's.
-    pub(super) async fn keep(&self) {
+    pub(super) async fn keep_renewing(&self) {
         let mut tick = interval(self.length / RENEWALS);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut outage = Outage::default();
         loop {
             tokio::select! {
                 _ = tick.tick() => {}
-                () = self.news.notified() => {}
+                () = self.changed.notified() => {}
             }
-            match self.tell().await {
+            match self.update_registry().await {
                 Ok(()) if outage.ends() => tracing::info!("the lease is renewed again"),
                 Ok(()) => {}
                 Err(RegistryError::Fenced { .. }) => return,
@@ -82,7 +82,7 @@ impl Lease {
         match self.take_turn(&mut standing).await {
             Ok(()) => Ok(()),
             Err(RegistryError::Fenced { .. }) => {
-                self.news.notify_one();
+                self.changed.notify_one();
                 Err(just_ended())
             }
             Err(error) => {
@@ -95,7 +95,7 @@ impl Lease {
     /// Notes that a publisher has come, or has left, and that the broadcast ends at this time.
     pub(super) fn ends_at(&self, at: Option<Instant>) {
         self.handoffs.ends_at(at);
-        self.news.notify_one();
+        self.changed.notify_one();
     }
 
     /// Gives the stream up, with no handoff, as the broadcast is over.
@@ -115,22 +115,22 @@ impl Lease {
     }
 
     /// Brings the registry up to date.
-    async fn tell(&self) -> Result<(), RegistryError> {
+    async fn update_registry(&self) -> Result<(), RegistryError> {
         let mut standing = self.standing.lock().await;
         let told = match *standing {
             Standing::Given => match self.registry.renew(&self.stream, &self.ownership()).await {
-                Err(error) => self.adopt(error).await,
+                Err(error) => self.adopt_epoch(error).await,
                 told => told,
             },
             Standing::TurnDue => self.take_turn(&mut standing).await,
-            Standing::Unclaimed { goes_on } => self.claim(goes_on, &mut standing).await,
+            Standing::Unclaimed { goes_on } => self.claim_stream(goes_on, &mut standing).await,
         };
         told?;
         let handoff = self.handoffs.handoff(0).map(handoff::write);
         match self.registry.hand_off(&self.stream, &self.ownership(), handoff.as_ref()).await {
             // Claimed anew since the renewal, maybe for this very server: the next one, which comes at once, finds out.
             Err(RegistryError::Fenced { .. }) => {
-                self.news.notify_one();
+                self.changed.notify_one();
                 Ok(())
             }
             told => told,
@@ -140,20 +140,20 @@ impl Lease {
     async fn take_turn(&self, standing: &mut Standing) -> Result<(), RegistryError> {
         let mut given = self.registry.next_turn(&self.stream, &self.ownership()).await;
         if let Err(fenced @ RegistryError::Fenced { .. }) = given {
-            self.adopt(fenced).await?;
+            self.adopt_epoch(fenced).await?;
             given = self.registry.next_turn(&self.stream, &self.ownership()).await;
         }
-        self.feed.raise(given?);
+        self.feed.raise_epoch(given?);
         *standing = Standing::Given;
         Ok(())
     }
 
     /// A proxy may have claimed the stream anew for this very server, or an answer was lost: then the newest epoch is this
     /// server's, though its lease may have run out since.
-    async fn adopt(&self, error: RegistryError) -> Result<(), RegistryError> {
+    async fn adopt_epoch(&self, error: RegistryError) -> Result<(), RegistryError> {
         match error {
             RegistryError::Fenced { newest, server: Some(server), .. } if server == self.home.server => {
-                self.feed.raise(newest);
+                self.feed.raise_epoch(newest);
                 self.registry.renew(&self.stream, &self.ownership()).await
             }
             error => Err(error),
@@ -162,7 +162,7 @@ impl Lease {
 
     /// Claims the stream for the broadcast that has begun here without the registry, unless somebody else has it by now, or
     /// has had it since the turn of a publisher that goes on.
-    async fn claim(&self, goes_on: bool, standing: &mut Standing) -> Result<(), RegistryError> {
+    async fn claim_stream(&self, goes_on: bool, standing: &mut Standing) -> Result<(), RegistryError> {
         let Home { server, address } = &self.home;
         let turn = self.feed.epoch();
         let from = match self.registry.owner(&self.stream).await? {
@@ -180,7 +180,7 @@ impl Lease {
             claimed => claimed,
         };
         let Claim::Granted(ownership) = claimed else { return Err(self.fenced()) };
-        self.feed.raise(ownership.epoch);
+        self.feed.raise_epoch(ownership.epoch);
         *standing = Standing::Given;
         self.registry.renew(&self.stream, &self.ownership()).await
     }

@@ -5,7 +5,6 @@ mod admit;
 mod budget;
 mod call;
 mod failure;
-mod failures;
 mod feed;
 mod handoff;
 mod history;
@@ -18,14 +17,15 @@ mod settings;
 mod start;
 mod table;
 mod takeover;
+mod worker_failures;
 
 pub(crate) use admit::{Applicant, EpochSource};
 pub(crate) use call::{Attachment, Progress, Request, Requests, Response, Responses};
-pub use feed::{Feed, FeedEvent, Subscription};
+pub use feed::{FeedEvent, LiveFeed, Subscription};
 #[cfg(test)]
 pub(crate) use handoff::HandoffSource;
 pub(crate) use on_air::{Commit, OnAir};
-pub use publisher::{Place, Publisher};
+pub use publisher::{Publisher, PublisherSlot};
 pub(crate) use settings::BroadcastSettings;
 pub use settings::Home;
 pub(crate) use table::Broadcasts;

@@ -10,16 +10,16 @@ use tokio_util::sync::CancellationToken;
 use super::failure::just_ended;
 use super::feed::Published;
 use super::lease::Lease;
-use super::{Attachment, Feed, Place};
+use super::{Attachment, LiveFeed, PublisherSlot};
 use crate::failure::Failure;
-use crate::recording::{Recorder, Safe};
+use crate::recording::{Durability, Recorder};
 
 /// A broadcast that viewers can follow.
 #[derive(Clone)]
 pub struct OnAir {
     pub id: BroadcastId,
-    pub feed: Arc<Feed>,
-    pub place: Place,
+    pub feed: Arc<LiveFeed>,
+    pub slot: PublisherSlot,
     pub(crate) lease: Arc<Lease>,
     /// Recorder of the broadcast, where it is stored.
     pub(crate) recorder: Option<Arc<Recorder>>,
@@ -34,18 +34,18 @@ pub(crate) struct Commit {
     /// The point at which another server would go on.
     pub(crate) resume: ResumePoint,
     /// Done when the segment need not be made again should this server be lost.
-    pub(crate) safe: Safe,
+    pub(crate) safe: Durability,
 }
 
 impl OnAir {
     /// Shows an event to viewers, and hands over to be stored what it has made whole.
-    pub(crate) fn publish(&self, event: MediaEvent) -> Result<Option<Commit>, WindowError> {
+    pub(crate) fn publish_event(&self, event: MediaEvent) -> Result<Option<Commit>, WindowError> {
         let was_new = self.feed.is_new();
-        let Published { committed, whole } = self.feed.publish(event)?;
+        let Published { committed, whole } = self.feed.publish_event(event)?;
         let safe = self.recorder.as_ref().map(|recorder| recorder.record(whole)).unwrap_or_default();
         if committed.is_some() || was_new {
             // The handoff for the next owner has changed.
-            self.lease.news.notify_one();
+            self.lease.changed.notify_one();
         }
         Ok(committed.map(|resume| Commit { resume, safe }))
     }
@@ -63,12 +63,12 @@ impl OnAir {
     }
 
     /// Ends it without a word: another server has the stream, or has had it.
-    pub(super) fn fence(&self) {
+    pub(super) fn end_fenced(&self) {
         self.fenced.cancel();
     }
 
     /// Hands an accepted publisher's call to the broadcast. Waits where a replaced publisher is not done yet.
-    pub async fn attach(&self, attachment: Attachment) -> Result<(), Failure> {
+    pub async fn attach_publisher(&self, attachment: Attachment) -> Result<(), Failure> {
         self.sessions.send(attachment).await.map_err(|_| just_ended())
     }
 }

@@ -11,23 +11,23 @@ use tokio_util::sync::CancellationToken;
 use super::budget::PeriodBudget;
 
 /// Longest wait for a publisher whose messages are not all taken yet, in times that a publisher may be silent.
-const AHEAD: u32 = 2;
+const MAX_AHEAD_SILENCES: u32 = 2;
 
 /// A broadcast's place for one publisher. Clones are the same place.
 #[derive(Clone, Default)]
-pub struct Place(Arc<Shared>);
+pub struct PublisherSlot(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
-    seat: Mutex<Seat>,
+    state: Mutex<SlotState>,
     /// Wakes the publisher that waits when the one that has the place is heard, or gives it up.
-    news: Notify,
+    changed: Notify,
 }
 
 /// State of the place.
 #[derive(Default)]
-struct Seat {
-    held: Option<Presence>,
+struct SlotState {
+    held: Option<Occupant>,
     /// The publisher that had the place last, or has it: only this one can go on where it was.
     newest: Option<Arc<str>>,
     is_waited_for: bool,
@@ -35,9 +35,9 @@ struct Seat {
 }
 
 /// The publisher that has the place, as others see it.
-struct Presence {
+struct Occupant {
     id: Arc<str>,
-    heard: Heard,
+    activity: Activity,
     /// Time of its last message.
     last: Option<Instant>,
     replaced: CancellationToken,
@@ -45,7 +45,7 @@ struct Presence {
 
 /// Activity of the publisher that has the place.
 #[derive(Clone, Copy)]
-enum Heard {
+enum Activity {
     /// It waits for its turn, and is asked nothing until then.
     Queued,
     /// Its session listens since then, and has heard nothing.
@@ -62,7 +62,7 @@ enum Heard {
 
 /// The publisher that has the place, until it is dropped or replaced.
 pub struct Publisher {
-    place: Place,
+    slot: PublisherSlot,
     id: Arc<str>,
     pub(super) replaced: CancellationToken,
     /// Whether another publisher had the place before.
@@ -92,15 +92,15 @@ enum Claim {
     Unclear(Instant),
 }
 
-impl Place {
+impl PublisherSlot {
     /// Whether a publisher is connected.
     pub fn is_taken(&self) -> bool {
-        self.seat().held.as_ref().is_some_and(|held| !matches!(held.heard, Heard::Gone))
+        self.lock_state().held.as_ref().is_some_and(|held| !matches!(held.activity, Activity::Gone))
     }
 
     /// The publisher that had the place last, or has it.
-    pub fn newest(&self) -> Option<Arc<str>> {
-        self.seat().newest.clone()
+    pub fn newest_publisher(&self) -> Option<Arc<str>> {
+        self.lock_state().newest.clone()
     }
 
     /// Gives the place to the publisher whose connection the proxy calls `id`, unless another one has it and is heard. A
@@ -109,11 +109,11 @@ impl Place {
     ///
     /// Waits until that is clear, for `silent` as a rule: an encoder that comes back after its connection broke finds its own
     /// earlier one still there, and would take a refusal for final. Only one waits at a time.
-    pub async fn take(&self, id: &str, silent: Duration, goes_on: bool) -> Taken {
+    pub async fn take_place(&self, id: &str, silent: Duration, goes_on: bool) -> Taken {
         let began = Instant::now();
         let mut waits = None;
         loop {
-            let until = match self.claim(id, silent, goes_on, began) {
+            let until = match self.try_take(id, silent, goes_on, began) {
                 Claim::Taken(publisher) => return Taken::By(publisher),
                 Claim::Refused => return Taken::InUse,
                 Claim::Succeeded => return Taken::Succeeded,
@@ -121,78 +121,82 @@ impl Place {
                 Claim::Unclear(until) => until,
             };
             if waits.is_none() {
-                let Some(waiting) = self.wait() else { return Taken::InUse };
+                let Some(waiting) = self.take_turn() else { return Taken::InUse };
                 waits = Some(waiting);
             }
-            let _ = timeout_at(until, self.0.news.notified()).await;
+            let _ = timeout_at(until, self.0.changed.notified()).await;
         }
     }
 
     /// Takes the place for a publisher that came at `began`, as far as it is clear.
-    fn claim(&self, id: &str, silent: Duration, goes_on: bool, began: Instant) -> Claim {
-        let mut seat = self.seat();
-        let is_next = seat.newest.as_ref().is_some_and(|newest| **newest != *id);
+    fn try_take(&self, id: &str, silent: Duration, goes_on: bool, began: Instant) -> Claim {
+        let mut state = self.lock_state();
+        let is_next = state.newest.as_ref().is_some_and(|newest| **newest != *id);
         if goes_on && is_next {
             return Claim::Succeeded;
         }
-        if let Some(other) = &seat.held {
-            let until = match other.heard {
+        if let Some(other) = &state.held {
+            let until = match other.activity {
                 _ if *other.id == *id => began,
-                Heard::Gone | Heard::Leaving => began,
-                Heard::Queued if began.elapsed() >= silent => return Claim::Refused,
-                Heard::Queued => began + silent,
+                Activity::Gone | Activity::Leaving => began,
+                Activity::Queued if began.elapsed() >= silent => return Claim::Refused,
+                Activity::Queued => began + silent,
                 _ if other.last.is_some_and(|last| last > began) => return Claim::Refused,
-                Heard::At(since) | Heard::Listening(since) => since + silent,
-                Heard::Ahead if began.elapsed() >= AHEAD * silent => return Claim::Refused,
-                Heard::Ahead => began + AHEAD * silent,
+                Activity::At(since) | Activity::Listening(since) => since + silent,
+                Activity::Ahead if began.elapsed() >= MAX_AHEAD_SILENCES * silent => return Claim::Refused,
+                Activity::Ahead => began + MAX_AHEAD_SILENCES * silent,
             };
             if until > Instant::now() {
                 return Claim::Unclear(until);
             }
         }
         if is_next {
-            let wait = seat.budget.time_to_wait();
+            let wait = state.budget.time_to_wait();
             if !wait.is_zero() {
                 return Claim::TooOften(wait);
             }
         }
-        if let Some(other) = &seat.held {
+        if let Some(other) = &state.held {
             other.replaced.cancel();
         }
         let id = Arc::from(id);
         let replaced = CancellationToken::new();
-        let presence =
-            Presence { id: Arc::clone(&id), heard: Heard::Queued, last: None, replaced: replaced.clone() };
-        seat.held = Some(presence);
-        seat.newest = Some(Arc::clone(&id));
-        Claim::Taken(Publisher { place: self.clone(), id, replaced, is_next })
+        let occupant = Occupant {
+            id: Arc::clone(&id),
+            activity: Activity::Queued,
+            last: None,
+            replaced: replaced.clone(),
+        };
+        state.held = Some(occupant);
+        state.newest = Some(Arc::clone(&id));
+        Claim::Taken(Publisher { slot: self.clone(), id, replaced, is_next })
     }
 
     /// The turn to wait; none when another publisher waits already.
-    fn wait(&self) -> Option<Waiting<'_>> {
-        let mut seat = self.seat();
-        let is_first = !std::mem::replace(&mut seat.is_waited_for, true);
+    fn take_turn(&self) -> Option<Waiting<'_>> {
+        let mut state = self.lock_state();
+        let is_first = !std::mem::replace(&mut state.is_waited_for, true);
         is_first.then(|| Waiting(self))
     }
 
     /// Wakes the publisher that waits.
-    fn tell(&self, seat: &Seat) {
-        if seat.is_waited_for {
-            self.0.news.notify_one();
+    fn wake_waiting(&self, state: &SlotState) {
+        if state.is_waited_for {
+            self.0.changed.notify_one();
         }
     }
 
-    fn seat(&self) -> MutexGuard<'_, Seat> {
-        self.0.seat.lock_ignoring_poison()
+    fn lock_state(&self) -> MutexGuard<'_, SlotState> {
+        self.0.state.lock_ignoring_poison()
     }
 }
 
 /// Mark of a publisher that waits for the place, until it is dropped.
-struct Waiting<'a>(&'a Place);
+struct Waiting<'a>(&'a PublisherSlot);
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.seat().is_waited_for = false;
+        self.0.lock_state().is_waited_for = false;
     }
 }
 
@@ -209,33 +213,33 @@ impl Publisher {
 
     /// Counts a period that it has begun.
     pub fn begins_period(&self) {
-        self.place.seat().budget.count_period();
+        self.slot.lock_state().budget.count_period();
     }
 
     /// Notes that its session listens from now on.
-    pub fn listen(&self) {
-        self.note(Heard::Listening(Instant::now()));
+    pub fn note_listening(&self) {
+        self.note_activity(Activity::Listening(Instant::now()));
     }
 
     /// Notes that a message has just come. While its worker takes that, nobody listens: a worker that takes longer for one
     /// message than a publisher may be silent is as good as lost.
-    pub fn heard(&self) {
-        self.note(Heard::At(Instant::now()));
+    pub fn note_heard(&self) {
+        self.note_activity(Activity::At(Instant::now()));
     }
 
     /// Notes that messages wait that have come at some time.
-    pub fn ahead(&self) {
-        self.note(Heard::Ahead);
+    pub fn note_ahead(&self) {
+        self.note_activity(Activity::Ahead);
     }
 
     /// Notes that its call broke without a goodbye.
-    pub fn gone(&self) {
-        self.note(Heard::Gone);
+    pub fn note_gone(&self) {
+        self.note_activity(Activity::Gone);
     }
 
     /// Notes that its proxy has asked it to connect again.
-    pub fn leaving(&self) {
-        self.note(Heard::Leaving);
+    pub fn note_leaving(&self) {
+        self.note_activity(Activity::Leaving);
     }
 
     /// Whether another call has taken the place.
@@ -245,37 +249,37 @@ impl Publisher {
 
     /// Whether it was replaced by a later call of the same connection.
     pub fn is_back(&self) -> bool {
-        self.is_replaced() && self.place.seat().held.as_ref().is_some_and(|held| held.id == self.id)
+        self.is_replaced() && self.slot.lock_state().held.as_ref().is_some_and(|held| held.id == self.id)
     }
 
     /// Waits until another call has taken the place.
-    pub async fn replaced(&self) {
+    pub async fn wait_until_replaced(&self) {
         self.replaced.cancelled().await;
     }
 
-    fn note(&self, heard: Heard) {
-        let mut seat = self.place.seat();
-        let Some(presence) = seat.held.as_mut().filter(|held| self.is(held)) else { return };
+    fn note_activity(&self, activity: Activity) {
+        let mut state = self.slot.lock_state();
+        let Some(occupant) = state.held.as_mut().filter(|held| self.holds(held)) else { return };
         // A publisher that leaves may still be heard, but does not change its mind.
-        if !matches!(presence.heard, Heard::Leaving) || matches!(heard, Heard::Gone) {
-            presence.heard = heard;
-            if let Heard::At(now) = heard {
-                presence.last = Some(now);
+        if !matches!(occupant.activity, Activity::Leaving) || matches!(activity, Activity::Gone) {
+            occupant.activity = activity;
+            if let Activity::At(now) = activity {
+                occupant.last = Some(now);
             }
-            self.place.tell(&seat);
+            self.slot.wake_waiting(&state);
         }
     }
 
-    fn is(&self, presence: &Presence) -> bool {
-        Arc::ptr_eq(&presence.id, &self.id)
+    fn holds(&self, occupant: &Occupant) -> bool {
+        Arc::ptr_eq(&occupant.id, &self.id)
     }
 }
 
 impl Drop for Publisher {
     fn drop(&mut self) {
-        let mut seat = self.place.seat();
-        if seat.held.take_if(|held| self.is(held)).is_some() {
-            self.place.tell(&seat);
+        let mut state = self.slot.lock_state();
+        if state.held.take_if(|held| self.holds(held)).is_some() {
+            self.slot.wake_waiting(&state);
         }
     }
 }

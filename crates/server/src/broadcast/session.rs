@@ -17,8 +17,8 @@ use headwater_media::{Epoch, ResumePoint};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::failure::{pipe_broke, replaced, stopped_by_itself, unfinished};
-use super::failures::Failures;
+use super::failure::{pipe_broke, publisher_replaced, stopped_by_itself, unfinished_media};
+use super::worker_failures::WorkerFailures;
 use super::{Attachment, BroadcastSettings, OnAir, Progress, Publisher, Requests, Response, Responses};
 use crate::admission::Reservation;
 use crate::failure::{Code, Failure};
@@ -38,7 +38,7 @@ pub(super) struct Session<'a> {
     pub on_air: &'a OnAir,
     pub settings: &'a BroadcastSettings,
     pub reservation: &'a Reservation,
-    pub failures: &'a Failures,
+    pub failures: &'a WorkerFailures,
     /// Whether another server may go on with the broadcast when this one stops.
     pub others_may_come: bool,
     /// Cancelled when the server stops.
@@ -92,7 +92,7 @@ impl Session<'_> {
             Ok(()) => SessionEnd::Left,
             Err(failure) => {
                 if failure.code == Code::WorkerFailed {
-                    self.failures.note();
+                    self.failures.note_failure();
                     self.on_air.is_cut_short(true);
                 }
                 tracing::warn!(code = ?failure.code, message = failure.message, "publisher sent away");
@@ -112,11 +112,11 @@ impl Session<'_> {
         responses: &Responses,
     ) -> Result<(), Failure> {
         if publisher.is_replaced() {
-            return Err(replaced());
+            return Err(publisher_replaced());
         }
         let knows_where = resume.is_some() || self.on_air.feed.is_new();
-        let from = self.from(resume)?;
-        let started = self.settings.starter.start(&self.spec_for(&from)).await;
+        let from = self.starting_point_for(resume)?;
+        let started = self.settings.starter.start_worker(&self.spec_for(&from)).await;
         let responses = &responses.to(&publisher);
         if started.is_ok() || !knows_where {
             // Where the publisher goes on: here, or at a server that can start a worker.
@@ -172,10 +172,10 @@ impl Session<'_> {
     }
 
     /// The point at which the publisher begins. An interrupted publisher goes on only if no other one has gone on there.
-    fn from(&self, resume: Option<ResumePoint>) -> Result<ResumePoint, Failure> {
+    fn starting_point_for(&self, resume: Option<ResumePoint>) -> Result<ResumePoint, Failure> {
         let Some(resume) = resume else { return Ok(self.on_air.feed.starting_point()) };
         let feed = &self.on_air.feed;
-        feed.rejoin(&resume).or_else(|| feed.leave_out(&resume)).ok_or_else(|| {
+        feed.resume_at(&resume).or_else(|| feed.skip_lost(&resume)).ok_or_else(|| {
             Failure::new(Code::CannotResume, "the broadcast has gone on meanwhile: publish again")
         })
     }
@@ -208,11 +208,11 @@ impl Session<'_> {
             },
             InputEnd::Ended(end) => {
                 let flush = async {
-                    let sent = worker.send(ToWorker::End).await;
+                    let sent = worker.send_message(ToWorker::End).await;
                     shown.await.and(sent.map_err(|error| pipe_broke(&error)))
                 };
                 let flushed = self.wait_for_rest(watchdog, flush).await;
-                end.and(flushed.unwrap_or_else(|| Err(unfinished(watchdog.unmade_media()))))
+                end.and(flushed.unwrap_or_else(|| Err(unfinished_media(watchdog.unmade_media()))))
             }
         }
     }

@@ -14,19 +14,19 @@ use tracing::Instrument;
 
 use super::handoff::HandoffSource;
 use super::lease::{Lease, Standing};
-use super::lifecycle::Life;
-use super::{Broadcasts, Feed, OnAir, Place};
+use super::lifecycle::Lifecycle;
+use super::{Broadcasts, LiveFeed, OnAir, PublisherSlot};
 use crate::admission;
 use crate::failure::{Code, Failure};
-use crate::recording::{Keeper, Recorder};
+use crate::recording::{Recorder, UploadTracker};
 
 /// Rest of the grace in which uploads are not waited for any longer: objects that are not stored go to the disk.
-const FAREWELL: Duration = Duration::from_secs(6);
+const SPOOL_RESERVE: Duration = Duration::from_secs(6);
 
 impl Broadcasts {
     /// The opening of a broadcast: of a new one, or at the point where another server had to leave it. `before` is the number
     /// that follows all that the stream's last broadcast had here.
-    pub(super) fn opening(
+    pub(super) fn make_opening(
         &self,
         epoch: Epoch,
         resume: Option<&ResumePoint>,
@@ -49,7 +49,7 @@ impl Broadcasts {
 
     /// Policy of a broadcast that comes on air here: the resume point's where another server has begun the broadcast, else
     /// that of the call, else that of this server's configuration.
-    pub(super) fn policy(
+    pub(super) fn choose_policy(
         &self,
         stream: &StreamId,
         resume: Option<&ResumePoint>,
@@ -59,7 +59,7 @@ impl Broadcasts {
         given.unwrap_or_else(|| self.policies.policy_of(stream)).clone()
     }
 
-    pub(super) fn start(
+    pub(super) fn start_broadcast(
         self: &Arc<Self>,
         stream: &StreamId,
         opening: Opening,
@@ -75,14 +75,15 @@ impl Broadcasts {
         let id = opening.broadcast;
         let epoch = opening.epoch;
         let dvr_window = if self.storage.is_some() { policy.dvr_window } else { Duration::ZERO };
-        let feed = Arc::new(Feed::new(opening.clone(), resume.cloned(), policy.clone(), dvr_window));
+        let feed = Arc::new(LiveFeed::new(opening.clone(), resume.cloned(), policy.clone(), dvr_window));
         let span = tracing::info_span!("broadcast", %stream, %epoch, broadcast = %id);
         let handoffs = Arc::new(HandoffSource::new(feed.clone(), policy.reconnect_window));
         let fenced = CancellationToken::new();
-        let recorder = self.record(stream, &opening, resume, &policy, &feed, &handoffs, &fenced, &span);
+        let recorder =
+            self.start_recorder(stream, &opening, resume, &policy, &feed, &handoffs, &fenced, &span);
         // Only one publisher at a time has the place, so a second one waits where the first was replaced.
         let (sessions, queue) = mpsc::channel(1);
-        let place = Place::default();
+        let slot = PublisherSlot::default();
         let lease = Arc::new(Lease {
             registry: self.registry.clone(),
             home: self.home.clone(),
@@ -92,10 +93,10 @@ impl Broadcasts {
             length: self.settings.lease,
             handoffs,
             standing: tokio::sync::Mutex::new(standing),
-            news: Notify::new(),
+            changed: Notify::new(),
         });
-        let on_air = OnAir { id, feed, recorder, sessions, place, lease, fenced: fenced.clone() };
-        let life = Life {
+        let on_air = OnAir { id, feed, recorder, sessions, slot, lease, fenced: fenced.clone() };
+        let life = Lifecycle {
             stream: stream.clone(),
             on_air: on_air.clone(),
             settings: self.settings.clone(),
@@ -110,7 +111,7 @@ impl Broadcasts {
         let feed = on_air.feed.clone();
         let task = async move {
             life.run(queue, reservation).await;
-            broadcasts.remove(&stream, &feed);
+            broadcasts.forget_broadcast(&stream, &feed);
         };
         self.tasks.spawn(task.instrument(span));
         Ok(on_air)
@@ -119,13 +120,13 @@ impl Broadcasts {
     /// Starts the recorder of a broadcast that is to be stored. It goes on until everything has arrived, or this server has to
     /// end.
     #[expect(clippy::too_many_arguments, reason = "all that a broadcast consists of")]
-    fn record(
+    fn start_recorder(
         &self,
         stream: &StreamId,
         opening: &Opening,
         resume: Option<&ResumePoint>,
         policy: &Policy,
-        feed: &Arc<Feed>,
+        feed: &Arc<LiveFeed>,
         handoffs: &Arc<HandoffSource>,
         fenced: &CancellationToken,
         span: &tracing::Span,
@@ -136,11 +137,11 @@ impl Broadcasts {
         let (recorder, entries) = Recorder::new(storage, layout, opening, policy, known, handoffs.clone())?;
         let recorder = Arc::new(recorder);
         let taken_over = resume.map(|resume| resume.next_sequence);
-        let keeper = Keeper::new(recorder.clone(), feed.clone(), storage.clone(), taken_over);
+        let keeper = UploadTracker::new(recorder.clone(), feed.clone(), storage.clone(), taken_over);
         let fenced = fenced.clone();
         let succession = recorder.clone();
         let stop = self.stop.clone();
-        let grace = self.settings.grace.saturating_sub(FAREWELL);
+        let grace = self.settings.grace.saturating_sub(SPOOL_RESERVE);
         let kept = async move {
             tokio::select! {
                 () = keeper.run(entries) => {}

@@ -14,7 +14,7 @@ use headwater_wire::Channels;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{BroadcastSettings, Feed, Home, OnAir};
+use super::{BroadcastSettings, Home, LiveFeed, OnAir};
 use crate::admission::Admission;
 use crate::recording::Storage;
 use crate::settings::Policies;
@@ -68,12 +68,12 @@ impl Broadcasts {
 
     /// The broadcast of a stream.
     pub fn get(&self, stream: &StreamId) -> Option<OnAir> {
-        self.table().get(stream).cloned()
+        self.lock_table().get(stream).cloned()
     }
 
     /// All broadcasts with their streams, in no order.
     pub fn list(&self) -> Vec<(StreamId, OnAir)> {
-        self.table().iter().map(|(stream, on_air)| (stream.clone(), on_air.clone())).collect()
+        self.lock_table().iter().map(|(stream, on_air)| (stream.clone(), on_air.clone())).collect()
     }
 
     /// Whether a broadcast is on air here.
@@ -89,7 +89,7 @@ impl Broadcasts {
         sequence: MediaSequence,
     ) -> Option<Arc<Segment>> {
         let on_air = self.get(&layout.stream).filter(|on_air| on_air.id == layout.broadcast)?;
-        on_air.feed.segment(rendition, sequence)
+        on_air.feed.find_segment(rendition, sequence)
     }
 
     /// An object that waits here for the store.
@@ -98,25 +98,25 @@ impl Broadcasts {
     }
 
     /// Waits until every broadcast has come to its end; they do so when the server's token is cancelled.
-    pub async fn finished(&self) {
+    pub async fn wait_until_finished(&self) {
         self.tasks.close();
         self.tasks.wait().await;
     }
 
     /// Takes no more broadcasts, and has those that are there moved to other servers; the server ends with the last one.
-    pub fn drain(&self) {
+    pub fn start_draining(&self) {
         self.stop.cancel();
     }
 
     /// Forgets a broadcast, unless the stream has a newer one by now, or the same one anew.
-    pub(super) fn remove(&self, stream: &StreamId, feed: &Arc<Feed>) {
-        let mut table = self.table();
+    pub(super) fn forget_broadcast(&self, stream: &StreamId, feed: &Arc<LiveFeed>) {
+        let mut table = self.lock_table();
         if table.get(stream).is_some_and(|on_air| Arc::ptr_eq(&on_air.feed, feed)) {
             table.remove(stream);
         }
     }
 
-    pub(super) fn table(&self) -> MutexGuard<'_, HashMap<StreamId, OnAir>> {
+    pub(super) fn lock_table(&self) -> MutexGuard<'_, HashMap<StreamId, OnAir>> {
         self.table.lock_ignoring_poison()
     }
 }

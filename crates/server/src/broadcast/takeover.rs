@@ -18,7 +18,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// Longest time in which the store says whether there is such a broadcast. There is none, as a rule.
 const FIRST_ANSWER: Duration = Duration::from_secs(2);
 /// Time between two looks whether this machine's spool has given away the objects of the broadcast.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
+const RECHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A broadcast that goes on here.
 pub(super) struct Left {
@@ -68,7 +68,7 @@ impl Broadcasts {
         let found = timeout(FIRST_ANSWER, self.abandoned(storage, stream)).await;
         let Some(mut abandoned) = found.unwrap_or_else(|_| Err(slow()))? else { return Ok(None) };
         while storage.uploads.is_waiting(&abandoned.layout().lane()) {
-            sleep(LOOK_AGAIN).await;
+            sleep(RECHECK_INTERVAL).await;
             let Some(found) = self.abandoned(storage, stream).await? else { return Ok(None) };
             abandoned = found;
         }
@@ -93,7 +93,7 @@ impl Broadcasts {
         let found = Abandoned::find(storage.store.as_ref(), stream).await?;
         let here = self.get(stream);
         let has_ended = |found: &Abandoned| {
-            here.as_ref().is_some_and(|here| here.id == found.layout().broadcast && here.feed.ended())
+            here.as_ref().is_some_and(|here| here.id == found.layout().broadcast && here.feed.has_ended())
         };
         Ok(found.filter(|found| !has_ended(found)))
     }

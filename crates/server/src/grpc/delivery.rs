@@ -34,11 +34,11 @@ impl Delivery for DeliveryService {
     async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
         let on_air = self.on_air(&request.get_ref().stream)?;
         let Subscription { opening, history, window, events } = on_air.feed.subscribe();
-        let stored = history.iter().flat_map(told).collect::<Vec<_>>();
+        let stored = history.iter().flat_map(stored_messages).collect::<Vec<_>>();
         let window = window.into_iter().map(WatchMessage::Event);
         let begin = std::iter::once(WatchMessage::Opening(opening)).chain(stored).chain(window);
         let begin = begin.chain([WatchMessage::CaughtUp]);
-        let following = BroadcastStream::new(events).flat_map(|event| stream::iter(following(event)));
+        let following = BroadcastStream::new(events).flat_map(|event| stream::iter(watch_messages(event)));
         metrics::counter!("headwater_server_watches_total").increment(1);
         Ok(Response::new(Box::pin(stream::iter(begin.map(|message| Ok(message.into()))).chain(following))))
     }
@@ -57,7 +57,7 @@ impl Delivery for DeliveryService {
         let chunks = match self.0.in_window(&layout, &rendition, sequence) {
             Some(segment) => segment.parts().iter().map(|part| part.bytes.clone()).collect(),
             None => {
-                cut(self.0.in_spool(&layout.segment(&rendition, sequence)).await.ok_or_else(elsewhere)?)
+                cut_chunks(self.0.in_spool(&layout.segment(&rendition, sequence)).await.ok_or_else(not_here)?)
             }
         };
         let chunks = chunks.into_iter().map(|payload| Ok(Chunk { payload }));
@@ -66,32 +66,32 @@ impl Delivery for DeliveryService {
 }
 
 /// Bytes of a message.
-const CHUNK: usize = 256 << 10;
+const CHUNK_BYTES: usize = 256 << 10;
 
-fn cut(mut bytes: Bytes) -> Vec<Bytes> {
+fn cut_chunks(mut bytes: Bytes) -> Vec<Bytes> {
     let mut chunks = Vec::new();
     while !bytes.is_empty() {
-        chunks.push(bytes.split_to(bytes.len().min(CHUNK)));
+        chunks.push(bytes.split_to(bytes.len().min(CHUNK_BYTES)));
     }
     chunks
 }
 
-fn elsewhere() -> Status {
+fn not_here() -> Status {
     Status::not_found("the segment is not here: it may be in the store")
 }
 
 /// The records of the stored segments, from the start.
-fn told(archive: &Archive) -> Vec<WatchMessage> {
+fn stored_messages(archive: &Archive) -> Vec<WatchMessage> {
     let begin = WatchMessage::StoredFrom { discontinuity_sequence: archive.discontinuity_sequence() };
     let records = archive.records().into_iter().map(WatchMessage::Stored);
     std::iter::once(begin).chain(records).collect()
 }
 
-fn following(event: Result<FeedEvent, BroadcastStreamRecvError>) -> Vec<Result<MediaEvent, Status>> {
+fn watch_messages(event: Result<FeedEvent, BroadcastStreamRecvError>) -> Vec<Result<MediaEvent, Status>> {
     let messages = match event {
         Ok(FeedEvent::Media(event)) => vec![WatchMessage::Event(event)],
         Ok(FeedEvent::Stored(record)) => vec![WatchMessage::Stored(record)],
-        Ok(FeedEvent::History(archive)) => told(&archive),
+        Ok(FeedEvent::History(archive)) => stored_messages(&archive),
         Err(_) => return vec![Err(Status::aborted("too far behind: watch again"))],
     };
     messages.into_iter().map(|message| Ok(message.into())).collect()

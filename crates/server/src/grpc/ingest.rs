@@ -67,11 +67,11 @@ impl IngestService {
         requests: Streaming<PublishRequest>,
         responses: Responses,
     ) -> Result<(), Failure> {
-        let (on_air, publisher) = self.0.open(applicant).await?;
+        let (on_air, publisher) = self.0.open_call(applicant).await?;
         let resume = applicant.resume.clone();
         let failures = *failures;
         let requests = check_requests(requests);
-        on_air.attach(Attachment { publisher, resume, failures, requests, responses }).await
+        on_air.attach_publisher(Attachment { publisher, resume, failures, requests, responses }).await
     }
 }
 

@@ -37,7 +37,7 @@ impl Operator for OperatorService {
     async fn drain(&self, call: Request<DrainRequest>) -> Result<Response<DrainResponse>, Status> {
         let broadcasts = self.broadcasts();
         tracing::info!(by = ?call.remote_addr(), broadcasts = broadcasts.len(), "asked to drain");
-        self.0.drain();
+        self.0.start_draining();
         Ok(Response::new(DrainResponse { broadcasts }))
     }
 }
@@ -53,7 +53,7 @@ fn describe(stream: &StreamId, on_air: &OnAir) -> Broadcast {
         stream: stream.to_string(),
         broadcast: headwater_wire::broadcast_bytes(on_air.id),
         epoch: on_air.feed.epoch().0,
-        publishing: on_air.place.is_taken(),
+        publishing: on_air.slot.is_taken(),
         next_media_sequence: on_air.feed.next_sequence().0,
     }
 }

@@ -16,15 +16,15 @@ use super::orphans::Orphans;
 use crate::settings::Policies;
 
 /// Time until unfinished recordings are looked for again after the store has failed.
-const AFTER_FAILURE: Duration = Duration::from_secs(10);
+const FAILURE_DELAY: Duration = Duration::from_secs(10);
 /// Longest wait for this machine's spool: objects of a recording that it has come first, if they are not many.
-const LEFTOVERS: Duration = Duration::from_secs(60);
+const SPOOL_WAIT_LIMIT: Duration = Duration::from_secs(60);
 /// Time between two looks for old recordings.
-const EXPIRE: Duration = Duration::from_secs(60 * 60);
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(60 * 60);
 /// Time until the first of these looks: a server that starts has other things to do.
-const FIRST_EXPIRE: Duration = Duration::from_secs(60);
+const FIRST_EXPIRY_DELAY: Duration = Duration::from_secs(60);
 /// Time between two looks for media of DVR windows that are over.
-const CLEAR: Duration = Duration::from_secs(10 * 60);
+const CLEARING_INTERVAL: Duration = Duration::from_secs(10 * 60);
 
 /// The work of this server for all recordings of its store.
 pub(crate) struct Housekeeping {
@@ -38,13 +38,13 @@ pub(crate) struct Housekeeping {
 impl Housekeeping {
     /// Never ends.
     pub(crate) async fn run(&self) {
-        tokio::join!(self.finish_orphans(), self.expire(), self.clear());
+        tokio::join!(self.finish_orphans(), self.expire_recordings(), self.clear_windows());
     }
 
     async fn finish_orphans(&self) {
         let mut orphans = Orphans::new(self.storage.store.clone());
         let mut outage = Outage::default();
-        let _ = timeout(LEFTOVERS, self.storage.uploads.finished()).await;
+        let _ = timeout(SPOOL_WAIT_LIMIT, self.storage.uploads.finished()).await;
         loop {
             let window = |stream: &StreamId| self.policies.policy_of(stream).reconnect_window;
             match orphans.look(|layout| self.is_owned(layout), window).await {
@@ -58,7 +58,7 @@ impl Housekeeping {
                 }
                 Err(_) => {}
             }
-            sleep(AFTER_FAILURE).await;
+            sleep(FAILURE_DELAY).await;
         }
     }
 
@@ -74,8 +74,8 @@ impl Housekeeping {
         }
     }
 
-    async fn expire(&self) {
-        sleep(FIRST_EXPIRE).await;
+    async fn expire_recordings(&self) {
+        sleep(FIRST_EXPIRY_DELAY).await;
         loop {
             let retention = |stream: &StreamId| self.policies.retention_of(stream);
             match expire(self.storage.store.as_ref(), retention, clock::now()).await {
@@ -88,12 +88,12 @@ impl Housekeeping {
                     tracing::warn!(%error, "old recordings could not be deleted; trying again in an hour")
                 }
             }
-            sleep(EXPIRE).await;
+            sleep(EXPIRY_INTERVAL).await;
         }
     }
 
-    async fn clear(&self) {
-        sleep(FIRST_EXPIRE).await;
+    async fn clear_windows(&self) {
+        sleep(FIRST_EXPIRY_DELAY).await;
         loop {
             match clear(self.storage.store.as_ref()).await {
                 Ok(cleared) => {
@@ -105,7 +105,7 @@ impl Housekeeping {
                     tracing::warn!(%error, "media of DVR windows that are over could not be deleted; trying again in ten minutes")
                 }
             }
-            sleep(CLEAR).await;
+            sleep(CLEARING_INTERVAL).await;
         }
     }
 }

@@ -1,16 +1,16 @@
 //! The recordings of this server's broadcasts. No viewer and no encoder waits for anything here: objects that the store does
 //! not take in time wait in the spool.
 //!
-//! [`Recorder`] hands over each segment when it is whole, and the journal's record that names it after it. [`Keeper`] follows
+//! [`Recorder`] hands over each segment when it is whole, and the journal's record that names it after it. [`UploadTracker`] follows
 //! them to the store, one task a broadcast: it tells the feed which segments can be fetched, corrects the journal where one is
 //! lost, and finishes the recording. [`Housekeeping`] finishes the recordings of servers that are gone.
 
 mod housekeeping;
-mod keeper;
 mod orphans;
 mod recorder;
 #[cfg(test)]
 mod tests;
+mod upload_tracker;
 
 use std::sync::Arc;
 
@@ -25,8 +25,8 @@ use headwater_wire::Handoff;
 use crate::settings::StoreSource;
 
 pub(crate) use housekeeping::Housekeeping;
-pub(crate) use keeper::Keeper;
-pub(crate) use recorder::{Recorder, Safe};
+pub(crate) use recorder::{Durability, Recorder};
+pub(crate) use upload_tracker::UploadTracker;
 
 /// Segments that viewers can go back to, as they are told of them.
 pub(crate) trait DvrHistory: Send + Sync {

@@ -14,9 +14,9 @@ use headwater_recordings::{Finished, Finisher, Layout, Pulse, finish, unfinished
 use tokio::time::Instant;
 
 /// Time between two looks for unfinished recordings.
-const LOOK: Duration = Duration::from_secs(30);
+const LOOK_INTERVAL: Duration = Duration::from_secs(30);
 /// Time between two looks at a recording whose owner is silent.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
+const RECHECK_INTERVAL: Duration = Duration::from_secs(5);
 /// Longest time between two looks that count as one watch: of more, too little was seen.
 const LONGEST_GAP: Duration = Duration::from_secs(60);
 
@@ -54,7 +54,7 @@ impl Orphans {
         }
         let marked = unfinished(self.store.as_ref()).await?;
         self.watched.retain(|layout, _| marked.contains(layout));
-        let mut next = LOOK;
+        let mut next = LOOK_INTERVAL;
         for layout in marked {
             if is_owned(layout.clone()).await {
                 self.watched.remove(&layout);
@@ -62,7 +62,7 @@ impl Orphans {
             }
             match self.look_at(&layout, reconnect_window(&layout.stream)).await {
                 Ok(true) => {}
-                Ok(false) => next = LOOK_AGAIN,
+                Ok(false) => next = RECHECK_INTERVAL,
                 Err(error @ StoreError::Unavailable(_)) => return Err(error),
                 Err(error) => {
                     let Layout { stream, broadcast } = &layout;

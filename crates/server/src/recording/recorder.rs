@@ -26,7 +26,7 @@ use super::{JournalHandoff, Storage};
 const BACKLOG: usize = 4_096;
 /// Blocks of the journal that wait to be written at most, beside those in the spool: eight hours of segments of two seconds, in
 /// some 15 MB.
-const MOST_BLOCKS: usize = 240;
+const MAX_WAITING_BLOCKS: usize = 240;
 const JOURNAL: &str = "application/octet-stream";
 /// Content type of a rendition that its period does not describe, which no window has.
 const UNKNOWN: &str = "video/mp4";
@@ -58,7 +58,7 @@ struct State {
     marked: Option<Receipt>,
     /// Time when the newest block of the journal, or else the mark, was handed over.
     renewed: Instant,
-    /// Segments for the [`Keeper`](super::Keeper); none when no more come.
+    /// Segments for the [`UploadTracker`](super::UploadTracker); none when no more come.
     entries: Option<mpsc::Sender<Entry>>,
     /// Whether the broadcast has come to its end here.
     is_over: bool,
@@ -86,9 +86,9 @@ pub(crate) struct Entry {
 
 /// Objects that have to survive this process until a segment is committed.
 #[derive(Debug, Default)]
-pub(crate) struct Safe(Vec<Receipt>);
+pub(crate) struct Durability(Vec<Receipt>);
 
-impl Safe {
+impl Durability {
     /// Waits until everything is stored, or on the disk, or lost.
     pub(crate) async fn wait(&mut self) {
         for receipt in &mut self.0 {
@@ -145,15 +145,15 @@ impl Recorder {
     }
 
     /// Hands these segments over. The result says when they are safe.
-    pub(crate) fn record(&self, whole: Vec<WholeSegment>) -> Safe {
-        let mut state = self.state();
+    pub(crate) fn record(&self, whole: Vec<WholeSegment>) -> Durability {
+        let mut state = self.lock_state();
         let receipts = whole.into_iter().flat_map(|segment| self.record_one(&mut state, segment));
-        Safe(receipts.collect())
+        Durability(receipts.collect())
     }
 
     /// Takes no more segments. `is_over` says that the broadcast has ended, so that its recording can be finished.
     pub(crate) fn close(&self, is_over: bool) {
-        let mut state = self.state();
+        let mut state = self.lock_state();
         if state.entries.take().is_some() {
             state.is_over = is_over;
         }
@@ -166,16 +166,16 @@ impl Recorder {
 
     /// Notes whether the end of what a publisher has sent is lost: such a recording is not complete.
     pub(crate) fn is_cut_short(&self, is_cut_short: bool) {
-        self.state().is_cut_short = is_cut_short;
+        self.lock_state().is_cut_short = is_cut_short;
     }
 
     /// The owner that finishes the recording when its broadcast is over.
     pub(super) fn finisher(&self) -> Finisher<'static> {
-        Finisher::Owner { epoch: self.epoch, is_whole: !self.state().is_cut_short }
+        Finisher::Owner { epoch: self.epoch, is_whole: !self.lock_state().is_cut_short }
     }
 
     pub(super) fn is_over(&self) -> bool {
-        self.state().is_over
+        self.lock_state().is_over
     }
 
     /// Whether there is going to be a recording, and not only a DVR window while the broadcast is live.
@@ -185,13 +185,13 @@ impl Recorder {
 
     /// Whether the recording keeps a rendition.
     pub(super) fn keeps(&self, rendition: &RenditionId) -> bool {
-        self.state().journal.kept().is_none_or(|kept| kept.contains(rendition))
+        self.lock_state().journal.kept().is_none_or(|kept| kept.contains(rendition))
     }
 
     /// Marks the recording as unfinished. Once more when media waits on the disk: the process that uploads it may come after a
     /// server that has finished the recording without it.
     pub(super) fn mark(&self) {
-        self.put_mark(&mut self.state());
+        self.put_mark(&mut self.lock_state());
     }
 
     fn put_mark(&self, state: &mut State) {
@@ -202,7 +202,7 @@ impl Recorder {
 
     /// Shows that the owner lives, where it has written nothing for so long, as its publisher is away or silent.
     pub(super) fn renew(&self, silence: Duration) {
-        let mut state = self.state();
+        let mut state = self.lock_state();
         if state.entries.is_none() || state.renewed.elapsed() < silence {
             return;
         }
@@ -217,13 +217,13 @@ impl Recorder {
     /// Writes the period again with the next segment: a server that has taken the recording over may have deleted its init
     /// segments.
     pub(super) fn begin_again(&self) {
-        self.state().period = None;
+        self.lock_state().period = None;
         self.mark();
     }
 
     /// Replaces the record of a segment in the journal.
     pub(super) fn correct(&self, segment: StoredSegment) {
-        let mut state = self.state();
+        let mut state = self.lock_state();
         state.journal.append(Record::Segment(segment));
         self.write_journal(&mut state);
     }
@@ -231,7 +231,7 @@ impl Recorder {
     /// Writes the blocks of the journal again that there was no room for; to be called when there is. Whether there were
     /// any.
     pub(super) fn rewrite(&self) -> bool {
-        let mut state = self.state();
+        let mut state = self.lock_state();
         let mut was_lost = false;
         state.written.retain(|written| !matches!(written.receipt.progress(), Progress::Stored { .. }));
         for Written { key, block, receipt } in &mut state.written {
@@ -246,7 +246,7 @@ impl Recorder {
     /// Waits until the journal is stored as it is now, and the mark; or can't be now.
     pub(super) async fn written(&self) {
         let receipts: Vec<_> = {
-            let state = self.state();
+            let state = self.lock_state();
             state.written.iter().map(|written| &written.receipt).chain(&state.marked).cloned().collect()
         };
         for mut receipt in receipts {
@@ -257,7 +257,7 @@ impl Recorder {
     fn record_one(&self, state: &mut State, whole: WholeSegment) -> Vec<Receipt> {
         let is_new = state.period != Some(whole.period.number);
         if is_new {
-            self.begin(state, &whole.period);
+            self.begin_period(state, &whole.period);
         }
         let wanted: Vec<_> =
             whole.renditions.iter().filter(|(id, _)| self.is_stored(state, id)).cloned().collect();
@@ -278,11 +278,11 @@ impl Recorder {
         // Without the record, a server that takes over knows nothing of the segment.
         let safe = receipts.iter().map(|(_, receipt)| receipt.clone()).chain([written.clone()]).collect();
         let period = is_new.then(|| whole.period.as_ref().clone());
-        self.tell(state, Entry { period, segment, receipts, written });
+        self.tell_tracker(state, Entry { period, segment, receipts, written });
         safe
     }
 
-    fn begin(&self, state: &mut State, period: &PeriodStart) {
+    fn begin_period(&self, state: &mut State, period: &PeriodStart) {
         state.period = Some(period.number);
         if self.policy.recording.is_some()
             && let Some(kept) = state.journal.kept()
@@ -316,25 +316,25 @@ impl Recorder {
         let receipt = self.lane.put_guarded(key.clone(), block.clone(), JOURNAL, &self.guard);
         state.renewed = Instant::now();
         state.unstored.push(receipt.clone());
-        let too_many = state.unstored.len().saturating_sub(MOST_BLOCKS);
+        let too_many = state.unstored.len().saturating_sub(MAX_WAITING_BLOCKS);
         state.unstored.drain(..too_many);
         state.written.retain(|written| {
             written.key != key && !matches!(written.receipt.progress(), Progress::Stored { .. })
         });
-        let too_many = (state.written.len() + 1).saturating_sub(MOST_BLOCKS);
+        let too_many = (state.written.len() + 1).saturating_sub(MAX_WAITING_BLOCKS);
         state.written.drain(..too_many);
         state.written.push(Written { key, block, receipt: receipt.clone() });
         receipt
     }
 
-    fn tell(&self, state: &State, entry: Entry) {
+    fn tell_tracker(&self, state: &State, entry: Entry) {
         let Some(entries) = &state.entries else { return };
         if entries.try_send(entry).is_err() {
             metrics::counter!("headwater_recording_untold_segments_total").increment(1);
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn lock_state(&self) -> MutexGuard<'_, State> {
         self.state.lock_ignoring_poison()
     }
 }

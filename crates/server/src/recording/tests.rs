@@ -18,8 +18,8 @@ use headwater_recordings::{Layout, Recording, Samples, State, clear, describe, i
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
-use super::{Keeper, Recorder, Safe, Storage};
-use crate::broadcast::{Feed, HandoffSource};
+use super::{Durability, Recorder, Storage, UploadTracker};
+use crate::broadcast::{HandoffSource, LiveFeed};
 
 mod handed_off;
 mod orphaned;
@@ -60,7 +60,7 @@ fn rendition(id: &str) -> Rendition {
 
 /// A broadcast on one server.
 struct OnAir {
-    feed: Arc<Feed>,
+    feed: Arc<LiveFeed>,
     recorder: Arc<Recorder>,
     keeper: JoinHandle<()>,
     next: u64,
@@ -87,17 +87,18 @@ impl OnAir {
             first_sequence: MediaSequence(next),
             discontinuity_sequence: 0,
         };
-        let feed = Arc::new(Feed::new(opening.clone(), resume.clone(), policy.clone(), policy.dvr_window));
+        let feed =
+            Arc::new(LiveFeed::new(opening.clone(), resume.clone(), policy.clone(), policy.dvr_window));
         let handoffs = Arc::new(HandoffSource::new(feed.clone(), policy.reconnect_window));
         let (recorder, entries) = Recorder::new(storage, layout(), &opening, policy, &[], handoffs).unwrap();
         let recorder = Arc::new(recorder);
         let taken_over = resume.map(|resume| resume.next_sequence);
-        let keeper = Keeper::new(recorder.clone(), feed.clone(), storage.clone(), taken_over);
+        let keeper = UploadTracker::new(recorder.clone(), feed.clone(), storage.clone(), taken_over);
         Self { feed, recorder, keeper: tokio::spawn(keeper.run(entries)), next }
     }
 
-    fn publish(&self, event: MediaEvent) -> Safe {
-        self.recorder.record(self.feed.publish(event).unwrap().whole)
+    fn publish(&self, event: MediaEvent) -> Durability {
+        self.recorder.record(self.feed.publish_event(event).unwrap().whole)
     }
 
     /// Begins a period with the next segment; `first` is where it really began.
@@ -114,17 +115,17 @@ impl OnAir {
     }
 
     /// Makes a segment in every rendition.
-    fn segment(&mut self) -> Safe {
+    fn segment(&mut self) -> Durability {
         let byte = (self.next + 1) as u8;
         self.parts(|_| Bytes::from(vec![byte; SIZE / 2]))
     }
 
     /// Makes a segment of two parts in every rendition.
-    fn parts(&mut self, part: impl Fn(u64) -> Bytes) -> Safe {
+    fn parts(&mut self, part: impl Fn(u64) -> Bytes) -> Durability {
         let sequence = MediaSequence(self.next);
         let start = MediaTime::from_millis((self.next - first()) * 2_000);
         self.next += 1;
-        let mut safe = Safe::default();
+        let mut safe = Durability::default();
         for id in RENDITIONS {
             let rendition = id.parse::<headwater_media::RenditionId>().unwrap();
             for index in 0..2 {

@@ -10,7 +10,7 @@ use headwater_transcode::sandbox::Mode;
 use tokio::process::Command;
 use tracing::Instrument;
 
-use super::allowance::Allowance;
+use super::cpu_quota::CpuQuota;
 use super::{Body, Worker, Workers, log};
 
 /// Busy threads of a healthy worker besides the one of each rung: one that decodes, and less than one for the sound and the rest.
@@ -105,8 +105,8 @@ impl Workers for Processes {
         let output = child.stdout.take().expect(pipes);
         let stderr = child.stderr.take().expect(pipes);
         // Ends by itself with the pipe, which ends with the child.
-        tokio::spawn(log::lines(stderr).in_current_span());
-        let allowance = Allowance::give(child.id(), self.cores);
+        tokio::spawn(log::log_lines(stderr).in_current_span());
+        let allowance = CpuQuota::start_renewing(child.id(), self.cores);
         Ok(Worker::new(Body::Process(child, allowance), Box::new(input), Box::new(output)))
     }
 }

@@ -76,12 +76,12 @@ impl Starter {
     ///
     /// # Errors
     /// For the proxy: another server may be able to. The operator finds the cause in the log.
-    pub(crate) async fn start(&self, spec: &TranscodeSpec) -> Result<Worker, Failure> {
+    pub(crate) async fn start_worker(&self, spec: &TranscodeSpec) -> Result<Worker, Failure> {
         if !self.admission.is_able() {
             return Err(no_worker());
         }
         for attempt in 1..=ATTEMPTS {
-            let error = match self.attempt(spec).await {
+            let error = match self.start_once(spec).await {
                 Ok(worker) => return Ok(worker),
                 Err(error) => error,
             };
@@ -95,12 +95,12 @@ impl Starter {
         Err(no_worker())
     }
 
-    async fn attempt(&self, spec: &TranscodeSpec) -> Result<Worker, StartError> {
+    async fn start_once(&self, spec: &TranscodeSpec) -> Result<Worker, StartError> {
         let mut worker = self.workers.start().map_err(StartError::Spawn)?;
         let ready = async {
-            let sent = worker.input.send(ToWorker::Start(spec.clone())).await;
+            let sent = worker.input.send_message(ToWorker::Start(spec.clone())).await;
             // A worker that can't start says why, whether it has read everything or not.
-            match worker.output.next().await? {
+            match worker.output.next_message().await? {
                 Some(FromWorker::Ready) => sent.map_err(StartError::Pipe),
                 Some(FromWorker::Failed(failure)) => Err(StartError::Failed(failure)),
                 Some(_) => Err(StartError::Protocol),
@@ -113,7 +113,7 @@ impl Starter {
 
     /// Finds out whether workers start, by one that is given nothing. Room is offered and the latch is set accordingly.
     pub(crate) async fn try_out(&self, latch: &Latch) -> Result<(), StartError> {
-        let tried = self.attempt(&self.trial).await.map(drop);
+        let tried = self.start_once(&self.trial).await.map(drop);
         self.admission.set_able(tried.is_ok());
         if tried.is_ok() {
             latch.set()
@@ -124,7 +124,7 @@ impl Starter {
     }
 
     /// Tries again while workers do not start, and after each publisher whose worker did not. Never ends.
-    pub(crate) async fn watch(&self, latch: &Latch) {
+    pub(crate) async fn watch_starts(&self, latch: &Latch) {
         let mut outage = Outage::default();
         loop {
             if self.admission.is_able() {

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Rest of the grace in which a broadcast is ended that no server has taken: viewers are told so, and the listener closes.
-const GOODBYE: Duration = Duration::from_secs(8);
+const ENDING_RESERVE: Duration = Duration::from_secs(8);
 
 /// Start of the time in which the server has to end.
 #[derive(Default)]
@@ -21,8 +21,8 @@ impl Grace {
         std::future::pending().await
     }
 
-    /// Time at which just [`GOODBYE`] is left.
+    /// Time at which just [`ENDING_RESERVE`] is left.
     pub(super) fn end(&self, grace: Duration) -> Instant {
-        *self.0.get_or_init(Instant::now) + grace.saturating_sub(GOODBYE)
+        *self.0.get_or_init(Instant::now) + grace.saturating_sub(ENDING_RESERVE)
     }
 }

@@ -12,8 +12,8 @@ use headwater_wire::publish::{self, Ground, Opening, PublishCall, PublishError};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::{Ending, Life};
-use crate::broadcast::failure::draining;
+use super::{Ending, Lifecycle};
+use crate::broadcast::failure::server_draining;
 use crate::broadcast::{Attachment, Progress, Response};
 
 /// Longest time in which a proxy moves a broadcast to another server, or comes back after its call broke. It does
@@ -22,7 +22,7 @@ const PROXY_LIMIT: Duration = Duration::from_secs(10);
 /// Longest time in which a server takes the broadcast: it starts a worker first, which is done in a second even on a busy machine.
 const TAKE_LIMIT: Duration = Duration::from_secs(5);
 /// Time until the servers are looked at again when none has taken the broadcast.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
+const RECHECK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The party that brings the broadcast to another server.
 #[derive(Clone, Copy)]
@@ -33,24 +33,24 @@ pub(super) enum Awaited {
     Publisher { until: Instant },
 }
 
-impl Life {
+impl Lifecycle {
     /// Stays until another server has the broadcast: viewers are served from here until then. A publisher that comes is told
     /// where to go on. `end` is when this server has to have ended.
-    pub(super) async fn hand_on(
+    pub(super) async fn hand_over(
         &self,
         queue: &mut mpsc::Receiver<Attachment>,
         mut awaited: Awaited,
         end: Instant,
     ) -> Ending {
-        let hand_over = HandOver::new(self);
+        let search = HandOver::new(self);
         let patience = if let Awaited::Proxy { .. } = awaited { PROXY_LIMIT } else { Duration::ZERO };
         let mut given = pin!(async {
             self.leave_to_proxy(patience).await;
-            hand_over.run().await;
+            search.run().await;
         });
         let mut taken = pin!(async {
             self.taken_over().await;
-            hand_over.has_not_claimed().await;
+            search.has_not_claimed().await;
         });
         loop {
             let until = end.min(match awaited {
@@ -61,7 +61,7 @@ impl Life {
                 () = &mut given => return Ending::Moved,
                 () = &mut taken => return Ending::Moved,
                 Some(attachment) = queue.recv() => {
-                    self.send_on(attachment).await;
+                    self.redirect_publisher(attachment).await;
                     awaited = Awaited::Proxy { told: Instant::now() };
                 }
                 () = sleep_until(until) => return match awaited {
@@ -73,13 +73,13 @@ impl Life {
     }
 
     /// Tells a publisher the point at which it goes on elsewhere. An interrupted publisher knows it.
-    async fn send_on(&self, Attachment { resume, responses, .. }: Attachment) {
+    async fn redirect_publisher(&self, Attachment { resume, responses, .. }: Attachment) {
         if resume.is_none() {
             let feed = &self.on_air.feed;
             let resume = feed.starting_point();
             responses.say(Response::Accepted(Progress { resume, epoch: Some(feed.epoch()) }));
         }
-        responses.reject(draining()).await;
+        responses.reject(server_draining()).await;
     }
 
     /// Waits until a proxy has had the registry for so long: without it, nobody can move the broadcast, and as soon as it is
@@ -87,7 +87,7 @@ impl Life {
     async fn leave_to_proxy(&self, patience: Duration) {
         let mut since = Instant::now();
         while since.elapsed() < patience {
-            sleep(LOOK_AGAIN).await;
+            sleep(RECHECK_INTERVAL).await;
             if self.registry.owner(&self.stream).await.is_err() {
                 since = Instant::now();
             }
@@ -105,7 +105,7 @@ impl Life {
                 return;
             }
             // Looked at anew with every change, and now and then in case one was missed.
-            let _ = timeout(LOOK_AGAIN, watch.next()).await;
+            let _ = timeout(RECHECK_INTERVAL, watch.next()).await;
         }
     }
 
@@ -118,7 +118,7 @@ impl Life {
 
 /// The search of this server for another one.
 struct HandOver<'a> {
-    life: &'a Life,
+    life: &'a Lifecycle,
     /// Whether the stream was taken from this server, by itself.
     claimed: AtomicBool,
 }
@@ -137,7 +137,7 @@ enum NotTaken {
 }
 
 impl<'a> HandOver<'a> {
-    fn new(life: &'a Life) -> Self {
+    fn new(life: &'a Lifecycle) -> Self {
         Self { life, claimed: AtomicBool::new(false) }
     }
 
@@ -152,20 +152,20 @@ impl<'a> HandOver<'a> {
     async fn run(&self) {
         let mut epoch = self.life.on_air.feed.epoch();
         loop {
-            for server in self.others().await {
-                match self.give(&server, &mut epoch).await {
+            for server in self.find_servers().await {
+                match self.offer_broadcast(&server, &mut epoch).await {
                     Ok(()) => {
                         return tracing::info!(server = %server.id, "another server waits for the publisher");
                     }
                     Err(error) => tracing::warn!(server = %server.id, %error, "the broadcast is not taken"),
                 }
             }
-            sleep(LOOK_AGAIN).await;
+            sleep(RECHECK_INTERVAL).await;
         }
     }
 
     /// The servers that may take it, the freest first.
-    async fn others(&self) -> Vec<ServerRecord> {
+    async fn find_servers(&self) -> Vec<ServerRecord> {
         let mut servers = self.life.registry.servers().await.unwrap_or_default();
         servers.retain(|server| {
             server.id != self.life.home.server && !server.draining && server.capacity_millicores > 0
@@ -176,8 +176,8 @@ impl<'a> HandOver<'a> {
     }
 
     /// Gives it to this server, as a proxy would whose publisher leaves at once. `epoch` is the one to take over from.
-    async fn give(&self, server: &ServerRecord, epoch: &mut Epoch) -> Result<(), NotTaken> {
-        *epoch = match self.claim(server, *epoch).await? {
+    async fn offer_broadcast(&self, server: &ServerRecord, epoch: &mut Epoch) -> Result<(), NotTaken> {
+        *epoch = match self.claim_for(server, *epoch).await? {
             Claim::Granted(ownership) => ownership.epoch,
             // The publisher is back, and was brought here: it is told where to go.
             Claim::Held(ownership) if ownership.server == self.life.home.server => {
@@ -191,19 +191,19 @@ impl<'a> HandOver<'a> {
             // A proxy was quicker: the publisher is back elsewhere.
             Claim::Held(_) | Claim::Passed(_) => return Ok(()),
         };
-        let call = self.open(server, *epoch).await?;
+        let call = self.open_call(server, *epoch).await?;
         // Until it has heard that; it has the broadcast in any case.
         let _ = call.finish("waits for its publisher: its server is stopping", TAKE_LIMIT).await;
         Ok(())
     }
 
-    async fn claim(&self, server: &ServerRecord, epoch: Epoch) -> Result<Claim, RegistryError> {
+    async fn claim_for(&self, server: &ServerRecord, epoch: Epoch) -> Result<Claim, RegistryError> {
         self.claimed.store(true, Ordering::Relaxed);
         self.life.registry.claim(&self.life.stream, &server.id, &server.address, Some(epoch)).await
     }
 
     /// Opens a call at the point where the next publisher begins.
-    async fn open(&self, server: &ServerRecord, epoch: Epoch) -> Result<PublishCall, NotTaken> {
+    async fn open_call(&self, server: &ServerRecord, epoch: Epoch) -> Result<PublishCall, NotTaken> {
         let opening = Opening {
             stream: self.life.stream.clone(),
             epoch,
@@ -212,8 +212,8 @@ impl<'a> HandOver<'a> {
             publisher: self
                 .life
                 .on_air
-                .place
-                .newest()
+                .slot
+                .newest_publisher()
                 .unwrap_or_else(|| self.life.home.server.as_str().into())
                 .to_string(),
             resume: Some(self.life.on_air.feed.starting_point()),

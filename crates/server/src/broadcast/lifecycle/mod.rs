@@ -14,8 +14,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::failure::{failed_too_often, just_ended};
-use super::failures::Failures;
 use super::session::{Session, SessionEnd};
+use super::worker_failures::WorkerFailures;
 use super::{Attachment, BroadcastSettings, Home, OnAir};
 use crate::admission::Reservation;
 use crate::failure::{Code, Failure};
@@ -26,12 +26,12 @@ use handover::Awaited;
 const ENDED_LINGER: Duration = Duration::from_secs(10);
 /// Time for which a stream is refused whose workers failed too often. It stays this server's for so long: another one would
 /// fare no better with it.
-const REFUSAL: Duration = Duration::from_secs(30);
+const REFUSAL_TIME: Duration = Duration::from_secs(30);
 /// Longest time in which the publisher that a broadcast was made for is handed over: it is done at once.
 const FIRST_PUBLISHER: Duration = Duration::from_secs(5);
 
 /// The lifecycle of one broadcast: its task on this server.
-pub(super) struct Life {
+pub(super) struct Lifecycle {
     pub stream: StreamId,
     pub on_air: OnAir,
     pub settings: BroadcastSettings,
@@ -60,7 +60,7 @@ enum Ending {
     Left,
 }
 
-impl Life {
+impl Lifecycle {
     pub(super) async fn run(self, mut queue: mpsc::Receiver<Attachment>, reservation: Reservation) {
         tracing::info!("on air");
         let ending = self.be_on_air(&mut queue, &reservation).await;
@@ -71,30 +71,30 @@ impl Life {
         drop(reservation);
         match ending {
             Ending::Over => {
-                close(&mut queue).await;
-                self.end().await;
-                self.linger().await;
+                close_queue(&mut queue).await;
+                self.end_broadcast().await;
+                self.stay_fetchable().await;
             }
             Ending::Failed(failure) => {
                 self.show_end();
                 self.end_recording(true);
-                self.refuse(&mut queue, &failure).await;
-                close(&mut queue).await;
-                self.end().await;
+                self.refuse_publishers(&mut queue, &failure).await;
+                close_queue(&mut queue).await;
+                self.end_broadcast().await;
             }
             Ending::Fenced => {
                 tracing::warn!("fenced: another server owns this stream now");
-                close(&mut queue).await;
+                close_queue(&mut queue).await;
                 // A server that has found it by the store alone is unknown to this server's registry.
                 self.on_air.lease.end().await;
             }
             Ending::Moved => {
                 tracing::info!("moved to another server");
-                close(&mut queue).await;
+                close_queue(&mut queue).await;
             }
             Ending::Left => {
                 tracing::warn!("the broadcast is left to another server, which is still to be found");
-                close(&mut queue).await;
+                close_queue(&mut queue).await;
                 self.on_air.lease.release().await;
             }
         }
@@ -102,10 +102,10 @@ impl Life {
 
     async fn be_on_air(&self, queue: &mut mpsc::Receiver<Attachment>, reservation: &Reservation) -> Ending {
         let grace = Grace::default();
-        let mut sessions = std::pin::pin!(self.sessions(queue, reservation, &grace));
+        let mut sessions = std::pin::pin!(self.run_sessions(queue, reservation, &grace));
         tokio::select! {
             ending = &mut sessions => ending,
-            () = self.on_air.lease.keep() => {
+            () = self.on_air.lease.keep_renewing() => {
                 self.fenced.cancel();
                 sessions.await
             }
@@ -113,13 +113,13 @@ impl Life {
         }
     }
 
-    async fn sessions(
+    async fn run_sessions(
         &self,
         queue: &mut mpsc::Receiver<Attachment>,
         reservation: &Reservation,
         grace: &Grace,
     ) -> Ending {
-        let failures = Failures::new(self.settings.worker_restarts);
+        let failures = WorkerFailures::new(self.settings.worker_restarts);
         let session = Session {
             on_air: &self.on_air,
             settings: &self.settings,
@@ -141,9 +141,9 @@ impl Life {
             let SessionEnd::Failed(cause) = end else { continue };
             if cause.code == Code::Draining {
                 let awaited = Awaited::Proxy { told: Instant::now() };
-                return self.hand_on(queue, awaited, grace.end(self.settings.grace)).await;
+                return self.hand_over(queue, awaited, grace.end(self.settings.grace)).await;
             }
-            if cause.code == Code::NoCapacity && self.on_air.feed.renditions() == 0 {
+            if cause.code == Code::NoCapacity && self.on_air.feed.count_renditions() == 0 {
                 // Nobody is served from here: it is another server's.
                 return Ending::Left;
             }
@@ -160,7 +160,7 @@ impl Life {
         if self.stop.is_cancelled() && self.registry.is_shared() {
             let told = Instant::now();
             let awaited = if is_broken_off { Awaited::Proxy { told } } else { Awaited::Publisher { until } };
-            return self.hand_on(queue, awaited, grace.end(self.settings.grace)).await;
+            return self.hand_over(queue, awaited, grace.end(self.settings.grace)).await;
         }
         Ending::Over
     }
@@ -179,7 +179,7 @@ impl Life {
     }
 
     /// Keeps the stream for a while, and tells publishers that come why it is refused.
-    async fn refuse(&self, queue: &mut mpsc::Receiver<Attachment>, failure: &Failure) {
+    async fn refuse_publishers(&self, queue: &mut mpsc::Receiver<Attachment>, failure: &Failure) {
         let refuse_all = async {
             while let Some(Attachment { publisher, responses, .. }) = queue.recv().await {
                 drop(publisher);
@@ -187,13 +187,13 @@ impl Life {
             }
         };
         tokio::select! {
-            _ = timeout(REFUSAL, refuse_all) => {}
-            () = self.on_air.lease.keep() => {}
+            _ = timeout(REFUSAL_TIME, refuse_all) => {}
+            () = self.on_air.lease.keep_renewing() => {}
             () = self.stop.cancelled() => {}
         }
     }
 
-    async fn end(&self) {
+    async fn end_broadcast(&self) {
         self.show_end();
         self.end_recording(true);
         self.on_air.lease.end().await;
@@ -201,7 +201,7 @@ impl Life {
     }
 
     fn show_end(&self) {
-        if let Err(error) = self.on_air.publish(MediaEvent::BroadcastEnd) {
+        if let Err(error) = self.on_air.publish_event(MediaEvent::BroadcastEnd) {
             tracing::error!(%error, "the end of the broadcast was refused by its window");
         }
     }
@@ -213,7 +213,7 @@ impl Life {
         }
     }
 
-    async fn linger(&self) {
+    async fn stay_fetchable(&self) {
         tokio::select! {
             () = tokio::time::sleep(ENDED_LINGER) => {}
             () = self.stop.cancelled() => {}
@@ -222,7 +222,7 @@ impl Life {
 }
 
 /// Takes no further publisher. A publisher that came in the last moment may claim the stream anew.
-async fn close(queue: &mut mpsc::Receiver<Attachment>) {
+async fn close_queue(queue: &mut mpsc::Receiver<Attachment>) {
     queue.close();
     while let Some(Attachment { responses, .. }) = queue.recv().await {
         responses.reject(just_ended()).await;

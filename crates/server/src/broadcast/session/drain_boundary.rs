@@ -130,6 +130,6 @@ impl Session<'_> {
     }
 
     fn last_segment_limit(&self) -> Duration {
-        LAST_SEGMENT_SLACK + Duration::from_millis(u64::from(self.on_air.feed.settings().segment_ms))
+        LAST_SEGMENT_SLACK + Duration::from_millis(u64::from(self.on_air.feed.segment_settings().segment_ms))
     }
 }

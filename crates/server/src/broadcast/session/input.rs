@@ -9,7 +9,7 @@ use headwater_wire::ConvertError;
 use tokio::time::timeout;
 
 use super::{InputEnd, Session, Watchdog};
-use crate::broadcast::failure::{ends_here, overloaded, replaced, worker_failed};
+use crate::broadcast::failure::{ends_here, publisher_replaced, worker_failed, worker_overloaded};
 use crate::broadcast::{Publisher, Request, Requests};
 use crate::failure::{Code, Failure};
 use crate::worker::{ToWorker, WorkerInput};
@@ -66,7 +66,7 @@ impl<'a> SessionInput<'a> {
         let limit = self.session.settings.worker_stall_timeout;
         let watchdog = self.watchdog;
         watchdog.note_input(&media);
-        let mut sending = pin!(worker.send(ToWorker::Media(media)));
+        let mut sending = pin!(worker.send_message(ToWorker::Media(media)));
         for _ in 0..2 {
             let sent = timeout(limit, &mut sending).await;
             if watchdog.time_without_output() >= limit {
@@ -77,7 +77,7 @@ impl<'a> SessionInput<'a> {
             }
             watchdog.note_offer();
         }
-        Err(InputEnd::Ended(Err(overloaded())))
+        Err(InputEnd::Ended(Err(worker_overloaded())))
     }
 
     /// Waits for media of the publisher, or the end of it.
@@ -85,14 +85,14 @@ impl<'a> SessionInput<'a> {
         loop {
             let request = tokio::select! {
                 request = hear_publisher(self.publisher, self.requests) => request,
-                () = self.publisher.replaced() => return Next::Replaced,
+                () = self.publisher.wait_until_replaced() => return Next::Replaced,
                 () = self.session.stops_alone() => return Next::Stop,
             };
             match request {
                 Some(Ok(Request::Media(media))) => return Next::Media(media),
                 Some(Ok(Request::Leaving)) => {
                     tracing::info!("the publisher was asked to connect again");
-                    self.publisher.leaving();
+                    self.publisher.note_leaving();
                 }
                 Some(Ok(Request::End { reason })) => {
                     tracing::info!(reason, "the publisher has ended");
@@ -108,9 +108,9 @@ impl<'a> SessionInput<'a> {
     /// Waits whether the proxy opens another call, here or at another server: then the worker must not end the segment
     /// that it has begun. When nobody does, the publisher has left.
     async fn wait_for_return(&mut self) -> InputEnd {
-        self.publisher.gone();
+        self.publisher.note_gone();
         tokio::select! {
-            () = self.publisher.replaced() => end_replaced(self.publisher),
+            () = self.publisher.wait_until_replaced() => end_replaced(self.publisher),
             // Another server's claim is noticed within a third of it.
             () = tokio::time::sleep(self.session.settings.lease) => InputEnd::Ended(Ok(())),
             () = self.session.stops_alone() => InputEnd::Ended(Err(ends_here())),
@@ -133,12 +133,12 @@ async fn hear_publisher(
 ) -> Option<Result<Request, ConvertError>> {
     let mut next = requests.next();
     if let Poll::Ready(request) = poll!(&mut next) {
-        publisher.ahead();
+        publisher.note_ahead();
         return request;
     }
-    publisher.listen();
+    publisher.note_listening();
     let request = next.await;
-    publisher.heard();
+    publisher.note_heard();
     request
 }
 
@@ -157,8 +157,8 @@ enum Next {
 fn end_replaced(publisher: &Publisher) -> InputEnd {
     if publisher.is_back() {
         // It sends again what was not committed.
-        InputEnd::WorkerLost(replaced())
+        InputEnd::WorkerLost(publisher_replaced())
     } else {
-        InputEnd::Ended(Err(replaced()))
+        InputEnd::Ended(Err(publisher_replaced()))
     }
 }

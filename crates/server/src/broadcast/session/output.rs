@@ -12,7 +12,7 @@ use super::packaging::Packaging;
 use super::pending_commits::PendingCommits;
 use super::rendition_sync::RenditionSync;
 use super::{Session, Watchdog};
-use crate::broadcast::failure::{draining, pipe_broke, worker_failed};
+use crate::broadcast::failure::{pipe_broke, server_draining, worker_failed};
 use crate::broadcast::{Progress, Response, Responses};
 use crate::failure::Failure;
 use crate::worker::{FromWorker, OutputError, Stats, WorkerOutput};
@@ -51,7 +51,7 @@ impl<'a> SessionOutput<'a> {
     ) -> Self {
         let mut reports = interval_at(Instant::now() + REPORT_INTERVAL, REPORT_INTERVAL);
         reports.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let segment = Duration::from_millis(session.on_air.feed.settings().segment_ms.into());
+        let segment = Duration::from_millis(session.on_air.feed.segment_settings().segment_ms.into());
         Self {
             session,
             responses,
@@ -79,7 +79,7 @@ impl<'a> SessionOutput<'a> {
         loop {
             match self.next_happening(worker).await? {
                 Happening::Boundary(Step::Show(event)) => self.show_aligned(event)?,
-                Happening::Boundary(Step::HandOver) => return Err(draining()),
+                Happening::Boundary(Step::HandOver) => return Err(server_draining()),
                 Happening::Stored(resume) => self.say_committed(resume),
                 Happening::ReportDue => self.say_stats(),
                 Happening::Worker(Some(FromWorker::Finished)) => return self.show_rest(),
@@ -94,16 +94,16 @@ impl<'a> SessionOutput<'a> {
             step = self.boundary.next_step() => Ok(Happening::Boundary(step)),
             resume = self.commits.next_stored() => Ok(Happening::Stored(resume)),
             _ = self.reports.tick() => Ok(Happening::ReportDue),
-            output = worker.next() => output.map(Happening::Worker).map_err(unreadable),
+            output = worker.next_message() => output.map(Happening::Worker).map_err(unreadable),
         }
     }
 
     /// Takes a message of the worker, which has not finished with it.
     fn take_output(&mut self, output: Option<FromWorker>) -> Result<(), Failure> {
         let made = match output {
-            Some(FromWorker::PeriodStart(start)) => self.packaging.begin(start)?,
-            Some(FromWorker::Frame(frame)) => self.packaging.push(frame)?,
-            Some(FromWorker::RenditionEnd(end)) => self.packaging.end(end)?,
+            Some(FromWorker::PeriodStart(start)) => self.packaging.begin_period(start)?,
+            Some(FromWorker::Frame(frame)) => self.packaging.push_frame(frame)?,
+            Some(FromWorker::RenditionEnd(end)) => self.packaging.end_rendition(end)?,
             Some(FromWorker::Stats(stats)) => {
                 self.measure(stats);
                 Vec::new()
@@ -133,7 +133,7 @@ impl<'a> SessionOutput<'a> {
 
     /// Shows the events that wait for other renditions, of which nothing more comes.
     fn show_rest(&mut self) -> Result<(), Failure> {
-        self.packaging.finish()?;
+        self.packaging.check_finished()?;
         while let Some(event) = self.sync.pop_rest() {
             self.show_event(event)?;
         }
@@ -146,7 +146,7 @@ impl<'a> SessionOutput<'a> {
             self.show_drift(start)?;
         }
         let committed =
-            self.session.on_air.publish(event).map_err(|error| worker_failed(&error.to_string()))?;
+            self.session.on_air.publish_event(event).map_err(|error| worker_failed(&error.to_string()))?;
         if let Some(commit) = committed {
             self.commits.add_commit(commit);
         }
@@ -155,11 +155,11 @@ impl<'a> SessionOutput<'a> {
 
     fn show_drift(&self, from: MediaTime) -> Result<(), Failure> {
         let on_air = self.session.on_air;
-        let Some((period, shown)) = on_air.feed.drift() else { return Ok(()) };
+        let Some((period, shown)) = on_air.feed.known_drift() else { return Ok(()) };
         match self.watchdog.drift_at(period, from) {
             Some(drift) if drift != shown => {
                 let event = MediaEvent::Drift { period, from, drift };
-                on_air.publish(event).map(drop).map_err(|error| worker_failed(&error.to_string()))
+                on_air.publish_event(event).map(drop).map_err(|error| worker_failed(&error.to_string()))
             }
             _ => Ok(()),
         }

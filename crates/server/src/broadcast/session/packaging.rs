@@ -12,24 +12,24 @@ use crate::failure::Failure;
 pub(super) struct Packaging(Packager);
 
 impl Packaging {
-    pub(super) fn begin(&mut self, start: PeriodStart) -> Result<Vec<MediaEvent>, Failure> {
+    pub(super) fn begin_period(&mut self, start: PeriodStart) -> Result<Vec<MediaEvent>, Failure> {
         self.0.begin(&start).map_err(misfit)?;
         Ok(vec![MediaEvent::PeriodStart(start)])
     }
 
     /// Takes the next frame and gives the events that it completes, in order.
-    pub(super) fn push(&mut self, mut frame: EncodedFrame) -> Result<Vec<MediaEvent>, Failure> {
+    pub(super) fn push_frame(&mut self, mut frame: EncodedFrame) -> Result<Vec<MediaEvent>, Failure> {
         // As a slice of the bytes that were read from the pipe, it would hold more than its length while its part is open.
         frame.payload = Bytes::copy_from_slice(&frame.payload);
         self.0.push(frame).map_err(misfit)
     }
 
-    pub(super) fn end(&mut self, rendition: usize) -> Result<Vec<MediaEvent>, Failure> {
+    pub(super) fn end_rendition(&mut self, rendition: usize) -> Result<Vec<MediaEvent>, Failure> {
         self.0.end(rendition).map_err(misfit)
     }
 
     /// Checks that the worker has left nothing open.
-    pub(super) fn finish(&self) -> Result<(), Failure> {
+    pub(super) fn check_finished(&self) -> Result<(), Failure> {
         self.0.check_ended().map_err(misfit)
     }
 }

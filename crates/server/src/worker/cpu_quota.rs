@@ -17,7 +17,7 @@ const USER_FIELD: usize = 11;
 /// Renews a worker's RLIMIT_CPU while it lives. A worker that has more threads at work than it can have by itself has
 /// been taken over, and is ended by the kernel; so is a worker whose server has vanished while it hung.
 #[derive(Debug)]
-pub(super) struct Allowance(Option<AbortHandle>);
+pub(super) struct CpuQuota(Option<AbortHandle>);
 
 struct Terms {
     /// Cores that the worker may use on the average.
@@ -27,16 +27,16 @@ struct Terms {
     slack: Duration,
 }
 
-impl Allowance {
+impl CpuQuota {
     /// `cores` on the average; to be dropped before the process is waited for.
-    pub(super) fn give(process: Option<u32>, cores: u32) -> Self {
+    pub(super) fn start_renewing(process: Option<u32>, cores: u32) -> Self {
         let pid = process.and_then(|id| Pid::from_raw(id.cast_signed()));
         let terms = Terms { cores, interval: INTERVAL, slack: SLACK };
-        Self(pid.map(|pid| tokio::spawn(renew(pid, terms)).abort_handle()))
+        Self(pid.map(|pid| tokio::spawn(renew_quota(pid, terms)).abort_handle()))
     }
 }
 
-impl Drop for Allowance {
+impl Drop for CpuQuota {
     fn drop(&mut self) {
         if let Some(task) = &self.0 {
             task.abort();
@@ -44,18 +44,18 @@ impl Drop for Allowance {
     }
 }
 
-async fn renew(pid: Pid, terms: Terms) {
+async fn renew_quota(pid: Pid, terms: Terms) {
     let Terms { cores, interval, slack } = terms;
     let mut allowed = None;
     // Until the process is gone, or can't be looked at.
-    while let Some(used) = used(pid) {
+    while let Some(used) = read_used(pid) {
         if allowed.is_some_and(|allowed| used > allowed + slack) {
             tracing::warn!("the worker used more than {cores} cores, against its limit, and is killed");
             let _ = kill_process(pid, Signal::KILL);
             return;
         }
         let next = used + interval * cores + slack;
-        if let Err(error) = limit(pid, next) {
+        if let Err(error) = set_limit(pid, next) {
             tracing::debug!(%error, "the worker's CPU time could not be limited");
             return;
         }
@@ -65,19 +65,19 @@ async fn renew(pid: Pid, terms: Terms) {
 }
 
 /// Only the soft limit: the hard one could not be raised again. It counts whole seconds.
-fn limit(pid: Pid, total: Duration) -> rustix::io::Result<()> {
+fn set_limit(pid: Pid, total: Duration) -> rustix::io::Result<()> {
     let maximum = getrlimit(Resource::Cpu).maximum;
     let seconds = total.as_secs() + 1;
     prlimit(Some(pid), Resource::Cpu, Rlimit { current: Some(seconds), maximum }).map(drop)
 }
 
-fn used(pid: Pid) -> Option<Duration> {
+fn read_used(pid: Pid) -> Option<Duration> {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
-    ticks(&stat).map(|ticks| Duration::from_millis(ticks * 1_000 / TICKS_PER_SECOND))
+    parse_ticks(&stat).map(|ticks| Duration::from_millis(ticks * 1_000 / TICKS_PER_SECOND))
 }
 
 /// The name of the command may hold anything but ends with the last parenthesis.
-fn ticks(stat: &str) -> Option<u64> {
+fn parse_ticks(stat: &str) -> Option<u64> {
     let (_, fields) = stat.rsplit_once(") ")?;
     let times = fields.split(' ').skip(USER_FIELD).take(2);
     times.map(|field| field.parse::<u64>().ok()).sum()
@@ -92,8 +92,8 @@ mod tests {
     #[test]
     fn times_are_found_behind_any_name() {
         let stat = "7 (a) b) S 1 2 3 4 5 6 7 8 9 10 150 25 0 0 20 0";
-        assert_eq!(ticks(stat), Some(175));
-        assert_eq!(ticks("nonsense"), None);
+        assert_eq!(parse_ticks(stat), Some(175));
+        assert_eq!(parse_ticks("nonsense"), None);
     }
 
     /// Nobody renews what a loop used up: its server is gone, or it uses more than it may.
@@ -102,7 +102,7 @@ mod tests {
         let mut busy =
             Command::new("sh").args(["-c", "while :; do :; done"]).kill_on_drop(true).spawn().unwrap();
         let pid = Pid::from_raw(busy.id().unwrap().cast_signed()).unwrap();
-        limit(pid, used(pid).unwrap()).unwrap();
+        set_limit(pid, read_used(pid).unwrap()).unwrap();
         let status = tokio::time::timeout(Duration::from_secs(60), busy.wait()).await.unwrap().unwrap();
         assert_eq!(status.signal(), Some(Signal::XCPU.as_raw()));
     }
@@ -115,7 +115,7 @@ mod tests {
         // No allowance but the slack, which it uses up at once.
         let terms =
             Terms { cores: 0, interval: Duration::from_millis(500), slack: Duration::from_millis(50) };
-        let renewing = renew(pid, terms);
+        let renewing = renew_quota(pid, terms);
         let killed = tokio::time::timeout(Duration::from_secs(120), async {
             tokio::join!(renewing, busy.wait()).1.unwrap()
         });

@@ -26,22 +26,22 @@ const LEAST_GROWTH: MediaTime = MediaTime::from_millis(60_000);
 /// Objects that are deleted together: about half a minute's worth of a ladder.
 const DELETED_TOGETHER: usize = 64;
 /// Objects that may wait to be deleted while the store is away. The end of the recording finds the others.
-const MOST_DOOMED: usize = 10_000;
+const MAX_PENDING_DELETES: usize = 10_000;
 /// Time until a store that fails is tried again, up to every half minute.
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
 /// Longest time for which an owner writes nothing: it writes more often than [`GRACE`](headwater_recordings::GRACE) asks for, and
 /// with nothing beside a broadcast that makes segments.
-const RENEW: Duration = Duration::from_secs(20);
+const RENEWAL_INTERVAL: Duration = Duration::from_secs(20);
 /// Longest time in which a recording is finished by another server: a store that works takes a second or two.
-const TAKEN_BACK: Duration = Duration::from_secs(60);
+const TAKE_BACK_TIME: Duration = Duration::from_secs(60);
 /// Time between two looks at the journal for segments that the server before has still on their way.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
+const RECHECK_INTERVAL: Duration = Duration::from_secs(2);
 /// Number of those looks. After a minute that server is gone, or its store is away.
-const LOOKS: u32 = 30;
+const MAX_HISTORY_LOOKS: u32 = 30;
 
 /// Follows one broadcast until its recording is finished, or another server's to go on with.
-pub(crate) struct Keeper {
+pub(crate) struct UploadTracker {
     recorder: Arc<Recorder>,
     history: Arc<dyn DvrHistory>,
     storage: Storage,
@@ -58,7 +58,7 @@ struct Growth {
     written: Option<MediaTime>,
     is_due: bool,
     /// Media that has left the DVR window and is not kept.
-    doomed: Vec<Key>,
+    pending_deletes: Vec<Key>,
 }
 
 /// A segment that the feed was told, as it was told.
@@ -67,7 +67,7 @@ struct Told {
     known: StoredSegment,
 }
 
-impl Keeper {
+impl UploadTracker {
     pub(crate) fn new(
         recorder: Arc<Recorder>,
         history: Arc<dyn DvrHistory>,
@@ -82,54 +82,54 @@ impl Keeper {
     /// Returns when nothing is left to do.
     pub(crate) async fn run(self, entries: mpsc::Receiver<Entry>) {
         let (told, fates) = mpsc::channel(BACKLOG);
-        let followed = async { tokio::join!(self.tell(entries, told), self.settle(fates)) };
+        let followed = async { tokio::join!(self.tell_history(entries, told), self.settle_fates(fates)) };
         tokio::select! {
             _ = followed => {}
             ((), (), (), ()) = async {
-                tokio::join!(self.keep_tidy(), self.look_back(), self.keep_alive(), self.keep_hold())
+                tokio::join!(self.keep_tidy(), self.load_history(), self.keep_alive(), self.keep_hold())
             } => {}
         }
         if self.recorder.is_over() {
             self.write_down().await;
-            self.finish().await;
+            self.finish_recording().await;
         }
     }
 
     /// Tells the feed which segments can be fetched: as soon as they are stored, or on the disk of this server.
-    async fn tell(&self, mut entries: mpsc::Receiver<Entry>, told: mpsc::Sender<Told>) {
+    async fn tell_history(&self, mut entries: mpsc::Receiver<Entry>, told: mpsc::Sender<Told>) {
         while let Some(mut entry) = entries.recv().await {
             let mut known = entry.segment.clone();
             let mut is_spooled = false;
             for (id, receipt) in &mut entry.receipts {
                 let progress = receipt.safe().await;
                 is_spooled |= progress == Progress::Spooled;
-                take(&mut known, id, progress);
+                note_fate(&mut known, id, progress);
             }
             if is_spooled {
                 self.recorder.mark();
             }
             let period = entry.period.take().map(Record::Period);
-            self.show(period.into_iter().chain([Record::Segment(known.clone())]));
+            self.show_records(period.into_iter().chain([Record::Segment(known.clone())]));
             if told.send(Told { entry, known }).await.is_err() {
                 return;
             }
         }
     }
 
-    fn show(&self, records: impl IntoIterator<Item = Record>) {
+    fn show_records(&self, records: impl IntoIterator<Item = Record>) {
         for record in records {
             let dropped = self.history.add_record(&record);
-            self.doom(&dropped);
+            self.queue_deletes(&dropped);
         }
     }
 
     /// Corrects the records of segments that are lost after all, or were there in another copy.
-    async fn settle(&self, mut told: mpsc::Receiver<Told>) {
+    async fn settle_fates(&self, mut told: mpsc::Receiver<Told>) {
         while let Some(Told { mut entry, known }) = told.recv().await {
             let mut last = entry.segment.clone();
             for (id, receipt) in &mut entry.receipts {
                 let progress = receipt.settled().await;
-                take(&mut last, id, progress);
+                note_fate(&mut last, id, progress);
             }
             if let Progress::Stored { .. } = entry.written.settled().await {
                 // The store works, so there is room.
@@ -139,14 +139,14 @@ impl Keeper {
                 self.recorder.correct(last.clone());
             }
             if last != known {
-                self.show([Record::Segment(last.clone())]);
+                self.show_records([Record::Segment(last.clone())]);
             }
-            self.grow(last.duration());
+            self.note_growth(last.duration());
         }
     }
 
-    fn grow(&self, duration: MediaTime) {
-        let mut growth = self.growth();
+    fn note_growth(&self, duration: MediaTime) {
+        let mut growth = self.lock_growth();
         growth.length = growth.length + duration;
         let due = growth
             .written
@@ -157,7 +157,7 @@ impl Keeper {
         }
     }
 
-    fn doom(&self, dropped: &[Arc<StoredSegment>]) {
+    fn queue_deletes(&self, dropped: &[Arc<StoredSegment>]) {
         let layout = &self.recorder.layout;
         let lost = |segment: &Arc<StoredSegment>| {
             let pieces = segment.pieces.iter().filter(|piece| piece.size.is_some());
@@ -165,10 +165,10 @@ impl Keeper {
             unkept.map(|piece| layout.segment(&piece.rendition, segment.sequence)).collect::<Vec<_>>()
         };
         let keys: Vec<_> = dropped.iter().flat_map(lost).collect();
-        let mut growth = self.growth();
-        growth.doomed.extend(keys);
-        growth.doomed.truncate(MOST_DOOMED);
-        if growth.doomed.len() >= DELETED_TOGETHER {
+        let mut growth = self.lock_growth();
+        growth.pending_deletes.extend(keys);
+        growth.pending_deletes.truncate(MAX_PENDING_DELETES);
+        if growth.pending_deletes.len() >= DELETED_TOGETHER {
             self.grown.notify_one();
         }
     }
@@ -179,7 +179,7 @@ impl Keeper {
         let mut backoff = backoff();
         loop {
             self.grown.notified().await;
-            while let Err(error) = self.tidy().await {
+            while let Err(error) = self.tidy_store().await {
                 if outage.begins() {
                     tracing::warn!(%error, "the recording's playlists can't be written; trying until they can");
                 }
@@ -190,20 +190,21 @@ impl Keeper {
         }
     }
 
-    async fn tidy(&self) -> Result<(), headwater_platform::store::StoreError> {
+    async fn tidy_store(&self) -> Result<(), headwater_platform::store::StoreError> {
         let (is_due, length) = {
-            let growth = self.growth();
+            let growth = self.lock_growth();
             (growth.is_due, growth.length)
         };
         if is_due {
             refresh(self.storage.store.as_ref(), &self.recorder.layout).await?;
-            let mut growth = self.growth();
+            let mut growth = self.lock_growth();
             (growth.is_due, growth.written) = (false, Some(length));
         }
-        let doomed: Vec<_> = self.growth().doomed.iter().take(1_000).cloned().collect();
-        if doomed.len() >= DELETED_TOGETHER {
-            self.storage.store.delete(&doomed).await?;
-            self.growth().doomed.drain(..doomed.len());
+        let pending_deletes: Vec<_> =
+            self.lock_growth().pending_deletes.iter().take(1_000).cloned().collect();
+        if pending_deletes.len() >= DELETED_TOGETHER {
+            self.storage.store.delete(&pending_deletes).await?;
+            self.lock_growth().pending_deletes.drain(..pending_deletes.len());
         }
         Ok(())
     }
@@ -211,8 +212,8 @@ impl Keeper {
     /// Shows in the store that this owner lives, also while there is nothing to store. Never ends.
     async fn keep_alive(&self) {
         loop {
-            sleep(RENEW / 2).await;
-            self.recorder.renew(RENEW);
+            sleep(RENEWAL_INTERVAL / 2).await;
+            self.recorder.renew(RENEWAL_INTERVAL);
         }
     }
 
@@ -225,37 +226,37 @@ impl Keeper {
                 "this recording was written by another server, as if this one were gone: it goes on here"
             );
             self.recorder.begin_again();
-            self.refresh();
+            self.refresh_playlists();
             // The server that has finished it may have been in the middle of that.
-            sleep(TAKEN_BACK).await;
+            sleep(TAKE_BACK_TIME).await;
             self.recorder.mark();
-            self.refresh();
+            self.refresh_playlists();
         }
     }
 
-    fn refresh(&self) {
-        self.growth().is_due = self.recorder.keeps_anything();
+    fn refresh_playlists(&self) {
+        self.lock_growth().is_due = self.recorder.keeps_anything();
         self.grown.notify_one();
     }
 
     /// Reads the segments that servers before have stored, so that viewers can go back to them. Never ends.
-    async fn look_back(&self) {
+    async fn load_history(&self) {
         let Some(first) = self.taken_over else { return std::future::pending().await };
         let mut outage = Outage::default();
         let mut backoff = backoff();
         let mut looks = 0;
-        while looks < LOOKS {
+        while looks < MAX_HISTORY_LOOKS {
             match Recording::load(self.storage.store.as_ref(), &self.recorder.layout).await {
                 Ok(recording) => {
                     looks += 1;
                     let archive = recording.map(|recording| recording.archive);
                     let reaches = archive.as_ref().is_some_and(|archive| is_stored(archive, first));
                     let dropped = self.history.load_history(archive);
-                    self.doom(&dropped);
+                    self.queue_deletes(&dropped);
                     if reaches {
                         break;
                     }
-                    sleep(LOOK_AGAIN).await;
+                    sleep(RECHECK_INTERVAL).await;
                 }
                 Err(error) => {
                     if outage.begins() {
@@ -280,7 +281,7 @@ impl Keeper {
         }
     }
 
-    async fn finish(&self) {
+    async fn finish_recording(&self) {
         let mut outage = Outage::default();
         let mut backoff = backoff();
         let layout = &self.recorder.layout;
@@ -300,13 +301,13 @@ impl Keeper {
         }
     }
 
-    fn growth(&self) -> MutexGuard<'_, Growth> {
+    fn lock_growth(&self) -> MutexGuard<'_, Growth> {
         self.growth.lock_ignoring_poison()
     }
 }
 
 /// Notes the fate of a rendition of a segment.
-fn take(segment: &mut StoredSegment, id: &RenditionId, progress: Progress) {
+fn note_fate(segment: &mut StoredSegment, id: &RenditionId, progress: Progress) {
     let Some(piece) = segment.pieces.iter_mut().find(|piece| piece.rendition == *id) else { return };
     match progress {
         Progress::Stored { size } => piece.size = Some(size),

@@ -9,10 +9,10 @@ use tokio::time::Instant;
 
 /// Time for which a failure counts. Media that crashes its worker does so again within seconds; a broadcast that loses one
 /// once an hour goes on for ever.
-const WINDOW: Duration = Duration::from_secs(60);
+const COUNTED_TIME: Duration = Duration::from_secs(60);
 
 /// The failures of one broadcast, those on other servers included.
-pub(super) struct Failures {
+pub(super) struct WorkerFailures {
     /// The least number that is too many.
     limit: u32,
     state: Mutex<State>,
@@ -26,7 +26,7 @@ struct State {
     elsewhere: Option<(u32, Instant)>,
 }
 
-impl Failures {
+impl WorkerFailures {
     /// `allowed` is how many there may be within a minute.
     pub(super) fn new(allowed: u32) -> Self {
         Self { limit: allowed.saturating_add(1), state: Mutex::default() }
@@ -34,12 +34,12 @@ impl Failures {
 
     /// A publisher comes whose media has cost other servers so many workers lately.
     pub(super) fn come_with(&self, elsewhere: u32) {
-        self.state().elsewhere = Some((elsewhere, Instant::now()));
+        self.lock_state().elsewhere = Some((elsewhere, Instant::now()));
     }
 
     /// A worker has failed.
-    pub(super) fn note(&self) {
-        let mut state = self.state();
+    pub(super) fn note_failure(&self) {
+        let mut state = self.lock_state();
         state.here.push_back(Instant::now());
         if state.here.len() > self.limit as usize {
             state.here.pop_front();
@@ -48,17 +48,17 @@ impl Failures {
 
     /// Their number, if there are too many.
     pub(super) fn too_many(&self) -> Option<u32> {
-        Some(self.count()).filter(|count| *count >= self.limit)
+        Some(self.count_recent()).filter(|count| *count >= self.limit)
     }
 
-    fn count(&self) -> u32 {
-        let mut state = self.state();
-        state.here.retain(|then| then.elapsed() < WINDOW);
-        let elsewhere = state.elsewhere.filter(|(_, then)| then.elapsed() < WINDOW);
+    fn count_recent(&self) -> u32 {
+        let mut state = self.lock_state();
+        state.here.retain(|then| then.elapsed() < COUNTED_TIME);
+        let elsewhere = state.elsewhere.filter(|(_, then)| then.elapsed() < COUNTED_TIME);
         elsewhere.map_or(0, |(count, _)| count).saturating_add(state.here.len() as u32)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn lock_state(&self) -> MutexGuard<'_, State> {
         self.state.lock_ignoring_poison()
     }
 }
@@ -69,31 +69,31 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn only_those_of_the_last_minute_count() {
-        let failures = Failures::new(2);
+        let failures = WorkerFailures::new(2);
         for _ in 0..10 {
-            failures.note();
+            failures.note_failure();
             assert_eq!(failures.too_many(), None);
-            tokio::time::advance(WINDOW / 2).await;
+            tokio::time::advance(COUNTED_TIME / 2).await;
         }
-        failures.note();
-        failures.note();
+        failures.note_failure();
+        failures.note_failure();
         assert_eq!(failures.too_many(), Some(3));
-        tokio::time::advance(WINDOW).await;
+        tokio::time::advance(COUNTED_TIME).await;
         assert_eq!(failures.too_many(), None);
     }
 
     #[tokio::test(start_paused = true)]
     async fn those_on_other_servers_count_too() {
-        let failures = Failures::new(2);
+        let failures = WorkerFailures::new(2);
         failures.come_with(2);
         assert_eq!(failures.too_many(), None);
-        failures.note();
+        failures.note_failure();
         assert_eq!(failures.too_many(), Some(3));
         failures.come_with(0);
         assert_eq!(failures.too_many(), None, "another publisher has its own");
         failures.come_with(3);
         assert_eq!(failures.too_many(), Some(4));
-        tokio::time::advance(WINDOW).await;
+        tokio::time::advance(COUNTED_TIME).await;
         assert_eq!(failures.too_many(), None);
     }
 }
