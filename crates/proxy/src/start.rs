@@ -13,6 +13,7 @@ use headwater_runtime::listener::{Accepted, BindError, Connection, Limits, Liste
 use headwater_runtime::outage::Outage;
 use headwater_runtime::process::Process;
 use headwater_runtime::readiness::{self, Latch};
+use headwater_runtime::tls::{CertificateError, Certificates};
 use headwater_wire::Channels;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -34,7 +35,11 @@ pub enum ProxyError {
     Bind(#[from] BindError),
     #[error("the directory can't be opened: {0}")]
     Directory(#[from] StoreError),
-    #[error("the RTMP listener broke: {0}")]
+    #[error("a certificate of RTMPS cannot be used (proxy.tls_certificates): {0}")]
+    Certificate(#[from] CertificateError),
+    #[error("TLS cannot be set up: {0}")]
+    Tls(#[from] headwater_runtime::tls::TlsError),
+    #[error("the listener for encoders broke: {0}")]
     Accept(#[from] io::Error),
 }
 
@@ -119,7 +124,8 @@ impl ConnectionHandler {
 
 /// Proxy that listens for encoders.
 pub struct Proxy {
-    listener: Listener,
+    rtmp: Listener,
+    rtmps: Option<Listener>,
     handler: ConnectionHandler,
     process: Process<Settings>,
 }
@@ -132,12 +138,14 @@ impl Proxy {
     pub async fn start(process: Process<Settings>, registry: Arc<dyn Registry>) -> Result<Self, ProxyError> {
         let config = &process.config.proxy;
         let limits = Limits::new(config.max_connections, config.max_connections_per_address);
-        let listener = Listener::bind(config.rtmp_listen, "proxy.rtmp_listen", limits).await?;
-        let listener = listener.trust_peers(config.trusted_peers.clone());
+        let rtmp = Listener::bind(config.rtmp_listen, "proxy.rtmp_listen", limits.clone()).await?;
+        let rtmp = rtmp.trust_peers(config.trusted_peers.clone());
+        let rtmps = listen_encrypted(&process, limits).await?;
         let authority = open_authority(&process.config).await?;
         let handler = ConnectionHandler::new(&process, authority, registry.clone(), Channels::default());
         tracing::info!(
-            listen = %listener.local_addr(),
+            listen = %rtmp.local_addr(),
+            encrypted = rtmps.as_ref().map(|rtmps| display(rtmps.local_addr())),
             inputs = process.config.inputs.len(),
             mebibytes_a_publisher = handler.max_publisher_bytes() >> 20,
             "proxy starts"
@@ -146,12 +154,17 @@ impl Proxy {
         process.readiness.started(readiness::PROXY);
         process.tasks.spawn(follow_inputs(handler.context.clone(), registry.clone()));
         process.tasks.spawn(wait_for_registry(registry, latch, process.drain.clone()));
-        Ok(Self { listener, handler, process })
+        Ok(Self { rtmp, rtmps, handler, process })
     }
 
-    /// Address that encoders connect to.
+    /// Address that encoders connect to by RTMP.
     pub fn address(&self) -> SocketAddr {
-        self.listener.local_addr()
+        self.rtmp.local_addr()
+    }
+
+    /// Address that encoders connect to by RTMPS, if there is one.
+    pub fn encrypted_address(&self) -> Option<SocketAddr> {
+        self.rtmps.as_ref().map(Listener::local_addr)
     }
 
     /// Accepts connections until the process is told to stop; then waits for the publishers, as long as they may stay.
@@ -159,20 +172,52 @@ impl Proxy {
     /// # Errors
     /// When the listener breaks.
     pub async fn serve(self) -> Result<(), ProxyError> {
-        let Self { mut listener, handler, process } = self;
+        let Self { rtmp, rtmps, handler, process } = self;
         let _over = handler.context.drain.close_on_drop();
-        while let Some(accepted) = process.drain.run_until_cancelled(listener.accept()).await {
-            let connection = handler.clone().serve_accepted(accepted?);
-            process.tasks.spawn(async move {
-                let _counted = GaugeGuard::new("headwater_proxy_connections");
-                connection.await;
-            });
-        }
-        // The system refuses further connections, and their encoders go to another proxy.
-        drop(listener);
+        // Each listener is dropped at its end: the system refuses further connections, and their encoders go to another proxy.
+        let plain = accept_connections(rtmp, &handler, &process);
+        let encrypted = async {
+            match rtmps {
+                Some(rtmps) => accept_connections(rtmps, &handler, &process).await,
+                None => Ok(()),
+            }
+        };
+        tokio::try_join!(plain, encrypted)?;
         handler.wait_for_publishers().await;
         Ok(())
     }
+}
+
+/// Serves the connections of a listener until the process is told to stop.
+async fn accept_connections(
+    mut listener: Listener,
+    handler: &ConnectionHandler,
+    process: &Process<Settings>,
+) -> io::Result<()> {
+    while let Some(accepted) = process.drain.run_until_cancelled(listener.accept()).await {
+        let connection = handler.clone().serve_accepted(accepted?);
+        process.tasks.spawn(async move {
+            let _counted = GaugeGuard::new("headwater_proxy_connections");
+            connection.await;
+        });
+    }
+    Ok(())
+}
+
+/// Listens for encoders by RTMPS, if the configuration says so. Certificates are reloaded until the process is told to stop.
+async fn listen_encrypted(
+    process: &Process<Settings>,
+    limits: Limits,
+) -> Result<Option<Listener>, ProxyError> {
+    let config = &process.config.proxy;
+    let Some(address) = config.rtmps_listen else { return Ok(None) };
+    let certificates = Certificates::load(&config.tls_certificates)?;
+    // RTMPS has no name for ALPN.
+    let tls = certificates.server_config(&[])?;
+    let listener = Listener::bind(address, "proxy.rtmps_listen", limits).await?;
+    let reload = process.drain.clone().run_until_cancelled_owned(certificates.keep_current());
+    process.tasks.spawn(reload);
+    Ok(Some(listener.trust_peers(config.trusted_peers.clone()).encrypt(tls)))
 }
 
 /// Span of a connection's log lines, with the address of its client.

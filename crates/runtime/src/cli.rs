@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use crate::config::{
     self, ConfigError, ConfigErrors, FILE_VARIABLE, Loaded, Origin, Service, VARIABLE_PREFIX,
 };
+use crate::tls;
 
 /// The exit code of a process whose configuration has mistakes; clap exits with it too.
 pub const CONFIG_ERROR_EXIT_CODE: u8 = 2;
@@ -65,11 +66,26 @@ impl Options {
         let file = text.as_deref().map(|text| config::File { path: &shown, text });
         let loaded = config::load(service, file, variables);
         match loaded {
-            Ok(loaded) if errors.is_empty() => Ok(loaded),
-            Ok(_) => Err(ConfigErrors(errors)),
+            Ok(loaded) => {
+                errors.extend(certificate_errors(service, &loaded));
+                if errors.is_empty() { Ok(loaded) } else { Err(ConfigErrors(errors)) }
+            }
             Err(more) => Err(ConfigErrors(errors.into_iter().chain(more.0).collect())),
         }
     }
+}
+
+/// Faults of the certificates that a service is to show.
+fn certificate_errors(service: Service, loaded: &Loaded) -> Vec<ConfigError> {
+    const PROXY_CERTIFICATES: &str = "proxy.tls_certificates";
+    if !matches!(service, Service::Proxy | Service::AllInOne) {
+        return Vec::new();
+    }
+    let origin = loaded.origins.get(PROXY_CERTIFICATES).unwrap_or(&Origin::Default);
+    let errors = tls::check_files(&loaded.config.proxy.tls_certificates).into_iter();
+    errors
+        .map(|error| ConfigError { origin: origin.clone(), text: format!("{PROXY_CERTIFICATES}: {error}") })
+        .collect()
 }
 
 /// A variable of Headwater as text.
@@ -183,6 +199,27 @@ mod tests {
         assert!(said.contains("HEADWATER_CONTROL_TOKEN is set too") && !said.contains("hunter"), "{said}");
         let said = load(&[], &[("HEADWATER_PROXY_APPS_FILE", &path)]).unwrap_err();
         assert!(said.contains("HEADWATER_PROXY_APPS_FILE"), "only secrets: {said}");
+    }
+
+    #[test]
+    fn an_expired_certificate_is_a_mistake_of_its_line() {
+        let authority = crate::tls::testing::Authority::new();
+        let files = authority.write("live", "live.test", 2021);
+        let path = authority.directory().join("hw.toml");
+        let shown = path.display().to_string();
+        let certificate = files.certificate.display().to_string();
+        let text = format!(
+            "[proxy]\nrtmps_listen = \"127.0.0.1:1936\"\n[[proxy.tls_certificates]]\ncertificate = {certificate:?}\n\
+             key = {:?}\n",
+            files.key.display().to_string()
+        );
+        std::fs::write(&path, text).unwrap();
+        let mistakes = load(&["--config", &shown], &[]).unwrap_err();
+        let expected = format!(
+            "{shown}:3: proxy.tls_certificates: the certificate in {certificate} has expired on \
+             2021-01-01T00:00:00.000Z: renew it"
+        );
+        assert_eq!(mistakes, expected);
     }
 
     #[test]

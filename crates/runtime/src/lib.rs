@@ -13,3 +13,4 @@ pub mod process;
 pub mod readiness;
 pub mod shutdown;
 pub mod telemetry;
+pub mod tls;

@@ -9,5 +9,6 @@ mod limits;
 mod load_balancer;
 mod publishing;
 mod routing;
+mod rtmps;
 mod sent_away;
 mod support;

@@ -71,6 +71,11 @@ pub(super) fn check(config: &Config, service: Service, reader: &mut Reader) {
             directory.url = \"none\" for the inputs of the configuration alone",
     );
     refuse(
+        proxy.rtmps_listen.is_some() == proxy.tls_certificates.is_empty(),
+        &["proxy.rtmps_listen", "proxy.tls_certificates"],
+        "RTMPS needs both, an address to listen on, such as \"0.0.0.0:1936\", and a certificate",
+    );
+    refuse(
         config.store.public_url.is_some() && config.store.url == StoreUrl::None,
         &["store.public_url", "store.url"],
         "viewers can't be sent to a store that is not there: set store.url",
@@ -85,6 +90,7 @@ pub(super) fn check(config: &Config, service: Service, reader: &mut Reader) {
         (Service::AllInOne, "up.metrics_listen", config.up.metrics_listen),
     ];
     listeners.extend(config.control.listen.map(|listen| (Service::Origin, "control.listen", listen)));
+    listeners.extend(proxy.rtmps_listen.map(|listen| (Service::Proxy, "proxy.rtmps_listen", listen)));
     for (names, address) in collisions(&listeners, service) {
         refuse(true, &names, &format!("both listen on port {}", address.port()));
     }

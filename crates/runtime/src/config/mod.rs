@@ -3,6 +3,7 @@
 //! A configuration is a pure function of the file's text and the variables. Either it is right as a whole and comes out
 //! as types that cannot be wrong, or every mistake is reported at once, each with its line or its variable.
 
+mod certificates;
 mod check;
 mod error;
 mod injected;
@@ -23,11 +24,13 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use headwater_media::SegmentSettings;
 use headwater_media::ladder::Ladder;
 
+pub use certificates::CertificateFiles;
 pub use error::{ConfigError, ConfigErrors, Origin};
 pub use inputs::{Input, InputMode};
 pub use network::Network;
@@ -98,6 +101,8 @@ pub struct Loaded {
     pub effective: String,
     /// Variables that were left aside, as a container platform sets them by itself.
     pub ignored: Vec<String>,
+    /// Source of each setting, by its name.
+    pub origins: BTreeMap<String, Origin>,
 }
 
 /// Makes the configuration of a process from its file and its environment. Variables of others are ignored.
@@ -122,7 +127,9 @@ pub fn load(
     }
     match config {
         Some(config) if reader.errors.is_empty() => {
-            Ok(Loaded { config, effective: print::toml(&reader.sections), ignored: reader.ignored })
+            let effective = print::toml(&reader.sections);
+            let origins = reader.origins();
+            Ok(Loaded { config, effective, ignored: reader.ignored, origins })
         }
         _ => Err(sorted(reader.errors)),
     }

@@ -139,6 +139,12 @@ impl Reader {
         entry.map_or(Origin::Default, |entry| entry.origin.clone())
     }
 
+    /// Sources of all settings that were read, by their names.
+    pub(super) fn origins(&self) -> BTreeMap<String, Origin> {
+        let entries = self.sections.iter().flat_map(|section| &section.entries);
+        entries.map(|entry| (entry.name.clone(), entry.origin.clone())).collect()
+    }
+
     /// Notes everything that was given and is no setting; of variables only those that no container platform sets by itself.
     pub(super) fn refuse_the_rest(&mut self) {
         let names = std::mem::take(&mut self.names);

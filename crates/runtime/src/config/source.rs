@@ -24,6 +24,8 @@ pub(super) enum Raw {
     Float(f64),
     Bool(bool),
     List(Vec<Raw>),
+    /// Member of a list.
+    Table(Vec<(String, Raw)>),
     /// A kind of value that no setting takes: dates, tables.
     Other(&'static str),
 }
@@ -82,6 +84,10 @@ impl Raw {
             Self::List(members) => {
                 format!("[{}]", members.iter().map(Self::quoted).collect::<Vec<_>>().join(", "))
             }
+            Self::Table(fields) => {
+                let fields = fields.iter().map(|(key, value)| format!("{key} = {}", value.quoted()));
+                format!("{{ {} }}", fields.collect::<Vec<_>>().join(", "))
+            }
             Self::Other(what) => format!("({what})"),
         }
     }
@@ -96,7 +102,7 @@ impl From<&Value> for Raw {
             Value::Array(members) => Self::List(members.iter().map(Self::from).collect()),
             Value::Boolean(value) => Self::Bool(*value.value()),
             Value::Datetime(_) => Self::Other("a date"),
-            Value::InlineTable(_) => Self::Other("a table"),
+            Value::InlineTable(fields) => from_table(fields),
         }
     }
 }
@@ -143,11 +149,15 @@ fn flatten(
     }
 }
 
+fn from_table(table: &dyn TableLike) -> Raw {
+    Raw::Table(table.iter().map(|(key, item)| (key.to_owned(), raw(item))).collect())
+}
+
 fn raw(item: &Item) -> Raw {
     match item {
         Item::Value(Value::InlineTable(_)) | Item::Table(_) | Item::None => Raw::Other("an empty table"),
         Item::Value(value) => Raw::from(value),
-        Item::ArrayOfTables(_) => Raw::Other("a list of tables"),
+        Item::ArrayOfTables(tables) => Raw::List(tables.iter().map(|table| from_table(table)).collect()),
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use headwater_media::broadcast::{Policy, RecordedRenditions};
 use headwater_media::ladder::Rung;
 
+use super::certificates::CertificateFiles;
 use super::network::Network;
 use super::reader::{Reader, Setting};
 use super::secret::Secret;
@@ -89,6 +90,11 @@ section! {
     pub struct ProxyConfig = "proxy" {
         /// Address and port for publishers, by RTMP.
         rtmp_listen: SocketAddr = "0.0.0.0:1935";
+        /// Address and port for publishers by RTMP over TLS (RTMPS), such as `0.0.0.0:1936`. Without it there is none.
+        rtmps_listen: Option<SocketAddr> = "";
+        /// Certificates of `proxy.rtmps_listen` with their keys, in PEM files. An encoder is shown the first one that has the
+        /// name of the server that it asks for, or else the first of all. Files that change are read again, for new connections.
+        tls_certificates: Vec<CertificateFiles> = "";
         /// The applications of RTMP URLs that are served: `live` in `rtmp://host/live/key`.
         apps: Vec<AppName> = "live,stream";
         /// Publishers' connections at the same time; a further one is closed at once.

@@ -324,6 +324,48 @@ dvr_window = "1h"
 }
 
 #[test]
+fn certificates_and_trusted_peers_are_lists_that_may_be_empty() {
+    let files =
+        |certificate: &str, key: &str| CertificateFiles { certificate: certificate.into(), key: key.into() };
+    let listen = "proxy.rtmps_listen = \"[::]:1936\"\n";
+    let inline = "proxy.tls_certificates = [{ certificate = \"a.pem\", key = \"a.key\" }, \"b.pem:b.key\"]\n";
+    let tables = "[[proxy.tls_certificates]]\ncertificate = \"a.pem\"\nkey = \"a.key\"\n\
+        [[proxy.tls_certificates]]\ncertificate = \"b.pem\"\nkey = \"b.key\"\n";
+    for text in [inline, tables] {
+        let config = config(&format!("{listen}{text}"), &[]);
+        assert_eq!(config.proxy.tls_certificates, [files("a.pem", "a.key"), files("b.pem", "b.key")]);
+    }
+    let variables = [
+        ("HEADWATER_PROXY_TLS_CERTIFICATES", "c.pem:c.key"),
+        ("HEADWATER_PROXY_TRUSTED_PEERS", "10.0.0.0/8,::1"),
+    ];
+    let from_variable = config(&format!("{listen}{inline}"), &variables);
+    assert_eq!(from_variable.proxy.tls_certificates, [files("c.pem", "c.key")]);
+    assert_eq!(from_variable.proxy.trusted_peers.len(), 2);
+    assert_eq!(config("[proxy]\ntrusted_peers = []\ntls_certificates = []", &[]), defaults());
+}
+
+#[test]
+fn mistakes_in_certificates_have_their_places() {
+    let text = "[proxy]\ntls_certificates = [{ certificate = \"a.pem\", kye = \"a.key\" }]\ntrusted_peers = [\"lb\"]\n\
+        rtmps_listen = \"0.0.0.0:1935\"\n";
+    let said = mistakes(text, &[]);
+    for start in [
+        "hw.toml:2: proxy.tls_certificates = [{ certificate = \"a.pem\", kye = \"a.key\" }]: ",
+        "hw.toml:3: proxy.trusted_peers = [\"lb\"]: \"lb\": expected a network or an address",
+    ] {
+        assert!(said.lines().any(|line| line.starts_with(start)), "{start}\n{said}");
+    }
+    let said = mistakes("proxy.rtmps_listen = \"0.0.0.0:1935\"", &[]);
+    for start in [
+        "hw.toml:1: proxy.rtmps_listen, proxy.tls_certificates: RTMPS needs both",
+        "hw.toml:1: proxy.rtmp_listen, proxy.rtmps_listen: both listen on port 1935",
+    ] {
+        assert!(said.lines().any(|line| line.starts_with(start)), "{start}\n{said}");
+    }
+}
+
+#[test]
 fn the_control_api_is_not_open_to_strangers() {
     let token = "control.token = \"0123456789abcdef\"\n";
     for (text, right) in [
@@ -342,6 +384,11 @@ fn the_effective_configuration_can_be_fed_back() {
 drain_timeout = "90s"
 [proxy]
 apps = ["a", "b"]
+trusted_peers = ["10.0.0.0/8", "fd00::7"]
+rtmps_listen = "0.0.0.0:1936"
+[[proxy.tls_certificates]]
+certificate = "a.pem"
+key = "a.key"
 [server]
 capacity = 1.5
 advertise = "[fd00::7]:7000"

@@ -4,18 +4,22 @@ mod activity;
 mod limits;
 mod opening;
 mod proxy_header;
+mod stream;
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::counter;
+use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tracing::{debug, warn};
 
 pub use activity::{Activity, Work};
 pub use limits::{Guard, Limits, Refusal, counted_as};
 pub use opening::{Accepted, Connection};
+pub use stream::Stream;
 
 use crate::config::{Network, variable};
 
@@ -41,6 +45,7 @@ pub struct Listener {
     setting: &'static str,
     limits: Limits,
     trusted_peers: Vec<Network>,
+    tls: Option<Arc<ServerConfig>>,
 }
 
 impl Listener {
@@ -55,7 +60,9 @@ impl Listener {
             Ok((tcp, address))
         };
         match bound.await {
-            Ok((tcp, address)) => Ok(Self { tcp, address, setting, limits, trusted_peers: Vec::new() }),
+            Ok((tcp, address)) => {
+                Ok(Self { tcp, address, setting, limits, trusted_peers: Vec::new(), tls: None })
+            }
             Err(source) => Err(BindError { address, setting, hint: hint(address, &source), source }),
         }
     }
@@ -65,6 +72,12 @@ impl Listener {
     #[must_use]
     pub fn trust_peers(self, trusted_peers: Vec<Network>) -> Self {
         Self { trusted_peers, ..self }
+    }
+
+    /// Speaks TLS, behind the PROXY protocol header where there is one. [`Accepted::open`] does the handshake.
+    #[must_use]
+    pub fn encrypt(self, tls: Arc<ServerConfig>) -> Self {
+        Self { tls: Some(tls), ..self }
     }
 
     /// The address that is really listened on, also where port 0 asked for any free one.
@@ -103,7 +116,7 @@ impl Listener {
         let guard = if is_trusted { self.limits.admit_unknown() } else { self.limits.admit(peer.ip()) }?;
         // Small messages must not wait for more; a socket that refuses is about to fail anyway.
         let _ = stream.set_nodelay(true);
-        Ok(Accepted { stream, peer, guard, is_trusted, setting: self.setting })
+        Ok(Accepted { stream, peer, guard, is_trusted, tls: self.tls.clone(), setting: self.setting })
     }
 
     fn note_displaced(&self, guard: &Guard) {

@@ -1,13 +1,17 @@
-//! Opening of a connection that was accepted: the PROXY protocol header of a trusted load balancer. It takes as long as
-//! the peer likes, so it happens in the connection's own task.
+//! Opening of a connection that was accepted: the PROXY protocol header of a trusted load balancer, and the TLS handshake. Both
+//! take as long as the peer likes, so they happen in the connection's own task.
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use metrics::counter;
+use rustls::ServerConfig;
 use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
 use tracing::{debug, info, warn};
 
+use super::Stream;
 use super::limits::{Guard, Refusal};
 use super::proxy_header::{Beginning, Client, HeaderError, peek_beginning, read_header};
 
@@ -21,14 +25,16 @@ pub struct Accepted {
     pub guard: Guard,
     /// Whether the peer is a load balancer whose header is believed.
     pub(super) is_trusted: bool,
+    /// TLS of the listener, where it speaks it.
+    pub(super) tls: Option<Arc<ServerConfig>>,
     /// Name of the listener's setting.
     pub(super) setting: &'static str,
 }
 
-/// Connection whose client is known.
+/// Connection whose client is known, ready for the protocol of its listener.
 #[derive(Debug)]
 pub struct Connection {
-    pub stream: TcpStream,
+    pub stream: Stream,
     /// Address of the client, also behind a load balancer.
     pub client: SocketAddr,
     /// Place within the limits, to be kept as long as the connection.
@@ -44,38 +50,56 @@ enum OpenError {
     Header(#[from] HeaderError),
     #[error(transparent)]
     Limit(#[from] Refusal),
+    #[error("the TLS handshake failed: {0}")]
+    Handshake(#[source] io::Error),
     #[error("the connection broke before anything was said: {0}")]
     Broken(#[from] io::Error),
 }
 
 impl Accepted {
-    /// Learns the client's address, and waits for its first byte. `None` when the connection is closed: for a fault,
-    /// which is counted and logged, or by a load balancer that only looked whether anybody is there. Takes as long as the peer likes.
+    /// Learns the client's address, waits for its first byte, and does the TLS handshake. `None` when the connection is
+    /// closed: for a fault, which is counted and logged, or by a load balancer that only looked whether anybody is there.
+    /// Takes as long as the peer likes.
     pub async fn open(self) -> Option<Connection> {
-        let peer = self.peer;
         let setting = self.setting;
-        match self.learn_client().await {
-            Ok(Some(connection)) => return Some(connection),
-            Ok(None) => debug!(%peer, listener = setting, "closed without a word, as by a health check"),
-            Err(error) => report(&error, peer, setting),
+        let mut client = self.peer;
+        match self.begin(&mut client).await {
+            Ok(Some((stream, guard))) => return Some(Connection { stream, client, guard }),
+            Ok(None) => {
+                debug!(peer = %client, listener = setting, "closed without a word, as by a health check")
+            }
+            Err(error) => report(&error, client, setting),
         }
         None
     }
 
-    /// The connection with its client; none after a health check.
-    async fn learn_client(self) -> Result<Option<Connection>, OpenError> {
-        let Self { mut stream, peer: mut client, mut guard, is_trusted, .. } = self;
-        if is_trusted {
-            match read_header(&mut stream).await? {
-                Client::Address(address) => client = address,
+    /// The stream behind header and handshake, with its place; none after a health check. Corrects the address of the client.
+    async fn begin(mut self, client: &mut SocketAddr) -> Result<Option<(Stream, Guard)>, OpenError> {
+        if self.is_trusted {
+            match read_header(&mut self.stream).await? {
+                Client::Address(address) => *client = address,
                 Client::HealthCheck => return Ok(None),
             }
-            guard.count_for(client.ip())?;
+            self.guard.count_for(client.ip())?;
         }
-        match peek_beginning(&stream).await? {
+        match peek_beginning(&self.stream).await? {
             Beginning::Closed => Ok(None),
             Beginning::Header => Err(OpenError::Untrusted),
-            Beginning::Other => Ok(Some(Connection { stream, client, guard })),
+            Beginning::Other => {
+                let stream = shake_hands(self.stream, self.tls).await?;
+                Ok(Some((stream, self.guard)))
+            }
+        }
+    }
+}
+
+/// The stream as the listener speaks it.
+async fn shake_hands(stream: TcpStream, tls: Option<Arc<ServerConfig>>) -> Result<Stream, OpenError> {
+    match tls {
+        None => Ok(Stream::Plain(stream)),
+        Some(tls) => {
+            let stream = TlsAcceptor::from(tls).accept(stream).await.map_err(OpenError::Handshake)?;
+            Ok(Stream::Tls(Box::new(stream)))
         }
     }
 }
@@ -88,6 +112,7 @@ impl OpenError {
             Self::Header(HeaderError::Missing) => Some("missing_header"),
             Self::Header(HeaderError::TooLong { .. } | HeaderError::Malformed(_)) => Some("malformed_header"),
             Self::Limit(refusal) => Some(refusal.label()),
+            Self::Handshake(_) => Some("tls_handshake"),
             Self::Header(HeaderError::Io(_)) | Self::Broken(_) => None,
         }
     }
@@ -102,7 +127,9 @@ fn report(error: &OpenError, peer: SocketAddr, setting: &'static str) {
     counter!("headwater_connections_refused_total", "listener" => setting, "reason" => reason).increment(1);
     match error {
         OpenError::Header(_) => warn!(%peer, listener = setting, "connection refused: {error}"),
-        OpenError::Untrusted => info!(%peer, listener = setting, "connection refused: {error}"),
+        OpenError::Untrusted | OpenError::Handshake(_) => {
+            info!(%peer, listener = setting, "connection refused: {error}")
+        }
         _ => debug!(%peer, listener = setting, "connection refused: {error}"),
     }
 }

@@ -45,12 +45,18 @@ const GROUPS: [Group; 5] = [
     Group {
         title: "Every service",
         metrics: metrics! {
-            "headwater_connections_refused_total": Counter, "connections", "listener: the setting; reason: total, address, untrusted_header, missing_header, malformed_header",
-                "Connections that a listener closed before they said anything: a limit was reached, or the PROXY protocol header is wrong.",
-                "`total`, `address`: raise the limit beside the named setting, or find the address that opens so many; a load balancer without the PROXY protocol is one address. `missing_header`, `malformed_header`: let the load balancers in `proxy.trusted_peers` send the header. `untrusted_header`: strangers, or a load balancer that `proxy.trusted_peers` lacks ([load-balancers.md](load-balancers.md)).";
+            "headwater_connections_refused_total": Counter, "connections", "listener: the setting; reason: total, address, untrusted_header, missing_header, malformed_header, tls_handshake",
+                "Connections that a listener closed before they said anything: a limit was reached, the PROXY protocol header is wrong, or the TLS handshake failed.",
+                "`total`, `address`: raise the limit beside the named setting, or find the address that opens so many; a load balancer without the PROXY protocol is one address. `missing_header`, `malformed_header`: let the load balancers in `proxy.trusted_peers` send the header. `tls_handshake`: the log has the reason. `untrusted_header`: strangers, or a load balancer that `proxy.trusted_peers` lacks ([load-balancers.md](load-balancers.md)).";
             "headwater_connections_displaced_total": Counter, "connections", "listener: the setting",
                 "Idle connections that were closed to make room for new ones.",
                 "A steady rate means that the listener is full: raise its limit, or add instances.";
+            "headwater_tls_certificate_expiry_seconds": Gauge, "seconds", "certificate: its file",
+                "Time at which a certificate expires, in seconds since 1970.",
+                "Alert when it is less than some days from now, which is when its renewal has failed.";
+            "headwater_tls_reloads_total": Counter, "reloads", "result: replaced, failed",
+                "Certificates whose files have changed, by whether the new ones are in use.",
+                "`failed`: the certificate before is still shown, and the log has the reason. Mend the files before that one expires.";
         },
     },
     Group {

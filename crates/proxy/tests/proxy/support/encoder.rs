@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use headwater_rtmp::{ClientConfig, ClientEvent, ClientSession};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::{media, within};
 
-pub struct Encoder {
-    pub socket: TcpStream,
+pub struct Encoder<S = TcpStream> {
+    pub socket: S,
     pub session: ClientSession,
 }
 
@@ -37,9 +37,11 @@ impl Encoder {
     pub async fn connect(proxy: SocketAddr, config: ClientConfig) -> Self {
         Self::greet(TcpStream::connect(proxy).await.unwrap(), config).await
     }
+}
 
+impl<S: AsyncRead + AsyncWrite + Unpin> Encoder<S> {
     /// Connects to the application on a socket that is open.
-    pub async fn greet(socket: TcpStream, config: ClientConfig) -> Self {
+    pub async fn greet(socket: S, config: ClientConfig) -> Self {
         let session = ClientSession::new(config).unwrap();
         let mut encoder = Self { socket, session };
         encoder.flush().await;
@@ -51,7 +53,8 @@ impl Encoder {
     pub async fn ask(&mut self) {
         loop {
             if let Some(publish) = self.session.poll_output() {
-                return self.socket.write_all(&publish).await.unwrap();
+                self.socket.write_all(&publish).await.unwrap();
+                return self.socket.flush().await.unwrap();
             }
             assert!(within("a message stream", self.read()).await, "closed");
         }
@@ -127,5 +130,6 @@ impl Encoder {
         while let Some(bytes) = self.session.poll_output() {
             within("the server reads", self.socket.write_all(&bytes)).await.unwrap();
         }
+        self.socket.flush().await.unwrap();
     }
 }

@@ -27,6 +27,7 @@ pub const DEADLINE: Duration = Duration::from_secs(20);
 pub struct TestProxy {
     pub registry: MemoryRegistry,
     pub address: SocketAddr,
+    pub encrypted_address: Option<SocketAddr>,
     pub drain: CancellationToken,
     pub tasks: TaskTracker,
     pub serving: JoinHandle<Result<(), ProxyError>>,
@@ -51,9 +52,10 @@ impl TestProxy {
         let shared: Arc<dyn Registry> = Arc::new(registry.clone());
         let proxy = Proxy::start(process, shared).await.unwrap();
         let address = proxy.address();
+        let encrypted_address = proxy.encrypted_address();
         let serving = tokio::spawn(proxy.serve());
         within("the proxy is ready", readiness.ready()).await;
-        Self { registry, address, drain, tasks, serving }
+        Self { registry, address, encrypted_address, drain, tasks, serving }
     }
 
     /// Waits until everybody has left and the process could end.

@@ -1,0 +1,53 @@
+//! Certificates of listeners, as the configuration names their files.
+
+use std::path::PathBuf;
+
+use super::source::Raw;
+use super::value::{ListMember, Value, expected, quote};
+
+/// Files of a certificate chain and of its key, both in PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// The certificate, followed by those that lead to the authority.
+    pub certificate: PathBuf,
+    /// The private key, without a passphrase.
+    pub key: PathBuf,
+}
+
+impl CertificateFiles {
+    fn new(certificate: &str, key: &str) -> Option<Self> {
+        let is_named = !certificate.is_empty() && !key.is_empty();
+        is_named.then(|| Self { certificate: certificate.into(), key: key.into() })
+    }
+
+    fn from_fields(fields: &[(String, Raw)]) -> Option<Self> {
+        let field = |name: &str| fields.iter().find(|(key, _)| key == name)?.1.text();
+        Self::new(field("certificate")?, field("key")?).filter(|_| fields.len() == 2)
+    }
+}
+
+impl Value for CertificateFiles {
+    const KIND: &'static str = "the files of a certificate and of its key, such as \
+        { certificate = \"tls.pem\", key = \"tls.key\" }";
+    fn parse(raw: &Raw) -> Result<Self, String> {
+        let files = match raw {
+            Raw::Table(fields) => Self::from_fields(fields),
+            raw => raw.text().and_then(|text| {
+                let (certificate, key) = text.split_once(':')?;
+                Self::new(certificate, key)
+            }),
+        };
+        files.ok_or_else(expected::<Self>)
+    }
+    fn show(&self) -> Option<String> {
+        let certificate = quote(self.certificate.display())?;
+        let key = quote(self.key.display())?;
+        Some(format!("{{ certificate = {certificate}, key = {key} }}"))
+    }
+}
+
+impl ListMember for CertificateFiles {
+    const LIST_KIND: &'static str = "a list of files, such as [{ certificate = \"tls.pem\", key = \"tls.key\" }]; \
+        in a variable \"tls.pem:tls.key\"";
+    const MAY_BE_EMPTY: bool = true;
+}
