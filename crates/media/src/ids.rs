@@ -140,6 +140,12 @@ impl BroadcastId {
         Self::new(now.max(UnixMillis(free)), random)
     }
 
+    /// The mark of this broadcast in the file names of its live media.
+    pub fn tag(&self) -> BroadcastTag {
+        let [.., a, b, c, d] = *self.0.as_bytes();
+        BroadcastTag(u32::from_be_bytes([a, b, c, d]))
+    }
+
     /// The UUID's bytes, in network order.
     pub fn as_bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()
@@ -161,7 +167,8 @@ impl BroadcastId {
     /// It is chosen once, when the broadcast is made. With segments of two seconds a broadcast takes less than one number
     /// a second, as new periods are bounded too ([`crate::Timeline`]), so every broadcast of a stream starts above all
     /// numbers of the ones before it, even when nothing else remembers them. What a server does remember it goes by
-    /// ([`Self::above`]): no URL is used twice, and no cache mixes two broadcasts up.
+    /// ([`Self::above`]). Media that runs ahead of the clock may reach the next broadcast's numbers all the same, so URLs
+    /// hold the broadcast's tag as well ([`Self::tag`]).
     pub fn first_sequence(&self) -> MediaSequence {
         MediaSequence(self.made_at().0 / 1_000)
     }
@@ -183,6 +190,44 @@ impl fmt::Display for BroadcastId {
 impl fmt::Debug for BroadcastId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+/// Short mark of a broadcast's identity in the file names of its live media: 8 lower-case hexadecimal digits.
+///
+/// It is made of 32 of the id's random bits and of none of its time, so a broadcast whose media sequence numbers run ahead
+/// of the clock shares no URL with the next broadcast of its stream, which may have the same numbers.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BroadcastTag(u32);
+
+/// Refusal of a text as a broadcast tag.
+#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("a broadcast tag has {TAG_DIGITS} digits of 0-9 and a-f")]
+pub struct TagError;
+
+/// Hexadecimal digits of a broadcast tag.
+const TAG_DIGITS: usize = 8;
+
+impl FromStr for BroadcastTag {
+    type Err = TagError;
+    fn from_str(text: &str) -> Result<Self, TagError> {
+        let is_digit = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        if text.len() != TAG_DIGITS || !text.bytes().all(is_digit) {
+            return Err(TagError);
+        }
+        u32::from_str_radix(text, 16).map(Self).map_err(|_| TagError)
+    }
+}
+
+impl fmt::Display for BroadcastTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:0TAG_DIGITS$x}", self.0)
+    }
+}
+
+impl fmt::Debug for BroadcastTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -243,6 +288,26 @@ mod tests {
     fn a_key_is_never_printed() {
         let key: StreamKey = "hunter2".parse().unwrap();
         assert!(!format!("{key:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_tag_is_eight_digits_of_the_random_bits() {
+        let id = |second: u64, last: u8| {
+            BroadcastId::new(UnixMillis(second * 1_000), &[1, 2, 3, 4, 5, 6, 0, 0xab, 0xcd, last])
+        };
+        assert_eq!(id(1_800_000_000, 0xef).tag().to_string(), "00abcdef");
+        assert_eq!("00abcdef".parse(), Ok(id(1_800_000_060, 0xef).tag()), "the time is no part of it");
+        assert_ne!(id(1_800_000_000, 0xee).tag(), id(1_800_000_000, 0xef).tag());
+    }
+
+    #[test]
+    fn a_tag_has_one_form() {
+        for bad in ["", "abcdef", "0abcdef", "000abcdef", "00ABCDEF", "+0abcdef", "00abcdeg", "00abcdé"] {
+            assert_eq!(bad.parse::<BroadcastTag>(), Err(TagError), "{bad}");
+        }
+        for digits in ["00000000", "ffffffff", "12345678"] {
+            assert_eq!(digits.parse::<BroadcastTag>().unwrap().to_string(), digits);
+        }
     }
 
     #[test]

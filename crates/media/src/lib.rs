@@ -28,7 +28,8 @@ pub use broadcast::{
 pub use error::MediaError;
 pub use flv::{AudioMessage, FlvReader, VideoMessage};
 pub use ids::{
-    BroadcastId, Epoch, MediaSequence, OutputUid, PartIndex, PeriodNumber, RenditionId, StreamId, StreamKey,
+    BroadcastId, BroadcastTag, Epoch, MediaSequence, OutputUid, PartIndex, PeriodNumber, RenditionId,
+    StreamId, StreamKey,
 };
 pub use ladder::{Fitted, Ladder, LadderError, Rung};
 pub use replay::{Loss, ReplayBuffer, ReplayLimits};
