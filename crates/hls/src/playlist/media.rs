@@ -1,9 +1,10 @@
 use std::fmt::{self, Write};
 use std::sync::Arc;
 
-use headwater_media::{MediaSequence, MediaTime, PeriodStart, RenditionId, StoredSegment, UnixMillis};
-use jiff::Timestamp;
+use headwater_media::{MediaSequence, MediaTime, PeriodStart, RenditionId, StoredSegment};
 
+use super::lines::{begin, begin_stored, program_date_time, stored_segment};
+use super::tail::Tail;
 use crate::archive::Archive;
 use crate::reload::Skip;
 use crate::window::{LiveWindow, Segment, is_discontinuity};
@@ -48,11 +49,6 @@ pub fn media_after(
         playlist.tail = Some(tail);
     }
     render(playlist)
-}
-
-/// Whether the playlists of a window still list something of the broadcast before, in one rendition at least.
-pub fn lists_before(before: &LiveWindow, window: &LiveWindow) -> bool {
-    Tail::of(before, window).is_some()
 }
 
 /// The same with what is stored of the broadcast before the live window, so that players can go back (DVR). Where what
@@ -113,60 +109,6 @@ struct History<'a> {
     segments: Vec<&'a Arc<StoredSegment>>,
     /// How many of them the playlist leaves out.
     skipped: usize,
-}
-
-/// The last segments of a broadcast that another one follows.
-#[derive(Clone, Copy)]
-struct Tail<'a> {
-    before: &'a LiveWindow,
-    first: MediaSequence,
-    /// The first number of the window that follows.
-    end: MediaSequence,
-}
-
-impl<'a> Tail<'a> {
-    /// As many as the next one's window lacks. Players know these by their media sequence numbers, so nothing of them can
-    /// be listed before a window whose numbers are smaller, or far away.
-    fn of(before: &'a LiveWindow, window: &LiveWindow) -> Option<Self> {
-        let next = before.next_sequence();
-        let end = window.listed_from();
-        let listed = window.next_uncommitted().0.saturating_sub(end.0);
-        let most = u64::from(window.opening().window_segments);
-        let first = next.0.saturating_sub(most.saturating_sub(listed)).max(before.listed_from().0);
-        let goes_together = before.opening().settings == window.opening().settings
-            && end.0.checked_sub(next.0).is_some_and(|between| between <= most);
-        (goes_together && first < next.0).then_some(Self { before, first: MediaSequence(first), end })
-    }
-
-    /// Whether the broadcast had the rendition in all that is listed of it.
-    fn is_of(&self, rendition: &RenditionId) -> bool {
-        let mut all = (self.first.0..self.before.next_sequence().0).map(MediaSequence);
-        all.all(|sequence| {
-            let period = self.before.period_of(sequence);
-            period.is_some_and(|period| period.renditions.iter().any(|(other, _)| other.id == *rendition))
-        })
-    }
-
-    fn write(&self, out: &mut String, rendition: &RenditionId) -> fmt::Result {
-        let mut map = None;
-        for sequence in (self.first.0..self.before.next_sequence().0).map(MediaSequence) {
-            let Some(period) = self.before.period_of(sequence) else { continue };
-            map = Some(begin(out, period, sequence, map)?);
-            match self.before.segment(rendition, sequence) {
-                Some(segment) => {
-                    program_date_time(out, self.before.wall_clock(period, segment.start()))?;
-                    writeln!(out, "#EXTINF:{},\n{sequence}.m4s", segment.duration())?;
-                }
-                None => {
-                    let duration = self.before.duration_of(sequence);
-                    writeln!(out, "#EXT-X-GAP\n#EXTINF:{duration},\n{sequence}.m4s")?;
-                }
-            }
-        }
-        let duration = MediaTime::from_millis(u64::from(self.before.opening().settings.segment_ms));
-        (self.before.next_sequence().0..self.end.0)
-            .try_for_each(|never| writeln!(out, "#EXT-X-GAP\n#EXTINF:{duration},\n{never}.m4s"))
-    }
 }
 
 impl<'a> History<'a> {
@@ -342,46 +284,6 @@ impl<'a> MediaPlaylist<'a> {
     }
 }
 
-/// Writes the tags before a segment with which its period, or the playlist, begins. Gives the period.
-fn begin<'a>(
-    out: &mut String,
-    period: &'a PeriodStart,
-    sequence: MediaSequence,
-    map: Option<&PeriodStart>,
-) -> Result<&'a PeriodStart, fmt::Error> {
-    if sequence == period.first_sequence && is_discontinuity(period) {
-        out.write_str("#EXT-X-DISCONTINUITY\n")?;
-    }
-    if map.is_none_or(|map| map.number != period.number) {
-        writeln!(out, "#EXT-X-MAP:URI=\"init-{}.mp4\"", period.first_sequence)?;
-    }
-    Ok(period)
-}
-
-/// The same of what is stored. A period that lacks the rendition is a run of gaps, and has no init segment to name.
-fn begin_stored<'a>(
-    out: &mut String,
-    period: &'a PeriodStart,
-    sequence: MediaSequence,
-    map: Option<&PeriodStart>,
-    rendition: &RenditionId,
-) -> Result<&'a PeriodStart, fmt::Error> {
-    let has_rendition = period.renditions.iter().any(|(other, _)| other.id == *rendition);
-    begin(out, period, sequence, if has_rendition { map } else { Some(period) })
-}
-
-/// A segment that is stored, or lost in this rendition.
-pub(super) fn stored_segment(
-    out: &mut String,
-    segment: &StoredSegment,
-    rendition: &RenditionId,
-) -> fmt::Result {
-    if segment.size(rendition).is_none() {
-        out.write_str("#EXT-X-GAP\n")?;
-    }
-    writeln!(out, "#EXTINF:{},\n{}.m4s", segment.place(rendition).1, segment.sequence)
-}
-
 /// How many of segments with these durations end further than `boundary` before the end of the last one, all in
 /// microseconds.
 fn skippable(durations: &[u64], boundary: u64) -> usize {
@@ -402,13 +304,4 @@ fn parts_from(segments: &[(MediaSequence, &Arc<Segment>)], distance: u64) -> Med
         near
     };
     segments.iter().rev().take_while(near).last().map_or(MediaSequence(0), |(sequence, _)| *sequence)
-}
-
-/// On every segment, so that a delta update needs nothing that it skipped.
-pub(super) fn program_date_time(out: &mut String, time: UnixMillis) -> fmt::Result {
-    match Timestamp::from_millisecond(i64::try_from(time.0).unwrap_or(i64::MAX)) {
-        Ok(time) => writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{time:.3}"),
-        // No calendar reaches that far; the tag is optional.
-        Err(_) => Ok(()),
-    }
 }

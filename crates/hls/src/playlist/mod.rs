@@ -5,10 +5,13 @@
 
 mod bitrate;
 pub mod dash;
+mod lines;
 mod media;
 mod multivariant;
+mod tail;
 mod vod;
 
-pub use media::{MediaOptions, dvr, lists_before, media, media_after};
+pub use media::{MediaOptions, dvr, media, media_after};
 pub use multivariant::{dvr_multivariant, multivariant};
+pub use tail::lists_before;
 pub use vod::{Stage, ended_multivariant, vod_media, vod_multivariant};

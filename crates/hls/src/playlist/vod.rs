@@ -3,7 +3,7 @@ use std::fmt::{self, Write};
 use headwater_media::{MediaSequence, MediaTime, RenditionId};
 
 use super::bitrate::Bitrate;
-use super::media::{program_date_time, stored_segment};
+use super::lines::{program_date_time, stored_segment};
 use super::multivariant;
 use crate::archive::Archive;
 use crate::window::is_discontinuity;
