@@ -7,12 +7,14 @@
 pub mod archive;
 pub mod cmaf;
 pub mod mp4;
+pub mod object;
 pub mod packager;
 pub mod playlist;
 pub mod reload;
 pub mod window;
 
 pub use archive::{Archive, ArchiveError};
+pub use object::Object;
 pub use packager::{Packager, PackagingError};
 pub use reload::{Directives, DirectivesError, Readiness, Skip, Until};
 pub use window::{Change, LiveWindow, Part, Segment, WholeSegment, WindowError};

@@ -3,6 +3,7 @@
 
 use std::fmt::Display;
 
+use headwater_hls::Object;
 use headwater_media::{BroadcastId, Epoch, MediaSequence, RenditionId, StreamId};
 use headwater_platform::store::Key;
 
@@ -33,12 +34,12 @@ impl Layout {
 
     /// The init segment of the period whose first segment has this number.
     pub fn init(&self, rendition: &RenditionId, first: MediaSequence) -> Key {
-        self.within(format_args!("{rendition}/init-{first}.mp4"))
+        self.within(format_args!("{rendition}/{}", Object::Init(first)))
     }
 
     /// A media segment of a rendition.
     pub fn segment(&self, rendition: &RenditionId, sequence: MediaSequence) -> Key {
-        self.within(format_args!("{rendition}/{sequence}.m4s"))
+        self.within(format_args!("{rendition}/{}", Object::Segment(sequence)))
     }
 
     /// The summary of the recording for lists, in JSON.

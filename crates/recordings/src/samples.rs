@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use futures::future::try_join_all;
+use headwater_hls::Object;
 use headwater_hls::cmaf::read::Placed;
 use headwater_hls::cmaf::table;
 use headwater_media::{MediaSequence, RenditionId};
@@ -67,6 +68,9 @@ pub async fn segments_there(
     rendition: &RenditionId,
 ) -> Result<HashMap<MediaSequence, u64>, StoreError> {
     let entries = all_below(store, &layout.rendition(rendition)).await?;
-    let segment = |name: &str| name.strip_suffix(".m4s")?.parse().ok().map(MediaSequence);
-    Ok(entries.iter().filter_map(|entry| Some((segment(entry.key.name())?, entry.size))).collect())
+    let segments = entries.iter().filter_map(|entry| match Object::parse(entry.key.name())? {
+        Object::Segment(sequence) => Some((sequence, entry.size)),
+        Object::Init(_) | Object::Part(..) | Object::Timed(..) => None,
+    });
+    Ok(segments.collect())
 }

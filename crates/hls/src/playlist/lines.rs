@@ -5,6 +5,7 @@ use std::fmt::{self, Write};
 use headwater_media::{MediaSequence, PeriodStart, RenditionId, StoredSegment, UnixMillis};
 use jiff::Timestamp;
 
+use crate::object::Object;
 use crate::window::is_discontinuity;
 
 /// Writes the tags before a segment with which its period, or the playlist, begins. Gives the period.
@@ -18,7 +19,7 @@ pub(super) fn begin<'a>(
         out.write_str("#EXT-X-DISCONTINUITY\n")?;
     }
     if map.is_none_or(|map| map.number != period.number) {
-        writeln!(out, "#EXT-X-MAP:URI=\"init-{}.mp4\"", period.first_sequence)?;
+        writeln!(out, "#EXT-X-MAP:URI=\"{}\"", Object::Init(period.first_sequence))?;
     }
     Ok(period)
 }
@@ -44,7 +45,7 @@ pub(super) fn stored_segment(
     if segment.size(rendition).is_none() {
         out.write_str("#EXT-X-GAP\n")?;
     }
-    writeln!(out, "#EXTINF:{},\n{}.m4s", segment.place(rendition).1, segment.sequence)
+    writeln!(out, "#EXTINF:{},\n{}", segment.place(rendition).1, Object::Segment(segment.sequence))
 }
 
 /// On every segment, so that a delta update needs nothing that it skipped.

@@ -1,11 +1,12 @@
 use std::fmt::{self, Write};
 use std::sync::Arc;
 
-use headwater_media::{MediaSequence, MediaTime, PeriodStart, RenditionId, StoredSegment};
+use headwater_media::{MediaSequence, MediaTime, PartIndex, PeriodStart, RenditionId, StoredSegment};
 
 use super::lines::{begin, begin_stored, program_date_time, stored_segment};
 use super::tail::Tail;
 use crate::archive::Archive;
+use crate::object::Object;
 use crate::reload::Skip;
 use crate::window::{LiveWindow, Segment, is_discontinuity};
 
@@ -244,17 +245,18 @@ impl<'a> MediaPlaylist<'a> {
 
     fn segment(&self, out: &mut String, sequence: MediaSequence, segment: &Segment) -> fmt::Result {
         if self.low_latency && sequence >= self.parts_from {
-            for (index, part) in segment.parts().iter().enumerate() {
+            for (index, part) in (0..).zip(segment.parts()) {
                 let independent = if part.independent { ",INDEPENDENT=YES" } else { "" };
                 let duration = part.duration;
-                writeln!(out, "#EXT-X-PART:DURATION={duration},URI=\"{sequence}.{index}.m4s\"{independent}")?;
+                let name = Object::Part(sequence, PartIndex(index));
+                writeln!(out, "#EXT-X-PART:DURATION={duration},URI=\"{name}\"{independent}")?;
             }
         }
         if segment.is_gap() {
             out.write_str("#EXT-X-GAP\n")?;
         }
         if segment.is_whole() {
-            writeln!(out, "#EXTINF:{},\n{sequence}.m4s", segment.duration())?;
+            writeln!(out, "#EXTINF:{},\n{}", segment.duration(), Object::Segment(sequence))?;
         }
         Ok(())
     }
@@ -267,7 +269,7 @@ impl<'a> MediaPlaylist<'a> {
             return Ok(());
         }
         if let Some((sequence, index)) = self.window.next_part(self.rendition) {
-            writeln!(out, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{sequence}.{index}.m4s\"")?;
+            writeln!(out, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{}\"", Object::Part(sequence, index))?;
         }
         let others = self.window.renditions().filter(|other| other.id != *self.rendition);
         others.map(|other| &other.id).try_for_each(|other| self.report(out, other))

@@ -1,7 +1,9 @@
 //! Playlists, each a pure function of the live window and of what is stored.
 //!
 //! Addresses are relative: a stream's multivariant playlist stands beside a directory for each rendition, which
-//! holds `index.m3u8` (`dvr.m3u8` with what is stored before the live window), `init-<first sequence of its period>.mp4`, `<sequence>.m4s` and `<sequence>.<part>.m4s`.
+//! holds `index.m3u8` (`dvr.m3u8` with what is stored before the live window) and the media files ([`Object`]).
+//!
+//! [`Object`]: crate::object::Object
 
 mod bitrate;
 pub mod dash;

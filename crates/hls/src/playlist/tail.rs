@@ -5,6 +5,7 @@ use std::fmt::{self, Write};
 use headwater_media::{MediaSequence, MediaTime, RenditionId};
 
 use super::lines::{begin, program_date_time};
+use crate::object::Object;
 use crate::window::LiveWindow;
 
 /// Whether the playlists of a window still list something of the broadcast before, in one rendition at least.
@@ -52,16 +53,20 @@ impl<'a> Tail<'a> {
             match self.before.segment(rendition, sequence) {
                 Some(segment) => {
                     program_date_time(out, self.before.wall_clock(period, segment.start()))?;
-                    writeln!(out, "#EXTINF:{},\n{sequence}.m4s", segment.duration())?;
+                    writeln!(out, "#EXTINF:{},\n{}", segment.duration(), Object::Segment(sequence))?;
                 }
                 None => {
                     let duration = self.before.duration_of(sequence);
-                    writeln!(out, "#EXT-X-GAP\n#EXTINF:{duration},\n{sequence}.m4s")?;
+                    write_gap(out, sequence, duration)?;
                 }
             }
         }
         let duration = MediaTime::from_millis(u64::from(self.before.opening().settings.segment_ms));
-        (self.before.next_sequence().0..self.end.0)
-            .try_for_each(|never| writeln!(out, "#EXT-X-GAP\n#EXTINF:{duration},\n{never}.m4s"))
+        let mut between = (self.before.next_sequence().0..self.end.0).map(MediaSequence);
+        between.try_for_each(|never| write_gap(out, never, duration))
     }
+}
+
+fn write_gap(out: &mut String, sequence: MediaSequence, duration: MediaTime) -> fmt::Result {
+    writeln!(out, "#EXT-X-GAP\n#EXTINF:{duration},\n{}", Object::Segment(sequence))
 }

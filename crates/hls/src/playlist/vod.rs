@@ -6,6 +6,7 @@ use super::bitrate::Bitrate;
 use super::lines::{program_date_time, stored_segment};
 use super::multivariant;
 use crate::archive::Archive;
+use crate::object::Object;
 use crate::window::is_discontinuity;
 use headwater_media::PeriodStart;
 
@@ -87,7 +88,7 @@ fn begin(
         out.write_str("#EXT-X-DISCONTINUITY\n")?;
     }
     if period.renditions.iter().any(|(other, _)| other.id == *rendition) {
-        writeln!(out, "#EXT-X-MAP:URI=\"init-{}.mp4\"", period.first_sequence)
+        writeln!(out, "#EXT-X-MAP:URI=\"{}\"", Object::Init(period.first_sequence))
     } else {
         Ok(())
     }

@@ -6,6 +6,7 @@ use headwater_media::{MediaTime, RenditionKind, UnixMillis};
 use jiff::Timestamp;
 
 use super::{Period, Presentation, State, Track};
+use crate::object::{NUMBER_TEMPLATE, Object, TimedTemplate};
 use crate::window::ANNOUNCED;
 
 pub(super) fn mpd(presentation: &Presentation<'_>) -> String {
@@ -149,19 +150,19 @@ impl Presentation<'_> {
         let mut out = String::with_capacity(512);
         let timescale = track.rendition.timescale();
         let from = period.from.ticks(timescale);
-        let init = period.about.first_sequence;
+        let begun = period.about.first_sequence;
         let base = &self.base;
         write!(out, "<SegmentTemplate timescale=\"{timescale}\" presentationTimeOffset=\"{from}\"")?;
         match self.state {
             State::Stored { .. } => {
                 let first = track.timeline.first();
-                write!(out, " startNumber=\"{first}\" media=\"{base}$RepresentationID$/$Number$.m4s\"")?;
+                write!(out, " startNumber=\"{first}\" media=\"{base}$RepresentationID$/{NUMBER_TEMPLATE}\"")?;
             }
             State::Dynamic { .. } | State::Ended { .. } => {
-                write!(out, " media=\"{base}$RepresentationID$/{init}-$Time$.m4s\"")?;
+                write!(out, " media=\"{base}$RepresentationID$/{}\"", TimedTemplate(begun))?;
             }
         }
-        write!(out, " initialization=\"{base}$RepresentationID$/init-{init}.mp4\"")?;
+        write!(out, " initialization=\"{base}$RepresentationID$/{}\"", Object::Init(begun))?;
         if self.is_dynamic() {
             // A segment may be asked for when its first part is there, and is sent as it is made (§5.3.9.5.3).
             let whole = MediaTime::from_millis(u64::from(self.settings.segment_ms));

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use headwater_hls::LiveWindow;
 use headwater_hls::cmaf::END_SEGMENT;
 use headwater_hls::window::Timed;
+use headwater_hls::{LiveWindow, Object};
 use headwater_media::{MediaSequence, PartIndex, Rendition, RenditionId};
 use http::header::RANGE;
 use http::{Method, Request};
@@ -16,7 +16,6 @@ use super::partial_segment::{self, SEGMENT_LIMIT};
 use crate::http::response::answer::Answer;
 use crate::http::response::cache::Cache;
 use crate::http::response::problem::Problem;
-use crate::http::route::Object;
 use crate::mirror::{Mirror, Scope, View};
 
 /// An object of the live window. One that is about to be made is waited for: a part that a playlist hints at

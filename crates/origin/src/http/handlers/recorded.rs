@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use headwater_control::Recording;
-use headwater_hls::{Archive, LiveWindow};
+use headwater_hls::{Archive, LiveWindow, Object};
 use headwater_media::{MediaSequence, Rendition, RenditionId, StreamId};
 use headwater_recordings::Layout;
 use http::header::LOCATION;
@@ -19,7 +19,7 @@ use crate::http::response::answer::Answer;
 use crate::http::response::cache::Cache;
 use crate::http::response::downloads::Downloads;
 use crate::http::response::problem::Problem;
-use crate::http::route::{Object, Recorded as What};
+use crate::http::route::Recorded as What;
 use crate::library::{Library, Recorded, Unread};
 use crate::mirror::{Mirror, PlaylistKind};
 
