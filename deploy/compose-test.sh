@@ -196,11 +196,11 @@ deletes_recording() {
 
 # A segment is the same one, byte for byte, wherever it is fetched.
 same_segment() {
-  local name number
+  local name file
   name=$(renditions "${origins[0]}" | head -n 1)
   name=${name#http://*/}
-  number=$(newest "http://${origins[0]}/$name")
-  name=${name%/index.m3u8}/$((number - 1)).m4s
+  file=$(get "http://${origins[0]}/$name" | grep -v '^#' | tail -n 2 | head -n 1)
+  name=${name%/index.m3u8}/$file
   get "http://${origins[0]}/$name" >"$work/one"
   get "http://${origins[1]}/$name" >"$work/other"
   cmp "$work/one" "$work/other" || fail "/$name differs between the origins"

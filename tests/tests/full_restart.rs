@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use headwater_tests::broadcasts::{TINY_RENDITIONS, tiny};
+use headwater_tests::player::segment_number;
 use headwater_tests::process::{Process, binary};
 use headwater_tests::recorded::Recorded;
 use headwater_tests::stack::free_port;
@@ -90,7 +91,7 @@ impl Playlist {
                 discontinuity += 1;
             } else if line == "#EXT-X-GAP" {
                 is_gap = true;
-            } else if let Some(number) = line.strip_suffix(".m4s").and_then(|number| number.parse().ok()) {
+            } else if let Some(number) = segment_number(line).filter(|_| !line.starts_with('#')) {
                 segments.extend((!is_gap).then_some((discontinuity, number)));
                 is_gap = false;
             }

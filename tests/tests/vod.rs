@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use headwater_tests::broadcasts::tiny;
 use headwater_tests::content::{HEIGHT, WIDTH};
 use headwater_tests::http::get;
+use headwater_tests::player::segment_number;
 use headwater_tests::process::Process;
 use headwater_tests::stack::{Plan, Stack};
 use headwater_tests::{content, publish, wait};
@@ -37,12 +38,17 @@ impl Vod {
         format!("{}/demo/{path}", self.stack.origin(origin))
     }
 
-    /// The numbers of the media segments that a playlist lists.
-    async fn listed(&self, origin: usize, path: &str) -> Result<Vec<u64>> {
+    /// The file names of the media segments that a playlist lists.
+    async fn listed_files(&self, origin: usize, path: &str) -> Result<Vec<String>> {
         let url = self.url(origin, path);
         let answer = get(&url).await?.ok(&url)?;
-        let files = answer.text().lines().filter(|line| !line.starts_with('#'));
-        files.filter_map(|line| line.strip_suffix(".m4s")).map(|name| Ok(name.parse()?)).collect()
+        Ok(answer.text().lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect())
+    }
+
+    /// Their numbers.
+    async fn listed(&self, origin: usize, path: &str) -> Result<Vec<u64>> {
+        let files = self.listed_files(origin, path).await?;
+        files.iter().map(|file| segment_number(file).with_context(|| file.clone())).collect()
     }
 
     /// The only recording, once it is complete.
@@ -99,9 +105,10 @@ async fn a_broadcast_can_be_gone_back_in_and_watched_and_downloaded_afterwards()
     let live = vod.listed(0, "180p/index.m3u8").await?;
     ensure!(live[0] > history[0] + 4, "the window is {live:?} of {history:?}");
     for (origin, rendition) in [(0, "180p"), (0, "audio"), (1, "90p")] {
-        let listed = vod.listed(origin, &format!("{rendition}/dvr.m3u8")).await?;
-        ensure!(listed[0] == history[0], "origin {origin} begins {rendition} with {}", listed[0]);
-        let url = vod.url(origin, &format!("{rendition}/{}.m4s", history[0]));
+        let listed = vod.listed_files(origin, &format!("{rendition}/dvr.m3u8")).await?;
+        let first = &listed[0];
+        ensure!(segment_number(first) == Some(history[0]), "origin {origin} begins {rendition} with {first}");
+        let url = vod.url(origin, &format!("{rendition}/{first}"));
         ensure!(get(&url).await?.ok(&url)?.body.get(4..8) == Some(b"moof"), "{url} is no segment");
     }
     ensure!(encoder.wait(LIVE).await?.success(), "{}", encoder.output());

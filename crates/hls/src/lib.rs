@@ -14,7 +14,7 @@ pub mod reload;
 pub mod window;
 
 pub use archive::{Archive, ArchiveError};
-pub use object::Object;
+pub use object::{LiveObject, Object};
 pub use packager::{Packager, PackagingError};
 pub use reload::{Directives, DirectivesError, Readiness, Skip, Until};
 pub use window::{Change, LiveWindow, Part, Segment, WholeSegment, WindowError};

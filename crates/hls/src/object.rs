@@ -1,9 +1,13 @@
 //! Names of media files. Playlists are written with them and requests are read by them, here and nowhere else, so that
 //! each file has exactly one name.
+//!
+//! A recording's directory holds its broadcast's id, so there an [`Object`] is a file's whole name. Live media of all
+//! broadcasts of a stream is in one directory for each rendition: there a name begins with the broadcast's tag
+//! ([`LiveObject`]), as two broadcasts may have the same numbers.
 
 use std::fmt::{self, Display};
 
-use headwater_media::{MediaSequence, PartIndex};
+use headwater_media::{BroadcastId, BroadcastTag, MediaSequence, PartIndex};
 
 /// Piece of a rendition's media, named by its number. Displays as its file name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -63,6 +67,54 @@ impl Display for Object {
     }
 }
 
+/// Object of a live broadcast. Displays as its file name, `<tag>-<object>`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LiveObject {
+    /// The broadcast that the media is of.
+    pub broadcast: BroadcastTag,
+    /// The piece of that broadcast's media.
+    pub object: Object,
+}
+
+impl LiveObject {
+    /// Reads a file name in its only form.
+    pub fn parse(file: &str) -> Option<Self> {
+        let (tag, name) = file.split_once('-')?;
+        Some(Self { broadcast: tag.parse().ok()?, object: Object::parse(name)? })
+    }
+}
+
+impl Display for LiveObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", NamePrefix::Live(self.broadcast), self.object)
+    }
+}
+
+/// Beginning of the names of the media files that a playlist lists.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum NamePrefix {
+    /// Live media, which begins with its broadcast's tag.
+    Live(BroadcastTag),
+    /// Media of a recording.
+    Recorded,
+}
+
+impl NamePrefix {
+    /// Prefix of a broadcast's live media.
+    pub(crate) fn live(broadcast: BroadcastId) -> Self {
+        Self::Live(broadcast.tag())
+    }
+}
+
+impl Display for NamePrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Live(tag) => write!(f, "{tag}-"),
+            Self::Recorded => Ok(()),
+        }
+    }
+}
+
 /// File name of a period's segments in a DASH presentation: [`Object::Timed`] with `$Time$` for its ticks (ISO/IEC 23009-1
 /// §5.3.9.4.4).
 pub(crate) struct TimedTemplate(pub(crate) MediaSequence);
@@ -91,6 +143,24 @@ mod tests {
             ("7-900.m4s", Object::Timed(SEVENTH, 900)),
         ] {
             assert_eq!((object.to_string().as_str(), Object::parse(file)), (file, Some(object)));
+        }
+    }
+
+    #[test]
+    fn a_live_name_begins_with_its_broadcast() {
+        let broadcast: BroadcastTag = "12345678".parse().unwrap();
+        for object in [
+            Object::Init(SEVENTH),
+            Object::Segment(SEVENTH),
+            Object::Part(SEVENTH, PartIndex(0)),
+            Object::Timed(SEVENTH, 900),
+        ] {
+            let live = LiveObject { broadcast, object };
+            assert_eq!(live.to_string(), format!("12345678-{object}"));
+            assert_eq!(LiveObject::parse(&live.to_string()), Some(live));
+            assert_eq!(LiveObject::parse(&object.to_string()), None, "{object}");
+            assert_eq!(LiveObject::parse(&format!("1234567-{object}")), None);
+            assert_eq!(LiveObject::parse(&format!("1234567A-{object}")), None);
         }
     }
 

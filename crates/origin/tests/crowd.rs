@@ -36,12 +36,12 @@ async fn one_part_releases_five_hundred_and_one_watch_serves_them_all() {
     metrics.reach("headwater_origin_blocked_requests", all).await;
     // What another rendition gets releases nobody.
     server.play([broadcast::part(AUDIO, 102, 0, "a")]);
-    viewer.text("/demo/audio/102.0.m4s").await;
+    viewer.text("/demo/audio/a0a0a0a0-102.0.m4s").await;
     assert_eq!(metrics.value("headwater_origin_blocked_requests"), all);
 
     server.play([broadcast::part(VIDEO, 102, 0, "a")]);
     let mut answers = blocked.join_all().await;
-    assert!(answers[0].contains("URI=\"102.0.m4s\""), "{}", answers[0]);
+    assert!(answers[0].contains("URI=\"a0a0a0a0-102.0.m4s\""), "{}", answers[0]);
     answers.dedup();
     assert_eq!((answers.len(), server.watches()), (1, 1));
     assert_eq!(metrics.value("headwater_origin_playlist_renders_total"), rendered + 1.0);

@@ -48,7 +48,7 @@ async fn the_presentation_is_served_as_playlists_are() {
     assert_eq!(plain.header("cache-control"), "public, max-age=1");
     assert_eq!(plain.header("vary"), "Accept-Encoding");
     assert_eq!(plain.header("access-control-allow-origin"), "*");
-    assert!(plain.text().contains("type=\"dynamic\"") && plain.text().contains("/100-$Time$.m4s\""));
+    assert!(plain.text().contains("type=\"dynamic\"") && plain.text().contains("/a0a0a0a0-100-$Time$.m4s\""));
     let zipped = viewer.ask(Method::GET, "/demo/live.mpd", &[("accept-encoding", "gzip")]).await;
     let mut text = String::new();
     flate2::read::GzDecoder::new(&zipped.body[..]).read_to_string(&mut text).unwrap();
@@ -88,7 +88,7 @@ async fn next(body: &mut Incoming) -> Option<Result<Bytes, hyper::Error>> {
 #[tokio::test]
 async fn a_segment_is_sent_while_it_is_made() {
     let OnAir { viewer, server, _origin, .. } = on_air().await;
-    let response = viewer.open("/demo/720p/102.m4s").await;
+    let response = viewer.open("/demo/720p/a0a0a0a0-102.m4s").await;
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(response.headers()["content-type"], "video/mp4");
     assert_eq!(response.headers()["cache-control"], "public, max-age=31536000, immutable");
@@ -103,7 +103,7 @@ async fn a_segment_is_sent_while_it_is_made() {
     }
     server.play([broadcast::end(VIDEO, 102)]);
     assert!(next(&mut body).await.is_none(), "and then it is over");
-    let whole = viewer.get("/demo/720p/102.m4s").await;
+    let whole = viewer.get("/demo/720p/a0a0a0a0-102.m4s").await;
     let length: usize = (0..PARTS).map(|index| broadcast::bytes(VIDEO, 102, index, "a").len()).sum();
     assert_eq!(whole.header("content-length"), length.to_string());
 }
@@ -111,7 +111,7 @@ async fn a_segment_is_sent_while_it_is_made() {
 #[tokio::test]
 async fn the_next_segment_is_waited_for_and_then_sent_while_it_is_made() {
     let OnAir { viewer, server, _origin, .. } = on_air().await;
-    let asked = tokio::spawn(async move { viewer.open("/demo/720p/103.m4s").await });
+    let asked = tokio::spawn(async move { viewer.open("/demo/720p/a0a0a0a0-103.m4s").await });
     server.play((1..PARTS).map(|index| broadcast::part(VIDEO, 102, index, "a")));
     server.play([broadcast::end(VIDEO, 102), broadcast::part(VIDEO, 103, 0, "a")]);
     let mut body = asked.await.unwrap().into_body();
@@ -123,11 +123,11 @@ async fn all_that_was_announced_is_waited_for_and_nothing_else() {
     let OnAir { viewer, server, _origin, .. } = on_air().await;
     // Numbers 102, 103 and 104 are announced, and another origin may be a segment ahead.
     let mpd = viewer.text("/demo/live.mpd").await;
-    assert!(mpd.contains("/100-$Time$.m4s\"") && !mpd.contains("r=\"-1\""), "{mpd}");
-    assert_eq!(viewer.get("/demo/720p/106.m4s").await.status, StatusCode::NOT_FOUND);
+    assert!(mpd.contains("/a0a0a0a0-100-$Time$.m4s\"") && !mpd.contains("r=\"-1\""), "{mpd}");
+    assert_eq!(viewer.get("/demo/720p/a0a0a0a0-106.m4s").await.status, StatusCode::NOT_FOUND);
     let asked = [103, 104, 105].map(|number| {
         let viewer = viewer.clone();
-        tokio::spawn(async move { viewer.text(&format!("/demo/720p/{number}.m4s")).await })
+        tokio::spawn(async move { viewer.text(&format!("/demo/720p/a0a0a0a0-{number}.m4s")).await })
     });
     server.play((1..PARTS).flat_map(|part| [VIDEO, AUDIO].map(|id| broadcast::part(id, 102, part, "a"))));
     server.play([VIDEO, AUDIO].map(|id| broadcast::end(id, 102)));
@@ -142,13 +142,17 @@ async fn all_that_was_announced_is_waited_for_and_nothing_else() {
 async fn a_segment_is_named_by_its_time_too() {
     let OnAir { viewer, server, _origin, .. } = on_air_in(FIRST - 1).await;
     let mpd = viewer.text("/demo/live.mpd").await;
-    assert!(mpd.contains("/99-$Time$.m4s\"") && mpd.contains("<S t=\"43200\" "), "{mpd}");
-    let whole = viewer.text("/demo/720p/99-43200.m4s").await;
-    assert_eq!(whole, viewer.text("/demo/720p/100.m4s").await);
-    assert_eq!(viewer.get("/demo/720p/100-43200.m4s").await.status, StatusCode::NOT_FOUND, "no such period");
+    assert!(mpd.contains("/a0a0a0a0-99-$Time$.m4s\"") && mpd.contains("<S t=\"43200\" "), "{mpd}");
+    let whole = viewer.text("/demo/720p/a0a0a0a0-99-43200.m4s").await;
+    assert_eq!(whole, viewer.text("/demo/720p/a0a0a0a0-100.m4s").await);
+    assert_eq!(
+        viewer.get("/demo/720p/a0a0a0a0-100-43200.m4s").await.status,
+        StatusCode::NOT_FOUND,
+        "no such period"
+    );
     // What was announced is not what another period has instead.
     let announced = viewer.clone();
-    let announced = tokio::spawn(async move { announced.get("/demo/720p/99-583200.m4s").await });
+    let announced = tokio::spawn(async move { announced.get("/demo/720p/a0a0a0a0-99-583200.m4s").await });
     server.play((1..PARTS).flat_map(|part| [VIDEO, AUDIO].map(|id| broadcast::part(id, 102, part, "a"))));
     server.play([VIDEO, AUDIO].map(|id| broadcast::end(id, 102)));
     let headwater_media::MediaEvent::PeriodStart(period) = broadcast::period(FIRST + 3) else {
@@ -164,10 +168,10 @@ async fn a_segment_is_named_by_its_time_too() {
 async fn the_beginning_of_a_period_that_is_not_there_yet_is_waited_for() {
     let OnAir { viewer, server, _origin, .. } = on_air().await;
     let early = viewer.clone();
-    let mut early = tokio::spawn(async move { early.text("/demo/720p/103-583200.m4s").await });
+    let mut early = tokio::spawn(async move { early.text("/demo/720p/a0a0a0a0-103-583200.m4s").await });
     let held = tokio::time::timeout(std::time::Duration::from_millis(300), &mut early).await;
     assert!(held.is_err(), "it is told something: {held:?}");
-    let far = viewer.get("/demo/720p/180-583200.m4s").await;
+    let far = viewer.get("/demo/720p/a0a0a0a0-180-583200.m4s").await;
     assert_eq!(far.status, StatusCode::NOT_FOUND, "nothing is announced so far ahead");
     let headwater_media::MediaEvent::PeriodStart(period) = broadcast::period(FIRST + 3) else {
         unreachable!()
@@ -208,7 +212,7 @@ async fn the_clock_is_as_slow_as_the_encoder() {
 async fn a_segment_that_was_announced_and_never_came_is_empty_and_says_so() {
     let OnAir { viewer, server, _origin, .. } = on_air().await;
     let waiting = viewer.clone();
-    let waiting = tokio::spawn(async move { waiting.get("/demo/720p/103.m4s").await });
+    let waiting = tokio::spawn(async move { waiting.get("/demo/720p/a0a0a0a0-103.m4s").await });
     server.play((1..PARTS).map(|index| broadcast::part(VIDEO, 102, index, "a")));
     server.play([broadcast::end(VIDEO, 102), headwater_media::MediaEvent::BroadcastEnd]);
     let announced = waiting.await.unwrap();
@@ -219,22 +223,23 @@ async fn a_segment_that_was_announced_and_never_came_is_empty_and_says_so() {
     assert_eq!(announced.header("content-type"), "video/mp4");
     assert_eq!(announced.header("cache-control"), "public, max-age=1", "the next broadcast may have it");
     let began = std::time::Instant::now();
-    assert!(is_end(&viewer.get("/demo/720p/104.m4s").await));
+    assert!(is_end(&viewer.get("/demo/720p/a0a0a0a0-104.m4s").await));
     assert!(began.elapsed().as_secs() >= 2, "a player that goes on counting does so once a segment");
     // Nobody counts so far.
-    assert_eq!(viewer.get("/demo/720p/999999.m4s").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(viewer.get("/demo/720p/a0a0a0a0-999999.m4s").await.status, StatusCode::NOT_FOUND);
     // What is no whole segment was not announced.
-    assert_eq!(viewer.get("/demo/720p/103.0.m4s").await.status, StatusCode::NOT_FOUND);
-    assert_eq!(viewer.get("/demo/720p/99.m4s").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(viewer.get("/demo/720p/a0a0a0a0-103.0.m4s").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(viewer.get("/demo/720p/a0a0a0a0-99.m4s").await.status, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]
 async fn whoever_needs_its_length_waits_for_the_whole_segment() {
     let OnAir { viewer, server, _origin, .. } = on_air().await;
     let ranged = viewer.clone();
-    let ranged =
-        async move { ranged.ask(Method::GET, "/demo/720p/102.m4s", &[("range", "bytes=0-3")]).await };
-    let head = async move { viewer.ask(Method::HEAD, "/demo/720p/102.m4s", &[]).await };
+    let ranged = async move {
+        ranged.ask(Method::GET, "/demo/720p/a0a0a0a0-102.m4s", &[("range", "bytes=0-3")]).await
+    };
+    let head = async move { viewer.ask(Method::HEAD, "/demo/720p/a0a0a0a0-102.m4s", &[]).await };
     let ranged = tokio::spawn(ranged);
     let head = tokio::spawn(head);
     server.play((1..PARTS).map(|index| broadcast::part(VIDEO, 102, index, "a")));
@@ -246,7 +251,7 @@ async fn whoever_needs_its_length_waits_for_the_whole_segment() {
 #[tokio::test]
 async fn a_segment_that_will_never_be_whole_is_broken_off() {
     let OnAir { viewer, server, registry, _origin } = on_air().await;
-    let mut body = viewer.open("/demo/720p/102.m4s").await.into_body();
+    let mut body = viewer.open("/demo/720p/a0a0a0a0-102.m4s").await.into_body();
     next(&mut body).await.unwrap().unwrap();
     // Another broadcast takes its place.
     let other = TestServer::start().await;

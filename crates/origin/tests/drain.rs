@@ -21,7 +21,7 @@ async fn what_is_under_way_is_answered() {
     server.play(broadcast::segments(FIRST..FIRST + 2, "a"));
     let TestOrigin { address, served, drain } = TestOrigin::start(Arc::new(registry)).await;
     let idle = Viewer::new(address);
-    idle.text("/demo/720p/101.m4s").await;
+    idle.text("/demo/720p/a0a0a0a0-101.m4s").await;
     let viewer = Viewer::new(address);
     let blocked = tokio::spawn(async move { viewer.text("/demo/720p/index.m3u8?_HLS_msn=102").await });
     metrics.reach("headwater_origin_blocked_requests", 1.0).await;

@@ -6,14 +6,13 @@ mod support;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use headwater_media::{
-    BroadcastId, Epoch, MediaEvent, MediaSequence, MediaTime, Piece, Record, StoredSegment,
-};
+use headwater_hls::LiveObject;
+use headwater_media::{BroadcastId, Epoch, MediaEvent, MediaSequence, Record};
 use headwater_platform::store::{self, ObjectStore, StoreSettings};
 use headwater_recordings::Layout;
 use headwater_registry::{MemoryRegistry, Registry as _};
 use http::{Method, StatusCode};
-use support::broadcast::{AUDIO, FIRST, VIDEO, id, opening, period, rendition, segments};
+use support::broadcast::{FIRST, VIDEO, id, opening, period, rendition, segments, stored};
 use support::client::{Got, Viewer};
 use support::server::TestServer;
 use support::{TestOrigin, eventually, own, registry, stream};
@@ -87,24 +86,15 @@ impl Rewound {
     }
 }
 
+/// The index of these segments, from the beginning of their period.
 fn records(sequences: std::ops::Range<u64>) -> Vec<Record> {
     let MediaEvent::PeriodStart(start) = period(FIRST) else { unreachable!() };
-    let piece = |id, sequence: u64| Piece {
-        rendition: rendition(id),
-        start: MediaTime((sequence - FIRST) * 2_000_000),
-        duration: MediaTime(2_000_000),
-        size: Some(7),
-    };
-    let segment = |sequence| {
-        let pieces = vec![piece(VIDEO, sequence), piece(AUDIO, sequence)];
-        Record::Segment(StoredSegment { sequence: MediaSequence(sequence), pieces, drift: 0 })
-    };
-    std::iter::once(Record::Period(start)).chain(sequences.map(segment)).collect()
+    std::iter::once(Record::Period(start)).chain(sequences.map(stored)).collect()
 }
 
 fn numbers(playlist: &str) -> Vec<u64> {
-    let files = playlist.lines().filter_map(|line| line.strip_suffix(".m4s"));
-    files.filter(|file| !file.starts_with('#')).map(|file| file.parse().unwrap()).collect()
+    let files = playlist.lines().filter_map(LiveObject::parse);
+    files.map(|file| file.object.sequence().0).collect()
 }
 
 #[tokio::test]
@@ -147,7 +137,7 @@ async fn the_presentation_goes_back_to_the_first_segment_too() {
     rewound.put(FIRST, "stored segment").await;
     // By its number, and by its period and time.
     for name in ["100", "100-0"] {
-        assert_eq!(rewound.get(&format!("/demo/720p/{name}.m4s")).await.text(), "stored segment");
+        assert_eq!(rewound.get(&format!("/demo/720p/a0a0a0a0-{name}.m4s")).await.text(), "stored segment");
     }
 }
 
@@ -157,16 +147,17 @@ async fn what_has_left_the_window_comes_from_the_store_or_from_its_server() {
     rewound.playlist("/demo/720p/dvr.m3u8").await;
     rewound.put(FIRST + 3, "stored segment").await;
     rewound.server.hold(VIDEO, FIRST + 9, Bytes::from_static(b"still on its way"));
-    let stored = rewound.get("/demo/720p/103.m4s").await;
+    let stored = rewound.get("/demo/720p/a0a0a0a0-103.m4s").await;
     assert_eq!((stored.status, stored.text()), (StatusCode::OK, "stored segment".into()));
     assert_eq!(stored.header("cache-control"), "public, max-age=31536000, immutable");
-    let part = rewound.viewer.ask(Method::GET, "/demo/720p/103.m4s", &[("range", "bytes=7-13")]).await;
+    let part =
+        rewound.viewer.ask(Method::GET, "/demo/720p/a0a0a0a0-103.m4s", &[("range", "bytes=7-13")]).await;
     assert_eq!((part.status, part.text()), (StatusCode::PARTIAL_CONTENT, "segment".into()));
-    assert_eq!(rewound.get("/demo/720p/109.m4s").await.text(), "still on its way");
-    assert_eq!(rewound.get("/demo/720p/init-100.mp4").await.text(), "init of 720p");
+    assert_eq!(rewound.get("/demo/720p/a0a0a0a0-109.m4s").await.text(), "still on its way");
+    assert_eq!(rewound.get("/demo/720p/a0a0a0a0-init-100.mp4").await.text(), "init of 720p");
     // Neither has it; and a number that never was.
-    assert_eq!(rewound.get("/demo/720p/110.m4s").await.status, StatusCode::NOT_FOUND);
-    assert_eq!(rewound.get("/demo/720p/99.m4s").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(rewound.get("/demo/720p/a0a0a0a0-110.m4s").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(rewound.get("/demo/720p/a0a0a0a0-99.m4s").await.status, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]
@@ -199,14 +190,14 @@ async fn who_is_behind_the_live_window_can_go_on_after_the_end() {
     rewound.playlist("/demo/720p/dvr.m3u8").await;
     rewound.end().await;
     assert_eq!(rewound.get("/demo/720p/index.m3u8").await.status, StatusCode::NOT_FOUND);
-    assert_eq!(rewound.playlist("/demo/720p/103.m4s").await, "stored segment");
-    assert_eq!(rewound.playlist("/demo/720p/init-100.mp4").await, "init of 720p");
-    let last = format!("/demo/720p/{}.0.m4s", NOW - 1);
+    assert_eq!(rewound.playlist("/demo/720p/a0a0a0a0-103.m4s").await, "stored segment");
+    assert_eq!(rewound.playlist("/demo/720p/a0a0a0a0-init-100.mp4").await, "init of 720p");
+    let last = format!("/demo/720p/a0a0a0a0-{}.0.m4s", NOW - 1);
     assert_eq!(rewound.playlist(&last).await, format!("<720p {}.0 of a>", NOW - 1));
     let list = rewound.playlist("/demo/720p/dvr.m3u8").await;
     assert_eq!(numbers(&list), (FIRST..NOW).collect::<Vec<_>>());
     assert!(list.contains("#EXT-X-ENDLIST"), "{list}");
-    assert_eq!(rewound.get("/demo/720p/99.m4s").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(rewound.get("/demo/720p/a0a0a0a0-99.m4s").await.status, StatusCode::NOT_FOUND);
     // Somebody who comes now begins with these.
     let multivariant = rewound.get("/demo/dvr.m3u8").await;
     assert_eq!(
@@ -217,11 +208,11 @@ async fn who_is_behind_the_live_window_can_go_on_after_the_end() {
     let mpd = rewound.get("/demo/dvr.mpd").await;
     assert_eq!((mpd.status, mpd.header("content-type")), (StatusCode::OK, "application/dash+xml"));
     assert!(
-        mpd.text().contains("type=\"static\"") && mpd.text().contains("/100-$Time$.m4s"),
+        mpd.text().contains("type=\"static\"") && mpd.text().contains("/a0a0a0a0-100-$Time$.m4s"),
         "{}",
         mpd.text()
     );
-    assert_eq!(rewound.playlist("/demo/720p/100-540000.m4s").await, "stored segment");
+    assert_eq!(rewound.playlist("/demo/720p/a0a0a0a0-100-540000.m4s").await, "stored segment");
     assert_eq!(rewound.get("/demo/live.mpd").await.status, StatusCode::NOT_FOUND);
 }
 
@@ -234,7 +225,7 @@ async fn after_the_dvr_window_the_end_is_over() {
     }
     rewound.end().await;
     rewound.put(NOW - 1, "stored segment").await;
-    let newest = format!("/demo/720p/{}.m4s", NOW - 1);
+    let newest = format!("/demo/720p/a0a0a0a0-{}.m4s", NOW - 1);
     eventually("its lists are over", async || {
         let mut given = Vec::new();
         for path in all {

@@ -64,7 +64,7 @@ async fn playlists_are_live_and_compressed_on_demand() {
 #[tokio::test]
 async fn whoever_holds_it_gets_304() {
     let OnAir { viewer, origin: _origin, .. } = on_air().await;
-    for path in ["/demo/live.m3u8", "/demo/720p/index.m3u8", "/demo/720p/100.m4s", "/"] {
+    for path in ["/demo/live.m3u8", "/demo/720p/index.m3u8", "/demo/720p/a0a0a0a0-100.m4s", "/"] {
         let first = viewer.get(path).await;
         let etag = first.header("etag");
         let again = viewer.ask(Method::GET, path, &[("if-none-match", etag)]).await;
@@ -81,12 +81,12 @@ async fn whoever_holds_it_gets_304() {
 async fn media_is_what_was_made_and_never_changes() {
     let OnAir { viewer, origin: _origin, .. } = on_air().await;
     for (path, content_type, text) in [
-        ("/demo/720p/init-100.mp4", "video/mp4", "init of 720p".to_owned()),
-        ("/demo/audio/init-100.mp4", "audio/mp4", "init of audio".to_owned()),
-        ("/demo/720p/101.m4s", "video/mp4", segment(VIDEO, 101)),
-        ("/demo/audio/101.m4s", "audio/mp4", segment(AUDIO, 101)),
-        ("/demo/720p/101.3.m4s", "video/mp4", "<720p 101.3 of a>".to_owned()),
-        ("/demo/720p/102.0.m4s", "video/mp4", "<720p 102.0 of a>".to_owned()),
+        ("/demo/720p/a0a0a0a0-init-100.mp4", "video/mp4", "init of 720p".to_owned()),
+        ("/demo/audio/a0a0a0a0-init-100.mp4", "audio/mp4", "init of audio".to_owned()),
+        ("/demo/720p/a0a0a0a0-101.m4s", "video/mp4", segment(VIDEO, 101)),
+        ("/demo/audio/a0a0a0a0-101.m4s", "audio/mp4", segment(AUDIO, 101)),
+        ("/demo/720p/a0a0a0a0-101.3.m4s", "video/mp4", "<720p 101.3 of a>".to_owned()),
+        ("/demo/720p/a0a0a0a0-102.0.m4s", "video/mp4", "<720p 102.0 of a>".to_owned()),
     ] {
         let got = viewer.get(path).await;
         assert_common(&got);
@@ -101,7 +101,7 @@ async fn media_is_what_was_made_and_never_changes() {
 #[tokio::test]
 async fn ranges_cross_parts() {
     let OnAir { viewer, origin: _origin, .. } = on_air().await;
-    let path = "/demo/720p/100.m4s";
+    let path = "/demo/720p/a0a0a0a0-100.m4s";
     let whole = segment(VIDEO, 100);
     let length = whole.len();
     let etag = viewer.get(path).await.header("etag").to_owned();
@@ -130,9 +130,13 @@ async fn ranges_cross_parts() {
 #[tokio::test]
 async fn head_is_get_without_the_body() {
     let OnAir { viewer, origin: _origin, .. } = on_air().await;
-    for path in
-        ["/demo/live.m3u8", "/demo/audio/index.m3u8", "/demo/720p/100.m4s", "/demo", "/nobody/live.m3u8"]
-    {
+    for path in [
+        "/demo/live.m3u8",
+        "/demo/audio/index.m3u8",
+        "/demo/720p/a0a0a0a0-100.m4s",
+        "/demo",
+        "/nobody/live.m3u8",
+    ] {
         let mut get = viewer.get(path).await;
         let mut head = viewer.ask(Method::HEAD, path, &[]).await;
         assert_eq!((head.status, head.body.len()), (get.status, 0), "{path}");
@@ -150,12 +154,12 @@ async fn errors_are_problems_that_other_sites_can_read() {
         ("/nobody/live.m3u8", 404, "not-live", "public, max-age=1"),
         ("/nobody/720p/index.m3u8", 404, "not-live", "public, max-age=1"),
         ("/demo/1080p/index.m3u8", 404, "no-rendition", "public, max-age=1"),
-        ("/demo/1080p/100.m4s", 404, "no-rendition", "public, max-age=1"),
-        ("/demo/720p/99.m4s", 404, "no-object", "public, max-age=1"),
-        ("/demo/720p/900.m4s", 404, "no-object", "public, max-age=1"),
-        ("/demo/720p/101.4.m4s", 404, "no-object", "public, max-age=1"),
-        ("/demo/720p/init-101.mp4", 404, "no-object", "public, max-age=1"),
-        ("/demo/720p/x.m4s", 404, "no-route", "public, max-age=1"),
+        ("/demo/1080p/a0a0a0a0-100.m4s", 404, "no-rendition", "public, max-age=1"),
+        ("/demo/720p/a0a0a0a0-99.m4s", 404, "no-object", "public, max-age=1"),
+        ("/demo/720p/a0a0a0a0-900.m4s", 404, "no-object", "public, max-age=1"),
+        ("/demo/720p/a0a0a0a0-101.4.m4s", 404, "no-object", "public, max-age=1"),
+        ("/demo/720p/a0a0a0a0-init-101.mp4", 404, "no-object", "public, max-age=1"),
+        ("/demo/720p/a0a0a0a0-x.m4s", 404, "no-route", "public, max-age=1"),
         ("/demo/live.mp4", 404, "no-route", "public, max-age=1"),
         ("/assets/none.js", 404, "no-route", "public, max-age=1"),
         ("/demo/720p/index.m3u8?_HLS_msn=200", 400, "directive", "public, max-age=1"),
@@ -188,7 +192,9 @@ async fn other_methods_and_preflights() {
         assert_eq!(got.header("allow"), "GET, HEAD, OPTIONS");
         assert_common(&got);
     }
-    let got = viewer.ask(Method::OPTIONS, "/demo/720p/100.m4s", &[("origin", "https://example.org")]).await;
+    let got = viewer
+        .ask(Method::OPTIONS, "/demo/720p/a0a0a0a0-100.m4s", &[("origin", "https://example.org")])
+        .await;
     assert_eq!((got.status, got.body.len()), (StatusCode::NO_CONTENT, 0));
     assert_eq!(got.header("access-control-allow-methods"), "GET, HEAD, OPTIONS");
     assert!(got.header("access-control-allow-headers").contains("Range"));
@@ -199,9 +205,9 @@ async fn other_methods_and_preflights() {
 async fn http2_needs_no_upgrade() {
     let OnAir { origin, .. } = on_air().await;
     let viewer = Viewer::http2(origin.address);
-    let got = viewer.get("/demo/720p/100.m4s").await;
+    let got = viewer.get("/demo/720p/a0a0a0a0-100.m4s").await;
     assert_eq!((got.version, got.text()), (Version::HTTP_2, segment(VIDEO, 100)));
-    let head = viewer.ask(Method::HEAD, "/demo/720p/100.m4s", &[]).await;
+    let head = viewer.ask(Method::HEAD, "/demo/720p/a0a0a0a0-100.m4s", &[]).await;
     assert_eq!(head.header("content-length"), segment(VIDEO, 100).len().to_string());
 }
 
@@ -265,5 +271,5 @@ async fn a_playlist_that_is_named_may_be_kept_longer_and_an_ended_one_says_so() 
     let ended = viewer.get("/demo/720p/index.m3u8?_HLS_msn=103").await;
     assert!(ended.text().contains("#EXT-X-ENDLIST"), "{}", ended.text());
     assert_eq!(ended.header("cache-control"), "public, max-age=4");
-    assert_eq!(viewer.text("/demo/720p/102.m4s").await, "<720p 102.0 of a>");
+    assert_eq!(viewer.text("/demo/720p/a0a0a0a0-102.m4s").await, "<720p 102.0 of a>");
 }

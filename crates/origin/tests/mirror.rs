@@ -19,7 +19,7 @@ use support::{TestOrigin, eventually, own, registry, stream};
 use tokio::net::TcpListener;
 
 /// Puts two whole segments on air.
-async fn go_on_air(registry: &MemoryRegistry, server: &TestServer, nth: u64, by: &str) -> Epoch {
+async fn go_on_air(registry: &MemoryRegistry, server: &TestServer, nth: u8, by: &str) -> Epoch {
     let epoch = own(registry, server.address, broadcast::id(nth)).await;
     server.open(broadcast::opening(broadcast::id(nth), epoch, FIRST), [broadcast::period(FIRST)]);
     server.play(broadcast::segments(FIRST..FIRST + 2, by));
@@ -39,8 +39,8 @@ async fn a_hinted_part_is_waited_for() {
     let origin = TestOrigin::start(Arc::new(registry)).await;
     let viewer = Viewer::new(origin.address);
     let playlist = viewer.text("/demo/720p/index.m3u8").await;
-    assert!(playlist.contains("#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"102.0.m4s\""), "{playlist}");
-    let hinted = tokio::spawn(async move { viewer.text("/demo/720p/102.0.m4s").await });
+    assert!(playlist.contains("#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"a0a0a0a0-102.0.m4s\""), "{playlist}");
+    let hinted = tokio::spawn(async move { viewer.text("/demo/720p/a0a0a0a0-102.0.m4s").await });
     server.play([broadcast::part(VIDEO, 102, 0, "a")]);
     assert_eq!(hinted.await.unwrap(), "<720p 102.0 of a>");
 }
@@ -74,7 +74,7 @@ async fn a_stream_that_moves_keeps_its_bytes() {
     playlist_has(&viewer, "102.1.m4s").await;
     let waiting = tokio::spawn({
         let viewer = viewer.clone();
-        async move { viewer.text("/demo/720p/102.2.m4s").await }
+        async move { viewer.text("/demo/720p/a0a0a0a0-102.2.m4s").await }
     });
 
     first.die();
@@ -86,8 +86,8 @@ async fn a_stream_that_moves_keeps_its_bytes() {
 
     assert_eq!(waiting.await.unwrap(), "<720p 102.2 of b>");
     let whole = "<720p 102.0 of a><720p 102.1 of a><720p 102.2 of b><720p 102.3 of b>";
-    assert_eq!(viewer.text("/demo/720p/102.m4s").await, whole);
-    assert_eq!(viewer.text("/demo/720p/101.3.m4s").await, "<720p 101.3 of a>");
+    assert_eq!(viewer.text("/demo/720p/a0a0a0a0-102.m4s").await, whole);
+    assert_eq!(viewer.text("/demo/720p/a0a0a0a0-101.3.m4s").await, "<720p 101.3 of a>");
     let playlist = viewer.text("/demo/720p/index.m3u8?_HLS_msn=103").await;
     assert!(
         playlist.contains("#EXT-X-MEDIA-SEQUENCE:100") && !playlist.contains("DISCONTINUITY\n"),
@@ -111,11 +111,11 @@ async fn the_next_owner_is_watched_though_the_one_before_still_speaks() {
     let epoch = own(&registry, second.address, broadcast::id(0)).await;
     second.open(broadcast::opening(broadcast::id(0), epoch, 102), [broadcast::period(FIRST)]);
     second.play(broadcast::segments(102..104, "b"));
-    assert_eq!(viewer.text("/demo/720p/102.2.m4s").await, "<720p 102.2 of b>");
-    assert_eq!(viewer.text("/demo/720p/102.1.m4s").await, "<720p 102.1 of a>");
+    assert_eq!(viewer.text("/demo/720p/a0a0a0a0-102.2.m4s").await, "<720p 102.2 of b>");
+    assert_eq!(viewer.text("/demo/720p/a0a0a0a0-102.1.m4s").await, "<720p 102.1 of a>");
     first.play((2..4).map(|index| broadcast::part(VIDEO, 102, index, "a")));
     playlist_has(&viewer, "103.m4s").await;
-    assert_eq!(viewer.text("/demo/720p/102.3.m4s").await, "<720p 102.3 of b>");
+    assert_eq!(viewer.text("/demo/720p/a0a0a0a0-102.3.m4s").await, "<720p 102.3 of b>");
 }
 
 #[tokio::test]
@@ -139,8 +139,8 @@ async fn what_only_the_owner_before_has_is_taken_from_it_first() {
     playlist_has(&viewer, "103.m4s").await;
     let playlist = viewer.text("/demo/720p/index.m3u8").await;
     assert!(!playlist.contains("EXT-X-GAP"), "{playlist}");
-    assert_eq!(viewer.text("/demo/720p/102.3.m4s").await, "<720p 102.3 of a>");
-    assert_eq!(viewer.text("/demo/720p/103.0.m4s").await, "<720p 103.0 of b>");
+    assert_eq!(viewer.text("/demo/720p/a0a0a0a0-102.3.m4s").await, "<720p 102.3 of a>");
+    assert_eq!(viewer.text("/demo/720p/a0a0a0a0-103.0.m4s").await, "<720p 103.0 of b>");
 }
 
 #[tokio::test]
@@ -162,7 +162,7 @@ async fn an_owner_of_the_past_is_refused() {
     eventually("and again", async || (zombie.watches() > 1).then_some(())).await;
     let playlist = viewer.text("/demo/720p/index.m3u8").await;
     assert!(!playlist.contains("102.m4s"), "{playlist}");
-    assert_eq!(viewer.text("/demo/720p/101.0.m4s").await, "<720p 101.0 of a>");
+    assert_eq!(viewer.text("/demo/720p/a0a0a0a0-101.0.m4s").await, "<720p 101.0 of a>");
 }
 
 #[tokio::test]
@@ -240,7 +240,7 @@ async fn the_next_broadcast_replaces_one_that_has_ended() {
     server.open(broadcast::opening(broadcast::id(1), epoch, 500), [broadcast::period(500)]);
     server.play(broadcast::segments(500..502, "b"));
     playlist_has(&viewer, "#EXT-X-MEDIA-SEQUENCE:500").await;
-    assert_eq!(viewer.text("/demo/720p/500.0.m4s").await, "<720p 500.0 of b>");
+    assert_eq!(viewer.text("/demo/720p/a1a1a1a1-500.0.m4s").await, "<720p 500.0 of b>");
 }
 
 #[tokio::test]
@@ -252,7 +252,7 @@ async fn a_mirror_that_comes_late_begins_at_the_live_edge() {
     server.play([broadcast::part(VIDEO, 140, 0, "a")]);
     let origin = TestOrigin::start(Arc::new(registry)).await;
     let playlist = Viewer::new(origin.address).text("/demo/720p/index.m3u8").await;
-    assert!(playlist.contains("URI=\"140.0.m4s\""), "{playlist}");
+    assert!(playlist.contains("URI=\"a0a0a0a0-140.0.m4s\""), "{playlist}");
     assert!(playlist.contains("#EXT-X-MEDIA-SEQUENCE:136"), "{playlist}");
 }
 
@@ -271,7 +271,10 @@ async fn without_the_registry_servers_are_asked() {
     server.open(broadcast::opening(broadcast::id(0), epoch, FIRST), [broadcast::period(FIRST)]);
     server.play(broadcast::segments(FIRST..FIRST + 3, "a"));
     playlist_has(&viewer, "102.m4s").await;
-    assert_eq!(viewer.text(&format!("/demo/audio/102.{}.m4s", PARTS - 1)).await, "<audio 102.3 of a>");
+    assert_eq!(
+        viewer.text(&format!("/demo/audio/a0a0a0a0-102.{}.m4s", PARTS - 1)).await,
+        "<audio 102.3 of a>"
+    );
 }
 
 #[tokio::test]
@@ -418,13 +421,13 @@ async fn followed_by(next: u64) -> (TestOrigin, Viewer, TestServer) {
 
 /// Asserts that viewers can fetch media of both broadcasts.
 async fn both_are_there(viewer: &Viewer, next: u64) {
-    let second = [format!("/demo/720p/{next}.0.m4s"), format!("<720p {next}.0 of b>")];
+    let second = [format!("/demo/720p/a1a1a1a1-{next}.0.m4s"), format!("<720p {next}.0 of b>")];
     for (path, expected) in [
-        ("/demo/720p/100.0.m4s", "<720p 100.0 of a>"),
-        ("/demo/720p/102.0.m4s", "<720p 102.0 of a>"),
-        ("/demo/720p/102.m4s", "<720p 102.0 of a>"),
+        ("/demo/720p/a0a0a0a0-100.0.m4s", "<720p 100.0 of a>"),
+        ("/demo/720p/a0a0a0a0-102.0.m4s", "<720p 102.0 of a>"),
+        ("/demo/720p/a0a0a0a0-102.m4s", "<720p 102.0 of a>"),
         (&second[0], &second[1]),
-        ("/demo/720p/init-100.mp4", "init of 720p"),
+        ("/demo/720p/a0a0a0a0-init-100.mp4", "init of 720p"),
     ] {
         assert_eq!(viewer.text(path).await, expected, "{path}");
     }
@@ -433,11 +436,13 @@ async fn both_are_there(viewer: &Viewer, next: u64) {
 #[tokio::test]
 async fn another_broadcast_follows_what_viewers_have_behind_a_discontinuity() {
     let (_origin, viewer, second) = followed_by(106).await;
-    for (rendition, last) in [("720p", vec!["102.m4s"]), ("audio", vec!["#EXT-X-GAP", "102.m4s"])] {
+    let last = "a0a0a0a0-102.m4s";
+    for (rendition, last) in [("720p", vec![last]), ("audio", vec!["#EXT-X-GAP", last])] {
         let playlist = viewer.text(&format!("/demo/{rendition}/index.m3u8")).await;
-        let between = ["#EXT-X-GAP", "103.m4s", "#EXT-X-GAP", "104.m4s", "#EXT-X-GAP", "105.m4s"].to_vec();
-        let then = vec!["#EXT-X-DISCONTINUITY", "106.m4s", "107.m4s"];
-        assert_eq!(lines(&playlist), [vec!["101.m4s"], last, between, then].concat(), "{playlist}");
+        let between = ["a0a0a0a0-103.m4s", "a0a0a0a0-104.m4s", "a0a0a0a0-105.m4s"];
+        let between = between.into_iter().flat_map(|gap| ["#EXT-X-GAP", gap]).collect();
+        let then = vec!["#EXT-X-DISCONTINUITY", "a1a1a1a1-106.m4s", "a1a1a1a1-107.m4s"];
+        assert_eq!(lines(&playlist), [vec!["a0a0a0a0-101.m4s"], last, between, then].concat(), "{playlist}");
         // Every number is the one that players know the segment by.
         let [sequence, discontinuity] = ["MEDIA-SEQUENCE:101", "DISCONTINUITY-SEQUENCE:0"];
         assert!(playlist.contains(sequence) && playlist.contains(discontinuity), "{playlist}");
@@ -445,7 +450,7 @@ async fn another_broadcast_follows_what_viewers_have_behind_a_discontinuity() {
     second.play(broadcast::segments(108..110, "b"));
     playlist_has(&viewer, "109.m4s").await;
     let playlist = viewer.text("/demo/720p/index.m3u8").await;
-    assert_eq!(lines(&playlist), ["106.m4s", "107.m4s", "108.m4s", "109.m4s"], "{playlist}");
+    assert_eq!(lines(&playlist), [106, 107, 108, 109].map(|n| format!("a1a1a1a1-{n}.m4s")), "{playlist}");
     let [sequence, discontinuity] = ["MEDIA-SEQUENCE:106", "DISCONTINUITY-SEQUENCE:1"];
     assert!(playlist.contains(sequence) && playlist.contains(discontinuity), "{playlist}");
     both_are_there(&viewer, 106).await;
@@ -456,7 +461,7 @@ async fn another_broadcast_follows_what_viewers_have_behind_a_discontinuity() {
 async fn a_broadcast_that_begins_long_after_is_listed_alone() {
     let (_origin, viewer, _second) = followed_by(500).await;
     let playlist = viewer.text("/demo/720p/index.m3u8").await;
-    assert_eq!(lines(&playlist), ["500.m4s", "501.m4s"], "{playlist}");
+    assert_eq!(lines(&playlist), ["a1a1a1a1-500.m4s", "a1a1a1a1-501.m4s"], "{playlist}");
     let [sequence, discontinuity] = ["MEDIA-SEQUENCE:500", "DISCONTINUITY-SEQUENCE:1"];
     assert!(playlist.contains(sequence) && playlist.contains(discontinuity), "{playlist}");
     both_are_there(&viewer, 500).await;
@@ -484,9 +489,9 @@ async fn what_does_not_fit_takes_nothing_away() {
     );
     second.play(broadcast::segments(102..104, "b"));
     playlist_has(&viewer, "103.m4s").await;
-    assert_eq!(viewer.text("/demo/480p/102.0.m4s").await, "<480p 102.0 of b>");
-    assert_eq!(viewer.text("/demo/720p/100.0.m4s").await, "<720p 100.0 of a>");
-    assert_eq!(viewer.text("/demo/audio/101.3.m4s").await, "<audio 101.3 of a>");
+    assert_eq!(viewer.text("/demo/480p/a0a0a0a0-102.0.m4s").await, "<480p 102.0 of b>");
+    assert_eq!(viewer.text("/demo/720p/a0a0a0a0-100.0.m4s").await, "<720p 100.0 of a>");
+    assert_eq!(viewer.text("/demo/audio/a0a0a0a0-101.3.m4s").await, "<audio 101.3 of a>");
 }
 
 /// A far origin: the beginning of the window is there a while before the rest of it.
@@ -505,5 +510,5 @@ async fn a_window_is_shown_when_all_of_it_has_come() {
     tokio::time::sleep(Duration::from_millis(300)).await;
     way.notify_one();
     let playlist = waiting.await.unwrap();
-    assert_eq!(lines(&playlist), ["100.m4s", "101.m4s", "102.m4s", "103.m4s"], "{playlist}");
+    assert_eq!(lines(&playlist), [100, 101, 102, 103].map(|n| format!("a0a0a0a0-{n}.m4s")), "{playlist}");
 }

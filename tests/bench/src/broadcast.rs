@@ -1,6 +1,7 @@
 //! Broadcast that the stub has on air: one rendition, whose parts hold bytes that no compression shrinks.
 
 use bytes::Bytes;
+use headwater_hls::{LiveObject, Object};
 use headwater_media::{
     BroadcastId, Epoch, MediaEvent, MediaSequence, MediaTime, Opening, PartIndex, PeriodNumber, PeriodStart,
     Rendition, RenditionId, RenditionKind, SegmentSettings, UnixMillis,
@@ -12,6 +13,16 @@ pub const FIRST: u64 = 1_000;
 /// Of the live window.
 pub const SEGMENTS: u32 = 10;
 const SEED: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// Identity of the broadcast of every stream.
+pub fn broadcast_id() -> BroadcastId {
+    BroadcastId::new(UnixMillis(1_800_000_000_000), &[7; 10])
+}
+
+/// File name of a piece of its live media.
+pub fn live_file(object: Object) -> String {
+    LiveObject { broadcast: broadcast_id().tag(), object }.to_string()
+}
 
 /// How a broadcast is cut.
 #[derive(Clone, Copy, Debug)]
@@ -111,7 +122,7 @@ mod tests {
     fn a_window_takes_it() {
         let shape = Shape { settings: SegmentSettings::default(), parts: 6, part_bytes: 10 };
         let id = RENDITION.parse().unwrap();
-        let mut window = LiveWindow::new(shape.opening(BroadcastId::new(UnixMillis(1), &[7; 10]), Epoch(1)));
+        let mut window = LiveWindow::new(shape.opening(broadcast_id(), Epoch(1)));
         window.apply(&period(&id)).unwrap();
         for nth in 0..2 * shape.window() + 1 {
             for event in shape.part(&id, nth) {

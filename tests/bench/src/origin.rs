@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
-use headwater_media::SegmentSettings;
+use headwater_hls::Object;
+use headwater_media::{MediaSequence, PartIndex, SegmentSettings};
 use headwater_registry::testing::RedisServer;
 
-use crate::broadcast::{self, RENDITION, Shape};
+use crate::broadcast::{self, RENDITION, Shape, live_file};
 use crate::keepalive::{Connection, request};
 use crate::load::{self, Cost, Wanted};
 use crate::nginx::Nginx;
@@ -64,8 +65,8 @@ pub async fn run(arguments: &Arguments) -> Result<String> {
     let origin = start_origin(&redis, directory.path()).await?;
     let paths = [
         ("playlist", "index.m3u8".to_owned()),
-        ("part", format!("{}.4.m4s", last_whole())),
-        ("segment", format!("{}.m4s", last_whole())),
+        ("part", live_file(Object::Part(last_whole(), PartIndex(4)))),
+        ("segment", live_file(Object::Segment(last_whole()))),
     ];
     let mut objects = Vec::new();
     for (name, file) in
@@ -135,8 +136,8 @@ pub async fn start_origin_with(
     Service::start(directory, "origin", "HTTP_LISTEN", &settings).await
 }
 
-fn last_whole() -> u64 {
-    SHAPE.name(SHAPE.window() - 1).0
+fn last_whole() -> MediaSequence {
+    MediaSequence(SHAPE.name(SHAPE.window() - 1).0)
 }
 
 /// The bytes that all sides must answer with.

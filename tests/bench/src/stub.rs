@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use anyhow::{Result, bail};
 use headwater_hls::LiveWindow;
 use headwater_media::lock::MutexExt;
-use headwater_media::{BroadcastId, Epoch, MediaEvent, Opening, StreamId, UnixMillis};
+use headwater_media::{BroadcastId, Epoch, MediaEvent, Opening, StreamId};
 use headwater_registry::{Claim, Ownership, Registry, ServerId, ServerRecord};
 use headwater_wire::v2::delivery_server::{Delivery, DeliveryServer};
 use headwater_wire::{WatchMessage, v2};
@@ -21,6 +21,8 @@ use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
 use tokio_stream::{Stream, StreamExt, iter};
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
+
+use crate::broadcast::broadcast_id;
 
 pub const STREAM: &str = "load";
 /// Events that an origin may be behind: some seconds.
@@ -127,7 +129,7 @@ async fn own(registry: &dyn Registry, stream: &StreamId, record: &ServerRecord) 
     let before = registry.owner(stream).await?.map(|owner| owner.epoch);
     let claim = registry.claim(stream, &record.id, &record.address, before).await?;
     let Claim::Granted(ownership) = claim else { bail!("somebody else has the stream: {claim:?}") };
-    let broadcast = Some(BroadcastId::new(UnixMillis(1_800_000_000_000), &[7; 10]));
+    let broadcast = Some(broadcast_id());
     let ownership = Ownership { broadcast, ..ownership };
     registry.renew(stream, &ownership).await?;
     registry.register_server(record).await?;

@@ -6,8 +6,9 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
+use headwater_hls::{LiveObject, Object};
 use headwater_media::SegmentSettings;
 use headwater_media::lock::RwLockExt;
 use headwater_registry::testing::RedisServer;
@@ -285,9 +286,10 @@ fn last_part(body: &[u8]) -> Result<u64> {
     flate2::read::GzDecoder::new(body).read_to_string(&mut text)?;
     let is_part = |line: &&str| line.starts_with("#EXT-X-PART:");
     let line = text.lines().rfind(is_part).context("a playlist without parts")?;
-    let name = line.split_once("URI=\"").and_then(|(_, rest)| rest.split_once(".m4s")).map(|(name, _)| name);
-    let (sequence, index) = name.and_then(|name| name.split_once('.')).context("a part without a name")?;
-    SHAPE.number(sequence.parse()?, index.parse()?).context("a part of another broadcast")
+    let file = line.split_once("URI=\"").and_then(|(_, rest)| rest.split('"').next());
+    let live = file.and_then(LiveObject::parse).context("a part without a name")?;
+    let Object::Part(sequence, index) = live.object else { bail!("{live} is no part") };
+    SHAPE.number(sequence.0, index.0).context("a part of another broadcast")
 }
 
 fn ask_for(address: SocketAddr, nth: u64) -> Vec<u8> {
@@ -366,7 +368,7 @@ mod tests {
     fn an_answer_without_the_part_is_refused() {
         let show = Show { played: Vec::new(), known: RwLock::default() };
         let body = zipped(
-            "#EXT-X-PART:DURATION=0.334,URI=\"1010.2.m4s\"\n#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"1010.3.m4s\"\n",
+            "#EXT-X-PART:DURATION=0.334,URI=\"07070707-1010.2.m4s\"\n#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"07070707-1010.3.m4s\"\n",
         );
         for _ in 0..2 {
             show.check(&body, 62).unwrap();

@@ -6,4 +6,4 @@ mod playlist;
 mod rules;
 
 pub use follow::{Player, Shown, ShownRendition, ShownSegment};
-pub use playlist::{Line, Media, Multivariant, Part, Segment, Variant};
+pub use playlist::{Line, Media, Multivariant, Part, Segment, Variant, segment_number};

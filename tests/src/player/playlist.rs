@@ -200,17 +200,23 @@ impl Media {
     }
 }
 
+/// The number of a whole segment of a live broadcast by its file name, `<tag>-<number>.m4s`.
+pub fn segment_number(file: &str) -> Option<u64> {
+    let (tag, number) = file.strip_suffix(".m4s")?.split_once('-')?;
+    number.parse().ok().filter(|_| tag.len() == 8)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn an_unfinished_segment_is_the_last_one() {
-        let text = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:7\n#EXT-X-MAP:URI=\"init-7.mp4\"\n\
-                    #EXTINF:2.0,\n7.m4s\n#EXT-X-PART:DURATION=0.333,URI=\"8.0.m4s\",INDEPENDENT=YES\n";
+        let text = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:7\n#EXT-X-MAP:URI=\"0a1b2c3d-init-7.mp4\"\n\
+                    #EXTINF:2.0,\n0a1b2c3d-7.m4s\n#EXT-X-PART:DURATION=0.333,URI=\"0a1b2c3d-8.0.m4s\",INDEPENDENT=YES\n";
         let media = Media::parse(text).unwrap();
         assert_eq!(media.segments.len(), 2);
-        assert_eq!((media.segments[1].sequence, media.segments[1].map.as_str()), (8, "init-7.mp4"));
+        assert_eq!((media.segments[1].sequence, media.segments[1].map.as_str()), (8, "0a1b2c3d-init-7.mp4"));
         assert_eq!(media.next(), (8, 1));
     }
 }

@@ -21,7 +21,7 @@ async function reports(t, playlists, wanted) {
   return events;
 }
 
-const playlist = (segment) => `#EXTM3U\n#EXTINF:2,\n${segment}.m4s\n`;
+const playlist = (segment) => `#EXTM3U\n#EXTINF:2,\n0a1b2c3d-${segment}.m4s\n`;
 
 test('a playlist that stands still is said to, from the second look on', async (t) => {
   assert.deepEqual(await reports(t, [playlist(7)], 2), ['still', 'still']);

@@ -5,7 +5,7 @@ import { parse } from '../src/params.js';
 import { firstVariant, probe, read } from '../src/probe.js';
 
 const MULTIVARIANT = '#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,URI="audio/index.m3u8"\n#EXT-X-STREAM-INF:BANDWIDTH=1\n720p/index.m3u8\n';
-const MEDIA = '#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n4.m4s\n#EXT-X-PART:DURATION=0.3,URI="5.0.m4s"\n#EXT-X-PRELOAD-HINT:TYPE=PART,URI="5.1.m4s"\n';
+const MEDIA = '#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n0a1b2c3d-4.m4s\n#EXT-X-PART:DURATION=0.3,URI="0a1b2c3d-5.0.m4s"\n#EXT-X-PRELOAD-HINT:TYPE=PART,URI="0a1b2c3d-5.1.m4s"\n';
 const SOURCE = 'http://origin/demo/live.m3u8';
 
 /** An origin that serves these pages and answers 404 to everything else. */
@@ -30,7 +30,7 @@ test('a broadcast is told from one that is over by its media playlist', async ()
 
 test('a broadcast whose first segment is not whole is waited for by the origin', async () => {
   const media = 'http://origin/demo/720p/index.m3u8';
-  const young = MEDIA.replace('#EXTINF:2,\n4.m4s\n', '#EXT-X-MEDIA-SEQUENCE:5\n');
+  const young = MEDIA.replace('#EXTINF:2,\n0a1b2c3d-4.m4s\n', '#EXT-X-MEDIA-SEQUENCE:5\n');
   const asked = [];
   const pages = origin({ [SOURCE]: MULTIVARIANT, [media]: young, [`${media}?_HLS_msn=5`]: MEDIA });
   const found = await ask((url) => (asked.push(url), pages(url)));
@@ -56,7 +56,7 @@ test('the mark changes with each part and each segment', () => {
   const mark = read(MEDIA).mark;
   assert.match(mark, /5\.0\.m4s/);
   assert.notEqual(read(MEDIA.replace('5.0', '5.1')).mark, mark);
-  assert.equal(read('#EXTM3U\n#EXTINF:2,\n4.m4s\r\n').mark, '4.m4s');
+  assert.equal(read('#EXTM3U\n#EXTINF:2,\n0a1b2c3d-4.m4s\r\n').mark, '0a1b2c3d-4.m4s');
   assert.equal(firstVariant(MULTIVARIANT), '720p/index.m3u8');
   assert.equal(firstVariant(MEDIA), undefined);
 });

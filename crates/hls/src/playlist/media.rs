@@ -3,10 +3,10 @@ use std::sync::Arc;
 
 use headwater_media::{MediaSequence, MediaTime, PartIndex, PeriodStart, RenditionId, StoredSegment};
 
-use super::lines::{begin, begin_stored, program_date_time, stored_segment};
+use super::lines::{begin, has_rendition, program_date_time, write_gap, write_segment, write_stored_segment};
 use super::tail::Tail;
 use crate::archive::Archive;
-use crate::object::Object;
+use crate::object::{NamePrefix, Object};
 use crate::reload::Skip;
 use crate::window::{LiveWindow, Segment, is_discontinuity};
 
@@ -53,7 +53,7 @@ pub fn media_after(
 }
 
 /// The same with what is stored of the broadcast before the live window, so that players can go back (DVR). Where what
-/// is stored does not reach to the window, the window is all there is.
+/// is stored does not reach to the window, or is of another broadcast, the window is all there is.
 pub fn dvr(
     archive: &Archive,
     window: &LiveWindow,
@@ -84,6 +84,8 @@ const SKIP_UNTIL: u32 = 6;
 struct MediaPlaylist<'a> {
     window: &'a LiveWindow,
     rendition: &'a RenditionId,
+    /// Of the window's media.
+    names: NamePrefix,
     low_latency: bool,
     target_duration: u32,
     /// `EXT-X-MEDIA-SEQUENCE`.
@@ -134,7 +136,8 @@ impl<'a> MediaPlaylist<'a> {
         let segments: Vec<_> = listed.filter(|(_, segment)| low_latency || segment.is_whole()).collect();
         let target_duration = window.opening().settings.target_duration();
         let target = u64::from(target_duration) * 1_000_000;
-        let mut history = archive.and_then(|archive| History::before(archive, first));
+        let same = archive.filter(|archive| archive.broadcast() == window.opening().broadcast);
+        let mut history = same.and_then(|archive| History::before(archive, first));
         let mut skipped = 0;
         if options.skip.is_some() && !window.ended() {
             let boundary = target * u64::from(SKIP_UNTIL);
@@ -153,6 +156,7 @@ impl<'a> MediaPlaylist<'a> {
         Some(Self {
             window,
             rendition,
+            names: NamePrefix::live(window.opening().broadcast),
             low_latency,
             target_duration,
             first: oldest.0,
@@ -176,7 +180,7 @@ impl<'a> MediaPlaylist<'a> {
     fn size_hint(&self) -> usize {
         let parts: usize = self.segments.iter().map(|(_, segment)| segment.parts().len()).sum();
         let history = self.history.as_ref().map_or(0, |h| h.segments.len() - h.skipped);
-        512 + 128 * self.segments.len() + 80 * parts + 48 * history
+        512 + 140 * self.segments.len() + 90 * parts + 56 * history
     }
 
     fn write(&self, out: &mut String) -> fmt::Result {
@@ -193,7 +197,7 @@ impl<'a> MediaPlaylist<'a> {
         }
         for (sequence, segment) in &self.segments[self.skipped..] {
             let Some(period) = self.window.period_of(*sequence) else { continue };
-            map = Some(begin(out, period, *sequence, map)?);
+            map = Some(begin(out, self.names, period, *sequence, map)?);
             program_date_time(out, self.window.wall_clock(period, segment.start()))?;
             self.segment(out, *sequence, segment)?;
         }
@@ -204,18 +208,20 @@ impl<'a> MediaPlaylist<'a> {
     /// stands only where it does not follow from the one before: a day of segments is a long list.
     fn history(&self, out: &mut String) -> Result<Option<&'a PeriodStart>, fmt::Error> {
         let Some(History { archive, segments, skipped }) = &self.history else { return Ok(None) };
+        let names = NamePrefix::live(archive.broadcast());
         let before = skipped.checked_sub(1).map(|last| segments[last]);
         let mut map = before.and_then(|last| archive.period_of(last.sequence)).map(Arc::as_ref);
         let mut drift = before.map(|last| last.drift);
         for segment in &segments[*skipped..] {
             let Some(period) = archive.period_of(segment.sequence) else { continue };
             let is_first = map.is_none_or(|map| map.number != period.number);
-            map = Some(begin_stored(out, period, segment.sequence, map, self.rendition)?);
+            let named = if has_rendition(period, self.rendition) { map } else { Some(period.as_ref()) };
+            map = Some(begin(out, names, period, segment.sequence, named)?);
             if drift.replace(segment.drift) != Some(segment.drift) || is_first {
                 let start = segment.place(self.rendition).0;
                 program_date_time(out, period.wall_clock_at(start, segment.drift))?;
             }
-            stored_segment(out, segment, self.rendition)?;
+            write_stored_segment(out, names, segment, self.rendition)?;
         }
         Ok(map)
     }
@@ -248,17 +254,17 @@ impl<'a> MediaPlaylist<'a> {
             for (index, part) in (0..).zip(segment.parts()) {
                 let independent = if part.independent { ",INDEPENDENT=YES" } else { "" };
                 let duration = part.duration;
-                let name = Object::Part(sequence, PartIndex(index));
-                writeln!(out, "#EXT-X-PART:DURATION={duration},URI=\"{name}\"{independent}")?;
+                let names = self.names;
+                let part = Object::Part(sequence, PartIndex(index));
+                writeln!(out, "#EXT-X-PART:DURATION={duration},URI=\"{names}{part}\"{independent}")?;
             }
         }
-        if segment.is_gap() {
-            out.write_str("#EXT-X-GAP\n")?;
+        let duration = segment.duration();
+        match (segment.is_gap(), segment.is_whole()) {
+            (true, _) => write_gap(out, self.names, sequence, duration),
+            (false, true) => write_segment(out, self.names, sequence, duration),
+            (false, false) => Ok(()),
         }
-        if segment.is_whole() {
-            writeln!(out, "#EXTINF:{},\n{}", segment.duration(), Object::Segment(sequence))?;
-        }
-        Ok(())
     }
 
     fn tail(&self, out: &mut String) -> fmt::Result {
@@ -269,7 +275,8 @@ impl<'a> MediaPlaylist<'a> {
             return Ok(());
         }
         if let Some((sequence, index)) = self.window.next_part(self.rendition) {
-            writeln!(out, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{}\"", Object::Part(sequence, index))?;
+            let next = Object::Part(sequence, index);
+            writeln!(out, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{}{next}\"", self.names)?;
         }
         let others = self.window.renditions().filter(|other| other.id != *self.rendition);
         others.map(|other| &other.id).try_for_each(|other| self.report(out, other))

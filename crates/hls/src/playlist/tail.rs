@@ -1,11 +1,11 @@
 //! The end of a broadcast in the playlists of the next one.
 
-use std::fmt::{self, Write};
+use std::fmt;
 
 use headwater_media::{MediaSequence, MediaTime, RenditionId};
 
-use super::lines::{begin, program_date_time};
-use crate::object::Object;
+use super::lines::{begin, has_rendition, program_date_time, write_gap, write_segment};
+use crate::object::NamePrefix;
 use crate::window::LiveWindow;
 
 /// Whether the playlists of a window still list something of the broadcast before, in one rendition at least.
@@ -41,32 +41,28 @@ impl<'a> Tail<'a> {
         let mut all = (self.first.0..self.before.next_sequence().0).map(MediaSequence);
         all.all(|sequence| {
             let period = self.before.period_of(sequence);
-            period.is_some_and(|period| period.renditions.iter().any(|(other, _)| other.id == *rendition))
+            period.is_some_and(|period| has_rendition(period, rendition))
         })
     }
 
+    /// Writes the last segments under the names that viewers of their broadcast know, and gaps up to the window that
+    /// follows.
     pub(super) fn write(&self, out: &mut String, rendition: &RenditionId) -> fmt::Result {
+        let names = NamePrefix::live(self.before.opening().broadcast);
         let mut map = None;
         for sequence in (self.first.0..self.before.next_sequence().0).map(MediaSequence) {
             let Some(period) = self.before.period_of(sequence) else { continue };
-            map = Some(begin(out, period, sequence, map)?);
+            map = Some(begin(out, names, period, sequence, map)?);
             match self.before.segment(rendition, sequence) {
                 Some(segment) => {
                     program_date_time(out, self.before.wall_clock(period, segment.start()))?;
-                    writeln!(out, "#EXTINF:{},\n{}", segment.duration(), Object::Segment(sequence))?;
+                    write_segment(out, names, sequence, segment.duration())?;
                 }
-                None => {
-                    let duration = self.before.duration_of(sequence);
-                    write_gap(out, sequence, duration)?;
-                }
+                None => write_gap(out, names, sequence, self.before.duration_of(sequence))?,
             }
         }
         let duration = MediaTime::from_millis(u64::from(self.before.opening().settings.segment_ms));
         let mut between = (self.before.next_sequence().0..self.end.0).map(MediaSequence);
-        between.try_for_each(|never| write_gap(out, never, duration))
+        between.try_for_each(|never| write_gap(out, names, never, duration))
     }
-}
-
-fn write_gap(out: &mut String, sequence: MediaSequence, duration: MediaTime) -> fmt::Result {
-    writeln!(out, "#EXT-X-GAP\n#EXTINF:{duration},\n{}", Object::Segment(sequence))
 }

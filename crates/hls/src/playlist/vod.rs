@@ -3,10 +3,10 @@ use std::fmt::{self, Write};
 use headwater_media::{MediaSequence, MediaTime, RenditionId};
 
 use super::bitrate::Bitrate;
-use super::lines::{program_date_time, stored_segment};
+use super::lines::{has_rendition, program_date_time, write_map, write_stored_segment};
 use super::multivariant;
 use crate::archive::Archive;
-use crate::object::Object;
+use crate::object::NamePrefix;
 use crate::window::is_discontinuity;
 use headwater_media::PeriodStart;
 
@@ -24,9 +24,18 @@ pub enum Stage {
 ///
 /// What is missing of the rendition is listed with `EXT-X-GAP`, so that all renditions list the same segments.
 pub fn vod_media(archive: &Archive, rendition: &RenditionId, stage: Stage) -> Option<String> {
+    media_of(archive, NamePrefix::Recorded, rendition, stage)
+}
+
+/// The media playlist of one rendition of a broadcast that has ended, under the names that its media had when it was live.
+pub fn ended_media(archive: &Archive, rendition: &RenditionId) -> Option<String> {
+    media_of(archive, NamePrefix::live(archive.broadcast()), rendition, Stage::Complete)
+}
+
+fn media_of(archive: &Archive, names: NamePrefix, rendition: &RenditionId, stage: Stage) -> Option<String> {
     archive.segments().find(|segment| segment.size(rendition).is_some())?;
-    let mut out = String::with_capacity(512 + 48 * archive.segments().len());
-    write_media(&mut out, archive, rendition, stage).expect("writing to a String does not fail");
+    let mut out = String::with_capacity(512 + 56 * archive.segments().len());
+    write_media(&mut out, archive, names, rendition, stage).expect("writing to a String does not fail");
     Some(out)
 }
 
@@ -36,8 +45,8 @@ pub fn vod_multivariant(archive: &Archive) -> Option<String> {
     multivariant_of(archive, &|id| format!("{}/{id}/index.m3u8", archive.broadcast()))
 }
 
-/// The multivariant playlist of a broadcast that has ended, beside the directories of its renditions: of the lists that go
-/// back beyond the live window, when that is gone.
+/// The multivariant playlist of a broadcast that has ended ([`ended_media`]), beside the directories of its renditions: of the
+/// lists that go back beyond the live window, when that is gone.
 pub fn ended_multivariant(archive: &Archive) -> Option<String> {
     multivariant_of(archive, &|id| format!("{id}/dvr.m3u8"))
 }
@@ -51,7 +60,13 @@ fn multivariant_of(archive: &Archive, uri: multivariant::Uri<'_>) -> Option<Stri
 /// `EXT-X-VERSION`: 8 for `EXT-X-GAP` (RFC 8216bis §8).
 const VERSION: u32 = 8;
 
-fn write_media(out: &mut String, archive: &Archive, rendition: &RenditionId, stage: Stage) -> fmt::Result {
+fn write_media(
+    out: &mut String,
+    archive: &Archive,
+    names: NamePrefix,
+    rendition: &RenditionId,
+    stage: Stage,
+) -> fmt::Result {
     let kind = if stage == Stage::Complete { "VOD" } else { "EVENT" };
     let first = archive.first_sequence().unwrap_or_default();
     writeln!(out, "#EXTM3U\n#EXT-X-VERSION:{VERSION}")?;
@@ -62,14 +77,14 @@ fn write_media(out: &mut String, archive: &Archive, rendition: &RenditionId, sta
     let mut period: Option<&PeriodStart> = None;
     for segment in archive.segments() {
         while let Some(next) = periods.next_if(|next| next.first_sequence <= segment.sequence) {
-            begin(out, next, segment.sequence, rendition)?;
+            begin(out, names, next, segment.sequence, rendition)?;
             period = Some(next);
         }
         if let Some(period) = period {
             let start = segment.place(rendition).0;
             program_date_time(out, period.wall_clock_at(start, segment.drift))?;
         }
-        stored_segment(out, segment, rendition)?;
+        write_stored_segment(out, names, segment, rendition)?;
     }
     match stage {
         Stage::Growing => Ok(()),
@@ -80,6 +95,7 @@ fn write_media(out: &mut String, archive: &Archive, rendition: &RenditionId, sta
 /// Writes the tags before the first segment of a period.
 fn begin(
     out: &mut String,
+    names: NamePrefix,
     period: &PeriodStart,
     sequence: MediaSequence,
     rendition: &RenditionId,
@@ -87,11 +103,7 @@ fn begin(
     if is_discontinuity(period) && sequence == period.first_sequence {
         out.write_str("#EXT-X-DISCONTINUITY\n")?;
     }
-    if period.renditions.iter().any(|(other, _)| other.id == *rendition) {
-        writeln!(out, "#EXT-X-MAP:URI=\"{}\"", Object::Init(period.first_sequence))
-    } else {
-        Ok(())
-    }
+    if has_rendition(period, rendition) { write_map(out, names, period) } else { Ok(()) }
 }
 
 /// The longest segment of any rendition, as all media playlists have the same. While more may come it is what none will

@@ -26,10 +26,10 @@ pub(crate) struct Listed {
     period: String,
     /// In seconds.
     pub period_start: f64,
-    id: String,
+    pub id: String,
     pub timescale: u64,
     pub offset: u64,
-    init: String,
+    pub init: String,
     /// Number, start and duration of what is there and of what is announced.
     pub segments: Vec<(u64, u64, u64)>,
 }
@@ -67,8 +67,9 @@ pub(crate) fn listed_by(mpd: &Element, settings: SegmentSettings) -> Vec<Listed>
 /// A live presentation names segments by time; their numbers follow from the grid of the period.
 fn count_by_time(segments: &mut [(u64, u64, u64)], template: &Element, settings: SegmentSettings) {
     let first = template.text("initialization").split(['-', '.']).nth_back(1).unwrap();
-    let media = format!("$RepresentationID$/{first}-$Time$.m4s");
-    assert_eq!(template.text("media"), media);
+    let (directory, tag) =
+        template.text("initialization").split_once("-init-").unwrap().0.split_once('/').unwrap();
+    assert_eq!(template.text("media"), format!("{directory}/{tag}-{first}-$Time$.m4s"));
     let timescale = template.number("timescale");
     let offset = template.number("presentationTimeOffset");
     for (number, start, _) in segments {
@@ -129,7 +130,7 @@ fn it_says_what_is_there() {
     let template = sets[0].one("SegmentTemplate");
     assert_eq!(template.text("availabilityTimeOffset"), "1.65");
     assert_eq!(template.text("availabilityTimeComplete"), "false");
-    assert_eq!(template.text("initialization"), "$RepresentationID$/init-100.mp4");
+    assert_eq!(template.text("initialization"), "$RepresentationID$/03030303-init-100.mp4");
     let reference = sets[1].one("ProducerReferenceTime");
     assert_eq!(reference.text("wallClockTime"), "2027-01-15T08:00:00.000Z");
     assert_eq!(reference.number("presentationTime"), 3_600_000 * 48);
@@ -158,7 +159,7 @@ fn a_discontinuity_is_a_period_on_the_same_clock() {
     assert_eq!(first.segments.last(), Some(&(102, 450_000 + 208_800, 90_000)));
     assert_eq!(second.segments.last(), Some(&(107, 630_000 + 28_800 + 3 * 180_000, 180_000)));
     assert_eq!(second.segments[0], (104, 658_800, 151_200), "the short one has gone");
-    assert_eq!(second.init, "$RepresentationID$/init-103.mp4");
+    assert_eq!(second.init, "$RepresentationID$/03030303-init-103.mp4");
 }
 
 /// As ffmpeg looks for them, by whole seconds.
@@ -351,7 +352,7 @@ fn the_end_is_presented_alike_when_the_live_window_is_gone() {
         };
         let then = without_rates(&dash::dvr(&archive, &window).unwrap());
         assert_eq!(without_rates(&dash::ended(&archive).unwrap()), then);
-        assert!(then.contains("type=\"static\"") && then.contains("-$Time$.m4s"), "{then}");
+        assert!(then.contains("type=\"static\"") && then.contains("/03030303-111-$Time$.m4s"), "{then}");
     }
     let empty = Archive::new(archive.broadcast(), archive.settings(), 0);
     assert_eq!(dash::ended(&empty), None);

@@ -191,8 +191,8 @@ impl Broadcast {
     /// All names that a playlist and a presentation say.
     fn read(&mut self, now: u64) -> Vec<Name> {
         let text = playlist::media(&self.window, &self.rendition, MediaOptions::default()).unwrap();
-        let files = text.split(['\n', '"']).filter_map(|word| word.strip_suffix(".m4s"));
-        let mut names: Vec<_> = files.map(name).collect();
+        let files = text.split(['\n', '"']).filter_map(LiveObject::parse);
+        let mut names: Vec<_> = files.filter_map(|file| name(file.object)).collect();
         let mpd = Element::parse(&dash::live(&self.window).unwrap());
         let video = listed_by(&mpd, self.settings).remove(0);
         let begins = (video.period_start * 1_000.0) as u64 + ZERO_MS - BEGAN_MS;
@@ -238,12 +238,11 @@ impl Broadcast {
     }
 }
 
-fn name(file: &str) -> Name {
-    match file.split_once('.') {
-        Some((number, index)) => {
-            Name::Part(MediaSequence(number.parse().unwrap()), PartIndex(index.parse().unwrap()))
-        }
-        None => Name::Segment(MediaSequence(file.parse().unwrap())),
+fn name(object: Object) -> Option<Name> {
+    match object {
+        Object::Part(sequence, index) => Some(Name::Part(sequence, index)),
+        Object::Segment(sequence) => Some(Name::Segment(sequence)),
+        Object::Init(_) | Object::Timed(..) => None,
     }
 }
 

@@ -5,6 +5,7 @@ mod broadcast;
 mod dash;
 mod drift;
 mod dvr;
+mod names;
 mod playlists;
 mod properties;
 mod reader;

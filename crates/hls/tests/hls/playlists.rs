@@ -29,12 +29,12 @@ fn the_first_part_is_listed_at_once_and_is_a_segment() {
 #EXT-X-PART-INF:PART-TARGET=0.350000
 #EXT-X-MEDIA-SEQUENCE:100
 #EXT-X-DISCONTINUITY-SEQUENCE:0
-#EXT-X-MAP:URI=\"init-100.mp4\"
+#EXT-X-MAP:URI=\"03030303-init-100.mp4\"
 #EXT-X-PROGRAM-DATE-TIME:2027-01-15T08:00:00.000Z
-#EXT-X-PART:DURATION=0.320000,URI=\"100.0.m4s\",INDEPENDENT=YES
+#EXT-X-PART:DURATION=0.320000,URI=\"03030303-100.0.m4s\",INDEPENDENT=YES
 #EXTINF:0.320000,
-100.m4s
-#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"101.0.m4s\"
+03030303-100.m4s
+#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"03030303-101.0.m4s\"
 #EXT-X-RENDITION-REPORT:URI=\"../360p/index.m3u8\",LAST-MSN=100,LAST-PART=0
 #EXT-X-RENDITION-REPORT:URI=\"../audio/index.m3u8\",LAST-MSN=100,LAST-PART=0
 ";
@@ -45,13 +45,13 @@ fn the_first_part_is_listed_at_once_and_is_a_segment() {
 fn a_new_period_is_a_discontinuity_with_its_own_init_segment_and_clock() {
     let window = live(&[Plan::steady(5_000, 3_320), Plan::steady(0, 2_000)]);
     let expected = "#EXT-X-DISCONTINUITY
-#EXT-X-MAP:URI=\"init-103.mp4\"
+#EXT-X-MAP:URI=\"03030303-init-103.mp4\"
 #EXT-X-PROGRAM-DATE-TIME:2027-01-15T09:00:00.000Z
-#EXT-X-PART:DURATION=0.320000,URI=\"103.0.m4s\",INDEPENDENT=YES
+#EXT-X-PART:DURATION=0.320000,URI=\"03030303-103.0.m4s\",INDEPENDENT=YES
 ";
     let text = text(&window, "360p");
     assert!(text.contains(expected), "{text}");
-    assert!(text.contains("#EXTINF:1.000000,\n102.m4s\n"), "{text}");
+    assert!(text.contains("#EXTINF:1.000000,\n03030303-102.m4s\n"), "{text}");
     assert!(text.contains("PROGRAM-DATE-TIME:2027-01-15T08:00:02.320Z"), "{text}");
 }
 
@@ -65,7 +65,7 @@ fn no_part_is_promised_that_the_grid_has_no_room_for() {
     let last = all.iter().position(is_last).unwrap();
     let window = window_of(opening(10), &all[..=last]);
     assert!(window.segment(&id("720p"), MediaSequence(101)).is_none(), "its end is not said yet");
-    assert!(text(&window, "720p").contains("#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"102.0.m4s\""));
+    assert!(text(&window, "720p").contains("#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"03030303-102.0.m4s\""));
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn without_low_latency_only_whole_segments_are_listed() {
     let plain = MediaOptions { low_latency: false, ..MediaOptions::default() };
     let text = media(&window_of(opening(10), &all), &id("720p"), plain).unwrap();
     assert!(!text.contains("PART") && !text.contains("RENDITION-REPORT"), "{text}");
-    assert!(text.ends_with("102.m4s\n"), "{text}");
+    assert!(text.ends_with("03030303-102.m4s\n"), "{text}");
 }
 
 #[test]
@@ -111,7 +111,10 @@ fn a_rendition_that_ends_early_has_a_gap() {
     let ends_early = Plan { audio_excess: -1_500, ..Plan::steady(0, 3_320) };
     let window = live(&[ends_early, Plan::steady(0, 2_000)]);
     let text = text(&window, "audio");
-    assert!(text.contains("#EXT-X-GAP\n#EXTINF:1.000000,\n102.m4s\n#EXT-X-DISCONTINUITY\n"), "{text}");
+    assert!(
+        text.contains("#EXT-X-GAP\n#EXTINF:1.000000,\n03030303-102.m4s\n#EXT-X-DISCONTINUITY\n"),
+        "{text}"
+    );
     assert!(window.segment(&id("audio"), MediaSequence(102)).is_none());
 }
 
@@ -199,7 +202,7 @@ fn what_another_broadcast_left_is_listed_by_its_own_numbers_or_not_at_all() {
     let mut before = window_of(opening(10), &events(MediaSequence(100), std::slice::from_ref(&plan)));
     before.apply(&MediaEvent::BroadcastEnd).unwrap();
     let window = |first: u64, plan: &Plan, settings| {
-        let broadcast = BroadcastId::new(UnixMillis(1_800_000_060_000), &[3; 10]);
+        let broadcast = BroadcastId::new(UnixMillis(1_800_000_060_000), &[4; 10]);
         let first_sequence = MediaSequence(first);
         let opening = Opening { broadcast, first_sequence, settings, ..opening(10) };
         window_of(opening, &events(first_sequence, std::slice::from_ref(plan)))
@@ -212,7 +215,8 @@ fn what_another_broadcast_left_is_listed_by_its_own_numbers_or_not_at_all() {
     let settings = SegmentSettings::default();
     let near = list(&window(107, &plan, settings), "audio").unwrap();
     let uris: Vec<_> = near.lines().filter(|line| !line.starts_with('#')).collect();
-    let expected: Vec<_> = (100..112).map(|number| format!("{number}.m4s")).collect();
+    let tag = |number: u64| if number < 107 { "03030303" } else { "04040404" };
+    let expected: Vec<_> = (100..112).map(|number| format!("{}-{number}.m4s", tag(number))).collect();
     assert!(near.contains("#EXT-X-MEDIA-SEQUENCE:100\n") && uris == expected, "{near}");
     assert_eq!(near.matches("#EXT-X-GAP\n#EXTINF:2.").count(), 2, "{near}");
     assert_eq!(list(&window(104, &plan, settings), "audio"), None, "a number would be two segments'");

@@ -99,23 +99,29 @@ fn check_list(list: &Playlist) {
     assert!(whole.len() <= 100);
 }
 
+/// Every address is read as the object that is meant, of the window's broadcast.
 fn check_addresses(window: &LiveWindow, name: &str, list: &Playlist) {
-    let number = |text: &str| text.parse::<u64>().unwrap();
+    let broadcast = window.opening().broadcast.tag();
+    let object = |file: &str| {
+        let live = LiveObject::parse(file).unwrap_or_else(|| panic!("{file}"));
+        assert_eq!(live.broadcast, broadcast, "{file}");
+        live.object
+    };
+    let next = window.next_part(&id(name)).map(|(sequence, index)| Object::Part(sequence, index));
+    assert_eq!(list.hint.as_deref().map(object), next);
     for segment in &list.segments {
-        let map = segment.map.strip_prefix("init-").and_then(|rest| rest.strip_suffix(".mp4")).unwrap();
-        assert!(window.init(&id(name), MediaSequence(number(map))).is_some());
+        let sequence = MediaSequence(segment.sequence);
+        let Object::Init(first) = object(&segment.map) else { panic!("{}", segment.map) };
+        assert!(window.init(&id(name), first).is_some());
+        if let Some((_, file)) = &segment.whole {
+            assert_eq!(object(file), Object::Segment(sequence));
+        }
         assert_eq!(
             segment.whole.as_ref().is_some_and(|_| !segment.gap),
             is_whole(window, name, segment.sequence)
         );
-        for part in &segment.parts {
-            let [sequence, index] = part.uri.strip_suffix(".m4s").unwrap().split('.').collect::<Vec<_>>()[..]
-            else {
-                panic!("{}", part.uri)
-            };
-            let sequence = MediaSequence(number(sequence));
-            let index = PartIndex(number(index) as u32);
-            assert_eq!(sequence.0, segment.sequence);
+        for (index, part) in (0..).map(PartIndex).zip(&segment.parts) {
+            assert_eq!(object(&part.uri), Object::Part(sequence, index));
             assert!(window.part(&id(name), sequence, index).is_some());
         }
     }

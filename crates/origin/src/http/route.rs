@@ -3,7 +3,7 @@
 
 use std::str::FromStr;
 
-use headwater_hls::Object;
+use headwater_hls::{LiveObject, Object};
 use headwater_media::{BroadcastId, MediaSequence, RenditionId, StreamId};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub(crate) enum Recorded {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Resource {
     Playlist(PlaylistScope),
-    Object(Object),
+    Object(LiveObject),
 }
 
 /// How far back a media playlist reaches.
@@ -123,9 +123,11 @@ impl Route {
             Self::Recordings(_) => "recordings",
             Self::Recording(_, _, recorded) => recorded.kind(),
             Self::Rendition(_, _, Resource::Playlist(_)) => "playlist",
-            Self::Rendition(_, _, Resource::Object(Object::Init(_))) => "init",
-            Self::Rendition(_, _, Resource::Object(Object::Segment(_) | Object::Timed(..))) => "segment",
-            Self::Rendition(_, _, Resource::Object(Object::Part(..))) => "part",
+            Self::Rendition(_, _, Resource::Object(live)) => match live.object {
+                Object::Init(_) => "init",
+                Object::Segment(_) | Object::Timed(..) => "segment",
+                Object::Part(..) => "part",
+            },
         }
     }
 }
@@ -176,7 +178,7 @@ impl Resource {
         match file {
             "index.m3u8" => Some(Self::Playlist(PlaylistScope::Window)),
             "dvr.m3u8" => Some(Self::Playlist(PlaylistScope::Dvr)),
-            _ => Object::parse(file).map(Self::Object),
+            _ => LiveObject::parse(file).map(Self::Object),
         }
     }
 }
@@ -194,7 +196,7 @@ mod tests {
         "demo".parse().unwrap()
     }
 
-    fn object(file: &str) -> Option<Object> {
+    fn object(file: &str) -> Option<LiveObject> {
         match Route::parse(&format!("/demo/720p/{file}"))? {
             Route::Rendition(_, _, Resource::Object(object)) => Some(object),
             other => panic!("{other:?}"),
@@ -225,8 +227,10 @@ mod tests {
         assert_eq!(Route::parse(&format!("/demo/{id}/thumbnail.jpg")), thumbnail);
         let storyboard = Some(Route::RecordedStoryboard(stream(), id.parse().unwrap()));
         assert_eq!(Route::parse(&format!("/demo/{id}/storyboard.vtt")), storyboard);
-        for file in ["init-7.mp4", "7.m4s", "7.0.m4s", "7-900.m4s"] {
-            assert_eq!(object(file), Object::parse(file), "{file}");
+        for name in ["init-7.mp4", "7.m4s", "7.0.m4s", "7-900.m4s"] {
+            let live = object(&format!("0a1b2c3d-{name}")).unwrap();
+            assert_eq!(Some(live.object), Object::parse(name));
+            assert_eq!(live.broadcast.to_string(), "0a1b2c3d");
         }
     }
 
@@ -260,9 +264,16 @@ mod tests {
 
     #[test]
     fn an_object_has_one_path() {
-        for file in ["07.m4s", "7.m4s/", "7.mp4", "init-7.mp4.m4s"] {
+        for file in ["7.m4s", "init-7.mp4", "7-900.m4s", "a-7.m4s", "0A1B2C3D-7.m4s", "0a1b2c3d-07.m4s"] {
             assert_eq!(object(file), None, "{file}");
         }
+        assert_eq!(object("0a1b2c3d-7.m4s/"), None);
+        let id = "019a1b2c-3d4e-7f50-8a61-728394a5b6c7";
+        assert_eq!(
+            Route::parse(&format!("/demo/{id}/720p/0a1b2c3d-7.m4s")),
+            None,
+            "a recording's URL has the id"
+        );
     }
 
     #[test]
@@ -295,6 +306,7 @@ mod tests {
                 ("<rendition>", "720p"),
                 ("<broadcast>", "019a1b2c-3d4e-7f50-8a61-728394a5b6c7"),
                 ("<number>", "7"),
+                ("<tag>", "0a1b2c3d"),
                 ("<part>", "0"),
                 ("<ticks>", "900"),
                 ("<file>", "player.js"),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use headwater_hls::playlist::lists_before;
 use headwater_hls::{Archive, LiveWindow};
-use headwater_media::{MediaEvent, MediaTime};
+use headwater_media::{BroadcastTag, MediaEvent, MediaTime};
 use tokio::time::Instant;
 
 use super::{Mirror, PlaylistKind, Shown, Text, View};
@@ -104,6 +104,13 @@ impl Shown {
         self.left[..too_many].iter_mut().for_each(Left::forget_media);
     }
 
+    /// Whether the broadcast with this tag was shown before the present one, and may still be asked for.
+    pub(crate) fn was_shown_before(&self, broadcast: BroadcastTag) -> bool {
+        let before = self.before.iter().map(|before| &before.window);
+        let mut windows = before.chain(self.left.iter().map(|left| &left.window));
+        windows.any(|window| window.opening().broadcast.tag() == broadcast)
+    }
+
     fn fate_of_before(&self) -> Fate {
         self.before.as_ref().map_or(Fate::AsBefore, |before| before.now(self.view.window()))
     }
@@ -131,23 +138,35 @@ impl Shown {
 }
 
 impl Mirror {
-    /// Looks at the windows that were shown before, and may still be asked for: the one that playlists list, and then the
-    /// newest first.
-    pub(crate) fn left_window<T>(&self, at: impl Fn(&LiveWindow) -> Option<T>) -> Option<T> {
+    /// Looks at a broadcast's windows that were shown before, and may still be asked for: the one that playlists list, and
+    /// then the newest first.
+    pub(crate) fn left_window<T>(
+        &self,
+        broadcast: BroadcastTag,
+        at: impl Fn(&LiveWindow) -> Option<T>,
+    ) -> Option<T> {
         let now = Instant::now();
         self.look_at(|shown| {
             let left = shown.left.iter().rev().filter(|left| left.window_until > now);
             let listed = shown.before.iter().map(|before| &before.window);
-            listed.chain(left.map(|left| &left.window)).find_map(|window| at(window))
+            let windows = listed.chain(left.map(|left| &left.window));
+            let mut of_broadcast = windows.filter(|window| window.opening().broadcast.tag() == broadcast);
+            of_broadcast.find_map(|window| at(window))
         })
     }
 
-    /// Looks at what is stored of the broadcasts that were shown before.
-    pub(crate) fn left_history<T>(&self, at: impl Fn(&Archive) -> Option<T>) -> Option<T> {
+    /// Looks at what is stored of a broadcast that was shown before.
+    pub(crate) fn left_history<T>(
+        &self,
+        broadcast: BroadcastTag,
+        at: impl Fn(&Archive) -> Option<T>,
+    ) -> Option<T> {
         let now = Instant::now();
         self.look_at(|shown| {
             let archives = shown.left.iter().rev().filter(|left| left.archive_until > now);
-            archives.filter_map(|left| left.archive.as_ref()).find_map(|archive| at(archive))
+            let archives = archives.filter_map(|left| left.archive.as_ref());
+            let mut of_broadcast = archives.filter(|archive| archive.broadcast().tag() == broadcast);
+            of_broadcast.find_map(|archive| at(archive))
         })
     }
 
@@ -202,9 +221,13 @@ mod tests {
     use super::*;
     use crate::metrics::Metrics;
 
+    fn id(nth: u64) -> BroadcastId {
+        BroadcastId::new(UnixMillis(1_800_000_000_000 + nth), &[nth as u8; 10])
+    }
+
     /// A broadcast of one rendition, and whole segments of two seconds from `first` on.
     fn window(nth: u64, first: u64, segments: u64) -> LiveWindow {
-        let wall_clock = UnixMillis(1_800_000_000_000 + nth);
+        let wall_clock = id(nth).made_at();
         let kind = RenditionKind::Video { width: 1280, height: 720, frame_rate: 30.0 };
         let rendition = Rendition {
             id: "720p".parse().unwrap(),
@@ -213,7 +236,7 @@ mod tests {
             declared_bitrate: 1,
         };
         let mut window = LiveWindow::new(Opening {
-            broadcast: BroadcastId::new(wall_clock, &[7; 10]),
+            broadcast: id(nth),
             epoch: Epoch(nth),
             settings: SegmentSettings { segment_ms: 2_000, part_ms: 500 },
             window_segments: 4,
@@ -262,7 +285,7 @@ mod tests {
         let is_there = |sequence| {
             let sequence = MediaSequence(sequence);
             let find = |window: &LiveWindow| window.segment(&"720p".parse().unwrap(), sequence).map(drop);
-            mirror.left_window(find).is_some()
+            mirror.left_window(id(1).tag(), find).is_some()
         };
         for _ in 0..4 {
             tokio::time::advance(longest).await;
@@ -270,7 +293,7 @@ mod tests {
             assert!([103, 104].map(is_there).into_iter().all(|there| there), "it is listed");
             let init =
                 |window: &LiveWindow| window.init(&"720p".parse().unwrap(), MediaSequence(100)).cloned();
-            assert_eq!(mirror.left_window(init), Some("init".into()));
+            assert_eq!(mirror.left_window(id(1).tag(), init), Some("init".into()));
         }
         for event in (109..111).flat_map(|sequence| segment(107, sequence)) {
             mirror.apply(&event).unwrap();
@@ -304,7 +327,7 @@ mod tests {
 
     fn names(mirror: &Mirror, sequence: u64) -> bool {
         let named = |archive: &Archive| archive.segment(MediaSequence(sequence)).map(drop);
-        mirror.left_history(named).is_some()
+        mirror.left_history(id(sequence / 100 - 1).tag(), named).is_some()
     }
 
     /// RFC 8216bis §6.2.2: the list is taken away first, and what it names when it has been played.
@@ -345,11 +368,11 @@ mod tests {
         tokio::time::advance(Duration::from_secs(600)).await;
         mirror.forget_left();
         mirror.show_next(window(3, 407, 2), None);
-        for sequence in [104, 107] {
+        for (nth, sequence) in [(1, 104), (2, 107)] {
             let find = |window: &LiveWindow| {
                 window.segment(&"720p".parse().unwrap(), MediaSequence(sequence)).map(drop)
             };
-            assert!(mirror.left_window(find).is_some(), "{sequence}");
+            assert!(mirror.left_window(id(nth).tag(), find).is_some(), "{sequence}");
         }
     }
 }

@@ -43,7 +43,8 @@ pub(crate) struct Mirror {
     metrics: Arc<Metrics>,
 }
 
-struct Shown {
+/// Everything that viewers may ask a mirror for.
+pub(crate) struct Shown {
     /// Grows with every change.
     version: u64,
     view: View,
@@ -73,6 +74,11 @@ pub(crate) struct Listed {
 }
 
 impl Shown {
+    /// State of the stream.
+    pub(crate) fn view(&self) -> &View {
+        &self.view
+    }
+
     fn listed(&self) -> Option<Listed> {
         let View::Showing(window) = &self.view else { return None };
         let before = self.before.as_ref().map(|before| before.window.clone());
@@ -131,7 +137,17 @@ impl Mirror {
         limit: Duration,
         at: impl Fn(&View) -> Option<T>,
     ) -> Option<T> {
-        if let Some(found) = self.look(&at) {
+        self.wait_for(scope, limit, |shown| at(&shown.view)).await
+    }
+
+    /// [`Self::wait`] with a look at what was shown before, too.
+    pub(crate) async fn wait_for<T>(
+        &self,
+        scope: Scope<'_>,
+        limit: Duration,
+        at: impl Fn(&Shown) -> Option<T>,
+    ) -> Option<T> {
+        if let Some(found) = self.look_at(&at) {
             return Some(found);
         }
         let deadline = Instant::now() + limit;
@@ -139,7 +155,7 @@ impl Mirror {
         let mut changes = self.signals.subscribe(scope);
         loop {
             // A change between this look and the one before has gone unseen, so it looks before it waits.
-            if let Some(found) = self.look(&at) {
+            if let Some(found) = self.look_at(&at) {
                 return Some(found);
             }
             timeout_at(deadline, changes.changed()).await.ok()?.ok()?;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use headwater_media::{
     BroadcastId, Epoch, MediaEvent, MediaSequence, MediaTime, Opening, PartIndex, PeriodNumber, PeriodStart,
-    Rendition, RenditionId, RenditionKind, SegmentSettings, UnixMillis,
+    Piece, Record, Rendition, RenditionId, RenditionKind, SegmentSettings, StoredSegment, UnixMillis,
 };
 
 pub const PARTS: u32 = 4;
@@ -14,8 +14,9 @@ const LEAD: u64 = 480_000;
 /// Number of the first segment.
 pub const FIRST: u64 = 100;
 
-pub fn id(nth: u64) -> BroadcastId {
-    BroadcastId::new(UnixMillis(1_800_000_000_000 + nth), &[7; 10])
+/// A stream's broadcasts; the tags are `a0a0a0a0`, `a1a1a1a1` and so on.
+pub fn id(nth: u8) -> BroadcastId {
+    BroadcastId::new(UnixMillis(1_800_000_000_000 + u64::from(nth)), &[0xa0 + nth; 10])
 }
 
 pub fn opening(broadcast: BroadcastId, epoch: Epoch, first: u64) -> Opening {
@@ -83,4 +84,16 @@ pub fn segments(sequences: std::ops::Range<u64>, by: &str) -> Vec<MediaEvent> {
     sequences
         .flat_map(|sequence| of(VIDEO, sequence).chain(of(AUDIO, sequence)).collect::<Vec<_>>())
         .collect()
+}
+
+/// A segment of both renditions as an index names it.
+pub fn stored(sequence: u64) -> Record {
+    let piece = |id| Piece {
+        rendition: rendition(id),
+        start: MediaTime((sequence - FIRST) * 2_000_000),
+        duration: MediaTime(2_000_000),
+        size: Some(7),
+    };
+    let pieces = [VIDEO, AUDIO].map(piece).into();
+    Record::Segment(StoredSegment { sequence: MediaSequence(sequence), pieces, drift: 0 })
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use headwater_hls::{LiveObject, Object};
 use headwater_media::MediaEvent;
 use headwater_media::lock::MutexExt;
 use headwater_wire::v2::delivery_client::DeliveryClient;
@@ -127,12 +128,14 @@ fn first_rendition(playlist: &str) -> Option<&str> {
     playlist.lines().find_map(|line| line.strip_suffix("/index.m3u8").filter(|name| !name.starts_with('#')))
 }
 
-/// The last part that a playlist lists, by its name `<sequence>.<index>.m4s`.
+/// The last part that a playlist lists, by its name.
 fn last_part(playlist: &str) -> Option<Position> {
     let line = playlist.lines().rev().find(|line| line.starts_with("#EXT-X-PART:"))?;
     let (_, uri) = line.split_once("URI=\"")?;
-    let (sequence, rest) = uri.split_once('.')?;
-    Some((sequence.parse().ok()?, rest.split_once('.')?.0.parse().ok()?))
+    match LiveObject::parse(uri.split('"').next()?)?.object {
+        Object::Part(sequence, index) => Some((sequence.0, index.0)),
+        Object::Init(_) | Object::Segment(_) | Object::Timed(..) => None,
+    }
 }
 
 #[cfg(test)]
@@ -141,8 +144,8 @@ mod tests {
 
     #[test]
     fn the_last_part_is_found() {
-        let playlist = "#EXTM3U\n#EXT-X-PART:DURATION=0.3,URI=\"7.1.m4s\"\n#EXT-X-PART:DURATION=0.3,INDEPENDENT=YES,URI=\"8.0.m4s\"\n\
-                        #EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"8.1.m4s\"\n";
+        let playlist = "#EXTM3U\n#EXT-X-PART:DURATION=0.3,URI=\"07070707-7.1.m4s\"\n#EXT-X-PART:DURATION=0.3,INDEPENDENT=YES,URI=\"07070707-8.0.m4s\"\n\
+                        #EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"07070707-8.1.m4s\"\n";
         assert_eq!(last_part(playlist), Some((8, 0)));
         assert_eq!(last_part("#EXTM3U\n"), None);
     }

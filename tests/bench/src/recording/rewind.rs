@@ -3,7 +3,7 @@
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
-use headwater_hls::Archive;
+use headwater_hls::{Archive, Object};
 use headwater_media::{
     BroadcastId, Epoch, MediaEvent, MediaSequence, MediaTime, Opening, PeriodNumber, PeriodStart, Piece,
     Record, Rendition, RenditionKind, SegmentSettings, StoredSegment, StreamId, UnixMillis,
@@ -12,7 +12,7 @@ use headwater_registry::testing::RedisServer;
 use headwater_wire::{WatchMessage, v2};
 use tokio::time::{Duration, Instant, sleep};
 
-use crate::broadcast::{FIRST, SEGMENTS, Shape, noise};
+use crate::broadcast::{FIRST, SEGMENTS, Shape, broadcast_id, live_file, noise};
 use crate::keepalive::{Connection, request};
 use crate::origin::{PREFIX, start_origin_with};
 use crate::processes::Service;
@@ -97,13 +97,13 @@ async fn origin(window: &str, asked: Asked) -> Result<f64> {
 /// A playlist, once it has the whole live window.
 async fn watch(connection: &mut Connection, origin: &Service, path: &str) -> Result<String> {
     let deadline = Instant::now() + READY;
-    let last = format!("\n{}.m4s", FIRST + STORED + u64::from(SEGMENTS) - 1);
+    let last = live_file(Object::Segment(MediaSequence(FIRST + STORED + u64::from(SEGMENTS) - 1)));
     loop {
         let mut body = Vec::new();
         let head =
             connection.get(&request(origin.address, path), |piece| body.extend_from_slice(piece)).await?;
         let text = unzipped(&body)?;
-        if head.status == 200 && text.contains(&last) {
+        if head.status == 200 && text.lines().any(|line| line == last) {
             return Ok(text);
         }
         ensure!(Instant::now() < deadline, "{path}: {} without the last segment", head.status);
@@ -184,7 +184,7 @@ fn records() -> Result<Vec<Record>> {
 fn index() -> Result<f64> {
     let messages: Vec<v2::MediaEvent> =
         records()?.into_iter().map(|record| WatchMessage::Stored(record).into()).collect();
-    let broadcast = BroadcastId::new(UnixMillis(1), &[7; 10]);
+    let broadcast = broadcast_id();
     let before = resident()?;
     let mut archives = Vec::with_capacity(ARCHIVES);
     for _ in 0..ARCHIVES {

@@ -238,13 +238,13 @@ mod tests {
 
     const TEXT: &str = "#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-TARGETDURATION:2\n\
         #EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=1.002,HOLD-BACK=6\n\
-        #EXT-X-PART-INF:PART-TARGET=0.334\n#EXT-X-MEDIA-SEQUENCE:7\n#EXT-X-MAP:URI=\"init-7.mp4\"\n\
-        #EXT-X-PROGRAM-DATE-TIME:2026-11-21T06:00:00.000Z\n#EXTINF:2.000,\n7.m4s\n\
+        #EXT-X-PART-INF:PART-TARGET=0.334\n#EXT-X-MEDIA-SEQUENCE:7\n#EXT-X-MAP:URI=\"0a1b2c3d-init-7.mp4\"\n\
+        #EXT-X-PROGRAM-DATE-TIME:2026-11-21T06:00:00.000Z\n#EXTINF:2.000,\n0a1b2c3d-7.m4s\n\
         #EXT-X-PROGRAM-DATE-TIME:2026-11-21T06:00:02.000Z\n\
-        #EXT-X-PART:DURATION=0.334,URI=\"8.0.m4s\",INDEPENDENT=YES\n#EXT-X-PART:DURATION=0.333,URI=\"8.1.m4s\"\n\
-        #EXT-X-PART:DURATION=0.333,URI=\"8.2.m4s\"\n#EXTINF:1.000,\n8.m4s\n\
-        #EXT-X-PART:DURATION=0.334,URI=\"9.0.m4s\",INDEPENDENT=YES\n\
-        #EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"9.1.m4s\"\n";
+        #EXT-X-PART:DURATION=0.334,URI=\"0a1b2c3d-8.0.m4s\",INDEPENDENT=YES\n#EXT-X-PART:DURATION=0.333,URI=\"0a1b2c3d-8.1.m4s\"\n\
+        #EXT-X-PART:DURATION=0.333,URI=\"0a1b2c3d-8.2.m4s\"\n#EXTINF:1.000,\n0a1b2c3d-8.m4s\n\
+        #EXT-X-PART:DURATION=0.334,URI=\"0a1b2c3d-9.0.m4s\",INDEPENDENT=YES\n\
+        #EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"0a1b2c3d-9.1.m4s\"\n";
 
     fn at(sequence: u64, part: u64) -> Position {
         Position { sequence, part }
@@ -254,9 +254,9 @@ mod tests {
     fn a_playlist_is_read_part_by_part() {
         let playlist = Playlist::parse(TEXT).unwrap();
         assert_eq!((playlist.media_sequence, playlist.segments.len(), playlist.ended), (7, 3, false));
-        assert_eq!(playlist.map(9), Some("init-7.mp4"));
+        assert_eq!(playlist.map(9), Some("0a1b2c3d-init-7.mp4"));
         let (part, end) = playlist.part(at(8, 1)).unwrap();
-        assert_eq!((part.uri.as_str(), part.independent), ("8.1.m4s", false));
+        assert_eq!((part.uri.as_str(), part.independent), ("0a1b2c3d-8.1.m4s", false));
         let start: jiff::Timestamp = "2026-11-21T06:00:02Z".parse().unwrap();
         assert_eq!(end, Some(start.as_millisecond() + 667));
         assert_eq!(playlist.part(at(9, 1)), None, "it is only hinted at");
@@ -274,7 +274,7 @@ mod tests {
         assert_eq!(playlist.carry(at(8, 3)), at(9, 0));
         assert_eq!(playlist.carry(at(9, 1)), at(9, 1), "it is not over");
         assert_eq!(playlist.carry(at(10, 0)), at(10, 0));
-        assert_eq!(playlist.whole(at(7, 0)), Some(("7.m4s", Duration::from_secs(2))));
+        assert_eq!(playlist.whole(at(7, 0)), Some(("0a1b2c3d-7.m4s", Duration::from_secs(2))));
         assert_eq!(playlist.whole(at(8, 0)), None);
     }
 
@@ -306,16 +306,16 @@ mod tests {
     fn a_delta_update_is_completed_by_what_was_before_it() {
         let whole = Playlist::parse(TEXT).unwrap();
         let delta = "#EXTM3U\n#EXT-X-PART-INF:PART-TARGET=0.334\n#EXT-X-MEDIA-SEQUENCE:8\n\
-                     #EXT-X-SKIP:SKIPPED-SEGMENTS=1\n#EXT-X-PART:DURATION=0.334,URI=\"9.0.m4s\",INDEPENDENT=YES\n\
-                     #EXT-X-PART:DURATION=0.333,URI=\"9.1.m4s\"\n";
+                     #EXT-X-SKIP:SKIPPED-SEGMENTS=1\n#EXT-X-PART:DURATION=0.334,URI=\"0a1b2c3d-9.0.m4s\",INDEPENDENT=YES\n\
+                     #EXT-X-PART:DURATION=0.333,URI=\"0a1b2c3d-9.1.m4s\"\n";
         let delta = Playlist::parse(delta).unwrap();
         let now = delta.clone().completed(Some(&whole)).unwrap();
-        assert_eq!((now.media_sequence, now.segments.len(), now.map(9)), (8, 2, Some("init-7.mp4")));
+        assert_eq!((now.media_sequence, now.segments.len(), now.map(9)), (8, 2, Some("0a1b2c3d-init-7.mp4")));
         assert_eq!(
             now.segment(8),
             Some(&Segment { map: now.map(8).map(str::to_owned), ..whole.segments[1].clone() })
         );
-        assert_eq!(now.part(at(9, 1)).unwrap().0.uri, "9.1.m4s");
+        assert_eq!(now.part(at(9, 1)).unwrap().0.uri, "0a1b2c3d-9.1.m4s");
         assert_eq!(delta.clone().completed(None), None);
         let old = Playlist { media_sequence: 3, ..whole };
         assert_eq!(delta.completed(Some(&old)), None, "it does not reach so far");

@@ -4,6 +4,7 @@ use super::stored::{Segments, by_period};
 use super::timeline::Timeline;
 use super::{Period, Presentation, State, Track, start, write, zero};
 use crate::archive::Archive;
+use crate::object::NamePrefix;
 use crate::playlist::bitrate::Bitrate;
 use crate::window::LiveWindow;
 
@@ -14,7 +15,7 @@ pub fn live(window: &LiveWindow) -> Option<String> {
 }
 
 /// The same with what is stored of the broadcast before the live window, so that players can go back. Where what is
-/// stored does not reach to the window, the window is all there is.
+/// stored does not reach to the window, or is of another broadcast, the window is all there is.
 pub fn dvr(archive: &Archive, window: &LiveWindow) -> Option<String> {
     presentation(window, sources(window, Some(archive)))
 }
@@ -36,8 +37,8 @@ fn presentation(window: &LiveWindow, sources: Vec<Source<'_>>) -> Option<String>
         State::Dynamic { zero, published, reached: reached(window, newest, zero), depth }
     };
     let settings = window.opening().settings;
-    let base = String::new();
-    Some(write::mpd(&Presentation { settings, state, base, periods }))
+    let names = NamePrefix::live(window.opening().broadcast);
+    Some(write::mpd(&Presentation { settings, state, base: String::new(), names, periods }))
 }
 
 /// The wall clock at the end of the newest part.
@@ -58,7 +59,10 @@ struct Source<'a> {
 
 fn sources<'a>(window: &'a LiveWindow, archive: Option<&'a Archive>) -> Vec<Source<'a>> {
     let from = window.listed_from();
-    let reaches = |archive: &&Archive| archive.next_sequence().is_some_and(|next| next >= from);
+    let reaches = |archive: &&Archive| {
+        archive.broadcast() == window.opening().broadcast
+            && archive.next_sequence().is_some_and(|next| next >= from)
+    };
     let stored = archive.filter(reaches).into_iter().flat_map(by_period);
     let mut all: Vec<_> = stored
         .map(|(about, mut stored)| {

@@ -10,7 +10,7 @@
 //!
 //! In a live one, segments are named by their period and `$Time$` (see [`LiveWindow::timed`]): ffmpeg counts numbers from
 //! the beginning of each MPD that it reads, and would begin anew with each. Such a name tells the period that a player
-//! means, too, where another one has begun instead of what was announced.
+//! means, too, where another one has begun instead of what was announced. Before it stands the broadcast's tag.
 //!
 //! [`LiveWindow::timed`]: crate::LiveWindow::timed
 //!
@@ -44,6 +44,8 @@ pub use stored::{ended, stored};
 
 use timeline::Timeline;
 
+use crate::object::NamePrefix;
+
 /// A moment as an MPD writes it (`xs:dateTime`); what the clock that an MPD names answers with.
 pub fn moment(time: UnixMillis) -> String {
     write::Moment(time).to_string()
@@ -68,6 +70,7 @@ struct Presentation<'a> {
     state: State,
     /// Path from the MPD to the directories of the renditions.
     base: String,
+    names: NamePrefix,
     periods: Vec<Period<'a>>,
 }
 

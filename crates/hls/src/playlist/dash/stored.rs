@@ -5,6 +5,7 @@ use headwater_media::{MediaSequence, MediaTime, PeriodStart, Piece, Rendition, R
 use super::timeline::Timeline;
 use super::{Period, Presentation, State, Track, start, write, zero};
 use crate::archive::Archive;
+use crate::object::NamePrefix;
 
 /// The static MPD of what is stored, for the directory that the broadcast's own is in. None where there is nothing.
 pub fn stored(archive: &Archive) -> Option<String> {
@@ -23,7 +24,8 @@ pub fn stored(archive: &Archive) -> Option<String> {
     }
     let state = State::Stored { duration };
     let base = format!("{}/", archive.broadcast());
-    let presentation = Presentation { settings: archive.settings(), state, base, periods };
+    let names = NamePrefix::Recorded;
+    let presentation = Presentation { settings: archive.settings(), state, base, names, periods };
     (!presentation.periods.is_empty()).then(|| write::mpd(&presentation))
 }
 
@@ -41,8 +43,8 @@ pub fn ended(archive: &Archive) -> Option<String> {
     let duration = periods.last().map(|newest| newest.start + newest.length())?;
     let settings = archive.settings();
     let state = State::Ended { duration };
-    let base = String::new();
-    Some(write::mpd(&Presentation { settings, state, base, periods }))
+    let names = NamePrefix::live(archive.broadcast());
+    Some(write::mpd(&Presentation { settings, state, base: String::new(), names, periods }))
 }
 
 pub(super) type Segments<'a> = Vec<&'a StoredSegment>;

@@ -152,17 +152,23 @@ impl Presentation<'_> {
         let from = period.from.ticks(timescale);
         let begun = period.about.first_sequence;
         let base = &self.base;
+        let names = self.names;
         write!(out, "<SegmentTemplate timescale=\"{timescale}\" presentationTimeOffset=\"{from}\"")?;
         match self.state {
             State::Stored { .. } => {
                 let first = track.timeline.first();
-                write!(out, " startNumber=\"{first}\" media=\"{base}$RepresentationID$/{NUMBER_TEMPLATE}\"")?;
+                write!(
+                    out,
+                    " startNumber=\"{first}\" media=\"{base}$RepresentationID$/{names}{NUMBER_TEMPLATE}\""
+                )?;
             }
             State::Dynamic { .. } | State::Ended { .. } => {
-                write!(out, " media=\"{base}$RepresentationID$/{}\"", TimedTemplate(begun))?;
+                let media = TimedTemplate(begun);
+                write!(out, " media=\"{base}$RepresentationID$/{names}{media}\"")?;
             }
         }
-        write!(out, " initialization=\"{base}$RepresentationID$/{}\"", Object::Init(begun))?;
+        let init = Object::Init(begun);
+        write!(out, " initialization=\"{base}$RepresentationID$/{names}{init}\"")?;
         if self.is_dynamic() {
             // A segment may be asked for when its first part is there, and is sent as it is made (§5.3.9.5.3).
             let whole = MediaTime::from_millis(u64::from(self.settings.segment_ms));

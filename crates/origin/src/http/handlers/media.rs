@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use headwater_hls::cmaf::END_SEGMENT;
 use headwater_hls::window::Timed;
-use headwater_hls::{LiveWindow, Object};
+use headwater_hls::{LiveObject, LiveWindow, Object};
 use headwater_media::{MediaSequence, PartIndex, Rendition, RenditionId};
 use http::header::RANGE;
 use http::{Method, Request};
@@ -16,7 +16,7 @@ use super::partial_segment::{self, SEGMENT_LIMIT};
 use crate::http::response::answer::Answer;
 use crate::http::response::cache::Cache;
 use crate::http::response::problem::Problem;
-use crate::mirror::{Mirror, Scope, View};
+use crate::mirror::{Mirror, Scope, Shown, View};
 
 /// An object of the live window. One that is about to be made is waited for: a part that a playlist hints at
 /// (RFC 8216bis §6.2.6), or anything that another origin, a moment ahead of this one, has listed already. A segment whose
@@ -24,22 +24,22 @@ use crate::mirror::{Mirror, Scope, View};
 pub(crate) async fn object<B>(
     mirror: Arc<Mirror>,
     rendition: &RenditionId,
-    object: Object,
+    live: LiveObject,
     request: &Request<B>,
 ) -> Result<Answer, Problem> {
-    let limit = match object {
+    let limit = match live.object {
         Object::Segment(_) | Object::Timed(..) => SEGMENT_LIMIT,
         Object::Init(_) | Object::Part(..) => mirror.blocked_limit(),
     };
     let grows = *request.method() == Method::GET && !request.headers().contains_key(RANGE);
-    let look = |view: &View| look(view, rendition, object, grows);
-    let found = mirror.wait(Scope::Rendition(rendition), limit, look).await;
+    let look = |shown: &Shown| look(shown, rendition, live, grows);
+    let found = mirror.wait_for(Scope::Rendition(rendition), limit, look).await;
     let in_vain =
         |mirror: &Mirror| mirror.look(|view| view.window().map_or(Problem::NotReady, |_| Problem::Late));
     match found.unwrap_or_else(|| Err(in_vain(&mirror)))? {
         Found::Whole(content_type, pieces) => Ok(Answer::media(content_type, &pieces)),
         Found::Begun(content_type, sequence) => {
-            let parts = partial_segment::parts(mirror, rendition.clone(), sequence);
+            let parts = partial_segment::parts(mirror, live.broadcast, rendition.clone(), sequence);
             Ok(Answer::partial_segment(content_type, parts))
         }
         Found::End(content_type, past) => {
@@ -52,9 +52,9 @@ pub(crate) async fn object<B>(
 }
 
 /// Segments behind the last one that players of DASH may still ask for, one after the other, before they have read that it
-/// is over: they read the presentation again every few seconds. Further numbers never were any stream's.
+/// is over: they read the presentation again every few seconds. Further numbers were never announced.
 const MAX_PAST_END: u64 = 10;
-/// The next broadcast may have a segment of this number.
+/// The broadcast may go on after all, under a higher epoch, and have a segment of this number.
 const END_CACHE: Cache = Cache::Seconds(1);
 
 /// How often a player that goes on counting gets an answer.
@@ -76,12 +76,22 @@ enum Found {
 /// Result of a look at a window; `None` while the object may still come.
 type Look = Option<Result<Found, Problem>>;
 
-fn look(view: &View, rendition: &RenditionId, object: Object, grows: bool) -> Look {
-    match view {
+fn look(shown: &Shown, rendition: &RenditionId, live: LiveObject, grows: bool) -> Look {
+    match shown.view() {
         View::Seeking => None,
         View::NotLive => Some(Err(Problem::NotLive)),
-        View::Showing(window) => look_in(window, rendition, object, grows),
+        View::Showing(window) if window.opening().broadcast.tag() == live.broadcast => {
+            look_in(window, rendition, live.object, grows)
+        }
+        View::Showing(window) if may_be_newer(shown, window, live) => None,
+        View::Showing(_) => Some(Err(Problem::NoObject)),
     }
+}
+
+/// Whether an object of another broadcast may be one of the stream's next broadcast, which another origin shows already: its
+/// number is above those of the broadcast that this origin shows, and its tag is not that of a broadcast before.
+fn may_be_newer(shown: &Shown, window: &LiveWindow, live: LiveObject) -> bool {
+    live.object.sequence() >= window.next_sequence() && !shown.was_shown_before(live.broadcast)
 }
 
 fn look_in(window: &LiveWindow, rendition: &RenditionId, object: Object, grows: bool) -> Look {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt as _};
-use headwater_media::{MediaSequence, RenditionId};
+use headwater_media::{BroadcastTag, MediaSequence, RenditionId};
 
 use crate::http::response::body::Interrupted;
 use crate::mirror::{Mirror, Scope, View};
@@ -19,6 +19,7 @@ pub(crate) const SEGMENT_LIMIT: Duration = Duration::from_secs(20);
 /// The parts of one segment that are still to be sent.
 struct PartialSegment {
     mirror: Arc<Mirror>,
+    broadcast: BroadcastTag,
     rendition: RenditionId,
     sequence: MediaSequence,
     sent: usize,
@@ -27,10 +28,11 @@ struct PartialSegment {
 /// The parts of a segment that has begun, from the first one on.
 pub(crate) fn parts(
     mirror: Arc<Mirror>,
+    broadcast: BroadcastTag,
     rendition: RenditionId,
     sequence: MediaSequence,
 ) -> BoxStream<'static, Result<Bytes, Interrupted>> {
-    let segment = PartialSegment { mirror, rendition, sequence, sent: 0 };
+    let segment = PartialSegment { mirror, broadcast, rendition, sequence, sent: 0 };
     stream::try_unfold(segment, PartialSegment::next).boxed()
 }
 
@@ -46,7 +48,8 @@ impl PartialSegment {
 
     /// The next part, or the end of the segment; `None` while the part may still come.
     fn look(&self, view: &View) -> Option<Result<Option<Bytes>, Interrupted>> {
-        let begun = view.window().and_then(|window| window.begun(&self.rendition, self.sequence));
+        let window = view.window().filter(|window| window.opening().broadcast.tag() == self.broadcast);
+        let begun = window.and_then(|window| window.begun(&self.rendition, self.sequence));
         let Some(segment) = begun else { return Some(Err(Interrupted::Gone)) };
         match segment.parts().get(self.sent) {
             Some(part) => Some(Ok(Some(part.bytes.clone()))),

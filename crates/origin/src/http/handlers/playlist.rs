@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use headwater_hls::playlist::{self, MediaOptions, Stage};
+use headwater_hls::playlist::{self, MediaOptions};
 use headwater_hls::{Directives, LiveWindow, Readiness, Skip, Until};
 use headwater_media::{PartIndex, RenditionId};
 use headwater_runtime::http::query;
@@ -101,7 +101,7 @@ pub(crate) fn left(mirror: &Mirror, which: PlaylistKind, headers: &HeaderMap) ->
     let text = mirror.left_playlist(which, |archive, which| match which {
         PlaylistKind::DvrMultivariant => playlist::ended_multivariant(archive),
         PlaylistKind::DvrPresentation => playlist::dash::ended(archive),
-        PlaylistKind::Dvr(rendition) => playlist::vod_media(archive, rendition, Stage::Complete),
+        PlaylistKind::Dvr(rendition) => playlist::ended_media(archive, rendition),
         _ => None,
     })?;
     Some(answer(content_type, &text, Cache::Seconds(LEFT_SECONDS), headers))

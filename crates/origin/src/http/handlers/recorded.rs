@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use headwater_control::Recording;
-use headwater_hls::{Archive, LiveWindow, Object};
-use headwater_media::{MediaSequence, Rendition, RenditionId, StreamId};
+use headwater_hls::{Archive, LiveObject, LiveWindow, Object};
+use headwater_media::{BroadcastTag, MediaSequence, Rendition, RenditionId, StreamId};
 use headwater_recordings::Layout;
 use http::header::LOCATION;
 use http::{HeaderValue, Request, StatusCode};
@@ -115,22 +115,23 @@ pub(crate) async fn archived_object(
     source: SegmentSource<'_>,
     mirror: &Mirror,
     rendition: &RenditionId,
-    object: Object,
+    wanted: LiveObject,
     otherwise: Problem,
 ) -> Result<Answer, Problem> {
-    if let Some(answer) = mirror.left_window(|window| live::whole(window, rendition, object)) {
+    let LiveObject { broadcast: tag, object } = wanted;
+    if let Some(answer) = mirror.left_window(tag, |window| live::whole(window, rendition, object)) {
         return Ok(answer);
     }
     let sequence = match object {
         Object::Init(first) => {
             let init =
                 |archive: &Archive| Some(media(archive, rendition, archive.init(rendition, first)?.clone()));
-            return in_history(mirror, init).ok_or(otherwise);
+            return in_history(mirror, tag, init).ok_or(otherwise);
         }
         Object::Segment(sequence) => sequence,
         Object::Timed(first, ticks) => {
             let timed = |archive: &Archive| archive.timed(rendition, first, ticks);
-            match in_history(mirror, timed) {
+            match in_history(mirror, tag, timed) {
                 Some(sequence) => sequence,
                 None => return Err(otherwise),
             }
@@ -141,16 +142,18 @@ pub(crate) async fn archived_object(
         archive.segment(sequence)?.size(rendition)?;
         Some((archive.broadcast(), media_type(archive, rendition)))
     };
-    let (broadcast, media_type) = in_history(mirror, stored).ok_or(otherwise)?;
+    let (broadcast, media_type) = in_history(mirror, tag, stored).ok_or(otherwise)?;
     let layout = Layout { stream: mirror.stream().clone(), broadcast };
     let bytes = source.segment(&layout, rendition, sequence).await?;
     Ok(Answer::media(media_type, &[bytes]))
 }
 
-/// Looks at what is stored of the broadcast that is shown, and of those that were shown before.
-fn in_history<T>(mirror: &Mirror, at: impl Fn(&Archive) -> Option<T>) -> Option<T> {
-    let shown = mirror.history(|_: &LiveWindow, archive: &Archive| at(archive));
-    shown.flatten().or_else(|| mirror.left_history(&at))
+/// Looks at what is stored of the broadcast with this tag, where it is the one that is shown, or was shown before.
+fn in_history<T>(mirror: &Mirror, tag: BroadcastTag, at: impl Fn(&Archive) -> Option<T>) -> Option<T> {
+    let is_shown = |archive: &&Archive| archive.broadcast().tag() == tag;
+    let shown =
+        mirror.history(|_: &LiveWindow, archive: &Archive| Some(archive).filter(is_shown).and_then(&at));
+    shown.flatten().or_else(|| mirror.left_history(tag, &at))
 }
 
 /// The newest recordings of a stream, newest first.

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use headwater_hls::{LiveWindow, playlist};
 use headwater_media::{
-    BroadcastId, Epoch, MediaEvent, MediaTime, Opening, PeriodStart, Rendition, RenditionId, RenditionKind,
-    SegmentSettings,
+    BroadcastId, BroadcastTag, Epoch, MediaEvent, MediaTime, Opening, PeriodStart, Rendition, RenditionId,
+    RenditionKind, SegmentSettings,
 };
 
 use super::{Seat, now};
@@ -114,12 +114,12 @@ impl Shown {
     }
 
     /// Every part by what its URL says, with its start and its first tag. What follows may have been cut off.
-    pub fn contents(&self) -> impl Iterator<Item = ((BroadcastId, Place), (MediaTime, Option<Number>))> {
+    pub fn contents(&self) -> impl Iterator<Item = ((BroadcastTag, Place), (MediaTime, Option<Number>))> {
         let parts = self
             .broadcasts
             .iter()
-            .flat_map(|broadcast| broadcast.parts.iter().map(move |it| (broadcast.id, it)));
-        parts.map(|(id, (place, part))| ((id, *place), (part.start, numbers(&part.bytes).next())))
+            .flat_map(|broadcast| broadcast.parts.iter().map(move |it| (broadcast.id.tag(), it)));
+        parts.map(|(tag, (place, part))| ((tag, *place), (part.start, numbers(&part.bytes).next())))
     }
 
     pub fn newest(&self) -> Option<Number> {
