@@ -6,7 +6,7 @@ CARGO ?= cargo
 export RUST_LIB_BACKTRACE = 0
 URL ?= rtmp://127.0.0.1:1935/live/demo
 
-.PHONY: run demo test test-rust test-browser lint fmt web setup setup-test bench bench-micro bench-replay bench-ladder bench-proxy bench-origin bench-viewers bench-latency bench-scale bench-recording bench-failover compose-test chaos audit clean
+.PHONY: run demo test test-rust test-browser lint fmt web setup setup-test bench bench-micro bench-replay bench-ladder bench-proxy bench-origin bench-viewers bench-latency bench-scale bench-recording bench-failover compose-test chaos compat audit clean
 
 ## Runs proxy, server and origin in one process. Publish to rtmp://localhost:1935/live/demo, watch http://localhost:8080/demo
 run: setup web
@@ -111,6 +111,13 @@ bench-ladder: setup-test
 ## Random faults on a simulated network: make chaos SEEDS=5000, or one of them again, with all that happens: make chaos SEED=123
 chaos: setup
 	SEEDS=$(SEEDS) SEED=$(SEED) $(CARGO) test --release -p headwater-simulator --test chaos -- --ignored --exact many_schedules_hold --nocapture
+
+## Executables of the last release beside those of today, in both directions and in a rolling update. RELEASE=COMMIT takes
+## another commit than the last one of RELEASES.md, OLD=DIRECTORY takes executables that are there
+compat: setup-test web
+	$(CARGO) build --workspace --bins
+	OLD=$${OLD:-$$(deploy/build-release.sh $(RELEASE))} && \
+	  OLD_EXECUTABLES=$$(realpath "$$OLD") $(CARGO) test -p headwater-tests --test compat -- --ignored --nocapture
 
 ## How soon a broadcast goes on when something dies; rewrites the table in docs/failover.md. Wants a quiet machine
 bench-failover: setup-test web

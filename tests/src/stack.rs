@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use std::time::Duration;
@@ -28,12 +28,20 @@ pub struct Plan {
     servers: usize,
     origins: usize,
     environment: BTreeMap<String, String>,
+    /// Folders of the executables of some kinds of service, where those of another release are to run.
+    executables: BTreeMap<&'static str, PathBuf>,
 }
 
 impl Default for Plan {
     /// A proxy, a server and an origin, with a small ladder, which two cores encode twice over in a debug build.
     fn default() -> Self {
-        let plan = Self { proxies: 1, servers: 1, origins: 1, environment: BTreeMap::new() };
+        let plan = Self {
+            proxies: 1,
+            servers: 1,
+            origins: 1,
+            environment: BTreeMap::new(),
+            executables: BTreeMap::new(),
+        };
         plan.set("LADDER_RUNGS", "640x360@800k,480x270@500k,320x180@300k")
             .set("LADDER_PRESET", "ultrafast")
             .set("SERVER_RECONNECT_WINDOW", "2s")
@@ -68,6 +76,12 @@ impl Plan {
         self
     }
 
+    /// Takes the executables of these kinds of service (`proxy`, `server`, `origin`) from this folder.
+    pub fn executables_from(mut self, folder: &Path, kinds: &[&'static str]) -> Self {
+        self.executables.extend(kinds.iter().map(|kind| (*kind, folder.to_owned())));
+        self
+    }
+
     pub async fn start(self) -> Result<Stack> {
         let stack = self.launch(RedisServer::start())?;
         stack.ready().await?;
@@ -87,6 +101,7 @@ impl Plan {
             origins: Vec::new(),
             servers_started: 0,
             environment: self.environment,
+            executables: self.executables,
             redis,
             directory,
         };
@@ -150,6 +165,7 @@ pub struct Stack {
     pub origins: Vec<Service>,
     servers_started: usize,
     environment: BTreeMap<String, String>,
+    executables: BTreeMap<&'static str, PathBuf>,
     /// Directory for logs and media of the test. Last, so that it outlives the processes.
     pub directory: TempDir,
 }
@@ -176,6 +192,11 @@ impl Stack {
     /// `http://host:port` of an origin.
     pub fn origin(&self, number: usize) -> String {
         format!("http://127.0.0.1:{}", self.origins[number].port)
+    }
+
+    /// Starts services with the executables of today from now on.
+    pub fn use_own_executables(&mut self) {
+        self.executables.clear();
     }
 
     /// The first proxy.
@@ -205,6 +226,12 @@ impl Stack {
     pub async fn add_server_at(&mut self, place: &Place) -> Result<()> {
         self.start_server(place)?;
         self.servers.last().expect("it was just started").ready().await
+    }
+
+    /// Adds one more origin.
+    pub async fn add_origin(&mut self) -> Result<()> {
+        self.start_origin(self.origins.len())?;
+        self.origins.last().expect("it was just started").ready().await
     }
 
     fn start_server(&mut self, place: &Place) -> Result<()> {
@@ -240,7 +267,10 @@ impl Stack {
         environment.insert(format!("HEADWATER_{section}_METRICS_LISTEN"), format!("{host}:{metrics_port}"));
         environment.extend(place.registry.iter().map(|url| ("HEADWATER_REGISTRY_URL".into(), url.clone())));
         let environment: Vec<_> = environment.into_iter().collect();
-        let program = binary(&format!("headwater-{kind}"))?.to_string_lossy().into_owned();
+        let name = format!("headwater-{kind}");
+        let program =
+            self.executables.get(kind).map_or_else(|| binary(&name), |folder| Ok(folder.join(&name)))?;
+        let program = program.to_string_lossy().into_owned();
         let command: Vec<_> = place.within.iter().cloned().chain([program]).collect();
         let (program, arguments) = command.split_first().context("a command is not empty")?;
         let name = format!("{kind}-{number}");
