@@ -3,7 +3,9 @@
 mod bench;
 mod demo;
 mod drain;
+mod inputs;
 mod target;
+mod token;
 mod up;
 
 use std::process::ExitCode;
@@ -30,6 +32,10 @@ enum Command {
     Demo(demo::Arguments),
     /// Has a server stop: its broadcasts move to other servers, and viewers don't notice
     Drain(drain::Arguments),
+    /// Lists, makes and changes live inputs, through the control API
+    Inputs(inputs::Arguments),
+    /// Makes access tokens of the control API, in the directory of the configuration
+    Token(token::Arguments),
     /// Puts load on an installation and tells how it did
     #[command(subcommand)]
     Bench(bench::Tool),
@@ -47,6 +53,8 @@ fn main() -> ExitCode {
         Command::Bench(tool) => tool.run(),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Drain(arguments) => drain::run(&arguments),
+        Command::Inputs(arguments) => inputs::run(&arguments),
+        Command::Token(arguments) => token::run(&arguments),
         Command::Worker => headwater_transcode::worker::main(),
         Command::Still => headwater_transcode::still::main(),
     }

@@ -44,7 +44,7 @@ async fn serve(mut process: Process) -> anyhow::Result<()> {
 }
 
 /// Gives the directory a secret, where it is in a folder and nobody has chosen one.
-fn make_secret(config: &mut Config) -> anyhow::Result<()> {
+pub(crate) fn make_secret(config: &mut Config) -> anyhow::Result<()> {
     let is_needed = config.input_mode == InputMode::Keys && config.directory.secret.is_none();
     match &config.directory.url {
         StoreUrl::Directory(folder) if is_needed => {
