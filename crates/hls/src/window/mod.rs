@@ -57,6 +57,8 @@ pub struct LiveWindow {
     drifts: BTreeMap<(PeriodNumber, MediaTime), i32>,
     /// First sequence of every playlist.
     listed_from: MediaSequence,
+    /// Discontinuities that this window counts beyond those of its broadcast, as it follows another one's window.
+    followed: i64,
     /// Media bytes held.
     bytes: usize,
     ended: bool,
@@ -88,6 +90,7 @@ impl LiveWindow {
             periods: VecDeque::new(),
             tracks: BTreeMap::new(),
             drifts: BTreeMap::new(),
+            followed: 0,
             bytes: 0,
             ended: false,
         }
@@ -130,7 +133,16 @@ impl LiveWindow {
         let passed = before.discontinuities_before(before.next_sequence()) + 1;
         let counted =
             self.discontinuities_before(self.listed_from.next()) - self.opening.discontinuity_sequence;
+        let own = self.opening.discontinuity_sequence;
         self.opening.discontinuity_sequence = passed.saturating_sub(counted);
+        self.followed = self.opening.discontinuity_sequence as i64 - own as i64;
+    }
+
+    /// Takes the place of a window of the same broadcast that does not go on: its viewers go on counting discontinuities.
+    pub fn replace(&mut self, before: &LiveWindow) {
+        let own = self.opening.discontinuity_sequence;
+        self.opening.discontinuity_sequence = own.saturating_add_signed(before.followed);
+        self.followed = before.followed;
     }
 
     /// How long a segment may still be asked for by somebody who holds a playlist of this window, when no playlist lists it

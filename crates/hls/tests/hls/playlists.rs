@@ -229,3 +229,33 @@ fn what_another_broadcast_left_is_listed_by_its_own_numbers_or_not_at_all() {
     assert_eq!(list(&larger, "1080p"), None, "it has no such rendition");
     assert!(list(&larger, "720p").is_some());
 }
+
+/// An origin that has shown another broadcast before counts its discontinuities, too, and goes on so when the window does
+/// not join on any more and is replaced.
+#[test]
+fn a_window_that_is_replaced_goes_on_counting_discontinuities() {
+    let plan = Plan::steady(0, 8_000);
+    let period = Plan::steady(5_000, 4_000);
+    let broadcast = BroadcastId::new(UnixMillis(1_800_000_060_000), &[3; 10]);
+    let window = |first: u64, discontinuity_sequence, plans: &[Plan]| {
+        let first_sequence = MediaSequence(first);
+        let opening = Opening { broadcast, first_sequence, discontinuity_sequence, ..opening(10) };
+        window_of(opening, &events(first_sequence, plans))
+    };
+    let sequence = |window: &LiveWindow| {
+        let list = text(window, "720p");
+        let number = list.lines().find_map(|line| line.strip_prefix("#EXT-X-DISCONTINUITY-SEQUENCE:"));
+        number.unwrap().parse::<u64>().unwrap()
+    };
+    let before = live(&[period.clone(), plan.clone()]);
+    let mut shown = window(200, 0, std::slice::from_ref(&plan));
+    shown.follow(&before);
+    assert_eq!(sequence(&shown), 2, "the one within the broadcast before, and the change to this one");
+    // Its next server's window begins behind media that this origin has missed, with a period among it.
+    let mut next = window(240, 1, std::slice::from_ref(&plan));
+    next.replace(&shown);
+    assert_eq!(sequence(&next), 3);
+    let mut third = window(280, 4, std::slice::from_ref(&period));
+    third.replace(&next);
+    assert_eq!(sequence(&third), 6);
+}

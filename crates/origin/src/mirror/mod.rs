@@ -211,11 +211,15 @@ impl Mirror {
     fn show_next(&self, mut window: LiveWindow, mut archive: Option<Archive>) {
         self.change(|shown| {
             let before = shown.interrupted(&window);
-            if let Some(before) = &before {
-                window.follow(before);
-                if let Some(archive) = &mut archive {
-                    archive.follow_discontinuities(window.opening().discontinuity_sequence);
+            match (&before, shown.view.window()) {
+                (Some(before), _) => window.follow(before),
+                (None, Some(same)) if same.opening().broadcast == window.opening().broadcast => {
+                    window.replace(same);
                 }
+                (None, _) => {}
+            }
+            if let Some(archive) = &mut archive {
+                archive.follow_discontinuities(window.opening().discontinuity_sequence);
             }
             shown.leave(before.clone(), self.dvr_window);
             shown.before = before.map(Before::new);
