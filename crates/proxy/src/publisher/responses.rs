@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use headwater_media::{Epoch, PublisherStats};
 use headwater_wire::publish::{PublishError, resume_point};
-use headwater_wire::v2::publish_response::{Committed, Message as Response, Stats};
+use headwater_wire::v2::publish_response::{Accepted, Committed, Message as Response, Stats};
 use tokio::time::{Instant, timeout_at};
 
 use super::Publisher;
@@ -46,10 +46,7 @@ impl<S: Source> Publisher<'_, S> {
         match response {
             Response::Committed(Committed { resume, epoch }) => {
                 self.resume = resume_point(resume)?;
-                if let Some(epoch) = epoch.map(Epoch).filter(|epoch| *epoch > self.epoch) {
-                    self.epoch = epoch;
-                    self.context.router.raise_epoch(&self.spec.stream, epoch);
-                }
+                self.raise_epoch(epoch);
                 self.replay.commit(&self.resume);
                 self.losses = 0;
                 Ok(())
@@ -58,9 +55,21 @@ impl<S: Source> Publisher<'_, S> {
                 self.record_stats(stats);
                 Ok(())
             }
+            // The turn has got another epoch since the publisher was accepted.
+            Response::Accepted(Accepted { epoch, .. }) => {
+                self.raise_epoch(epoch);
+                Ok(())
+            }
             // No output is encoded for yet.
-            Response::Accepted(_) | Response::OutputTag(_) => Ok(()),
+            Response::OutputTag(_) => Ok(()),
             Response::Rejected(failure) => Err(PublishError::Rejected(failure)),
+        }
+    }
+
+    fn raise_epoch(&mut self, epoch: Option<u64>) {
+        if let Some(epoch) = epoch.map(Epoch).filter(|epoch| *epoch > self.epoch) {
+            self.epoch = epoch;
+            self.context.router.raise_epoch(&self.spec.stream, epoch);
         }
     }
 

@@ -11,7 +11,7 @@ use headwater_media::{
     Epoch, MediaEvent, MediaSequence, Opening, PeriodNumber, Record, RenditionId, ResumePoint,
     SegmentSettings, StoredSegment,
 };
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 use super::history::{History, Taken};
 use crate::recording::DvrHistory;
@@ -29,6 +29,8 @@ pub struct LiveFeed {
     /// The point at which another server had to leave the broadcast, if one did.
     taken_over: Option<ResumePoint>,
     policy: Policy,
+    /// The epoch under which this server owns the stream.
+    epochs: watch::Sender<Epoch>,
     events: broadcast::Sender<FeedEvent>,
 }
 
@@ -72,6 +74,7 @@ impl LiveFeed {
         let history = History::new(dvr_window.into(), empty, opening.first_sequence, taken_over.is_none());
         Self {
             unrecorded: AtomicU64::new(opening.first_sequence.0),
+            epochs: watch::Sender::new(opening.epoch),
             window: Mutex::new(LiveWindow::new(opening)),
             history: Mutex::new(history),
             taken_over: taken_over.map(|point| ResumePoint { policy: Some(policy.clone()), ..point }),
@@ -130,6 +133,12 @@ impl LiveFeed {
         let opening = Opening { epoch, ..window.opening().clone() };
         // Only an older epoch can be refused: it is the same broadcast in everything else.
         let _ = window.adopt(&opening);
+        self.epochs.send_replace(window.opening().epoch);
+    }
+
+    /// The epoch, and when it is raised.
+    pub fn epochs(&self) -> watch::Receiver<Epoch> {
+        self.epochs.subscribe()
     }
 
     /// The number that the next period's first segment gets.

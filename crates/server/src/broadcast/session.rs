@@ -24,7 +24,7 @@ use crate::admission::Reservation;
 use crate::failure::{Code, Failure};
 use crate::worker::{ToWorker, TranscodeSpec, Worker, WorkerInput};
 use input::SessionInput;
-use output::SessionOutput;
+use output::{SessionOutput, Turn};
 use watchdog::Watchdog;
 
 /// Longest time for which a worker makes segments after the end of its media: it holds a few seconds at most. Beyond it, the
@@ -116,16 +116,18 @@ impl Session<'_> {
         }
         let knows_where = resume.is_some() || self.on_air.feed.is_new();
         let from = self.starting_point_for(resume)?;
+        let epochs = self.on_air.feed.epochs();
         let started = self.settings.starter.start_worker(&self.spec_for(&from)).await;
         let responses = &responses.to(&publisher);
+        let turn = Turn { begun: from.begun(), epochs };
         if started.is_ok() || !knows_where {
             // Where the publisher goes on: here, or at a server that can start a worker.
             let epoch = self.epoch_for(responses);
-            responses.say(Response::Accepted(Progress { resume: from.begun(), epoch }));
+            responses.say(Response::Accepted(Progress { resume: turn.begun.clone(), epoch }));
         }
         let mut worker = started?;
         let (transcoded, exit_limit) =
-            self.run_worker(&mut worker, publisher, &mut requests, responses).await;
+            self.run_worker(&mut worker, turn, publisher, &mut requests, responses).await;
         if transcoded.as_ref().is_err_and(|failure| failure.code == Code::Draining) {
             // Killed at once: the next server waits for nothing but the word, and what is left in there is in the way.
             drop(worker);
@@ -139,6 +141,7 @@ impl Session<'_> {
     async fn run_worker(
         &self,
         worker: &mut Worker,
+        turn: Turn,
         publisher: Publisher,
         requests: &mut Requests,
         responses: &Responses,
@@ -146,7 +149,7 @@ impl Session<'_> {
         let watchdog = Watchdog::default();
         let left = CancellationToken::new();
         let Worker { input, output, .. } = worker;
-        let shown = SessionOutput::new(self, responses, &watchdog, &left);
+        let shown = SessionOutput::new(self, turn, responses, &watchdog, &left);
         let mut shown = pin!(shown.show_all(output));
         let given = SessionInput::new(self, &publisher, requests, &watchdog);
         let end = tokio::select! {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use headwater_media::{MediaEvent, MediaTime, PartIndex, ResumePoint};
+use headwater_media::{Epoch, MediaEvent, MediaTime, PartIndex, ResumePoint};
+use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +21,7 @@ use crate::worker::{FromWorker, OutputError, Stats, WorkerOutput};
 /// Output of a session's worker: packaged, held back where it must not be shown yet, shown, and committed.
 pub(super) struct SessionOutput<'a> {
     session: &'a Session<'a>,
+    turn: Turn,
     responses: &'a Responses,
     watchdog: &'a Watchdog,
     boundary: DrainBoundary<'a>,
@@ -32,6 +34,13 @@ pub(super) struct SessionOutput<'a> {
     reports: Interval,
 }
 
+/// Turn of the publisher whose media the output is made of.
+pub(super) struct Turn {
+    /// Point at which the publisher has begun.
+    pub(super) begun: ResumePoint,
+    pub(super) epochs: watch::Receiver<Epoch>,
+}
+
 /// Thing that happens to a session's output.
 enum Happening {
     Boundary(Step),
@@ -39,12 +48,15 @@ enum Happening {
     Stored(ResumePoint),
     Worker(Option<FromWorker>),
     ReportDue,
+    /// The registry has given the turn another epoch.
+    EpochRaised,
 }
 
 impl<'a> SessionOutput<'a> {
     /// Output of which nothing has come yet. `left` is cancelled when the publisher has left.
     pub(super) fn new(
         session: &'a Session<'a>,
+        turn: Turn,
         responses: &'a Responses,
         watchdog: &'a Watchdog,
         left: &'a CancellationToken,
@@ -54,6 +66,7 @@ impl<'a> SessionOutput<'a> {
         let segment = Duration::from_millis(session.on_air.feed.segment_settings().segment_ms.into());
         Self {
             session,
+            turn,
             responses,
             watchdog,
             boundary: DrainBoundary::new(session, left),
@@ -82,6 +95,7 @@ impl<'a> SessionOutput<'a> {
                 Happening::Boundary(Step::HandOver) => return Err(server_draining()),
                 Happening::Stored(resume) => self.say_committed(resume),
                 Happening::ReportDue => self.say_stats(),
+                Happening::EpochRaised => self.say_epoch(),
                 Happening::Worker(Some(FromWorker::Finished)) => return self.show_rest(),
                 Happening::Worker(output) => self.take_output(output)?,
             }
@@ -93,6 +107,7 @@ impl<'a> SessionOutput<'a> {
             biased;
             step = self.boundary.next_step() => Ok(Happening::Boundary(step)),
             resume = self.commits.next_stored() => Ok(Happening::Stored(resume)),
+            Ok(()) = self.turn.epochs.changed() => Ok(Happening::EpochRaised),
             _ = self.reports.tick() => Ok(Happening::ReportDue),
             output = worker.next_message() => output.map(Happening::Worker).map_err(unreadable),
         }
@@ -169,6 +184,14 @@ impl<'a> SessionOutput<'a> {
     fn say_committed(&self, resume: ResumePoint) {
         let epoch = self.session.epoch_for(self.responses);
         self.responses.say(Response::Committed(Progress { resume, epoch }));
+    }
+
+    /// Until the proxy knows the epoch, it can't go on from this turn at another server.
+    fn say_epoch(&self) {
+        if let Some(epoch) = self.session.epoch_for(self.responses) {
+            let resume = self.turn.begun.clone();
+            self.responses.say(Response::Accepted(Progress { resume, epoch: Some(epoch) }));
+        }
     }
 
     fn say_stats(&self) {
