@@ -76,6 +76,17 @@ fn a_call_that_is_refused_changes_nothing() {
 }
 
 #[test]
+fn a_recording_on_air_is_ended_by_nobody_and_holds_all_that_viewers_were_shown() {
+    holds(Written::RecordedThroughCut, 4);
+    holds(Written::RecordedThroughDeath, 2);
+}
+
+#[test]
+fn a_turn_that_the_registry_gave_late_is_its_publishers_own() {
+    holds(Written::RaisedTurn, 6);
+}
+
+#[test]
 fn stuck_workers_cost_their_own_broadcasts_only() {
     holds(Written::StuckWorkers, 1);
 }

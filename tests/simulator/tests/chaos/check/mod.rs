@@ -1,6 +1,7 @@
 //! Invariants that hold whatever happens: each one by its name, with its section of the design.
 
 mod holders;
+pub mod recordings;
 mod shown;
 mod verdict;
 

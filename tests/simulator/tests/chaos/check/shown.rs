@@ -29,6 +29,8 @@ pub struct Broadcast {
     parts: BTreeMap<Place, Part>,
     /// Gaps that playlists have listed (`EXT-X-GAP`), by rendition and segment.
     pub gaps: BTreeSet<(usize, u64)>,
+    /// First number of the playlists that were read last. A gap before it may have left them before anybody read it.
+    listed_from: u64,
     /// First segments by the period's number.
     pub periods: BTreeMap<u32, u64>,
     /// Video renditions of its periods.
@@ -96,6 +98,19 @@ impl Shown {
         self.broadcasts.iter().flat_map(move |broadcast| broadcast.numbers(rendition))
     }
 
+    /// Segments that are shown whole: id of the broadcast, media sequence number, and bytes of all parts.
+    pub fn whole_segments(&self) -> impl Iterator<Item = (BroadcastId, u64, Vec<u8>)> {
+        self.broadcasts.iter().flat_map(|broadcast| {
+            let mut segments: BTreeMap<(usize, u64), Vec<u8>> = BTreeMap::new();
+            for ((rendition, sequence, _), part) in &broadcast.parts {
+                segments.entry((*rendition, *sequence)).or_default().extend_from_slice(&part.bytes);
+            }
+            let last = broadcast.parts.keys().map(|(_, sequence, _)| *sequence).max();
+            let whole = segments.into_iter().filter(move |((_, at), _)| broadcast.ended || Some(*at) != last);
+            whole.map(|((_, sequence), bytes)| (broadcast.id, sequence, bytes))
+        })
+    }
+
     /// The parts of the segments next to this one, for a message.
     pub fn around(&self, rendition: usize, sequence: u64) -> Vec<String> {
         let parts = self.broadcasts.iter().flat_map(|broadcast| &broadcast.parts);
@@ -138,6 +153,7 @@ impl Broadcast {
             settings: opening.settings,
             parts: BTreeMap::new(),
             gaps: BTreeSet::new(),
+            listed_from: 0,
             periods: BTreeMap::new(),
             ladder: None,
             first: (opening.first_sequence.0, opening.discontinuity_sequence),
@@ -227,6 +243,7 @@ impl Broadcast {
             }
             let name = name.parse().expect("a rendition's name");
             let Some(text) = playlist::media(window, &name, Default::default()) else { continue };
+            self.listed_from = first_listed(&text);
             for sequence in gaps(&text) {
                 if self.gaps.insert((rendition, sequence)) {
                     event!("{:<9} shows a gap at {sequence} of {} {name}", seat.origin, seat.stream);
@@ -268,6 +285,7 @@ impl Broadcast {
     fn check_holes(&self, from: u64, failures: &mut Failures) {
         let parts = self.parts.keys().map(|(_, sequence, _)| *sequence);
         let gaps = self.gaps.iter().map(|(_, sequence)| *sequence);
+        let from = from.max(self.listed_from);
         let mut seen: Vec<u64> = parts.chain(gaps).filter(|s| *s >= from).collect();
         seen.sort_unstable();
         seen.dedup();
@@ -301,4 +319,10 @@ fn gaps(playlist: &str) -> Vec<u64> {
         }
     }
     gaps
+}
+
+/// Number of the first segment that a playlist lists (RFC 8216bis §4.4.3.2).
+fn first_listed(playlist: &str) -> u64 {
+    let first = playlist.lines().find_map(|line| line.strip_prefix("#EXT-X-MEDIA-SEQUENCE:"));
+    first.map_or(0, |first| first.parse().expect("a number"))
 }

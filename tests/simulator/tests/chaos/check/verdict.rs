@@ -7,7 +7,7 @@ use crate::kernel::log::event;
 use crate::kernel::net::Host;
 use crate::world::encoder::{End, Take};
 use crate::world::ladder::RENDITIONS;
-use crate::world::tag::Number;
+use crate::world::tag::{FRAME_MS, Number};
 
 /// Facts about the schedule.
 pub struct Facts {
@@ -21,6 +21,8 @@ pub struct Facts {
     pub losses: usize,
     /// Bytes that were kept for a publisher at most, and that may be.
     pub kept: (u64, u64),
+    /// Milliseconds of media that may be kept for a publisher.
+    pub kept_ms: u64,
     /// Streams that servers have given up to others.
     pub given_up: Vec<GivenUp>,
 }
@@ -105,9 +107,10 @@ fn judge_order(
         let wrong = last.and_then(|(at, last)| {
             let may_be_lost = facts.losses > 0 && shown.has_break(at, sequence);
             if number <= last {
-                // What is left may begin with what viewers have of the segment that was interrupted.
-                let is_again =
-                    may_be_lost && number.take == last.take && last.index - number.index < SEGMENTS;
+                // What is left may begin with what viewers have of the segment that was interrupted, or of all that a
+                // server has made unheard of the media that the proxy keeps.
+                let kept = SEGMENTS.max((facts.kept_ms / FRAME_MS) as u32);
+                let is_again = may_be_lost && number.take == last.take && last.index - number.index < kept;
                 return (!is_again).then(|| (ONCE, String::new()));
             }
             let first = if number.take == last.take { last.index + 1 } else { 0 };

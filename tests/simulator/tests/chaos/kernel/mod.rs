@@ -7,6 +7,7 @@ pub mod metrics;
 pub mod net;
 pub mod registry;
 pub mod socket;
+pub mod store;
 pub mod system;
 
 /// Each machine lives for so long before the next one's turn. What they send arrives in a later step.

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use headwater_registry::Registry as _;
 use tokio_util::sync::CancellationToken;
 
-use crate::check::{Checker, Facts, GivenUp, Seat, judge};
+use crate::check::{Checker, Facts, GivenUp, Seat, judge, recordings};
 use crate::kernel::STEP_MS;
 use crate::kernel::chance::Chance;
 use crate::kernel::log::{self, event};
@@ -22,6 +22,7 @@ use crate::kernel::machine::Machine;
 use crate::kernel::metrics;
 use crate::kernel::net::{self, Host, Net};
 use crate::kernel::registry::Hub;
+use crate::kernel::store::Depot;
 use crate::kernel::system;
 use encoder::{Encoder, Takes};
 use plan::{
@@ -66,10 +67,13 @@ pub enum Written {
     Unheard,
     BackWithoutRegistry,
     PastOwner,
+    RecordedThroughCut,
+    RecordedThroughDeath,
+    RaisedTurn,
 }
 
 impl Written {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 18] = [
         Self::LateOwner,
         Self::HealedHost,
         Self::HealedLinks,
@@ -85,6 +89,9 @@ impl Written {
         Self::Unheard,
         Self::BackWithoutRegistry,
         Self::PastOwner,
+        Self::RecordedThroughCut,
+        Self::RecordedThroughDeath,
+        Self::RaisedTurn,
     ];
 
     fn plan(self, way: u64) -> Plan {
@@ -104,6 +111,9 @@ impl Written {
             Self::Unheard => Plan::unheard(900 + 200 * way),
             Self::BackWithoutRegistry => Plan::back_without_registry(3_000 + 1_000 * way),
             Self::PastOwner => Plan::past_owner(500 * way),
+            Self::RecordedThroughCut => Plan::recorded_through_cut(way),
+            Self::RaisedTurn => Plan::raised_turn(150 * way),
+            Self::RecordedThroughDeath => Plan::recorded_through_death(500 * way),
         }
     }
 }
@@ -133,6 +143,9 @@ const REGISTRY: &str = "the registry is whole 5 s after its return (5.8)";
 /// How long after its server died the last of its broadcasts goes on elsewhere: a worker gives its first part after half a
 /// second, and searching must not take longer than that.
 const LAST_MOVED: u64 = 1_500;
+
+/// How often recordings are looked at.
+const RECORDINGS_CHECK: u64 = 1_000;
 
 const SPREAD: &str = "the broadcasts of a dead server are spread (5.2)";
 const ONE: &str = "a publisher that is back in time goes on with its broadcast (5.6)";
@@ -171,7 +184,8 @@ impl World {
         let streams = plan.streams.clone();
         let replay = plan.replay;
         let cores = plan.cores;
-        let around = Surroundings { net, hub, checker, streams, replay, cores };
+        let depot = plan.has_store.then(|| Depot::new(net.clone(), chance.fork(5)));
+        let around = Surroundings { net, hub, checker, streams, depot, replay, cores };
         let kinds = [(&SERVERS[..], Kind::Server), (&PROXIES, Kind::Proxy), (&ORIGINS, Kind::Origin)];
         let hosts = kinds.into_iter().flat_map(|(hosts, kind)| hosts.iter().map(move |host| (*host, kind)));
         let unit = |((host, kind), n)| (host, Unit::new(host, kind, chance.fork(n), crews.clone()));
@@ -218,13 +232,18 @@ impl World {
         let losses = log::lines_with("media was lost");
         let kept = (metrics::most_kept(), self.plan.replay.bytes);
         let given_up = given_up();
-        judge(&self.around.checker, &Facts { is_strict, takes, runs, lost_tags, losses, kept, given_up });
+        let kept_ms = self.plan.replay.milliseconds;
+        let facts = Facts { is_strict, takes, runs, lost_tags, losses, kept, kept_ms, given_up };
+        judge(&self.around.checker, &facts);
         self.check_takes();
         if self.plan.is_one_broadcast {
             self.check_one_broadcast();
         }
         if self.names.contains_key(BUSIEST) {
             self.check_spread();
+        }
+        if let Some(depot) = &self.around.depot {
+            recordings::check_whole(depot.memory(), &self.around.checker);
         }
         self.around.checker.failures()
     }
@@ -236,6 +255,13 @@ impl World {
         let last = moves.iter().map(|(_, wait)| *wait).max();
         if last.is_none_or(|last| last > LAST_MOVED) {
             self.around.checker.fail(SPREAD, &format!("after {last:?} ms: {moves:?}"));
+        }
+    }
+
+    /// Streams are on air all the time: no recording has an end yet.
+    fn check_recordings_live(&self) {
+        if let Some(depot) = self.around.depot.as_ref().filter(|_| self.plan.is_one_broadcast) {
+            recordings::check_live(depot.memory(), &self.around.streams, &self.around.checker);
         }
     }
 
@@ -270,6 +296,7 @@ impl World {
             STOPPED => self.stop(),
             _ if now == HEALED + WHOLE_AGAIN => self.check_registry(),
             _ if now == STOPPED - STEP_MS => self.check_live(),
+            _ if now < STOPPED && now % RECORDINGS_CHECK == 0 => self.check_recordings_live(),
             _ => {}
         }
     }

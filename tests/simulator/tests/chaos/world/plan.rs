@@ -2,7 +2,7 @@
 
 use crate::kernel::chance::Chance;
 use crate::kernel::net::{self, Host};
-use crate::kernel::registry;
+use crate::kernel::{registry, store};
 
 /// The first fault comes when the broadcasts are on air, in milliseconds.
 const FIRST: u64 = 7_000;
@@ -130,6 +130,8 @@ pub struct Plan {
     pub cores: f64,
     /// Whether its publishers are never away for longer than the reconnect window, so that viewers see one broadcast.
     pub is_one_broadcast: bool,
+    /// Whether broadcasts are recorded, in a store that every server reaches by its own link.
+    pub has_store: bool,
 }
 
 /// Limits of the media that proxies keep for each publisher.
@@ -344,6 +346,43 @@ impl Plan {
         Self { is_strict: true, ..Self::written(vec!["alpha"], actions) }
     }
 
+    /// An owner is cut off for long: from the registry only, so that others find a recording without an owner; or from the
+    /// store only, so that its recording shows no sign of life.
+    pub fn recorded_through_cut(way: u64) -> Self {
+        let owner = "owner:alpha#1";
+        let far = if way.is_multiple_of(2) { registry::HOST } else { store::HOST };
+        let actions = vec![(8_000 + 500 * way, Action::Cut(owner, far))];
+        let recorded = Self { has_store: true, ..Self::written(vec!["alpha", "beta"], actions) };
+        Self { is_strict: true, is_one_broadcast: true, ..recorded }
+    }
+
+    /// A recorded broadcast's owner dies, and the next one stops later.
+    pub fn recorded_through_death(after: u64) -> Self {
+        let first = "owner:alpha#1";
+        let actions = vec![
+            (10_000 + after, Action::Kill(first)),
+            (20_000 + after, Action::Start(first)),
+            (30_000 + after, Action::Drain("owner:alpha#2")),
+        ];
+        let recorded = Self { has_store: true, ..Self::written(vec!["alpha"], actions) };
+        Self { is_strict: true, is_one_broadcast: true, ..recorded }
+    }
+
+    /// A server takes a publisher while the registry is away, gets an epoch for it when the registry is back, and dies before
+    /// it has made another segment.
+    pub fn raised_turn(after: u64) -> Self {
+        let owner = "owner:alpha#1";
+        let actions = vec![
+            (10_000, Action::Unplug(registry::HOST)),
+            (10_100, Action::Kill(owner)),
+            (10_900, Action::Start(owner)),
+            (16_000, Action::PlugIn(registry::HOST)),
+            (16_300 + after, Action::Kill(owner)),
+            (18_500 + after, Action::Start(owner)),
+        ];
+        Self { is_strict: true, ..Self::written(vec!["alpha"], actions) }
+    }
+
     /// Plan that was not drawn, in which anything may happen to encoders and proxies.
     fn written(streams: Vec<&'static str>, actions: Vec<(u64, Action)>) -> Self {
         let first_proxy = None;
@@ -362,6 +401,7 @@ impl Plan {
             kills_at_end: false,
             cores: 8.0,
             is_one_broadcast: false,
+            has_store: false,
         }
     }
 

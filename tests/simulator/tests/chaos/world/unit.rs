@@ -12,7 +12,7 @@ use headwater_runtime::config::{Capacity, Config, InputMode, Size};
 use headwater_runtime::process::Process;
 use headwater_runtime::readiness::Readiness;
 use headwater_runtime::shutdown::within_grace;
-use headwater_server::{Home, run_at};
+use headwater_server::{Home, StoreSource, run_at};
 use headwater_wire::Channels;
 use hyper_util::rt::TokioIo;
 use tokio_stream::StreamExt as _;
@@ -29,6 +29,7 @@ use crate::kernel::log::event;
 use crate::kernel::machine::Machine;
 use crate::kernel::net::{Host, Net};
 use crate::kernel::registry::Hub;
+use crate::kernel::store::Depot;
 
 /// Shorter than by default, so that a schedule has its end sooner.
 pub const RECONNECT_WINDOW: Duration = Duration::from_secs(20);
@@ -62,6 +63,8 @@ pub struct Surroundings {
     pub hub: Hub,
     pub checker: Checker,
     pub streams: Vec<&'static str>,
+    /// Store of recordings; none in a world without one.
+    pub depot: Option<Depot>,
     pub replay: Replay,
     pub cores: f64,
 }
@@ -98,7 +101,10 @@ impl Unit {
         let exited = self.exited.clone();
         let work: futures::future::BoxFuture<'static, ()> = match self.kind {
             Kind::Server => {
-                let process = process.map_config(headwater_server::Settings::from);
+                let mut process = process.map_config(headwater_server::Settings::from);
+                if let Some(depot) = &around.depot {
+                    process.config.store = StoreSource::Opened(depot.client(host));
+                }
                 Box::pin(server(host, self.run, around, process, self.crew.clone()))
             }
             Kind::Proxy => Box::pin(proxy(host, around, process.map_config(Settings::from))),
@@ -155,6 +161,8 @@ fn config(around: &Surroundings, run: u32) -> Config {
     config.server.reconnect_window = RECONNECT_WINDOW;
     config.proxy.drain_timeout = LAST_PUBLISHERS;
     config.server.capacity = Capacity::Cores(around.cores);
+    // A disk has no simulated time.
+    config.recording.spool_size = Size(0);
     config
 }
 
