@@ -34,9 +34,8 @@ pub trait Source: Send {
     /// [`process_input`](Self::process_input) comes after it.
     fn read(&mut self) -> impl Future<Output = Result<usize, SourceError>> + Send;
 
-    /// Makes events of the bytes that were read, and sends what the protocol answers. Not to be cancelled: half an
-    /// answer would be sent. A publisher that breaks the protocol here is found by [`end`](Self::end), behind the
-    /// events before it.
+    /// Makes events of the bytes that were read, and sends what the protocol answers. Nothing is lost when it is
+    /// cancelled. A publisher that breaks the protocol here is found by [`end`](Self::end), behind the events before it.
     fn process_input(&mut self) -> impl Future<Output = Result<(), SourceError>> + Send;
 
     /// Next event; none when more has to be read first, or the source has ended.

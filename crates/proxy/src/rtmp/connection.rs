@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use headwater_rtmp::{Event, PublishRequest, Rejection, RtmpError, ServerSession};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
@@ -30,6 +30,8 @@ pub struct RtmpConnection {
     socket: Box<dyn Socket>,
     session: ServerSession,
     buffer: BytesMut,
+    /// Rest of an answer that was cut by a cancellation.
+    unsent: Bytes,
     /// Fault of an encoder that broke the protocol, until [`end`](Self::end) returns it.
     broken: Option<RtmpError>,
 }
@@ -37,7 +39,8 @@ pub struct RtmpConnection {
 impl RtmpConnection {
     /// Connection on this socket, whose handshake is still to come.
     pub fn new(socket: Box<dyn Socket>, session: ServerSession) -> Self {
-        Self { socket, session, buffer: BytesMut::with_capacity(READ_BLOCK_BYTES), broken: None }
+        let buffer = BytesMut::with_capacity(READ_BLOCK_BYTES);
+        Self { socket, session, buffer, unsent: Bytes::new(), broken: None }
     }
 
     /// Waits for bytes; gives how many they were. Nothing is lost when it is cancelled.
@@ -50,9 +53,9 @@ impl RtmpConnection {
         }
     }
 
-    /// Makes events of the bytes that were read, and sends the session's answers. Not to be cancelled: half an answer
-    /// would be sent. The fault of an encoder that breaks the protocol is returned by [`end`](Self::end), behind the
-    /// events before it.
+    /// Makes events of the bytes that were read, and sends the session's answers. Nothing is lost when it is cancelled:
+    /// the next call that sends goes on with the rest. The fault of an encoder that breaks the protocol is returned by
+    /// [`end`](Self::end), behind the events before it.
     pub async fn process_input(&mut self) -> Result<(), SourceError> {
         let taken = self.session.handle_input(self.buffer.split().freeze());
         self.record_error(taken);
@@ -127,11 +130,43 @@ impl RtmpConnection {
     }
 
     async fn flush(&mut self) -> Result<(), SourceError> {
-        while let Some(bytes) = self.session.poll_output() {
-            timeout(WRITE_TIMEOUT, self.socket.write_all(&bytes))
+        loop {
+            if self.unsent.is_empty() {
+                let Some(answers) = self.session.poll_output() else { return Ok(()) };
+                self.unsent = answers;
+            }
+            timeout(WRITE_TIMEOUT, self.socket.write_all_buf(&mut self.unsent))
                 .await
                 .map_err(|_| SourceError::Unread)??;
         }
-        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use headwater_rtmp::ServerConfig;
+
+    use super::*;
+
+    const HANDSHAKE: usize = 1_536;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_is_cut_by_a_cancellation_goes_on_where_it_was() {
+        let (mut encoder, socket) = tokio::io::duplex(HANDSHAKE + 1);
+        let session = ServerSession::new(ServerConfig::default());
+        let mut connection = RtmpConnection::new(Box::new(socket), session);
+        let hello: Vec<u8> = (0..HANDSHAKE).map(|n| if n < 8 { 0 } else { n as u8 }).collect();
+        encoder.write_all(&[&[3][..], &hello].concat()).await.unwrap();
+        connection.read().await.unwrap();
+        let cut = timeout(WRITE_TIMEOUT / 2, connection.process_input()).await;
+        assert!(cut.is_err(), "the encoder has read nothing");
+
+        let mut answer = vec![0; 1 + 2 * HANDSHAKE];
+        let read = timeout(WRITE_TIMEOUT, encoder.read_exact(&mut answer));
+        let (sent, read) = tokio::join!(connection.process_input(), read);
+        sent.unwrap();
+        read.expect("the rest of the answer comes").unwrap();
+        assert_eq!(answer[0], 3);
+        assert!(answer.ends_with(&hello[8..]), "the last part of the answer repeats the encoder's own");
     }
 }
