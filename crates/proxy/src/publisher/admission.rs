@@ -62,7 +62,10 @@ async fn publish_stream<S: Source>(
     match find_server(source, &spec, context).await? {
         Ok(assignment) => {
             tracing::Span::current().record("epoch", display(assignment.epoch));
-            source.accept().await?;
+            if let Err(error) = source.accept().await {
+                context.router.record_departure(&spec);
+                return Err(error);
+            }
             tracing::info!(server = %assignment.server, "publishing");
             Publisher::new(source, spec, assignment, supervision, context).run().await
         }

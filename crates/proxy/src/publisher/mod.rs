@@ -105,7 +105,7 @@ impl<'a, S: Source> Publisher<'a, S> {
                 rest = self.flush().await;
             }
         }
-        self.context.router.record_departure(&self.spec.stream);
+        self.context.router.record_departure(&self.spec);
         if has_ended {
             self.finish_with_server(end.reason(), rest).await;
         } else if rest == Rest::Given {

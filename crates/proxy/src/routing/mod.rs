@@ -121,9 +121,9 @@ impl Router {
         }
     }
 
-    /// Notes that the stream's publisher has left the server that took it last.
-    pub fn record_departure(&self, stream: &StreamId) {
-        self.last_servers.record_departure(stream);
+    /// Notes that a publisher has left the server that took it last.
+    pub fn record_departure(&self, PublishSpec { stream, publisher, .. }: &PublishSpec) {
+        self.last_servers.record_departure(stream, publisher);
     }
 
     /// Notes the epoch that the turn of the stream's publisher has by now.

@@ -19,7 +19,7 @@ use headwater_wire::v2::publish_request::Ground;
 use headwater_wire::v2::{Failure, failure::Code};
 use tokio::time::{Instant, sleep};
 
-use super::last_servers::LastServer;
+use super::last_servers::{LastServer, TakenPublisher};
 use super::{Assignment, Fate, LostServer, PublishSpec, Router, RoutingError, choice};
 
 /// Servers that are asked before the publisher is told that there is no room.
@@ -321,7 +321,8 @@ impl<'a> Search<'a> {
         let error = match PublishCall::open(channel, opening, ACCEPT_TIMEOUT).await {
             Ok(Accepted { call, resume, epoch }) => {
                 let last = LastServer { server: server.clone(), address: address.into(), epoch };
-                self.router.last_servers.insert(&self.spec.stream, last);
+                let publisher = TakenPublisher { id: &self.spec.publisher, policy: resume.policy.as_ref() };
+                self.router.last_servers.insert(&self.spec.stream, last, publisher);
                 let assignment = Assignment { call, server: server.clone(), epoch, resume };
                 return Ok(CallOutcome::Accepted(Box::new(assignment)));
             }
