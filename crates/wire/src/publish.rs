@@ -24,6 +24,10 @@ pub const MAX_QUEUED_MESSAGES: usize = 128;
 /// Bytes of payload that may be queued: a second at 32 Mb/s. A message that is larger than this goes alone.
 pub const MAX_QUEUED_BYTES: usize = 4 << 20;
 
+/// Time for which the failure of a worker counts, at its server and at the proxy that tells other servers of it. Media that
+/// crashes its worker does so again within seconds; a broadcast that loses one once an hour goes on for ever.
+pub const FAILURE_WINDOW: Duration = Duration::from_secs(60);
+
 /// Reason why a server can't be published to.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
@@ -68,7 +72,7 @@ pub struct Opening {
     pub publisher: String,
     /// Point to go on at; none for a publisher that begins.
     pub resume: Option<ResumePoint>,
-    /// Workers that its media has lately cost other servers.
+    /// Workers that its media has cost other servers within the [`FAILURE_WINDOW`].
     pub failures: u32,
 }
 

@@ -1,16 +1,15 @@
 //! Failures of workers on one publisher's media, by server.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use headwater_registry::ServerId;
+use headwater_runtime::config::MAX_WORKER_RESTARTS;
+use headwater_wire::publish::FAILURE_WINDOW;
 use tokio::time::Instant;
 
-/// Time that a failure counts: as long as servers count theirs.
-const FAILURE_WINDOW: Duration = Duration::from_secs(60);
-/// Failures that are remembered. A server that allows as many as it can be told to (`server.worker_restarts`) gives up
-/// sooner.
+/// Failures that are remembered: more than any server is told to allow (`server.worker_restarts`).
 const MAX_FAILURES: usize = 128;
+const _: () = assert!(MAX_FAILURES > MAX_WORKER_RESTARTS as usize);
 
 /// Workers that one publisher's media has lately cost.
 #[derive(Clone, Debug, Default)]

@@ -14,6 +14,7 @@ use headwater_media::Epoch;
 use headwater_registry::{
     Claim, HEARTBEAT_INTERVAL, Ownership, RegistryError, SERVER_TTL, ServerId, ServerRecord,
 };
+use headwater_runtime::config::ACCEPT_TIMEOUT;
 use headwater_wire::publish::{Accepted, Opening, PublishCall, PublishError};
 use headwater_wire::v2::publish_request::Ground;
 use headwater_wire::v2::{Failure, failure::Code};
@@ -35,11 +36,6 @@ const OWNER_RETRY_TIME: Duration = SERVER_TTL.saturating_add(Duration::from_secs
 /// ones again with their next heartbeats.
 const REGISTRATION_TIME: Duration = HEARTBEAT_INTERVAL.saturating_mul(2);
 const REGISTRATION_CHECK_INTERVAL: Duration = Duration::from_millis(250);
-
-/// Time that a server may take to accept a publisher. It may have to work off the broadcast's last session and to start
-/// a worker first, each of which it gives up after 5 to 10 s. A server that has died is noticed sooner, by its
-/// connection.
-const ACCEPT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Search for a server for one publisher.
 pub(super) struct Search<'a> {
@@ -299,7 +295,8 @@ impl<'a> Search<'a> {
         self.presumed_gone_until.is_some_and(|until| Instant::now() < until)
     }
 
-    /// Opens the call. An error means that no other server would take the publisher.
+    /// Opens the call, for [`ACCEPT_TIMEOUT`] at most: a server that has died is noticed sooner, by its connection. An error
+    /// means that no other server would take the publisher.
     async fn open_call(
         &mut self,
         server: &ServerId,

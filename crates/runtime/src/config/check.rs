@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use super::inputs::InputMode;
 use super::reader::Reader;
 use super::storage::StoreUrl;
+use super::table::ACCEPT_TIMEOUT;
 use super::url::RegistryUrl;
 use super::{Config, Service};
 
@@ -37,6 +38,11 @@ pub(super) fn check(config: &Config, service: Service, reader: &mut Reader) {
         server.worker_stop_timeout > config.drain_timeout,
         &["server.worker_stop_timeout", "drain_timeout"],
         "a worker may not take longer to stop than its server",
+    );
+    refuse(
+        server.worker_start_timeout + server.worker_stop_timeout >= ACCEPT_TIMEOUT,
+        &["server.worker_start_timeout", "server.worker_stop_timeout"],
+        "a proxy gives a server 20 s to stop the last worker of a broadcast and to start the next one: lower one of them",
     );
     refuse(
         config.registry.url == RegistryUrl::Memory && service != Service::AllInOne,

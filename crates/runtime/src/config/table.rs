@@ -61,6 +61,11 @@ pub(super) const DVR_WINDOWS: RangeInclusive<Duration> = secs(0)..=Policy::MAX_W
 /// A hundred years.
 pub(super) const RETENTIONS: RangeInclusive<Duration> = secs(0)..=secs(36_500 * 86_400);
 
+/// Highest value of `server.worker_restarts`.
+pub const MAX_WORKER_RESTARTS: u32 = 100;
+/// Time that a proxy gives a server to accept a publisher. The server may have to stop the worker of the broadcast's last
+/// session and to start another one first: the limits of both together are shorter.
+pub const ACCEPT_TIMEOUT: Duration = secs(20);
 /// More connections than a process can hold open are never a limit.
 const MOST_CONNECTIONS: usize = 1_000_000;
 
@@ -135,14 +140,15 @@ section! {
         capacity: Capacity = "auto";
         /// Broadcasts at the same time, whatever the capacity.
         max_broadcasts: usize = "64" in 1..=10_000;
-        /// How long a worker may take from its start to being ready.
+        /// How long a worker may take from its start to being ready. Together with `worker_stop_timeout` it is less than the
+        /// 20 s that a proxy gives a server to accept a publisher.
         worker_start_timeout: Duration = "10s" in secs(1)..=secs(120);
         /// How long a worker that gets media may give none before it is taken for stuck.
         worker_stall_timeout: Duration = "10s" in secs(1)..=secs(120);
         /// How long a worker that was told to stop may make nothing before it is killed.
         worker_stop_timeout: Duration = "5s" in millis(100)..=secs(120);
         /// How often the worker of one broadcast is restarted before the broadcast is refused.
-        worker_restarts: u32 = "3" in 0..=100;
+        worker_restarts: u32 = "3" in 0..=MAX_WORKER_RESTARTS;
         /// Memory that a worker may take; one that needs more is ended. Measured: 300 MiB for 1080p60 and three rungs,
         /// 400 for 4K, 1,500 for 4K and six rungs up to 4K.
         worker_memory: Size = "2GiB" in Size(128 << 20)..=Size(1 << 40);

@@ -173,6 +173,7 @@ part_duration = "1s"
 grpc_listen = "127.0.0.1:8080"
 silent_publisher = "20s"
 worker_stop_timeout = "45s"
+worker_start_timeout = "15s"
 [ladder]
 rungs = ["640x360@800k", "854x480@1400k", "640x360@700k"]
 "#;
@@ -183,15 +184,16 @@ rungs = ["640x360@800k", "854x480@1400k", "640x360@700k"]
         ("hw.toml:6: server.grpc_listen, origin.http_listen: ", "both listen on port 8080"),
         ("hw.toml:7: server.silent_publisher, proxy.idle_timeout: ", "closed before"),
         ("hw.toml:8: server.worker_stop_timeout, drain_timeout: ", "longer to stop"),
-        ("hw.toml:10: ladder.rungs: ", "the best comes first"),
-        ("hw.toml:10: ladder.rungs: ", "two rungs are named \"360p\""),
+        ("hw.toml:9: server.worker_start_timeout, server.worker_stop_timeout: ", "a proxy gives"),
+        ("hw.toml:11: ladder.rungs: ", "the best comes first"),
+        ("hw.toml:11: ladder.rungs: ", "two rungs are named \"360p\""),
     ] {
         assert!(
             said.lines().any(|line| line.starts_with(start) && line.contains(part)),
             "{start}{part}\n{said}"
         );
     }
-    assert_eq!(said.lines().count(), 7, "{said}");
+    assert_eq!(said.lines().count(), 8, "{said}");
 }
 
 #[test]

@@ -7,14 +7,16 @@ use headwater_media::{Epoch, ResumePoint, StreamId};
 use headwater_platform::store::StoreError;
 use headwater_recordings::{Abandoned, Doubt};
 use headwater_registry::{Ownership, RegistryError};
+use headwater_runtime::config::ACCEPT_TIMEOUT;
 use tokio::time::{sleep, timeout};
 
 use super::Broadcasts;
 use crate::recording::Storage;
 
 /// Longest wait of a publisher until it is clear whether its last broadcast goes on: longer than an owner of segments of six
-/// seconds is watched, and half of what a proxy waits for.
+/// seconds is watched, and half of what a proxy waits for, as a worker is to be started after it.
 const LIMIT: Duration = Duration::from_secs(10);
+const _: () = assert!(2 * LIMIT.as_secs() <= ACCEPT_TIMEOUT.as_secs());
 /// Longest time in which the store says whether there is such a broadcast. There is none, as a rule.
 const FIRST_ANSWER: Duration = Duration::from_secs(2);
 /// Time between two looks whether this machine's spool has given away the objects of the broadcast.

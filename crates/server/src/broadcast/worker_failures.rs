@@ -2,14 +2,10 @@
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard};
-use std::time::Duration;
 
 use headwater_media::lock::MutexExt;
+use headwater_wire::publish::FAILURE_WINDOW;
 use tokio::time::Instant;
-
-/// Time for which a failure counts. Media that crashes its worker does so again within seconds; a broadcast that loses one
-/// once an hour goes on for ever.
-const COUNTED_TIME: Duration = Duration::from_secs(60);
 
 /// The failures of one broadcast, those on other servers included.
 pub(super) struct WorkerFailures {
@@ -53,8 +49,8 @@ impl WorkerFailures {
 
     fn count_recent(&self) -> u32 {
         let mut state = self.lock_state();
-        state.here.retain(|then| then.elapsed() < COUNTED_TIME);
-        let elsewhere = state.elsewhere.filter(|(_, then)| then.elapsed() < COUNTED_TIME);
+        state.here.retain(|then| then.elapsed() < FAILURE_WINDOW);
+        let elsewhere = state.elsewhere.filter(|(_, then)| then.elapsed() < FAILURE_WINDOW);
         elsewhere.map_or(0, |(count, _)| count).saturating_add(state.here.len() as u32)
     }
 
@@ -73,12 +69,12 @@ mod tests {
         for _ in 0..10 {
             failures.note_failure();
             assert_eq!(failures.too_many(), None);
-            tokio::time::advance(COUNTED_TIME / 2).await;
+            tokio::time::advance(FAILURE_WINDOW / 2).await;
         }
         failures.note_failure();
         failures.note_failure();
         assert_eq!(failures.too_many(), Some(3));
-        tokio::time::advance(COUNTED_TIME).await;
+        tokio::time::advance(FAILURE_WINDOW).await;
         assert_eq!(failures.too_many(), None);
     }
 
@@ -93,7 +89,7 @@ mod tests {
         assert_eq!(failures.too_many(), None, "another publisher has its own");
         failures.come_with(3);
         assert_eq!(failures.too_many(), Some(4));
-        tokio::time::advance(COUNTED_TIME).await;
+        tokio::time::advance(FAILURE_WINDOW).await;
         assert_eq!(failures.too_many(), None);
     }
 }

@@ -17,7 +17,7 @@ use crate::admission::Admission;
 use crate::failure::{Code, Failure};
 
 /// Attempts to start a worker for a publisher: the first may fail as the machine is short of something for a moment. A proxy
-/// waits for 20 s, so a worker that takes its time to fail is not tried again.
+/// waits for [`ACCEPT_TIMEOUT`](headwater_runtime::config::ACCEPT_TIMEOUT), so a worker that takes its time to fail is not tried again.
 const ATTEMPTS: u32 = 3;
 /// Time until a server that can't start workers tries again.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
