@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// The longest key that S3 takes, in bytes; leaves room for the prefix of the store.
+/// Bytes of the longest key: S3 takes 1,024, which leaves 223 for the prefix of the store and a slash.
 const MAX_KEY_BYTES: usize = 800;
 /// The longest name of a file.
 const LONGEST_NAME: usize = 255;

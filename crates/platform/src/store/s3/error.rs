@@ -65,9 +65,7 @@ impl Context<'_> {
                 let status = response.raw().status().as_u16();
                 self.refusal(status, "", "an answer that is not S3's")
             }
-            SdkError::TimeoutError(_) => {
-                StoreError::Unavailable(format!("{} did not answer in time (store.timeout)", self.place()))
-            }
+            SdkError::TimeoutError(_) => self.late(),
             error => self.unreachable(error),
         }
     }
@@ -132,6 +130,11 @@ impl Context<'_> {
             "check store.region and the network"
         };
         StoreError::Unavailable(format!("{} can't be reached: {why}: {hint}", self.place()))
+    }
+
+    /// There was no whole answer within the time of a request.
+    pub(super) fn late(&self) -> StoreError {
+        StoreError::Unavailable(format!("{} did not answer in time (store.timeout)", self.place()))
     }
 
     /// An answer that S3 would not give; whether the request was done is not known.

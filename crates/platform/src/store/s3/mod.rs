@@ -298,13 +298,11 @@ impl S3Store {
         version::stored(&self.context(), answer.e_tag())
     }
 
-    /// The time for the whole body is that of one request.
+    /// Reads a body to its end, in the time that [`patiently`](Self::patiently) gives the whole request.
     async fn body(&self, body: ByteStream) -> Result<Bytes, StoreError> {
-        let slow = |_| StoreError::Unavailable(format!("no whole object within {:?}", self.settings.timeout));
-        let body = tokio::time::timeout(self.settings.timeout, body.collect()).await.map_err(slow)?;
         let broken =
             |error| StoreError::Unavailable(format!("the connection broke within an object: {error}"));
-        Ok(body.map_err(broken)?.into_bytes())
+        Ok(body.collect().await.map_err(broken)?.into_bytes())
     }
 
     async fn delete_some(&self, keys: &[Key]) -> Result<(), StoreError> {

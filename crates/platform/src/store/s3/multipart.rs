@@ -10,8 +10,8 @@ use super::{PART_BYTES, S3Store};
 use crate::store::{Key, Version};
 
 impl S3Store {
-    /// Stores an object by parts. It appears with the last request; what is not finished is given up, so that nobody pays
-    /// for it.
+    /// Stores an object by parts. It appears with the last request. An upload that fails is given up, so that nobody pays for
+    /// its parts; one that is cancelled is left to the lifecycle rules of the bucket.
     pub(super) async fn put_parts(
         &self,
         key: &Key,

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::error::Failure;
 use super::{S3Store, millis};
@@ -21,15 +21,18 @@ impl S3Store {
         F: Future<Output = Result<T, StoreError>>,
     {
         let until = Instant::now() + self.settings.timeout;
-        let mut pauses = RETRY_PAUSES.into_iter();
-        loop {
-            match (read().await, pauses.next()) {
-                (Err(StoreError::Unavailable(_)), Some(pause)) if Instant::now() + pause < until => {
-                    sleep(pause).await;
+        let tries = async {
+            let mut pauses = RETRY_PAUSES.into_iter();
+            loop {
+                match (read().await, pauses.next()) {
+                    (Err(StoreError::Unavailable(_)), Some(pause)) if Instant::now() + pause < until => {
+                        sleep(pause).await;
+                    }
+                    (read, _) => return read,
                 }
-                (read, _) => return read,
             }
-        }
+        };
+        timeout_at(until, tries).await.unwrap_or_else(|_| Err(self.context().late()))
     }
 
     pub(super) async fn get_once(&self, key: &Key) -> Result<Bytes, StoreError> {
@@ -94,5 +97,33 @@ impl S3Store {
                 _ => return Ok(Folders { names, is_truncated }),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Credentials, S3Settings};
+
+    #[tokio::test(start_paused = true)]
+    async fn all_tries_together_take_no_longer_than_one_request_may() {
+        let timeout = Duration::from_secs(10);
+        let settings = S3Settings {
+            bucket: "bucket".into(),
+            region: Some("eu-central-1".into()),
+            endpoint: Some("http://127.0.0.1:1".into()),
+            credentials: Some(Credentials { access_key: "a".into(), secret_key: "b".into() }),
+            timeout,
+            ..S3Settings::default()
+        };
+        let store = S3Store::open(&settings).await;
+        let began = Instant::now();
+        let slow = || async {
+            sleep(timeout * 3 / 4).await;
+            Err::<(), _>(StoreError::Unavailable("busy".into()))
+        };
+        let read = store.patiently(slow).await;
+        assert!(matches!(&read, Err(StoreError::Unavailable(text)) if text.contains("in time")), "{read:?}");
+        assert_eq!(began.elapsed(), timeout);
     }
 }
