@@ -34,6 +34,7 @@ pub mod testing;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use headwater_media::broadcast::Policy;
 use headwater_media::{Epoch, StreamId};
 
 pub use error::RegistryError;
@@ -59,20 +60,21 @@ impl Default for Ttls {
     }
 }
 
-/// An owner renews three times in this. So two renewals may get lost, or Redis may be away for 10 s, before a lease runs
-/// out, and a lease that Redis lost is back before a viewer's player, which buffers some seconds, runs dry. A proxy that
+/// An owner renews three times in this. So two renewals may get lost, or Redis may be away for two thirds of it, before a
+/// lease runs out, and a lease that Redis lost is back before a viewer's player, which buffers some seconds, runs dry. A proxy that
 /// sees its server die does not wait for this: it takes over with `expected`.
 pub const LEASE_TTL: Duration = Duration::from_secs(10);
 
 /// A server that missed five heartbeats gets no new publishers. Shorter would drop servers whenever Redis restarts.
-pub const SERVER_TTL: Duration = Duration::from_secs(5);
+pub const SERVER_TTL: Duration = HEARTBEAT_INTERVAL.saturating_mul(5);
 
 /// How often a server registers itself anew, which also tells its load.
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The newest epoch of a stream is remembered for so long after its last claim, renewal or release. Nobody holds on
-/// to an epoch longer, and names that are used once don't pile up for ever.
+/// The newest epoch of a stream is remembered for so long after its last claim, renewal or release: as long as a publisher
+/// may be away, so that a handoff does not outlive it. Names that are used once don't pile up for ever.
 const EPOCH_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
+const _: () = assert!(EPOCH_RETENTION.as_secs() >= Policy::MAX_WINDOW.as_secs());
 
 /// Epochs are below this number, as Redis' Lua tells larger ones not apart. It is 5,000 times what a clock of
 /// milliseconds says.

@@ -3,7 +3,7 @@
 //! # What is in Redis
 //!
 //! For operators. `P` is the key prefix, `headwater:` unless configured otherwise. Braces are part of the key: in a
-//! Redis Cluster, both keys of a stream are in one slot.
+//! Redis Cluster, all keys of a stream are in one slot.
 //!
 //! | Key | Type | Content | Lives |
 //! | --- | --- | --- | --- |
