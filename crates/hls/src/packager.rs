@@ -6,10 +6,15 @@ use headwater_media::{
 };
 
 use crate::cmaf::{self, Sample};
+use crate::window::MAX_PARTS;
 
 /// Bytes of frames that wait for the end of their parts, in all renditions together: sixteen renditions of 10 Mb/s wait with
 /// 7 MiB, in parts of a third of a second.
 pub const MAX_OPEN_BYTES: usize = 32 << 20;
+
+/// Chunk numbers of one segment.
+const CHUNK_NUMBERS: usize = 1 << 8;
+const _: () = assert!(MAX_PARTS <= CHUNK_NUMBERS);
 
 /// Frame, period or end that can't come next.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -219,7 +224,7 @@ impl Track {
 }
 
 /// `mfhd` wants a number that grows from chunk to chunk; this one needs no memory, so a producer that takes over
-/// writes the same. 256 parts a segment are more than any settings make.
+/// writes the same.
 fn chunk_number(sequence: MediaSequence, part: PartIndex) -> u32 {
     (sequence.0 << 8 | u64::from(part.0 & 0xff)) as u32
 }

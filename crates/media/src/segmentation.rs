@@ -19,21 +19,37 @@ pub struct SegmentSettings {
 
 impl Default for SegmentSettings {
     fn default() -> Self {
-        Self { segment_ms: 2_000, part_ms: 334 }
+        Self::DEFAULT
     }
 }
 
 impl SegmentSettings {
+    /// Segments of two seconds, and six parts in each.
+    pub const DEFAULT: Self = Self { segment_ms: 2_000, part_ms: 334 };
+    /// Longest segment that can be configured, in milliseconds.
+    pub const MAX_SEGMENT_MS: u32 = 10_000;
+    /// Shortest part that can be configured, in milliseconds.
+    pub const MIN_PART_MS: u32 = 100;
+    /// Samples a second of the sound of every rendition.
+    pub const AUDIO_RATE_HZ: u32 = 48_000;
+    /// Samples of an AAC frame of it.
+    pub const AUDIO_FRAME_SAMPLES: u32 = 1_024;
+
     /// `EXT-X-TARGETDURATION` in seconds: a segment exceeds its nominal length by less than one frame, and durations
     /// are rounded to whole seconds for the comparison (RFC 8216bis §4.4.3.1).
     pub fn target_duration(&self) -> u32 {
         self.segment_ms.div_ceil(1_000)
     }
 
-    /// `PART-TARGET`: no part is longer, and every part but a segment's last reaches 85 % of it at the usual frame
-    /// rates (RFC 8216bis §4.4.4.9). The margin takes in audio frames of 21 ms and timestamps of whole milliseconds.
+    /// `PART-TARGET`: no part is longer, and with parts of the default length every part but a segment's last reaches 85 % of
+    /// it at the usual frame rates (RFC 8216bis §4.4.4.9). It is 5 % above the nominal length, for timestamps of whole
+    /// milliseconds, or as long as the AAC frames that begin within the nominal length, where that is more.
     pub fn part_target(&self) -> MediaTime {
-        MediaTime::from_millis(u64::from(self.part_ms) * 105 / 100)
+        let nominal_ms = u64::from(self.part_ms);
+        let rate = u64::from(Self::AUDIO_RATE_HZ);
+        let frame = u64::from(Self::AUDIO_FRAME_SAMPLES) * 1_000;
+        let frames_ms = ((nominal_ms * rate).div_ceil(frame) * frame).div_ceil(rate);
+        MediaTime::from_millis((nominal_ms * 105 / 100).max(frames_ms))
     }
 
     /// The cell of a period's grid that a time lies in, counted from the period's origin.
@@ -263,20 +279,32 @@ mod tests {
         }
     }
 
+    fn audio_parts(settings: SegmentSettings) -> Vec<(Placement, MediaTime)> {
+        let times: Vec<_> = (0..4_000).map(|n| MediaTime::from_ticks(n * 1024, 48_000)).collect();
+        parts(&times, Cutter::audio(Grid::new(SourceTime::from_millis(0), MediaSequence(0), settings)))
+    }
+
     #[test]
     fn audio_parts_keep_to_the_target() {
         let settings = SegmentSettings::default();
-        let times: Vec<_> = (0..2_000).map(|n| MediaTime::from_ticks(n * 1024, 48_000)).collect();
-        let parts =
-            parts(&times, Cutter::audio(Grid::new(SourceTime::from_millis(0), MediaSequence(0), settings)));
-        for pair in parts.windows(2) {
+        for pair in audio_parts(settings).windows(2) {
             let (_, duration) = pair[0];
-            assert!(duration <= settings.part_target());
             assert!(
                 pair[1].0.cut == Cut::Segment || duration.0 * 100 >= settings.part_target().0 * 85,
                 "{duration}"
             );
         }
+    }
+
+    #[test]
+    fn no_audio_part_is_longer_than_the_target_whatever_its_nominal_length() {
+        for part_ms in (SegmentSettings::MIN_PART_MS..=2_000).step_by(7) {
+            let settings = SegmentSettings { segment_ms: 4_000, part_ms };
+            let longest = audio_parts(settings).into_iter().map(|(_, duration)| duration).max();
+            assert!(longest <= Some(settings.part_target()), "{part_ms} ms: {longest:?}");
+        }
+        let default = SegmentSettings::default().part_target();
+        assert_eq!(default, MediaTime::from_millis(350), "players hold the default's distance");
     }
 
     proptest! {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use headwater_media::timeline::{MAX_COMPOSITION, MAX_TRACK_DISTANCE};
-use headwater_media::{Period, SourceTime, Tag};
+use headwater_media::{Period, SegmentSettings, SourceTime, Tag};
 
 /// How much longer than usual a track may keep the other one waiting before it goes on without its source: less than a
 /// player has in store.
@@ -12,10 +12,13 @@ const STALL_MARGIN: Duration = Duration::from_secs(1);
 const UNKNOWN_LAG: Duration = Duration::from_secs(2);
 /// Window of the lag's measurement: a lag is remembered for one to two of these.
 const WINDOW_US: u64 = 2_000_000;
-/// The largest step ahead of all before it that a tag can make: a gap is no longer than the longest segment (10 s), and the
+/// The largest step ahead of all before it that a tag can make: a gap is no longer than the longest segment, and the
 /// tracks are no farther apart than the timeline lets them be. Twice of that leaves room for what a proxy has lost.
-pub(crate) const MAX_STEP: Duration =
-    Duration::from_secs(2 * (10 + MAX_TRACK_DISTANCE.as_secs() + MAX_COMPOSITION.as_secs()));
+pub(crate) const MAX_STEP: Duration = Duration::from_millis(
+    2 * (SegmentSettings::MAX_SEGMENT_MS as u64
+        + MAX_TRACK_DISTANCE.as_millis() as u64
+        + MAX_COMPOSITION.as_millis() as u64),
+);
 
 /// The newest presentation time of each track, and what it is usually behind the other one.
 #[derive(Debug)]

@@ -6,11 +6,15 @@ use headwater_media::{Cut, Cutter, MediaSequence, MediaTime, Placement, SourceTi
 
 /// Duration of a picture that [`Pacer::end`] assumes where no two frames were ever seen.
 const LONE_FRAME: Duration = Duration::from_millis(33);
-/// How much later than the one before it a frame may come and still be regular: a part is allowed to exceed its
-/// nominal length by a little more.
+/// How much later than the one before it a frame may come and still be regular, unless a part may exceed its nominal length
+/// by less (`PART-TARGET`).
 const JITTER_TOLERANCE: Duration = Duration::from_millis(12);
-/// Sources of longer gaps (less than 6 frames a second) are never regular.
+/// Sources of longer gaps (less than 6 frames a second) are never regular, nor are those of which a part does not hold two
+/// frames.
 const REGULAR_GAP: Duration = Duration::from_millis(167);
+// A segment exceeds its whole seconds by no more than a regular gap, and its duration is rounded
+// (`EXT-X-TARGETDURATION`).
+const _: () = assert!(2 * (REGULAR_GAP.as_millis() + JITTER_TOLERANCE.as_millis()) < 1_000);
 /// Regular gap after a single frame.
 const FIRST_GAP: Duration = Duration::from_millis(100);
 /// The shortest time that a picture is shown, and by how much a timestamp may be rounded down, in microseconds: protocols
@@ -160,7 +164,7 @@ impl Pacer {
             Until::Stalled(until) => until >= *end,
         });
         let needs_start = match until {
-            Until::Frame(next) => next > segment && !is_regular(decoded, next),
+            Until::Frame(next) => next > segment && !self.is_regular(decoded, next),
             Until::Stalled(until) => until >= segment,
         };
         is_full.map(|(end, _)| end).or(needs_start.then_some(segment))
@@ -193,6 +197,18 @@ impl Pacer {
         (self.cutter.grid().cell(time.into()), since * u64::from(self.max_frame_rate) / 1_000_000)
     }
 
+    /// Whether `next` follows when a frame was due: then the part before it is not too long, wherever it was cut. That part
+    /// begins with a frame, whose follower the cutter has expected within it, or with a picture that was repeated less than
+    /// a gap before the last frame.
+    fn is_regular(&self, decoded: Decoded, next: SourceTime) -> bool {
+        let settings = self.cutter.grid().settings();
+        let longest = Duration::from_millis(settings.longest_frame_ms());
+        let target = Duration::from_millis(settings.part_target().as_millis());
+        let tolerance = JITTER_TOLERANCE.min(target.saturating_sub(longest));
+        let expected = decoded.gap.unwrap_or(FIRST_GAP);
+        expected <= REGULAR_GAP.min(longest / 2) && next.since(decoded.time) <= expected + tolerance
+    }
+
     fn segment_after(&self, time: SourceTime) -> SourceTime {
         SourceTime(self.cutter.grid().next_boundary(time.into()).0)
     }
@@ -206,12 +222,6 @@ impl Pacer {
     }
 }
 
-/// Whether `next` follows when a frame was due: then the part before it is not too long, wherever it was cut.
-fn is_regular(decoded: Decoded, next: SourceTime) -> bool {
-    let expected = decoded.gap.unwrap_or(FIRST_GAP);
-    expected <= REGULAR_GAP && next.since(decoded.time) <= expected + JITTER_TOLERANCE
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -221,8 +231,11 @@ mod tests {
     const ORIGIN: u64 = 40;
 
     fn pacer(start: u64, first: u64, max_frame_rate: u32) -> Pacer {
+        pacer_of(SegmentSettings::default(), start, first, max_frame_rate)
+    }
+
+    fn pacer_of(settings: SegmentSettings, start: u64, first: u64, max_frame_rate: u32) -> Pacer {
         let origin = SourceTime::from_millis(ORIGIN);
-        let settings = SegmentSettings::default();
         let grid = Grid::resumed(origin, SourceTime::from_millis(start), MediaSequence(first), settings);
         Pacer::new(Cutter::video(grid), origin, max_frame_rate)
     }
@@ -305,7 +318,29 @@ mod tests {
         })
     }
 
+    /// Times of a source whose frames come at nearly the same distance.
+    fn steady_source() -> impl Strategy<Value = Vec<u64>> {
+        let jitter = prop::collection::vec(0u64..13, 100..200);
+        (16u64..180, jitter).prop_map(|(gap, jitter)| {
+            let times = jitter
+                .into_iter()
+                .scan(ORIGIN, |time, jitter| Some(std::mem::replace(time, *time + gap + jitter)));
+            times.collect()
+        })
+    }
+
     proptest! {
+        #[test]
+        fn no_part_of_any_length_is_longer_than_its_target(source in steady_source(), part_ms in 100u32..1_000) {
+            let settings = SegmentSettings { segment_ms: 2_000, part_ms };
+            let slots = all(&mut pacer_of(settings, ORIGIN, 50, 240), source);
+            let starts: Vec<_> = slots.iter().filter(|slot| slot.placement.cut != Cut::None).collect();
+            for pair in starts.windows(2) {
+                let length = pair[1].time.as_millis() - pair[0].time.as_millis();
+                prop_assert!(length <= settings.part_target().as_millis(), "{} at {:?}", length, pair[0].time);
+            }
+        }
+
         #[test]
         fn a_later_start_agrees(source in any_source(), cap in 20u32..120, before in 2usize..40, segment in 1u64..4) {
             let start = ORIGIN + SegmentSettings::default().cell_start(segment).as_millis();

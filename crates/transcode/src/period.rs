@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_media::timeline::MAX_COMPOSITION;
-use headwater_media::{Grid, Ladder, MediaSequence, MediaTime, Period, PeriodStart, Tag};
+use headwater_media::{Grid, Ladder, MediaSequence, MediaTime, Period, PeriodStart, SegmentSettings, Tag};
 
 use crate::audio::{self, Audio, Pace};
 use crate::error::{Error, Result};
@@ -19,6 +19,10 @@ use crate::video::{self, Follower, FrameRate, Video};
 const MEASURE_LIMIT: Duration = Duration::from_secs(2);
 /// An AAC frame, rounded up: no segment of sound is empty when the sound reaches this far into it.
 const AUDIO_FRAME: MediaTime = MediaTime::from_millis(22);
+const _: () = assert!(
+    AUDIO_FRAME.0 * SegmentSettings::AUDIO_RATE_HZ as u64
+        > SegmentSettings::AUDIO_FRAME_SAMPLES as u64 * 1_000_000
+);
 
 /// Tools of every period.
 #[derive(Clone)]

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use headwater_media::{
     MediaSequence, MediaTime, Opening, PartIndex, PeriodNumber, PeriodStart, Rendition, RenditionId,
-    StoredSegment,
+    SegmentSettings, StoredSegment,
 };
 
 pub use apply::Change;
@@ -73,8 +73,10 @@ pub const MAX_BYTES: usize = 512 << 20;
 pub const MAX_PART_BYTES: usize = 8 << 20;
 /// An init segment's bytes at most; usual ones have 700.
 pub const MAX_INIT_BYTES: usize = 64 << 10;
-/// Parts of one segment at most; the defaults make six.
+/// Parts of one segment at most; the defaults make six. A part that does not end its segment lasts for more than half of its
+/// nominal length, as it takes in each frame that is not expected to end beyond that.
 pub const MAX_PARTS: usize = 256;
+const _: () = assert!(2 * SegmentSettings::MAX_SEGMENT_MS / SegmentSettings::MIN_PART_MS < MAX_PARTS as u32);
 /// Renditions of one period at most.
 pub const MAX_RENDITIONS: usize = 16;
 /// Segments that presentations announce beyond the one that is being made or begins next. A player reads a presentation

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use headwater_media::SegmentSettings;
 use headwater_media::broadcast::{Policy, RecordedRenditions};
 use headwater_media::ladder::Rung;
 
@@ -61,6 +62,8 @@ pub(super) const DVR_WINDOWS: RangeInclusive<Duration> = secs(0)..=Policy::MAX_W
 /// A hundred years.
 pub(super) const RETENTIONS: RangeInclusive<Duration> = secs(0)..=secs(36_500 * 86_400);
 
+const MAX_SEGMENT: Duration = millis(SegmentSettings::MAX_SEGMENT_MS as u64);
+const MIN_PART: Duration = millis(SegmentSettings::MIN_PART_MS as u64);
 /// Highest value of `server.worker_restarts`.
 pub const MAX_WORKER_RESTARTS: u32 = 100;
 /// Time that a proxy gives a server to accept a publisher. The server may have to stop the worker of the broadcast's last
@@ -191,9 +194,9 @@ section! {
     /// How a broadcast is cut. It holds for broadcasts that start after a change.
     pub struct HlsConfig = "hls" {
         /// The length of a segment, in whole seconds.
-        segment_duration: Duration = "2s" in secs(1)..=secs(10);
+        segment_duration: Duration = "2s" in secs(1)..=MAX_SEGMENT;
         /// The length of a part: latency is about three parts and the time to encode.
-        part_duration: Duration = "334ms" in millis(100)..=secs(2);
+        part_duration: Duration = "334ms" in MIN_PART..=secs(2);
         /// How many whole segments the live playlist lists.
         window_segments: u32 = "10" in 3..=1_000;
     }

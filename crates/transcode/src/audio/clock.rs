@@ -2,14 +2,14 @@
 
 use std::collections::VecDeque;
 
-use headwater_media::{MediaTime, SourceTime};
+use headwater_media::{MediaTime, SegmentSettings, SourceTime};
 
 /// Samples a second of the output.
-pub(crate) const SAMPLE_RATE_HZ: u32 = 48_000;
+pub(crate) const SAMPLE_RATE_HZ: u32 = SegmentSettings::AUDIO_RATE_HZ;
 /// Always stereo: one layout for every player and no surprise when a publisher changes its microphone.
 pub(crate) const CHANNELS: usize = 2;
 /// Samples (per channel) in an AAC frame.
-pub(crate) const BLOCK_SAMPLES: u64 = 1_024;
+pub(crate) const BLOCK_SAMPLES: u64 = SegmentSettings::AUDIO_FRAME_SAMPLES as u64;
 /// Up to this many samples (40 ms) timestamps are believed to be merely rounded, and the sound goes on without a seam.
 const TOLERANCE_SAMPLES: u64 = 1_920;
 

@@ -84,7 +84,7 @@ impl TryFrom<v2::SegmentSettings> for SegmentSettings {
     type Error = ConvertError;
     fn try_from(message: v2::SegmentSettings) -> Result<Self, ConvertError> {
         let v2::SegmentSettings { segment_ms, part_ms } = message;
-        if part_ms > 0 && part_ms <= segment_ms && segment_ms <= 60_000 {
+        if part_ms > 0 && part_ms <= segment_ms && segment_ms <= Self::MAX_SEGMENT_MS {
             Ok(Self { segment_ms, part_ms })
         } else {
             Err(invalid("settings", format!("segments of {segment_ms} ms, parts of {part_ms} ms")))

@@ -42,7 +42,7 @@ impl Presentation<'_> {
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\""
         )?;
         write!(out, " profiles=\"{PROFILES}\" minBufferTime=\"{}\"", Length(segment))?;
-        // A segment is longer than its nominal length by less than a frame, and a frame shorter than a part.
+        // A segment is longer than its nominal length by less than a frame, and no frame lasts longer than a part.
         write!(out, " maxSegmentDuration=\"{}\"", Length(segment + part))?;
         match self.state {
             State::Dynamic { zero, published, depth, .. } => {
