@@ -82,6 +82,9 @@ pub struct Tag {
 /// Bytes that a tag is counted with besides its payload: three times its size, as collections grow by doubling and begin
 /// with the length of the one before, and the header of a shared payload.
 pub(crate) const TAG_COST: usize = 200;
+/// Bytes of the header of a shared payload, and more.
+const SHARED_HEADER: usize = 32;
+const _: () = assert!(TAG_COST >= 3 * size_of::<Tag>() + SHARED_HEADER);
 
 impl Tag {
     /// Bytes that it costs to keep the tag. The payloads of a timeline are memory of their own, and so no more than this.

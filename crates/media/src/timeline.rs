@@ -32,6 +32,7 @@ use held::{Held, HeldFrame};
 use keyframes::Keyframes;
 pub use limits::{Announced, Limits, MAX_TRACK_DISTANCE};
 pub use notice::Notice;
+pub use steady::PERIOD_INTERVAL_US;
 use steady::Steady;
 
 /// Turns what a source sends in one connection into [`TimelineEvent`]s.

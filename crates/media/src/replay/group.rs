@@ -9,6 +9,7 @@ use crate::time::SourceTime;
 /// Bytes that a group is counted with besides its tags and its period's configuration: the same, and room for the
 /// four tags that a vector begins with.
 pub(super) const GROUP_COST: usize = 640;
+const _: () = assert!(GROUP_COST >= 3 * size_of::<Group>() + 4 * size_of::<Tag>());
 /// How long a group of a period without video is.
 const AUDIO_GROUP: Duration = Duration::from_secs(1);
 

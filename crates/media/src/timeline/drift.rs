@@ -6,7 +6,7 @@ use crate::time::UnixMillis;
 /// on its sound card's clock loses a second in some hours, one with the wrong frame rate in its settings 4 % of all time.
 ///
 /// What the network holds up comes late and is followed by more at once, so of each [`SPAN_MS`] only the frame that came
-/// earliest counts. The drift never jumps: dates of segments grow, and players follow.
+/// earliest counts. Within a period the drift never jumps: dates of segments grow, and players follow.
 #[derive(Debug, Default)]
 pub(super) struct Drift {
     shown: i64,

@@ -3,12 +3,19 @@
 
 use super::clock::{MAX_STEP_BACK_US, MIN_STEP_US};
 use crate::access_unit::TrackKind;
+use crate::segmentation::SegmentSettings;
 
 /// Periods that may begin at once, however long none has: an encoder that is being set up changes its mind a few times.
 const BURST_PERIODS: u64 = 4;
-/// Media that must pass for one more, in microseconds. A period takes two numbers more than its segments of full length,
-/// so that segments of two seconds and all these periods come to less than one number a second.
-const INTERVAL_US: u64 = 5_000_000;
+/// Media that must pass for one more, in microseconds.
+pub const PERIOD_INTERVAL_US: u64 = 5_000_000;
+/// Media sequence numbers that a period takes beyond those of its segments of full length: a short one at each end.
+const PERIOD_NUMBERS: u64 = 2;
+// Segments of the default length and all these periods come to less than one number a second.
+const _: () = {
+    let segment_us = SegmentSettings::DEFAULT.segment_ms as u64 * 1_000;
+    assert!(PERIOD_INTERVAL_US / segment_us + 1 + PERIOD_NUMBERS <= PERIOD_INTERVAL_US / 1_000_000);
+};
 /// Between two frames of a track of which only one was seen.
 const USUAL_STEP_US: i64 = 20_000;
 
@@ -37,7 +44,7 @@ impl Steady {
     pub(super) fn new(max_gap_us: i64) -> Self {
         Self {
             max_gap_us,
-            credit_us: BURST_PERIODS * INTERVAL_US,
+            credit_us: BURST_PERIODS * PERIOD_INTERVAL_US,
             video: Course::default(),
             audio: Course::default(),
             rebased: 0,
@@ -54,7 +61,7 @@ impl Steady {
         let run_us = own.run_us.max(other.run_us);
         own.go_on(time, self.max_gap_us);
         self.credit_us =
-            (self.credit_us + own.run_us.saturating_sub(run_us)).min(BURST_PERIODS * INTERVAL_US);
+            (self.credit_us + own.run_us.saturating_sub(run_us)).min(BURST_PERIODS * PERIOD_INTERVAL_US);
         *match track {
             TrackKind::Video => &mut self.video,
             TrackKind::Audio => &mut self.audio,
@@ -88,7 +95,7 @@ impl Steady {
 
     /// Whether a period may begin now; it has begun then.
     pub(super) fn may_begin(&mut self) -> bool {
-        let left = self.credit_us.checked_sub(INTERVAL_US);
+        let left = self.credit_us.checked_sub(PERIOD_INTERVAL_US);
         self.credit_us = left.unwrap_or(self.credit_us);
         left.is_some()
     }
@@ -138,7 +145,7 @@ mod tests {
             (0..20).map(|nth| nth * 1_000_000).filter(|time| read(&mut steady, Video, *time) == *time);
         assert_eq!(passed.count(), 1 + BURST_PERIODS as usize);
         let at = (steady.video.last.unwrap_or_default() - steady.video.shift) / 1_000;
-        for time in (0..2 * INTERVAL_US as i64 / 1_000 + 40).step_by(40) {
+        for time in (0..2 * PERIOD_INTERVAL_US as i64 / 1_000 + 40).step_by(40) {
             read(&mut steady, Video, at + time);
         }
         let before = steady.rebased();
@@ -166,12 +173,12 @@ mod tests {
     #[test]
     fn what_the_other_track_left_behind_is_no_jump() {
         let mut steady = Steady::new(2_000_000);
-        steady.credit_us = INTERVAL_US;
+        steady.credit_us = PERIOD_INTERVAL_US;
         for (track, time) in
             [(Video, 90_000), (Audio, 90_010), (Video, 0), (Audio, 90_030), (Audio, 20), (Video, 40)]
         {
             assert_eq!(read(&mut steady, track, time), time);
         }
-        assert_eq!((steady.rebased(), steady.credit_us < INTERVAL_US), (0, true));
+        assert_eq!((steady.rebased(), steady.credit_us < PERIOD_INTERVAL_US), (0, true));
     }
 }

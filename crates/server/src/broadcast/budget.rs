@@ -4,14 +4,15 @@
 
 use std::time::Duration;
 
+use headwater_media::timeline::PERIOD_INTERVAL_US;
 use tokio::time::Instant;
 
 /// Periods that may begin at once, however long none has: an encoder that is being set up, or whose network is bad, comes
 /// back some times in a row. They put a broadcast ahead of the clock by 24 numbers.
 const BURST: u32 = 12;
-/// The time after which one more may begin. A period takes two numbers more than its segments of full length, so that
-/// segments of two seconds and all these periods come to less than one number a second.
+/// The time after which one more may begin: that of one publisher's periods.
 const INTERVAL: Duration = Duration::from_secs(5);
+const _: () = assert!(INTERVAL.as_micros() == PERIOD_INTERVAL_US as u128);
 
 /// Count of the periods that have begun lately.
 #[derive(Debug)]
