@@ -4,8 +4,11 @@ use headwater_media::{MediaEvent, MediaTime, PeriodNumber, PeriodStart, UnixMill
 
 use super::{Change, LiveWindow};
 
-/// Several times as many as a window keeps segments.
-const MAX_DRIFTS: usize = 1_024;
+/// Drifts that are kept for each segment of a playlist: a window keeps six times as many segments, and a drift comes with
+/// each of them.
+const DRIFTS_OF_A_SEGMENT: usize = 8;
+/// Drifts that are kept of a window of few segments.
+const LEAST_DRIFTS: usize = 1_024;
 
 impl LiveWindow {
     /// Milliseconds that the wall clock is later than the newest period's, where its newest media is.
@@ -31,7 +34,8 @@ impl LiveWindow {
             return Change::Nothing;
         }
         self.drifts.insert(at, drift);
-        if self.drifts.len() > MAX_DRIFTS {
+        let most = LEAST_DRIFTS.max(self.window_segments() as usize * DRIFTS_OF_A_SEGMENT);
+        if self.drifts.len() > most {
             self.drifts.pop_first();
         }
         Change::Drift

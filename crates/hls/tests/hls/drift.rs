@@ -72,6 +72,42 @@ fn dates_follow_the_drift_and_are_never_taken_back() {
 }
 
 #[test]
+fn a_long_window_keeps_the_dates_of_all_its_segments() {
+    let mut window = LiveWindow::new(opening(600));
+    let Opening { first_sequence, settings, .. } = window.opening().clone();
+    let MediaEvent::PeriodStart(mut start) = period_start(0, first_sequence, &Plan::steady(0, 2_000)) else {
+        panic!("a period begins")
+    };
+    start.renditions.retain(|(rendition, _)| rendition.id == id(VIDEO));
+    window.apply(&MediaEvent::PeriodStart(start.clone())).unwrap();
+    for number in 0..1_300 {
+        let sequence = MediaSequence(first_sequence.0 + number);
+        let begins = settings.cell_start(number);
+        let duration = settings.cell_start(number + 1) - begins;
+        let drift = MediaEvent::Drift { period: start.number, from: begins, drift: number as i32 };
+        let part = MediaEvent::Part {
+            rendition: id(VIDEO),
+            sequence,
+            index: PartIndex(0),
+            start: begins,
+            duration,
+            independent: true,
+            bytes: Bytes::from_static(b"part"),
+        };
+        let end = MediaEvent::SegmentEnd { rendition: id(VIDEO), sequence };
+        for event in [drift, part, end] {
+            window.apply(&event).unwrap();
+        }
+    }
+    let rendition = id(VIDEO);
+    let kept: Vec<_> = window.kept(&rendition).collect();
+    assert!(kept.len() > 1_200, "{} segments", kept.len());
+    for (sequence, segment) in kept {
+        assert_eq!(window.drift_of(&start, segment.start()) as u64, sequence.0 - first_sequence.0);
+    }
+}
+
+#[test]
 fn a_period_has_a_drift_of_its_own() {
     let all = events(MediaSequence(100), &[Plan::steady(0, 2_320), Plan::steady(5_000, 2_320)]);
     let second = all.iter().rposition(|event| matches!(event, MediaEvent::PeriodStart(_))).unwrap();
