@@ -10,7 +10,7 @@ use super::{ConvertError, invalid};
 use crate::v2;
 
 /// Segments that the owner may have begun since its last word, at most, however old that is: an owner that lost the registry
-/// first may have gone on for long, but origins go on with nothing that is further ahead than their window.
+/// first may have gone on for long.
 const MOST_UNHEARD: u64 = 8;
 
 /// The point at which a broadcast goes on whose owner has died without a word. It stands in the registry beside the lease, and in the
@@ -46,7 +46,10 @@ impl Handoff {
         if self.is_publishing {
             let segment = u64::from(point.settings.segment_ms.max(1));
             // One segment is in the making, and the word about it is on its way.
-            let unheard = (age.as_millis() as u64 / segment).saturating_sub(1).min(MOST_UNHEARD);
+            let unheard = (age.as_millis() as u64 / segment).saturating_sub(1);
+            // Origins go on with nothing that is further ahead than their window; the point is by the lead already.
+            let most = u64::from(point.window_segments).saturating_sub(ResumePoint::LEAD).min(MOST_UNHEARD);
+            let unheard = unheard.min(most);
             point.next_sequence = MediaSequence(point.next_sequence.0 + unheard);
             point.free = point.next_sequence;
         }
@@ -118,5 +121,14 @@ mod tests {
         };
         assert_eq!([0, 3, 4, 6, 18, 50].map(|age| next(true, age)), [40, 40, 41, 42, 48, 48]);
         assert_eq!([0, 50].map(|age| next(false, age)), [40, 40], "nothing comes without a publisher");
+    }
+
+    #[test]
+    fn the_next_publisher_does_not_begin_beyond_what_origins_go_on_with() {
+        let mut left = handoff(true);
+        left.point.window_segments = 3;
+        let base = left.point.next_sequence.0 - ResumePoint::LEAD;
+        let next = left.point_after(Duration::from_secs(3_600)).next_sequence.0;
+        assert_eq!(next - base, 3, "a window of three segments");
     }
 }
