@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_registry::{MemoryRegistry, Registry, Ttls};
-use headwater_runtime::config::{Config, WorkerSandbox};
+use headwater_runtime::config::{Config, File, Service, WorkerSandbox, load};
 use headwater_runtime::process::Process;
 use headwater_runtime::readiness::Readiness;
 use headwater_server::WorkerCommand;
@@ -313,4 +313,31 @@ async fn a_server_that_prefers_confined_workers_goes_on_without() {
         config.server.worker_sandbox = WorkerSandbox::Preferred;
     })
     .await;
+}
+
+/// A store that never answers keeps every segment waiting, and the worker gets stuck meanwhile.
+#[tokio::test]
+async fn segments_that_wait_for_the_store_are_committed_before_the_publisher_is_sent_away() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", silent.local_addr().unwrap());
+    let server = TestServer::with(|config| {
+        impatient(config);
+        let text =
+            format!("store.url = \"s3://bucket\"\nstore.endpoint = \"{endpoint}\"\nrecording.spool_size = 0");
+        let file = File { path: "hw.toml", text: &text };
+        let stored = load(Service::AllInOne, Some(file), []).unwrap().config;
+        (config.store, config.recording) = (stored.store, stored.recording);
+        config.hls.segment_duration = Duration::from_secs(10);
+    })
+    .await;
+    let mut source = Source::publish(&server, "demo").await;
+    let mut watcher = Watcher::join(&server, "demo").await;
+    source.period().await;
+    source.keyframes(2).await;
+    watcher.segments(2).await;
+    source.order(Order::Mute).await;
+    let (last, failure) = source.until_last_words().await;
+    assert_eq!((failure.code(), failure.message), failed("it took media and gave none"));
+    let next = last.expect("the segments are committed").next_sequence;
+    assert_eq!(next, watcher.window.next_uncommitted().0);
 }

@@ -81,11 +81,7 @@ impl<'a> SessionOutput<'a> {
     /// Shows the worker's output to the viewers, until the worker has finished. The watch over the worker is kept where it is
     /// fed.
     pub(super) async fn show_all(mut self, worker: &mut WorkerOutput) -> Result<(), Failure> {
-        let shown = self.show_until_finished(worker).await;
-        if let Some(resume) = self.commits.take_last() {
-            self.say_committed(resume);
-        }
-        shown
+        self.show_until_finished(worker).await
     }
 
     async fn show_until_finished(&mut self, worker: &mut WorkerOutput) -> Result<(), Failure> {
@@ -218,6 +214,18 @@ impl<'a> SessionOutput<'a> {
         if stats.newest_out_us > 0 {
             let behind_us = stats.newest_in_us.saturating_sub(stats.newest_out_us);
             metrics::histogram!("headwater_server_encode_delay_seconds").record(behind_us as f64 / 1e6);
+        }
+    }
+}
+
+/// Commits all that is whole, whatever has ended the output: the proxy takes the refusal that follows for the last word. An
+/// owner that is fenced says nothing, as another server may have made the same segments.
+impl Drop for SessionOutput<'_> {
+    fn drop(&mut self) {
+        if let Some(resume) = self.commits.take_last()
+            && !self.session.fenced.is_cancelled()
+        {
+            self.say_committed(resume);
         }
     }
 }

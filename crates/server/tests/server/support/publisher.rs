@@ -204,25 +204,39 @@ impl Source {
     }
 
     /// Why the publisher is sent away; `None` when the call ends without a reason.
-    pub async fn last_word(mut self) -> Option<Failure> {
+    pub async fn last_word(self) -> Option<Failure> {
+        self.last_words().await.1
+    }
+
+    /// The last commit, and why the publisher is sent away.
+    async fn last_words(mut self) -> (Option<ResumePoint>, Option<Failure>) {
+        let mut last = None;
         loop {
-            match self.call.hear().await? {
-                Response::Rejected(failure) => return Some(failure),
-                Response::Committed(_) | Response::Stats(_) => {}
-                other => panic!("{other:?} does not come here"),
+            match self.call.hear().await {
+                Some(Response::Committed(Committed { resume, .. })) => last = resume,
+                Some(Response::Stats(_)) => {}
+                Some(Response::Rejected(failure)) => return (last, Some(failure)),
+                Some(other) => panic!("{other:?} does not come here"),
+                None => return (last, None),
             }
         }
     }
 
     /// Publishes on until it is sent away.
-    pub async fn until_sent_away(mut self) -> Failure {
+    pub async fn until_sent_away(self) -> Failure {
+        self.until_last_words().await.1
+    }
+
+    /// Publishes on until it is sent away, and gives the last commit before that, too.
+    pub async fn until_last_words(mut self) -> (Option<ResumePoint>, Failure) {
         let publish = async {
             while self.keyframe().await {
                 tokio::time::sleep(std::time::Duration::from_millis(10)).await;
             }
         };
         within("the publisher is sent away", publish).await;
-        self.last_word().await.unwrap()
+        let (last, failure) = self.last_words().await;
+        (last, failure.unwrap())
     }
 }
 
