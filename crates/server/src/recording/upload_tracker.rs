@@ -8,7 +8,7 @@ use headwater_media::lock::MutexExt;
 use headwater_media::{MediaSequence, MediaTime, Record, RenditionId, StoredSegment};
 use headwater_platform::store::Key;
 use headwater_recordings::uploads::Progress;
-use headwater_recordings::{Finished, Recording, finish, refresh};
+use headwater_recordings::{Finished, GRACE, Recording, finish, refresh};
 use headwater_runtime::backoff::{Backoff, Random};
 use headwater_runtime::outage::Outage;
 use tokio::sync::{Notify, mpsc};
@@ -32,7 +32,12 @@ const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
 /// Longest time for which an owner writes nothing: it writes more often than [`GRACE`](headwater_recordings::GRACE) asks for, and
 /// with nothing beside a broadcast that makes segments.
-const RENEWAL_INTERVAL: Duration = Duration::from_secs(20);
+const RENEWAL_INTERVAL: Duration = Duration::from_secs(15);
+/// Time between two looks whether it has.
+const RENEW_CHECK: Duration = Duration::from_secs(5);
+const _: () = assert!(RENEWAL_INTERVAL.as_secs() + RENEW_CHECK.as_secs() + LONGEST_WRITING_SECONDS <= GRACE.as_secs());
+/// Seconds that the store may take for the writing.
+const LONGEST_WRITING_SECONDS: u64 = 10;
 /// Longest time in which a recording is finished by another server: a store that works takes a second or two.
 const TAKE_BACK_TIME: Duration = Duration::from_secs(60);
 /// Time between two looks at the journal for segments that the server before has still on their way.
@@ -212,7 +217,7 @@ impl UploadTracker {
     /// Shows in the store that this owner lives, also while there is nothing to store. Never ends.
     async fn keep_alive(&self) {
         loop {
-            sleep(RENEWAL_INTERVAL / 2).await;
+            sleep(RENEW_CHECK).await;
             self.recorder.renew(RENEWAL_INTERVAL);
         }
     }
