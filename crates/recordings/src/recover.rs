@@ -27,7 +27,7 @@ impl Recovered {
 }
 
 /// Takes the segments that follow on to the last one of an orphan, and gives them for its journal. A segment that is missing
-/// in any rendition was never shown as a whole, and stays out.
+/// in any rendition is not whole in the store, and stays out.
 pub(crate) async fn recover_segments(
     store: &dyn ObjectStore,
     layout: &Layout,

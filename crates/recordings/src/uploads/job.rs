@@ -13,7 +13,7 @@ use super::guard::Guard;
 pub(super) enum PutMode {
     /// Unless there is one: media, whose first copy is the one that viewers know.
     New,
-    /// Over the one that is there, which only this process has written.
+    /// Over the one that is there, which its owner alone writes as long as nobody takes it for dead ([`Guard`]).
     Own,
     /// Over the one that is there, whoever has written it. Out of date as soon as somebody else has taken over.
     Latest,

@@ -32,7 +32,8 @@ use worker::{Inner, READ_BACK_KIB};
 pub use guard::Guard;
 pub use job::{Progress, Receipt};
 
-/// Longest time in which objects go from memory to the disk when the process ends: any disk has taken them by then.
+/// Longest time in which objects go from memory to the disk when the process ends: 32 MiB take a slow disk a few seconds.
+/// Objects that are not there by then are counted as lost.
 const CLOSING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How objects wait for the store.
@@ -43,6 +44,8 @@ pub struct UploadSettings {
     /// Requests at the same time. A broadcast of four renditions needs a quarter of one when the store takes 100 ms, and two when
     /// it takes 800.
     pub at_once: usize,
+    /// Time after which a store that does not answer is given up, with all requests of one object.
+    pub longest_put: Duration,
     /// Without one, everything waits in memory.
     pub spool: Option<SpoolSettings>,
 }
@@ -58,7 +61,7 @@ pub struct SpoolSettings {
 
 impl Default for UploadSettings {
     fn default() -> Self {
-        Self { memory: 32 << 20, at_once: 64, spool: None }
+        Self { memory: 32 << 20, at_once: 64, longest_put: worker::LONGEST_PUT, spool: None }
     }
 }
 
@@ -159,6 +162,7 @@ impl Uploads {
             disk: disk.map(|(disk, _)| disk),
             writing: tokio::sync::Mutex::new(()),
             at_once: Semaphore::new(settings.at_once),
+            longest_put: settings.longest_put,
             read_back: Semaphore::new(READ_BACK_KIB as usize),
             changed: Notify::new(),
             arrived: Notify::new(),

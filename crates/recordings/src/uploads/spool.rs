@@ -56,6 +56,7 @@ pub(super) struct Leftover {
 pub(super) fn head_line(head: &Head) -> Vec<u8> {
     let mut line = serde_json::to_vec(head).expect("texts are JSON");
     line.push(b'\n');
+    debug_assert!(line.len() as u64 <= LONGEST_HEAD, "the next process could not read it");
     line
 }
 

@@ -322,7 +322,7 @@ async fn without_a_spool_the_memory_is_the_bound() {
 async fn handing_over_never_waits() {
     let store = MemoryStore::new();
     store.set(Fault::Hanging(3600 * SECOND));
-    let settings = UploadSettings { memory: 5 * SIZE as u64, at_once: 1, spool: None };
+    let settings = UploadSettings { memory: 5 * SIZE as u64, at_once: 1, ..UploadSettings::default() };
     let uploads = Uploads::with(Arc::new(store.clone()), &settings, None, Vec::new());
     let started = Instant::now();
     let lanes: Vec<_> = (0..10).map(|lane| uploads.lane(lane.to_string())).collect();

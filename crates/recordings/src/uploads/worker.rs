@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use headwater_media::SegmentSettings;
 use headwater_media::lock::MutexExt;
 use headwater_platform::store::{ObjectStore, Put, StoreError};
 use headwater_runtime::backoff::{Backoff, Random};
@@ -15,6 +16,8 @@ use tokio::sync::{Notify, Semaphore, SemaphorePermit, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use crate::GRACE;
 
 use super::job::{Body, Job, PutMode};
 use super::queue::{NextJob, OutageChange, Queue};
@@ -28,8 +31,13 @@ pub(super) const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 /// Objects of one lane at the same time: two segments of four renditions. So one PUT may take as long as a segment, and a broadcast
 /// with a long backlog leaves room for others.
 const LANE_AT_ONCE: usize = 8;
-/// Stores have shorter limits of their own; one without, a directory of a network, must not hold its lane for ever.
-const LONGEST_REQUEST: Duration = Duration::from_secs(120);
+/// Least time that all requests of one object together are given: a store without limits of its own, a directory of a network,
+/// must not hold its lane for ever. The requests of a store that has limits may take longer together
+/// ([`upload_settings`](crate::upload_settings)).
+pub(super) const LONGEST_PUT: Duration = Duration::from_secs(120);
+// An owner whose store fails for a while is not taken for dead before the next try.
+const _: () =
+    assert!(2 * SegmentSettings::MAX_SEGMENT_MS as u128 + LONGEST_BACKOFF.as_millis() < GRACE.as_millis());
 
 /// Size of all objects that are read back from the disk and on their way, in KiB: as much as two segments of 32 MiB, and a few
 /// dozen of the usual ones.
@@ -43,6 +51,8 @@ pub(super) struct Inner {
     /// Held while an object is written to the disk.
     pub(super) writing: tokio::sync::Mutex<()>,
     pub(super) at_once: Semaphore,
+    /// Time that all requests of one object may take together.
+    pub(super) longest_put: Duration,
     /// KiB that may be read back from the disk.
     pub(super) read_back: Semaphore,
     /// The disk may have work.
@@ -177,8 +187,8 @@ impl Inner {
                 (_, None) => store.put(key, body, content_type).await.map(|_| Put::Stored),
             }
         };
-        let slow = |_| StoreError::Unavailable(format!("no answer within {LONGEST_REQUEST:?}"));
-        match timeout(LONGEST_REQUEST, put).await.map_err(slow).and_then(|put| put) {
+        let slow = |_| StoreError::Unavailable(format!("no answer within {:?}", self.longest_put));
+        match timeout(self.longest_put, put).await.map_err(slow).and_then(|put| put) {
             Ok(Put::Stored) => {
                 metrics::counter!("headwater_recording_uploaded_bytes_total").increment(size);
                 Ok(size)

@@ -13,6 +13,7 @@ mod tests;
 mod upload_tracker;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use headwater_hls::Archive;
 use headwater_media::{Record, StoredSegment};
@@ -57,8 +58,16 @@ impl Storage {
         recording: &RecordingConfig,
     ) -> Result<Option<Self>, StoreError> {
         let Some(store) = open_store(source).await? else { return Ok(None) };
-        let uploads = Uploads::start(store.clone(), &upload_settings(recording)).await;
+        let uploads = Uploads::start(store.clone(), &upload_settings(recording, store_timeout(source))).await;
         Ok(Some(Self { store, uploads }))
+    }
+}
+
+/// Time that one request to the store may take; zero for a store that keeps to none.
+fn store_timeout(source: &StoreSource) -> Duration {
+    match source {
+        StoreSource::Opened(_) => Duration::ZERO,
+        StoreSource::Configured(config) => config.timeout,
     }
 }
 
