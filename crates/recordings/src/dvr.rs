@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use headwater_platform::store::{Key, ObjectStore, StoreError};
+use headwater_runtime::config::{MAX_LEASE, MAX_LIVE_WINDOW, MAX_REPLAY_DURATION};
 
 use crate::journal::Recording;
 use crate::layout::WATCHED_FOLDER;
@@ -15,7 +16,12 @@ use crate::{Layout, delete};
 
 /// How long origins may show the end of a broadcast as if it were live, before they give its last list: a live window, or
 /// their patience with an owner that has gone without a word.
-const SHOWN_AFTER_END: Duration = Duration::from_secs(10 * 60);
+const SHOWN_AFTER_END: Duration = Duration::from_secs(20 * 60);
+const _: () = assert!(SHOWN_AFTER_END.as_secs() > MAX_LIVE_WINDOW.as_secs());
+const _: () =
+    assert!(SHOWN_AFTER_END.as_secs() > MAX_LEASE.as_secs() + MAX_REPLAY_DURATION.as_secs() + SLACK_SECONDS);
+/// Time that origins wait beyond a lease and a replay buffer, and more.
+const SLACK_SECONDS: u64 = 60;
 const TEXT_TYPE: &str = "text/plain";
 
 /// How long after the end of a broadcast its media is kept: origins give the last list for as long as the DVR window is, and

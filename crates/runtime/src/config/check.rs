@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::inputs::InputMode;
 use super::reader::Reader;
 use super::storage::StoreUrl;
-use super::table::ACCEPT_TIMEOUT;
+use super::table::{ACCEPT_TIMEOUT, MAX_LIVE_WINDOW};
 use super::url::RegistryUrl;
 use super::{Config, Service};
 
@@ -28,6 +28,11 @@ pub(super) fn check(config: &Config, service: Service, reader: &mut Reader) {
         hls.part_duration * 2 > hls.segment_duration,
         &["hls.part_duration", "hls.segment_duration"],
         "a part is at most half as long as a segment",
+    );
+    refuse(
+        hls.segment_duration * hls.window_segments > MAX_LIVE_WINDOW,
+        &["hls.window_segments", "hls.segment_duration"],
+        "a live window is ten minutes long at most: for going back further there is recording.dvr_window",
     );
     refuse(
         server.silent_publisher > proxy.idle_timeout,

@@ -40,8 +40,9 @@ pub use source::{VARIABLE_PREFIX, variable};
 pub use storage::{Directory, Encryption, RecordingMode, S3Name, StoreUrl};
 pub use streams::StreamOverrides;
 pub use table::{
-    ACCEPT_TIMEOUT, ControlConfig, DirectoryConfig, HlsConfig, LogConfig, MAX_WORKER_RESTARTS, OriginConfig,
-    ProxyConfig, RecordingConfig, RegistryConfig, ServerConfig, StoreConfig, UpConfig,
+    ACCEPT_TIMEOUT, ControlConfig, DirectoryConfig, HlsConfig, LogConfig, MAX_LEASE, MAX_LIVE_WINDOW,
+    MAX_REPLAY_DURATION, MAX_WORKER_RESTARTS, OriginConfig, ProxyConfig, RecordingConfig, RegistryConfig,
+    ServerConfig, StoreConfig, UpConfig,
 };
 pub use types::{Advertise, AppName, Bitrate, Capacity, LogFilter, LogFormat, Preset, Size, WorkerSandbox};
 pub use url::{PublicUrl, RegistryUrl};

@@ -64,6 +64,13 @@ pub(super) const RETENTIONS: RangeInclusive<Duration> = secs(0)..=secs(36_500 * 
 
 const MAX_SEGMENT: Duration = millis(SegmentSettings::MAX_SEGMENT_MS as u64);
 const MIN_PART: Duration = millis(SegmentSettings::MIN_PART_MS as u64);
+/// Highest value of `registry.lease`.
+pub const MAX_LEASE: Duration = secs(300);
+/// Highest value of `proxy.replay_duration`.
+pub const MAX_REPLAY_DURATION: Duration = secs(600);
+/// Longest live window, in segments of their full length. Viewers go back further in the DVR window, which is not kept in
+/// memory.
+pub const MAX_LIVE_WINDOW: Duration = secs(600);
 /// Highest value of `server.worker_restarts`.
 pub const MAX_WORKER_RESTARTS: u32 = 100;
 /// Time that a proxy gives a server to accept a publisher. The server may have to stop the worker of the broadcast's last
@@ -89,7 +96,7 @@ section! {
         /// Prefix of every key in Redis, so that several installations can share one.
         prefix: AppName = "headwater";
         /// How long a claim on a stream holds without being renewed.
-        lease: Duration = "10s" in secs(2)..=secs(300);
+        lease: Duration = "10s" in secs(2)..=MAX_LEASE;
     }
 }
 
@@ -120,7 +127,7 @@ section! {
         replay_memory: Size = "32MiB" in Size(1 << 20)..=Size(4 << 30);
         /// The same in time: as long as there may be no server at all without anything being lost. `0s` keeps nothing: an
         /// encoder whose server is lost has to connect again.
-        replay_duration: Duration = "30s" in secs(0)..=secs(600);
+        replay_duration: Duration = "30s" in secs(0)..=MAX_REPLAY_DURATION;
         /// How long a server may leave media untaken before the publisher's connection is closed.
         stall_timeout: Duration = "10s" in secs(1)..=secs(300);
         /// How long publishers may stay when the proxy was told to stop. Encoders that can (Enhanced RTMP) are asked to connect
@@ -197,7 +204,8 @@ section! {
         segment_duration: Duration = "2s" in secs(1)..=MAX_SEGMENT;
         /// The length of a part: latency is about three parts and the time to encode.
         part_duration: Duration = "334ms" in MIN_PART..=secs(2);
-        /// How many whole segments the live playlist lists.
+        /// How many whole segments the live playlist lists: ten minutes of them at most, as `recording.dvr_window` is for
+        /// going back further.
         window_segments: u32 = "10" in 3..=1_000;
     }
 }

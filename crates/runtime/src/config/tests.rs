@@ -169,6 +169,7 @@ fn combinations_that_cannot_work_are_refused() {
 [hls]
 segment_duration = "1500ms"
 part_duration = "1s"
+window_segments = 401
 [server]
 grpc_listen = "127.0.0.1:8080"
 silent_publisher = "20s"
@@ -181,19 +182,20 @@ rungs = ["640x360@800k", "854x480@1400k", "640x360@700k"]
     for (start, part) in [
         ("hw.toml:3: hls.segment_duration: ", "whole seconds"),
         ("hw.toml:4: hls.part_duration, hls.segment_duration: ", "half as long"),
-        ("hw.toml:6: server.grpc_listen, origin.http_listen: ", "both listen on port 8080"),
-        ("hw.toml:7: server.silent_publisher, proxy.idle_timeout: ", "closed before"),
-        ("hw.toml:8: server.worker_stop_timeout, drain_timeout: ", "longer to stop"),
-        ("hw.toml:9: server.worker_start_timeout, server.worker_stop_timeout: ", "a proxy gives"),
-        ("hw.toml:11: ladder.rungs: ", "the best comes first"),
-        ("hw.toml:11: ladder.rungs: ", "two rungs are named \"360p\""),
+        ("hw.toml:5: hls.window_segments, hls.segment_duration: ", "ten minutes"),
+        ("hw.toml:7: server.grpc_listen, origin.http_listen: ", "both listen on port 8080"),
+        ("hw.toml:8: server.silent_publisher, proxy.idle_timeout: ", "closed before"),
+        ("hw.toml:9: server.worker_stop_timeout, drain_timeout: ", "longer to stop"),
+        ("hw.toml:10: server.worker_start_timeout, server.worker_stop_timeout: ", "a proxy gives"),
+        ("hw.toml:12: ladder.rungs: ", "the best comes first"),
+        ("hw.toml:12: ladder.rungs: ", "two rungs are named \"360p\""),
     ] {
         assert!(
             said.lines().any(|line| line.starts_with(start) && line.contains(part)),
             "{start}{part}\n{said}"
         );
     }
-    assert_eq!(said.lines().count(), 8, "{said}");
+    assert_eq!(said.lines().count(), 9, "{said}");
 }
 
 #[test]

@@ -444,7 +444,7 @@ async fn what_is_not_recorded_is_there_for_going_back_only() {
 async fn is_cleared_after(store: &MemoryStore, dvr_window: Duration) {
     tokio::time::sleep(2 * dvr_window).await;
     assert_eq!(clear(store).await, Ok(Vec::new()), "whoever came last still plays");
-    tokio::time::sleep(Duration::from_secs(11 * 60)).await;
+    tokio::time::sleep(Duration::from_secs(21 * 60)).await;
     assert_eq!(clear(store).await, Ok(vec![layout()]));
 }
 
