@@ -35,7 +35,8 @@ const LONGEST_RETRY: Duration = Duration::from_secs(30);
 const RENEWAL_INTERVAL: Duration = Duration::from_secs(15);
 /// Time between two looks whether it has.
 const RENEW_CHECK: Duration = Duration::from_secs(5);
-const _: () = assert!(RENEWAL_INTERVAL.as_secs() + RENEW_CHECK.as_secs() + LONGEST_WRITING_SECONDS <= GRACE.as_secs());
+const _: () =
+    assert!(RENEWAL_INTERVAL.as_secs() + RENEW_CHECK.as_secs() + LONGEST_WRITING_SECONDS <= GRACE.as_secs());
 /// Seconds that the store may take for the writing.
 const LONGEST_WRITING_SECONDS: u64 = 10;
 /// Longest time in which a recording is finished by another server: a store that works takes a second or two.
