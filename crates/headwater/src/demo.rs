@@ -25,7 +25,7 @@ pub struct Arguments {
     #[arg(long, default_value = "rtmp://127.0.0.1:1935/live/demo", value_parser = Target::parse)]
     url: Target,
     /// Picture size in pixels
-    #[arg(long, default_value = "1280x720", value_parser = size)]
+    #[arg(long, default_value = "1280x720", value_parser = parse_size)]
     size: (u32, u32),
     /// Frames a second
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=60))]
@@ -35,7 +35,7 @@ pub struct Arguments {
     seconds: Option<u64>,
 }
 
-fn size(text: &str) -> Result<(u32, u32), String> {
+fn parse_size(text: &str) -> Result<(u32, u32), String> {
     let parsed = text.split_once('x').and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
     let fits =
         |(w, h): &(u32, u32)| (16..=4096).contains(w) && (16..=4096).contains(h) && w % 2 == 0 && h % 2 == 0;
@@ -46,7 +46,7 @@ fn size(text: &str) -> Result<(u32, u32), String> {
 #[expect(clippy::print_stderr, reason = "the command's own words to the person who typed it")]
 pub fn run(arguments: &Arguments) -> ExitCode {
     let published = tokio::runtime::Runtime::new().map_err(anyhow::Error::from).and_then(|runtime| {
-        let published = runtime.block_on(publish(arguments));
+        let published = runtime.block_on(publish_picture(arguments));
         runtime.shutdown_background();
         published
     });
@@ -60,31 +60,31 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 }
 
 #[expect(clippy::print_stderr, reason = "the command's own words to the person who typed it")]
-async fn publish(arguments: &Arguments) -> anyhow::Result<()> {
+async fn publish_picture(arguments: &Arguments) -> anyhow::Result<()> {
     let Target { host, port, .. } = &arguments.url;
     headwater_transcode::demo::check()?;
     let mut signals = Signals::listen()?;
-    let mut publisher = Publisher::connect(&arguments.url).await?;
+    let mut publisher = Publisher::connect_to(&arguments.url).await?;
     eprintln!("demo: publishing to {host}:{port}; Ctrl-C stops");
     let (width, height) = arguments.size;
     let picture = Picture { width, height, frame_rate: arguments.fps };
-    publisher.announce(&picture).await?;
+    publisher.announce_picture(&picture).await?;
     let (tags, mut made) = mpsc::channel(QUEUE_TAGS);
     let _running = headwater_transcode::demo::start(picture, move |tag| tags.blocking_send(tag).is_ok())?;
     let end = arguments.seconds.map_or(Duration::MAX, Duration::from_secs);
-    let mut end = std::pin::pin!(sleep(end));
+    let mut end = std::pin::pin!(sleep_for(end));
     loop {
         tokio::select! {
-            tag = made.recv() => publisher.send(tag.context("the test picture ended by itself")?).await?,
-            heard = publisher.listen() => heard?,
+            tag = made.recv() => publisher.send_tag(tag.context("the test picture ended by itself")?).await?,
+            heard = publisher.wait_for_end() => heard?,
             _ = signals.next() => break,
             () = &mut end => break,
         }
     }
-    publisher.finish().await
+    publisher.end_stream().await
 }
 
-async fn sleep(duration: Duration) {
+async fn sleep_for(duration: Duration) {
     match duration {
         Duration::MAX => std::future::pending().await,
         duration => tokio::time::sleep(duration).await,
@@ -99,7 +99,7 @@ struct Publisher {
 }
 
 impl Publisher {
-    async fn connect(target: &Target) -> anyhow::Result<Self> {
+    async fn connect_to(target: &Target) -> anyhow::Result<Self> {
         let Target { host, port, .. } = target;
         let connect = TcpStream::connect((host.trim_matches(['[', ']']), *port));
         let socket = tokio::time::timeout(CONNECT_TIMEOUT, connect).await;
@@ -107,7 +107,7 @@ impl Publisher {
         let socket =
             socket.with_context(|| format!("{host}:{port} can't be reached: is the server running?"))?;
         socket.set_nodelay(true)?;
-        let session = ClientSession::new(target.session())?;
+        let session = ClientSession::new(target.session_config())?;
         let mut publisher = Self { socket, session, buffer: vec![0; 4096] };
         let accepted = tokio::time::timeout(CONNECT_TIMEOUT, publisher.wait_accepted()).await;
         accepted.context("the server did not answer")??;
@@ -115,15 +115,15 @@ impl Publisher {
     }
 
     async fn wait_accepted(&mut self) -> anyhow::Result<()> {
-        self.flush().await?;
+        self.flush_output().await?;
         while !self.session.is_publishing() {
-            self.listen().await?;
+            self.wait_for_end().await?;
         }
         Ok(())
     }
 
     /// Waits for a word from the server, and fails when it was the last one.
-    async fn listen(&mut self) -> anyhow::Result<()> {
+    async fn wait_for_end(&mut self) -> anyhow::Result<()> {
         let count = self.socket.read(&mut self.buffer).await?;
         if count == 0 {
             bail!("the server closed the connection");
@@ -140,10 +140,10 @@ impl Publisher {
                 }
             }
         }
-        self.flush().await
+        self.flush_output().await
     }
 
-    async fn announce(&mut self, picture: &Picture) -> anyhow::Result<()> {
+    async fn announce_picture(&mut self, picture: &Picture) -> anyhow::Result<()> {
         self.session.metadata(&Metadata {
             video: true,
             audio: true,
@@ -153,24 +153,24 @@ impl Publisher {
             encoder: Some(concat!("headwater demo ", env!("CARGO_PKG_VERSION")).into()),
             ..Metadata::default()
         })?;
-        self.flush().await
+        self.flush_output().await
     }
 
-    async fn send(&mut self, tag: Tag) -> anyhow::Result<()> {
+    async fn send_tag(&mut self, tag: Tag) -> anyhow::Result<()> {
         match tag.kind {
             TagKind::Video => self.session.video(tag.timestamp, tag.payload)?,
             TagKind::Audio => self.session.audio(tag.timestamp, tag.payload)?,
         }
-        self.flush().await
+        self.flush_output().await
     }
 
-    async fn finish(mut self) -> anyhow::Result<()> {
+    async fn end_stream(mut self) -> anyhow::Result<()> {
         self.session.finish()?;
-        self.flush().await?;
+        self.flush_output().await?;
         Ok(self.socket.shutdown().await?)
     }
 
-    async fn flush(&mut self) -> anyhow::Result<()> {
+    async fn flush_output(&mut self) -> anyhow::Result<()> {
         while let Some(bytes) = self.session.poll_output() {
             self.socket.write_all(&bytes).await?;
         }
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn sizes_are_even_and_not_absurd() {
-        assert_eq!(size("640x360"), Ok((640, 360)));
-        assert!(size("641x360").is_err() && size("640").is_err() && size("0x0").is_err());
+        assert_eq!(parse_size("640x360"), Ok((640, 360)));
+        assert!(parse_size("641x360").is_err() && parse_size("640").is_err() && parse_size("0x0").is_err());
     }
 }

@@ -24,7 +24,7 @@ const WATCH_TIMEOUT: Duration = Duration::from_secs(150);
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Address of the server's gRPC (server.grpc_listen)
-    #[arg(value_name = "HOST:PORT", value_parser = address)]
+    #[arg(value_name = "HOST:PORT", value_parser = parse_address)]
     server: String,
 }
 
@@ -34,7 +34,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         .enable_all()
         .build()
         .map_err(Into::into)
-        .and_then(|runtime| runtime.block_on(drain(&arguments.server, &mut io::stdout())));
+        .and_then(|runtime| runtime.block_on(drain_server(&arguments.server, &mut io::stdout())));
     match drained {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -44,7 +44,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-fn address(text: &str) -> Result<String, &'static str> {
+fn parse_address(text: &str) -> Result<String, &'static str> {
     let wanted = "it looks like host:7000";
     let authority: Authority = text.parse().map_err(|_| wanted)?;
     let is_one = authority.port_u16().is_some() && !authority.host().is_empty() && !text.contains('@');
@@ -52,7 +52,7 @@ fn address(text: &str) -> Result<String, &'static str> {
 }
 
 /// Returns when the server has stopped.
-async fn drain(server: &str, out: &mut impl Write) -> anyhow::Result<()> {
+async fn drain_server(server: &str, out: &mut impl Write) -> anyhow::Result<()> {
     let began = Instant::now();
     let mut operator = OperatorClient::new(Channels::default().to(server)?);
     let answer = timeout(ANSWER_LIMIT, operator.drain(DrainRequest {})).await;
@@ -71,7 +71,7 @@ async fn drain(server: &str, out: &mut impl Write) -> anyhow::Result<()> {
         writeln!(out, "  {stream} ({state})")?;
     }
     while began.elapsed() < WATCH_TIMEOUT {
-        let Some(now) = list(&mut operator).await else {
+        let Some(now) = list_broadcasts(&mut operator).await else {
             writeln!(out, "stopped after {:.1} s", began.elapsed().as_secs_f64())?;
             return Ok(());
         };
@@ -86,7 +86,7 @@ async fn drain(server: &str, out: &mut impl Write) -> anyhow::Result<()> {
 }
 
 /// Broadcasts that the server still has; `None` when it has stopped.
-async fn list(operator: &mut OperatorClient<Channel>) -> Option<BTreeMap<String, Broadcast>> {
+async fn list_broadcasts(operator: &mut OperatorClient<Channel>) -> Option<BTreeMap<String, Broadcast>> {
     let answer = timeout(ANSWER_LIMIT, operator.list_broadcasts(ListBroadcastsRequest {})).await;
     Some(by_stream(answer.ok()?.ok()?.into_inner().broadcasts))
 }
@@ -130,7 +130,7 @@ mod tests {
             timeout(ANSWER_LIMIT, changes.next()).await.unwrap();
         };
         let mut out = Vec::new();
-        drain(&address, &mut out).await.unwrap();
+        drain_server(&address, &mut out).await.unwrap();
         running.await.unwrap().unwrap();
         let said = String::from_utf8(out).unwrap();
         let expected =
@@ -143,16 +143,16 @@ mod tests {
         let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap().to_string();
         drop(taken);
-        let error = format!("{:#}", drain(&address, &mut Vec::new()).await.unwrap_err());
+        let error = format!("{:#}", drain_server(&address, &mut Vec::new()).await.unwrap_err());
         assert!(error.starts_with(&format!("no server can be reached at {address}: ")), "{error}");
     }
 
     #[test]
     fn an_address_has_a_port() {
-        assert_eq!(address("server-1:7000").as_deref(), Ok("server-1:7000"));
-        assert_eq!(address("[::1]:7000").as_deref(), Ok("[::1]:7000"));
+        assert_eq!(parse_address("server-1:7000").as_deref(), Ok("server-1:7000"));
+        assert_eq!(parse_address("[::1]:7000").as_deref(), Ok("[::1]:7000"));
         for bad in ["", "server", ":7000", "http://server:7000", "user@server:7000", "server:x"] {
-            assert!(address(bad).is_err(), "{bad}");
+            assert!(parse_address(bad).is_err(), "{bad}");
         }
     }
 }

@@ -34,7 +34,7 @@ impl Target {
     }
 
     /// Configuration of a client session that publishes here.
-    pub fn session(&self) -> ClientConfig {
+    pub fn session_config(&self) -> ClientConfig {
         let Self { host, port, app, key } = self;
         ClientConfig::new(app, format!("rtmp://{host}:{port}/{app}"), key)
     }

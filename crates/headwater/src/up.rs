@@ -12,14 +12,14 @@ use headwater_server::WorkerCommand;
 
 /// Runs the three services until the process is told to stop.
 pub fn run(options: &Options) -> ExitCode {
-    process::run(Service::AllInOne, options, serve)
+    process::run(Service::AllInOne, options, serve_all)
 }
 
-async fn serve(mut process: Process) -> anyhow::Result<()> {
+async fn serve_all(mut process: Process) -> anyhow::Result<()> {
     make_secret(&mut process.config)?;
     let config = &process.config.registry;
     let registry = headwater_registry::open(config.redis_url(), config.prefix.as_str(), config.lease)?;
-    let proxy = headwater_proxy::run(alone(process.clone()), registry.clone());
+    let proxy = headwater_proxy::run(without_grace(process.clone()), registry.clone());
     let server = headwater_server::run(
         process.clone().map_config(headwater_server::Settings::from),
         registry.clone(),
@@ -34,7 +34,7 @@ async fn serve(mut process: Process) -> anyhow::Result<()> {
     };
     let greeting = async {
         process.readiness.ready().await;
-        greet(&process.config);
+        print_addresses(&process.config);
         std::future::pending::<()>().await
     };
     tokio::select! {
@@ -57,7 +57,7 @@ pub(crate) fn make_secret(config: &mut Config) -> anyhow::Result<()> {
 }
 
 /// There is no other proxy that publishers could go to: waiting for them to leave would lead nowhere.
-fn alone(process: Process) -> Process<headwater_proxy::Settings> {
+fn without_grace(process: Process) -> Process<headwater_proxy::Settings> {
     let mut process = process.map_config(headwater_proxy::Settings::from);
     process.config.proxy.drain_timeout = Duration::ZERO;
     process
@@ -65,10 +65,10 @@ fn alone(process: Process) -> Process<headwater_proxy::Settings> {
 
 /// The two addresses that a newcomer needs.
 #[expect(clippy::print_stdout, reason = "this is what the command was run for")]
-fn greet(config: &Config) {
+fn print_addresses(config: &Config) {
     // The port stays in the RTMP address: it is what people look for.
-    let publish = authority(config.proxy.rtmp_listen, 0);
-    let watch = authority(config.origin.http_listen, 80);
+    let publish = local_authority(config.proxy.rtmp_listen, 0);
+    let watch = local_authority(config.origin.http_listen, 80);
     let app = config.proxy.apps.first().map_or("live", |app| app.as_str());
     let (key, stream) = match (config.input_mode, config.inputs.first()) {
         (InputMode::Open, _) => ("demo", "demo".to_owned()),
@@ -79,7 +79,7 @@ fn greet(config: &Config) {
 }
 
 /// How somebody on this machine reaches a listener.
-fn authority(listen: SocketAddr, default_port: u16) -> String {
+fn local_authority(listen: SocketAddr, default_port: u16) -> String {
     let host = match listen.ip() {
         ip if ip.is_unspecified() => "localhost".to_owned(),
         std::net::IpAddr::V6(ip) => format!("[{ip}]"),
@@ -94,8 +94,8 @@ mod tests {
 
     #[test]
     fn addresses_are_written_as_somebody_types_them() {
-        assert_eq!(authority("0.0.0.0:8080".parse().unwrap(), 80), "localhost:8080");
-        assert_eq!(authority("[::1]:8080".parse().unwrap(), 80), "[::1]:8080");
-        assert_eq!(authority("10.0.0.7:80".parse().unwrap(), 80), "10.0.0.7");
+        assert_eq!(local_authority("0.0.0.0:8080".parse().unwrap(), 80), "localhost:8080");
+        assert_eq!(local_authority("[::1]:8080".parse().unwrap(), 80), "[::1]:8080");
+        assert_eq!(local_authority("10.0.0.7:80".parse().unwrap(), 80), "10.0.0.7");
     }
 }

@@ -44,9 +44,9 @@ impl AudioConfig {
     /// # Errors
     /// A configuration that is cut short or contradicts itself, and kinds of AAC that aren't decoded here (xHE-AAC).
     pub fn parse(config: &[u8]) -> Result<Self, MediaError> {
-        let raw =
-            Raw::read(config).map_err(|OutOfBits| MediaError::malformed(HEADER_NAME, "it is cut short"))?;
-        raw.check()
+        let raw = Raw::read_raw(config)
+            .map_err(|OutOfBits| MediaError::malformed_header(HEADER_NAME, "it is cut short"))?;
+        raw.check_support()
     }
 
     /// Codec string of RFC 6381 §3.3, such as `mp4a.40.2`.
@@ -72,11 +72,11 @@ struct Raw {
 }
 
 impl Raw {
-    fn read(config: &[u8]) -> Result<Self, OutOfBits> {
+    fn read_raw(config: &[u8]) -> Result<Self, OutOfBits> {
         let bits = &mut BitReader::new(config);
         let mut object_type = read_object_type(bits)?;
         let core_rate = read_rate(bits)?;
-        let channel_configuration = bits.small(4)?;
+        let channel_configuration = bits.read_small(4)?;
         let extension = match object_type {
             SBR => AacExtension::Sbr,
             PARAMETRIC_STEREO => AacExtension::ParametricStereo,
@@ -87,7 +87,7 @@ impl Raw {
             extension,
             core_rate,
             extension_rate: None,
-            channels: channels::count(channel_configuration),
+            channels: channels::channel_count(channel_configuration),
             channel_map: None,
             short_frames: false,
         };
@@ -96,7 +96,7 @@ impl Raw {
             object_type = read_object_type(bits)?;
             raw.object_type = object_type;
         }
-        if decodable(object_type) {
+        if is_decodable(object_type) {
             raw.read_general_audio(bits, channel_configuration == 0)?;
         }
         Ok(raw)
@@ -108,14 +108,14 @@ impl Raw {
         bits: &mut BitReader<'_>,
         has_channel_map: bool,
     ) -> Result<(), OutOfBits> {
-        self.short_frames = bits.flag()?;
-        if bits.flag()? {
-            let _core_coder_delay = bits.bits(14)?;
+        self.short_frames = bits.read_flag()?;
+        if bits.read_flag()? {
+            let _core_coder_delay = bits.read_bits(14)?;
         }
-        let _extension_flag = bits.flag()?;
+        let _extension_flag = bits.read_flag()?;
         if has_channel_map {
             self.read_channel_map(bits)?;
-        } else if self.extension == AacExtension::None && bits.left() >= 16 {
+        } else if self.extension == AacExtension::None && bits.bits_left() >= 16 {
             self.read_sync_extension(bits)?;
         }
         Ok(())
@@ -129,26 +129,26 @@ impl Raw {
     }
 
     fn read_sync_extension(&mut self, bits: &mut BitReader<'_>) -> Result<(), OutOfBits> {
-        if bits.bits(11)? != SYNC_EXTENSION
+        if bits.read_bits(11)? != SYNC_EXTENSION
             || read_object_type(bits)? != SBR
-            || bits.left() == 0
-            || !bits.flag()?
+            || bits.bits_left() == 0
+            || !bits.read_flag()?
         {
             return Ok(());
         }
         self.extension = AacExtension::Sbr;
         self.extension_rate = read_rate(bits)?;
-        if bits.left() >= 12 && bits.bits(11)? == 0x548 && bits.flag()? {
+        if bits.bits_left() >= 12 && bits.read_bits(11)? == 0x548 && bits.read_flag()? {
             self.extension = AacExtension::ParametricStereo;
         }
         Ok(())
     }
 
-    fn check(self) -> Result<AudioConfig, MediaError> {
-        if !decodable(self.object_type) {
+    fn check_support(self) -> Result<AudioConfig, MediaError> {
+        if !is_decodable(self.object_type) {
             return Err(match self.object_type {
                 42 => MediaError::audio_codec("xHE-AAC audio"),
-                0 => MediaError::malformed(HEADER_NAME, "it has no object type"),
+                0 => MediaError::malformed_header(HEADER_NAME, "it has no object type"),
                 other => MediaError::audio_codec(format!("AAC audio of object type {other}")),
             });
         }
@@ -161,7 +161,7 @@ impl Raw {
                 return Err(MediaError::TooManyChannels { max: MAX_CHANNELS });
             }
             (Some(count @ 1..), _) => count,
-            _ => return Err(MediaError::malformed(HEADER_NAME, "its channels are unknown")),
+            _ => return Err(MediaError::malformed_header(HEADER_NAME, "its channels are unknown")),
         };
         let core_samples = if self.short_frames { 960 } else { 1024 };
         let frame_samples = if extended && sample_rate > core_rate { 2 * core_samples } else { core_samples };
@@ -177,18 +177,18 @@ impl Raw {
 }
 
 /// AAC Main, Low Complexity and Long Term Prediction.
-fn decodable(object_type: u8) -> bool {
+fn is_decodable(object_type: u8) -> bool {
     matches!(object_type, 1 | 2 | 4)
 }
 
 fn plausible_rate(rate: Option<u32>) -> Result<u32, MediaError> {
     rate.filter(|rate| (7_350..=96_000).contains(rate))
-        .ok_or(MediaError::malformed(HEADER_NAME, "its sample rate is unknown"))
+        .ok_or(MediaError::malformed_header(HEADER_NAME, "its sample rate is unknown"))
 }
 
 fn read_object_type(bits: &mut BitReader<'_>) -> Result<u8, OutOfBits> {
-    match bits.small(5)? {
-        31 => Ok(32 + bits.small(6)?),
+    match bits.read_small(5)? {
+        31 => Ok(32 + bits.read_small(6)?),
         object_type => Ok(object_type),
     }
 }
@@ -198,8 +198,8 @@ fn read_rate(bits: &mut BitReader<'_>) -> Result<Option<u32>, OutOfBits> {
     const RATES: [u32; 13] = [
         96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350,
     ];
-    match bits.small(4)? {
-        15 => bits.bits(24).map(Some),
+    match bits.read_small(4)? {
+        15 => bits.read_bits(24).map(Some),
         index => Ok(RATES.get(usize::from(index)).copied()),
     }
 }
@@ -261,7 +261,10 @@ mod tests {
 
     #[test]
     fn what_cannot_be_decoded_is_refused() {
-        assert_eq!(AudioConfig::parse(&[0x12]), Err(MediaError::malformed(HEADER_NAME, "it is cut short")));
+        assert_eq!(
+            AudioConfig::parse(&[0x12]),
+            Err(MediaError::malformed_header(HEADER_NAME, "it is cut short"))
+        );
         assert_eq!(AudioConfig::parse(&[0xf9, 0x46, 0x40]), Err(MediaError::audio_codec("xHE-AAC audio")));
         assert!(AudioConfig::parse(&[0x17, 0x10]).is_err(), "a reserved rate");
     }

@@ -28,15 +28,15 @@ impl AvcConfig {
     /// A record that is cut short, or has no sequence parameter set.
     pub fn parse(record: &Bytes) -> Result<Self, MediaError> {
         let mut rest = record.clone();
-        let cut_short = || MediaError::malformed(HEADER_NAME, "it is cut short");
+        let cut_short = || MediaError::malformed_header(HEADER_NAME, "it is cut short");
         let &[version, profile, compatibility, level, lengths] = rest.first_chunk().ok_or_else(cut_short)?;
         rest.advance(5);
         if version != 1 {
-            return Err(MediaError::malformed(HEADER_NAME, "its version is unknown"));
+            return Err(MediaError::malformed_header(HEADER_NAME, "its version is unknown"));
         }
         let nal_length_size = (lengths & 0x03) + 1;
         if nal_length_size == 3 {
-            return Err(MediaError::malformed(
+            return Err(MediaError::malformed_header(
                 HEADER_NAME,
                 "NAL units with lengths of three bytes don't exist",
             ));
@@ -44,7 +44,7 @@ impl AvcConfig {
         let sps = take_sets(&mut rest, 0x1f).ok_or_else(cut_short)?;
         let pps = take_sets(&mut rest, 0xff).ok_or_else(cut_short)?;
         if sps.is_empty() {
-            return Err(MediaError::malformed(HEADER_NAME, "it has no sequence parameter set"));
+            return Err(MediaError::malformed_header(HEADER_NAME, "it has no sequence parameter set"));
         }
         Ok(Self { profile: [profile, compatibility, level], nal_length_size, sps, pps })
     }

@@ -16,44 +16,44 @@ impl<'a> BitReader<'a> {
     }
 
     /// The next `count` bits, at most 32.
-    pub(crate) fn bits(&mut self, count: u32) -> Result<u32, OutOfBits> {
+    pub(crate) fn read_bits(&mut self, count: u32) -> Result<u32, OutOfBits> {
         debug_assert!(count <= 32);
-        if self.left() < count as usize {
+        if self.bits_left() < count as usize {
             return Err(OutOfBits);
         }
         Ok((0..count).fold(0, |value, _| value << 1 | self.next_bit()))
     }
 
-    pub(crate) fn flag(&mut self) -> Result<bool, OutOfBits> {
-        Ok(self.bits(1)? == 1)
+    pub(crate) fn read_flag(&mut self) -> Result<bool, OutOfBits> {
+        Ok(self.read_bits(1)? == 1)
     }
 
     /// The next `count` bits, at most 8.
-    pub(crate) fn small(&mut self, count: u32) -> Result<u8, OutOfBits> {
+    pub(crate) fn read_small(&mut self, count: u32) -> Result<u8, OutOfBits> {
         debug_assert!(count <= 8);
-        self.bits(count).map(|value| value as u8)
+        self.read_bits(count).map(|value| value as u8)
     }
 
     /// An unsigned Exp-Golomb code, `ue(v)` of ISO/IEC 14496-10 §9.1.
-    pub(crate) fn ue(&mut self) -> Result<u32, OutOfBits> {
+    pub(crate) fn read_ue(&mut self) -> Result<u32, OutOfBits> {
         let mut zeros = 0;
-        while !self.flag()? {
+        while !self.read_flag()? {
             zeros += 1;
             if zeros > 31 {
                 return Err(OutOfBits);
             }
         }
-        Ok((1 << zeros) - 1 + self.bits(zeros)?)
+        Ok((1 << zeros) - 1 + self.read_bits(zeros)?)
     }
 
     /// A signed Exp-Golomb code, `se(v)`.
-    pub(crate) fn se(&mut self) -> Result<i64, OutOfBits> {
-        let code = i64::from(self.ue()?);
+    pub(crate) fn read_se(&mut self) -> Result<i64, OutOfBits> {
+        let code = i64::from(self.read_ue()?);
         Ok(if code % 2 == 1 { code / 2 + 1 } else { -(code / 2) })
     }
 
     /// How many bits are left.
-    pub(crate) fn left(&self) -> usize {
+    pub(crate) fn bits_left(&self) -> usize {
         self.bytes.len() * 8 - self.position
     }
 
@@ -74,15 +74,15 @@ mod tests {
     fn exp_golomb_codes() {
         // 1 | 010 | 011 | 00100 | 00101, filled with zeros
         let mut reader = BitReader::new(&[0b1010_0110, 0b0100_0010, 0b1000_0000]);
-        assert_eq!([(); 5].map(|()| reader.ue().unwrap()), [0, 1, 2, 3, 4]);
+        assert_eq!([(); 5].map(|()| reader.read_ue().unwrap()), [0, 1, 2, 3, 4]);
         let mut reader = BitReader::new(&[0b1010_0110, 0b0100_0010, 0b1000_0000]);
-        assert_eq!([(); 5].map(|()| reader.se().unwrap()), [0, 1, -1, 2, -2]);
+        assert_eq!([(); 5].map(|()| reader.read_se().unwrap()), [0, 1, -1, 2, -2]);
     }
 
     #[test]
     fn a_code_without_end_is_refused() {
-        assert_eq!(BitReader::new(&[0; 64]).ue(), Err(OutOfBits));
-        assert_eq!(BitReader::new(&[]).ue(), Err(OutOfBits));
+        assert_eq!(BitReader::new(&[0; 64]).read_ue(), Err(OutOfBits));
+        assert_eq!(BitReader::new(&[]).read_ue(), Err(OutOfBits));
     }
 
     proptest! {
@@ -90,7 +90,7 @@ mod tests {
         fn bytes_come_back(bytes: Vec<u8>, count in 1u32..=32) {
             let mut reader = BitReader::new(&bytes);
             let mut read = 0usize;
-            while reader.bits(count).is_ok() { read += count as usize; }
+            while reader.read_bits(count).is_ok() { read += count as usize; }
             prop_assert!(bytes.len() * 8 - read < count as usize);
         }
     }

@@ -36,7 +36,7 @@ impl MediaError {
         Self::UnsupportedCodec { codec: codec.into(), instead: "AAC" }
     }
 
-    pub(crate) fn malformed(what: &'static str, why: &'static str) -> Self {
+    pub(crate) fn malformed_header(what: &'static str, why: &'static str) -> Self {
         Self::Malformed { what, why }
     }
 }

@@ -48,16 +48,16 @@ impl VideoMessage {
     pub fn parse(payload: &Bytes) -> Result<Self, MediaError> {
         match payload.first() {
             None => Ok(Self::Ignored),
-            Some(first) if first & 0x80 != 0 => enhanced::video(payload),
-            Some(first) => legacy::video(*first, payload),
+            Some(first) if first & 0x80 != 0 => enhanced::read_video(payload),
+            Some(first) => legacy::read_video(*first, payload),
         }
     }
 
-    fn header(config: Bytes) -> Self {
+    fn from_header(config: Bytes) -> Self {
         if config.is_empty() { Self::Ignored } else { Self::SequenceHeader(config) }
     }
 
-    fn frame(keyframe: bool, composition_offset: i32, payload: Bytes) -> Self {
+    fn from_frame(keyframe: bool, composition_offset: i32, payload: Bytes) -> Self {
         if payload.is_empty() { Self::Ignored } else { Self::Frame { keyframe, composition_offset, payload } }
     }
 }
@@ -70,16 +70,16 @@ impl AudioMessage {
     pub fn parse(payload: &Bytes) -> Result<Self, MediaError> {
         match payload.first() {
             None => Ok(Self::Ignored),
-            Some(first) if first >> 4 == enhanced::AUDIO_EX_HEADER => enhanced::audio(payload),
-            Some(first) => legacy::audio(*first, payload),
+            Some(first) if first >> 4 == enhanced::AUDIO_EX_HEADER => enhanced::read_audio(payload),
+            Some(first) => legacy::read_audio(*first, payload),
         }
     }
 
-    fn header(config: Bytes) -> Self {
+    fn from_header(config: Bytes) -> Self {
         if config.is_empty() { Self::Ignored } else { Self::SequenceHeader(config) }
     }
 
-    fn frame(payload: Bytes) -> Self {
+    fn from_frame(payload: Bytes) -> Self {
         if payload.is_empty() { Self::Ignored } else { Self::Frame(payload) }
     }
 }
@@ -89,7 +89,7 @@ const COMMAND_FRAME: u8 = 5;
 const KEYFRAME: u8 = 1;
 
 /// A signed 24-bit number, big endian (`SI24`).
-fn si24(bytes: [u8; 3]) -> i32 {
+fn read_si24(bytes: [u8; 3]) -> i32 {
     i32::from_be_bytes([bytes[0], bytes[1], bytes[2], 0]) >> 8
 }
 

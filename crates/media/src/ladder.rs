@@ -98,12 +98,12 @@ impl Ladder {
     fn rung_mistakes(&self) -> impl Iterator<Item = LadderError> {
         let count = self.rungs.len();
         let counted = (!(1..=MAX_RUNGS).contains(&count)).then_some(LadderError::Count(count));
-        let single = self.rungs.iter().filter_map(|rung| rung.check().err());
+        let single = self.rungs.iter().filter_map(|rung| rung.check_rung().err());
         let named = self.rungs.iter().enumerate().filter_map(|(at, rung)| {
             let taken = self.rungs[..at].iter().any(|before| before.name == rung.name);
             taken.then(|| LadderError::Name(rung.name.clone()))
         });
-        let larger = self.rungs.windows(2).filter(|pair| pair[1].pixels() > pair[0].pixels());
+        let larger = self.rungs.windows(2).filter(|pair| pair[1].pixel_count() > pair[0].pixel_count());
         let ordered = larger.map(|pair| LadderError::Order(pair[1].name.clone()));
         counted.into_iter().chain(single).chain(named).chain(ordered)
     }

@@ -81,9 +81,9 @@ impl ReplayBuffer {
             TimelineEvent::Period(period) => {
                 self.period = Some(period.clone());
                 (self.skipped_to, self.newest_sound) = (None, None);
-                self.begin(period.clone(), period.origin);
+                self.begin_group(period.clone(), period.origin);
             }
-            TimelineEvent::Tag(tag) => self.take(tag),
+            TimelineEvent::Tag(tag) => self.take_tag(tag),
         }
         while self.is_over() {
             self.lose_oldest();
@@ -139,7 +139,7 @@ impl ReplayBuffer {
         self.period.as_ref().is_some_and(|period| can_begin(period, tag))
     }
 
-    fn take(&mut self, tag: &Tag) {
+    fn take_tag(&mut self, tag: &Tag) {
         let Some(period) = &self.period else { return };
         let begins = match self.groups.back() {
             Some(newest) => newest.is_ended_by(tag),
@@ -147,8 +147,8 @@ impl ReplayBuffer {
         };
         if begins {
             let period = period.clone();
-            self.extend(|newest| newest.reach(tag.time));
-            self.begin(period, tag.presentation_time());
+            self.extend_group(|newest| newest.reach(tag.time));
+            self.begin_group(period, tag.presentation_time());
         }
         if let Some(lost_to) = self.skipped_to {
             self.lost.duration += tag.time.since(lost_to);
@@ -157,13 +157,13 @@ impl ReplayBuffer {
         if self.groups.is_empty() {
             self.lost.tags += 1;
         }
-        self.extend(|newest| newest.push(tag.clone()));
+        self.extend_group(|newest| newest.push(tag.clone()));
         if !tag.is_video() {
             self.newest_sound = self.newest_sound.max(Some(tag.time));
         }
     }
 
-    fn begin(&mut self, period: Period, start: SourceTime) {
+    fn begin_group(&mut self, period: Period, start: SourceTime) {
         // It will be about as long as the one before.
         let tags = self.groups.back().map_or(0, |group| group.tags.len());
         let whole_from = start.max(self.newest_sound.unwrap_or(start));
@@ -173,7 +173,7 @@ impl ReplayBuffer {
     }
 
     /// Changes the newest group, if there is one.
-    fn extend(&mut self, change: impl FnOnce(&mut Group)) {
+    fn extend_group(&mut self, change: impl FnOnce(&mut Group)) {
         let Some(newest) = self.groups.back_mut() else { return };
         let bytes = newest.bytes;
         let duration = newest.duration();

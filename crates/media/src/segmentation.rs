@@ -54,9 +54,9 @@ impl SegmentSettings {
 
     /// The cell of a period's grid that a time lies in, counted from the period's origin.
     pub fn cell(&self, since_origin: MediaTime) -> u64 {
-        match since_origin.0.checked_sub(self.lead().0) {
+        match since_origin.0.checked_sub(self.lead_length().0) {
             None => 0,
-            Some(rest) => 1 + rest / self.segment().0,
+            Some(rest) => 1 + rest / self.segment_length().0,
         }
     }
 
@@ -64,17 +64,17 @@ impl SegmentSettings {
     pub fn cell_start(&self, cell: u64) -> MediaTime {
         match cell.checked_sub(1) {
             None => MediaTime::ZERO,
-            Some(whole) => self.lead() + MediaTime(whole * self.segment().0),
+            Some(whole) => self.lead_length() + MediaTime(whole * self.segment_length().0),
         }
     }
 
     /// Length of a period's first cell: as many frames as fit into one part at the usual frame rates end within the last
     /// twenty-fifth of its nominal length.
-    fn lead(&self) -> MediaTime {
+    fn lead_length(&self) -> MediaTime {
         MediaTime::from_millis(u64::from(self.part_ms) * 24 / 25)
     }
 
-    fn segment(&self) -> MediaTime {
+    fn segment_length(&self) -> MediaTime {
         MediaTime::from_millis(u64::from(self.segment_ms.max(1)))
     }
 
@@ -213,14 +213,14 @@ impl Cutter {
     pub fn place(&mut self, time: MediaTime) -> Placement {
         let sequence = self.grid.sequence(time);
         let (placement, part_start) = match self.last {
-            Some(last) if last.placement.sequence == sequence => self.within(last, time),
+            Some(last) if last.placement.sequence == sequence => self.place_within(last, time),
             _ => (Placement { sequence, part: PartIndex(0), cut: Cut::Segment }, time),
         };
         self.last = Some(Last { time, part_start, placement });
         placement
     }
 
-    fn within(&self, last: Last, time: MediaTime) -> (Placement, MediaTime) {
+    fn place_within(&self, last: Last, time: MediaTime) -> (Placement, MediaTime) {
         let Placement { sequence, part, .. } = last.placement;
         if self.starts_part(last, time) {
             (Placement { sequence, part: part.next(), cut: Cut::Part }, time)

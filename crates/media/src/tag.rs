@@ -88,7 +88,7 @@ const _: () = assert!(TAG_COST >= 3 * size_of::<Tag>() + SHARED_HEADER);
 
 impl Tag {
     /// Bytes that it costs to keep the tag. The payloads of a timeline are memory of their own, and so no more than this.
-    pub(crate) fn cost(&self) -> usize {
+    pub(crate) fn memory_cost(&self) -> usize {
         TAG_COST + self.payload.len()
     }
 

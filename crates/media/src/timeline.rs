@@ -123,7 +123,7 @@ impl Timeline {
         match media {
             SourceMedia::Configuration(CodecConfiguration { codec: Codec::H264, record }) => {
                 self.configure_video(record)?;
-                self.keyframes.check()
+                self.keyframes.check_waiting()
             }
             SourceMedia::Configuration(CodecConfiguration { codec: Codec::Aac, record }) => {
                 self.configure_audio(record)
@@ -131,7 +131,7 @@ impl Timeline {
             SourceMedia::AccessUnit(unit) => {
                 let kind = unit.kind;
                 self.push_unit(now, unit);
-                if kind == TrackKind::Video { self.keyframes.check() } else { Ok(()) }
+                if kind == TrackKind::Video { self.keyframes.check_waiting() } else { Ok(()) }
             }
         }
     }
@@ -145,13 +145,13 @@ impl Timeline {
         if !is_configured {
             return;
         }
-        let payload = apart(&unit.payload);
+        let payload = copy_apart(&unit.payload);
         let tag = match unit.kind {
             TrackKind::Video => Tag {
                 track: Period::VIDEO_TRACK,
                 kind: TagKind::Video { keyframe: unit.keyframe },
                 time: SourceTime(0),
-                composition_offset_us: self.compose(unit.keyframe, unit.composition_offset_us),
+                composition_offset_us: self.compose_offset(unit.keyframe, unit.composition_offset_us),
                 drift: 0,
                 payload,
             },
@@ -164,7 +164,7 @@ impl Timeline {
                 payload,
             },
         };
-        self.frame(now, unit.decoding_time_us, tag);
+        self.take_frame(now, unit.decoding_time_us, tag);
     }
 
     /// Takes what the publisher's metadata says about its tracks.
@@ -175,10 +175,10 @@ impl Timeline {
 
     /// No more messages will come: what was held back is let go.
     pub fn finish(&mut self) {
-        self.clock.finish();
-        self.follow();
+        self.clock.release_aside();
+        self.follow_clock();
         if !matches!(self.phase, Phase::Running(_)) {
-            self.start(self.video.is_some() && self.held.first_keyframe().is_some());
+            self.start_period(self.video.is_some() && self.held.first_keyframe().is_some());
         }
     }
 
@@ -189,7 +189,7 @@ impl Timeline {
 
     /// Jumps of the publisher's clock that came so often that they were taken out of it.
     pub fn rebased(&self) -> u64 {
-        self.steady.rebased()
+        self.steady.rebased_jumps()
     }
 
     /// Frames that were left out, as their configuration came too soon after another one.
@@ -202,13 +202,13 @@ impl Timeline {
         self.notices.pop_front()
     }
 
-    fn compose(&mut self, keyframe: bool, offset: i64) -> i32 {
-        let (offset, notice) = self.composition.read(keyframe, offset);
-        self.tell(notice);
+    fn compose_offset(&mut self, keyframe: bool, offset: i64) -> i32 {
+        let (offset, notice) = self.composition.read_offset(keyframe, offset);
+        self.push_notice(notice);
         offset
     }
 
-    fn tell(&mut self, notice: Option<Notice>) {
+    fn push_notice(&mut self, notice: Option<Notice>) {
         if self.notices.len() < MAX_NOTICES {
             self.notices.extend(notice);
         }
@@ -230,9 +230,9 @@ impl Timeline {
             let height = picture.height;
             return Err(MediaError::PictureTooLarge { width, height, max_width, max_height });
         }
-        self.video = Some(apart(&config));
+        self.video = Some(copy_apart(&config));
         self.held.drop_video();
-        self.gop.clear();
+        self.gop.clear_pictures();
         self.clock.forget_aside(TrackKind::Video);
         Ok(())
     }
@@ -242,36 +242,38 @@ impl Timeline {
         if self.audio.as_ref().is_some_and(|before| differs_by_padding(before, &config, parsed)) {
             return Ok(());
         }
-        self.audio = Some(apart(&config));
+        self.audio = Some(copy_apart(&config));
         self.held.drop_audio();
         self.clock.forget_aside(TrackKind::Audio);
         Ok(())
     }
 
     /// Takes a frame whose time is still to be read.
-    fn frame(&mut self, received: UnixMillis, timestamp: i64, tag: Tag) {
+    fn take_frame(&mut self, received: UnixMillis, timestamp: i64, tag: Tag) {
         let frame = HeldFrame { received, tag };
-        let timestamp = self.steady.read(frame.track(), timestamp);
-        self.clock.push(timestamp, frame);
-        self.follow();
+        let timestamp = self.steady.read_timestamp(frame.track_kind(), timestamp);
+        self.clock.push_frame(timestamp, frame);
+        self.follow_clock();
     }
 
-    fn follow(&mut self) {
+    fn follow_clock(&mut self) {
         while let Some(step) = self.clock.poll() {
             match step {
-                Step::Frame(frame) => self.take(frame),
-                Step::Leave => self.leave(),
-                Step::Moved { track, by_us } => self.tell(Some(Notice::moved(track, by_us / 1_000))),
+                Step::Frame(frame) => self.take_step(frame),
+                Step::Leave => self.leave_timeline(),
+                Step::Moved { track, by_us } => {
+                    self.push_notice(Some(Notice::track_moved(track, by_us / 1_000)))
+                }
             }
         }
     }
 
-    fn take(&mut self, HeldFrame { received, tag }: HeldFrame) {
-        self.keyframes.note(&tag, self.shows_video());
+    fn take_step(&mut self, HeldFrame { received, tag }: HeldFrame) {
+        self.keyframes.note_tag(&tag, self.shows_video());
         if matches!(self.phase, Phase::Running(_)) {
             self.run(received, tag);
         } else {
-            self.held.push(received, tag, &self.limits);
+            self.held.push_frame(received, tag, &self.limits);
             self.start_if_ready();
         }
     }
@@ -289,11 +291,11 @@ impl Timeline {
     }
 
     /// Forgets the timeline up to here.
-    fn leave(&mut self) {
+    fn leave_timeline(&mut self) {
         self.held = Held::default();
-        self.gop.clear();
+        self.gop.clear_pictures();
         if let Phase::Running(period) = &self.phase {
-            self.reached = period.reached();
+            self.reached = period.reached_clock();
             self.phase = Phase::Resuming;
         }
     }
@@ -307,31 +309,32 @@ impl Timeline {
         let has_video = period.video.is_some();
         match tag.kind {
             TagKind::Video { keyframe: true } if (!same_video || audio_due) && self.steady.may_begin() => {
-                self.restart(now, tag, true);
+                self.restart_period(now, tag, true);
             }
             TagKind::Video { .. }
                 if same_video && audio_due && self.may_begin_within(&tag) && self.steady.may_begin() =>
             {
                 self.begin_within(now, tag);
             }
-            TagKind::Video { .. } if same_video => self.admit(Some(now), tag),
-            TagKind::Audio if same_audio => self.admit(Some(now), tag),
-            TagKind::Audio if has_video => self.held.push(now, tag, &self.limits),
-            TagKind::Audio if self.steady.may_begin() => self.restart(now, tag, false),
+            TagKind::Video { .. } if same_video => self.admit_tag(Some(now), tag),
+            TagKind::Audio if same_audio => self.admit_tag(Some(now), tag),
+            TagKind::Audio if has_video => self.held.push_frame(now, tag, &self.limits),
+            TagKind::Audio if self.steady.may_begin() => self.restart_period(now, tag, false),
             // Of a new configuration: not decodable before its first keyframe, or too soon after another one.
             TagKind::Video { .. } | TagKind::Audio => self.left_out += 1,
         }
     }
 
     /// Admits a tag. A tag that was held tells nothing of the clocks any more: its time of arrival is not known here.
-    fn admit(&mut self, received: Option<UnixMillis>, mut tag: Tag) {
+    fn admit_tag(&mut self, received: Option<UnixMillis>, mut tag: Tag) {
         let Phase::Running(period) = &mut self.phase else { return };
-        let clock = period.clock(tag.presentation_time());
-        tag.drift = received.map_or(self.drift.shown(), |received| self.drift.read(clock, received));
+        let clock = period.clock_at(tag.presentation_time());
+        tag.drift =
+            received.map_or(self.drift.shown_drift(), |received| self.drift.read_drift(clock, received));
         if tag.is_video() {
-            self.gop.push(&tag, self.limits.hold_bytes);
+            self.gop.push_picture(&tag, self.limits.hold_bytes);
         }
-        self.ready.extend(period.admit(tag));
+        self.ready.extend(period.admit_tag(tag));
     }
 
     /// Whether a period with new sound can begin with this picture: it is shown after all before it, and what it is decoded
@@ -350,20 +353,20 @@ impl Timeline {
     /// keyframe.
     fn begin_within(&mut self, received: UnixMillis, tag: Tag) {
         if let Phase::Running(period) = &self.phase {
-            self.reached = period.reached();
+            self.reached = period.reached_clock();
         }
         let lead_in = mem::take(&mut self.gop).into_pictures();
         let sound = mem::take(&mut self.held).into_audio();
-        let running = self.running(true, tag.presentation_time(), received);
-        self.begin(running, lead_in.into_iter().chain([tag]).chain(sound));
+        let running = self.make_running(true, tag.presentation_time(), received);
+        self.begin_period(running, lead_in.into_iter().chain([tag]).chain(sound));
     }
 
-    fn restart(&mut self, now: UnixMillis, first: Tag, with_video: bool) {
+    fn restart_period(&mut self, now: UnixMillis, first: Tag, with_video: bool) {
         if let Phase::Running(period) = &self.phase {
-            self.reached = period.reached();
+            self.reached = period.reached_clock();
         }
-        self.held.push(now, first, &self.limits);
-        self.start(with_video);
+        self.held.push_frame(now, first, &self.limits);
+        self.start_period(with_video);
     }
 
     fn start_if_ready(&mut self) {
@@ -379,33 +382,33 @@ impl Timeline {
         let full = self.held.is_full(&self.limits, is_picture_due);
         if complete || full {
             // A header alone is no picture: after a while the audio goes without it.
-            self.start(self.video.is_some() && (self.held.video_seen() || !full));
+            self.start_period(self.video.is_some() && (self.held.video_seen() || !full));
         }
     }
 
     /// Begins a period with the first frame that is held and can begin one; does nothing when there is none.
-    fn start(&mut self, with_video: bool) {
+    fn start_period(&mut self, with_video: bool) {
         let index = if with_video { self.held.first_keyframe() } else { self.held.first_audio() };
-        let Some((first, rest)) = index.and_then(|index| mem::take(&mut self.held).split(index)) else {
+        let Some((first, rest)) = index.and_then(|index| mem::take(&mut self.held).split_at(index)) else {
             return;
         };
-        let running = self.running(with_video, first.tag.presentation_time(), first.received);
-        self.begin(running, [first].into_iter().chain(rest).map(|frame| frame.tag));
+        let running = self.make_running(with_video, first.tag.presentation_time(), first.received);
+        self.begin_period(running, [first].into_iter().chain(rest).map(|frame| frame.tag));
     }
 
-    fn running(&mut self, with_video: bool, origin: SourceTime, received: UnixMillis) -> Running {
+    fn make_running(&mut self, with_video: bool, origin: SourceTime, received: UnixMillis) -> Running {
         let video = if with_video { self.video.clone() } else { None };
-        let wall_clock = self.drift.clock(received).max(self.reached);
-        self.drift.begin(wall_clock, received);
+        let wall_clock = self.drift.period_clock(received).max(self.reached);
+        self.drift.begin_period(wall_clock, received);
         Running { video, audio: self.audio.clone(), origin, wall_clock, newest: origin }
     }
 
-    fn begin(&mut self, period: Running, tags: impl Iterator<Item = Tag>) {
-        self.ready.push_back(TimelineEvent::Period(period.describe(self.next)));
+    fn begin_period(&mut self, period: Running, tags: impl Iterator<Item = Tag>) {
+        self.ready.push_back(TimelineEvent::Period(period.describe_period(self.next)));
         self.next = self.next.next();
-        self.gop.clear();
+        self.gop.clear_pictures();
         self.phase = Phase::Running(period);
-        tags.for_each(|tag| self.admit(None, tag));
+        tags.for_each(|tag| self.admit_tag(None, tag));
     }
 }
 
@@ -417,12 +420,12 @@ fn differs_by_padding(before: &Bytes, config: &Bytes, parsed: AudioConfig) -> bo
 
 /// In memory of its own: a slice would hold on to all that was received with it (a block of other messages, an aggregate,
 /// other tracks), for as long as it is kept.
-fn apart(slice: &Bytes) -> Bytes {
+fn copy_apart(slice: &Bytes) -> Bytes {
     Bytes::copy_from_slice(slice)
 }
 
 impl Running {
-    fn describe(&self, number: PeriodNumber) -> Period {
+    fn describe_period(&self, number: PeriodNumber) -> Period {
         Period {
             number,
             first_sequence: None,
@@ -433,19 +436,19 @@ impl Running {
     }
 
     /// The tag as an event, unless it is audio from before the origin.
-    fn admit(&mut self, tag: Tag) -> Option<TimelineEvent> {
+    fn admit_tag(&mut self, tag: Tag) -> Option<TimelineEvent> {
         let time = tag.presentation_time();
         self.newest = self.newest.max(time);
         (tag.is_video() || time >= self.origin).then_some(TimelineEvent::Tag(tag))
     }
 
     /// The period's clock at the latest frame.
-    fn reached(&self) -> UnixMillis {
-        self.clock(self.newest)
+    fn reached_clock(&self) -> UnixMillis {
+        self.clock_at(self.newest)
     }
 
     /// The period's clock when a frame of this time has come, which may be one of those that come out of order.
-    fn clock(&self, time: SourceTime) -> UnixMillis {
+    fn clock_at(&self, time: SourceTime) -> UnixMillis {
         UnixMillis(self.wall_clock.0 + self.newest.max(time).since(self.origin).as_millis() as u64)
     }
 }

@@ -69,7 +69,7 @@ pub async fn own_address(
     let (host, found) = match metadata {
         _ if !listener.ip().is_unspecified() => (listener.ip(), Found::Listener),
         Some(url) => (ecs::task_address(url).await?.into(), Found::Ecs),
-        None => outgoing().await?,
+        None => outgoing_address().await?,
     };
     if found == Found::Loopback {
         warn!("there is no network: only this machine reaches {host}; set server.advertise if that is wrong");
@@ -83,7 +83,7 @@ const OUTSIDE_ADDRESSES: [(IpAddr, IpAddr); 2] = [
     (IpAddr::V6(Ipv6Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1))),
 ];
 
-async fn outgoing() -> Result<(IpAddr, Found), OwnAddressError> {
+async fn outgoing_address() -> Result<(IpAddr, Found), OwnAddressError> {
     let mut failure = None;
     for (any, elsewhere) in OUTSIDE_ADDRESSES {
         let socket = match UdpSocket::bind((any, 0)).await {

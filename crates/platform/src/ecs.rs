@@ -83,11 +83,14 @@ async fn get(url: &str) -> Result<Bytes, MetadataError> {
         let body = Limited::new(answer.into_body(), LARGEST_ANSWER).collect().await;
         body.map(|body| body.to_bytes()).map_err(MetadataError::Body)
     };
-    drive(connection, answer).await
+    drive_connection(connection, answer).await
 }
 
 /// Waits for `answer` while `connection` moves the bytes; an error of the connection reaches the answer as well.
-async fn drive<T>(connection: impl Future<Output = hyper::Result<()>>, answer: impl Future<Output = T>) -> T {
+async fn drive_connection<T>(
+    connection: impl Future<Output = hyper::Result<()>>,
+    answer: impl Future<Output = T>,
+) -> T {
     tokio::pin!(answer);
     tokio::select! {
         answer = &mut answer => answer,

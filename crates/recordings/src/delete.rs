@@ -7,7 +7,7 @@ use headwater_platform::store::{Key, ObjectStore, StoreError};
 
 use crate::Layout;
 use crate::layout::{UNFINISHED_FOLDER, stream_folder};
-use crate::list::{is_live, is_watched, summary};
+use crate::list::{is_live, is_watched, read_summary};
 use crate::pages::{all_folders, delete_below};
 use crate::pulse::Pulse;
 
@@ -37,20 +37,24 @@ pub async fn delete(store: &dyn ObjectStore, layout: &Layout) -> Result<(), Dele
     if store.size(&layout.summary()).await?.is_none() {
         return Err(DeleteError::NotFound);
     }
-    if close(store, layout).await? { Ok(objects(store, layout).await?) } else { Err(DeleteError::Live) }
+    if close_recording(store, layout).await? {
+        Ok(delete_objects(store, layout).await?)
+    } else {
+        Err(DeleteError::Live)
+    }
 }
 
 /// Closes a recording for a deletion; false where its owner turns out to live.
-pub(crate) async fn close(store: &dyn ObjectStore, layout: &Layout) -> Result<bool, StoreError> {
+pub(crate) async fn close_recording(store: &dyn ObjectStore, layout: &Layout) -> Result<bool, StoreError> {
     let mut pulse = Pulse::of(store, layout).await?;
     if pulse.is_closed() {
         return Ok(true);
     }
-    Ok(!pulse.is_beating(Duration::ZERO) && pulse.close(store, |_| {}).await?)
+    Ok(!pulse.is_beating(Duration::ZERO) && pulse.close_journal(store, |_| {}).await?)
 }
 
 /// Deletes all objects of a broadcast but its mark.
-pub(crate) async fn objects(store: &dyn ObjectStore, layout: &Layout) -> Result<(), StoreError> {
+pub(crate) async fn delete_objects(store: &dyn ObjectStore, layout: &Layout) -> Result<(), StoreError> {
     // Nobody can begin to play it from here on.
     store.delete(&[layout.multivariant()]).await?;
     let summary = layout.summary();
@@ -76,8 +80,8 @@ pub async fn expire(
         for broadcast in all_folders(store, &stream_folder(&stream)).await? {
             let Ok(broadcast) = broadcast.parse::<BroadcastId>() else { continue };
             let layout = Layout { stream: stream.clone(), broadcast };
-            if is_expired(store, &layout, retention, now).await? && close(store, &layout).await? {
-                objects(store, &layout).await?;
+            if is_expired(store, &layout, retention, now).await? && close_recording(store, &layout).await? {
+                delete_objects(store, &layout).await?;
                 expired.push(layout);
             }
         }
@@ -100,7 +104,7 @@ async fn is_expired(
     if is_watched(store, layout).await? {
         return Ok(false);
     }
-    Ok(match summary(store, layout).await? {
+    Ok(match read_summary(store, layout).await? {
         Some(summary) => is_over(summary.end(), retention),
         None => is_over(layout.broadcast.made_at(), retention.max(RUIN_GRACE)),
     })

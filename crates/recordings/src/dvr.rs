@@ -1,7 +1,7 @@
 //! The media that only the DVR window of a broadcast keeps, after the end of the broadcast.
 //!
 //! The last list that viewers are given names all of it. It stays for as long as that list is given, and for as long as
-//! the list plays after that (RFC 8216bis §6.2.2); see [`outlives`]. Then it is deleted by any server: a mark beside the
+//! the list plays after that (RFC 8216bis §6.2.2); see [`keep_after_end`]. Then it is deleted by any server: a mark beside the
 //! recordings says until when, and its age goes by the store's own clock.
 
 use std::time::Duration;
@@ -26,13 +26,13 @@ const TEXT_TYPE: &str = "text/plain";
 
 /// How long after the end of a broadcast its media is kept: origins give the last list for as long as the DVR window is, and
 /// the list plays for as long at most.
-fn outlives(dvr_window: Duration) -> Duration {
+fn keep_after_end(dvr_window: Duration) -> Duration {
     dvr_window * 2 + SHOWN_AFTER_END
 }
 
 /// Notes that what only the DVR window keeps is to be deleted when no viewer can hold a list of it; false where there is
 /// nothing of that kind.
-pub(crate) async fn leave(
+pub(crate) async fn mark_watched(
     store: &dyn ObjectStore,
     layout: &Layout,
     recording: &Recording,
@@ -40,7 +40,7 @@ pub(crate) async fn leave(
     if recording.dvr_window.is_zero() || recording.kept.is_none() || recording.archive.is_empty() {
         return Ok(false);
     }
-    let kept_for = outlives(recording.dvr_window).as_millis().to_string();
+    let kept_for = keep_after_end(recording.dvr_window).as_millis().to_string();
     store.put(&layout.dvr_marker(), kept_for.into(), TEXT_TYPE).await?;
     Ok(true)
 }
@@ -80,14 +80,14 @@ async fn clear_one(store: &dyn ObjectStore, layout: &Layout) -> Result<bool, Sto
     // Nobody writes a mark that says nothing; one that was damaged is nothing to keep media for ever for.
     let kept_for = text.and_then(|text| text.parse().ok()).map_or(delete::RUIN_GRACE, Duration::from_millis);
     // An owner that was taken for dead may have come back, and ends the broadcast another time.
-    if seen.age < kept_for || !delete::close(store, layout).await? {
+    if seen.age < kept_for || !delete::close_recording(store, layout).await? {
         return Ok(false);
     }
     match Recording::load(store, layout).await? {
         Some(recording) if !recording.kept().is_empty() => delete_the_rest(store, layout, &recording).await?,
         // Of a recording whose journal is damaged, all stays.
         _ if store.size(&layout.summary()).await?.is_some() => {}
-        _ => delete::objects(store, layout).await?,
+        _ => delete::delete_objects(store, layout).await?,
     }
     store.delete(&[mark]).await?;
     Ok(true)

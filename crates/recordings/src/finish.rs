@@ -22,7 +22,7 @@ const TEXT_TYPE: &str = "text/plain";
 /// When the store does not take them.
 pub async fn refresh(store: &dyn ObjectStore, layout: &Layout) -> Result<(), StoreError> {
     match Recording::load(store, layout).await? {
-        Some(recording) => write(store, layout, &recording.kept(), State::Live).await,
+        Some(recording) => write_documents(store, layout, &recording.kept(), State::Live).await,
         None => Ok(()),
     }
 }
@@ -73,13 +73,15 @@ pub async fn finish(
     let mut recovered = Recovered::default();
     match (by, &mut recording) {
         // The mark of a successor is there before its journal.
-        (Finisher::Owner { epoch, .. }, _) if pulse.epoch() > Some(epoch) => return Ok(Finished::Superseded),
+        (Finisher::Owner { epoch, .. }, _) if pulse.newest_epoch() > Some(epoch) => {
+            return Ok(Finished::Superseded);
+        }
         (Finisher::Heir(_), Some(recording)) => {
             recovered = recover_segments(store, layout, recording).await?
         }
         _ => {}
     }
-    if !pulse.close(store, |block| recovered.add_to(block)).await? {
+    if !pulse.close_journal(store, |block| recovered.add_to(block)).await? {
         return Ok(Finished::Superseded);
     }
     if let Some((place, block)) = pulse.newest_block() {
@@ -87,7 +89,7 @@ pub async fn finish(
     }
     let kept = recording.as_ref().map(Recording::kept).filter(|kept| !kept.is_empty());
     let is_left = match &recording {
-        Some(recording) => dvr::leave(store, layout, recording).await?,
+        Some(recording) => dvr::mark_watched(store, layout, recording).await?,
         None => false,
     };
     let Some((recording, kept)) = recording.as_ref().zip(kept) else {
@@ -97,7 +99,7 @@ pub async fn finish(
         if !pulse.is_still(&Pulse::of(store, layout).await?) {
             return Ok(Finished::Superseded);
         }
-        delete::objects(store, layout).await?;
+        delete::delete_objects(store, layout).await?;
         if !pulse.is_all_there_is(&Pulse::of(store, layout).await?) {
             return Ok(Finished::Superseded);
         }
@@ -111,12 +113,12 @@ pub async fn finish(
     let renditions: Vec<_> = kept.renditions().iter().map(|rendition| rendition.id.clone()).collect();
     // Before anybody is told that it is complete, and so reads the index.
     let folded = fold_journal(store, layout, &blocks, &renditions).await?;
-    write(store, layout, &kept, state).await?;
+    write_documents(store, layout, &kept, state).await?;
     let later = Pulse::of(store, layout).await?;
     if !pulse.is_still(&later) {
         if let Finisher::Heir(_) = by {
             // An owner that came back may have finished it before all of this was written over that: to be done again.
-            store.put(&layout.marker(), mark_text(later.epoch()), TEXT_TYPE).await?;
+            store.put(&layout.marker(), mark_text(later.newest_epoch()), TEXT_TYPE).await?;
         }
         return Ok(Finished::Superseded);
     }
@@ -145,7 +147,7 @@ async fn let_go(
 }
 
 /// Media playlists first, then what names them, then what names that.
-async fn write(
+async fn write_documents(
     store: &dyn ObjectStore,
     layout: &Layout,
     kept: &Archive,

@@ -190,7 +190,7 @@ impl Recording {
     /// The part of the archive that the recording keeps.
     pub fn kept(&self) -> Archive {
         let Some(kept) = &self.kept else { return self.archive.clone() };
-        only(&self.archive, |id| kept.contains(id))
+        keep_renditions(&self.archive, |id| kept.contains(id))
     }
 
     /// The recording that the blocks of a journal describe together; none where there are none.
@@ -209,8 +209,8 @@ impl Recording {
         // From the newest owner back, as each one bounds what those before it may say.
         let mut end = MediaSequence(u64::MAX);
         for records in epochs.into_values().rev() {
-            let first = records.iter().filter_map(sequence).min();
-            let valid = records.into_iter().filter(|record| begins(record) < end).collect();
+            let first = records.iter().filter_map(record_sequence).min();
+            let valid = records.into_iter().filter(|record| first_sequence(record) < end).collect();
             merged = [valid, merged].concat();
             end = end.min(first.unwrap_or(end));
         }
@@ -308,7 +308,7 @@ fn log_damaged(key: &Key, error: &ConvertError) {
     tracing::error!(%key, %error, "a block of the journal can't be read");
 }
 
-fn sequence(record: &Record) -> Option<MediaSequence> {
+fn record_sequence(record: &Record) -> Option<MediaSequence> {
     match record {
         Record::Segment(segment) => Some(segment.sequence),
         Record::Period(_) => None,
@@ -316,7 +316,7 @@ fn sequence(record: &Record) -> Option<MediaSequence> {
 }
 
 /// The first segment that a record says something of.
-fn begins(record: &Record) -> MediaSequence {
+fn first_sequence(record: &Record) -> MediaSequence {
     match record {
         Record::Segment(segment) => segment.sequence,
         Record::Period(period) => period.first_sequence,
@@ -324,7 +324,7 @@ fn begins(record: &Record) -> MediaSequence {
 }
 
 /// An archive without the renditions that are not wanted.
-pub(crate) fn only(archive: &Archive, wanted: impl Fn(&RenditionId) -> bool) -> Archive {
+pub(crate) fn keep_renditions(archive: &Archive, wanted: impl Fn(&RenditionId) -> bool) -> Archive {
     let mut kept = Archive::new(archive.broadcast(), archive.settings(), archive.discontinuity_sequence());
     for mut record in archive.records() {
         match &mut record {

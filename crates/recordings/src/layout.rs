@@ -24,47 +24,47 @@ pub struct Layout {
 impl Layout {
     /// The multivariant playlist.
     pub fn multivariant(&self) -> Key {
-        key(format_args!("{}/{MULTIVARIANT_PREFIX}{}.m3u8", self.stream, self.broadcast))
+        make_key(format_args!("{}/{MULTIVARIANT_PREFIX}{}.m3u8", self.stream, self.broadcast))
     }
 
     /// The media playlist of a rendition.
     pub fn media_playlist(&self, rendition: &RenditionId) -> Key {
-        self.within(format_args!("{rendition}/index.m3u8"))
+        self.key_within(format_args!("{rendition}/index.m3u8"))
     }
 
     /// The init segment of the period whose first segment has this number.
     pub fn init(&self, rendition: &RenditionId, first: MediaSequence) -> Key {
-        self.within(format_args!("{rendition}/{}", Object::Init(first)))
+        self.key_within(format_args!("{rendition}/{}", Object::Init(first)))
     }
 
     /// A media segment of a rendition.
     pub fn segment(&self, rendition: &RenditionId, sequence: MediaSequence) -> Key {
-        self.within(format_args!("{rendition}/{}", Object::Segment(sequence)))
+        self.key_within(format_args!("{rendition}/{}", Object::Segment(sequence)))
     }
 
     /// The summary of the recording for lists, in JSON.
     pub fn summary(&self) -> Key {
-        self.within("recording.json")
+        self.key_within("recording.json")
     }
 
     /// A block of the journal. Blocks sort by epoch, then by number.
     pub fn journal(&self, epoch: Epoch, block: u32) -> Key {
-        self.within(format_args!("journal/{:020}-{block:06}", epoch.0))
+        self.key_within(format_args!("journal/{:020}-{block:06}", epoch.0))
     }
 
     /// All blocks of the journal of a recording that is finished, in one object.
     pub fn journal_index(&self) -> Key {
-        self.within("journal/index")
+        self.key_within("journal/index")
     }
 
     /// The sample tables of a rendition of a recording that is finished.
     pub fn sample_tables(&self, rendition: &RenditionId) -> Key {
-        self.within(format_args!("{rendition}/samples"))
+        self.key_within(format_args!("{rendition}/samples"))
     }
 
     /// Folder of the journal's blocks and of its index.
     pub fn journals(&self) -> Key {
-        self.within("journal")
+        self.key_within("journal")
     }
 
     /// Epoch of the owner that has written a block of the journal, by the block's name.
@@ -80,12 +80,12 @@ impl Layout {
 
     /// Folder of a rendition's media.
     pub fn rendition(&self, rendition: &RenditionId) -> Key {
-        self.within(rendition)
+        self.key_within(rendition)
     }
 
     /// A sheet of the storyboard.
     pub fn storyboard(&self, sheet: u32) -> Key {
-        self.within(format_args!("storyboard/{sheet}.jpg"))
+        self.key_within(format_args!("storyboard/{sheet}.jpg"))
     }
 
     /// The lane in which its owner's uploads are.
@@ -95,7 +95,7 @@ impl Layout {
 
     /// Is there for as long as the recording is unfinished.
     pub fn marker(&self) -> Key {
-        key(format_args!("{UNFINISHED_FOLDER}/{}/{}", self.stream, self.broadcast))
+        make_key(format_args!("{UNFINISHED_FOLDER}/{}/{}", self.stream, self.broadcast))
     }
 
     /// The recording that a marker is of.
@@ -105,7 +105,7 @@ impl Layout {
 
     /// Is there from the end of the broadcast on, until what only its DVR window keeps is deleted.
     pub(crate) fn dvr_marker(&self) -> Key {
-        key(format_args!("{WATCHED_FOLDER}/{}/{}", self.stream, self.broadcast))
+        make_key(format_args!("{WATCHED_FOLDER}/{}/{}", self.stream, self.broadcast))
     }
 
     /// The broadcast that such a marker is of.
@@ -120,25 +120,25 @@ impl Layout {
 
     /// Folder of all objects of the broadcast but the multivariant playlist and the marks.
     pub fn folder(&self) -> Key {
-        key(format_args!("{}/{}", self.stream, self.broadcast))
+        make_key(format_args!("{}/{}", self.stream, self.broadcast))
     }
 
-    fn within(&self, name: impl Display) -> Key {
-        key(format_args!("{}/{}/{name}", self.stream, self.broadcast))
+    fn key_within(&self, name: impl Display) -> Key {
+        make_key(format_args!("{}/{}/{name}", self.stream, self.broadcast))
     }
 }
 
 /// Folder of the marks of a stream's unfinished recordings.
 pub(crate) fn marks_of(stream: &StreamId) -> Key {
-    key(format_args!("{UNFINISHED_FOLDER}/{stream}"))
+    make_key(format_args!("{UNFINISHED_FOLDER}/{stream}"))
 }
 
 /// Folder of all objects of a stream but the marks.
 pub(crate) fn stream_folder(stream: &StreamId) -> Key {
-    key(stream)
+    make_key(stream)
 }
 
-fn key(text: impl Display) -> Key {
+fn make_key(text: impl Display) -> Key {
     Key::new(text.to_string()).expect("names of streams, broadcasts and renditions are names of objects")
 }
 

@@ -48,7 +48,7 @@ pub async fn list(
 /// # Errors
 /// When the store does not say.
 pub async fn describe(store: &dyn ObjectStore, layout: &Layout) -> Result<Option<Summary>, StoreError> {
-    if let Some(summary) = summary(store, layout).await? {
+    if let Some(summary) = read_summary(store, layout).await? {
         return Ok(Some(summary));
     }
     Ok(is_live(store, layout).await?.then(|| Summary::begun(&layout.stream, layout.broadcast)))
@@ -79,7 +79,10 @@ pub async fn unfinished(store: &dyn ObjectStore) -> Result<Vec<Layout>, StoreErr
 }
 
 /// The summary that is stored with a recording; none where it can't be read.
-pub(crate) async fn summary(store: &dyn ObjectStore, layout: &Layout) -> Result<Option<Summary>, StoreError> {
+pub(crate) async fn read_summary(
+    store: &dyn ObjectStore,
+    layout: &Layout,
+) -> Result<Option<Summary>, StoreError> {
     match store.get(&layout.summary()).await {
         Ok(bytes) => Ok(Summary::decode(&bytes)
             .inspect_err(|error| tracing::error!(key = %layout.summary(), %error, "a summary can't be read"))

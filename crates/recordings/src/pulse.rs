@@ -58,13 +58,13 @@ impl Pulse {
     /// # Errors
     /// When the store does not say.
     pub async fn of(store: &dyn ObjectStore, layout: &Layout) -> Result<Self, StoreError> {
-        let mark = mark(store, layout).await?;
+        let mark = find_mark(store, layout).await?;
         let mut blocks = all_below(store, &layout.journals()).await?;
         blocks.retain(|entry| Layout::block_of(&entry.key).is_some());
         let Some(last) = blocks.pop() else {
             return Ok(Self { mark, newest: None });
         };
-        let newest = found(store.look(&last.key).await)?.map(|seen| Newest {
+        let newest = found_or_none(store.look(&last.key).await)?.map(|seen| Newest {
             epoch: Layout::epoch_of(&last.key),
             key: last.key,
             version: seen.version,
@@ -77,19 +77,20 @@ impl Pulse {
     /// Whether the owner has shown that it lives, no longer ago than it may be silent: its reconnect window, or this one
     /// where that is longer, and [`GRACE`].
     pub fn is_beating(&self, reconnect_window: Duration) -> bool {
-        !self.is_closed() && self.age().is_some_and(|age| age < self.patience(reconnect_window))
+        !self.is_closed() && self.newest_age().is_some_and(|age| age < self.patience(reconnect_window))
     }
 
     /// How long the owner may be silent.
     pub fn patience(&self, reconnect_window: Duration) -> Duration {
-        let own = self.block().map_or(Duration::ZERO, |block| block.reconnect_window);
+        let own = self.journal_block().map_or(Duration::ZERO, |block| block.reconnect_window);
         own.max(reconnect_window) + GRACE
     }
 
     /// Whether there was no sign of life from the one moment to the other.
     pub fn is_still(&self, later: &Self) -> bool {
         self.is_mark_still(later)
-            && self.newest.as_ref().map(Newest::place) == later.newest.as_ref().map(Newest::place)
+            && self.newest.as_ref().map(Newest::key_and_version)
+                == later.newest.as_ref().map(Newest::key_and_version)
     }
 
     /// Whether there was no sign of life from when everything but the mark was deleted to the later moment.
@@ -102,13 +103,13 @@ impl Pulse {
     }
 
     /// The newest owner that has written anything.
-    pub(crate) fn epoch(&self) -> Option<Epoch> {
-        let successor = self.block().and_then(|block| block.successor);
-        self.marked().max(self.newest.as_ref().and_then(|newest| newest.epoch)).max(successor)
+    pub(crate) fn newest_epoch(&self) -> Option<Epoch> {
+        let successor = self.journal_block().and_then(|block| block.successor);
+        self.marked_epoch().max(self.newest.as_ref().and_then(|newest| newest.epoch)).max(successor)
     }
 
     /// The handoff of the newest owner, and its age; none where the broadcast does not go on, or no longer.
-    pub(crate) fn handoff(&self) -> Option<(Handoff, Duration)> {
+    pub(crate) fn newest_handoff(&self) -> Option<(Handoff, Duration)> {
         let newest = self.newest.as_ref().filter(|_| !self.is_closed())?;
         let handoff = newest.block.as_ref()?.handoff.clone()?;
         (newest.age < handoff.lasts).then_some((handoff, newest.age))
@@ -121,23 +122,23 @@ impl Pulse {
 
     /// Whether another owner has begun than the one that has written last.
     pub(crate) fn is_taken_up(&self) -> bool {
-        self.newest.as_ref().is_some_and(|newest| self.marked() > newest.epoch)
+        self.newest.as_ref().is_some_and(|newest| self.marked_epoch() > newest.epoch)
     }
 
     /// Whether somebody has brought the recording to its end, and nobody has begun to go on with it since.
     pub(crate) fn is_closed(&self) -> bool {
-        let is_newest = self.newest.as_ref().is_some_and(|newest| self.marked() <= newest.epoch);
-        is_newest && self.block().is_some_and(|block| block.is_closed)
+        let is_newest = self.newest.as_ref().is_some_and(|newest| self.marked_epoch() <= newest.epoch);
+        is_newest && self.journal_block().is_some_and(|block| block.is_closed)
     }
 
     /// Closes the recording, with what `add` makes of its newest block. An owner that has written meanwhile has the better
     /// claim: false then, and nothing is done. An owner that writes later finds out that it was taken for dead.
-    pub(crate) async fn close(
+    pub(crate) async fn close_journal(
         &mut self,
         store: &dyn ObjectStore,
         add: impl FnOnce(&mut JournalBlock),
     ) -> Result<bool, StoreError> {
-        self.change(store, |block| {
+        self.change_block(store, |block| {
             block.is_closed = true;
             add(block);
         })
@@ -145,7 +146,7 @@ impl Pulse {
     }
 
     /// Changes the newest block, unless somebody has written it meanwhile: whether it is as it should be.
-    pub(crate) async fn change(
+    pub(crate) async fn change_block(
         &mut self,
         store: &dyn ObjectStore,
         change: impl FnOnce(&mut JournalBlock),
@@ -162,33 +163,33 @@ impl Pulse {
         Ok(true)
     }
 
-    fn age(&self) -> Option<Duration> {
+    fn newest_age(&self) -> Option<Duration> {
         let mark = self.mark.as_ref().map(|mark| mark.age);
         mark.into_iter().chain(self.newest.as_ref().map(|newest| newest.age)).min()
     }
 
-    fn marked(&self) -> Option<Epoch> {
+    fn marked_epoch(&self) -> Option<Epoch> {
         self.mark.as_ref().and_then(|mark| mark.epoch)
     }
 
     /// The newest block, and what it says.
     pub(crate) fn newest_block(&self) -> Option<((Epoch, u32), &JournalBlock)> {
-        Layout::block_of(&self.newest.as_ref()?.key).zip(self.block())
+        Layout::block_of(&self.newest.as_ref()?.key).zip(self.journal_block())
     }
 
-    fn block(&self) -> Option<&JournalBlock> {
+    fn journal_block(&self) -> Option<&JournalBlock> {
         self.newest.as_ref()?.block.as_ref()
     }
 }
 
 impl Newest {
-    fn place(&self) -> (&Key, &Version) {
+    fn key_and_version(&self) -> (&Key, &Version) {
         (&self.key, &self.version)
     }
 }
 
-async fn mark(store: &dyn ObjectStore, layout: &Layout) -> Result<Option<Mark>, StoreError> {
-    let seen = found(store.look(&layout.marker()).await)?;
+async fn find_mark(store: &dyn ObjectStore, layout: &Layout) -> Result<Option<Mark>, StoreError> {
+    let seen = found_or_none(store.look(&layout.marker()).await)?;
     Ok(seen.map(|seen| Mark { version: seen.version, age: seen.age, epoch: epoch_of(&seen.body) }))
 }
 
@@ -197,7 +198,7 @@ fn epoch_of(mark: &[u8]) -> Option<Epoch> {
     text.split(' ').next()?.parse().ok().map(Epoch)
 }
 
-fn found<T>(seen: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+fn found_or_none<T>(seen: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
     match seen {
         Err(StoreError::NotFound) => Ok(None),
         seen => seen.map(Some),

@@ -65,7 +65,7 @@ impl Abandoned {
             if pulse.is_unseen() {
                 continue;
             }
-            let Some((mut handoff, age)) = pulse.handoff() else { return Ok(None) };
+            let Some((mut handoff, age)) = pulse.newest_handoff() else { return Ok(None) };
             if pulse.is_taken_up() {
                 // It may have begun the next period, and told nobody.
                 handoff.point.period = handoff.point.period.next();
@@ -82,7 +82,7 @@ impl Abandoned {
 
     /// Epoch of the newest owner. Its successor has a newer one.
     pub fn epoch(&self) -> Epoch {
-        self.pulse.epoch().unwrap_or_default()
+        self.pulse.newest_epoch().unwrap_or_default()
     }
 
     /// Waits until the owner is silent for longer than it would be if it lived. An owner without a publisher has nothing to
@@ -118,7 +118,7 @@ impl Abandoned {
             // Should the successor die before it has written anything.
             block.handoff = Some(handoff);
         };
-        if self.pulse.change(store, change).await? { Ok(point) } else { Err(Doubt::Alive) }
+        if self.pulse.change_block(store, change).await? { Ok(point) } else { Err(Doubt::Alive) }
     }
 }
 

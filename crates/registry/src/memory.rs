@@ -62,7 +62,7 @@ impl MemoryRegistry {
     /// Registry that has lost everything, and gives out epochs above this one; Redis does so by its clock.
     pub fn above(ttls: Ttls, epoch: Epoch) -> Self {
         let registry = Self::new(ttls);
-        registry.state().highest = epoch;
+        registry.lock_state().highest = epoch;
         registry
     }
 
@@ -72,12 +72,12 @@ impl MemoryRegistry {
         Self { ttls, ..self.clone() }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn lock_state(&self) -> MutexGuard<'_, State> {
         // Nothing in here is left half done by a panic.
         self.state.lock_ignoring_poison()
     }
 
-    fn tell(&self, event: RegistryEvent) {
+    fn send_event(&self, event: RegistryEvent) {
         // An error only says that nobody watches.
         let _ = self.events.send(event);
     }
@@ -85,12 +85,18 @@ impl MemoryRegistry {
 
 impl State {
     /// Epoch that every one given out for the stream is at most, also before everything was lost.
-    fn newest(&self, id: &StreamId) -> Epoch {
+    fn newest_epoch(&self, id: &StreamId) -> Epoch {
         self.streams.get(id).map_or(self.highest, |stream| stream.newest.max(self.highest))
     }
 
     /// Remembers that everything up to `epoch` is used, the last one by this server.
-    fn raise(&mut self, id: &StreamId, epoch: Epoch, server: Option<&ServerId>, now: Instant) -> &mut Stream {
+    fn raise_epoch(
+        &mut self,
+        id: &StreamId,
+        epoch: Epoch,
+        server: Option<&ServerId>,
+        now: Instant,
+    ) -> &mut Stream {
         if !self.streams.contains_key(id) {
             self.streams.retain(|_, stream| stream.forget > now);
         }
@@ -104,13 +110,13 @@ impl State {
         stream
     }
 
-    fn lease(&self, id: &StreamId, now: Instant) -> Option<&Ownership> {
+    fn live_lease(&self, id: &StreamId, now: Instant) -> Option<&Ownership> {
         let (ownership, until) = self.streams.get(id)?.lease.as_ref()?;
         (*until > now).then_some(ownership)
     }
 
     /// Refuses whoever does not have the stream under this epoch, as far as is known.
-    fn check(&self, id: &StreamId, server: &ServerId, epoch: Epoch) -> Result<(), RegistryError> {
+    fn check_owner(&self, id: &StreamId, server: &ServerId, epoch: Epoch) -> Result<(), RegistryError> {
         let known = self.streams.get(id);
         let fenced = |newest| RegistryError::Fenced {
             stream: id.clone(),
@@ -131,8 +137,8 @@ impl State {
     }
 
     /// Writes the lease of a stream that is on air.
-    fn air(&mut self, id: &StreamId, ownership: Ownership, lease: Duration, now: Instant) {
-        let stream = self.raise(id, ownership.epoch, Some(&ownership.server), now);
+    fn write_lease(&mut self, id: &StreamId, ownership: Ownership, lease: Duration, now: Instant) {
+        let stream = self.raise_epoch(id, ownership.epoch, Some(&ownership.server), now);
         stream.aired = Some(ownership.epoch);
         stream.lease = Some((ownership, now + lease));
     }
@@ -148,11 +154,11 @@ impl Registry for MemoryRegistry {
         expected: Option<Epoch>,
     ) -> Result<Claim, RegistryError> {
         let now = Instant::now();
-        let mut state = self.state();
+        let mut state = self.lock_state();
         let is_gone = |held: &Ownership| {
             expected.is_some_and(|expected| held.epoch <= expected && expected < EPOCH_LIMIT)
         };
-        if let Some(held) = state.lease(stream, now).filter(|held| !is_gone(held)) {
+        if let Some(held) = state.live_lease(stream, now).filter(|held| !is_gone(held)) {
             return Ok(Claim::Held(held.clone()));
         }
         let aired = state.streams.get(stream).and_then(|known| known.aired);
@@ -160,46 +166,46 @@ impl Registry for MemoryRegistry {
             return Ok(Claim::Passed(aired));
         }
         let expected = expected.filter(|expected| expected.next() < EPOCH_LIMIT).unwrap_or_default();
-        let epoch = state.newest(stream).max(expected).next();
+        let epoch = state.newest_epoch(stream).max(expected).next();
         let ownership =
             Ownership { server: server.clone(), address: address.to_owned(), epoch, broadcast: None };
-        let known = state.raise(stream, epoch, Some(server), now);
+        let known = state.raise_epoch(stream, epoch, Some(server), now);
         known.lease = Some((ownership.clone(), now + self.ttls.lease));
-        self.tell(RegistryEvent::OwnerChanged(stream.clone()));
+        self.send_event(RegistryEvent::OwnerChanged(stream.clone()));
         Ok(Claim::Granted(ownership))
     }
 
     async fn renew(&self, stream: &StreamId, ownership: &Ownership) -> Result<(), RegistryError> {
         let now = Instant::now();
-        let mut state = self.state();
-        state.check(stream, &ownership.server, ownership.epoch)?;
-        let changed = state.lease(stream, now) != Some(ownership);
-        state.air(stream, ownership.clone(), self.ttls.lease, now);
+        let mut state = self.lock_state();
+        state.check_owner(stream, &ownership.server, ownership.epoch)?;
+        let changed = state.live_lease(stream, now) != Some(ownership);
+        state.write_lease(stream, ownership.clone(), self.ttls.lease, now);
         if changed {
-            self.tell(RegistryEvent::OwnerChanged(stream.clone()));
+            self.send_event(RegistryEvent::OwnerChanged(stream.clone()));
         }
         Ok(())
     }
 
     async fn next_turn(&self, stream: &StreamId, ownership: &Ownership) -> Result<Epoch, RegistryError> {
         let now = Instant::now();
-        let mut state = self.state();
-        state.check(stream, &ownership.server, ownership.epoch)?;
-        let epoch = state.newest(stream).max(ownership.epoch).next();
-        state.air(stream, Ownership { epoch, ..ownership.clone() }, self.ttls.lease, now);
-        self.tell(RegistryEvent::OwnerChanged(stream.clone()));
+        let mut state = self.lock_state();
+        state.check_owner(stream, &ownership.server, ownership.epoch)?;
+        let epoch = state.newest_epoch(stream).max(ownership.epoch).next();
+        state.write_lease(stream, Ownership { epoch, ..ownership.clone() }, self.ttls.lease, now);
+        self.send_event(RegistryEvent::OwnerChanged(stream.clone()));
         Ok(epoch)
     }
 
     async fn release(&self, stream: &StreamId, server: &ServerId, epoch: Epoch) -> Result<(), RegistryError> {
         let now = Instant::now();
-        let mut state = self.state();
-        if state.check(stream, server, epoch).is_err() {
+        let mut state = self.lock_state();
+        if state.check_owner(stream, server, epoch).is_err() {
             return Ok(());
         }
         // The number after it is skipped, so that this epoch is not the newest any more.
-        if state.raise(stream, epoch.next(), None, now).lease.take().is_some() {
-            self.tell(RegistryEvent::OwnerChanged(stream.clone()));
+        if state.raise_epoch(stream, epoch.next(), None, now).lease.take().is_some() {
+            self.send_event(RegistryEvent::OwnerChanged(stream.clone()));
         }
         Ok(())
     }
@@ -211,55 +217,55 @@ impl Registry for MemoryRegistry {
         handoff: Option<&Handoff>,
     ) -> Result<(), RegistryError> {
         let now = Instant::now();
-        let mut state = self.state();
-        state.check(stream, &ownership.server, ownership.epoch)?;
-        let known = state.raise(stream, ownership.epoch, Some(&ownership.server), now);
+        let mut state = self.lock_state();
+        state.check_owner(stream, &ownership.server, ownership.epoch)?;
+        let known = state.raise_epoch(stream, ownership.epoch, Some(&ownership.server), now);
         known.handoff = handoff.map(|handoff| (handoff.document.clone(), now + handoff.lasts));
         Ok(())
     }
 
     async fn handoff(&self, stream: &StreamId) -> Result<Option<Handoff>, RegistryError> {
         let now = Instant::now();
-        let state = self.state();
+        let state = self.lock_state();
         let left = state.streams.get(stream).and_then(|known| known.handoff.clone());
         let held = left.filter(|(_, until)| *until > now);
         Ok(held.map(|(document, until)| Handoff { document, lasts: until - now }))
     }
 
     async fn owner(&self, stream: &StreamId) -> Result<Option<Ownership>, RegistryError> {
-        Ok(self.state().lease(stream, Instant::now()).cloned())
+        Ok(self.lock_state().live_lease(stream, Instant::now()).cloned())
     }
 
     async fn register_server(&self, record: &ServerRecord) -> Result<(), RegistryError> {
         let now = Instant::now();
         let entry = (record.clone(), now + self.ttls.server);
-        let before = self.state().servers.insert(record.id.clone(), entry);
+        let before = self.lock_state().servers.insert(record.id.clone(), entry);
         if !before.is_some_and(|(before, until)| until > now && before.stands_as(record)) {
-            self.tell(RegistryEvent::ServersChanged);
+            self.send_event(RegistryEvent::ServersChanged);
         }
         Ok(())
     }
 
     async fn unregister_server(&self, server: &ServerId) -> Result<(), RegistryError> {
-        if self.state().servers.remove(server).is_some() {
-            self.tell(RegistryEvent::ServersChanged);
+        if self.lock_state().servers.remove(server).is_some() {
+            self.send_event(RegistryEvent::ServersChanged);
         }
         Ok(())
     }
 
     async fn servers(&self) -> Result<Vec<ServerRecord>, RegistryError> {
         let now = Instant::now();
-        let mut state = self.state();
+        let mut state = self.lock_state();
         let before = state.servers.len();
         state.servers.retain(|_, (_, until)| *until > now);
         if state.servers.len() < before {
-            self.tell(RegistryEvent::ServersChanged);
+            self.send_event(RegistryEvent::ServersChanged);
         }
         Ok(state.servers.values().map(|(record, _)| record.clone()).collect())
     }
 
     async fn announce_input(&self, uid: &StreamId) -> Result<(), RegistryError> {
-        self.tell(RegistryEvent::InputChanged(uid.clone()));
+        self.send_event(RegistryEvent::InputChanged(uid.clone()));
         Ok(())
     }
 

@@ -77,17 +77,17 @@ impl RedisRegistry {
     pub fn connect(settings: RedisSettings) -> Result<Self, RegistryError> {
         let RedisSettings { url, prefix, ttls } = settings;
         let events = event_channel();
-        let connection = Connection::open(&url, prefix.channel(), events.clone())?;
+        let connection = Connection::open_connection(&url, prefix.channel_name(), events.clone())?;
         Ok(Self { connection, scripts: Scripts::new(), prefix, ttls, events })
     }
 
     /// Closes the connection and waits until it is closed, about a second at most.
     pub async fn close(&self) {
-        self.connection.close().await;
+        self.connection.close_client().await;
     }
 
     fn stream_keys(&self, stream: &StreamId) -> Vec<String> {
-        vec![self.prefix.lease(stream), self.prefix.turn(stream)]
+        vec![self.prefix.lease_key(stream), self.prefix.turn_key(stream)]
     }
 
     fn server_keys(&self) -> Vec<String> {
@@ -107,9 +107,9 @@ impl RedisRegistry {
             ownership.address.clone(),
             ownership.epoch.to_string(),
             ownership.broadcast.map(|broadcast| broadcast.to_string()).unwrap_or_default(),
-            millis(self.ttls.lease),
-            millis(EPOCH_RETENTION),
-            self.prefix.channel(),
+            millis_text(self.ttls.lease),
+            millis_text(EPOCH_RETENTION),
+            self.prefix.channel_name(),
         ];
         let answer: Vec<String> = self.connection.run(script, self.stream_keys(stream), args).await?;
         self.unless_fenced(stream, ownership, &answer)?;
@@ -133,18 +133,22 @@ impl RedisRegistry {
         }
     }
 
-    fn ownership(&self, stream: &StreamId, fields: [Option<String>; 4]) -> Result<Ownership, RegistryError> {
+    fn read_ownership(
+        &self,
+        stream: &StreamId,
+        fields: [Option<String>; 4],
+    ) -> Result<Ownership, RegistryError> {
         read_ownership(fields)
-            .map_err(|reason| RegistryError::Unreadable { key: self.prefix.lease(stream), reason })
+            .map_err(|reason| RegistryError::Unreadable { key: self.prefix.lease_key(stream), reason })
     }
 
     fn read_epoch(&self, stream: &StreamId, text: &str) -> Result<Epoch, RegistryError> {
-        let unreadable = |reason| RegistryError::Unreadable { key: self.prefix.turn(stream), reason };
+        let unreadable = |reason| RegistryError::Unreadable { key: self.prefix.turn_key(stream), reason };
         parse_epoch(text).map_err(unreadable)
     }
 
     /// A record that can't be read is left out: one server of another version must not hide all others.
-    fn record(&self, json: &str) -> Option<ServerRecord> {
+    fn read_record(&self, json: &str) -> Option<ServerRecord> {
         let unreadable = |error: &serde_json::Error| {
             tracing::warn!(key = %self.prefix.server_records(), %error, "skipping a server's record");
         };
@@ -166,9 +170,9 @@ impl Registry for RedisRegistry {
             server.to_string(),
             address.to_owned(),
             expected.map(|epoch| epoch.to_string()).unwrap_or_default(),
-            millis(self.ttls.lease),
-            millis(EPOCH_RETENTION),
-            self.prefix.channel(),
+            millis_text(self.ttls.lease),
+            millis_text(EPOCH_RETENTION),
+            self.prefix.channel_name(),
         ];
         let answer: Vec<String> =
             self.connection.run(&self.scripts.claim, self.stream_keys(stream), args).await?;
@@ -182,9 +186,9 @@ impl Registry for RedisRegistry {
             [word, epoch] if word == "passed" => Ok(Claim::Passed(self.read_epoch(stream, epoch)?)),
             [_, held @ ..] => {
                 let fields = std::array::from_fn(|n| held.get(n).cloned());
-                self.ownership(stream, fields).map(Claim::Held)
+                self.read_ownership(stream, fields).map(Claim::Held)
             }
-            [] => self.ownership(stream, [const { None }; 4]).map(Claim::Held),
+            [] => self.read_ownership(stream, [const { None }; 4]).map(Claim::Held),
         }
     }
 
@@ -202,8 +206,8 @@ impl Registry for RedisRegistry {
             stream.to_string(),
             server.to_string(),
             epoch.to_string(),
-            millis(EPOCH_RETENTION),
-            self.prefix.channel(),
+            millis_text(EPOCH_RETENTION),
+            self.prefix.channel_name(),
         ];
         self.connection.run(&self.scripts.release, self.stream_keys(stream), args).await
     }
@@ -214,19 +218,21 @@ impl Registry for RedisRegistry {
         ownership: &Ownership,
         handoff: Option<&Handoff>,
     ) -> Result<(), RegistryError> {
-        let keys = [self.stream_keys(stream), vec![self.prefix.handoff(stream)]].concat();
+        let keys = [self.stream_keys(stream), vec![self.prefix.handoff_key(stream)]].concat();
         let args = vec![
             ownership.server.to_string(),
             ownership.epoch.to_string(),
             handoff.map(|handoff| handoff.document.clone()).unwrap_or_default(),
-            millis(handoff.map_or(Duration::ZERO, |handoff| handoff.lasts).max(Duration::from_millis(1))),
+            millis_text(
+                handoff.map_or(Duration::ZERO, |handoff| handoff.lasts).max(Duration::from_millis(1)),
+            ),
         ];
         let answer: Vec<String> = self.connection.run(&self.scripts.hand_off, keys, args).await?;
         self.unless_fenced(stream, ownership, &answer)
     }
 
     async fn handoff(&self, stream: &StreamId) -> Result<Option<Handoff>, RegistryError> {
-        let keys = vec![self.prefix.handoff(stream)];
+        let keys = vec![self.prefix.handoff_key(stream)];
         let answer: Vec<String> = self.connection.run(&self.scripts.handoff, keys, Vec::new()).await?;
         let [document, left] = answer.as_slice() else { return Ok(None) };
         let lasts = Duration::from_millis(left.parse().unwrap_or(0));
@@ -235,39 +241,40 @@ impl Registry for RedisRegistry {
 
     async fn owner(&self, stream: &StreamId) -> Result<Option<Ownership>, RegistryError> {
         let fields = vec!["server", "address", "epoch", "broadcast"];
-        let answer = self.connection.client.hmget(self.prefix.lease(stream), fields).await;
-        let values: Vec<Option<String>> = self.connection.answered(answer)?;
+        let answer = self.connection.client.hmget(self.prefix.lease_key(stream), fields).await;
+        let values: Vec<Option<String>> = self.connection.map_failure(answer)?;
         let fields: [_; 4] = std::array::from_fn(|n| values.get(n).cloned().flatten());
         if fields.iter().all(Option::is_none) {
             return Ok(None);
         }
-        self.ownership(stream, fields).map(Some)
+        self.read_ownership(stream, fields).map(Some)
     }
 
     async fn register_server(&self, record: &ServerRecord) -> Result<(), RegistryError> {
         let json = serde_json::to_string(record).expect("a record of strings and numbers has a JSON form");
-        let args = vec![record.id.to_string(), json, millis(self.ttls.server), self.prefix.channel()];
+        let args =
+            vec![record.id.to_string(), json, millis_text(self.ttls.server), self.prefix.channel_name()];
         self.connection.run(&self.scripts.register, self.server_keys(), args).await
     }
 
     async fn unregister_server(&self, server: &ServerId) -> Result<(), RegistryError> {
-        let args = vec![server.to_string(), self.prefix.channel()];
+        let args = vec![server.to_string(), self.prefix.channel_name()];
         self.connection.run(&self.scripts.unregister, self.server_keys(), args).await
     }
 
     async fn servers(&self) -> Result<Vec<ServerRecord>, RegistryError> {
-        let args = vec![self.prefix.channel()];
+        let args = vec![self.prefix.channel_name()];
         let records: Vec<String> =
             self.connection.run(&self.scripts.servers, self.server_keys(), args).await?;
-        let mut servers: Vec<_> = records.iter().filter_map(|json| self.record(json)).collect();
+        let mut servers: Vec<_> = records.iter().filter_map(|json| self.read_record(json)).collect();
         servers.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(servers)
     }
 
     async fn announce_input(&self, uid: &StreamId) -> Result<(), RegistryError> {
         let message = format!("input {uid}");
-        let told = self.connection.client.publish::<Value, _, _>(self.prefix.channel(), message).await;
-        self.connection.answered(told).map(drop)
+        let told = self.connection.client.publish::<Value, _, _>(self.prefix.channel_name(), message).await;
+        self.connection.map_failure(told).map(drop)
     }
 
     fn watch(&self) -> Watch {
@@ -279,11 +286,11 @@ impl Registry for RedisRegistry {
     }
 
     async fn ready(&self) -> Result<(), RegistryError> {
-        self.connection.answered(self.connection.client.ping::<Value>(None).await).map(drop)
+        self.connection.map_failure(self.connection.client.ping::<Value>(None).await).map(drop)
     }
 }
 
-fn millis(duration: Duration) -> String {
+fn millis_text(duration: Duration) -> String {
     duration.as_millis().to_string()
 }
 

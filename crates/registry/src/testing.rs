@@ -44,7 +44,7 @@ impl RedisServer {
     /// Kills the process if there is one, and starts an empty one on the same port.
     pub fn restart(&mut self) {
         self.kill();
-        let mut process = self.command().spawn().unwrap_or_else(|error| not_started(&error));
+        let mut process = self.redis_command().spawn().unwrap_or_else(|error| not_started(&error));
         self.wait_until_it_answers(&mut process);
         self.process = Some(process);
     }
@@ -60,12 +60,12 @@ impl RedisServer {
 
     /// Stops the process without closing its connections, until [`Self::thaw`].
     pub fn freeze(&self) {
-        self.signal("STOP");
+        self.send_signal("STOP");
     }
 
     /// Lets the frozen server go on.
     pub fn thaw(&self) {
-        self.signal("CONT");
+        self.send_signal("CONT");
     }
 
     /// Address that the server listens on.
@@ -83,7 +83,7 @@ impl RedisServer {
         format!("redis://{}", self.address())
     }
 
-    fn command(&self) -> Command {
+    fn redis_command(&self) -> Command {
         let mut command = Command::new("redis-server");
         command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"]);
         command.args(["--save", "", "--appendonly", "no", "--dir"]).arg(self.directory.path());
@@ -101,7 +101,7 @@ impl RedisServer {
         }
     }
 
-    fn signal(&self, name: &str) {
+    fn send_signal(&self, name: &str) {
         let pid = self.process.as_ref().expect("the server was started").id().to_string();
         let status = Command::new("kill").args([&format!("-{name}"), &pid]).status();
         assert!(status.is_ok_and(|status| status.success()), "can't send SIG{name}");

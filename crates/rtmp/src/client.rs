@@ -124,7 +124,7 @@ impl ClientSession {
     /// When they can't be made.
     pub fn new(config: ClientConfig) -> Result<Self, RtmpError> {
         let mut outbox = Outbox::new();
-        let state = State::Handshake(Handshake::client(&mut outbox)?);
+        let state = State::Handshake(Handshake::as_client(&mut outbox)?);
         let reader = ChunkReader::new(&config.limits);
         // What servers announce; one that announces nothing wants no acknowledgements sooner.
         let flow = Flow::new(2_500_000);
@@ -136,7 +136,7 @@ impl ClientSession {
     /// # Errors
     /// The connection is beyond help: close it.
     pub fn handle_input(&mut self, input: impl Into<Bytes>) -> Result<(), RtmpError> {
-        let result = self.receive(input.into());
+        let result = self.receive_input(input.into());
         if result.is_err() {
             self.state = State::Closed;
         }
@@ -150,7 +150,7 @@ impl ClientSession {
 
     /// Everything that is to be sent by now.
     pub fn poll_output(&mut self) -> Option<Bytes> {
-        self.outbox.take()
+        self.outbox.take_output()
     }
 
     /// Whether media can be sent.
@@ -168,7 +168,7 @@ impl ClientSession {
     /// # Errors
     /// When the server has not accepted, or no longer; when the payload has 16 MiB or more.
     pub fn video(&mut self, timestamp: u32, payload: Bytes) -> Result<(), RtmpError> {
-        self.send(kind::VIDEO, timestamp, payload)
+        self.send_media(kind::VIDEO, timestamp, payload)
     }
 
     /// Sends the body of a FLV audio tag; as [`video`](Self::video).
@@ -176,7 +176,7 @@ impl ClientSession {
     /// # Errors
     /// As for video.
     pub fn audio(&mut self, timestamp: u32, payload: Bytes) -> Result<(), RtmpError> {
-        self.send(kind::AUDIO, timestamp, payload)
+        self.send_media(kind::AUDIO, timestamp, payload)
     }
 
     /// Announces the stream.
@@ -184,7 +184,7 @@ impl ClientSession {
     /// # Errors
     /// As for video.
     pub fn metadata(&mut self, metadata: &Metadata) -> Result<(), RtmpError> {
-        self.send(kind::DATA, 0, amf::write(&metadata.to_values()))
+        self.send_media(kind::DATA, 0, amf::write_values(&metadata.to_values()))
     }
 
     /// Ends the stream; the connection is to be closed once the output is sent.
@@ -200,73 +200,76 @@ impl ClientSession {
             }
         };
         self.state = State::Closed;
-        self.call("FCUnpublish", transaction::FC_UNPUBLISH, [self.name()])?;
-        self.outbox.command(0, "deleteStream", 0.0, [Value::Null, f64::from(stream).into()])
+        self.send_call("FCUnpublish", transaction::FC_UNPUBLISH, [self.stream_name()])?;
+        self.outbox.send_command(0, "deleteStream", 0.0, [Value::Null, f64::from(stream).into()])
     }
 
-    fn send(&mut self, kind: u8, timestamp: u32, payload: Bytes) -> Result<(), RtmpError> {
+    fn send_media(&mut self, kind: u8, timestamp: u32, payload: Bytes) -> Result<(), RtmpError> {
         let State::Publishing { stream } = self.state else { return Err(RtmpError::NotPublishing) };
-        self.outbox.send(Message { timestamp, kind, stream, payload })
+        self.outbox.send_message(Message { timestamp, kind, stream, payload })
     }
 
-    fn receive(&mut self, mut input: Bytes) -> Result<(), RtmpError> {
+    fn receive_input(&mut self, mut input: Bytes) -> Result<(), RtmpError> {
         if let State::Handshake(handshake) = &mut self.state {
-            match handshake.advance(&mut input, &mut self.outbox)? {
+            match handshake.take_input(&mut input, &mut self.outbox)? {
                 Outcome::Going => return Ok(()),
-                Outcome::Done => self.connect()?,
+                Outcome::Done => self.send_connect()?,
             }
         }
-        self.flow.receive(input.len(), &mut self.outbox)?;
-        self.reader.push(input);
+        self.flow.count_received(input.len(), &mut self.outbox)?;
+        self.reader.push_input(input);
         while !self.close_requested() {
             let Some(message) = self.reader.next()? else { break };
-            self.handle(&message)?;
+            self.handle_message(&message)?;
         }
         Ok(())
     }
 
-    fn connect(&mut self) -> Result<(), RtmpError> {
+    fn send_connect(&mut self) -> Result<(), RtmpError> {
         self.state = State::Connecting;
         let object = Object::default()
-            .with("app", self.config.app.as_str())
-            .with("type", "nonprivate")
-            .with("flashVer", self.config.encoder.as_str())
-            .with("tcUrl", self.config.tc_url.as_str());
-        let object =
-            if self.config.reconnects { object.with("capsEx", f64::from(CAPS_EX_RECONNECT)) } else { object };
-        self.outbox.command(0, "connect", transaction::CONNECT, [object.into()])
+            .with_property("app", self.config.app.as_str())
+            .with_property("type", "nonprivate")
+            .with_property("flashVer", self.config.encoder.as_str())
+            .with_property("tcUrl", self.config.tc_url.as_str());
+        let object = if self.config.reconnects {
+            object.with_property("capsEx", f64::from(CAPS_EX_RECONNECT))
+        } else {
+            object
+        };
+        self.outbox.send_command(0, "connect", transaction::CONNECT, [object.into()])
     }
 
-    fn handle(&mut self, message: &Message) -> Result<(), RtmpError> {
+    fn handle_message(&mut self, message: &Message) -> Result<(), RtmpError> {
         match message.kind {
-            kind::COMMAND | kind::COMMAND_AMF3 => self.command(&Command::parse(message)?),
+            kind::COMMAND | kind::COMMAND_AMF3 => self.handle_command(&Command::parse(message)?),
             kind::WINDOW_SIZE => self.flow.set_window(&message.payload),
             kind::USER_CONTROL => self.outbox.answer_ping(&message.payload),
             _ => Ok(()),
         }
     }
 
-    fn command(&mut self, command: &Command) -> Result<(), RtmpError> {
+    fn handle_command(&mut self, command: &Command) -> Result<(), RtmpError> {
         match (command.name.as_str(), &self.state) {
             ("_result", State::Connecting) if command.transaction == transaction::CONNECT => {
                 self.create_stream()
             }
             ("_result", State::CreatingStream) if command.transaction == transaction::CREATE_STREAM => {
-                self.publish(command)
+                self.handle_published(command)
             }
             ("_error", _) => {
                 // Many servers don't know releaseStream and FCPublish, and say so.
                 if !matches!(command.transaction, transaction::RELEASE | transaction::FC_PUBLISH) {
-                    self.ended(command);
+                    self.handle_end(command);
                 }
                 Ok(())
             }
             ("onStatus", _) => {
-                self.status(command);
+                self.handle_status(command);
                 Ok(())
             }
             ("close", _) => {
-                self.ended(command);
+                self.handle_end(command);
                 Ok(())
             }
             _ => Ok(()),
@@ -277,40 +280,52 @@ impl ClientSession {
         self.state = State::CreatingStream;
         self.events.push_back(ClientEvent::Connected);
         self.outbox.set_chunk_size(self.config.chunk_size)?;
-        self.call("releaseStream", transaction::RELEASE, [self.name()])?;
-        self.call("FCPublish", transaction::FC_PUBLISH, [self.name()])?;
-        self.call("createStream", transaction::CREATE_STREAM, [])
+        self.send_call("releaseStream", transaction::RELEASE, [self.stream_name()])?;
+        self.send_call("FCPublish", transaction::FC_PUBLISH, [self.stream_name()])?;
+        self.send_call("createStream", transaction::CREATE_STREAM, [])
     }
 
-    fn publish(&mut self, command: &Command) -> Result<(), RtmpError> {
-        let stream = command.number(0).ok_or(RtmpError::Truncated { what: "createStream result" })? as u32;
+    fn handle_published(&mut self, command: &Command) -> Result<(), RtmpError> {
+        let stream =
+            command.number_argument(0).ok_or(RtmpError::Truncated { what: "createStream result" })? as u32;
         self.state = State::Requested { stream };
-        let values = [Value::Null, self.name(), "live".into()];
-        self.outbox.command(stream, "publish", transaction::PUBLISH, values)
+        let values = [Value::Null, self.stream_name(), "live".into()];
+        self.outbox.send_command(stream, "publish", transaction::PUBLISH, values)
     }
 
-    fn status(&mut self, command: &Command) {
-        let text = |name| command.info().and_then(|info| info.string(name)).unwrap_or_default();
+    fn handle_status(&mut self, command: &Command) {
+        let text = |name| {
+            command.information_object().and_then(|info| info.string_property(name)).unwrap_or_default()
+        };
         match (text("level"), text("code"), &self.state) {
             (_, "NetStream.Publish.Start", State::Requested { stream }) => {
                 self.state = State::Publishing { stream: *stream };
                 self.events.push_back(ClientEvent::Accepted);
             }
             ("status", RECONNECT_REQUEST, _) => {
-                let tc_url = command.info().and_then(|info| info.string("tcUrl")).map(str::to_owned);
+                let tc_url = command
+                    .information_object()
+                    .and_then(|info| info.string_property("tcUrl"))
+                    .map(str::to_owned);
                 let description = text("description").to_owned();
                 self.events.push_back(ClientEvent::ReconnectRequested { tc_url, description });
             }
             ("error", ..) | (_, "NetStream.Unpublish.Success" | "NetConnection.Connect.Closed", _) => {
-                self.ended(command);
+                self.handle_end(command);
             }
             _ => {}
         }
     }
 
     /// The server won't go on; before it accepted, that is a refusal.
-    fn ended(&mut self, command: &Command) {
-        let text = |name| command.info().and_then(|info| info.string(name)).unwrap_or_default().to_owned();
+    fn handle_end(&mut self, command: &Command) {
+        let text = |name| {
+            command
+                .information_object()
+                .and_then(|info| info.string_property(name))
+                .unwrap_or_default()
+                .to_owned()
+        };
         let code = text("code");
         let description = text("description");
         self.events.push_back(match self.state {
@@ -320,17 +335,17 @@ impl ClientSession {
         self.state = State::Closed;
     }
 
-    fn call<const N: usize>(
+    fn send_call<const N: usize>(
         &mut self,
         name: &str,
         transaction: f64,
         arguments: [Value; N],
     ) -> Result<(), RtmpError> {
         let values = [Value::Null].into_iter().chain(arguments);
-        self.outbox.command(0, name, transaction, values)
+        self.outbox.send_command(0, name, transaction, values)
     }
 
-    fn name(&self) -> Value {
+    fn stream_name(&self) -> Value {
         self.config.stream.as_str().into()
     }
 }

@@ -28,12 +28,12 @@ impl Flow {
     }
 
     /// The running total is sent, modulo 2^32, at most once for each piece of input.
-    pub(crate) fn receive(&mut self, bytes: usize, outbox: &mut Outbox) -> Result<(), RtmpError> {
+    pub(crate) fn count_received(&mut self, bytes: usize, outbox: &mut Outbox) -> Result<(), RtmpError> {
         self.received += bytes as u64;
         if self.received - self.acknowledged < u64::from(self.window) {
             return Ok(());
         }
         self.acknowledged = self.received;
-        outbox.acknowledge(self.received as u32)
+        outbox.send_acknowledgement(self.received as u32)
     }
 }

@@ -30,19 +30,23 @@ pub(crate) enum Outcome {
 
 impl Handshake {
     /// The side that waits for the other to begin.
-    pub(crate) fn server() -> Self {
+    pub(crate) fn as_server() -> Self {
         Self { inner: Box::new(Inner::new(PeerType::Server)), missing: HANDSHAKE_BYTES }
     }
 
     /// The side that begins; its first packets are put in the outbox.
-    pub(crate) fn client(outbox: &mut Outbox) -> Result<Self, RtmpError> {
+    pub(crate) fn as_client(outbox: &mut Outbox) -> Result<Self, RtmpError> {
         let mut inner = Box::new(Inner::new(PeerType::Client));
-        outbox.raw(&inner.generate_outbound_p0_and_p1().map_err(RtmpError::Handshake)?);
+        outbox.put_raw(&inner.generate_outbound_p0_and_p1().map_err(RtmpError::Handshake)?);
         Ok(Self { inner, missing: HANDSHAKE_BYTES })
     }
 
     /// Takes what it needs off the front of `input`.
-    pub(crate) fn advance(&mut self, input: &mut Bytes, outbox: &mut Outbox) -> Result<Outcome, RtmpError> {
+    pub(crate) fn take_input(
+        &mut self,
+        input: &mut Bytes,
+        outbox: &mut Outbox,
+    ) -> Result<Outcome, RtmpError> {
         if self.missing == HANDSHAKE_BYTES && input.first() == Some(&TLS_HANDSHAKE_TYPE) {
             return Err(RtmpError::Tls);
         }
@@ -57,7 +61,7 @@ impl Handshake {
             Progress::InProgress { response_bytes } => (response_bytes, Outcome::Going),
             Progress::Completed { response_bytes, .. } => (response_bytes, Outcome::Done),
         };
-        outbox.raw(&response);
+        outbox.put_raw(&response);
         Ok(outcome)
     }
 }

@@ -39,7 +39,7 @@ pub(crate) struct Message {
 impl Message {
     /// The AMF0 values of a command or data message. The AMF3 kinds carry AMF0 after a zero byte (nobody sends AMF3
     /// proper); a value never begins a message with the marker zero, which is a number.
-    pub(crate) fn amf(&self) -> &[u8] {
+    pub(crate) fn amf_values(&self) -> &[u8] {
         match self.kind {
             kind::COMMAND_AMF3 | kind::DATA_AMF3 => self.payload.strip_prefix(&[0]).unwrap_or(&self.payload),
             _ => &self.payload,

@@ -44,21 +44,22 @@ impl Metadata {
     }
 
     fn new(object: &Object) -> Self {
-        let whole =
-            |name| object.number(name).filter(|n| *n >= 1.0 && *n <= f64::from(u32::MAX)).map(|n| n as u32);
+        let whole = |name| {
+            object.number_property(name).filter(|n| *n >= 1.0 && *n <= f64::from(u32::MAX)).map(|n| n as u32)
+        };
         let width = whole("width");
         let height = whole("height");
         Self {
-            video: announced(object, "hasVideo", "videocodecid").unwrap_or(width.is_some()),
-            audio: announced(object, "hasAudio", "audiocodecid").unwrap_or_default(),
+            video: announced_flag(object, "hasVideo", "videocodecid").unwrap_or(width.is_some()),
+            audio: announced_flag(object, "hasAudio", "audiocodecid").unwrap_or_default(),
             width,
             height,
-            frame_rate: object.number("framerate").filter(|n| *n > 0.0 && *n < 1_000.0),
+            frame_rate: object.number_property("framerate").filter(|n| *n > 0.0 && *n < 1_000.0),
             video_kbps: whole("videodatarate"),
             audio_kbps: whole("audiodatarate"),
             sample_rate: whole("audiosamplerate"),
-            channels: whole("audiochannels").or_else(|| stereo(object)),
-            encoder: object.string("encoder").map(|name| name.chars().take(ENCODER_LIMIT).collect()),
+            channels: whole("audiochannels").or_else(|| channel_count(object)),
+            encoder: object.string_property("encoder").map(|name| name.chars().take(ENCODER_LIMIT).collect()),
         }
     }
 
@@ -80,7 +81,7 @@ impl Metadata {
         number("audiosamplerate", self.sample_rate.map(f64::from));
         number("audiochannels", self.channels.map(f64::from));
         if let Some(encoder) = &self.encoder {
-            object = object.with("encoder", encoder.as_str());
+            object = object.with_property("encoder", encoder.as_str());
         }
         vec!["@setDataFrame".into(), "onMetaData".into(), object.into()]
     }
@@ -91,7 +92,7 @@ const H264: f64 = 7.0;
 const AAC: f64 = 10.0;
 
 /// A flag where there is one; else a codec id, which may be a number (0: none) or a name.
-fn announced(object: &Object, flag: &str, codec: &str) -> Option<bool> {
+fn announced_flag(object: &Object, flag: &str, codec: &str) -> Option<bool> {
     match (object.get(flag), object.get(codec)) {
         (Some(Value::Boolean(flag)), _) => Some(*flag),
         (_, Some(Value::Number(id))) => Some(*id != 0.0),
@@ -100,7 +101,7 @@ fn announced(object: &Object, flag: &str, codec: &str) -> Option<bool> {
     }
 }
 
-fn stereo(object: &Object) -> Option<u32> {
+fn channel_count(object: &Object) -> Option<u32> {
     match object.get("stereo")? {
         Value::Boolean(true) => Some(2),
         Value::Boolean(false) => Some(1),
@@ -135,18 +136,24 @@ mod tests {
 
     #[test]
     fn tracks_are_announced_by_flag_codec_number_or_codec_name() {
-        let object = Object::default().with("videocodecid", "avc1").with("audiocodecid", 10.0);
-        assert!(read(object.clone()).video && read(object).audio);
         let object =
-            Object::default().with("videocodecid", 0.0).with("hasAudio", false).with("audiocodecid", 10.0);
+            Object::default().with_property("videocodecid", "avc1").with_property("audiocodecid", 10.0);
+        assert!(read(object.clone()).video && read(object).audio);
+        let object = Object::default()
+            .with_property("videocodecid", 0.0)
+            .with_property("hasAudio", false)
+            .with_property("audiocodecid", 10.0);
         assert!(!read(object.clone()).video && !read(object).audio);
         assert!(!read(Object::default()).audio);
     }
 
     #[test]
     fn senseless_values_are_left_out() {
-        let object = Object::default().with("width", f64::NAN).with("height", -1.0).with("framerate", 1e300);
-        let metadata = read(object.with("encoder", "x".repeat(5_000).as_str()));
+        let object = Object::default()
+            .with_property("width", f64::NAN)
+            .with_property("height", -1.0)
+            .with_property("framerate", 1e300);
+        let metadata = read(object.with_property("encoder", "x".repeat(5_000).as_str()));
         assert_eq!((metadata.width, metadata.height, metadata.frame_rate), (None, None, None));
         assert_eq!(metadata.encoder.unwrap().len(), ENCODER_LIMIT);
     }

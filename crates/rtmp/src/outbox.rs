@@ -25,11 +25,11 @@ impl Outbox {
     }
 
     /// Everything since the last call.
-    pub(crate) fn take(&mut self) -> Option<Bytes> {
+    pub(crate) fn take_output(&mut self) -> Option<Bytes> {
         (!self.bytes.is_empty()).then(|| self.bytes.split().freeze())
     }
 
-    pub(crate) fn raw(&mut self, bytes: &[u8]) {
+    pub(crate) fn put_raw(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
 
@@ -38,7 +38,7 @@ impl Outbox {
     /// Each message is declared droppable, since then every one has a full header with an absolute timestamp. The
     /// shorter headers save eight bytes, and servers disagree on what the shortest means after a full one:
     /// nginx-rtmp takes the difference for zero, the specification for the timestamp.
-    pub(crate) fn send(&mut self, message: Message) -> Result<(), RtmpError> {
+    pub(crate) fn send_message(&mut self, message: Message) -> Result<(), RtmpError> {
         let payload = MessagePayload {
             timestamp: RtmpTimestamp::new(message.timestamp),
             type_id: message.kind,
@@ -46,27 +46,27 @@ impl Outbox {
             data: message.payload,
         };
         let packet = self.chunks.serialize(&payload, false, true)?;
-        self.raw(&packet.bytes);
+        self.put_raw(&packet.bytes);
         Ok(())
     }
 
     pub(crate) fn set_chunk_size(&mut self, size: u32) -> Result<(), RtmpError> {
         let packet = self.chunks.set_max_chunk_size(size, RtmpTimestamp::new(0))?;
-        self.raw(&packet.bytes);
+        self.put_raw(&packet.bytes);
         Ok(())
     }
 
-    pub(crate) fn acknowledge(&mut self, received: u32) -> Result<(), RtmpError> {
-        self.control(kind::ACKNOWLEDGEMENT, &received.to_be_bytes())
+    pub(crate) fn send_acknowledgement(&mut self, received: u32) -> Result<(), RtmpError> {
+        self.send_control(kind::ACKNOWLEDGEMENT, &received.to_be_bytes())
     }
 
-    pub(crate) fn window(&mut self, size: u32) -> Result<(), RtmpError> {
-        self.control(kind::WINDOW_SIZE, &size.to_be_bytes())
+    pub(crate) fn send_window(&mut self, size: u32) -> Result<(), RtmpError> {
+        self.send_control(kind::WINDOW_SIZE, &size.to_be_bytes())
     }
 
     pub(crate) fn peer_bandwidth(&mut self, size: u32) -> Result<(), RtmpError> {
         let [a, b, c, d] = size.to_be_bytes();
-        self.control(kind::PEER_BANDWIDTH, &[a, b, c, d, DYNAMIC])
+        self.send_control(kind::PEER_BANDWIDTH, &[a, b, c, d, DYNAMIC])
     }
 
     pub(crate) fn stream_begin(&mut self, stream: u32) -> Result<(), RtmpError> {
@@ -84,7 +84,7 @@ impl Outbox {
     }
 
     /// A command on a message stream. `values` follow its name and transaction.
-    pub(crate) fn command(
+    pub(crate) fn send_command(
         &mut self,
         stream: u32,
         name: &str,
@@ -92,18 +92,23 @@ impl Outbox {
         values: impl IntoIterator<Item = Value>,
     ) -> Result<(), RtmpError> {
         let values: Vec<_> = [name.into(), transaction.into()].into_iter().chain(values).collect();
-        self.send(Message { timestamp: 0, kind: kind::COMMAND, stream, payload: amf::write(&values) })
+        self.send_message(Message {
+            timestamp: 0,
+            kind: kind::COMMAND,
+            stream,
+            payload: amf::write_values(&values),
+        })
     }
 
     fn user_control(&mut self, event: u16, data: &[u8]) -> Result<(), RtmpError> {
         let mut payload = BytesMut::with_capacity(2 + data.len());
         payload.put_u16(event);
         payload.put_slice(data);
-        self.control(kind::USER_CONTROL, &payload)
+        self.send_control(kind::USER_CONTROL, &payload)
     }
 
-    fn control(&mut self, kind: u8, payload: &[u8]) -> Result<(), RtmpError> {
-        self.send(Message { timestamp: 0, kind, stream: 0, payload: Bytes::copy_from_slice(payload) })
+    fn send_control(&mut self, kind: u8, payload: &[u8]) -> Result<(), RtmpError> {
+        self.send_message(Message { timestamp: 0, kind, stream: 0, payload: Bytes::copy_from_slice(payload) })
     }
 }
 

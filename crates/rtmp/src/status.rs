@@ -51,11 +51,14 @@ impl Rejection {
 pub(crate) const RECONNECT_REQUEST: &str = "NetConnection.Connect.ReconnectRequest";
 
 /// An information object.
-pub(crate) fn info(level: &str, code: &str, description: &str) -> Object {
-    Object::default().with("level", level).with("code", code).with("description", description)
+pub(crate) fn status_info(level: &str, code: &str, description: &str) -> Object {
+    Object::default()
+        .with_property("level", level)
+        .with_property("code", code)
+        .with_property("description", description)
 }
 
 /// The values of an `onStatus` command.
 pub(crate) fn on_status(level: &str, code: &str, description: &str) -> [Value; 2] {
-    [Value::Null, info(level, code, description).into()]
+    [Value::Null, status_info(level, code, description).into()]
 }

@@ -11,7 +11,7 @@ pub(crate) fn message(kind: u8, stream: u32, timestamp: u32, payload: impl Into<
 
 pub(crate) fn command(stream: u32, name: &str, transaction: f64, values: &[Value]) -> Message {
     let all = [&[name.into(), transaction.into()], values].concat();
-    message(kind::COMMAND, stream, 0, amf::write(&all))
+    message(kind::COMMAND, stream, 0, amf::write_values(&all))
 }
 
 pub(crate) fn basic(format: u8, id: u32) -> Vec<u8> {

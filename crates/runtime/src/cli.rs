@@ -57,11 +57,12 @@ impl Options {
         variables: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Loaded, ConfigErrors> {
         let mut errors = Vec::new();
-        let variables: Vec<_> = variables.into_iter().filter_map(|pair| ours(pair, &mut errors)).collect();
+        let variables: Vec<_> =
+            variables.into_iter().filter_map(|pair| our_variable(pair, &mut errors)).collect();
         let variables = read_secret_files(variables, &mut errors);
         let named = variables.iter().find(|(name, value)| name == FILE_VARIABLE && !value.is_empty());
         let path = self.config.clone().or_else(|| named.map(|(_, value)| value.into()));
-        let text = path.as_deref().and_then(|path| read(path, &mut errors));
+        let text = path.as_deref().and_then(|path| read_file(path, &mut errors));
         let shown = path.as_deref().unwrap_or(Path::new("")).display().to_string();
         let file = text.as_deref().map(|text| config::File { path: &shown, text });
         let loaded = config::load(service, file, variables);
@@ -89,7 +90,10 @@ fn certificate_errors(service: Service, loaded: &Loaded) -> Vec<ConfigError> {
 }
 
 /// A variable of Headwater as text.
-fn ours((name, value): (OsString, OsString), errors: &mut Vec<ConfigError>) -> Option<(String, String)> {
+fn our_variable(
+    (name, value): (OsString, OsString),
+    errors: &mut Vec<ConfigError>,
+) -> Option<(String, String)> {
     let name = name.into_string().ok().filter(|name| name.starts_with(VARIABLE_PREFIX))?;
     match value.into_string() {
         Ok(value) => Some((name, value)),
@@ -131,7 +135,7 @@ fn read_secret_files(
     read
 }
 
-fn read(path: &Path, errors: &mut Vec<ConfigError>) -> Option<String> {
+fn read_file(path: &Path, errors: &mut Vec<ConfigError>) -> Option<String> {
     std::fs::read_to_string(path)
         .map_err(|error| {
             let origin = Origin::File { path: path.display().to_string(), line: 1 };

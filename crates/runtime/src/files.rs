@@ -7,7 +7,7 @@ use tracing::{info, warn};
 /// for the sake of programs that call `select`, of which there are none here.
 pub(crate) fn raise_limit() {
     let before = getrlimit(Resource::Nofile);
-    match raised(before).map_or(Ok(before), set) {
+    match raised_limit(before).map_or(Ok(before), set_limit) {
         Ok(Rlimit { current: Some(limit), .. }) => info!(limit, "files that may be open at a time"),
         Ok(Rlimit { current: None, .. }) => {}
         Err(error) => warn!(%error, limit = before.current, "the limit of open files stays as it is"),
@@ -15,11 +15,11 @@ pub(crate) fn raise_limit() {
 }
 
 /// Limit to ask for; `None` where a request would gain nothing.
-fn raised(limit: Rlimit) -> Option<Rlimit> {
+fn raised_limit(limit: Rlimit) -> Option<Rlimit> {
     (limit.current != limit.maximum).then_some(Rlimit { current: limit.maximum, ..limit })
 }
 
-fn set(limit: Rlimit) -> rustix::io::Result<Rlimit> {
+fn set_limit(limit: Rlimit) -> rustix::io::Result<Rlimit> {
     setrlimit(Resource::Nofile, limit).map(|()| limit)
 }
 
@@ -30,8 +30,8 @@ mod tests {
     #[test]
     fn the_limit_becomes_the_most_that_is_allowed() {
         let limit = |current| Rlimit { current: Some(current), maximum: Some(4_096) };
-        assert_eq!(raised(limit(1_024)), Some(limit(4_096)));
-        assert_eq!(raised(limit(4_096)), None);
+        assert_eq!(raised_limit(limit(1_024)), Some(limit(4_096)));
+        assert_eq!(raised_limit(limit(4_096)), None);
         raise_limit();
         let now = getrlimit(Resource::Nofile);
         assert_eq!(now.current, now.maximum);

@@ -44,23 +44,23 @@ impl Operations {
         }
     }
 
-    fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+    fn answer_request<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
         if request.method() != Method::GET && request.method() != Method::HEAD {
-            return response(StatusCode::METHOD_NOT_ALLOWED, TEXT_TYPE, "only GET\n".into());
+            return make_response(StatusCode::METHOD_NOT_ALLOWED, TEXT_TYPE, "only GET\n".into());
         }
         match request.uri().path() {
-            "/livez" => response(StatusCode::OK, TEXT_TYPE, "alive\n".into()),
-            "/readyz" => self.readyz(),
-            "/metrics" => response(StatusCode::OK, PROMETHEUS_TYPE, self.metrics.render()),
-            _ => response(StatusCode::NOT_FOUND, TEXT_TYPE, "try /livez, /readyz or /metrics\n".into()),
+            "/livez" => make_response(StatusCode::OK, TEXT_TYPE, "alive\n".into()),
+            "/readyz" => self.answer_readyz(),
+            "/metrics" => make_response(StatusCode::OK, PROMETHEUS_TYPE, self.metrics.render()),
+            _ => make_response(StatusCode::NOT_FOUND, TEXT_TYPE, "try /livez, /readyz or /metrics\n".into()),
         }
     }
 
-    fn readyz(&self) -> Response<Full<Bytes>> {
+    fn answer_readyz(&self) -> Response<Full<Bytes>> {
         let missing = self.readiness.missing();
         let status = if missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         let body = serde_json::json!({ "ready": missing.is_empty(), "not_ready": missing });
-        response(status, JSON_TYPE, format!("{body}\n"))
+        make_response(status, JSON_TYPE, format!("{body}\n"))
     }
 }
 
@@ -68,7 +68,7 @@ impl Handler for Operations {
     type Body = Full<Bytes>;
 
     async fn handle(&self, _from: IpAddr, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        self.answer(&request)
+        self.answer_request(&request)
     }
 }
 
@@ -86,7 +86,7 @@ const JSON_TYPE: &str = "application/json";
 /// The Prometheus text exposition format.
 const PROMETHEUS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-fn response(status: StatusCode, content_type: &'static str, body: String) -> Response<Full<Bytes>> {
+fn make_response(status: StatusCode, content_type: &'static str, body: String) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::from(body));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -115,7 +115,7 @@ mod tests {
 
     #[tokio::test]
     async fn orchestrators_and_prometheus_get_their_answers() {
-        let recorder = crate::telemetry::prometheus().unwrap().build_recorder();
+        let recorder = crate::telemetry::prometheus_builder().unwrap().build_recorder();
         metrics::with_local_recorder(&recorder, || metrics::gauge!("publishers").set(3.0));
         let readiness = Readiness::default();
         let operations = Operations { readiness: readiness.clone(), metrics: recorder.handle() };

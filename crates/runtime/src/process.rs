@@ -75,20 +75,20 @@ where
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    match start(service, loaded, async |process| work(process).await.map_err(Into::into)) {
+    match start_process(service, loaded, async |process| work(process).await.map_err(Into::into)) {
         Ok(Drained::Complete) => ExitCode::SUCCESS,
         Ok(Drained::Abandoned { tasks }) => {
             warn!(tasks, "the time to finish is over: set drain_timeout higher if this was too early");
             ExitCode::FAILURE
         }
         Err(failure) => {
-            error!("{}", chain(failure.as_ref()));
+            error!("{}", error_chain(failure.as_ref()));
             ExitCode::FAILURE
         }
     }
 }
 
-fn start(
+fn start_process(
     service: Service,
     Loaded { config, ignored, .. }: Loaded,
     work: impl AsyncFnOnce(Process) -> Result<(), Failure>,
@@ -100,26 +100,26 @@ fn start(
     files::raise_limit();
     let metrics = telemetry::start_metrics()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let drained = runtime.block_on(live(service, config, metrics, work));
+    let drained = runtime.block_on(run_process(service, config, metrics, work));
     // Whatever is left had its time.
     runtime.shutdown_background();
     drained
 }
 
-async fn live(
+async fn run_process(
     service: Service,
     config: Config,
     metrics: PrometheusHandle,
     work: impl AsyncFnOnce(Process) -> Result<(), Failure>,
 ) -> Result<Drained, Failure> {
-    let readiness = Readiness::expecting(parts(service));
+    let readiness = Readiness::expecting(service_parts(service));
     let stop = CancellationToken::new();
     // Dropped, and so aborted, when the service has ended.
     let mut companions = JoinSet::new();
     companions.spawn(Signals::listen()?.drain_then_exit(stop.clone()));
     companions.spawn(serve_operations(service, &config, readiness.clone(), metrics).await?);
     companions.spawn(not_ready_while_draining(readiness.latch("draining"), stop.clone()));
-    let grace = grace(service, &config);
+    let grace = stop_grace(service, &config);
     let tasks = TaskTracker::new();
     let process = Process { config, readiness, drain: stop.clone(), tasks: tasks.clone() };
     let whole = async {
@@ -136,7 +136,7 @@ async fn live(
 }
 
 /// The services of a process, each of which says by [`Readiness::started`] that all its latches are there.
-fn parts(service: Service) -> &'static [&'static str] {
+fn service_parts(service: Service) -> &'static [&'static str] {
     match service {
         Service::Proxy => &[PROXY],
         Service::Server => &[SERVER],
@@ -146,7 +146,7 @@ fn parts(service: Service) -> &'static [&'static str] {
 }
 
 /// How long the process may take from being told to stop. A proxy's publishers may stay first.
-fn grace(service: Service, config: &Config) -> Duration {
+fn stop_grace(service: Service, config: &Config) -> Duration {
     match service {
         Service::Proxy => config.drain_timeout + config.proxy.drain_timeout,
         Service::Server | Service::Origin | Service::AllInOne => config.drain_timeout,
@@ -186,7 +186,7 @@ fn operations_address(service: Service, config: &Config) -> (SocketAddr, &'stati
 }
 
 /// An error with its causes, each once: many errors repeat their cause in their own text.
-fn chain(error: &(dyn Error + 'static)) -> String {
+fn error_chain(error: &(dyn Error + 'static)) -> String {
     let causes = std::iter::successors(error.source(), |cause| (*cause).source());
     causes.fold(error.to_string(), |text, cause| match cause.to_string() {
         cause if text.contains(&cause) => text,
@@ -202,8 +202,8 @@ mod tests {
         let mut config = Config::defaults();
         config.up.metrics_listen = "127.0.0.1:0".parse()?;
         config.drain_timeout = Duration::from_millis(50);
-        let metrics = telemetry::prometheus()?.build_recorder().handle();
-        live(Service::AllInOne, config, metrics, work).await
+        let metrics = telemetry::prometheus_builder()?.build_recorder().handle();
+        run_process(Service::AllInOne, config, metrics, work).await
     }
 
     #[tokio::test]
@@ -219,7 +219,7 @@ mod tests {
     #[tokio::test]
     async fn a_process_is_not_ready_while_it_drains_and_does_not_drain_for_ever() {
         let drained = live_with(async |process| {
-            for service in parts(Service::AllInOne) {
+            for service in service_parts(Service::AllInOne) {
                 assert!(!process.readiness.is_ready(), "{service} has not started yet");
                 process.readiness.started(service);
             }
@@ -238,9 +238,9 @@ mod tests {
     #[test]
     fn publishers_have_their_time_before_the_proxy_has_its_own() {
         let config = Config::defaults();
-        assert_eq!(grace(Service::Proxy, &config), Duration::from_secs(90 + 30));
-        assert_eq!(grace(Service::Server, &config), Duration::from_secs(30));
-        assert_eq!(grace(Service::AllInOne, &config), Duration::from_secs(30));
+        assert_eq!(stop_grace(Service::Proxy, &config), Duration::from_secs(90 + 30));
+        assert_eq!(stop_grace(Service::Server, &config), Duration::from_secs(30));
+        assert_eq!(stop_grace(Service::AllInOne, &config), Duration::from_secs(30));
     }
 
     #[tokio::test]
@@ -251,7 +251,7 @@ mod tests {
             Listener::bind(address, "proxy.rtmp_listen", Limits::total(1)).await?;
             Ok(())
         });
-        let text = chain(failure.await.unwrap_err().as_ref());
+        let text = error_chain(failure.await.unwrap_err().as_ref());
         assert!(text.contains("proxy.rtmp_listen") && text.contains("in use"), "{text}");
     }
 }

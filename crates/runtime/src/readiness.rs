@@ -75,15 +75,15 @@ impl Readiness {
 impl Latch {
     /// Says that the condition is met.
     pub fn set(&self) {
-        self.change(true);
+        self.change_latch(true);
     }
 
     /// Says that the condition is not met any more.
     pub fn unset(&self) {
-        self.change(false);
+        self.change_latch(false);
     }
 
-    fn change(&self, set: bool) {
+    fn change_latch(&self, set: bool) {
         self.latches.send_if_modified(|latches| {
             let latch = latches.get_mut(&self.number);
             latch.is_some_and(|(_, current)| std::mem::replace(current, set) != set)

@@ -48,12 +48,12 @@ fn is_coloured() -> bool {
 /// # Errors
 /// When the process has a recorder already.
 pub fn start_metrics() -> Result<PrometheusHandle, metrics_exporter_prometheus::BuildError> {
-    let handle = prometheus()?.install_recorder()?;
-    table::describe();
+    let handle = prometheus_builder()?.install_recorder()?;
+    table::describe_metrics();
     Ok(handle)
 }
 
-pub(crate) fn prometheus() -> Result<PrometheusBuilder, metrics_exporter_prometheus::BuildError> {
+pub(crate) fn prometheus_builder() -> Result<PrometheusBuilder, metrics_exporter_prometheus::BuildError> {
     PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".into()), SECONDS_BUCKETS)
 }
 
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn histograms_of_seconds_have_buckets() {
-        let recorder = prometheus().unwrap().build_recorder();
+        let recorder = prometheus_builder().unwrap().build_recorder();
         let handle = recorder.handle();
         metrics::with_local_recorder(&recorder, || {
             metrics::histogram!("part_delay_seconds").record(0.3);

@@ -12,11 +12,11 @@ pub(crate) struct Cpu {
 
 impl Cpu {
     pub(crate) fn new() -> Self {
-        Self { used: used(), at: Instant::now() }
+        Self { used: used_time(), at: Instant::now() }
     }
 
     /// Thousandths of a core since the last reading.
-    pub(crate) fn millicores(&mut self) -> u32 {
+    pub(crate) fn read_millicores(&mut self) -> u32 {
         let now = Self::new();
         let spent = now.used.saturating_sub(self.used);
         let passed = now.at - self.at;
@@ -27,7 +27,7 @@ impl Cpu {
 }
 
 /// A clock and not `/proc`, which can't be read in the sandbox.
-fn used() -> Duration {
+fn used_time() -> Duration {
     clock_gettime(ClockId::ProcessCPUTime).try_into().unwrap_or_default()
 }
 
@@ -40,6 +40,6 @@ mod tests {
         let mut cpu = Cpu::new();
         let began = Instant::now();
         while began.elapsed() < Duration::from_millis(50) {}
-        assert!(cpu.millicores() > 0);
+        assert!(cpu.read_millicores() > 0);
     }
 }

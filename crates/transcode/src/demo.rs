@@ -53,16 +53,16 @@ const ELEMENTS: [(&str, &str); 10] = [
 /// A GStreamer that does not start, or elements that are missing, with the packages to install.
 pub fn check() -> Result<()> {
     gst::init().map_err(Error::Init)?;
-    let elements = missing(|element| gst::ElementFactory::find(element).is_some());
-    if elements.is_empty() { Ok(()) } else { Err(Error::Unsupported(advice(&elements))) }
+    let elements = missing_elements(|element| gst::ElementFactory::find(element).is_some());
+    if elements.is_empty() { Ok(()) } else { Err(Error::Unsupported(install_advice(&elements))) }
 }
 
 /// The missing ones of [`ELEMENTS`].
-fn missing(is_there: impl Fn(&str) -> bool) -> Vec<(&'static str, &'static str)> {
+fn missing_elements(is_there: impl Fn(&str) -> bool) -> Vec<(&'static str, &'static str)> {
     ELEMENTS.into_iter().filter(|(element, _)| !is_there(element)).collect()
 }
 
-fn advice(missing: &[(&str, &str)]) -> String {
+fn install_advice(missing: &[(&str, &str)]) -> String {
     let elements: Vec<_> = missing.iter().map(|(element, _)| *element).collect();
     let packages: BTreeSet<_> = missing.iter().map(|(_, package)| *package).collect();
     let packages: Vec<_> = packages.into_iter().collect();
@@ -91,23 +91,23 @@ impl Drop for Running {
 /// # Errors
 /// When an element is missing or refuses to start.
 pub fn start(picture: Picture, take: impl FnMut(Tag) -> bool + Send + 'static) -> Result<Running> {
-    gst::init().map_err(|error| failed(&error))?;
-    let pipeline = gst::parse::launch(&description(picture)).map_err(|error| failed(&error))?;
+    gst::init().map_err(|error| demo_error(&error))?;
+    let pipeline = gst::parse::launch(&pipeline_description(picture)).map_err(|error| demo_error(&error))?;
     let bin = pipeline.downcast_ref::<gst::Bin>().expect("several elements make a pipeline");
     let sink =
         bin.by_name("tags").and_downcast::<gst_app::AppSink>().expect("the description names an appsink");
     let mut take = take;
     let callbacks = gst_app::AppSinkCallbacks::builder().new_sample(move |sink| {
         let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-        let taken = tag(&sample).is_none_or(&mut take);
+        let taken = read_tag(&sample).is_none_or(&mut take);
         if taken { Ok(gst::FlowSuccess::Ok) } else { Err(gst::FlowError::Eos) }
     });
     sink.set_callbacks(callbacks.build());
-    pipeline.set_state(gst::State::Playing).map_err(|error| failed(&error))?;
+    pipeline.set_state(gst::State::Playing).map_err(|error| demo_error(&error))?;
     Ok(Running(pipeline))
 }
 
-fn description(Picture { width, height, frame_rate }: Picture) -> String {
+fn pipeline_description(Picture { width, height, frame_rate }: Picture) -> String {
     let keyframes = 2 * frame_rate;
     format!(
         "flvmux name=mux streamable=true latency=20000000 ! appsink name=tags sync=false \
@@ -124,7 +124,7 @@ fn description(Picture { width, height, frame_rate }: Picture) -> String {
 
 /// Reads a buffer of the multiplexer: the file's header first, then one tag a buffer with its header of 11 bytes and its
 /// length of 4 bytes behind it.
-fn tag(sample: &gst::Sample) -> Option<Tag> {
+fn read_tag(sample: &gst::Sample) -> Option<Tag> {
     let buffer = sample.buffer()?.map_readable().ok()?;
     let (header, rest) = buffer.split_first_chunk::<11>()?;
     let kind = match header[0] {
@@ -137,7 +137,7 @@ fn tag(sample: &gst::Sample) -> Option<Tag> {
     Some(Tag { kind, timestamp, payload: Bytes::copy_from_slice(rest.get(..length)?) })
 }
 
-fn failed(error: &dyn std::error::Error) -> Error {
+fn demo_error(error: &dyn std::error::Error) -> Error {
     Error::Build { pipeline: "demo".into(), what: error.to_string() }
 }
 
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn all_that_is_made_use_of_is_looked_for() {
-        let description = description(Picture { width: 320, height: 180, frame_rate: 30 });
+        let description = pipeline_description(Picture { width: 320, height: 180, frame_rate: 30 });
         let is_name = |word: &&str| {
             word.starts_with(|c: char| c.is_ascii_lowercase())
                 && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
@@ -163,8 +163,9 @@ mod tests {
 
     #[test]
     fn the_packages_of_what_is_missing_are_named_once() {
-        let missing = missing(|element| !["x264enc", "clockoverlay", "timeoverlay"].contains(&element));
-        let advice = advice(&missing);
+        let missing =
+            missing_elements(|element| !["x264enc", "clockoverlay", "timeoverlay"].contains(&element));
+        let advice = install_advice(&missing);
         assert!(advice.ends_with("apt-get install gstreamer1.0-plugins-ugly gstreamer1.0-x)"), "{advice}");
         assert!(advice.contains("no clockoverlay, timeoverlay, x264enc:"), "{advice}");
     }

@@ -12,7 +12,7 @@ use crate::error::Error;
 /// second; a server whose worker has said nothing for this long would rather have a new one.
 const PROGRESS_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The worker is stopping; [`Fault::take`] says why.
+/// The worker is stopping; [`Fault::take_error`] says why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stopped;
 
@@ -54,8 +54,8 @@ impl Fault {
     }
 
     /// Stops the worker; only the first error counts, the others are its consequences.
-    pub(crate) fn fail(&self, error: Error) -> Stopped {
-        let mut state = self.lock();
+    pub(crate) fn fail_with(&self, error: Error) -> Stopped {
+        let mut state = self.lock_state();
         match &*state {
             State::None => *state = State::Failed(error),
             _ => tracing::debug!(%error, "after the first failure"),
@@ -65,16 +65,16 @@ impl Fault {
     }
 
     /// Wakes everybody who waits for something that the caller has just changed.
-    pub(crate) fn notify(&self) {
-        let _state = self.lock();
+    pub(crate) fn notify_waiters(&self) {
+        let _state = self.lock_state();
         self.changed.notify_all();
     }
 
-    /// Waits until `done`, which looks at something whose changes are followed by [`Self::notify`]. An element that
+    /// Waits until `done`, which looks at something whose changes are followed by [`Self::notify_waiters`]. An element that
     /// keeps it from happening for too long is taken for frozen.
-    pub(crate) fn wait(&self, element: &str, done: impl Fn() -> bool) -> Flow {
+    pub(crate) fn wait_for(&self, element: &str, done: impl Fn() -> bool) -> Flow {
         let deadline = Instant::now() + self.patience;
-        let mut state = self.lock();
+        let mut state = self.lock_state();
         loop {
             if !matches!(*state, State::None) {
                 return Err(Stopped);
@@ -84,7 +84,7 @@ impl Fault {
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                *state = State::Failed(self.standstill(element));
+                *state = State::Failed(self.standstill_error(element));
                 self.changed.notify_all();
                 return Err(Stopped);
             }
@@ -92,7 +92,7 @@ impl Fault {
         }
     }
 
-    fn standstill(&self, element: &str) -> Error {
+    fn standstill_error(&self, element: &str) -> Error {
         if self.is_writing.load(SeqCst) {
             Error::Unheard { limit: self.patience }
         } else {
@@ -108,22 +108,22 @@ impl Fault {
         written
     }
 
-    pub(crate) fn check(&self) -> Flow {
-        match *self.lock() {
+    pub(crate) fn check_running(&self) -> Flow {
+        match *self.lock_state() {
             State::None => Ok(()),
             _ => Err(Stopped),
         }
     }
 
     /// Takes the error, once, for the thread that reports it.
-    pub(crate) fn take(&self) -> Error {
-        match std::mem::replace(&mut *self.lock(), State::Taken) {
+    pub(crate) fn take_error(&self) -> Error {
+        match std::mem::replace(&mut *self.lock_state(), State::Taken) {
             State::Failed(error) => error,
             State::None | State::Taken => Error::Packaging("stopped without a reason".into()),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock_state(&self) -> MutexGuard<'_, State> {
         self.state.lock_ignoring_poison()
     }
 }
@@ -138,15 +138,15 @@ mod tests {
     #[test]
     fn what_stands_still_is_named() {
         let fault = Fault::with_patience(BRIEF);
-        assert_eq!(fault.wait("encoder 720p", || false), Err(Stopped));
-        assert!(fault.take().to_string().contains("encoder 720p"));
+        assert_eq!(fault.wait_for("encoder 720p", || false), Err(Stopped));
+        assert!(fault.take_error().to_string().contains("encoder 720p"));
     }
 
     #[test]
     fn a_reader_that_does_not_read_is_not_blamed_on_an_element() {
         let fault = Fault::with_patience(BRIEF);
-        assert_eq!(fault.while_writing(|| fault.wait("encoder 720p", || false)), Err(Stopped));
-        assert!(matches!(fault.take(), Error::Unheard { .. }));
+        assert_eq!(fault.while_writing(|| fault.wait_for("encoder 720p", || false)), Err(Stopped));
+        assert!(matches!(fault.take_error(), Error::Unheard { .. }));
     }
 
     #[test]
@@ -154,15 +154,15 @@ mod tests {
         let fault = Fault::default();
         let ready = AtomicBool::new(false);
         std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| fault.wait("it", || ready.load(SeqCst)));
+            let waiting = scope.spawn(|| fault.wait_for("it", || ready.load(SeqCst)));
             ready.store(true, SeqCst);
-            fault.notify();
+            fault.notify_waiters();
             assert_eq!(waiting.join().unwrap(), Ok(()));
-            let waiting = scope.spawn(|| fault.wait("it", || false));
-            fault.fail(Error::InputEnded);
-            fault.fail(Error::Unsupported("a consequence".into()));
+            let waiting = scope.spawn(|| fault.wait_for("it", || false));
+            fault.fail_with(Error::InputEnded);
+            fault.fail_with(Error::Unsupported("a consequence".into()));
             assert_eq!(waiting.join().unwrap(), Err(Stopped));
         });
-        assert!(matches!(fault.take(), Error::InputEnded));
+        assert!(matches!(fault.take_error(), Error::InputEnded));
     }
 }

@@ -50,17 +50,17 @@ impl Interleaving {
     pub(crate) fn new(period: &Period) -> Self {
         Self {
             first: None,
-            video: Arrivals::of(period.video().is_some()),
-            audio: Arrivals::of(period.audio().is_some()),
+            video: Arrivals::expect_track(period.video().is_some()),
+            audio: Arrivals::expect_track(period.audio().is_some()),
         }
     }
 
     /// How far the time is beyond all before it; none for the first one.
-    pub(crate) fn step(&self, time: SourceTime) -> Option<Duration> {
+    pub(crate) fn time_step(&self, time: SourceTime) -> Option<Duration> {
         self.first.max(self.video.newest).max(self.audio.newest).map(|newest| time.since(newest))
     }
 
-    pub(crate) fn take(&mut self, tag: &Tag) {
+    pub(crate) fn observe_tag(&mut self, tag: &Tag) {
         let time = tag.presentation_time();
         self.first.get_or_insert(time);
         let (track, other) = if tag.is_video() {
@@ -72,7 +72,7 @@ impl Interleaving {
             if let (None, Lag::Unknown { ahead }) = (track.newest, &mut other.lag) {
                 *ahead = time.since(there).min(MAX_TRACK_DISTANCE);
             }
-            track.lag.note(time, there.since(time));
+            track.lag.add_delay(time, there.since(time));
         }
         track.newest = track.newest.max(Some(time));
     }
@@ -94,13 +94,13 @@ impl Interleaving {
     fn left_behind(&self, track: &Arrivals, other: &Arrivals) -> Option<SourceTime> {
         let other = other.newest?;
         let newest = track.newest.or(self.first)?;
-        let allowed = track.lag.usual() + STALL_MARGIN;
+        let allowed = track.lag.usual_lag() + STALL_MARGIN;
         (other.since(newest) > allowed).then(|| other.offset_us(-(allowed.as_micros() as i64)))
     }
 }
 
 impl Arrivals {
-    fn of(is_expected: bool) -> Self {
+    fn expect_track(is_expected: bool) -> Self {
         Self {
             newest: None,
             lag: if is_expected { Lag::Unknown { ahead: Duration::ZERO } } else { Lag::Absent },
@@ -109,7 +109,7 @@ impl Arrivals {
 }
 
 impl Lag {
-    fn note(&mut self, time: SourceTime, behind: Duration) {
+    fn add_delay(&mut self, time: SourceTime, behind: Duration) {
         let now = time.0 / WINDOW_US;
         *self = match *self {
             Self::Known { window, most, before } if now <= window => {
@@ -122,7 +122,7 @@ impl Lag {
         };
     }
 
-    fn usual(&self) -> Duration {
+    fn usual_lag(&self) -> Duration {
         match *self {
             Self::Unknown { ahead } => ahead.max(UNKNOWN_LAG),
             Self::Absent => Duration::ZERO,
@@ -150,7 +150,7 @@ mod tests {
 
     impl Interleaving {
         fn at(&mut self, kind: TagKind, millis: u64) {
-            self.take(&Tag {
+            self.observe_tag(&Tag {
                 track: Period::VIDEO_TRACK,
                 kind,
                 time: SourceTime::from_millis(millis),

@@ -28,7 +28,7 @@ impl WorkerCommand {
     /// # Errors
     /// When the system does not say which one it is.
     pub fn own() -> io::Result<Self> {
-        Self::with("worker")
+        Self::with_argument("worker")
     }
 
     /// This executable, which runs [`crate::still::main`] when its first argument is `still`.
@@ -36,10 +36,10 @@ impl WorkerCommand {
     /// # Errors
     /// When the system does not say which one it is.
     pub fn still() -> io::Result<Self> {
-        Self::with("still")
+        Self::with_argument("still")
     }
 
-    fn with(argument: &str) -> io::Result<Self> {
+    fn with_argument(argument: &str) -> io::Result<Self> {
         Ok(Self { program: std::env::current_exe()?, arguments: vec![argument.into()] })
     }
 

@@ -34,20 +34,20 @@ pub(crate) struct Memory {
 
 impl Memory {
     /// With `limit` in bytes; none where there is no `/proc`.
-    pub(crate) fn open(limit: u64) -> Option<Self> {
+    pub(crate) fn open_statm(limit: u64) -> Option<Self> {
         let statm = File::open("/proc/self/statm").ok()?;
         Some(Self { statm, limit, opened: Instant::now(), short_until: AtomicU64::new(0) })
     }
 
     /// Calls `fail` when there is nearly nothing left, or when GLib is about to abort or a thread to panic because there is
     /// nothing.
-    pub(crate) fn watch(self: &Arc<Self>, fail: impl Fn(Error) + Send + Sync + 'static) {
+    pub(crate) fn watch_usage(self: &Arc<Self>, fail: impl Fn(Error) + Send + Sync + 'static) {
         let memory = self.clone();
         let fail = Arc::new(fail);
         let failed = fail.clone();
         glib::log_set_writer_func(move |level, fields| {
             if level == glib::LogLevel::Error && memory.is_short() {
-                failed(memory.error());
+                failed(memory.exhausted_error());
             }
             glib::log_writer_default(level, fields)
         });
@@ -56,7 +56,7 @@ impl Memory {
         let usual = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
             if memory.is_short() {
-                failed(memory.error());
+                failed(memory.exhausted_error());
             }
             usual(panic);
         }));
@@ -66,16 +66,16 @@ impl Memory {
                 memory.is_short();
                 std::thread::sleep(CHECK_INTERVAL);
             }
-            fail(memory.error());
+            fail(memory.exhausted_error());
         });
     }
 
     /// Whatever failed while there was hardly any memory failed for want of it.
-    pub(crate) fn explain<T>(&self, result: Result<T>) -> Result<T> {
-        result.map_err(|error| if self.is_short() { self.error() } else { error })
+    pub(crate) fn explain_failure<T>(&self, result: Result<T>) -> Result<T> {
+        result.map_err(|error| if self.is_short() { self.exhausted_error() } else { error })
     }
 
-    fn error(&self) -> Error {
+    fn exhausted_error(&self) -> Error {
         Error::Memory { limit: self.limit }
     }
 
@@ -91,10 +91,10 @@ impl Memory {
     }
 
     fn is_above(&self, share: f64) -> bool {
-        self.used() as f64 > self.limit as f64 * share
+        self.used_bytes() as f64 > self.limit as f64 * share
     }
 
-    fn used(&self) -> u64 {
+    fn used_bytes(&self) -> u64 {
         let mut text = [0; 128];
         let length = self.statm.read_at(&mut text, 0).unwrap_or(0);
         let pages = std::str::from_utf8(&text[..length]).ok().and_then(data_pages);
@@ -112,20 +112,20 @@ mod tests {
 
     #[test]
     fn what_is_taken_counts_and_too_much_is_said() {
-        let memory = Memory::open(1 << 40).unwrap();
+        let memory = Memory::open_statm(1 << 40).unwrap();
         let taken = vec![1u8; 64 << 20];
-        assert!(memory.used() >= taken.len() as u64);
-        let explained = |memory: &Memory| memory.explain::<()>(Err(Error::InputEnded)).unwrap_err();
+        assert!(memory.used_bytes() >= taken.len() as u64);
+        let explained = |memory: &Memory| memory.explain_failure::<()>(Err(Error::InputEnded)).unwrap_err();
         assert!(matches!(explained(&memory), Error::InputEnded));
-        let error = explained(&Memory::open(taken.len() as u64).unwrap());
+        let error = explained(&Memory::open_statm(taken.len() as u64).unwrap());
         assert!(error.to_string().contains("server.worker_memory"), "{error}");
     }
 
     #[test]
     fn a_failure_right_after_a_shortage_is_one_for_want_of_memory() {
-        let kept = Memory::open(1 << 40).unwrap().used();
-        let memory = Memory::open((kept + (2 << 30)) * 10 / 7).unwrap();
-        let explained = || memory.explain::<()>(Err(Error::InputEnded)).unwrap_err();
+        let kept = Memory::open_statm(1 << 40).unwrap().used_bytes();
+        let memory = Memory::open_statm((kept + (2 << 30)) * 10 / 7).unwrap();
+        let explained = || memory.explain_failure::<()>(Err(Error::InputEnded)).unwrap_err();
         assert!(matches!(explained(), Error::InputEnded));
         let taken: Vec<u8> = Vec::with_capacity(4 << 30);
         assert!(matches!(explained(), Error::Memory { .. }));

@@ -41,9 +41,9 @@ impl ReportSender {
     }
 
     /// Blocks while the reader of the output is slow.
-    pub(crate) fn send(&self, report: Report) -> Flow {
-        self.fault.check()?;
-        self.fault.while_writing(|| self.sink.report(report)).map_err(|error| self.fault.fail(error))
+    pub(crate) fn send_report(&self, report: Report) -> Flow {
+        self.fault.check_running()?;
+        self.fault.while_writing(|| self.sink.report(report)).map_err(|error| self.fault.fail_with(error))
     }
 }
 
@@ -67,7 +67,7 @@ impl OutputCollector {
     }
 
     /// Announces a rendition. `place` is its place among all.
-    pub(crate) fn announce(&self, place: usize, rendition: Rendition, init: Bytes) -> Flow {
+    pub(crate) fn announce_rendition(&self, place: usize, rendition: Rendition, init: Bytes) -> Flow {
         let mut state = self.state.lock_ignoring_poison();
         let CollectorState::Waiting { renditions, .. } = &mut *state else { return Ok(()) };
         renditions[place] = Some((rendition, init));
@@ -83,19 +83,22 @@ impl OutputCollector {
         if let Some(model) = &self.model
             && let Some((other, _)) = start.renditions.iter().find(|made| !model.contains(made))
         {
-            return Err(self.sender.fault.fail(Error::PeriodDiffers { rendition: other.id.to_string() }));
+            return Err(self
+                .sender
+                .fault
+                .fail_with(Error::PeriodDiffers { rendition: other.id.to_string() }));
         }
-        self.sender.send(Report::PeriodStart(start))?;
-        reports.into_iter().try_for_each(|report| self.sender.send(report))
+        self.sender.send_report(Report::PeriodStart(start))?;
+        reports.into_iter().try_for_each(|report| self.sender.send_report(report))
     }
 
     /// Puts out the next frame of a rendition.
-    pub(crate) fn emit(&self, frame: EncodedFrame) -> Flow {
+    pub(crate) fn emit_frame(&self, frame: EncodedFrame) -> Flow {
         self.put_out(Report::Frame(frame))
     }
 
     /// Ends the rendition with this place.
-    pub(crate) fn end(&self, place: usize) -> Flow {
+    pub(crate) fn end_rendition(&self, place: usize) -> Flow {
         self.put_out(Report::RenditionEnd(place))
     }
 
@@ -103,7 +106,7 @@ impl OutputCollector {
         let mut state = self.state.lock_ignoring_poison();
         match &mut *state {
             CollectorState::Waiting { reports, .. } => reports.push(report),
-            CollectorState::Open => self.sender.send(report)?,
+            CollectorState::Open => self.sender.send_report(report)?,
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use headwater_media::{Cut, Cutter, MediaSequence, MediaTime, Placement, SourceTime};
 
-/// Duration of a picture that [`Pacer::end`] assumes where no two frames were ever seen.
+/// Duration of a picture that [`Pacer::end_time`] assumes where no two frames were ever seen.
 const LONE_FRAME: Duration = Duration::from_millis(33);
 /// How much later than the one before it a frame may come and still be regular, unless a part may exceed its nominal length
 /// by less (`PART-TARGET`).
@@ -90,20 +90,23 @@ impl Pacer {
     }
 
     /// The decoder gives a picture that is to be shown at `time`.
-    pub(crate) fn frame(&mut self, time: SourceTime) -> Pace {
-        let Some(decoded) = self.decoded else { return Pace { new: self.begin(time), ..Pace::default() } };
+    pub(crate) fn take_frame(&mut self, time: SourceTime) -> Pace {
+        let Some(decoded) = self.decoded else {
+            return Pace { new: self.begin_period(time), ..Pace::default() };
+        };
         if time <= decoded.time || self.shown.is_some_and(|shown| time <= shown.time) {
             return Pace { late: true, ..Pace::default() };
         }
-        let held = self.repeat(Until::Frame(time));
+        let held = self.repeat_picture(Until::Frame(time));
         self.decoded = Some(Decoded { time, gap: Some(time.since(decoded.time)) });
-        let new = if self.is_too_soon(time) { Vec::new() } else { self.show(time).into_iter().collect() };
+        let new =
+            if self.is_too_soon(time) { Vec::new() } else { self.show_picture(time).into_iter().collect() };
         Pace { held, new, late: false }
     }
 
     /// No frame has come for so long that the picture must go on without one: up to and including `until`.
-    pub(crate) fn stalled(&mut self, until: SourceTime) -> Vec<Slot> {
-        self.repeat(Until::Stalled(until))
+    pub(crate) fn repeat_until(&mut self, until: SourceTime) -> Vec<Slot> {
+        self.repeat_picture(Until::Stalled(until))
     }
 
     /// Whether a player may begin to decode with this picture.
@@ -116,7 +119,7 @@ impl Pacer {
     }
 
     /// End of the last picture of the period.
-    pub(crate) fn end(&self) -> Option<MediaTime> {
+    pub(crate) fn end_time(&self) -> Option<MediaTime> {
         self.shown.map(|shown| {
             let shortest = Duration::from_micros(ROUNDING_US);
             let latest = self.part_limit(shown).max(shown.time + shortest);
@@ -125,30 +128,30 @@ impl Pacer {
     }
 
     /// The newest segment that has a picture.
-    pub(crate) fn sequence(&self) -> Option<MediaSequence> {
+    pub(crate) fn last_sequence(&self) -> Option<MediaSequence> {
         self.shown.map(|shown| shown.sequence)
     }
 
     /// The period's first picture. Where the beginning was lost, the first one that could be decoded stands in for
     /// it, so that no segment is missing.
-    fn begin(&mut self, time: SourceTime) -> Vec<Slot> {
+    fn begin_period(&mut self, time: SourceTime) -> Vec<Slot> {
         let grid = *self.cutter.grid();
         let missing = time >= grid.start() && grid.sequence(time.into()) > grid.sequence(grid.start().into());
         self.decoded = Some(Decoded { time: grid.start().min(time), gap: None });
         let mut slots = Vec::new();
         if missing {
-            slots.extend(self.show(grid.start()));
-            slots.extend(self.repeat(Until::Frame(time)));
+            slots.extend(self.show_picture(grid.start()));
+            slots.extend(self.repeat_picture(Until::Frame(time)));
         }
         self.decoded = Some(Decoded { time, gap: None });
-        slots.extend(self.show(time));
+        slots.extend(self.show_picture(time));
         slots
     }
 
-    fn repeat(&mut self, until: Until) -> Vec<Slot> {
+    fn repeat_picture(&mut self, until: Until) -> Vec<Slot> {
         let mut slots = Vec::new();
         while let Some(next) = self.next_repeat(until) {
-            slots.extend(self.show(next));
+            slots.extend(self.show_picture(next));
         }
         slots
     }
@@ -170,7 +173,7 @@ impl Pacer {
         is_full.map(|(end, _)| end).or(needs_start.then_some(segment))
     }
 
-    fn show(&mut self, time: SourceTime) -> Option<Slot> {
+    fn show_picture(&mut self, time: SourceTime) -> Option<Slot> {
         if time < self.cutter.grid().start() {
             return None;
         }
@@ -187,12 +190,12 @@ impl Pacer {
 
     /// Whether the newest picture is in the same cell of the capped frame rate.
     fn is_too_soon(&self, time: SourceTime) -> bool {
-        self.shown.is_some_and(|shown| self.cell(shown.time) == self.cell(time))
+        self.shown.is_some_and(|shown| self.cell_of(shown.time) == self.cell_of(time))
     }
 
     /// Most timestamps are whole milliseconds, some encoders round them down: one more keeps a frame in the cell that it
     /// was meant for when the source's frame rate is the cap itself. A new segment is a new cell.
-    fn cell(&self, time: SourceTime) -> (u64, u64) {
+    fn cell_of(&self, time: SourceTime) -> (u64, u64) {
         let since = time.0.saturating_sub(self.origin.0) + ROUNDING_US;
         (self.cutter.grid().cell(time.into()), since * u64::from(self.max_frame_rate) / 1_000_000)
     }
@@ -241,7 +244,7 @@ mod tests {
     }
 
     fn all(pacer: &mut Pacer, times: impl IntoIterator<Item = u64>) -> Vec<Slot> {
-        let paced = times.into_iter().map(|time| pacer.frame(SourceTime::from_millis(time)));
+        let paced = times.into_iter().map(|time| pacer.take_frame(SourceTime::from_millis(time)));
         paced.flat_map(|pace| pace.held.into_iter().chain(pace.new)).collect()
     }
 
@@ -283,15 +286,15 @@ mod tests {
     fn a_stall_repeats_the_last_picture_and_late_frames_are_forgotten() {
         let mut pacer = pacer(ORIGIN, 0, 60);
         all(&mut pacer, [40]);
-        assert_eq!(times(&pacer.stalled(SourceTime::from_millis(1_042))), [360, 694, 1_028]);
-        assert!(pacer.frame(SourceTime::from_millis(1_000)).late);
+        assert_eq!(times(&pacer.repeat_until(SourceTime::from_millis(1_042))), [360, 694, 1_028]);
+        assert!(pacer.take_frame(SourceTime::from_millis(1_000)).late);
         assert_eq!(times(&all(&mut pacer, [1_100])), [1_100]);
-        assert_eq!(pacer.end(), Some(MediaTime::from_millis(1_172)));
+        assert_eq!(pacer.end_time(), Some(MediaTime::from_millis(1_172)));
     }
 
     #[test]
     fn a_lost_beginning_is_filled_with_the_first_picture() {
-        let pace = pacer(ORIGIN, 7, 60).frame(SourceTime::from_millis(4_500));
+        let pace = pacer(ORIGIN, 7, 60).take_frame(SourceTime::from_millis(4_500));
         let numbers: Vec<_> = pace
             .new
             .iter()
@@ -306,7 +309,7 @@ mod tests {
     fn nothing_is_shown_before_the_start() {
         let mut pacer = pacer(2_040, 1, 60);
         assert_eq!(times(&all(&mut pacer, [1_000, 1_900, 2_039, 2_041])), [2_041]);
-        assert_eq!(pacer.sequence(), Some(MediaSequence(1)));
+        assert_eq!(pacer.last_sequence(), Some(MediaSequence(1)));
     }
 
     /// Times of a source that is mostly regular, sometimes not at all.

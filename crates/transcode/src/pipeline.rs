@@ -31,7 +31,7 @@ pub(crate) enum Blame {
 
 impl Pipeline {
     /// Links the elements in a row and starts them. Errors that they report stop the worker.
-    pub(crate) fn start(
+    pub(crate) fn start_chain(
         name: &str,
         chain: &[gst::Element],
         blame: Blame,
@@ -44,7 +44,7 @@ impl Pipeline {
         let bus = pipeline.bus().ok_or_else(|| failed("it has no bus".into()))?;
         let heard = fault.clone();
         bus.set_sync_handler(move |_, message| {
-            hear(message, blame, &heard);
+            handle_message(message, blame, &heard);
             gst::BusSyncReply::Drop
         });
         let started = Self { pipeline, name: name.to_owned() };
@@ -74,13 +74,13 @@ impl Drop for Pipeline {
     }
 }
 
-fn hear(message: &gst::MessageRef, blame: Blame, fault: &Fault) {
+fn handle_message(message: &gst::MessageRef, blame: Blame, fault: &Fault) {
     match message.view() {
         gst::MessageView::Error(error) => {
             let element = error.src().map_or("GStreamer".into(), |source| source.name().to_string());
             let debug = error.debug().map(|text| format!(" ({text})")).unwrap_or_default();
             let message = format!("{}{debug}", error.error());
-            fault.fail(Error::Element { element, message, of_source: blame == Blame::Source });
+            fault.fail_with(Error::Element { element, message, of_source: blame == Blame::Source });
         }
         gst::MessageView::Warning(warning) => {
             let element = warning.src().map(|source| source.name().to_string());
@@ -91,7 +91,10 @@ fn hear(message: &gst::MessageRef, blame: Blame, fault: &Fault) {
 }
 
 /// Makes an element, under a name that people understand when they read it in an error.
-pub(crate) fn element(factory: &'static str, name: impl Into<gst::glib::GString>) -> Result<gst::Element> {
+pub(crate) fn make_element(
+    factory: &'static str,
+    name: impl Into<gst::glib::GString>,
+) -> Result<gst::Element> {
     debug_assert!(
         ELEMENTS.contains(&factory) || STILL_ELEMENTS.contains(&factory),
         "{factory} is not preloaded, and can't be loaded in the sandbox"
@@ -101,7 +104,7 @@ pub(crate) fn element(factory: &'static str, name: impl Into<gst::glib::GString>
 }
 
 /// Lets through what the caps say, and so makes the elements around it agree on them.
-pub(crate) fn only(caps: &gst::Caps) -> Result<gst::Element> {
+pub(crate) fn caps_filter(caps: &gst::Caps) -> Result<gst::Element> {
     let builder = gst::ElementFactory::make("capsfilter").property("caps", caps);
     builder.build().map_err(|source| Error::Missing { name: "capsfilter", source })
 }
@@ -124,7 +127,7 @@ impl PipelineInput {
             .enough_data(move |_| filled.store(true, SeqCst))
             .need_data(move |_, _| {
                 drained.store(false, SeqCst);
-                woken.notify();
+                woken.notify_waiters();
             })
             .build();
         let source = gst_app::AppSrc::builder()
@@ -141,7 +144,7 @@ impl PipelineInput {
         Self { source, full, fault: fault.clone() }
     }
 
-    pub(crate) fn element(&self) -> gst::Element {
+    pub(crate) fn source_element(&self) -> gst::Element {
         self.source.clone().upcast()
     }
 
@@ -150,39 +153,39 @@ impl PipelineInput {
     }
 
     /// Waits for room.
-    pub(crate) fn push(&self, buffer: gst::Buffer) -> Flow {
-        self.fault.wait(&self.source.name(), || !self.full.load(SeqCst))?;
+    pub(crate) fn push_buffer(&self, buffer: gst::Buffer) -> Flow {
+        self.fault.wait_for(&self.source.name(), || !self.full.load(SeqCst))?;
         match self.source.push_buffer(buffer) {
             Ok(_) => Ok(()),
-            Err(error) => Err(self.refused(&format!("it refused media: {error}"))),
+            Err(error) => Err(self.refusal_error(&format!("it refused media: {error}"))),
         }
     }
 
     /// An event that stays in order with the buffers.
-    pub(crate) fn send(&self, event: gst::Event) {
+    pub(crate) fn send_event(&self, event: gst::Event) {
         self.source.send_event(event);
     }
 
     /// No more buffers.
-    pub(crate) fn end(&self) -> Flow {
+    pub(crate) fn end_stream(&self) -> Flow {
         match self.source.end_of_stream() {
             Ok(_) => Ok(()),
-            Err(error) => Err(self.refused(&format!("it refused to end: {error}"))),
+            Err(error) => Err(self.refusal_error(&format!("it refused to end: {error}"))),
         }
     }
 
     /// A pipeline that broke refuses what follows; its own report, if there is one, was heard before.
-    fn refused(&self, message: &str) -> crate::fault::Stopped {
+    fn refusal_error(&self, message: &str) -> crate::fault::Stopped {
         let element = self.source.name().to_string();
-        self.fault.fail(Error::Element { element, message: message.to_owned(), of_source: false })
+        self.fault.fail_with(Error::Element { element, message: message.to_owned(), of_source: false })
     }
 }
 
 /// Receiver of the samples at the end of a pipeline, in the pipeline's own thread.
 pub(crate) trait Drain: Send + Sync + 'static {
-    fn sample(&self, sample: &gst::Sample) -> Flow;
+    fn take_sample(&self, sample: &gst::Sample) -> Flow;
     /// Everything has come out.
-    fn end(&self) -> Flow;
+    fn end_stream(&self) -> Flow;
 }
 
 /// The tail of a pipeline.
@@ -201,13 +204,13 @@ impl Tail {
         let callbacks = gst_app::AppSinkCallbacks::builder()
             .new_sample(move |sink| {
                 let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-                drain.sample(&sample)?;
+                drain.take_sample(&sample)?;
                 Ok(gst::FlowSuccess::Ok)
             })
             .eos(move |_| {
-                if last.end().is_ok() {
+                if last.end_stream().is_ok() {
                     end.store(true, SeqCst);
-                    heard.notify();
+                    heard.notify_waiters();
                 }
             })
             .build();
@@ -221,7 +224,7 @@ impl Tail {
         Self { sink, ended, fault: fault.clone() }
     }
 
-    pub(crate) fn element(&self) -> gst::Element {
+    pub(crate) fn sink_element(&self) -> gst::Element {
         self.sink.clone().upcast()
     }
 
@@ -240,8 +243,8 @@ impl Tail {
     }
 
     /// Waits until everything has come out.
-    pub(crate) fn wait(&self) -> Flow {
-        self.fault.wait(&self.sink.name(), || self.ended.load(SeqCst))
+    pub(crate) fn wait_for_end(&self) -> Flow {
+        self.fault.wait_for(&self.sink.name(), || self.ended.load(SeqCst))
     }
 }
 

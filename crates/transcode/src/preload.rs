@@ -26,10 +26,10 @@ pub(crate) const STILL_ELEMENTS: [&str; 4] = ["appsrc", "appsink", "avdec_h264",
 /// # Errors
 /// A GStreamer that does not start, a plugin that is missing.
 pub fn preload() -> Result<()> {
-    load(&ELEMENTS)
+    load_elements(&ELEMENTS)
 }
 
-pub(crate) fn load(elements: &[&'static str]) -> Result<()> {
+pub(crate) fn load_elements(elements: &[&'static str]) -> Result<()> {
     gst::init().map_err(Error::Init)?;
     for &name in elements {
         gst::ElementFactory::make(name).build().map_err(|source| Error::Missing { name, source })?;

@@ -38,43 +38,43 @@ pub(crate) struct Progress {
 pub(crate) struct Meter(AtomicU64);
 
 impl Meter {
-    pub(crate) fn out(&self, time: SourceTime) {
+    pub(crate) fn count_output(&self, time: SourceTime) {
         self.0.store(time.0, Relaxed);
     }
 }
 
 impl Progress {
     /// A new period: other encoders, another timeline.
-    pub(crate) fn begin(&self) {
+    pub(crate) fn begin_period(&self) {
         self.newest.store(0, Relaxed);
         self.meters.lock_ignoring_poison().clear();
     }
 
     /// A meter for one more encoder of the period.
-    pub(crate) fn meter(&self) -> Arc<Meter> {
+    pub(crate) fn add_meter(&self) -> Arc<Meter> {
         let meter = Arc::<Meter>::default();
         self.meters.lock_ignoring_poison().push(meter.clone());
         meter
     }
 
-    pub(crate) fn took(&self, time: SourceTime, is_video: bool) {
+    pub(crate) fn count_input(&self, time: SourceTime, is_video: bool) {
         self.newest.fetch_max(time.0, Relaxed);
         self.taken.fetch_add(u64::from(is_video), Relaxed);
     }
 
-    pub(crate) fn encoded(&self) {
+    pub(crate) fn count_encoded(&self) {
         self.encoded.fetch_add(1, Relaxed);
     }
 
-    pub(crate) fn dropped(&self) {
+    pub(crate) fn count_dropped(&self) {
         self.dropped.fetch_add(1, Relaxed);
     }
 
-    pub(crate) fn repeated(&self, count: usize) {
+    pub(crate) fn count_repeated(&self, count: usize) {
         self.repeated.fetch_add(count as u64, Relaxed);
     }
 
-    pub(crate) fn stats(&self) -> Stats {
+    pub(crate) fn read_stats(&self) -> Stats {
         let meters = self.meters.lock_ignoring_poison();
         let slowest = meters.iter().map(|meter| meter.0.load(Relaxed)).min();
         Stats {

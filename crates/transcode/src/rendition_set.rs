@@ -26,30 +26,30 @@ impl From<PeriodStart> for Model {
 
 impl Model {
     pub(crate) fn rendition_set(&self) -> RenditionSet {
-        RenditionSet::of(self.0.iter().map(|(rendition, _)| rendition))
+        RenditionSet::from_renditions(self.0.iter().map(|(rendition, _)| rendition))
     }
 
     /// Of its pictures. A producer that measures the source somewhere else may come to another one.
     pub(crate) fn frame_rate(&self) -> Option<FrameRate> {
         self.0.iter().find_map(|(rendition, _)| match rendition.kind {
-            RenditionKind::Video { frame_rate, .. } => FrameRate::declared(frame_rate),
+            RenditionKind::Video { frame_rate, .. } => FrameRate::from_declared(frame_rate),
             RenditionKind::Audio { .. } => None,
         })
     }
 
     /// With their init segments.
-    pub(crate) fn renditions(&self) -> Vec<(Rendition, Bytes)> {
+    pub(crate) fn announced_renditions(&self) -> Vec<(Rendition, Bytes)> {
         self.0.clone()
     }
 }
 
 impl RenditionSet {
     /// Renditions that a broadcast has shown so far.
-    pub(crate) fn known(renditions: &[Rendition]) -> Self {
-        Self::of(renditions.iter())
+    pub(crate) fn from_known(renditions: &[Rendition]) -> Self {
+        Self::from_renditions(renditions.iter())
     }
 
-    fn of<'a>(renditions: impl Iterator<Item = &'a Rendition> + Clone) -> Self {
+    fn from_renditions<'a>(renditions: impl Iterator<Item = &'a Rendition> + Clone) -> Self {
         let fitted = |rendition: &Rendition| match rendition.kind {
             RenditionKind::Video { width, height, .. } => {
                 let name = rendition.id.clone();
@@ -66,10 +66,10 @@ impl RenditionSet {
     }
 
     /// Renditions of the next period: those that its source gives, and those that were there before.
-    pub(crate) fn follow(&self, period: &Period, ladder: &Ladder) -> Result<Self> {
+    pub(crate) fn next_set(&self, period: &Period, ladder: &Ladder) -> Result<Self> {
         let pictures = match period.video() {
             Some(record) => {
-                let source = video::picture(record)?;
+                let source = video::read_picture(record)?;
                 let aspect = source.sample_aspect;
                 ladder.renditions_keeping(&self.pictures, source.width, source.height, aspect)
             }

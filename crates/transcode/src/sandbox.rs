@@ -10,7 +10,7 @@ mod limits;
 use std::fmt;
 use std::str::FromStr;
 
-pub(crate) use limits::{end_after, harden, lower_priority};
+pub(crate) use limits::{end_after, harden_process, lower_priority};
 
 /// Variables by which a server tells its workers how to confine themselves; it clears all others.
 pub const MODE_VARIABLE: &str = "WORKER_SANDBOX";
@@ -46,16 +46,16 @@ pub enum Gap {
 /// Called while the process has one thread only: Landlock binds the thread that asks for it, and those that it starts.
 /// Gives what could not be had; everything else holds.
 pub fn confine(memory: u64) -> Vec<Gap> {
-    let mut gaps = limits::bound(memory);
-    gaps.extend(files::shut().err());
+    let mut gaps = limits::limit_resources(memory);
+    gaps.extend(files::restrict_files().err());
     // Last: it refuses the calls that the others are made of.
-    gaps.extend(calls::shut().err());
+    gaps.extend(calls::restrict_calls().err());
     gaps
 }
 
 /// Only the limits of [`confine`].
-pub(crate) fn bound(memory: u64) -> Vec<Gap> {
-    limits::bound(memory)
+pub(crate) fn limit_resources(memory: u64) -> Vec<Gap> {
+    limits::limit_resources(memory)
 }
 
 impl fmt::Display for Mode {

@@ -14,7 +14,7 @@ pub(crate) struct SandboxConfig {
 }
 
 impl SandboxConfig {
-    pub(crate) fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
+    pub(crate) fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let wrong =
             |name: &str| Error::Protocol(format!("{name} is not set: workers are started by their server"));
         let text = |name: &str| variable(name).ok_or_else(|| wrong(name));
@@ -25,10 +25,13 @@ impl SandboxConfig {
 }
 
 /// Everything that will be needed is loaded, and nothing of a stranger's was read yet.
-pub(crate) fn prepare(config: &SandboxConfig, mut gaps: Vec<Gap>) -> Result<(Option<Arc<Memory>>, Vec<Gap>)> {
-    let memory = Memory::open(config.memory).map(Arc::new);
+pub(crate) fn prepare_process(
+    config: &SandboxConfig,
+    mut gaps: Vec<Gap>,
+) -> Result<(Option<Arc<Memory>>, Vec<Gap>)> {
+    let memory = Memory::open_statm(config.memory).map(Arc::new);
     gaps.extend(match config.mode {
-        Mode::Off => sandbox::bound(config.memory),
+        Mode::Off => sandbox::limit_resources(config.memory),
         Mode::Required | Mode::Preferred | Mode::Check => sandbox::confine(config.memory),
     });
     if config.mode == Mode::Required && !gaps.is_empty() {

@@ -65,7 +65,7 @@ impl Transcoder {
         let settings = start.settings;
         let next_sequence = start.first_sequence;
         let resume = start.resume;
-        let rendition_set = RenditionSet::known(&start.kept);
+        let rendition_set = RenditionSet::from_known(&start.kept);
         let begun_as = start.begun_as;
         Ok(Self {
             settings,
@@ -89,13 +89,13 @@ impl Transcoder {
             // What there was to go on with is lost.
             (self.next_sequence, self.resume, self.begun_as) = (first, None, None);
         }
-        let grid = self.grid(period.origin)?;
+        let grid = self.period_grid(period.origin)?;
         let begun_as = self.begun_as.take().filter(|begun| begun.number == period.number);
         self.running = Some(match begun_as {
             Some(begun) => self.go_on(period, begun, grid)?,
             None => {
-                self.rendition_set = self.rendition_set.follow(&period, &self.tools.ladder)?;
-                Running::start(period, self.rendition_set.clone(), grid, None, self.tools.clone())?
+                self.rendition_set = self.rendition_set.next_set(&period, &self.tools.ladder)?;
+                Running::start_period(period, self.rendition_set.clone(), grid, None, self.tools.clone())?
             }
         });
         Ok(())
@@ -109,7 +109,7 @@ impl Transcoder {
         }
         let model = Model::from(begun);
         self.rendition_set = model.rendition_set();
-        Running::start(period, self.rendition_set.clone(), grid, Some(model), tools)
+        Running::start_period(period, self.rendition_set.clone(), grid, Some(model), tools)
     }
 
     /// The period that tags belong to.
@@ -127,8 +127,8 @@ impl Transcoder {
     pub fn tag(&mut self, tag: Tag) -> Result<()> {
         let running = self.running.as_mut().ok_or_else(no_period)?;
         let time = tag.time;
-        running.tag(tag)?;
-        self.report(time)
+        running.push_tag(tag)?;
+        self.report_stats(time)
     }
 
     /// Whether everything given so far went well; for times when nothing is given.
@@ -136,7 +136,7 @@ impl Transcoder {
     /// # Errors
     /// The first failure, once.
     pub fn check(&self) -> Result<()> {
-        self.tools.fault.check().map_err(|_| self.tools.fault.take())
+        self.tools.fault.check_running().map_err(|_| self.tools.fault.take_error())
     }
 
     /// No more media: everything comes out.
@@ -149,14 +149,14 @@ impl Transcoder {
 
     fn end_period(&mut self) -> Result<()> {
         if let Some(running) = self.running.take() {
-            let last = running.finish()?;
+            let last = running.finish_period()?;
             self.next_sequence = last.map_or(self.next_sequence, MediaSequence::next);
         }
         Ok(())
     }
 
     /// Only the first period can have begun elsewhere.
-    fn grid(&mut self, origin: SourceTime) -> Result<Grid> {
+    fn period_grid(&mut self, origin: SourceTime) -> Result<Grid> {
         let first = self.next_sequence;
         let Some(start) = self.resume.take() else { return Ok(Grid::new(origin, first, self.settings)) };
         let grid = Grid::resumed(origin, start, first, self.settings);
@@ -169,14 +169,14 @@ impl Transcoder {
         Ok(grid)
     }
 
-    fn report(&mut self, now: SourceTime) -> Result<()> {
+    fn report_stats(&mut self, now: SourceTime) -> Result<()> {
         let is_due = self.last_stats.is_none_or(|last| now.since(last) >= STATS_INTERVAL || now < last);
         if !is_due {
             return Ok(());
         }
         self.last_stats = Some(now);
-        let stats = Report::Stats(self.tools.progress.stats());
-        self.tools.sender.send(stats).map_err(|_| self.tools.fault.take())
+        let stats = Report::Stats(self.tools.progress.read_stats());
+        self.tools.sender.send_report(stats).map_err(|_| self.tools.fault.take_error())
     }
 }
 
@@ -187,6 +187,6 @@ fn no_period() -> Error {
 impl Drop for Transcoder {
     /// Wakes every thread that waits for another, so that the pipelines stop at once.
     fn drop(&mut self) {
-        self.tools.fault.fail(Error::InputEnded);
+        self.tools.fault.fail_with(Error::InputEnded);
     }
 }

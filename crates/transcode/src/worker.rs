@@ -21,7 +21,7 @@ use crate::preload::preload;
 use crate::progress::Stats;
 use crate::report::{Report, Sink};
 use crate::sandbox::{self, Gap, Mode};
-use crate::sandbox_config::{SandboxConfig, prepare};
+use crate::sandbox_config::{SandboxConfig, prepare_process};
 use crate::transcoder::{Start, Transcoder};
 
 /// Messages that were read and wait; the rest waits in the pipe, and so with the publisher.
@@ -34,10 +34,10 @@ type Message = io::Result<Option<v2::WorkerInput>>;
 /// The whole life of a worker process: standard input in, standard output out. The exit code is 0 when the server ended
 /// it.
 pub fn main() -> ExitCode {
-    let gaps = sandbox::harden();
+    let gaps = sandbox::harden_process();
     // Not `Stdout` itself, which looks for line ends in everything.
     let output = io::stdout().as_fd().try_clone_to_owned().map(File::from).map_err(Error::Output);
-    match output.and_then(|output| live(output, gaps)) {
+    match output.and_then(|output| run_worker(output, gaps)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // The server logs what comes on standard error.
@@ -49,30 +49,30 @@ pub fn main() -> ExitCode {
 }
 
 /// Shuts itself in, then works.
-fn live(mut output: File, mut gaps: Vec<Gap>) -> Result<()> {
-    let config = SandboxConfig::read(|name| std::env::var(name).ok())?;
+fn run_worker(mut output: File, mut gaps: Vec<Gap>) -> Result<()> {
+    let config = SandboxConfig::from_environment(|name| std::env::var(name).ok())?;
     gaps.extend(sandbox::lower_priority());
-    let prepared = preload().and_then(|()| prepare(&config, gaps));
+    let prepared = preload().and_then(|()| prepare_process(&config, gaps));
     if config.mode == Mode::Check {
         let gaps = prepared?.1;
         return gaps.iter().try_for_each(|gap| writeln!(output, "{gap}")).map_err(Error::Output);
     }
     let output = Output::new(output);
     let result = prepared.and_then(|(memory, _)| {
-        memory.iter().for_each(|memory| watch(memory, output.clone()));
-        let result = begin(io::stdin(), &output);
+        memory.iter().for_each(|memory| watch_memory(memory, output.clone()));
+        let result = begin_work(io::stdin(), &output);
         match memory {
-            Some(memory) => memory.explain(result),
+            Some(memory) => memory.explain_failure(result),
             None => result,
         }
     });
-    output.end(result)
+    output.write_end(result)
 }
 
 /// Ends the process, with a word to the server, before its memory does.
-fn watch(memory: &Arc<Memory>, output: Output<File>) {
-    memory.watch(move |error| {
-        let _ = output.end(Err(error));
+fn watch_memory(memory: &Arc<Memory>, output: Output<File>) {
+    memory.watch_usage(move |error| {
+        let _ = output.write_end(Err(error));
         std::process::exit(1)
     });
 }
@@ -85,25 +85,33 @@ fn watch(memory: &Arc<Memory>, output: Output<File>) {
 /// What ended the work. The server was told, unless its end of a pipe is what is missing.
 pub fn run(input: impl Read + Send + 'static, output: impl Write + Send + 'static) -> Result<()> {
     let output = Output::new(output);
-    let result = begin(input, &output);
-    output.end(result)
+    let result = begin_work(input, &output);
+    output.write_end(result)
 }
 
-fn begin<W: Write + Send + 'static>(input: impl Read + Send + 'static, output: &Output<W>) -> Result<()> {
+fn begin_work<W: Write + Send + 'static>(
+    input: impl Read + Send + 'static,
+    output: &Output<W>,
+) -> Result<()> {
     let (sender, messages) = sync_channel(QUEUE_MESSAGES);
-    std::thread::spawn(move || read(input, &sender));
-    work(&messages, output)
+    std::thread::spawn(move || read_messages(input, &sender));
+    process_messages(&messages, output)
 }
 
-fn work<W: Write + Send + 'static>(messages: &Receiver<Message>, output: &Output<W>) -> Result<()> {
-    let mut transcoder = Transcoder::new(start(next(messages, || Ok(()))?)?, output.clone())?;
-    output.send(output::Message::Ready(output::Ready {}))?;
+fn process_messages<W: Write + Send + 'static>(
+    messages: &Receiver<Message>,
+    output: &Output<W>,
+) -> Result<()> {
+    let mut transcoder = Transcoder::new(read_start(next(messages, || Ok(()))?)?, output.clone())?;
+    output.write_message(output::Message::Ready(output::Ready {}))?;
     loop {
         match next(messages, || transcoder.check())? {
             input::Message::Start(_) => return Err(Error::Protocol("started twice".into())),
-            input::Message::Period(period) => transcoder.begin_period(period.try_into().map_err(misread)?)?,
+            input::Message::Period(period) => {
+                transcoder.begin_period(period.try_into().map_err(misread_error)?)?
+            }
             input::Message::Tag(tag) => {
-                transcoder.tag(tag_of(transcoder.period()?, tag).map_err(misread)?)?
+                transcoder.tag(tag_of(transcoder.period()?, tag).map_err(misread_error)?)?
             }
             input::Message::End(_) => return transcoder.finish(),
         }
@@ -125,7 +133,7 @@ fn next(messages: &Receiver<Message>, check: impl Fn() -> Result<()>) -> Result<
 }
 
 /// Until the end of the input, an error, or until nobody listens.
-fn read(mut input: impl Read, messages: &SyncSender<Message>) {
+fn read_messages(mut input: impl Read, messages: &SyncSender<Message>) {
     loop {
         let message = frames::read(&mut input);
         let is_last = !matches!(message, Ok(Some(_)));
@@ -135,26 +143,31 @@ fn read(mut input: impl Read, messages: &SyncSender<Message>) {
     }
 }
 
-fn start(message: input::Message) -> Result<Start> {
+fn read_start(message: input::Message) -> Result<Start> {
     let input::Message::Start(start) = message else {
         return Err(Error::Protocol("it does not begin with a start".into()));
     };
-    let missing = |field| misread(ConvertError::Missing(field));
+    let missing = |field| misread_error(ConvertError::Missing(field));
     Ok(Start {
-        settings: start.settings.ok_or_else(|| missing("settings"))?.try_into().map_err(misread)?,
-        ladder: start.ladder.ok_or_else(|| missing("ladder"))?.try_into().map_err(misread)?,
+        settings: start.settings.ok_or_else(|| missing("settings"))?.try_into().map_err(misread_error)?,
+        ladder: start.ladder.ok_or_else(|| missing("ladder"))?.try_into().map_err(misread_error)?,
         first_sequence: MediaSequence(start.first_sequence),
         resume: start.resume_us.map(SourceTime),
-        kept: start.kept.into_iter().map(TryInto::try_into).collect::<Result<_, _>>().map_err(misread)?,
-        begun_as: start.begun_as.map(TryInto::try_into).transpose().map_err(misread)?,
+        kept: start
+            .kept
+            .into_iter()
+            .map(TryInto::try_into)
+            .collect::<Result<_, _>>()
+            .map_err(misread_error)?,
+        begun_as: start.begun_as.map(TryInto::try_into).transpose().map_err(misread_error)?,
     })
 }
 
-fn misread(error: ConvertError) -> Error {
+fn misread_error(error: ConvertError) -> Error {
     Error::Protocol(error.to_string())
 }
 
-fn failure(error: &Error) -> v2::Failure {
+fn wire_failure(error: &Error) -> v2::Failure {
     let code = match error {
         Error::Input(_) | Error::Protocol(_) => Code::Protocol,
         Error::PeriodDiffers { .. } => Code::PeriodDiffers,
@@ -182,17 +195,17 @@ impl<W: Write> Output<W> {
     }
 
     /// The last word.
-    fn end(&self, result: Result<()>) -> Result<()> {
+    fn write_end(&self, result: Result<()>) -> Result<()> {
         match &result {
-            Ok(()) => self.send(output::Message::Finished(output::Finished {}))?,
+            Ok(()) => self.write_message(output::Message::Finished(output::Finished {}))?,
             // Nobody listens any more.
             Err(Error::InputEnded | Error::Output(_) | Error::Unheard { .. }) => {}
-            Err(error) => self.send(output::Message::Failed(failure(error)))?,
+            Err(error) => self.write_message(output::Message::Failed(wire_failure(error)))?,
         }
         result
     }
 
-    fn send(&self, message: output::Message) -> Result<()> {
+    fn write_message(&self, message: output::Message) -> Result<()> {
         let message = v2::WorkerOutput { message: Some(message) };
         let mut writer = self.writer.lock_ignoring_poison();
         frames::write(&mut *writer, &message).and_then(|()| writer.flush()).map_err(Error::Output)
@@ -201,21 +214,21 @@ impl<W: Write> Output<W> {
 
 impl<W: Write + Send + 'static> Sink for Output<W> {
     fn report(&self, report: Report) -> Result<()> {
-        self.send(match report {
+        self.write_message(match report {
             Report::PeriodStart(start) => output::Message::PeriodStart(start.into()),
             Report::Frame(frame) => output::Message::Frame(frame.into()),
             Report::RenditionEnd(place) => {
                 output::Message::RenditionEnd(output::RenditionEnd { rendition: place as u32 })
             }
             Report::Stats(numbers) => {
-                let cpu = self.cpu.lock_ignoring_poison().millicores();
-                output::Message::Stats(stats(numbers, cpu))
+                let cpu = self.cpu.lock_ignoring_poison().read_millicores();
+                output::Message::Stats(wire_stats(numbers, cpu))
             }
         })
     }
 }
 
-fn stats(stats: Stats, cpu_millicores: u32) -> output::Stats {
+fn wire_stats(stats: Stats, cpu_millicores: u32) -> output::Stats {
     output::Stats {
         frames_in: stats.frames_in,
         frames_encoded: stats.frames_encoded,

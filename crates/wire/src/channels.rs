@@ -67,6 +67,6 @@ impl Channels {
     /// When `address` is no host and port.
     pub fn dedicated(&self, address: &str) -> Result<Channel, Error> {
         let endpoint = Endpoint::from_shared(format!("http://{address}"))?;
-        Ok((self.connect)(http2::client(endpoint)))
+        Ok((self.connect)(http2::configure_client(endpoint)))
     }
 }

@@ -18,7 +18,7 @@ const DOWNLOAD_WINDOW_BYTES: u32 = 4 << 20;
 pub const MAX_CALLS: u32 = 256;
 
 /// Window of a connection: each call may leave its whole window unread, and the next one still has its own.
-const fn connection(window: u32) -> u32 {
+const fn connection_window(window: u32) -> u32 {
     let all = window as u64 * MAX_CALLS as u64;
     assert!(all <= i32::MAX as u64, "a flow-control window has 31 bits (RFC 9113 §6.9.1)");
     all as u32
@@ -45,17 +45,17 @@ pub fn server() -> Server<Layers> {
         .http2_keepalive_timeout(Some(SERVER_PING_TIMEOUT))
         .max_concurrent_streams(MAX_CALLS)
         .initial_stream_window_size(UPLOAD_WINDOW_BYTES)
-        .initial_connection_window_size(const { connection(UPLOAD_WINDOW_BYTES) })
+        .initial_connection_window_size(const { connection_window(UPLOAD_WINDOW_BYTES) })
 }
 
 /// Endpoint with the settings of all services' clients.
-pub(crate) fn client(endpoint: Endpoint) -> Endpoint {
+pub(crate) fn configure_client(endpoint: Endpoint) -> Endpoint {
     endpoint
         .connect_timeout(CONNECT_TIMEOUT)
         .http2_keep_alive_interval(CLIENT_PING_INTERVAL)
         .keep_alive_timeout(CLIENT_PING_TIMEOUT)
         .keep_alive_while_idle(true)
         .initial_stream_window_size(DOWNLOAD_WINDOW_BYTES)
-        .initial_connection_window_size(const { connection(DOWNLOAD_WINDOW_BYTES) })
+        .initial_connection_window_size(const { connection_window(DOWNLOAD_WINDOW_BYTES) })
         .tcp_nodelay(true)
 }

@@ -41,7 +41,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        match refusal(request.uri().path()) {
+        match refuse_version(request.uri().path()) {
             Some(status) => Either::Left(ready(Ok(status.into_http()))),
             None => Either::Right(self.0.call(request)),
         }
@@ -49,7 +49,7 @@ where
 }
 
 /// Answer to a call of this path, where it is one of another version.
-fn refusal(path: &str) -> Option<Status> {
+fn refuse_version(path: &str) -> Option<Status> {
     let (service, _) = path.strip_prefix('/')?.split_once('/')?;
     let (package, _) = service.rsplit_once('.')?;
     let is_other = package.starts_with(FAMILY) && package != PACKAGE;
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn other_versions_are_told_both() {
-        let status = refusal("/headwater.v1.Ingest/Publish").unwrap();
+        let status = refuse_version("/headwater.v1.Ingest/Publish").unwrap();
         assert_eq!(status.code(), Code::FailedPrecondition);
         assert!(status.message().contains("headwater.v1") && status.message().contains(PACKAGE), "{status}");
     }
@@ -77,7 +77,7 @@ mod tests {
     #[test]
     fn this_version_and_services_of_others_pass() {
         for path in [&format!("/{PACKAGE}.Ingest/Publish"), "/grpc.health.v1.Health/Check", "/", "/x"] {
-            assert!(refusal(path).is_none(), "{path}");
+            assert!(refuse_version(path).is_none(), "{path}");
         }
     }
 }

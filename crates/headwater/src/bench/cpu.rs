@@ -6,7 +6,7 @@ const TICKS_PER_SECOND: f64 = 100.0;
 const USER_FIELD: usize = 11;
 
 /// Seconds of CPU that this process has used, to a hundredth; none where `/proc` can't be read.
-pub fn seconds() -> Option<f64> {
+pub fn used_seconds() -> Option<f64> {
     let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
     // The name of the command may hold anything but ends with the last parenthesis.
     let (_, fields) = stat.rsplit_once(") ")?;

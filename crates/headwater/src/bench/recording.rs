@@ -83,13 +83,13 @@ impl Recording {
         let has = |track| frames.iter().any(|tag| tag.track == track);
         let video = has(Track::Video);
         let audio = has(Track::Audio);
-        let length = length(&frames, Track::Video).max(length(&frames, Track::Audio));
+        let length = track_length(&frames, Track::Video).max(track_length(&frames, Track::Audio));
         Ok(Self { headers, frames, length, video, audio })
     }
 }
 
 /// The track's end: its last frame lasts as long as its frames do in the middle.
-fn length(frames: &[Tag], track: Track) -> u64 {
+fn track_length(frames: &[Tag], track: Track) -> u64 {
     let times: Vec<_> = frames.iter().filter(|tag| tag.track == track).map(|tag| tag.time).collect();
     let (Some(first), Some(last)) = (times.first(), times.last()) else { return 0 };
     let steps = (times.len() as u64 - 1).max(1);

@@ -42,12 +42,12 @@ pub trait Counts: Send + Sync + 'static {
     type Summary: Serialize;
 
     /// How it goes, in one line of less than 100 characters. `passed` since the start.
-    fn progress(&self, passed: Duration) -> String;
+    fn progress_line(&self, passed: Duration) -> String;
 
-    fn summary(&self, passed: Duration) -> Self::Summary;
+    fn make_summary(&self, passed: Duration) -> Self::Summary;
 
     /// The summary for people.
-    fn describe(summary: &Self::Summary) -> String;
+    fn describe_summary(summary: &Self::Summary) -> String;
 
     /// Whether the run shows no fault.
     fn is_good(summary: &Self::Summary) -> bool;
@@ -55,7 +55,7 @@ pub trait Counts: Send + Sync + 'static {
 
 /// Says what was wrong with the command.
 #[expect(clippy::print_stderr, reason = "the command's own words to the person who typed it")]
-pub fn misused(error: &anyhow::Error) -> ExitCode {
+pub fn report_misuse(error: &anyhow::Error) -> ExitCode {
     eprintln!("bench: {error:#}");
     ExitCode::from(USAGE_EXIT_CODE)
 }
@@ -68,9 +68,9 @@ pub fn run<C: Counts>(
     counts: &C,
     start: impl FnOnce(&TaskTracker, CancellationToken),
 ) -> ExitCode {
-    let summary = match runtime(options.threads) {
+    let summary = match make_runtime(options.threads) {
         Ok(runtime) => {
-            let summary = runtime.block_on(drive(options, counts, start));
+            let summary = runtime.block_on(drive_load(options, counts, start));
             runtime.shutdown_background();
             summary
         }
@@ -81,16 +81,16 @@ pub fn run<C: Counts>(
             if options.json {
                 println!("{}", serde_json::json!(summary))
             } else {
-                println!("{}", C::describe(&summary))
+                println!("{}", C::describe_summary(&summary))
             }
             if C::is_good(&summary) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
-        Err(error) => misused(&error),
+        Err(error) => report_misuse(&error),
     }
 }
 
 /// Makes the tool's runtime. A single thread costs the least, as it hands over to no other one.
-fn runtime(threads: u16) -> anyhow::Result<tokio::runtime::Runtime> {
+fn make_runtime(threads: u16) -> anyhow::Result<tokio::runtime::Runtime> {
     let mut builder = match threads {
         1 => tokio::runtime::Builder::new_current_thread(),
         _ => tokio::runtime::Builder::new_multi_thread(),
@@ -98,7 +98,7 @@ fn runtime(threads: u16) -> anyhow::Result<tokio::runtime::Runtime> {
     builder.worker_threads(threads.into()).enable_all().build().context("no runtime")
 }
 
-async fn drive<C: Counts>(
+async fn drive_load<C: Counts>(
     options: &Options,
     counts: &C,
     start: impl FnOnce(&TaskTracker, CancellationToken),
@@ -119,7 +119,7 @@ async fn drive<C: Counts>(
         () = tasks.wait() => {}
         () = over => {}
         _ = signals.next() => {}
-        () = tell(counts, began) => {}
+        () = report_progress(counts, began) => {}
     }
     let passed = began.elapsed();
     stop.cancel();
@@ -128,18 +128,18 @@ async fn drive<C: Counts>(
         _ = signals.next() => {}
     }
     end_line();
-    Ok(counts.summary(passed))
+    Ok(counts.make_summary(passed))
 }
 
 /// Tells how it goes, for ever.
 #[expect(clippy::print_stderr, reason = "the command's own words to the person who typed it")]
-async fn tell(counts: &impl Counts, began: Instant) {
+async fn report_progress(counts: &impl Counts, began: Instant) {
     let terminal = std::io::stderr().is_terminal();
     let every = if terminal { ON_TERMINAL } else { LOG_INTERVAL };
     let mut ticks = tokio::time::interval_at(began + every, every);
     loop {
         ticks.tick().await;
-        let line = counts.progress(began.elapsed());
+        let line = counts.progress_line(began.elapsed());
         // Back to the line's start, and nothing left of what stood there.
         if terminal { eprint!("\r\x1b[K{line}") } else { eprintln!("{line}") }
     }

@@ -33,13 +33,13 @@ impl Default for Spread {
 
 impl Spread {
     /// Counts one duration.
-    pub fn record(&self, duration: Duration) {
+    pub fn count_duration(&self, duration: Duration) {
         let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         self.0.lock_ignoring_poison().saturating_record(micros);
     }
 
     /// Quantiles of the counted durations, in milliseconds.
-    pub fn quantiles(&self) -> Quantiles {
+    pub fn read_quantiles(&self) -> Quantiles {
         let spread = self.0.lock_ignoring_poison();
         let at = |quantile| spread.value_at_quantile(quantile) as f64 / 1_000.0;
         if spread.is_empty() {
@@ -57,13 +57,13 @@ mod tests {
     #[test]
     fn quantiles_are_right_to_one_per_cent() {
         let spread = Spread::default();
-        assert_eq!(spread.quantiles(), Quantiles::default());
-        (1..=1_000).for_each(|ms| spread.record(Duration::from_millis(ms)));
-        let Quantiles { p50, p95, p99, max } = spread.quantiles();
+        assert_eq!(spread.read_quantiles(), Quantiles::default());
+        (1..=1_000).for_each(|ms| spread.count_duration(Duration::from_millis(ms)));
+        let Quantiles { p50, p95, p99, max } = spread.read_quantiles();
         for (measured, true_value) in [(p50, 500.0), (p95, 950.0), (p99, 990.0), (max, 1_000.0)] {
             assert!((measured - true_value).abs() <= true_value / 100.0, "{measured} for {true_value}");
         }
-        spread.record(Duration::MAX);
-        assert!(spread.quantiles().max >= 3_600_000.0);
+        spread.count_duration(Duration::MAX);
+        assert!(spread.read_quantiles().max >= 3_600_000.0);
     }
 }

@@ -126,7 +126,7 @@ proptest! {
     }
 }
 
-/// What is stored of another broadcast is not listed under the tag of the one that is shown.
+/// Stored segments of another broadcast are not listed under the tag of the one that is shown.
 #[test]
 fn an_archive_of_another_broadcast_is_not_listed() {
     let [before, after] = [[3; 10], [4; 10]].map(|random| Broadcast::new(random, 100, &[60_000]));

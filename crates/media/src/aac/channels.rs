@@ -24,7 +24,7 @@ use Speaker::{
 };
 
 /// Channels by `channelConfiguration` (ISO/IEC 14496-3 §1.6.3.5, table 1.19); none for a map and what is reserved.
-pub(super) fn count(configuration: u8) -> Option<u8> {
+pub(super) fn channel_count(configuration: u8) -> Option<u8> {
     match configuration {
         1..=6 => Some(configuration),
         7 | 12 | 14 => Some(8),
@@ -39,49 +39,53 @@ type Elements = Vec<bool>;
 
 /// The channels of a `program_config_element` (§4.4.1.1), in its order.
 pub(super) fn read_map(bits: &mut BitReader<'_>) -> Result<Vec<Speaker>, OutOfBits> {
-    let _tag_profile_and_rate = bits.bits(10)?;
-    let counts = [bits.bits(4)?, bits.bits(4)?, bits.bits(4)?];
-    let low_frequency = usize::from(bits.small(2)?);
-    let _associated_and_coupling = bits.bits(7)?;
+    let _tag_profile_and_rate = bits.read_bits(10)?;
+    let counts = [bits.read_bits(4)?, bits.read_bits(4)?, bits.read_bits(4)?];
+    let low_frequency = usize::from(bits.read_small(2)?);
+    let _associated_and_coupling = bits.read_bits(7)?;
     for mixdown_bits in [4, 4, 3] {
-        if bits.flag()? {
-            bits.bits(mixdown_bits)?;
+        if bits.read_flag()? {
+            bits.read_bits(mixdown_bits)?;
         }
     }
     let [front, side, back] =
         [read_elements(bits, counts[0])?, read_elements(bits, counts[1])?, read_elements(bits, counts[2])?];
-    let mut speakers = self::front(&front);
+    let mut speakers = self::front_speakers(&front);
     // Nobody has a single speaker at the side; ffmpeg writes the low frequency channel of 5.1 like that.
-    speakers.extend(surround(&side, LowFrequency));
-    speakers.extend(surround(&back, SurroundCentre));
+    speakers.extend(surround_speakers(&side, LowFrequency));
+    speakers.extend(surround_speakers(&back, SurroundCentre));
     speakers.extend(std::iter::repeat_n(LowFrequency, low_frequency));
     Ok(speakers)
 }
 
 fn read_elements(bits: &mut BitReader<'_>, count: u32) -> Result<Elements, OutOfBits> {
     let mut element = || {
-        let is_pair = bits.flag()?;
-        bits.bits(4).map(|_tag| is_pair)
+        let is_pair = bits.read_flag()?;
+        bits.read_bits(4).map(|_tag| is_pair)
     };
     (0..count).map(|_| element()).collect()
 }
 
 /// Front channels are listed from the centre outwards (§4.5.1.2): of two pairs the first lies between.
-fn front(elements: &Elements) -> Vec<Speaker> {
-    let pairs = pairs(elements);
+fn front_speakers(elements: &Elements) -> Vec<Speaker> {
+    let pairs = count_pairs(elements);
     let pair =
         |number: usize| if number + 2 == pairs { [NearLeft, NearRight] } else { [FrontLeft, FrontRight] };
-    placed(elements, FrontCentre, pair)
+    place_speakers(elements, FrontCentre, pair)
 }
 
-fn surround(elements: &Elements, centre: Speaker) -> Vec<Speaker> {
-    placed(elements, centre, |_| [SurroundLeft, SurroundRight])
+fn surround_speakers(elements: &Elements, centre: Speaker) -> Vec<Speaker> {
+    place_speakers(elements, centre, |_| [SurroundLeft, SurroundRight])
 }
 
 /// Two single channels next to each other are a pair too, unless there is an odd number of them: then the first is in
 /// the centre.
-fn placed(elements: &Elements, centre: Speaker, pair: impl Fn(usize) -> [Speaker; 2]) -> Vec<Speaker> {
-    let mut centres = singles(elements) % 2;
+fn place_speakers(
+    elements: &Elements,
+    centre: Speaker,
+    pair: impl Fn(usize) -> [Speaker; 2],
+) -> Vec<Speaker> {
+    let mut centres = count_singles(elements) % 2;
     let mut speakers = Vec::new();
     let mut number = 0;
     let mut open = None;
@@ -106,12 +110,12 @@ fn placed(elements: &Elements, centre: Speaker, pair: impl Fn(usize) -> [Speaker
     speakers
 }
 
-fn singles(elements: &Elements) -> usize {
+fn count_singles(elements: &Elements) -> usize {
     elements.iter().filter(|is_pair| !**is_pair).count()
 }
 
-fn pairs(elements: &Elements) -> usize {
-    elements.len() - singles(elements) + singles(elements) / 2
+fn count_pairs(elements: &Elements) -> usize {
+    elements.len() - count_singles(elements) + count_singles(elements) / 2
 }
 
 #[cfg(test)]
@@ -123,21 +127,21 @@ mod tests {
 
     #[test]
     fn front_channels_are_listed_from_the_centre_outwards() {
-        assert_eq!(front(&vec![SINGLE]), [FrontCentre]);
-        assert_eq!(front(&vec![PAIR, SINGLE]), [FrontLeft, FrontRight, FrontCentre]);
+        assert_eq!(front_speakers(&vec![SINGLE]), [FrontCentre]);
+        assert_eq!(front_speakers(&vec![PAIR, SINGLE]), [FrontLeft, FrontRight, FrontCentre]);
         assert_eq!(
-            front(&vec![SINGLE, PAIR, PAIR]),
+            front_speakers(&vec![SINGLE, PAIR, PAIR]),
             [FrontCentre, NearLeft, NearRight, FrontLeft, FrontRight]
         );
-        assert_eq!(front(&vec![SINGLE, SINGLE]), [FrontLeft, FrontRight]);
+        assert_eq!(front_speakers(&vec![SINGLE, SINGLE]), [FrontLeft, FrontRight]);
     }
 
     #[test]
     fn what_is_behind_may_have_a_centre() {
         assert_eq!(
-            surround(&vec![PAIR, SINGLE], SurroundCentre),
+            surround_speakers(&vec![PAIR, SINGLE], SurroundCentre),
             [SurroundLeft, SurroundRight, SurroundCentre]
         );
-        assert_eq!(surround(&vec![SINGLE, SINGLE], SurroundCentre), [SurroundLeft, SurroundRight]);
+        assert_eq!(surround_speakers(&vec![SINGLE, SINGLE], SurroundCentre), [SurroundLeft, SurroundRight]);
     }
 }

@@ -50,9 +50,9 @@ impl Sps {
     pub fn parse(nal: &[u8]) -> Result<Self, MediaError> {
         match nal.split_first() {
             Some((header, payload)) if header & 0x1f == 7 => {
-                read(&mut BitReader::new(&unescaped(payload))).map_err(MediaError::from)
+                read_sps(&mut BitReader::new(&unescape_payload(payload))).map_err(MediaError::from)
             }
-            _ => Err(MediaError::malformed(HEADER_NAME, "its parameter set is something else")),
+            _ => Err(MediaError::malformed_header(HEADER_NAME, "its parameter set is something else")),
         }
     }
 }
@@ -72,8 +72,8 @@ impl From<OutOfBits> for Fault {
 impl From<Fault> for MediaError {
     fn from(fault: Fault) -> Self {
         match fault {
-            Fault::OutOfBits => Self::malformed(HEADER_NAME, "its parameter set is cut short"),
-            Fault::Implausible => Self::malformed(HEADER_NAME, "its parameter set contradicts itself"),
+            Fault::OutOfBits => Self::malformed_header(HEADER_NAME, "its parameter set is cut short"),
+            Fault::Implausible => Self::malformed_header(HEADER_NAME, "its parameter set contradicts itself"),
             Fault::TooLarge(width, height) => Self::PictureTooLarge {
                 width,
                 height,
@@ -85,7 +85,7 @@ impl From<Fault> for MediaError {
 }
 
 /// Takes the emulation prevention bytes out (§7.4.1): `00 00 03` stands for `00 00`.
-fn unescaped(payload: &[u8]) -> Vec<u8> {
+fn unescape_payload(payload: &[u8]) -> Vec<u8> {
     let mut zeros = 0;
     let mut out = Vec::with_capacity(payload.len());
     for &byte in payload {
@@ -99,18 +99,18 @@ fn unescaped(payload: &[u8]) -> Vec<u8> {
     out
 }
 
-fn read(bits: &mut BitReader<'_>) -> Result<Sps, Fault> {
-    let profile_idc = bits.small(8)?;
-    let _constraints = bits.bits(8)?;
-    let level_idc = bits.small(8)?;
-    let _id = bits.ue()?;
+fn read_sps(bits: &mut BitReader<'_>) -> Result<Sps, Fault> {
+    let profile_idc = bits.read_small(8)?;
+    let _constraints = bits.read_bits(8)?;
+    let level_idc = bits.read_small(8)?;
+    let _id = bits.read_ue()?;
     let (chroma_format, bit_depth) = if has_chroma_fields(profile_idc) { read_chroma(bits)? } else { (1, 8) };
-    let _log2_max_frame_num = bits.ue()?;
+    let _log2_max_frame_num = bits.read_ue()?;
     skip_picture_order(bits)?;
-    let _reference_frames = bits.ue()?;
-    let _gaps_allowed = bits.flag()?;
+    let _reference_frames = bits.read_ue()?;
+    let _gaps_allowed = bits.read_flag()?;
     let (width, height, interlaced) = read_size(bits, chroma_format)?;
-    let usability = if bits.flag()? { read_usability(bits) } else { Usability::default() };
+    let usability = if bits.read_flag()? { read_usability(bits) } else { Usability::default() };
     Ok(Sps {
         profile_idc,
         level_idc,
@@ -130,17 +130,17 @@ fn has_chroma_fields(profile_idc: u8) -> bool {
 }
 
 fn read_chroma(bits: &mut BitReader<'_>) -> Result<(u8, u8), Fault> {
-    let chroma_format = bounded(bits.ue()?, 3)?;
+    let chroma_format = check_bound(bits.read_ue()?, 3)?;
     if chroma_format == 3 {
-        let _separate_planes = bits.flag()?;
+        let _separate_planes = bits.read_flag()?;
     }
-    let bit_depth = 8 + bounded(bits.ue()?, 6)?;
-    let _bit_depth_chroma = bounded(bits.ue()?, 6)?;
-    let _lossless = bits.flag()?;
-    if bits.flag()? {
+    let bit_depth = 8 + check_bound(bits.read_ue()?, 6)?;
+    let _bit_depth_chroma = check_bound(bits.read_ue()?, 6)?;
+    let _lossless = bits.read_flag()?;
+    if bits.read_flag()? {
         let lists = if chroma_format == 3 { 12 } else { 8 };
         for list in 0..lists {
-            if bits.flag()? {
+            if bits.read_flag()? {
                 skip_scaling_list(bits, if list < 6 { 16 } else { 64 })?;
             }
         }
@@ -154,7 +154,7 @@ fn skip_scaling_list(bits: &mut BitReader<'_>, size: u32) -> Result<(), Fault> {
     let mut next = 8;
     for _ in 0..size {
         if next != 0 {
-            next = (last + bits.se()?).rem_euclid(256);
+            next = (last + bits.read_se()?).rem_euclid(256);
         }
         last = if next == 0 { last } else { next };
     }
@@ -162,16 +162,16 @@ fn skip_scaling_list(bits: &mut BitReader<'_>, size: u32) -> Result<(), Fault> {
 }
 
 fn skip_picture_order(bits: &mut BitReader<'_>) -> Result<(), Fault> {
-    match bits.ue()? {
+    match bits.read_ue()? {
         0 => {
-            bits.ue()?;
+            bits.read_ue()?;
         }
         1 => {
-            bits.flag()?;
-            bits.se()?;
-            bits.se()?;
-            for _ in 0..bounded(bits.ue()?, 255)? {
-                bits.se()?;
+            bits.read_flag()?;
+            bits.read_se()?;
+            bits.read_se()?;
+            for _ in 0..check_bound(bits.read_ue()?, 255)? {
+                bits.read_se()?;
             }
         }
         2 => {}
@@ -182,23 +182,23 @@ fn skip_picture_order(bits: &mut BitReader<'_>) -> Result<(), Fault> {
 
 /// Width and height after cropping (§7.4.2.1.1), and whether there may be fields.
 fn read_size(bits: &mut BitReader<'_>, chroma_format: u8) -> Result<(u32, u32, bool), Fault> {
-    let columns = u64::from(bits.ue()?) + 1;
-    let rows = u64::from(bits.ue()?) + 1;
-    let frames_only = bits.flag()?;
+    let columns = u64::from(bits.read_ue()?) + 1;
+    let rows = u64::from(bits.read_ue()?) + 1;
+    let frames_only = bits.read_flag()?;
     let fields = if frames_only { 1 } else { 2 };
     if !frames_only {
-        let _adaptive = bits.flag()?;
+        let _adaptive = bits.read_flag()?;
     }
-    let _direct_8x8_inference = bits.flag()?;
-    let (crop_x, crop_y) = if bits.flag()? { read_crop(bits, chroma_format, fields)? } else { (0, 0) };
+    let _direct_8x8_inference = bits.read_flag()?;
+    let (crop_x, crop_y) = if bits.read_flag()? { read_crop(bits, chroma_format, fields)? } else { (0, 0) };
     // What is cropped away has to be decoded all the same.
-    let coded_width = side(columns * 16, 0)?;
-    let coded_height = side(rows * 16 * fields, 0)?;
+    let coded_width = cropped_side(columns * 16, 0)?;
+    let coded_height = cropped_side(rows * 16 * fields, 0)?;
     if coded_width > MAX_SANE_SIDE || coded_height > MAX_SANE_SIDE {
         return Err(Fault::TooLarge(coded_width, coded_height));
     }
-    let width = side(columns * 16, crop_x)?;
-    let height = side(rows * 16 * fields, crop_y)?;
+    let width = cropped_side(columns * 16, crop_x)?;
+    let height = cropped_side(rows * 16 * fields, crop_y)?;
     Ok((width, height, !frames_only))
 }
 
@@ -206,11 +206,12 @@ fn read_size(bits: &mut BitReader<'_>, chroma_format: u8) -> Result<(u32, u32, b
 fn read_crop(bits: &mut BitReader<'_>, chroma_format: u8, fields: u64) -> Result<(u64, u64), Fault> {
     let unit_x = if matches!(chroma_format, 1 | 2) { 2 } else { 1 };
     let unit_y = if chroma_format == 1 { 2 } else { 1 } * fields;
-    let [left, right, top, bottom] = [bits.ue()?, bits.ue()?, bits.ue()?, bits.ue()?].map(u64::from);
+    let [left, right, top, bottom] =
+        [bits.read_ue()?, bits.read_ue()?, bits.read_ue()?, bits.read_ue()?].map(u64::from);
     Ok(((left + right) * unit_x, (top + bottom) * unit_y))
 }
 
-fn side(coded: u64, cropped: u64) -> Result<u32, Fault> {
+fn cropped_side(coded: u64, cropped: u64) -> Result<u32, Fault> {
     match coded.checked_sub(cropped) {
         None | Some(0) => Err(Fault::Implausible),
         Some(side) => Ok(u32::try_from(side).unwrap_or(u32::MAX)),
@@ -263,11 +264,11 @@ fn read_sample_aspect(bits: &mut BitReader<'_>) -> Result<(u32, u32), OutOfBits>
         (3, 2),
         (2, 1),
     ];
-    if !bits.flag()? {
+    if !bits.read_flag()? {
         return Ok((1, 1));
     }
-    let aspect = match bits.small(8)? {
-        EXTENDED => (bits.bits(16)?, bits.bits(16)?),
+    let aspect = match bits.read_small(8)? {
+        EXTENDED => (bits.read_bits(16)?, bits.read_bits(16)?),
         index => usize::from(index).checked_sub(1).and_then(|i| TABLE.get(i)).copied().unwrap_or((1, 1)),
     };
     Ok(if aspect.0 == 0 || aspect.1 == 0 { (1, 1) } else { aspect })
@@ -275,33 +276,36 @@ fn read_sample_aspect(bits: &mut BitReader<'_>) -> Result<(u32, u32), OutOfBits>
 
 fn read_colours(bits: &mut BitReader<'_>) -> Result<Option<Colours>, OutOfBits> {
     const UNSPECIFIED: u8 = 2;
-    if bits.flag()? {
-        let _overscan_appropriate = bits.flag()?;
+    if bits.read_flag()? {
+        let _overscan_appropriate = bits.read_flag()?;
     }
-    if !bits.flag()? {
+    if !bits.read_flag()? {
         return Ok(None);
     }
-    let _format = bits.bits(3)?;
-    let full_range = bits.flag()?;
-    let [primaries, transfer, matrix] =
-        if bits.flag()? { [bits.small(8)?, bits.small(8)?, bits.small(8)?] } else { [UNSPECIFIED; 3] };
+    let _format = bits.read_bits(3)?;
+    let full_range = bits.read_flag()?;
+    let [primaries, transfer, matrix] = if bits.read_flag()? {
+        [bits.read_small(8)?, bits.read_small(8)?, bits.read_small(8)?]
+    } else {
+        [UNSPECIFIED; 3]
+    };
     Ok(Some(Colours { primaries, transfer, matrix, full_range }))
 }
 
 fn read_frame_rate(bits: &mut BitReader<'_>) -> Result<Option<f64>, OutOfBits> {
-    if bits.flag()? {
-        let _chroma_location = (bits.ue()?, bits.ue()?);
+    if bits.read_flag()? {
+        let _chroma_location = (bits.read_ue()?, bits.read_ue()?);
     }
-    if !bits.flag()? {
+    if !bits.read_flag()? {
         return Ok(None);
     }
-    let units_in_tick = bits.bits(32)?;
-    let time_scale = bits.bits(32)?;
+    let units_in_tick = bits.read_bits(32)?;
+    let time_scale = bits.read_bits(32)?;
     let rate = f64::from(time_scale) / (2.0 * f64::from(units_in_tick));
     Ok((0.1..=1_000.0).contains(&rate).then_some(rate))
 }
 
-fn bounded(value: u32, most: u32) -> Result<u32, Fault> {
+fn check_bound(value: u32, most: u32) -> Result<u32, Fault> {
     if value <= most { Ok(value) } else { Err(Fault::Implausible) }
 }
 

@@ -3,7 +3,7 @@
 
 use bytes::{Buf, Bytes};
 
-use super::{AudioMessage, COMMAND_FRAME, KEYFRAME, VideoMessage, si24};
+use super::{AudioMessage, COMMAND_FRAME, KEYFRAME, VideoMessage, read_si24};
 use crate::error::MediaError;
 
 /// Value of the sound format that announces the enhanced header.
@@ -18,47 +18,47 @@ const CODED_FRAMES_X: u8 = 3;
 const METADATA: u8 = 4;
 const MOD_EX: u8 = 7;
 
-pub(super) fn video(payload: &Bytes) -> Result<VideoMessage, MediaError> {
+pub(super) fn read_video(payload: &Bytes) -> Result<VideoMessage, MediaError> {
     const MULTITRACK: u8 = 6;
     let mut body = Body { rest: payload.clone(), what: "video message" };
-    let first = body.byte()?;
+    let first = body.take_byte()?;
     let frame_type = first >> 4 & 0x07;
-    let packet = body.modified(first & 0x0f)?;
+    let packet = body.skip_modifiers(first & 0x0f)?;
     if frame_type == COMMAND_FRAME && packet != METADATA {
         return Ok(VideoMessage::Ignored);
     }
-    let Some(track) = body.track(packet, MULTITRACK)? else { return Ok(VideoMessage::Ignored) };
+    let Some(track) = body.read_track(packet, MULTITRACK)? else { return Ok(VideoMessage::Ignored) };
     if &track.fourcc != b"avc1" {
         return Err(unsupported_video(track.fourcc));
     }
-    avc(frame_type == KEYFRAME, track)
+    read_avc(frame_type == KEYFRAME, track)
 }
 
-fn avc(keyframe: bool, mut track: Track) -> Result<VideoMessage, MediaError> {
+fn read_avc(keyframe: bool, mut track: Track) -> Result<VideoMessage, MediaError> {
     Ok(match track.packet {
-        SEQUENCE_START => VideoMessage::header(track.body.rest),
+        SEQUENCE_START => VideoMessage::from_header(track.body.rest),
         CODED_FRAMES => {
-            let offset = si24(track.body.take()?);
-            VideoMessage::frame(keyframe, offset, track.body.rest)
+            let offset = read_si24(track.body.take_array()?);
+            VideoMessage::from_frame(keyframe, offset, track.body.rest)
         }
-        CODED_FRAMES_X => VideoMessage::frame(keyframe, 0, track.body.rest),
+        CODED_FRAMES_X => VideoMessage::from_frame(keyframe, 0, track.body.rest),
         SEQUENCE_END => VideoMessage::EndOfSequence,
         _ => VideoMessage::Ignored,
     })
 }
 
-pub(super) fn audio(payload: &Bytes) -> Result<AudioMessage, MediaError> {
+pub(super) fn read_audio(payload: &Bytes) -> Result<AudioMessage, MediaError> {
     const MULTITRACK: u8 = 5;
     let mut body = Body { rest: payload.clone(), what: "audio message" };
-    let first = body.byte()?;
-    let packet = body.modified(first & 0x0f)?;
-    let Some(track) = body.track(packet, MULTITRACK)? else { return Ok(AudioMessage::Ignored) };
+    let first = body.take_byte()?;
+    let packet = body.skip_modifiers(first & 0x0f)?;
+    let Some(track) = body.read_track(packet, MULTITRACK)? else { return Ok(AudioMessage::Ignored) };
     if &track.fourcc != b"mp4a" {
         return Err(unsupported_audio(track.fourcc));
     }
     Ok(match track.packet {
-        SEQUENCE_START => AudioMessage::header(track.body.rest),
-        CODED_FRAMES => AudioMessage::frame(track.body.rest),
+        SEQUENCE_START => AudioMessage::from_header(track.body.rest),
+        CODED_FRAMES => AudioMessage::from_frame(track.body.rest),
         _ => AudioMessage::Ignored,
     })
 }
@@ -99,56 +99,56 @@ struct Body {
 }
 
 impl Body {
-    fn take<const N: usize>(&mut self) -> Result<[u8; N], MediaError> {
-        let cut_short = MediaError::malformed(self.what, "its header is cut short");
+    fn take_array<const N: usize>(&mut self) -> Result<[u8; N], MediaError> {
+        let cut_short = MediaError::malformed_header(self.what, "its header is cut short");
         let head = self.rest.first_chunk().copied().ok_or(cut_short)?;
         self.rest.advance(N);
         Ok(head)
     }
 
-    fn byte(&mut self) -> Result<u8, MediaError> {
-        self.take::<1>().map(|[byte]| byte)
+    fn take_byte(&mut self) -> Result<u8, MediaError> {
+        self.take_array::<1>().map(|[byte]| byte)
     }
 
-    fn split(&mut self, length: usize) -> Result<Bytes, MediaError> {
+    fn split_off(&mut self, length: usize) -> Result<Bytes, MediaError> {
         if length > self.rest.len() {
-            return Err(MediaError::malformed(self.what, "it is cut short"));
+            return Err(MediaError::malformed_header(self.what, "it is cut short"));
         }
         Ok(self.rest.split_to(length))
     }
 
     /// Skips the modifiers in front of a packet (`ModEx`: nanosecond offsets and what is still to come).
-    fn modified(&mut self, mut packet: u8) -> Result<u8, MediaError> {
+    fn skip_modifiers(&mut self, mut packet: u8) -> Result<u8, MediaError> {
         while packet == MOD_EX {
-            let length = match self.byte()? {
-                255 => usize::from(u16::from_be_bytes(self.take()?)) + 1,
+            let length = match self.take_byte()? {
+                255 => usize::from(u16::from_be_bytes(self.take_array()?)) + 1,
                 short => usize::from(short) + 1,
             };
-            self.split(length)?;
-            packet = self.byte()? & 0x0f;
+            self.split_off(length)?;
+            packet = self.take_byte()? & 0x0f;
         }
         Ok(packet)
     }
 
     /// The track 0, if the message has it.
-    fn track(mut self, packet: u8, multitrack: u8) -> Result<Option<Track>, MediaError> {
+    fn read_track(mut self, packet: u8, multitrack: u8) -> Result<Option<Track>, MediaError> {
         if packet != multitrack {
-            return Ok(Some(Track { fourcc: self.take()?, packet, body: self }));
+            return Ok(Some(Track { fourcc: self.take_array()?, packet, body: self }));
         }
         const ONE_TRACK: u8 = 0;
         const MANY_CODECS: u8 = 2;
-        let kind = self.byte()?;
+        let kind = self.take_byte()?;
         let layout = kind >> 4;
         let packet = kind & 0x0f;
-        let common = if layout == MANY_CODECS { None } else { Some(self.take()?) };
+        let common = if layout == MANY_CODECS { None } else { Some(self.take_array()?) };
         while !self.rest.is_empty() {
             let fourcc = match common {
                 Some(fourcc) => fourcc,
-                None => self.take()?,
+                None => self.take_array()?,
             };
-            let id = self.byte()?;
-            let length = if layout == ONE_TRACK { self.rest.len() } else { self.u24()? };
-            let body = Body { rest: self.split(length)?, what: self.what };
+            let id = self.take_byte()?;
+            let length = if layout == ONE_TRACK { self.rest.len() } else { self.take_u24()? };
+            let body = Body { rest: self.split_off(length)?, what: self.what };
             if id == 0 {
                 return Ok(Some(Track { fourcc, packet, body }));
             }
@@ -156,8 +156,8 @@ impl Body {
         Ok(None)
     }
 
-    fn u24(&mut self) -> Result<usize, MediaError> {
-        let [a, b, c] = self.take()?;
+    fn take_u24(&mut self) -> Result<usize, MediaError> {
+        let [a, b, c] = self.take_array()?;
         Ok(u32::from_be_bytes([0, a, b, c]) as usize)
     }
 }

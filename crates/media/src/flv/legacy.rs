@@ -2,13 +2,13 @@
 
 use bytes::Bytes;
 
-use super::{AudioMessage, COMMAND_FRAME, KEYFRAME, VideoMessage, si24};
+use super::{AudioMessage, COMMAND_FRAME, KEYFRAME, VideoMessage, read_si24};
 use crate::error::MediaError;
 
 const AVC: u8 = 7;
 const AAC: u8 = 10;
 
-pub(super) fn video(first: u8, payload: &Bytes) -> Result<VideoMessage, MediaError> {
+pub(super) fn read_video(first: u8, payload: &Bytes) -> Result<VideoMessage, MediaError> {
     let frame_type = first >> 4;
     let codec = first & 0x0f;
     if frame_type == COMMAND_FRAME {
@@ -17,28 +17,28 @@ pub(super) fn video(first: u8, payload: &Bytes) -> Result<VideoMessage, MediaErr
     if codec != AVC {
         return Err(unsupported_video(codec));
     }
-    let cut_short = MediaError::malformed("video message", "its header is cut short");
+    let cut_short = MediaError::malformed_header("video message", "its header is cut short");
     match (payload.get(1), payload.get(2..5)) {
         // Some encoders leave the composition time out of the end of sequence.
         (Some(2), _) => Ok(VideoMessage::EndOfSequence),
-        (Some(0), Some(_)) => Ok(VideoMessage::header(payload.slice(5..))),
+        (Some(0), Some(_)) => Ok(VideoMessage::from_header(payload.slice(5..))),
         (Some(1), Some(&[a, b, c])) => {
-            Ok(VideoMessage::frame(frame_type == KEYFRAME, si24([a, b, c]), payload.slice(5..)))
+            Ok(VideoMessage::from_frame(frame_type == KEYFRAME, read_si24([a, b, c]), payload.slice(5..)))
         }
         (Some(0 | 1) | None, _) => Err(cut_short),
         (Some(_), _) => Ok(VideoMessage::Ignored),
     }
 }
 
-pub(super) fn audio(first: u8, payload: &Bytes) -> Result<AudioMessage, MediaError> {
+pub(super) fn read_audio(first: u8, payload: &Bytes) -> Result<AudioMessage, MediaError> {
     let codec = first >> 4;
     if codec != AAC {
         return Err(unsupported_audio(codec));
     }
     match payload.get(1) {
         None => Ok(AudioMessage::Ignored),
-        Some(0) => Ok(AudioMessage::header(payload.slice(2..))),
-        Some(1) => Ok(AudioMessage::frame(payload.slice(2..))),
+        Some(0) => Ok(AudioMessage::from_header(payload.slice(2..))),
+        Some(1) => Ok(AudioMessage::from_frame(payload.slice(2..))),
         Some(_) => Ok(AudioMessage::Ignored),
     }
 }

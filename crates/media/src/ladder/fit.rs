@@ -30,8 +30,8 @@ impl Ladder {
     pub fn renditions_for(&self, width: u32, height: u32, sample_aspect: (u32, u32)) -> Vec<Fitted> {
         let source = Source::new(width, height, sample_aspect);
         let (fitting, larger): (Vec<_>, Vec<_>) =
-            self.rungs.iter().partition(|rung| source.scale(rung) <= 1.0);
-        let mut fitted: Vec<_> = fitting.into_iter().map(|rung| source.fit(rung)).collect();
+            self.rungs.iter().partition(|rung| source.scale_to(rung) <= 1.0);
+        let mut fitted: Vec<_> = fitting.into_iter().map(|rung| source.fit_rung(rung)).collect();
         if let Some(own) = larger.last().and_then(|rung| source.own_size(rung, fitted.first())) {
             fitted.insert(0, own);
         }
@@ -102,17 +102,17 @@ impl Source {
     }
 
     /// How much the source must be scaled to fill the rung's box.
-    fn scale(&self, rung: &Rung) -> f64 {
+    fn scale_to(&self, rung: &Rung) -> f64 {
         let (width, height) = self.box_of(rung);
         (width / self.width).min(height / self.height)
     }
 
-    fn fit(&self, rung: &Rung) -> Fitted {
-        let scale = self.scale(rung);
-        let width = even(self.width * scale).min(even_below(self.width));
-        let height = even(self.height * scale).min(even_below(self.height));
+    fn fit_rung(&self, rung: &Rung) -> Fitted {
+        let scale = self.scale_to(rung);
+        let width = even_side(self.width * scale).min(even_below(self.width));
+        let height = even_side(self.height * scale).min(even_below(self.height));
         let full = width.min(height) == rung.width.min(rung.height);
-        let name = if full { rung.name.clone() } else { named(width.min(height)) };
+        let name = if full { rung.name.clone() } else { rung_name(width.min(height)) };
         Fitted { name, width, height, bitrate: rung.bitrate }
     }
 
@@ -120,9 +120,9 @@ impl Source {
     fn fit_again(&self, kept: &Fitted) -> Fitted {
         let Fitted { name, width, height, bitrate } = kept.clone();
         let rung = Rung { name: name.clone(), width, height, bitrate };
-        let scale = self.scale(&rung).min(1.0);
-        let width = even(self.width * scale).min(even_below(self.width));
-        let height = even(self.height * scale).min(even_below(self.height));
+        let scale = self.scale_to(&rung).min(1.0);
+        let width = even_side(self.width * scale).min(even_below(self.width));
+        let height = even_side(self.height * scale).min(even_below(self.height));
         Fitted { name, width, height, bitrate }
     }
 
@@ -130,15 +130,16 @@ impl Source {
     fn own_size(&self, rung: &Rung, best: Option<&Fitted>) -> Option<Fitted> {
         let width = even_below(self.width);
         let height = even_below(self.height);
-        let share = u64::from(rung.bitrate) * u64::from(width) * u64::from(height) / rung.pixels().max(1);
+        let share =
+            u64::from(rung.bitrate) * u64::from(width) * u64::from(height) / rung.pixel_count().max(1);
         let least = best.map_or(MIN_BITRATE, |best| u64::from(best.bitrate));
         let bitrate = share.max(least).min(u64::from(rung.bitrate)) as u32;
-        let own = Fitted { name: named(width.min(height)), width, height, bitrate };
+        let own = Fitted { name: rung_name(width.min(height)), width, height, bitrate };
         best.is_none_or(|best| clearly_larger(&own, best)).then_some(own)
     }
 }
 
-fn even(side: f64) -> u32 {
+fn even_side(side: f64) -> u32 {
     ((side / 2.0).round() as u32 * 2).max(MIN_SIDE)
 }
 
@@ -146,7 +147,7 @@ fn even_below(side: f64) -> u32 {
     ((side / 2.0).floor() as u32 * 2).max(MIN_SIDE)
 }
 
-fn named(short_side: u32) -> RenditionId {
+fn rung_name(short_side: u32) -> RenditionId {
     format!("{short_side}p").parse().expect("digits and a letter are a rendition name")
 }
 

@@ -6,11 +6,11 @@ use std::str::FromStr;
 use super::{LadderError, MAX_SIDE, MIN_SIDE, Rung};
 
 impl Rung {
-    pub(super) fn pixels(&self) -> u64 {
+    pub(super) fn pixel_count(&self) -> u64 {
         u64::from(self.width) * u64::from(self.height)
     }
 
-    pub(super) fn check(&self) -> Result<(), LadderError> {
+    pub(super) fn check_rung(&self) -> Result<(), LadderError> {
         let fine = |side: u32| side.is_multiple_of(2) && (MIN_SIDE..=MAX_SIDE).contains(&side);
         if !fine(self.width) || !fine(self.height) {
             return Err(LadderError::Size { width: self.width, height: self.height });
@@ -35,7 +35,7 @@ impl FromStr for Rung {
         let height = side(height)?;
         let name = format!("{}p", width.min(height)).parse().map_err(|_| syntax())?;
         let rung = Self { name, width, height, bitrate: parse_bitrate(bitrate).ok_or_else(syntax)? };
-        rung.check()?;
+        rung.check_rung()?;
         Ok(rung)
     }
 }

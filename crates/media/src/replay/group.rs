@@ -38,7 +38,7 @@ impl Group {
     /// Adds a tag.
     pub fn push(&mut self, tag: Tag) {
         self.reach(tag.time);
-        self.bytes += tag.cost();
+        self.bytes += tag.memory_cost();
         self.tags.push(tag);
     }
 

@@ -79,10 +79,10 @@ impl Clock {
     }
 
     /// Takes the next frame, with its timestamp; its own time is not looked at.
-    pub(super) fn push(&mut self, raw: i64, frame: HeldFrame) {
-        let track = frame.track();
+    pub(super) fn push_frame(&mut self, raw: i64, frame: HeldFrame) {
+        let track = frame.track_kind();
         match self.aside.take() {
-            None => self.take(track, raw, frame),
+            None => self.take_frame(track, raw, frame),
             Some(aside) if aside.track == track => self.take_more(aside, raw, frame),
             Some(aside) => self.take_beside(aside, track, raw, frame),
         }
@@ -93,9 +93,9 @@ impl Clock {
     }
 
     /// Lets go what was set aside.
-    pub(super) fn finish(&mut self) {
+    pub(super) fn release_aside(&mut self) {
         if let Some(aside) = self.aside.take() {
-            self.decide(aside);
+            self.decide_aside(aside);
         }
     }
 
@@ -104,115 +104,118 @@ impl Clock {
         self.aside.take_if(|aside| aside.track == track);
     }
 
-    fn take(&mut self, track: TrackKind, raw: i64, frame: HeldFrame) {
-        match self.fit(track, raw) {
-            Fit::At(time) => self.advance(track, time, frame),
+    fn take_frame(&mut self, track: TrackKind, raw: i64, frame: HeldFrame) {
+        match self.check_fit(track, raw) {
+            Fit::At(time) => self.advance_track(track, time, frame),
             Fit::Apart => {
-                self.approach(track, raw);
-                self.take(track, raw, frame);
+                self.move_closer(track, raw);
+                self.take_frame(track, raw, frame);
             }
             Fit::Jumps => {
-                let aside = Aside::new(track, self.track(other(track)).last, raw, frame);
-                self.weigh(aside);
+                let aside = Aside::new(track, self.track_clock(other_track(track)).last, raw, frame);
+                self.weigh_aside(aside);
             }
         }
     }
 
     /// Another frame of the track that is set aside.
     fn take_more(&mut self, mut aside: Aside, raw: i64, frame: HeldFrame) {
-        let is_back = matches!(self.fit(aside.track, raw), Fit::At(_));
-        if is_back && self.step(aside.track, raw).abs() <= (raw - aside.newest_raw()).abs() {
+        let is_back = matches!(self.check_fit(aside.track, raw), Fit::At(_));
+        if is_back && self.step_beyond(aside.track, raw).abs() <= (raw - aside.newest_raw()).abs() {
             // The timestamps that jumped were wrong.
             let track = aside.track;
-            let start = self.after(aside.track) - aside.span();
-            self.release(aside, start);
-            self.take(track, raw, frame);
+            let start = self.least_next(aside.track) - aside.span_us();
+            self.release_frames(aside, start);
+            self.take_frame(track, raw, frame);
         } else {
-            aside.push(raw, frame, self.max_gap_us);
-            self.weigh(aside);
+            aside.push_frame(raw, frame, self.max_gap_us);
+            self.weigh_aside(aside);
         }
     }
 
     /// A frame of the other track.
     fn take_beside(&mut self, aside: Aside, track: TrackKind, raw: i64, frame: HeldFrame) {
-        if matches!(self.fit(track, raw), Fit::Jumps) {
-            self.leave(aside);
-            return self.take(track, raw, frame);
+        if matches!(self.check_fit(track, raw), Fit::Jumps) {
+            self.leave_timeline(aside);
+            return self.take_frame(track, raw, frame);
         }
-        self.take(track, raw, frame);
+        self.take_frame(track, raw, frame);
         let newest = aside.newest_raw();
-        match self.fit(aside.track, newest) {
+        match self.check_fit(aside.track, newest) {
             // The other track has gone on to where this one is.
-            Fit::At(_) if self.step(aside.track, newest) > 0 => self.release_unmoved(aside),
+            Fit::At(_) if self.step_beyond(aside.track, newest) > 0 => self.release_unmoved(aside),
             _ if self.moved_since(&aside) >= DECIDE_US => self.move_to_timeline(aside),
             _ => self.aside = Some(aside),
         }
     }
 
     /// Keeps what is set aside, unless there is nothing to wait for.
-    fn weigh(&mut self, aside: Aside) {
-        let is_alone = self.track(other(aside.track)).last.is_none();
-        if is_alone || aside.span() >= DECIDE_US || aside.bytes() > self.max_aside_bytes {
-            self.decide(aside);
+    fn weigh_aside(&mut self, aside: Aside) {
+        let is_alone = self.track_clock(other_track(aside.track)).last.is_none();
+        if is_alone || aside.span_us() >= DECIDE_US || aside.payload_bytes() > self.max_aside_bytes {
+            self.decide_aside(aside);
         } else {
             self.aside = Some(aside);
         }
     }
 
-    fn decide(&mut self, aside: Aside) {
+    fn decide_aside(&mut self, aside: Aside) {
         match self.moved_since(&aside) {
-            0 => self.leave(aside),
+            0 => self.leave_timeline(aside),
             _ => self.move_to_timeline(aside),
         }
     }
 
     /// How far the other track has gone on since.
     fn moved_since(&self, aside: &Aside) -> i64 {
-        self.track(other(aside.track)).last.zip(aside.other_was_at).map_or(0, |(now, then)| now - then)
+        self.track_clock(other_track(aside.track))
+            .last
+            .zip(aside.other_was_at)
+            .map_or(0, |(now, then)| now - then)
     }
 
     /// Both tracks have jumped, or there is only one.
-    fn leave(&mut self, aside: Aside) {
+    fn leave_timeline(&mut self, aside: Aside) {
         self.steps.push_back(Step::Leave);
         for track in [TrackKind::Video, TrackKind::Audio] {
             let clock = self.track_mut(track);
             (clock.offset, clock.last, clock.lead) = (0, None, 0);
         }
         // What began just behind a wrap may reach back before it.
-        let start = (aside.newest_raw() - aside.span()).max(0);
-        self.track_mut(aside.track).offset = start + aside.span() - aside.newest_raw();
-        self.release(aside, start);
+        let start = (aside.newest_raw() - aside.span_us()).max(0);
+        self.track_mut(aside.track).offset = start + aside.span_us() - aside.newest_raw();
+        self.release_frames(aside, start);
     }
 
     /// Moves a track that has jumped to where it would have been without the jump.
     fn move_to_timeline(&mut self, aside: Aside) {
-        let expected = aside.other_was_at.unwrap_or(0) + self.track(aside.track).lead;
-        let start = expected.max(self.after(aside.track));
-        let offset = start + aside.span() - aside.newest_raw();
+        let expected = aside.other_was_at.unwrap_or(0) + self.track_clock(aside.track).lead;
+        let start = expected.max(self.least_next(aside.track));
+        let offset = start + aside.span_us() - aside.newest_raw();
         self.set_offset(aside.track, offset);
-        self.release(aside, start);
+        self.release_frames(aside, start);
     }
 
     fn release_unmoved(&mut self, aside: Aside) {
-        let start = aside.newest_raw() - aside.span() + self.track(aside.track).offset;
-        self.release(aside, start);
+        let start = aside.newest_raw() - aside.span_us() + self.track_clock(aside.track).offset;
+        self.release_frames(aside, start);
     }
 
     /// Puts out what was set aside, from `start` on.
-    fn release(&mut self, aside: Aside, start: i64) {
+    fn release_frames(&mut self, aside: Aside, start: i64) {
         let track = aside.track;
         for (at, frame) in aside.into_frames() {
-            let time = (start + at).max(self.after(track));
-            self.advance(track, time, frame);
+            let time = (start + at).max(self.least_next(track));
+            self.advance_track(track, time, frame);
         }
     }
 
     /// The track is too far from the other one.
-    fn approach(&mut self, track: TrackKind, raw: i64) {
-        let there = self.track(other(track)).last.unwrap_or(0);
-        let clock = self.track(track);
+    fn move_closer(&mut self, track: TrackKind, raw: i64) {
+        let there = self.track_clock(other_track(track)).last.unwrap_or(0);
+        let clock = self.track_clock(track);
         let lead = if clock.last.is_some() { clock.lead.clamp(-INTERLEAVING_US, INTERLEAVING_US) } else { 0 };
-        let time = (there + lead).max(self.after(track));
+        let time = (there + lead).max(self.least_next(track));
         self.set_offset(track, time - raw);
     }
 
@@ -221,8 +224,8 @@ impl Clock {
         self.steps.push_back(Step::Moved { track, by_us: offset });
     }
 
-    fn advance(&mut self, track: TrackKind, time: i64, mut frame: HeldFrame) {
-        let there = self.track(other(track)).last;
+    fn advance_track(&mut self, track: TrackKind, time: i64, mut frame: HeldFrame) {
+        let there = self.track_clock(other_track(track)).last;
         // Farther apart, the other one is away, and that says nothing of how they arrive.
         let lead =
             there.map(|there| time - there).filter(|lead| lead.unsigned_abs() <= MAX_TRACK_DISTANCE_US);
@@ -232,9 +235,9 @@ impl Clock {
         self.steps.push_back(Step::Frame(frame));
     }
 
-    fn fit(&self, track: TrackKind, raw: i64) -> Fit {
-        let clock = self.track(track);
-        let there = self.track(other(track)).last;
+    fn check_fit(&self, track: TrackKind, raw: i64) -> Fit {
+        let clock = self.track_clock(track);
+        let there = self.track_clock(other_track(track)).last;
         let time = (raw + clock.offset).max(0);
         match (clock.last, there) {
             (None, Some(there)) if time.abs_diff(there) > MAX_TRACK_DISTANCE_US => Fit::Apart,
@@ -254,17 +257,17 @@ impl Clock {
     }
 
     /// How far a timestamp goes beyond the track's latest one, on the present timeline.
-    fn step(&self, track: TrackKind, raw: i64) -> i64 {
-        let clock = self.track(track);
+    fn step_beyond(&self, track: TrackKind, raw: i64) -> i64 {
+        let clock = self.track_clock(track);
         raw + clock.offset - clock.last.unwrap_or(0)
     }
 
     /// The least time that the track's next frame may have.
-    fn after(&self, track: TrackKind) -> i64 {
-        self.track(track).last.map_or(0, |last| last + MIN_STEP_US)
+    fn least_next(&self, track: TrackKind) -> i64 {
+        self.track_clock(track).last.map_or(0, |last| last + MIN_STEP_US)
     }
 
-    fn track(&self, track: TrackKind) -> &TrackClock {
+    fn track_clock(&self, track: TrackKind) -> &TrackClock {
         match track {
             TrackKind::Video => &self.video,
             TrackKind::Audio => &self.audio,
@@ -279,7 +282,7 @@ impl Clock {
     }
 }
 
-fn other(track: TrackKind) -> TrackKind {
+fn other_track(track: TrackKind) -> TrackKind {
     match track {
         TrackKind::Video => TrackKind::Audio,
         TrackKind::Audio => TrackKind::Video,

@@ -18,7 +18,7 @@ pub(super) struct Composition {
 
 impl Composition {
     /// The offset to go by in microseconds, and what is to be told when it is not the one that was sent.
-    pub(super) fn read(&mut self, keyframe: bool, offset: i64) -> (i32, Option<Notice>) {
+    pub(super) fn read_offset(&mut self, keyframe: bool, offset: i64) -> (i32, Option<Notice>) {
         let candidates = [offset, offset.saturating_sub(self.shift)];
         let is_sane = |offset: &i64| offset.unsigned_abs() <= MAX_COMPOSITION_US;
         let sane = candidates.into_iter().find(is_sane).and_then(|offset| i32::try_from(offset).ok());
@@ -38,7 +38,7 @@ mod tests {
 
     /// Reads an offset in milliseconds.
     fn read(composition: &mut Composition, keyframe: bool, millis: i64) -> (i32, Option<Notice>) {
-        let (offset, notice) = composition.read(keyframe, millis * 1_000);
+        let (offset, notice) = composition.read_offset(keyframe, millis * 1_000);
         (offset / 1_000, notice)
     }
 
@@ -58,6 +58,6 @@ mod tests {
         let notice = Notice::CompositionMoved { by_ms: -20_000 };
         assert_eq!(read(&mut composition, true, 20_000), (0, Some(notice)));
         assert_eq!(read(&mut composition, true, 20_000), (0, None), "once");
-        assert_eq!(composition.read(true, i64::MIN + 1).0, 0);
+        assert_eq!(composition.read_offset(true, i64::MIN + 1).0, 0);
     }
 }

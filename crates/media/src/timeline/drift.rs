@@ -28,38 +28,38 @@ const MEDIA_MS_PER_DRIFT_MS: u64 = 10;
 
 impl Drift {
     /// The clock of the periods at this moment.
-    pub(super) fn clock(&self, now: UnixMillis) -> UnixMillis {
+    pub(super) fn period_clock(&self, now: UnixMillis) -> UnixMillis {
         UnixMillis(now.0.saturating_add_signed(-self.shown))
     }
 
     /// A period begins: its clock is so late when its first frame comes.
-    pub(super) fn begin(&mut self, clock: UnixMillis, now: UnixMillis) {
-        let difference = difference(clock, now);
+    pub(super) fn begin_period(&mut self, clock: UnixMillis, now: UnixMillis) {
+        let difference = clock_difference(clock, now);
         *self =
             Self { shown: difference, at: clock.0, since: clock.0, least: difference, before: difference };
     }
 
     /// The drift when the clock of the period has come this far.
-    pub(super) fn read(&mut self, clock: UnixMillis, now: UnixMillis) -> i32 {
+    pub(super) fn read_drift(&mut self, clock: UnixMillis, now: UnixMillis) -> i32 {
         if clock.0 >= self.since + SPAN_MS {
             (self.since, self.before, self.least) = (clock.0, self.least, i64::MAX);
         }
-        self.least = self.least.min(difference(clock, now));
+        self.least = self.least.min(clock_difference(clock, now));
         let most = clock.0.saturating_sub(self.at) / MEDIA_MS_PER_DRIFT_MS;
         self.at += most * MEDIA_MS_PER_DRIFT_MS;
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         let wanted = self.least.min(self.before);
         self.shown += (wanted - self.shown).clamp(-most, most);
-        self.shown()
+        self.shown_drift()
     }
 
     /// The drift as of the last reading.
-    pub(super) fn shown(&self) -> i32 {
+    pub(super) fn shown_drift(&self) -> i32 {
         i32::try_from(self.shown).unwrap_or(if self.shown < 0 { i32::MIN } else { i32::MAX })
     }
 }
 
-fn difference(clock: UnixMillis, now: UnixMillis) -> i64 {
+fn clock_difference(clock: UnixMillis, now: UnixMillis) -> i64 {
     now.0.cast_signed().wrapping_sub(clock.0.cast_signed())
 }
 
@@ -73,10 +73,11 @@ mod tests {
     /// as `late` says.
     fn after(millis: u64, rate: f64, late: impl Fn(u64) -> u64) -> (i64, i64) {
         let mut drift = Drift::default();
-        drift.begin(UnixMillis(BEGAN), UnixMillis(BEGAN));
+        drift.begin_period(UnixMillis(BEGAN), UnixMillis(BEGAN));
         let real = |time: u64| (time as f64 / rate) as u64;
-        let read =
-            |time: u64| drift.read(UnixMillis(BEGAN + time), UnixMillis(BEGAN + real(time) + late(time)));
+        let read = |time: u64| {
+            drift.read_drift(UnixMillis(BEGAN + time), UnixMillis(BEGAN + real(time) + late(time)))
+        };
         let last = (0..millis).step_by(40).map(read).last().unwrap();
         (last.into(), real(millis).cast_signed() - millis.cast_signed())
     }
@@ -105,11 +106,11 @@ mod tests {
     #[test]
     fn it_never_moves_faster_than_dates_grow() {
         let mut drift = Drift::default();
-        drift.begin(UnixMillis(BEGAN), UnixMillis(BEGAN));
+        drift.begin_period(UnixMillis(BEGAN), UnixMillis(BEGAN));
         // A file that is sent as fast as the network takes it.
         let read: Vec<_> = (0..60_000)
             .step_by(40)
-            .map(|time| drift.read(UnixMillis(BEGAN + time), UnixMillis(BEGAN)))
+            .map(|time| drift.read_drift(UnixMillis(BEGAN + time), UnixMillis(BEGAN)))
             .collect();
         assert!(read.windows(2).all(|two| (-4..=0).contains(&(two[1] - two[0]))), "{read:?}");
         assert_eq!(read.last(), Some(&-5_996));
@@ -118,9 +119,9 @@ mod tests {
     #[test]
     fn the_next_period_goes_on_with_it() {
         let mut drift = Drift::default();
-        drift.begin(UnixMillis(BEGAN), UnixMillis(BEGAN + 70));
-        assert_eq!(drift.clock(UnixMillis(BEGAN + 1_070)), UnixMillis(BEGAN + 1_000));
-        drift.begin(UnixMillis(BEGAN + 5_000), UnixMillis(BEGAN + 1_000));
-        assert_eq!(drift.read(UnixMillis(BEGAN + 5_000), UnixMillis(BEGAN + 1_000)), -4_000);
+        drift.begin_period(UnixMillis(BEGAN), UnixMillis(BEGAN + 70));
+        assert_eq!(drift.period_clock(UnixMillis(BEGAN + 1_070)), UnixMillis(BEGAN + 1_000));
+        drift.begin_period(UnixMillis(BEGAN + 5_000), UnixMillis(BEGAN + 1_000));
+        assert_eq!(drift.read_drift(UnixMillis(BEGAN + 5_000), UnixMillis(BEGAN + 1_000)), -4_000);
     }
 }

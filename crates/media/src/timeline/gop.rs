@@ -11,20 +11,20 @@ pub(super) struct Gop {
 }
 
 impl Gop {
-    pub(super) fn push(&mut self, picture: &Tag, max_bytes: usize) {
+    pub(super) fn push_picture(&mut self, picture: &Tag, max_bytes: usize) {
         if picture.is_keyframe() {
-            self.clear();
+            self.clear_pictures();
         } else if self.pictures.is_empty() {
             return;
         }
-        self.bytes += picture.cost();
+        self.bytes += picture.memory_cost();
         self.pictures.push(picture.clone());
         if self.bytes > max_bytes {
-            self.clear();
+            self.clear_pictures();
         }
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(super) fn clear_pictures(&mut self) {
         (self.pictures, self.bytes) = (Vec::new(), 0);
     }
 

@@ -15,7 +15,7 @@ pub(super) struct HeldFrame {
 }
 
 impl HeldFrame {
-    pub(super) fn track(&self) -> TrackKind {
+    pub(super) fn track_kind(&self) -> TrackKind {
         if self.tag.is_video() { TrackKind::Video } else { TrackKind::Audio }
     }
 }
@@ -33,17 +33,17 @@ pub(super) struct Held {
 impl Held {
     /// Takes a frame in. Video before the first keyframe can't be shown and is only noted; while there is no
     /// keyframe the oldest audio gives way, as no picture that far behind is believed.
-    pub(super) fn push(&mut self, received: UnixMillis, tag: Tag, limits: &Limits) {
+    pub(super) fn push_frame(&mut self, received: UnixMillis, tag: Tag, limits: &Limits) {
         let (first, newest) = self.span.unwrap_or((tag.time, tag.time));
         self.span = Some((first, newest.max(tag.time)));
         self.video_seen |= tag.is_video();
         if tag.is_video() && !tag.is_keyframe() && self.first_keyframe().is_none() {
             return;
         }
-        self.bytes += tag.cost();
+        self.bytes += tag.memory_cost();
         self.frames.push_back(HeldFrame { received, tag });
         if self.first_keyframe().is_none() {
-            self.trim(limits);
+            self.trim_frames(limits);
         }
     }
 
@@ -81,7 +81,7 @@ impl Held {
     }
 
     /// The frame at `index`, and the frames that may follow it: all audio, and the video received after it.
-    pub(super) fn split(mut self, index: usize) -> Option<(HeldFrame, impl Iterator<Item = HeldFrame>)> {
+    pub(super) fn split_at(mut self, index: usize) -> Option<(HeldFrame, impl Iterator<Item = HeldFrame>)> {
         let first = self.frames.remove(index)?;
         let rest = self.frames.into_iter().enumerate();
         let rest =
@@ -95,26 +95,26 @@ impl Held {
 
     /// Forgets the video: its configuration has changed.
     pub(super) fn drop_video(&mut self) {
-        self.retain(|tag| !tag.is_video());
+        self.retain_frames(|tag| !tag.is_video());
     }
 
     /// Forgets the audio: its configuration has changed.
     pub(super) fn drop_audio(&mut self) {
-        self.retain(Tag::is_video);
+        self.retain_frames(Tag::is_video);
     }
 
-    fn retain(&mut self, kept: impl Fn(&Tag) -> bool) {
+    fn retain_frames(&mut self, kept: impl Fn(&Tag) -> bool) {
         self.frames.retain(|frame| kept(&frame.tag));
-        self.bytes = self.frames.iter().map(|frame| frame.tag.cost()).sum();
+        self.bytes = self.frames.iter().map(|frame| frame.tag.memory_cost()).sum();
     }
 
-    fn trim(&mut self, limits: &Limits) {
+    fn trim_frames(&mut self, limits: &Limits) {
         while let Some(front) = self.frames.front() {
             let age = self.span.map_or(Duration::ZERO, |(_, newest)| newest.since(front.tag.time));
             if age <= MAX_TRACK_DISTANCE && self.bytes <= limits.hold_bytes {
                 return;
             }
-            self.bytes -= front.tag.cost();
+            self.bytes -= front.tag.memory_cost();
             self.frames.pop_front();
         }
     }

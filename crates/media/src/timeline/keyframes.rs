@@ -23,7 +23,7 @@ pub(super) struct Keyframes {
 
 impl Keyframes {
     /// `is_shown` says whether pictures can be shown without another keyframe.
-    pub(super) fn note(&mut self, tag: &Tag, is_shown: bool) {
+    pub(super) fn note_tag(&mut self, tag: &Tag, is_shown: bool) {
         if !tag.is_video() {
             return;
         }
@@ -39,7 +39,7 @@ impl Keyframes {
 
     /// # Errors
     /// When none has come for too long.
-    pub(super) fn check(&self) -> Result<(), MediaError> {
+    pub(super) fn check_waiting(&self) -> Result<(), MediaError> {
         let limit = if self.has_come { NEXT_TIMEOUT } else { FIRST_TIMEOUT };
         if self.waited < limit {
             return Ok(());

@@ -16,7 +16,7 @@ pub enum Notice {
 }
 
 impl Notice {
-    pub(super) fn moved(track: TrackKind, by_ms: i64) -> Self {
+    pub(super) fn track_moved(track: TrackKind, by_ms: i64) -> Self {
         match track {
             TrackKind::Video => Self::PictureMoved { by_ms },
             TrackKind::Audio => Self::SoundMoved { by_ms },

@@ -52,12 +52,12 @@ impl Steady {
     }
 
     /// A timestamp without the jumps that come too often.
-    pub(super) fn read(&mut self, track: TrackKind, timestamp: i64) -> i64 {
+    pub(super) fn read_timestamp(&mut self, track: TrackKind, timestamp: i64) -> i64 {
         let (mut own, other) = match track {
             TrackKind::Video => (self.video, self.audio),
             TrackKind::Audio => (self.audio, self.video),
         };
-        let time = self.place(&mut own, other, timestamp);
+        let time = self.place_timestamp(&mut own, other, timestamp);
         let run_us = own.run_us.max(other.run_us);
         own.go_on(time, self.max_gap_us);
         self.credit_us =
@@ -69,7 +69,7 @@ impl Steady {
         time
     }
 
-    fn place(&mut self, own: &mut Course, other: Course, timestamp: i64) -> i64 {
+    fn place_timestamp(&mut self, own: &mut Course, other: Course, timestamp: i64) -> i64 {
         let time = timestamp + own.shift;
         let Some(last) = own.last else {
             own.shift = other.shift;
@@ -101,7 +101,7 @@ impl Steady {
     }
 
     /// Jumps that were taken out.
-    pub(super) fn rebased(&self) -> u64 {
+    pub(super) fn rebased_jumps(&self) -> u64 {
         self.rebased
     }
 }
@@ -133,7 +133,7 @@ mod tests {
 
     /// Reads a timestamp in milliseconds.
     fn read(steady: &mut Steady, track: TrackKind, millis: i64) -> i64 {
-        let time = steady.read(track, millis * 1_000);
+        let time = steady.read_timestamp(track, millis * 1_000);
         assert_eq!(time % 1_000, 0);
         time / 1_000
     }
@@ -148,11 +148,11 @@ mod tests {
         for time in (0..2 * PERIOD_INTERVAL_US as i64 / 1_000 + 40).step_by(40) {
             read(&mut steady, Video, at + time);
         }
-        let before = steady.rebased();
+        let before = steady.rebased_jumps();
         for time in (0..20).map(|nth| 50_000_000 + nth * 1_000_000) {
             read(&mut steady, Video, time);
         }
-        assert_eq!(steady.rebased() - before, 18);
+        assert_eq!(steady.rebased_jumps() - before, 18);
     }
 
     #[test]
@@ -166,7 +166,7 @@ mod tests {
             let audio = read(&mut steady, Audio, clock + time + 7);
             assert_eq!(audio - video, 7, "{nth}");
         }
-        assert!(steady.rebased() > 200);
+        assert!(steady.rebased_jumps() > 200);
         assert!(steady.video.run_us > 70_000_000, "no time is lost: {}", steady.video.run_us);
     }
 
@@ -179,6 +179,6 @@ mod tests {
         {
             assert_eq!(read(&mut steady, track, time), time);
         }
-        assert_eq!((steady.rebased(), steady.credit_us < PERIOD_INTERVAL_US), (0, true));
+        assert_eq!((steady.rebased_jumps(), steady.credit_us < PERIOD_INTERVAL_US), (0, true));
     }
 }

@@ -87,7 +87,7 @@ impl MemoryStore {
 
     /// From now on this is wrong, and nothing else.
     pub fn set(&self, fault: Fault) {
-        *self.fault() = fault;
+        *self.current_fault() = fault;
     }
 
     /// From now on nobody may look at this object.
@@ -107,71 +107,71 @@ impl MemoryStore {
 
     /// The keys of all objects.
     pub fn keys(&self) -> Vec<String> {
-        self.state().objects.keys().map(Key::to_string).collect()
+        self.lock_state().objects.keys().map(Key::to_string).collect()
     }
 
     /// The keys of all objects that were written, in this order; one that was written twice is there twice.
     pub fn written(&self) -> Vec<String> {
-        self.state().written.iter().map(Key::to_string).collect()
+        self.lock_state().written.iter().map(Key::to_string).collect()
     }
 
     /// The keys of all objects that were asked for, as a whole or in part, in this order; missing ones too.
     pub fn keys_read(&self) -> Vec<String> {
-        self.state().read.iter().map(Key::to_string).collect()
+        self.lock_state().read.iter().map(Key::to_string).collect()
     }
 
     /// How many requests there were of any kind, failed ones too.
     pub fn requests(&self) -> usize {
-        self.state().requests
+        self.lock_state().requests
     }
 
     /// How many requests there were at the same time at most.
     pub fn most_at_work(&self) -> usize {
-        self.state().most_at_work
+        self.lock_state().most_at_work
     }
 
-    fn fault(&self) -> MutexGuard<'_, Fault> {
+    fn current_fault(&self) -> MutexGuard<'_, Fault> {
         self.fault.lock_ignoring_poison()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn lock_state(&self) -> MutexGuard<'_, State> {
         self.state.lock_ignoring_poison()
     }
 
     /// Does a request as the fault has it.
-    async fn request<T>(
+    async fn do_request<T>(
         &self,
         work: impl FnOnce(&mut State) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        self.state().begin();
-        let fault = self.fault().take_one();
+        self.lock_state().count_request();
+        let fault = self.current_fault().take_one();
         let _at_work = AtWork(self);
         match fault {
-            Fault::Away | Fault::FailingFor(_) => Err(unavailable()),
-            Fault::Refusing => Err(refused()),
+            Fault::Away | Fault::FailingFor(_) => Err(unavailable_error()),
+            Fault::Refusing => Err(refused_error()),
             Fault::Slow(delay) => {
                 tokio::time::sleep(delay).await;
-                work(&mut self.state())
+                work(&mut self.lock_state())
             }
             Fault::Hanging(delay) => {
                 tokio::time::sleep(delay).await;
-                Err(unavailable())
+                Err(unavailable_error())
             }
-            Fault::LosingOneAnswer => work(&mut self.state()).and(Err(unavailable())),
+            Fault::LosingOneAnswer => work(&mut self.lock_state()).and(Err(unavailable_error())),
             Fault::None => {
                 // So that requests of others come in between, as with a real one.
                 tokio::task::yield_now().await;
-                work(&mut self.state())
+                work(&mut self.lock_state())
             }
         }
     }
 }
 
-fn unavailable() -> StoreError {
+fn unavailable_error() -> StoreError {
     StoreError::Unavailable("a fault on demand".into())
 }
 
-fn refused() -> StoreError {
+fn refused_error() -> StoreError {
     StoreError::Refused("403 AccessDenied: a fault on demand".into())
 }
 
@@ -179,7 +179,7 @@ struct AtWork<'a>(&'a MemoryStore);
 
 impl Drop for AtWork<'_> {
     fn drop(&mut self) {
-        self.0.state().at_work -= 1;
+        self.0.lock_state().at_work -= 1;
     }
 }
 
@@ -198,27 +198,27 @@ impl Fault {
 
 impl State {
     /// Counts a request.
-    fn begin(&mut self) {
+    fn count_request(&mut self) {
         self.requests += 1;
         self.at_work += 1;
         self.most_at_work = self.most_at_work.max(self.at_work);
     }
 
-    fn write(&mut self, key: &Key, body: Bytes) -> Result<Version, StoreError> {
+    fn write_object(&mut self, key: &Key, body: Bytes) -> Result<Version, StoreError> {
         if key.is_root() {
             return Err(StoreError::Refused("the root is no object".into()));
         }
         self.writes += 1;
         self.written.push(key.clone());
         let object = Object { body, version: self.writes, written: Instant::now() };
-        let version = object.version();
+        let version = object.object_version();
         self.objects.insert(key.clone(), object);
         Ok(version)
     }
 }
 
 impl Object {
-    fn version(&self) -> Version {
+    fn object_version(&self) -> Version {
         Version(self.version.to_string())
     }
 }
@@ -229,7 +229,7 @@ const BEGIN: u64 = 1_800_000_000_000;
 #[async_trait]
 impl ObjectStore for MemoryStore {
     async fn put(&self, key: &Key, body: Bytes, _content_type: &str) -> Result<Version, StoreError> {
-        self.request(|state| state.write(key, body)).await
+        self.do_request(|state| state.write_object(key, body)).await
     }
 
     async fn replace(
@@ -239,17 +239,19 @@ impl ObjectStore for MemoryStore {
         _content_type: &str,
         version: &Version,
     ) -> Result<Replaced, StoreError> {
-        self.request(|state| match state.objects.get(key) {
-            Some(object) if object.version() == *version => state.write(key, body).map(Replaced::Stored),
+        self.do_request(|state| match state.objects.get(key) {
+            Some(object) if object.object_version() == *version => {
+                state.write_object(key, body).map(Replaced::Stored)
+            }
             _ => Ok(Replaced::Changed),
         })
         .await
     }
 
     async fn put_new(&self, key: &Key, body: Bytes, _content_type: &str) -> Result<Put, StoreError> {
-        self.request(|state| match state.objects.get(key) {
+        self.do_request(|state| match state.objects.get(key) {
             Some(object) => Ok(Put::Existed { size: object.body.len() as u64 }),
-            None => state.write(key, body).map(|_| Put::Stored),
+            None => state.write_object(key, body).map(|_| Put::Stored),
         })
         .await
     }
@@ -259,21 +261,21 @@ impl ObjectStore for MemoryStore {
     }
 
     async fn look(&self, key: &Key) -> Result<Seen, StoreError> {
-        self.request(|state| {
+        self.do_request(|state| {
             if self.is_refused(key) {
-                return Err(refused());
+                return Err(refused_error());
             }
             state.read.push(key.clone());
             let object = state.objects.get(key).ok_or(StoreError::NotFound)?;
             let body = object.body.clone();
-            let version = object.version();
+            let version = object.object_version();
             Ok(Seen { body, version, age: object.written.elapsed() })
         })
         .await
     }
 
     async fn get_range(&self, key: &Key, range: Range<u64>) -> Result<Bytes, StoreError> {
-        self.request(|state| {
+        self.do_request(|state| {
             state.read.push(key.clone());
             let body = &state.objects.get(key).ok_or(StoreError::NotFound)?.body;
             let end = range.end.min(body.len() as u64);
@@ -283,11 +285,11 @@ impl ObjectStore for MemoryStore {
     }
 
     async fn size(&self, key: &Key) -> Result<Option<u64>, StoreError> {
-        self.request(|state| Ok(state.objects.get(key).map(|object| object.body.len() as u64))).await
+        self.do_request(|state| Ok(state.objects.get(key).map(|object| object.body.len() as u64))).await
     }
 
     async fn list(&self, prefix: &Key, after: Option<&Key>) -> Result<Page, StoreError> {
-        self.request(|state| {
+        self.do_request(|state| {
             let wanted = |key: &Key| key.below(prefix).is_some() && after.is_none_or(|after| key > after);
             let mut found = state.objects.iter().filter(|(key, _)| wanted(key));
             let began = state.began;
@@ -304,7 +306,7 @@ impl ObjectStore for MemoryStore {
 
     async fn folders(&self, prefix: &Key, after: Option<&str>) -> Result<Folders, StoreError> {
         let after = after.map(|name| format!("{name}/"));
-        self.request(|state| {
+        self.do_request(|state| {
             let below = state.objects.keys().filter_map(|key| Some(key.below(prefix)?.split_once('/')?.0));
             let mut names: Vec<_> = below.map(|name| format!("{name}/")).collect();
             names.dedup();
@@ -318,7 +320,7 @@ impl ObjectStore for MemoryStore {
     }
 
     async fn delete(&self, keys: &[Key]) -> Result<(), StoreError> {
-        self.request(|state| {
+        self.do_request(|state| {
             for key in keys {
                 state.objects.remove(key);
             }

@@ -166,7 +166,11 @@ async fn a_mark_that_is_made_while_the_rest_is_deleted_stays() {
         until(&store, async || store.size(&unkept).await.unwrap().is_none()).await;
         Owner::begin(&store, epoch, 8).await;
         assert_eq!(heir.await.unwrap(), Ok(Finished::Superseded));
-        assert_eq!(pulse(&store).await.marked(), Some(Epoch(epoch)), "whoever made it may die from here on");
+        assert_eq!(
+            pulse(&store).await.marked_epoch(),
+            Some(Epoch(epoch)),
+            "whoever made it may die from here on"
+        );
     }
 }
 
@@ -181,7 +185,7 @@ async fn a_mark_that_is_made_while_everything_is_deleted_stays() {
     until(&store, async || pulse(&store).await.newest.is_none()).await;
     Owner::begin(&store, 5, 8).await;
     assert_eq!(heir.await.unwrap(), Ok(Finished::Superseded));
-    assert_eq!(pulse(&store).await.marked(), Some(Epoch(5)));
+    assert_eq!(pulse(&store).await.marked_epoch(), Some(Epoch(5)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -98,7 +98,7 @@ async fn nothing_goes_on_that_is_over() {
     write(&store, &mut journal).await;
     let pulse = Pulse::of(&store, &layout(1)).await.unwrap();
     assert!(find(&store).await.is_some());
-    assert!(pulse.clone().close(&store, |_| {}).await.unwrap());
+    assert!(pulse.clone().close_journal(&store, |_| {}).await.unwrap());
     assert!(find(&store).await.is_none(), "it is finished");
     journal.hand_off(None);
     write(&store, &mut journal).await;

@@ -43,14 +43,14 @@ impl Guard {
         self.0.contested.notified().await;
     }
 
-    pub(super) async fn put(
+    pub(super) async fn put_guarded(
         &self,
         store: &dyn ObjectStore,
         key: &Key,
         body: Bytes,
         content_type: &str,
     ) -> Result<(), StoreError> {
-        let version = match self.version(key) {
+        let version = match self.stored_version(key) {
             _ if self.0.succeeded.is_cancelled() => return Ok(()),
             None => {
                 self.look_back(store, key).await?;
@@ -64,17 +64,17 @@ impl Guard {
                 Replaced::Changed => self.take_back(store, key, body, content_type).await?,
             },
         };
-        self.set(key, version);
+        self.set_stored(key, version);
         Ok(())
     }
 
     /// Looks whether the object before a new one is as it was left: an owner that comes back with a new one finds out, too.
     async fn look_back(&self, store: &dyn ObjectStore, key: &Key) -> Result<(), StoreError> {
-        let Some((last, version)) = self.stored().clone().filter(|(last, _)| last < key) else {
+        let Some((last, version)) = self.lock_stored().clone().filter(|(last, _)| last < key) else {
             return Ok(());
         };
         match store.look(&last).await {
-            Ok(seen) if seen.version == version || self.yields(&seen.body) => {}
+            Ok(seen) if seen.version == version || self.yields_to(&seen.body) => {}
             Ok(_) | Err(StoreError::NotFound) => self.0.contested.notify_one(),
             Err(error) => return Err(error),
         }
@@ -90,7 +90,7 @@ impl Guard {
     ) -> Result<Version, StoreError> {
         for _ in 0..MAX_ATTEMPTS {
             let seen = match store.look(key).await {
-                Ok(seen) if seen.body == body || self.yields(&seen.body) => return Ok(seen.version),
+                Ok(seen) if seen.body == body || self.yields_to(&seen.body) => return Ok(seen.version),
                 Err(StoreError::NotFound) => {
                     self.0.contested.notify_one();
                     return store.put(key, body, content_type).await;
@@ -107,7 +107,7 @@ impl Guard {
     }
 
     /// Whether an object names a successor; the owner has nothing more to say then.
-    fn yields(&self, seen: &Bytes) -> bool {
+    fn yields_to(&self, seen: &Bytes) -> bool {
         let is_successor = self.0.names_successor.is_some_and(|names_successor| names_successor(seen));
         if is_successor {
             self.0.succeeded.cancel();
@@ -115,19 +115,19 @@ impl Guard {
         is_successor
     }
 
-    fn version(&self, key: &Key) -> Option<Version> {
-        self.stored().as_ref().filter(|(of, _)| of == key).map(|(_, version)| version.clone())
+    fn stored_version(&self, key: &Key) -> Option<Version> {
+        self.lock_stored().as_ref().filter(|(of, _)| of == key).map(|(_, version)| version.clone())
     }
 
     /// Objects of a sequence are in the order of their keys; an older one that is put again changes nothing.
-    fn set(&self, key: &Key, version: Version) {
-        let mut stored = self.stored();
+    fn set_stored(&self, key: &Key, version: Version) {
+        let mut stored = self.lock_stored();
         if stored.as_ref().is_none_or(|(newest, _)| newest <= key) {
             *stored = Some((key.clone(), version));
         }
     }
 
-    fn stored(&self) -> MutexGuard<'_, Option<(Key, Version)>> {
+    fn lock_stored(&self) -> MutexGuard<'_, Option<(Key, Version)>> {
         self.0.stored.lock_ignoring_poison()
     }
 }

@@ -60,15 +60,15 @@ impl Receipt {
 
     /// Waits until the object survives this process, or is lost: [`Progress::Waiting`] only when the uploads have ended.
     pub async fn safe(&mut self) -> Progress {
-        self.until(|progress| progress != Progress::Waiting).await
+        self.wait_until(|progress| progress != Progress::Waiting).await
     }
 
     /// Waits until the object is stored or lost; something else only when the uploads have ended.
     pub async fn settled(&mut self) -> Progress {
-        self.until(Progress::is_settled).await
+        self.wait_until(Progress::is_settled).await
     }
 
-    async fn until(&mut self, wanted: impl Fn(Progress) -> bool) -> Progress {
+    async fn wait_until(&mut self, wanted: impl Fn(Progress) -> bool) -> Progress {
         // Without the uploads nothing changes any more.
         let _ = self.0.wait_for(|progress| wanted(*progress)).await;
         self.progress()
@@ -106,7 +106,7 @@ pub(super) enum Body {
 }
 
 impl Job {
-    pub(super) fn tell(&self, progress: Progress) {
+    pub(super) fn tell_receipts(&self, progress: Progress) {
         for receipt in &self.receipts {
             receipt.send_replace(progress);
         }

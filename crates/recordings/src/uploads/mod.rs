@@ -79,27 +79,27 @@ pub struct Lane {
 impl Lane {
     /// Stores an object unless there is one, which then counts as stored: for media. Never waits.
     pub fn put_new(&self, key: Key, body: Bytes, content_type: &str) -> Receipt {
-        self.push(key, body, content_type, PutMode::New, None)
+        self.push_job(key, body, content_type, PutMode::New, None)
     }
 
     /// Stores an object over the one that is there: for an index under a name that only this owner of the broadcast uses,
     /// such as its journal. The next process stores it when this one could not. Never waits.
     pub fn put(&self, key: Key, body: Bytes, content_type: &str) -> Receipt {
-        self.push(key, body, content_type, PutMode::Own, None)
+        self.push_job(key, body, content_type, PutMode::Own, None)
     }
 
     /// The same of an object whose version is watched: `guard` says whether anybody else has written it.
     pub fn put_guarded(&self, key: Key, body: Bytes, content_type: &str, guard: &Guard) -> Receipt {
-        self.push(key, body, content_type, PutMode::Own, Some(guard.clone()))
+        self.push_job(key, body, content_type, PutMode::Own, Some(guard.clone()))
     }
 
     /// Stores an object over the one that is there, if this process lives that long: for what the next owner of the
     /// broadcast writes too, and better, such as playlists. It waits in memory only. Never waits.
     pub fn put_latest(&self, key: Key, body: Bytes, content_type: &str) -> Receipt {
-        self.push(key, body, content_type, PutMode::Latest, None)
+        self.push_job(key, body, content_type, PutMode::Latest, None)
     }
 
-    fn push(
+    fn push_job(
         &self,
         key: Key,
         body: Bytes,
@@ -116,7 +116,7 @@ impl Lane {
         let receipts = vec![sender];
         let job =
             Job { lane, key, content_type, mode, guard, body, size, since, is_in_flight: false, receipts };
-        self.uploads.0.push(job);
+        self.uploads.0.push_job(job);
         Receipt(receipt)
     }
 }
@@ -125,10 +125,10 @@ impl Uploads {
     /// Starts, with the objects that earlier processes have left in the spool. Without a usable spool, everything waits in memory.
     pub async fn start(store: Arc<dyn ObjectStore>, settings: &UploadSettings) -> Self {
         let Some(SpoolSettings { directory, size }) = settings.spool.clone() else {
-            return Self::with(store, settings, None, Vec::new());
+            return Self::with_disk(store, settings, None, Vec::new());
         };
         let shown = directory.display().to_string();
-        let opened = tokio::task::spawn_blocking(move || FileDisk::open(&directory)).await;
+        let opened = tokio::task::spawn_blocking(move || FileDisk::open_spool(&directory)).await;
         match opened.map_err(io::Error::other).and_then(|opened| opened) {
             Ok((disk, leftovers)) => {
                 if !leftovers.is_empty() {
@@ -137,19 +137,19 @@ impl Uploads {
                         "uploading what an earlier process has left in the spool"
                     );
                 }
-                Self::with(store, settings, Some((Arc::new(disk), size)), leftovers)
+                Self::with_disk(store, settings, Some((Arc::new(disk), size)), leftovers)
             }
             Err(error) => {
                 tracing::error!(
                     directory = shown, %error,
                     "the spool can't be used: what is recorded waits in memory only (recording.spool)"
                 );
-                Self::with(store, settings, None, Vec::new())
+                Self::with_disk(store, settings, None, Vec::new())
             }
         }
     }
 
-    fn with(
+    fn with_disk(
         store: Arc<dyn ObjectStore>,
         settings: &UploadSettings,
         disk: Option<(Arc<dyn Disk>, u64)>,
@@ -184,13 +184,13 @@ impl Uploads {
 
     /// Whether objects of a lane are here and not in the store yet, from an earlier process as well.
     pub fn is_waiting(&self, lane: &str) -> bool {
-        self.0.queue().is_waiting(lane)
+        self.0.lock_queue().is_waiting(lane)
     }
 
     /// An object that is here and not in the store yet.
     pub async fn read(&self, key: &Key) -> Option<Bytes> {
-        let (number, body) = self.0.queue().find(key)?;
-        self.0.bytes(number, body).await.ok()
+        let (number, body) = self.0.lock_queue().find_key(key)?;
+        self.0.read_body(number, body).await.ok()
     }
 
     /// Waits until everything is stored or lost.
@@ -203,7 +203,7 @@ impl Uploads {
     /// that are handed over later go nowhere.
     pub async fn close(&self, grace: Duration) {
         if timeout(grace, self.finished()).await.is_err() {
-            self.0.queue().close();
+            self.0.lock_queue().close_queue();
             self.0.changed.notify_one();
             // Objects that are not there by then are counted below.
             let _ = timeout(CLOSING_TIMEOUT, self.0.all_spooled()).await;
@@ -211,7 +211,7 @@ impl Uploads {
         self.0.stop.cancel();
         self.0.tasks.close();
         self.0.tasks.wait().await;
-        let mut queue = self.0.queue();
+        let mut queue = self.0.lock_queue();
         let lost = queue.unsafe_ones();
         if lost > 0 {
             tracing::error!(
@@ -219,6 +219,6 @@ impl Uploads {
                 "the store is away, and so is the spool: what is recorded is lost"
             );
         }
-        queue.abandon();
+        queue.abandon_jobs();
     }
 }

@@ -114,7 +114,7 @@ impl Queue {
             let guard = None;
             let is_in_flight = false;
             let receipts = Vec::new();
-            queue.insert(Job {
+            queue.insert_job(Job {
                 lane,
                 key,
                 content_type,
@@ -132,24 +132,24 @@ impl Queue {
     }
 
     /// Takes an object in, or loses it where there is no room at all. Older objects go first.
-    pub(super) fn push(&mut self, mut job: Job) {
+    pub(super) fn push_job(&mut self, mut job: Job) {
         if job.mode != PutMode::New {
-            self.replace(&mut job);
+            self.replace_older(&mut job);
         }
         while self.memory + job.size > self.bounds.memory {
             let fits = job.size <= self.bounds.memory;
-            let Some(number) = self.oldest(|job| fits && job.in_memory().is_some()) else {
-                job.tell(Progress::Dropped);
+            let Some(number) = self.oldest_number(|job| fits && job.in_memory().is_some()) else {
+                job.tell_receipts(Progress::Dropped);
                 self.count_lost(job.mode);
                 return;
             };
-            self.lose(number);
+            self.lose_job(number);
         }
         self.memory += job.size;
-        self.insert(job);
+        self.insert_job(job);
     }
 
-    fn insert(&mut self, job: Job) {
+    fn insert_job(&mut self, job: Job) {
         let number = self.next;
         self.next += 1;
         self.by_key.insert(job.key.clone(), number);
@@ -160,13 +160,13 @@ impl Queue {
     /// Takes an older writing of an index away: only the newest counts, and it has the last place. Where the store is slow the
     /// first one keeps its place: an index that always gave way to the next one, and to the media that
     /// this one names, would never be stored.
-    fn replace(&mut self, newer: &mut Job) {
+    fn replace_older(&mut self, newer: &mut Job) {
         let Some(number) = self.by_key.get(&newer.key).copied() else { return };
         let is_same = |job: &&Job| job.lane == newer.lane && job.mode == newer.mode && !job.is_in_flight;
         let gives_way = self.is_lane_failing(&newer.lane) || self.is_second(number, newer);
         if gives_way
             && self.jobs.get(&number).filter(is_same).is_some()
-            && let Some(older) = self.take(number)
+            && let Some(older) = self.take_job(number)
         {
             for receipt in &older.receipts {
                 // The copy that was safe has become out of date.
@@ -209,7 +209,7 @@ impl Queue {
             }
             return None;
         }
-        let number = self.startable(lane)?;
+        let number = self.startable_number(lane)?;
         let job = self.jobs.get_mut(&number)?;
         job.is_in_flight = true;
         let key = job.key.clone();
@@ -220,7 +220,7 @@ impl Queue {
 
     /// Media does not wait for an index that its owner writes again and again; it waits for all others, such as the mark of
     /// an unfinished recording.
-    fn startable(&self, lane: &str) -> Option<u64> {
+    fn startable_number(&self, lane: &str) -> Option<u64> {
         let waiting = &self.lanes.get(lane)?.numbers;
         let first = *waiting.front()?;
         for number in waiting.iter().copied() {
@@ -236,14 +236,14 @@ impl Queue {
     }
 
     /// The object in flight is in the store. Says how long it took.
-    pub(super) fn stored(&mut self, number: u64, size: u64) -> (Duration, OutageChange) {
-        let Some(job) = self.take(number) else { return (Duration::ZERO, OutageChange::None) };
-        job.tell(Progress::Stored { size });
-        (job.since.elapsed(), self.works(&job.lane))
+    pub(super) fn finish_job(&mut self, number: u64, size: u64) -> (Duration, OutageChange) {
+        let Some(job) = self.take_job(number) else { return (Duration::ZERO, OutageChange::None) };
+        job.tell_receipts(Progress::Stored { size });
+        (job.since.elapsed(), self.note_success(&job.lane))
     }
 
     /// The object in flight could not be stored, and has to wait.
-    pub(super) fn failed(&mut self, number: u64) -> OutageChange {
+    pub(super) fn retry_later(&mut self, number: u64) -> OutageChange {
         let is_first = !self.is_failing();
         let Some(job) = self.jobs.get_mut(&number) else { return OutageChange::None };
         job.is_in_flight = false;
@@ -254,14 +254,14 @@ impl Queue {
     }
 
     /// An object can't be had any more, or there is no room for it.
-    pub(super) fn lose(&mut self, number: u64) {
-        if let Some(job) = self.take(number) {
-            job.tell(Progress::Dropped);
+    pub(super) fn lose_job(&mut self, number: u64) {
+        if let Some(job) = self.take_job(number) {
+            job.tell_receipts(Progress::Dropped);
             self.count_lost(job.mode);
         }
     }
 
-    fn works(&mut self, lane: &str) -> OutageChange {
+    fn note_success(&mut self, lane: &str) -> OutageChange {
         let was_failing = self.is_failing();
         if let Some(lane) = self.lanes.get_mut(lane) {
             lane.is_failing = false;
@@ -285,7 +285,7 @@ impl Queue {
     }
 
     /// How many objects were lost in this outage.
-    pub(super) fn lost(&self) -> u64 {
+    pub(super) fn lost_count(&self) -> u64 {
         self.lost
     }
 
@@ -293,7 +293,7 @@ impl Queue {
     pub(super) fn to_spool(&self, now: Instant) -> Option<(u64, Head, Bytes)> {
         self.bounds.spool?;
         let is_tight = self.memory > self.bounds.memory / 2;
-        let is_due = |job: &Job| is_tight || self.is_closing || now >= self.due(job, now);
+        let is_due = |job: &Job| is_tight || self.is_closing || now >= self.spill_due(job, now);
         let mut waiting = self.jobs.iter().filter(|(_, job)| job.mode.outlives_its_process());
         let (number, job) = waiting.find(|(_, job)| job.in_memory().is_some() && is_due(job))?;
         let lane = job.lane.clone();
@@ -307,22 +307,22 @@ impl Queue {
         self.bounds.spool?;
         let waiting =
             self.jobs.values().filter(|job| job.mode.outlives_its_process() && job.in_memory().is_some());
-        waiting.map(|job| self.due(job, now)).min()
+        waiting.map(|job| self.spill_due(job, now)).min()
     }
 
     /// An object has to go to the disk at once when those before it can't be stored.
-    fn due(&self, job: &Job, now: Instant) -> Instant {
+    fn spill_due(&self, job: &Job, now: Instant) -> Instant {
         if self.is_lane_failing(&job.lane) { now } else { job.since + SPILL_AFTER }
     }
 
     /// The object is on the disk now.
-    pub(super) fn spooled(&mut self, number: u64, file_size: u64) {
+    pub(super) fn mark_spooled(&mut self, number: u64, file_size: u64) {
         match self.jobs.get_mut(&number) {
             Some(job) => {
                 self.memory -= job.size;
                 self.spooled += file_size;
                 job.body = Body::Disk { file_size };
-                job.tell(Progress::Spooled);
+                job.tell_receipts(Progress::Spooled);
             }
             // Stored meanwhile, or lost.
             None => self.garbage.push(number),
@@ -332,8 +332,8 @@ impl Queue {
     /// Loses what is oldest on the disk until a file of this size has room. Whether it has.
     pub(super) fn make_spool_room(&mut self, file_size: u64) -> bool {
         while self.spooled + file_size > self.spool_bound() {
-            let Some(oldest) = self.oldest(|job| job.in_memory().is_none()) else { return false };
-            self.lose(oldest);
+            let Some(oldest) = self.oldest_number(|job| job.in_memory().is_none()) else { return false };
+            self.lose_job(oldest);
         }
         true
     }
@@ -356,7 +356,7 @@ impl Queue {
 
     /// The oldest segment, or else the oldest index, that is not in flight: an index is small, and says which segments
     /// are there.
-    fn oldest(&self, wanted: impl Fn(&Job) -> bool) -> Option<u64> {
+    fn oldest_number(&self, wanted: impl Fn(&Job) -> bool) -> Option<u64> {
         let mut waiting = self.jobs.iter().filter(|(_, job)| !job.is_in_flight && wanted(job));
         let first = waiting.next()?;
         let mut all = std::iter::once(first).chain(waiting);
@@ -364,7 +364,7 @@ impl Queue {
     }
 
     /// Removes an object from everywhere.
-    fn take(&mut self, number: u64) -> Option<Job> {
+    fn take_job(&mut self, number: u64) -> Option<Job> {
         let job = self.jobs.remove(&number)?;
         match job.body {
             Body::Memory(_) => self.memory -= job.size,
@@ -384,7 +384,7 @@ impl Queue {
     }
 
     /// Number and body of an object that is not stored yet.
-    pub(super) fn find(&self, key: &Key) -> Option<(u64, Body)> {
+    pub(super) fn find_key(&self, key: &Key) -> Option<(u64, Body)> {
         let number = *self.by_key.get(key)?;
         Some((number, self.jobs.get(&number)?.body.clone()))
     }
@@ -394,7 +394,7 @@ impl Queue {
     }
 
     /// From now on everything goes to the disk.
-    pub(super) fn close(&mut self) {
+    pub(super) fn close_queue(&mut self) {
         self.is_closing = true;
     }
 
@@ -405,7 +405,7 @@ impl Queue {
     }
 
     /// Forgets all objects, as nobody stores any more. Files on the disk stay there.
-    pub(super) fn abandon(&mut self) {
+    pub(super) fn abandon_jobs(&mut self) {
         self.jobs.clear();
         self.lanes.clear();
         self.by_key.clear();

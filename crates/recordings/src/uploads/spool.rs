@@ -24,9 +24,9 @@ const LONGEST_HEAD: u64 = 8 << 10;
 /// Keeps files. The other implementation is a test's.
 pub(super) trait Disk: Send + Sync + 'static {
     /// Writes the file whole or not at all.
-    fn write(&self, number: u64, bytes: &[&[u8]]) -> io::Result<()>;
-    fn read(&self, number: u64) -> io::Result<Bytes>;
-    fn remove(&self, number: u64) -> io::Result<()>;
+    fn write_file(&self, number: u64, bytes: &[&[u8]]) -> io::Result<()>;
+    fn read_file(&self, number: u64) -> io::Result<Bytes>;
+    fn remove_file(&self, number: u64) -> io::Result<()>;
 }
 
 /// Header of a spooled object's file, as one line of JSON before its bytes.
@@ -76,23 +76,23 @@ pub(super) struct FileDisk {
 impl FileDisk {
     /// Makes a directory of one's own, and moves what nobody cares for any more into it. Gives what that was, the oldest
     /// first.
-    pub(super) fn open(spool: &Path) -> io::Result<(Self, Vec<Leftover>)> {
-        private(spool)?;
+    pub(super) fn open_spool(spool: &Path) -> io::Result<(Self, Vec<Leftover>)> {
+        make_private(spool)?;
         let name = Uuid::now_v7().to_string();
         let unborn = spool.join(format!("{UNBORN_PREFIX}{name}"));
-        private(&unborn)?;
+        make_private(&unborn)?;
         let lock = File::create_new(unborn.join(LOCK_FILE))?;
         lock.try_lock()?;
-        ours(spool, &lock)?;
+        check_owner(spool, &lock)?;
         // Only now, as others take what is not locked.
         let directory = spool.join(name);
         fs::rename(&unborn, &directory)?;
         let disk = Self { directory, _lock: lock };
-        let leftovers = disk.inherit(spool)?;
+        let leftovers = disk.inherit_files(spool)?;
         Ok((disk, leftovers))
     }
 
-    fn inherit(&self, spool: &Path) -> io::Result<Vec<Leftover>> {
+    fn inherit_files(&self, spool: &Path) -> io::Result<Vec<Leftover>> {
         let mut directories: Vec<_> = fs::read_dir(spool)?.flatten().map(|entry| entry.path()).collect();
         // By the time of their making.
         directories.sort();
@@ -112,9 +112,9 @@ impl FileDisk {
         let mut files: Vec<_> = fs::read_dir(from)?.flatten().map(|entry| entry.path()).collect();
         files.sort();
         for file in files.iter().filter(|file| number_of(file).is_some()) {
-            match describe(file, into.len() as u64) {
+            match describe_leftover(file, into.len() as u64) {
                 Ok(leftover) if leftover.head.mode.outlives_its_process() => {
-                    fs::rename(file, self.path(leftover.number))?;
+                    fs::rename(file, self.file_path(leftover.number))?;
                     into.push(leftover);
                 }
                 Ok(_) => {}
@@ -126,7 +126,7 @@ impl FileDisk {
         Ok(())
     }
 
-    fn path(&self, number: u64) -> PathBuf {
+    fn file_path(&self, number: u64) -> PathBuf {
         self.directory.join(format!("{number:020}"))
     }
 }
@@ -143,12 +143,12 @@ impl Drop for FileDisk {
 }
 
 /// Makes a directory that other users can't read.
-fn private(directory: &Path) -> io::Result<()> {
+fn make_private(directory: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(directory)
 }
 
 /// In a directory for all, somebody else could have made the spool, and give us objects to upload.
-fn ours(spool: &Path, own_file: &File) -> io::Result<()> {
+fn check_owner(spool: &Path, own_file: &File) -> io::Result<()> {
     let owner = fs::metadata(spool)?.uid();
     if owner == own_file.metadata()?.uid() || owner == 0 {
         Ok(())
@@ -166,7 +166,7 @@ fn number_of(file: &Path) -> Option<u64> {
     file.file_name()?.to_str().filter(|name| name.len() == 20)?.parse().ok()
 }
 
-fn describe(file: &Path, number: u64) -> io::Result<Leftover> {
+fn describe_leftover(file: &Path, number: u64) -> io::Result<Leftover> {
     let file = File::open(file)?;
     let file_size = file.metadata()?.len();
     let mut line = Vec::new();
@@ -178,8 +178,8 @@ fn describe(file: &Path, number: u64) -> io::Result<Leftover> {
 }
 
 impl Disk for FileDisk {
-    fn write(&self, number: u64, bytes: &[&[u8]]) -> io::Result<()> {
-        let path = self.path(number);
+    fn write_file(&self, number: u64, bytes: &[&[u8]]) -> io::Result<()> {
+        let path = self.file_path(number);
         let unborn = path.with_extension("new");
         let written = (|| {
             let mut file = File::create(&unborn)?;
@@ -194,12 +194,12 @@ impl Disk for FileDisk {
         written
     }
 
-    fn read(&self, number: u64) -> io::Result<Bytes> {
-        fs::read(self.path(number)).map(Bytes::from)
+    fn read_file(&self, number: u64) -> io::Result<Bytes> {
+        fs::read(self.file_path(number)).map(Bytes::from)
     }
 
-    fn remove(&self, number: u64) -> io::Result<()> {
-        fs::remove_file(self.path(number))
+    fn remove_file(&self, number: u64) -> io::Result<()> {
+        fs::remove_file(self.file_path(number))
     }
 }
 

@@ -34,7 +34,7 @@ impl SmallDisk {
 }
 
 impl Disk for SmallDisk {
-    fn write(&self, number: u64, bytes: &[&[u8]]) -> io::Result<()> {
+    fn write_file(&self, number: u64, bytes: &[&[u8]]) -> io::Result<()> {
         let mut files = self.files.lock().unwrap();
         if files.len() >= self.most_files.load(Ordering::Relaxed) {
             return Err(io::ErrorKind::StorageFull.into());
@@ -43,11 +43,11 @@ impl Disk for SmallDisk {
         Ok(())
     }
 
-    fn read(&self, number: u64) -> io::Result<Bytes> {
+    fn read_file(&self, number: u64) -> io::Result<Bytes> {
         self.files.lock().unwrap().get(&number).cloned().ok_or(io::ErrorKind::NotFound.into())
     }
 
-    fn remove(&self, number: u64) -> io::Result<()> {
+    fn remove_file(&self, number: u64) -> io::Result<()> {
         self.files.lock().unwrap().remove(&number).map(drop).ok_or(io::ErrorKind::NotFound.into())
     }
 }
@@ -55,7 +55,7 @@ impl Disk for SmallDisk {
 fn uploads(store: &MemoryStore, memory: u64, disk: Option<(Arc<SmallDisk>, u64)>) -> Uploads {
     let settings = UploadSettings { memory, ..UploadSettings::default() };
     let disk = disk.map(|(disk, size)| (disk as Arc<dyn Disk>, size));
-    Uploads::with(Arc::new(store.clone()), &settings, disk, Vec::new())
+    Uploads::with_disk(Arc::new(store.clone()), &settings, disk, Vec::new())
 }
 
 /// With room for everything.
@@ -323,7 +323,7 @@ async fn handing_over_never_waits() {
     let store = MemoryStore::new();
     store.set(Fault::Hanging(3600 * SECOND));
     let settings = UploadSettings { memory: 5 * SIZE as u64, at_once: 1, ..UploadSettings::default() };
-    let uploads = Uploads::with(Arc::new(store.clone()), &settings, None, Vec::new());
+    let uploads = Uploads::with_disk(Arc::new(store.clone()), &settings, None, Vec::new());
     let started = Instant::now();
     let lanes: Vec<_> = (0..10).map(|lane| uploads.lane(lane.to_string())).collect();
     for number in 0..1000 {

@@ -81,31 +81,31 @@ enum Failure {
 }
 
 impl Inner {
-    pub(super) fn queue(&self) -> MutexGuard<'_, Queue> {
+    pub(super) fn lock_queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock_ignoring_poison()
     }
 
-    pub(super) fn push(self: &Arc<Self>, job: Job) {
+    pub(super) fn push_job(self: &Arc<Self>, job: Job) {
         if self.stop.is_cancelled() {
             return;
         }
-        self.losing(|queue| queue.push(job));
+        self.with_losses(|queue| queue.push_job(job));
         self.start_lanes();
         self.arrived.notify_waiters();
         self.changed.notify_one();
-        self.publish();
+        self.publish_gauges();
     }
 
     pub(super) fn start_lanes(self: &Arc<Self>) {
-        for name in self.queue().idle_lanes() {
+        for metric_name in self.lock_queue().idle_lanes() {
             let inner = self.clone();
             self.tasks.spawn(async move {
                 let stop = inner.stop.clone();
                 // An object in flight is in the spool too, or is told to be lost.
-                let _ = stop.run_until_cancelled(inner.run(&name)).await;
+                let _ = stop.run_until_cancelled(inner.run(&metric_name)).await;
             });
         }
-        self.publish();
+        self.publish_gauges();
     }
 
     /// Stores what a lane has: media side by side, as a store far away takes longer for one object than a segment lasts for
@@ -118,17 +118,17 @@ impl Inner {
             let mut arrived = pin!(self.arrived.notified());
             arrived.as_mut().enable();
             if is_failing && work.is_empty() {
-                self.rest(&mut backoff).await;
+                self.rest_lane(&mut backoff).await;
             }
             let most = if is_failing { 1 } else { LANE_AT_ONCE };
             while (!is_failing || work.is_empty()) && work.len() < most {
-                let Some(job) = self.queue().next_job(lane) else { break };
-                work.push(self.put(job));
+                let Some(job) = self.lock_queue().next_job(lane) else { break };
+                work.push(self.put_job(job));
             }
             tokio::select! {
                 biased;
                 Some((job, done)) = work.next() => {
-                    is_failing = !self.settle(&job, done).await;
+                    is_failing = !self.settle_job(&job, done).await;
                     if !is_failing {
                         backoff.reset();
                     }
@@ -137,35 +137,35 @@ impl Inner {
                 () = arrived, if !work.is_empty() => {}
                 else => break,
             }
-            self.publish();
+            self.publish_gauges();
         }
-        self.publish();
+        self.publish_gauges();
     }
 
-    async fn rest(&self, backoff: &mut Backoff<Random>) {
+    async fn rest_lane(&self, backoff: &mut Backoff<Random>) {
         tokio::select! {
             () = backoff.wait() => {}
             () = self.recovered.notified() => {}
         }
     }
 
-    async fn put(&self, job: NextJob) -> (NextJob, Result<u64, Failure>) {
+    async fn put_job(&self, job: NextJob) -> (NextJob, Result<u64, Failure>) {
         // Closed by nobody.
         let _permit = self.at_once.acquire().await;
-        let done = self.attempt(&job).await;
+        let done = self.attempt_put(&job).await;
         (job, done)
     }
 
     /// Notes what came of an attempt. Whether the store works.
-    async fn settle(&self, job: &NextJob, done: Result<u64, Failure>) -> bool {
+    async fn settle_job(&self, job: &NextJob, done: Result<u64, Failure>) -> bool {
         match done {
-            Ok(size) => self.stored(job, size).await,
+            Ok(size) => self.note_stored(job, size).await,
             Err(Failure::Lost(error)) => {
                 tracing::warn!(key = %job.key, %error, "a spooled object can't be read: it is lost");
-                self.queue().lose(job.number);
+                self.lock_queue().lose_job(job.number);
             }
             Err(Failure::Store(error)) => {
-                self.failed(job, &error);
+                self.note_failed(job, &error);
                 return false;
             }
         }
@@ -173,9 +173,9 @@ impl Inner {
     }
 
     /// The size of what is in the store then.
-    async fn attempt(&self, job: &NextJob) -> Result<u64, Failure> {
-        let _room = self.room(&job.body).await;
-        let body = self.bytes(job.number, job.body.clone()).await.map_err(Failure::Lost)?;
+    async fn attempt_put(&self, job: &NextJob) -> Result<u64, Failure> {
+        let _room = self.acquire_room(&job.body).await;
+        let body = self.read_body(job.number, job.body.clone()).await.map_err(Failure::Lost)?;
         let size = body.len() as u64;
         let put = async {
             let store = self.store.as_ref();
@@ -183,7 +183,9 @@ impl Inner {
             let content_type = &job.content_type;
             match (job.mode, &job.guard) {
                 (PutMode::New, _) => store.put_new(key, body, content_type).await,
-                (_, Some(guard)) => guard.put(store, key, body, content_type).await.map(|()| Put::Stored),
+                (_, Some(guard)) => {
+                    guard.put_guarded(store, key, body, content_type).await.map(|()| Put::Stored)
+                }
                 (_, None) => store.put(key, body, content_type).await.map(|_| Put::Stored),
             }
         };
@@ -199,30 +201,30 @@ impl Inner {
     }
 
     /// Waits until an object may be read back from the disk. An object that is larger than the bound goes alone.
-    async fn room(&self, body: &Body) -> Option<SemaphorePermit<'_>> {
+    async fn acquire_room(&self, body: &Body) -> Option<SemaphorePermit<'_>> {
         let Body::Disk { file_size } = body else { return None };
         let kib = u32::try_from(file_size.div_ceil(1 << 10)).unwrap_or(u32::MAX);
         // Closed by nobody.
         self.read_back.acquire_many(kib.min(READ_BACK_KIB)).await.ok()
     }
 
-    pub(super) async fn bytes(&self, number: u64, body: Body) -> io::Result<Bytes> {
+    pub(super) async fn read_body(&self, number: u64, body: Body) -> io::Result<Bytes> {
         match (body, &self.disk) {
             (Body::Memory(bytes), _) => Ok(bytes),
             (Body::Disk { .. }, Some(disk)) => {
                 let disk = disk.clone();
-                let file = blocking(move || disk.read(number)).await?;
+                let file = run_blocking(move || disk.read_file(number)).await?;
                 body_of(&file)
             }
             (Body::Disk { .. }, None) => Err(io::ErrorKind::NotFound.into()),
         }
     }
 
-    async fn stored(&self, job: &NextJob, size: u64) {
+    async fn note_stored(&self, job: &NextJob, size: u64) {
         // The next version of an index must not be stored while this one is on the disk, from where another process would put
         // it over that one.
         let writing = if job.mode == PutMode::Own { Some(self.writing.lock().await) } else { None };
-        let (took, change) = self.queue().stored(job.number, size);
+        let (took, change) = self.lock_queue().finish_job(job.number, size);
         self.clear_away().await;
         drop(writing);
         metrics::histogram!("headwater_recording_upload_seconds").record(took.as_secs_f64());
@@ -232,9 +234,9 @@ impl Inner {
         }
     }
 
-    fn failed(&self, job: &NextJob, error: &StoreError) {
+    fn note_failed(&self, job: &NextJob, error: &StoreError) {
         metrics::counter!("headwater_recording_store_errors_total", "kind" => error.kind()).increment(1);
-        match (self.queue().failed(job.number), error) {
+        match (self.lock_queue().retry_later(job.number), error) {
             (OutageChange::Began, StoreError::Refused(_)) => {
                 tracing::error!(key = %job.key, %error, "recordings can't be stored: they wait");
             }
@@ -246,11 +248,11 @@ impl Inner {
     }
 
     /// Does what may lose objects, and says so once in an outage.
-    pub(super) fn losing<T>(&self, work: impl FnOnce(&mut Queue) -> T) -> T {
-        let mut queue = self.queue();
-        let had_lost = queue.lost() > 0;
+    pub(super) fn with_losses<T>(&self, work: impl FnOnce(&mut Queue) -> T) -> T {
+        let mut queue = self.lock_queue();
+        let had_lost = queue.lost_count() > 0;
         let done = work(&mut queue);
-        if !had_lost && queue.lost() > 0 {
+        if !had_lost && queue.lost_count() > 0 {
             tracing::error!(
                 "there is no room for what waits for the store: the oldest segments are lost (recording.spool_size)"
             );
@@ -258,8 +260,8 @@ impl Inner {
         done
     }
 
-    pub(super) fn publish(&self) {
-        let queue = self.queue();
+    pub(super) fn publish_gauges(&self) {
+        let queue = self.lock_queue();
         metrics::gauge!("headwater_recording_spool_bytes").set(queue.spooled_bytes() as f64);
         let is_empty = queue.is_empty();
         self.is_empty.send_if_modified(|was| std::mem::replace(was, is_empty) != is_empty);
@@ -267,7 +269,7 @@ impl Inner {
 }
 
 /// Disks are waited for by threads of their own.
-pub(super) async fn blocking<T: Send + 'static>(
+pub(super) async fn run_blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?

@@ -44,9 +44,13 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Starts to connect, and to listen to `channel`. Needs a tokio runtime.
-    pub(super) fn open(url: &RedisUrl, channel: String, events: EventSender) -> Result<Self, RegistryError> {
+    pub(super) fn open_connection(
+        url: &RedisUrl,
+        channel: String,
+        events: EventSender,
+    ) -> Result<Self, RegistryError> {
         let backend = url.backend();
-        let client = client(url).map_err(|cause| unavailable(&backend, cause))?;
+        let client = build_client(url).map_err(|cause| unavailable_error(&backend, cause))?;
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         let (link_sender, link) = watch::channel(Link::Connecting);
@@ -65,17 +69,17 @@ impl Connection {
     where
         R: FromValue,
     {
-        self.answered(script.evalsha_with_reload(&self.client, keys, args).await)
+        self.map_failure(script.evalsha_with_reload(&self.client, keys, args).await)
     }
 
-    pub(super) fn answered<T>(&self, result: FredResult<T>) -> Result<T, RegistryError> {
+    pub(super) fn map_failure<T>(&self, result: FredResult<T>) -> Result<T, RegistryError> {
         result.map_err(|error| match &*self.link.borrow() {
-            Link::Down(reason) => unavailable(&self.backend, reason.clone()),
-            Link::Connecting | Link::Up => unavailable(&self.backend, error),
+            Link::Down(reason) => unavailable_error(&self.backend, reason.clone()),
+            Link::Connecting | Link::Up => unavailable_error(&self.backend, error),
         })
     }
 
-    pub(super) async fn close(&self) {
+    pub(super) async fn close_client(&self) {
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
@@ -88,13 +92,16 @@ impl Drop for Connection {
     }
 }
 
-fn unavailable(backend: &str, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> RegistryError {
+fn unavailable_error(
+    backend: &str,
+    cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> RegistryError {
     RegistryError::Unavailable { backend: backend.to_owned(), cause: cause.into() }
 }
 
-fn client(url: &RedisUrl) -> FredResult<Client> {
+fn build_client(url: &RedisUrl) -> FredResult<Client> {
     // RESP3 lets one connection carry commands and messages.
-    let config = Config { fail_fast: false, version: RespVersion::RESP3, ..url.config() };
+    let config = Config { fail_fast: false, version: RespVersion::RESP3, ..url.client_config() };
     let mut policy = ReconnectPolicy::new_exponential(0, RECONNECT_MIN_MS, RECONNECT_MAX_MS, 2);
     policy.set_jitter(RECONNECT_JITTER_MS);
     Builder::from_config(config)

@@ -31,15 +31,15 @@ impl FromStr for KeyPrefix {
 }
 
 impl KeyPrefix {
-    pub(super) fn lease(&self, stream: &StreamId) -> String {
+    pub(super) fn lease_key(&self, stream: &StreamId) -> String {
         format!("{}{{{stream}}}:lease", self.0)
     }
 
-    pub(super) fn turn(&self, stream: &StreamId) -> String {
+    pub(super) fn turn_key(&self, stream: &StreamId) -> String {
         format!("{}{{{stream}}}:turn", self.0)
     }
 
-    pub(super) fn handoff(&self, stream: &StreamId) -> String {
+    pub(super) fn handoff_key(&self, stream: &StreamId) -> String {
         format!("{}{{{stream}}}:handoff", self.0)
     }
 
@@ -51,7 +51,7 @@ impl KeyPrefix {
         format!("{}servers:{{all}}:until", self.0)
     }
 
-    pub(super) fn channel(&self) -> String {
+    pub(super) fn channel_name(&self) -> String {
         format!("{}events", self.0)
     }
 }
@@ -64,8 +64,8 @@ mod tests {
     fn keys_of_a_stream_share_its_hash_tag() {
         let prefix = KeyPrefix::default();
         let stream = "demo".parse().unwrap();
-        assert_eq!(prefix.lease(&stream), "headwater:{demo}:lease");
-        assert_eq!(prefix.turn(&stream), "headwater:{demo}:turn");
+        assert_eq!(prefix.lease_key(&stream), "headwater:{demo}:lease");
+        assert_eq!(prefix.turn_key(&stream), "headwater:{demo}:turn");
     }
 
     #[test]

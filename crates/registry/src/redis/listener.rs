@@ -74,27 +74,27 @@ impl Listener {
         let mut checks = interval(CHECK_INTERVAL);
         checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while let Some(notice) = self.sources.next(&mut checks).await {
-            self.handle(notice).await;
+            self.handle_notice(notice).await;
         }
     }
 
-    async fn handle(&mut self, notice: Notice) {
+    async fn handle_notice(&mut self, notice: Notice) {
         match notice {
             Notice::Connected => {
                 tracing::info!(backend = %self.backend, "connected to Redis");
                 self.link.send_replace(Link::Up);
-                self.subscribe().await;
+                self.subscribe_channel().await;
             }
-            Notice::Unsure => self.subscribe().await,
-            Notice::Lost(error) => self.lost(&error),
-            Notice::Message(message) => self.forward(&message),
-            Notice::Check if self.subscription == Subscription::Wanted => self.subscribe().await,
-            Notice::Check => self.check().await,
+            Notice::Unsure => self.subscribe_channel().await,
+            Notice::Lost(error) => self.note_loss(&error),
+            Notice::Message(message) => self.forward_message(&message),
+            Notice::Check if self.subscription == Subscription::Wanted => self.subscribe_channel().await,
+            Notice::Check => self.check_connection().await,
         }
     }
 
     /// Subscribes. Messages published before that are lost, so the watchers are told to look again.
-    async fn subscribe(&mut self) {
+    async fn subscribe_channel(&mut self) {
         self.subscription = Subscription::Wanted;
         if *self.link.borrow() != Link::Up {
             return;
@@ -102,20 +102,20 @@ impl Listener {
         match self.client.subscribe(self.channel.as_str()).await {
             Ok(()) => {
                 self.subscription = Subscription::Held;
-                self.tell(RegistryEvent::Missed);
+                self.send_event(RegistryEvent::Missed);
             }
             Err(error) => tracing::warn!(backend = %self.backend, %error, "can't subscribe to events"),
         }
     }
 
-    fn lost(&mut self, error: &Error) {
+    fn note_loss(&mut self, error: &Error) {
         if !matches!(*self.link.borrow(), Link::Down(_)) {
             tracing::warn!(backend = %self.backend, %error, "no connection to Redis, trying again until there is one");
         }
         self.link.send_replace(Link::Down(error.to_string()));
     }
 
-    fn forward(&self, message: &Message) {
+    fn forward_message(&self, message: &Message) {
         let text = message.value.as_str().unwrap_or_default();
         let owner_changed = |name: &str| name.parse().ok().map(RegistryEvent::OwnerChanged);
         let event = match text.split_once(' ') {
@@ -125,17 +125,17 @@ impl Listener {
             _ => None,
         };
         // Another version says something that this one does not know.
-        self.tell(event.unwrap_or(RegistryEvent::Missed));
+        self.send_event(event.unwrap_or(RegistryEvent::Missed));
     }
 
     /// A connection that does not answer is given up by the client.
-    async fn check(&self) {
+    async fn check_connection(&self) {
         if let Err(error) = self.client.ping::<Value>(None).await {
             tracing::debug!(backend = %self.backend, %error, "Redis does not answer");
         }
     }
 
-    fn tell(&self, event: RegistryEvent) {
+    fn send_event(&self, event: RegistryEvent) {
         // An error only says that nobody watches.
         let _ = self.events.send(event);
     }
@@ -146,15 +146,15 @@ impl Sources {
     async fn next(&mut self, checks: &mut Interval) -> Option<Notice> {
         tokio::select! {
             biased;
-            connected = self.connected.recv() => notice(connected, |_| Notice::Connected),
-            error = self.errors.recv() => notice(error, |(error, _)| Notice::Lost(error)),
-            message = self.messages.recv() => notice(message, Notice::Message),
+            connected = self.connected.recv() => make_notice(connected, |_| Notice::Connected),
+            error = self.errors.recv() => make_notice(error, |(error, _)| Notice::Lost(error)),
+            message = self.messages.recv() => make_notice(message, Notice::Message),
             _ = checks.tick() => Some(Notice::Check),
         }
     }
 }
 
-fn notice<T>(
+fn make_notice<T>(
     received: Result<T, broadcast::error::RecvError>,
     make: impl FnOnce(T) -> Notice,
 ) -> Option<Notice> {

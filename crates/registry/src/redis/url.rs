@@ -27,7 +27,7 @@ impl RedisUrl {
         hosts.first().map(|server| format!("{}:{}", server.host, server.port)).unwrap_or_default()
     }
 
-    pub(super) fn config(&self) -> Config {
+    pub(super) fn client_config(&self) -> Config {
         self.config.clone()
     }
 }

@@ -6,8 +6,8 @@
 mod reader;
 mod writer;
 
-pub(crate) use reader::read;
-pub(crate) use writer::write;
+pub(crate) use reader::read_values;
+pub(crate) use writer::write_values;
 
 /// The longest message that is read.
 pub(crate) const MAX_BYTES: usize = 64 << 10;
@@ -38,17 +38,17 @@ impl Object {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value)
     }
 
-    pub(crate) fn string(&self, name: &str) -> Option<&str> {
+    pub(crate) fn string_property(&self, name: &str) -> Option<&str> {
         self.get(name)?.as_str()
     }
 
-    pub(crate) fn number(&self, name: &str) -> Option<f64> {
+    pub(crate) fn number_property(&self, name: &str) -> Option<f64> {
         self.get(name)?.as_number()
     }
 
     /// The same object with one property more.
     #[must_use]
-    pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+    pub(crate) fn with_property(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.0.push((name.to_owned(), value.into()));
         self
     }

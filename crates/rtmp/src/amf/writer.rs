@@ -3,13 +3,13 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::{Object, Value, marker};
 
 /// Writes values one after the other. Properties keep their order: some servers want `app` first in `connect`.
-pub(crate) fn write(values: &[Value]) -> Bytes {
+pub(crate) fn write_values(values: &[Value]) -> Bytes {
     let mut output = BytesMut::new();
-    values.iter().for_each(|value| put(&mut output, value));
+    values.iter().for_each(|value| put_value(&mut output, value));
     output.freeze()
 }
 
-fn put(output: &mut BytesMut, value: &Value) {
+fn put_value(output: &mut BytesMut, value: &Value) {
     match value {
         Value::Number(number) => {
             output.put_u8(marker::NUMBER);
@@ -21,7 +21,7 @@ fn put(output: &mut BytesMut, value: &Value) {
         Value::Array(values) => {
             output.put_u8(marker::STRICT_ARRAY);
             output.put_u32(values.len() as u32);
-            values.iter().for_each(|value| put(output, value));
+            values.iter().for_each(|value| put_value(output, value));
         }
         Value::Null => output.put_u8(marker::NULL),
         Value::Undefined => output.put_u8(marker::UNDEFINED),
@@ -43,7 +43,7 @@ fn put_object(output: &mut BytesMut, object: &Object) {
     output.put_u8(marker::OBJECT);
     for (name, value) in &object.0 {
         put_short(output, name);
-        put(output, value);
+        put_value(output, value);
     }
     output.put_slice(&[0, 0, marker::OBJECT_END]);
 }

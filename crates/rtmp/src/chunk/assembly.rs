@@ -19,12 +19,12 @@ impl Assembly {
         self.bytes.len()
     }
 
-    pub(super) fn reserved(&self) -> usize {
+    pub(super) fn reserved_bytes(&self) -> usize {
         self.reserved
     }
 
     /// Adds a piece of a message that is `length` bytes long in all. `held` is what all assemblies have reserved.
-    pub(super) fn append(
+    pub(super) fn append_piece(
         &mut self,
         piece: &[u8],
         length: usize,

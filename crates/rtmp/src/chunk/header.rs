@@ -59,7 +59,7 @@ impl ChunkHeader {
         stream: impl Fn(u32) -> Option<&'a ChunkStream>,
     ) -> Result<Option<Self>, RtmpError> {
         let mut cursor = Cursor { input, at: 0 };
-        let Some((format, id)) = cursor.basic() else { return Ok(None) };
+        let Some((format, id)) = cursor.read_basic() else { return Ok(None) };
         let known = stream(id);
         // Full headers may come at any time. Some encoders begin chunk streams with the second format: its time counts
         // from zero then, and its message stream is 0.
@@ -67,7 +67,7 @@ impl ChunkHeader {
             return Err(RtmpError::NoPrecedingChunk);
         }
         let format = match format {
-            0 => cursor.full(),
+            0 => cursor.read_full(),
             1 => cursor.same_stream(),
             2 => cursor.same_length(),
             _ => cursor.repeated_timestamp(known.and_then(|s| s.extended)).then_some(Format::Same),
@@ -76,22 +76,22 @@ impl ChunkHeader {
     }
 
     /// Brings the chunk stream's state up to this chunk.
-    pub(super) fn apply(self, stream: &mut ChunkStream) -> Result<(), RtmpError> {
+    pub(super) fn apply_to(self, stream: &mut ChunkStream) -> Result<(), RtmpError> {
         let unfinished = stream.assembly.is_some();
         match self.format {
             Format::Same if unfinished => return Ok(()),
             _ if unfinished => return Err(RtmpError::UnfinishedMessage),
             Format::Full { time, length, kind, stream: id } => {
-                stream.remember(&time);
+                stream.remember_time(&time);
                 (stream.length, stream.kind, stream.stream) = (length, kind, id);
                 stream.timestamp = time.value;
                 return Ok(());
             }
             Format::SameStream { time, length, kind } => {
-                stream.remember(&time);
+                stream.remember_time(&time);
                 (stream.length, stream.kind) = (length, kind);
             }
-            Format::SameLength { time } => stream.remember(&time),
+            Format::SameLength { time } => stream.remember_time(&time),
             Format::Same => {}
         }
         stream.timestamp = stream.timestamp.wrapping_add(stream.delta);
@@ -100,7 +100,7 @@ impl ChunkHeader {
 }
 
 impl ChunkStream {
-    fn remember(&mut self, time: &Time) {
+    fn remember_time(&mut self, time: &Time) {
         self.delta = time.value;
         self.extended = time.extended.then_some(time.value);
     }
@@ -113,40 +113,42 @@ struct Cursor<'a> {
 
 impl Cursor<'_> {
     /// Format and chunk stream id (§5.3.1.1).
-    fn basic(&mut self) -> Option<(u8, u32)> {
-        let [first] = self.take()?;
+    fn read_basic(&mut self) -> Option<(u8, u32)> {
+        let [first] = self.take_array()?;
         let id = match first & 0x3f {
-            0 => 64 + u32::from(self.take::<1>()?[0]),
-            1 => 64 + u32::from(u16::from_le_bytes(self.take()?)),
+            0 => 64 + u32::from(self.take_array::<1>()?[0]),
+            1 => 64 + u32::from(u16::from_le_bytes(self.take_array()?)),
             id => u32::from(id),
         };
         Some((first >> 6, id))
     }
 
-    fn full(&mut self) -> Option<Format> {
-        let field = self.u24()?;
-        let length = self.u24()? as usize;
-        let [kind] = self.take()?;
-        let stream = u32::from_le_bytes(self.take()?);
-        Some(Format::Full { time: self.time(field)?, length, kind, stream })
+    fn read_full(&mut self) -> Option<Format> {
+        let field = self.read_u24()?;
+        let length = self.read_u24()? as usize;
+        let [kind] = self.take_array()?;
+        let stream = u32::from_le_bytes(self.take_array()?);
+        Some(Format::Full { time: self.read_time(field)?, length, kind, stream })
     }
 
     fn same_stream(&mut self) -> Option<Format> {
-        let field = self.u24()?;
-        let length = self.u24()? as usize;
-        let [kind] = self.take()?;
-        Some(Format::SameStream { time: self.time(field)?, length, kind })
+        let field = self.read_u24()?;
+        let length = self.read_u24()? as usize;
+        let [kind] = self.take_array()?;
+        Some(Format::SameStream { time: self.read_time(field)?, length, kind })
     }
 
     fn same_length(&mut self) -> Option<Format> {
-        let field = self.u24()?;
-        Some(Format::SameLength { time: self.time(field)? })
+        let field = self.read_u24()?;
+        Some(Format::SameLength { time: self.read_time(field)? })
     }
 
     /// The timestamp that a header's `field` stands for; the extended one comes last of all (§5.3.1.3).
-    fn time(&mut self, field: u32) -> Option<Time> {
+    fn read_time(&mut self, field: u32) -> Option<Time> {
         match field {
-            EXTENDED_TIMESTAMP => Some(Time { value: u32::from_be_bytes(self.take()?), extended: true }),
+            EXTENDED_TIMESTAMP => {
+                Some(Time { value: u32::from_be_bytes(self.take_array()?), extended: true })
+            }
             value => Some(Time { value, extended: false }),
         }
     }
@@ -164,12 +166,12 @@ impl Cursor<'_> {
         present == 4
     }
 
-    fn u24(&mut self) -> Option<u32> {
-        let [a, b, c] = self.take()?;
+    fn read_u24(&mut self) -> Option<u32> {
+        let [a, b, c] = self.take_array()?;
         Some(u32::from_be_bytes([0, a, b, c]))
     }
 
-    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+    fn take_array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let taken = *self.input.get(self.at..)?.first_chunk()?;
         self.at += N;
         Some(taken)

@@ -72,12 +72,12 @@ impl ChunkReader {
     }
 
     /// From now on other bounds hold.
-    pub(crate) fn enter(&mut self, phase: Phase) {
+    pub(crate) fn enter_phase(&mut self, phase: Phase) {
         self.phase = phase;
     }
 
     /// Takes more input. It is copied only where the last piece ended inside a chunk header, or was not read to its end.
-    pub(crate) fn push(&mut self, more: Bytes) {
+    pub(crate) fn push_input(&mut self, more: Bytes) {
         if self.input.is_empty() {
             self.input = more;
         } else {
@@ -89,7 +89,7 @@ impl ChunkReader {
     }
 
     /// Bytes that were pushed and not read yet.
-    pub(crate) fn buffered(&self) -> usize {
+    pub(crate) fn buffered_bytes(&self) -> usize {
         self.input.len()
     }
 
@@ -106,7 +106,7 @@ impl ChunkReader {
                 Step::More => {}
                 Step::Message(message) => match message.kind {
                     kind::SET_CHUNK_SIZE => self.set_chunk_size(&message.payload)?,
-                    kind::ABORT => self.abort(&message.payload)?,
+                    kind::ABORT => self.abort_message(&message.payload)?,
                     _ => return Ok(Some(message)),
                 },
             }
@@ -118,9 +118,9 @@ impl ChunkReader {
             return Ok(Step::Starved);
         };
         self.input.advance(header.size);
-        self.admit(header.id)?;
+        self.admit_stream(header.id)?;
         let stream = self.streams.entry(header.id).or_default();
-        header.apply(stream)?;
+        header.apply_to(stream)?;
         if stream.length > self.phase.message {
             return Err(RtmpError::MessageTooLong { length: stream.length, limit: self.phase.message });
         }
@@ -130,7 +130,7 @@ impl ChunkReader {
         Ok(Step::More)
     }
 
-    fn admit(&self, id: u32) -> Result<(), RtmpError> {
+    fn admit_stream(&self, id: u32) -> Result<(), RtmpError> {
         if self.streams.len() < self.chunk_streams || self.streams.contains_key(&id) {
             return Ok(());
         }
@@ -141,17 +141,17 @@ impl ChunkReader {
         let stream = self.streams.entry(id).or_default();
         if stream.assembly.is_none() && left == stream.length && self.input.len() >= left {
             self.state = State::Header;
-            return Ok(Step::Message(stream.message(self.input.split_to(left))));
+            return Ok(Step::Message(stream.make_message(self.input.split_to(left))));
         }
         if self.input.is_empty() {
             return Ok(Step::Starved);
         }
         let piece = self.input.split_to(left.min(self.input.len()));
         let assembly = stream.assembly.get_or_insert_default();
-        assembly.append(&piece, stream.length, &self.phase, &mut self.held)?;
+        assembly.append_piece(&piece, stream.length, &self.phase, &mut self.held)?;
         if assembly.len() == stream.length {
             self.state = State::Header;
-            return Ok(stream.finish(&mut self.held));
+            return Ok(stream.finish_message(&mut self.held));
         }
         self.state = match left - piece.len() {
             0 => State::Header,
@@ -171,24 +171,24 @@ impl ChunkReader {
     }
 
     /// Drops the unfinished message of a chunk stream (RTMP 1.0 §5.4.2).
-    fn abort(&mut self, payload: &[u8]) -> Result<(), RtmpError> {
+    fn abort_message(&mut self, payload: &[u8]) -> Result<(), RtmpError> {
         let id = read_u32(payload, "Abort")?;
         if let Some(assembly) = self.streams.get_mut(&id).and_then(|stream| stream.assembly.take()) {
-            self.held -= assembly.reserved();
+            self.held -= assembly.reserved_bytes();
         }
         Ok(())
     }
 }
 
 impl ChunkStream {
-    fn message(&self, payload: Bytes) -> Message {
+    fn make_message(&self, payload: Bytes) -> Message {
         Message { timestamp: self.timestamp, kind: self.kind, stream: self.stream, payload }
     }
 
-    fn finish(&mut self, held: &mut usize) -> Step {
+    fn finish_message(&mut self, held: &mut usize) -> Step {
         let assembly = self.assembly.take().unwrap_or_default();
-        *held -= assembly.reserved();
-        Step::Message(self.message(assembly.into_payload()))
+        *held -= assembly.reserved_bytes();
+        Step::Message(self.make_message(assembly.into_payload()))
     }
 }
 

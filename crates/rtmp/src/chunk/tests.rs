@@ -8,7 +8,7 @@ fn reader() -> ChunkReader {
 }
 
 fn read_all(reader: &mut ChunkReader, input: impl Into<Bytes>) -> Result<Vec<Message>, RtmpError> {
-    reader.push(input.into());
+    reader.push_input(input.into());
     std::iter::from_fn(|| reader.next().transpose()).collect()
 }
 
@@ -192,7 +192,7 @@ fn unfinished_messages_share_a_budget() {
 #[test]
 fn a_publishers_message_is_reserved_once() {
     let mut reader = reader();
-    reader.enter(Limits::default().publisher);
+    reader.enter_phase(Limits::default().publisher);
     let sent = message(kind::VIDEO, 1, 0, body(1 << 20));
     let mut cut = chunks(4, &sent, 128);
     let last = cut.pop().unwrap();

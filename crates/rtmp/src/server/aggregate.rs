@@ -11,7 +11,7 @@ const TRAILER_BYTES: usize = 4;
 
 /// The messages inside, as slices. The first has the aggregate's timestamp, the others keep their distance to it.
 /// What is cut off at the end is left out.
-pub(super) fn split(aggregate: &Message) -> impl Iterator<Item = Message> + use<> {
+pub(super) fn split_aggregate(aggregate: &Message) -> impl Iterator<Item = Message> + use<> {
     let mut rest = aggregate.payload.clone();
     let timestamp = aggregate.timestamp;
     let stream = aggregate.stream;

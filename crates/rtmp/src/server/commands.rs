@@ -9,7 +9,7 @@ use crate::amf::{Object, Value};
 use crate::command::Command;
 use crate::error::RtmpError;
 use crate::server::request::{CAPS_EX_RECONNECT, Client, PublishRequest, named_key};
-use crate::status::{Rejection, StatusCode, info, on_status};
+use crate::status::{Rejection, StatusCode, on_status, status_info};
 
 /// Some encoders ask for the version before they use anything newer than AMF0.
 const SERVER_VERSION: &str = "FMS/3,0,1,123";
@@ -17,41 +17,44 @@ const SERVER_VERSION: &str = "FMS/3,0,1,123";
 const CAPABILITIES: f64 = 31.0;
 
 impl ServerSession {
-    pub(super) fn command(&mut self, command: Command) -> Result<(), RtmpError> {
+    pub(super) fn handle_command(&mut self, command: Command) -> Result<(), RtmpError> {
         match command.name.as_str() {
-            "connect" => self.connect(&command),
-            "releaseStream" => self.answer(&command, Value::Undefined),
+            "connect" => self.handle_connect(&command),
+            "releaseStream" => self.send_answer(&command, Value::Undefined),
             "FCPublish" => self.fc_publish(&command),
             "createStream" => self.create_stream(&command),
-            "publish" => self.publish(&command),
+            "publish" => self.handle_publish(&command),
             "FCUnpublish" => self.fc_unpublish(&command),
-            "closeStream" => self.end(command.stream),
+            "closeStream" => self.end_publisher(command.stream),
             "deleteStream" => self.delete_stream(&command),
-            "play" | "play2" => self.play(&command),
-            "_checkbw" => self.answer(&command, Value::Undefined),
-            "getStreamLength" => self.answer(&command, Value::Number(0.0)),
+            "play" | "play2" => self.refuse_play(&command),
+            "_checkbw" => self.send_answer(&command, Value::Undefined),
+            "getStreamLength" => self.send_answer(&command, Value::Number(0.0)),
             _ => Ok(()),
         }
     }
 
-    fn connect(&mut self, command: &Command) -> Result<(), RtmpError> {
+    fn handle_connect(&mut self, command: &Command) -> Result<(), RtmpError> {
         if !matches!(self.state, State::Greeted) {
             return Err(RtmpError::OutOfOrder { command: "connect" });
         }
         let Some(client) = Client::from_connect(command, &self.config.apps) else {
             return self.refuse_connection(command);
         };
-        let mut server = Object::default().with("fmsVer", SERVER_VERSION).with("capabilities", CAPABILITIES);
+        let mut server = Object::default()
+            .with_property("fmsVer", SERVER_VERSION)
+            .with_property("capabilities", CAPABILITIES);
         if client.is_enhanced() {
             // Clients that know it follow a request to connect again only where the server has announced that.
-            server = server.with("capsEx", f64::from(CAPS_EX_RECONNECT));
+            server = server.with_property("capsEx", f64::from(CAPS_EX_RECONNECT));
         }
         self.state = State::Connected(client);
-        self.outbox.window(self.config.window)?;
+        self.outbox.send_window(self.config.window)?;
         self.outbox.peer_bandwidth(self.config.window)?;
         self.outbox.set_chunk_size(self.config.chunk_size)?;
-        let status = info("status", "NetConnection.Connect.Success", "connected").with("objectEncoding", 0.0);
-        self.outbox.command(0, "_result", command.transaction, [server.into(), status.into()])
+        let status = status_info("status", "NetConnection.Connect.Success", "connected")
+            .with_property("objectEncoding", 0.0);
+        self.outbox.send_command(0, "_result", command.transaction, [server.into(), status.into()])
     }
 
     /// The refused name is not repeated: somebody may have put a stream key there.
@@ -59,16 +62,16 @@ impl ServerSession {
         self.state = State::Closing;
         let app = self.config.apps.first().map_or("live", String::as_str);
         let description = format!("unknown application: publish to rtmp://HOST/{app}/STREAM_KEY");
-        let status = info("error", "NetConnection.Connect.Rejected", &description);
+        let status = status_info("error", "NetConnection.Connect.Rejected", &description);
         self.events.push_back(Event::AppRefused);
-        self.outbox.command(0, "_error", command.transaction, [Value::Null, status.into()])
+        self.outbox.send_command(0, "_error", command.transaction, [Value::Null, status.into()])
     }
 
     fn fc_publish(&mut self, command: &Command) -> Result<(), RtmpError> {
         if let State::Connected(client) = &mut self.state {
             client.expects_fc_publish = true;
         }
-        self.answer(command, Value::Undefined)
+        self.send_answer(command, Value::Undefined)
     }
 
     fn create_stream(&mut self, command: &Command) -> Result<(), RtmpError> {
@@ -77,10 +80,10 @@ impl ServerSession {
         let free = (1..=limit as u32).find(|id| !self.streams.contains(id));
         let id = free.ok_or(RtmpError::TooManyStreams { limit })?;
         self.streams.push(id);
-        self.outbox.command(0, "_result", command.transaction, [Value::Null, f64::from(id).into()])
+        self.outbox.send_command(0, "_result", command.transaction, [Value::Null, f64::from(id).into()])
     }
 
-    fn publish(&mut self, command: &Command) -> Result<(), RtmpError> {
+    fn handle_publish(&mut self, command: &Command) -> Result<(), RtmpError> {
         self.expect_connected("publish")?;
         let stream = command.stream;
         let mut client = match mem::replace(&mut self.state, State::Closing) {
@@ -101,7 +104,7 @@ impl ServerSession {
             }
             Err(error) => {
                 let description = format!("{error}: set the stream key in your encoder's settings");
-                self.refuse(stream, &Rejection::new(StatusCode::BadName, description))
+                self.send_refusal(stream, &Rejection::new(StatusCode::BadName, description))
             }
         }
     }
@@ -122,7 +125,7 @@ impl ServerSession {
         let description =
             "this connection publishes another stream already: open one connection for each stream";
         let status = on_status("error", StatusCode::Denied.as_str(), description);
-        self.outbox.command(stream, "onStatus", 0.0, status)
+        self.outbox.send_command(stream, "onStatus", 0.0, status)
     }
 
     /// Ends the stream on air, unless the name is the one of a refused publication only.
@@ -132,29 +135,29 @@ impl ServerSession {
             let key = key_of(command);
             let is_refused = self.refused.iter().any(|refused| refused.key.is_some() && refused.key == key);
             if is_refused && client.on_air != key {
-                return self.answer(command, Value::Undefined);
+                return self.send_answer(command, Value::Undefined);
             }
-            self.outbox.command(0, "onFCUnpublish", 0.0, unpublished())?;
-            self.end(stream)?;
+            self.outbox.send_command(0, "onFCUnpublish", 0.0, unpublished_status())?;
+            self.end_publisher(stream)?;
         }
-        self.answer(command, Value::Undefined)
+        self.send_answer(command, Value::Undefined)
     }
 
     fn delete_stream(&mut self, command: &Command) -> Result<(), RtmpError> {
-        let id = command.number(0).map_or(command.stream, |id| id as u32);
+        let id = command.number_argument(0).map_or(command.stream, |id| id as u32);
         self.streams.retain(|alive| *alive != id);
-        self.end(id)
+        self.end_publisher(id)
     }
 
     /// The publisher goes off air, if `ended` is its stream.
-    fn end(&mut self, ended: u32) -> Result<(), RtmpError> {
+    fn end_publisher(&mut self, ended: u32) -> Result<(), RtmpError> {
         self.refused.retain(|refused| refused.stream != ended);
         match mem::replace(&mut self.state, State::Closing) {
             State::Publishing { client, stream } if stream == ended => {
                 self.state = State::Connected(client);
-                self.reader.enter(self.config.limits.stranger);
+                self.reader.enter_phase(self.config.limits.stranger);
                 self.events.push_back(Event::Unpublish);
-                self.outbox.command(stream, "onStatus", 0.0, unpublished())
+                self.outbox.send_command(stream, "onStatus", 0.0, unpublished_status())
             }
             other => {
                 self.state = other;
@@ -163,11 +166,11 @@ impl ServerSession {
         }
     }
 
-    fn play(&mut self, command: &Command) -> Result<(), RtmpError> {
+    fn refuse_play(&mut self, command: &Command) -> Result<(), RtmpError> {
         self.expect_connected("play")?;
         let description = "this server does not play over RTMP: watch the stream over HLS";
         let status = on_status("error", "NetStream.Play.StreamNotFound", description);
-        self.outbox.command(command.stream, "onStatus", 0.0, status)?;
+        self.outbox.send_command(command.stream, "onStatus", 0.0, status)?;
         if matches!(self.state, State::Connected(_)) {
             self.state = State::Closing;
         }
@@ -183,11 +186,11 @@ impl ServerSession {
     }
 
     /// Transaction zero asks for no answer.
-    fn answer(&mut self, command: &Command, value: Value) -> Result<(), RtmpError> {
+    fn send_answer(&mut self, command: &Command, value: Value) -> Result<(), RtmpError> {
         if command.transaction == 0.0 {
             return Ok(());
         }
-        self.outbox.command(0, "_result", command.transaction, [Value::Null, value])
+        self.outbox.send_command(0, "_result", command.transaction, [Value::Null, value])
     }
 }
 
@@ -196,6 +199,6 @@ fn key_of(command: &Command) -> Option<StreamKey> {
     named_key(command).0.parse().ok()
 }
 
-fn unpublished() -> [Value; 2] {
+fn unpublished_status() -> [Value; 2] {
     on_status("status", "NetStream.Unpublish.Success", "off air")
 }

@@ -115,7 +115,7 @@ impl ServerSession {
     /// A session that waits for the handshake.
     pub fn new(config: ServerConfig) -> Self {
         Self {
-            state: State::Handshake(Handshake::server()),
+            state: State::Handshake(Handshake::as_server()),
             reader: ChunkReader::new(&config.limits),
             outbox: Outbox::new(),
             events: VecDeque::new(),
@@ -133,7 +133,7 @@ impl ServerSession {
     /// The connection is beyond help. The events before the error stay and come first; then [`fail`](Self::fail) tells
     /// the peer what is wrong, and the connection is closed.
     pub fn handle_input(&mut self, input: impl Into<Bytes>) -> Result<(), RtmpError> {
-        let result = self.receive(input.into());
+        let result = self.receive_input(input.into());
         self.closing_on_error(result)
     }
 
@@ -144,7 +144,7 @@ impl ServerSession {
 
     /// Everything that is to be sent by now.
     pub fn poll_output(&mut self) -> Option<Bytes> {
-        self.outbox.take()
+        self.outbox.take_output()
     }
 
     /// Whether the connection is to be closed once the output is sent.
@@ -157,7 +157,7 @@ impl ServerSession {
     /// # Errors
     /// As for [`handle_input`](Self::handle_input); also when the request is not the one that waits here.
     pub fn accept(&mut self, request: PublishRequest) -> Result<(), RtmpError> {
-        let result = self.admit(&request);
+        let result = self.admit_publisher(&request);
         self.closing_on_error(result)
     }
 
@@ -166,7 +166,7 @@ impl ServerSession {
     /// # Errors
     /// When the answer can't be written.
     pub fn reject(&mut self, request: PublishRequest, rejection: Rejection) -> Result<(), RtmpError> {
-        self.refuse(request.message_stream(), &rejection)
+        self.send_refusal(request.message_stream(), &rejection)
     }
 
     /// Ends the connection of a publisher that was accepted: tells it why, and asks for the connection to be closed.
@@ -174,7 +174,7 @@ impl ServerSession {
     /// # Errors
     /// When the message can't be written.
     pub fn fail(&mut self, rejection: &Rejection) -> Result<(), RtmpError> {
-        self.refuse(self.publishing_stream(), rejection)
+        self.send_refusal(self.publishing_stream(), rejection)
     }
 
     /// Asks the publisher to connect again by the same URL, where it said that it can. It goes on sending until it does
@@ -188,12 +188,12 @@ impl ServerSession {
             return Ok(false);
         }
         // It concerns the connection, and so it goes on message stream 0.
-        self.outbox.command(0, "onStatus", 0.0, on_status("status", RECONNECT_REQUEST, description))?;
+        self.outbox.send_command(0, "onStatus", 0.0, on_status("status", RECONNECT_REQUEST, description))?;
         Ok(true)
     }
 
     /// Always by `onStatus`: OBS waits for ever on an `_error` (it never asks for an answer to `publish`).
-    fn refuse(&mut self, stream: u32, rejection: &Rejection) -> Result<(), RtmpError> {
+    fn send_refusal(&mut self, stream: u32, rejection: &Rejection) -> Result<(), RtmpError> {
         // Before the handshake is over there is nobody to tell, and after closing nothing more to say.
         let told = !matches!(self.state, State::Handshake(_) | State::Closing);
         self.state = State::Closing;
@@ -201,7 +201,7 @@ impl ServerSession {
             return Ok(());
         }
         let status = on_status("error", rejection.code.as_str(), &rejection.description);
-        self.outbox.command(stream, "onStatus", 0.0, status)
+        self.outbox.send_command(stream, "onStatus", 0.0, status)
     }
 
     fn closing_on_error(&mut self, result: Result<(), RtmpError>) -> Result<(), RtmpError> {
@@ -225,37 +225,37 @@ impl ServerSession {
         }
     }
 
-    fn receive(&mut self, mut input: Bytes) -> Result<(), RtmpError> {
+    fn receive_input(&mut self, mut input: Bytes) -> Result<(), RtmpError> {
         match &mut self.state {
             State::Broken { .. } | State::Closing => return Ok(()),
-            State::Handshake(handshake) => match handshake.advance(&mut input, &mut self.outbox)? {
+            State::Handshake(handshake) => match handshake.take_input(&mut input, &mut self.outbox)? {
                 Outcome::Going => return Ok(()),
                 Outcome::Done => self.state = State::Greeted,
             },
             State::Deciding { held, .. } => {
                 let limit = self.config.limits.held_back;
-                if self.reader.buffered() + held.len() + input.len() > limit {
+                if self.reader.buffered_bytes() + held.len() + input.len() > limit {
                     return Err(RtmpError::HeldBackFull { limit });
                 }
                 held.extend_from_slice(&input);
-                return self.flow.receive(input.len(), &mut self.outbox);
+                return self.flow.count_received(input.len(), &mut self.outbox);
             }
             State::Greeted | State::Connected(_) | State::Publishing { .. } => {}
         }
-        self.flow.receive(input.len(), &mut self.outbox)?;
-        self.reader.push(input);
-        self.read()
+        self.flow.count_received(input.len(), &mut self.outbox)?;
+        self.reader.push_input(input);
+        self.read_messages()
     }
 
-    fn read(&mut self) -> Result<(), RtmpError> {
+    fn read_messages(&mut self) -> Result<(), RtmpError> {
         while !matches!(self.state, State::Deciding { .. } | State::Broken { .. } | State::Closing) {
             let Some(message) = self.reader.next()? else { break };
-            self.handle(message)?;
+            self.handle_message(message)?;
         }
         Ok(())
     }
 
-    fn admit(&mut self, request: &PublishRequest) -> Result<(), RtmpError> {
+    fn admit_publisher(&mut self, request: &PublishRequest) -> Result<(), RtmpError> {
         let (client, stream, held) = match mem::replace(&mut self.state, State::Closing) {
             State::Deciding { client, stream, held } if stream == request.message_stream() => {
                 (client, stream, held)
@@ -265,37 +265,42 @@ impl ServerSession {
         self.outbox.stream_begin(stream)?;
         if client.expects_fc_publish {
             let status = on_status("status", "NetStream.Publish.Start", "on air");
-            self.outbox.command(0, "onFCPublish", 0.0, status)?;
+            self.outbox.send_command(0, "onFCPublish", 0.0, status)?;
         }
         let status = on_status("status", "NetStream.Publish.Start", "on air");
-        self.outbox.command(stream, "onStatus", 0.0, status)?;
+        self.outbox.send_command(stream, "onStatus", 0.0, status)?;
         self.state = State::Publishing { client, stream };
-        self.reader.enter(self.config.limits.publisher);
-        self.reader.push(held.freeze());
-        self.read()
+        self.reader.enter_phase(self.config.limits.publisher);
+        self.reader.push_input(held.freeze());
+        self.read_messages()
     }
 
-    fn handle(&mut self, message: Message) -> Result<(), RtmpError> {
+    fn handle_message(&mut self, message: Message) -> Result<(), RtmpError> {
         match message.kind {
-            kind::COMMAND | kind::COMMAND_AMF3 => self.command(Command::parse(&message)?),
+            kind::COMMAND | kind::COMMAND_AMF3 => self.handle_command(Command::parse(&message)?),
             kind::WINDOW_SIZE => self.flow.set_window(&message.payload),
             kind::USER_CONTROL => self.outbox.answer_ping(&message.payload),
             _ if !matches!(self.state, State::Publishing { .. }) => Ok(()),
-            kind::AGGREGATE => aggregate::split(&message).try_for_each(|part| self.media(part)),
-            _ => self.media(message),
+            kind::AGGREGATE => {
+                aggregate::split_aggregate(&message).try_for_each(|part| self.handle_media(part))
+            }
+            _ => self.handle_media(message),
         }
     }
 
     /// Messages of the publisher. Some encoders send on another message stream than the one they were given, so any
     /// will do but one whose publication was refused.
-    fn media(&mut self, Message { timestamp, kind, payload, stream }: Message) -> Result<(), RtmpError> {
+    fn handle_media(
+        &mut self,
+        Message { timestamp, kind, payload, stream }: Message,
+    ) -> Result<(), RtmpError> {
         let event = match kind {
             _ if self.refused.iter().any(|refused| refused.stream == stream) => None,
             // Nothing is in them; some encoders send them to keep the connection alive.
             _ if payload.is_empty() => None,
             kind::VIDEO => Some(Event::Video { timestamp, payload }),
             kind::AUDIO => Some(Event::Audio { timestamp, payload }),
-            kind::DATA | kind::DATA_AMF3 => metadata(&Message { timestamp, kind, payload, stream }),
+            kind::DATA | kind::DATA_AMF3 => read_metadata(&Message { timestamp, kind, payload, stream }),
             _ => None,
         };
         if self.events.len() + usize::from(event.is_some()) > MOST_EVENTS {
@@ -307,7 +312,7 @@ impl ServerSession {
 }
 
 /// A data message that can't be read costs itself only: subtitles and cue points come in many shapes.
-fn metadata(message: &Message) -> Option<Event> {
-    let values = amf::read(message.amf()).ok()?;
+fn read_metadata(message: &Message) -> Option<Event> {
+    let values = amf::read_values(message.amf_values()).ok()?;
     Metadata::from_values(&values).map(Event::Metadata)
 }

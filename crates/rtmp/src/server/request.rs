@@ -51,14 +51,14 @@ pub enum PublishType {
 impl PublishRequest {
     pub(super) fn parse(client: &Client, command: &Command) -> Result<Self, NameError> {
         let (key, query) = named_key(command);
-        let name = command.string(0).unwrap_or_default().trim_start_matches('/');
+        let name = command.string_argument(0).unwrap_or_default().trim_start_matches('/');
         Ok(Self {
             app: client.app.clone(),
             tc_url: client.tc_url.clone(),
             name: name.to_owned(),
             key: key.parse()?,
-            parameters: parameters(query),
-            kind: PublishType::from_name(command.string(1)),
+            parameters: read_parameters(query),
+            kind: PublishType::from_name(command.string_argument(1)),
             encoder: client.encoder.clone(),
             caps_ex: client.caps_ex,
             message_stream: command.stream,
@@ -98,7 +98,7 @@ impl PublishType {
 
 /// The key and the query of the stream name that a command carries.
 pub(super) fn named_key(command: &Command) -> (&str, &str) {
-    let name = command.string(0).unwrap_or_default().trim_start_matches('/');
+    let name = command.string_argument(0).unwrap_or_default().trim_start_matches('/');
     name.split_once('?').unwrap_or((name, ""))
 }
 
@@ -119,15 +119,16 @@ impl Client {
     /// None where it names none of these applications.
     pub(super) fn from_connect(command: &Command, apps: &[String]) -> Option<Self> {
         let empty = Object::default();
-        let object = command.object().unwrap_or(&empty);
-        let text = |name| object.string(name).map(|text| text.chars().take(TEXT_LIMIT).collect::<String>());
+        let object = command.object_argument().unwrap_or(&empty);
+        let text =
+            |name| object.string_property(name).map(|text| text.chars().take(TEXT_LIMIT).collect::<String>());
         let asked = text("app").unwrap_or_default();
         let app = apps.iter().find(|app| is_for(&asked, app))?.clone();
         Some(Self {
             app,
             tc_url: text("tcUrl").unwrap_or_default(),
             encoder: text("flashVer"),
-            caps_ex: object.number("capsEx").and_then(flags),
+            caps_ex: object.number_property("capsEx").and_then(read_flags),
             expects_fc_publish: false,
             on_air: None,
         })
@@ -162,12 +163,12 @@ fn can_reconnect(caps_ex: Option<u32>) -> bool {
 }
 
 /// A bit mask that came as a number; none where it can't be one. (A cast would make every flag of infinity.)
-fn flags(number: f64) -> Option<u32> {
+fn read_flags(number: f64) -> Option<u32> {
     let is_mask = (0.0..=f64::from(u32::MAX)).contains(&number) && number.fract() == 0.0;
     is_mask.then_some(number as u32)
 }
 
-fn parameters(query: &str) -> Vec<(String, String)> {
+fn read_parameters(query: &str) -> Vec<(String, String)> {
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
     let split = |pair: &str| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -181,14 +182,14 @@ fn percent_decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {
-        let escaped = tail.first_chunk().filter(|_| first == b'%').and_then(hex);
+        let escaped = tail.first_chunk().filter(|_| first == b'%').and_then(hex_value);
         bytes.push(escaped.unwrap_or(first));
         rest = if escaped.is_some() { &tail[2..] } else { tail };
     }
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-fn hex(digits: &[u8; 2]) -> Option<u8> {
+fn hex_value(digits: &[u8; 2]) -> Option<u8> {
     let digit = |byte: u8| char::from(byte).to_digit(16);
     Some((digit(digits[0])? * 16 + digit(digits[1])?) as u8)
 }
@@ -200,19 +201,19 @@ mod tests {
     #[test]
     fn capabilities_are_whole_numbers() {
         let wrong = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1.0, 0.5, 1e10];
-        assert!(wrong.into_iter().all(|number| flags(number).is_none()));
-        assert_eq!([flags(0.0), flags(-0.0), flags(15.0)], [Some(0), Some(0), Some(15)]);
-        assert_eq!(flags(f64::from(u32::MAX)), Some(u32::MAX));
+        assert!(wrong.into_iter().all(|number| read_flags(number).is_none()));
+        assert_eq!([read_flags(0.0), read_flags(-0.0), read_flags(15.0)], [Some(0), Some(0), Some(15)]);
+        assert_eq!(read_flags(f64::from(u32::MAX)), Some(u32::MAX));
         assert_eq!([None, Some(0), Some(6), Some(7)].map(can_reconnect), [false, false, false, true]);
     }
 
     #[test]
     fn restream_targets_are_decoded() {
-        let decoded = parameters("youtube=ab-cd&facebook=FB%2D1&x=%zz%4&flag&&p=a+b=c");
+        let decoded = read_parameters("youtube=ab-cd&facebook=FB%2D1&x=%zz%4&flag&&p=a+b=c");
         let expected =
             [("youtube", "ab-cd"), ("facebook", "FB-1"), ("x", "%zz%4"), ("flag", ""), ("p", "a+b=c")];
         assert_eq!(decoded, expected.map(|(n, v)| (n.to_owned(), v.to_owned())));
-        assert_eq!(parameters(&"a=1&".repeat(1_000)).len(), PARAMETER_LIMIT);
-        assert!(parameters("").is_empty());
+        assert_eq!(read_parameters(&"a=1&".repeat(1_000)).len(), PARAMETER_LIMIT);
+        assert!(read_parameters("").is_empty());
     }
 }

@@ -19,9 +19,9 @@ fn hello() -> Vec<u8> {
 
 fn connect(app: &str) -> Message {
     let object = Object::default()
-        .with("app", app)
-        .with("flashVer", "FMLE/3.0 (compatible; FMSc/1.0)")
-        .with("tcUrl", "rtmp://localhost/live");
+        .with_property("app", app)
+        .with_property("flashVer", "FMLE/3.0 (compatible; FMSc/1.0)")
+        .with_property("tcUrl", "rtmp://localhost/live");
     command(0, "connect", 1.0, &[object.into()])
 }
 
@@ -43,10 +43,13 @@ fn obs(name: &str) -> Vec<u8> {
 }
 
 fn media() -> Vec<u8> {
-    let metadata = Object::default().with("width", 1280.0).with("height", 720.0).with("videocodecid", 7.0);
+    let metadata = Object::default()
+        .with_property("width", 1280.0)
+        .with_property("height", 720.0)
+        .with_property("videocodecid", 7.0);
     let values = ["@setDataFrame".into(), "onMetaData".into(), metadata.into()];
     let messages = [
-        message(kind::DATA, 1, 0, amf::write(&values)),
+        message(kind::DATA, 1, 0, amf::write_values(&values)),
         message(kind::VIDEO, 1, 0, vec![0x17; 300]),
         message(kind::AUDIO, 1, 0, vec![0xaf; 50]),
         message(kind::VIDEO, 1, 33, vec![0x27; 200]),
@@ -86,7 +89,7 @@ fn events(session: &mut ServerSession) -> Vec<Event> {
 /// The messages that a peer reads in `bytes`, which begin after the handshake.
 fn messages(bytes: impl Into<Bytes>) -> Vec<Message> {
     let mut reader = ChunkReader::new(&Limits::default());
-    reader.push(bytes.into());
+    reader.push_input(bytes.into());
     std::iter::from_fn(|| reader.next().unwrap()).collect()
 }
 
@@ -100,7 +103,8 @@ fn sent(session: &mut ServerSession) -> Vec<Message> {
 /// The commands sent: message stream, name, and the code of the information object.
 fn commands(messages: &[Message]) -> Vec<(u32, String, Option<String>)> {
     let commands = messages.iter().filter(|m| m.kind == kind::COMMAND).map(|m| Command::parse(m).unwrap());
-    let code = |c: &Command| c.info().and_then(|info| info.string("code")).map(str::to_owned);
+    let code =
+        |c: &Command| c.information_object().and_then(|info| info.string_property("code")).map(str::to_owned);
     commands.map(|c| (c.stream, c.name.clone(), code(&c))).collect()
 }
 

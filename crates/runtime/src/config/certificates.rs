@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::source::Raw;
-use super::value::{ListMember, Value, expected, quote};
+use super::value::{ListMember, Value, expected_kind, quote_toml};
 
 /// Files of a certificate chain and of its key, both in PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ impl CertificateFiles {
     }
 
     fn from_fields(fields: &[(String, Raw)]) -> Option<Self> {
-        let field = |name: &str| fields.iter().find(|(key, _)| key == name)?.1.text();
+        let field = |name: &str| fields.iter().find(|(key, _)| key == name)?.1.as_text();
         Self::new(field("certificate")?, field("key")?).filter(|_| fields.len() == 2)
     }
 }
@@ -32,16 +32,16 @@ impl Value for CertificateFiles {
     fn parse(raw: &Raw) -> Result<Self, String> {
         let files = match raw {
             Raw::Table(fields) => Self::from_fields(fields),
-            raw => raw.text().and_then(|text| {
+            raw => raw.as_text().and_then(|text| {
                 let (certificate, key) = text.split_once(':')?;
                 Self::new(certificate, key)
             }),
         };
-        files.ok_or_else(expected::<Self>)
+        files.ok_or_else(expected_kind::<Self>)
     }
-    fn show(&self) -> Option<String> {
-        let certificate = quote(self.certificate.display())?;
-        let key = quote(self.key.display())?;
+    fn show_toml(&self) -> Option<String> {
+        let certificate = quote_toml(self.certificate.display())?;
+        let key = quote_toml(self.key.display())?;
         Some(format!("{{ certificate = {certificate}, key = {key} }}"))
     }
 }

@@ -10,11 +10,11 @@ use super::url::RegistryUrl;
 use super::{Config, Service};
 
 /// Notes every combination that cannot work.
-pub(super) fn check(config: &Config, service: Service, reader: &mut Reader) {
+pub(super) fn check_config(config: &Config, service: Service, reader: &mut Reader) {
     let Config { proxy, server, origin, hls, .. } = config;
     let mut refuse = |wrong: bool, names: &[&str], text: &str| {
         if wrong {
-            let given = names.iter().map(|name| reader.origin(name)).max();
+            let given = names.iter().map(|name| reader.origin_of(name)).max();
             reader
                 .add_error(given.unwrap_or(super::Origin::Default), format!("{}: {text}", names.join(", ")));
         }
@@ -102,7 +102,7 @@ pub(super) fn check(config: &Config, service: Service, reader: &mut Reader) {
     ];
     listeners.extend(config.control.listen.map(|listen| (Service::Origin, "control.listen", listen)));
     listeners.extend(proxy.rtmps_listen.map(|listen| (Service::Proxy, "proxy.rtmps_listen", listen)));
-    for (names, address) in collisions(&listeners, service) {
+    for (names, address) in find_collisions(&listeners, service) {
         refuse(true, &names, &format!("both listen on port {}", address.port()));
     }
     // The limits of the single settings leave only mistakes of the rungs as a whole.
@@ -114,7 +114,7 @@ pub(super) fn check(config: &Config, service: Service, reader: &mut Reader) {
 type Listener = (Service, &'static str, SocketAddr);
 
 /// Pairs of listeners of one process that cannot be bound together. Port 0 stands for any free one.
-fn collisions(listeners: &[Listener], service: Service) -> Vec<([&'static str; 2], SocketAddr)> {
+fn find_collisions(listeners: &[Listener], service: Service) -> Vec<([&'static str; 2], SocketAddr)> {
     let is_metrics = |name: &str| name.ends_with(".metrics_listen");
     let runs = |(owner, name, _): &&Listener| match service {
         Service::AllInOne => *owner == Service::AllInOne || !is_metrics(name),

@@ -5,7 +5,7 @@ use headwater_media::{StreamId, StreamKey};
 use super::error::Origin;
 use super::reader::{Entry, Reader, Redacted, Setting};
 use super::source::{Given, Raw};
-use super::value::{Value, expected, quote};
+use super::value::{Value, expected_kind, quote_toml};
 
 /// A stream and the secret that its publisher shows. Its `Debug` is redacted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,14 +28,14 @@ impl Value for InputMode {
     // A stream of this name may have been given its key here.
     const SECRET: bool = true;
     fn parse(raw: &Raw) -> Result<Self, String> {
-        match raw.text() {
+        match raw.as_text() {
             Some("open") => Ok(Self::Open),
             Some("keys") => Ok(Self::Keys),
-            _ => Err(expected::<Self>()),
+            _ => Err(expected_kind::<Self>()),
         }
     }
-    fn show(&self) -> Option<String> {
-        quote(if *self == Self::Open { "open" } else { "keys" })
+    fn show_toml(&self) -> Option<String> {
+        quote_toml(if *self == Self::Open { "open" } else { "keys" })
     }
 }
 
@@ -50,26 +50,26 @@ const MODE_DOC: &str = "`open`: the key is the stream's name, and anybody may pu
 type Line = (String, Given);
 
 /// Reads the table `[inputs]` or the variable `HEADWATER_INPUTS`.
-pub(super) fn read(reader: &mut Reader) -> (Option<InputMode>, Vec<Input>) {
-    reader.section(SECTION, DOC);
-    let mode = reader.read(Setting { key: "mode", doc: MODE_DOC, default: "open", limits: None });
+pub(super) fn read_inputs(reader: &mut Reader) -> (Option<InputMode>, Vec<Input>) {
+    reader.begin_section(SECTION, DOC);
+    let mode = reader.read_setting(Setting { key: "mode", doc: MODE_DOC, default: "open", limits: None });
     let table: Vec<Line> = reader.take_table("inputs.");
     let from_file = parse_all(reader, table);
     let inputs = match reader.take_variable(SECTION) {
         Some(given) => {
-            let lines = split(reader, &given);
+            let lines = split_variable(reader, &given);
             parse_all(reader, lines)
         }
         None => from_file,
     };
     for (input, origin) in &inputs {
-        reader.remember(entry(input, origin));
+        reader.remember_entry(make_entry(input, origin));
     }
     (mode, inputs.into_iter().map(|(input, _)| input).collect())
 }
 
-fn split(reader: &mut Reader, given: &Given) -> Vec<Line> {
-    let text = given.raw.text().unwrap_or_default();
+fn split_variable(reader: &mut Reader, given: &Given) -> Vec<Line> {
+    let text = given.raw.as_text().unwrap_or_default();
     let mut lines = Vec::new();
     for (number, pair) in (1..).zip(text.split(',').map(str::trim)) {
         match pair.split_once('=') {
@@ -87,7 +87,7 @@ fn parse_all(reader: &mut Reader, lines: Vec<Line>) -> Vec<(Input, Origin)> {
     let names: Vec<_> = lines.iter().map(|(name, _)| name.clone()).collect();
     let mut inputs: Vec<(Input, Origin)> = Vec::new();
     for (name, given) in lines {
-        let input = parse(&name, &given.raw).and_then(|input| fitting(input, &inputs, &names));
+        let input = parse(&name, &given.raw).and_then(|input| check_fit(input, &inputs, &names));
         match input {
             Ok(input) => inputs.push((input, given.origin)),
             Err(text) => reader.add_error(given.origin, format!("inputs.{name}: {text}")),
@@ -98,12 +98,15 @@ fn parse_all(reader: &mut Reader, lines: Vec<Line>) -> Vec<(Input, Origin)> {
 
 fn parse(name: &str, raw: &Raw) -> Result<Input, String> {
     let stream = name.parse().map_err(|error| format!("{error}"))?;
-    let key =
-        raw.text().ok_or("expected the stream key as text")?.parse().map_err(|error| format!("{error}"))?;
+    let key = raw
+        .as_text()
+        .ok_or("expected the stream key as text")?
+        .parse()
+        .map_err(|error| format!("{error}"))?;
     Ok(Input { stream, key })
 }
 
-fn fitting(input: Input, others: &[(Input, Origin)], names: &[String]) -> Result<Input, String> {
+fn check_fit(input: Input, others: &[(Input, Origin)], names: &[String]) -> Result<Input, String> {
     if others.iter().any(|(other, _)| other.stream == input.stream) {
         return Err("this stream already has a key".into());
     }
@@ -116,7 +119,7 @@ fn fitting(input: Input, others: &[(Input, Origin)], names: &[String]) -> Result
     Ok(input)
 }
 
-fn entry(input: &Input, origin: &Origin) -> Entry {
+fn make_entry(input: &Input, origin: &Origin) -> Entry {
     let key = input.stream.to_string();
     let quoted = if key.contains('.') { format!("\"{key}\"") } else { key.clone() };
     Entry {

@@ -119,27 +119,27 @@ pub fn load(
     let (flat, broken) = flat.map_or_else(|error| (Default::default(), Some(error)), |flat| (flat, None));
     let mut reader = Reader::new(flat, variables.into_iter().filter(|(name, _)| name != FILE_VARIABLE));
     reader.errors.extend(broken);
-    let mut config = read(&mut reader);
+    let mut config = read_config(&mut reader);
     reader.refuse_the_rest();
     if let Some(config) = &mut config {
-        config.store.url.settle(service);
+        config.store.url.resolve_auto(service);
         config.directory.url.settle_directory(service, &config.store.url);
-        check::check(config, service, &mut reader);
+        check::check_config(config, service, &mut reader);
     }
     match config {
         Some(config) if reader.errors.is_empty() => {
-            let effective = print::toml(&reader.sections);
+            let effective = print::print_toml(&reader.sections);
             let origins = reader.origins();
             Ok(Loaded { config, effective, ignored: reader.ignored, origins })
         }
-        _ => Err(sorted(reader.errors)),
+        _ => Err(sort_errors(reader.errors)),
     }
 }
 
 /// Variables that may hold a secret: each may be given as a file, in a variable of the same name with `_FILE` behind it.
 pub fn secret_variables() -> Vec<String> {
     let mut reader = Reader::default();
-    read(&mut reader);
+    read_config(&mut reader);
     let inputs = [inputs::SECTION.to_owned()];
     reader.secret_names.iter().chain(&inputs).map(|name| variable(name)).collect()
 }
@@ -147,7 +147,7 @@ pub fn secret_variables() -> Vec<String> {
 impl Config {
     /// The configuration of a process to which nobody said anything; for tests and examples.
     pub fn defaults() -> Self {
-        read(&mut Reader::default()).expect("a test reads all defaults")
+        read_config(&mut Reader::default()).expect("a test reads all defaults")
     }
 }
 
@@ -182,11 +182,11 @@ impl From<LadderConfig> for Ladder {
 }
 
 /// Reads every section, and only then gives up on one that has a mistake.
-fn read(reader: &mut Reader) -> Option<Config> {
+fn read_config(reader: &mut Reader) -> Option<Config> {
     let process = ProcessConfig::read(reader);
     let registry = RegistryConfig::read(reader);
     let proxy = ProxyConfig::read(reader);
-    let (input_mode, inputs) = inputs::read(reader);
+    let (input_mode, inputs) = inputs::read_inputs(reader);
     let directory = DirectoryConfig::read(reader);
     let server = ServerConfig::read(reader);
     let origin = OriginConfig::read(reader);
@@ -194,7 +194,7 @@ fn read(reader: &mut Reader) -> Option<Config> {
     let ladder = LadderConfig::read(reader);
     let store = StoreConfig::read(reader);
     let recording = RecordingConfig::read(reader);
-    let streams = streams::read(reader);
+    let streams = streams::read_streams(reader);
     let control = ControlConfig::read(reader);
     let up = UpConfig::read(reader);
     let log = LogConfig::read(reader);
@@ -218,7 +218,7 @@ fn read(reader: &mut Reader) -> Option<Config> {
     })
 }
 
-fn sorted(mut errors: Vec<ConfigError>) -> ConfigErrors {
+fn sort_errors(mut errors: Vec<ConfigError>) -> ConfigErrors {
     errors.sort();
     ConfigErrors(errors)
 }

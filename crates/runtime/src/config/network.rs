@@ -7,7 +7,7 @@ use std::str::FromStr;
 use ipnet::IpNet;
 
 use super::source::Raw;
-use super::value::{ListMember, Value, expected, quote};
+use super::value::{ListMember, Value, expected_kind, quote_toml};
 
 /// Network of IP addresses, or a single one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ impl FromStr for Network {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
-        text.parse().ok().or_else(address).map(Self).ok_or_else(expected::<Self>)
+        text.parse().ok().or_else(address).map(Self).ok_or_else(expected_kind::<Self>)
     }
 }
 
@@ -39,10 +39,10 @@ impl fmt::Display for Network {
 impl Value for Network {
     const KIND: &'static str = "a network or an address, such as \"10.0.0.0/8\" or \"fd00::7\"";
     fn parse(raw: &Raw) -> Result<Self, String> {
-        raw.text().ok_or_else(expected::<Self>)?.parse()
+        raw.as_text().ok_or_else(expected_kind::<Self>)?.parse()
     }
-    fn show(&self) -> Option<String> {
-        quote(self)
+    fn show_toml(&self) -> Option<String> {
+        quote_toml(self)
     }
 }
 

@@ -9,12 +9,12 @@ use super::source::variable;
 const COMMENT_WIDTH: usize = 110;
 
 /// The effective configuration as TOML that can be fed back. A value that holds a secret is commented out.
-pub(super) fn toml(sections: &[Section]) -> String {
+pub(super) fn print_toml(sections: &[Section]) -> String {
     let mut text = String::new();
     for section in sections {
-        comment(&mut text, section.doc);
+        write_comment(&mut text, section.doc);
         if !section.name.is_empty() {
-            line(&mut text, &format!("[{}]", section.name));
+            write_line(&mut text, &format!("[{}]", section.name));
         }
         for entry in &section.entries {
             toml_entry(&mut text, entry);
@@ -27,30 +27,30 @@ pub(super) fn toml(sections: &[Section]) -> String {
 fn toml_entry(text: &mut String, entry: &Entry) {
     let Entry { key, doc, kind, origin, .. } = entry;
     if !doc.is_empty() {
-        line(text, "");
-        comment(text, doc);
+        write_line(text, "");
+        write_comment(text, doc);
     }
-    comment(text, &format!("({kind}; from {origin})"));
+    write_comment(text, &format!("({kind}; from {origin})"));
     match &entry.value {
-        Redacted::Value(value) => line(text, &format!("{key} = {value}")),
-        Redacted::Secret(value) => line(text, &format!("# {key} = {value}")),
-        Redacted::Unset => line(text, &format!("# {key} =")),
+        Redacted::Value(value) => write_line(text, &format!("{key} = {value}")),
+        Redacted::Secret(value) => write_line(text, &format!("# {key} = {value}")),
+        Redacted::Unset => write_line(text, &format!("# {key} =")),
     }
 }
 
-fn comment(text: &mut String, words: &str) {
+fn write_comment(text: &mut String, words: &str) {
     let mut current = String::from("#");
     for word in words.split_whitespace() {
         if current.len() + word.len() >= COMMENT_WIDTH {
-            line(text, &current);
+            write_line(text, &current);
             current = String::from("#");
         }
         let _ = write!(current, " {word}");
     }
-    line(text, &current);
+    write_line(text, &current);
 }
 
-fn line(text: &mut String, line: &str) {
+fn write_line(text: &mut String, line: &str) {
     text.push_str(line);
     text.push('\n');
 }
@@ -58,7 +58,7 @@ fn line(text: &mut String, line: &str) {
 /// The reference of all settings as Markdown: the contents of `docs/configuration.md`.
 pub fn reference() -> String {
     let mut reader = Reader::default();
-    super::read(&mut reader);
+    super::read_config(&mut reader);
     let mut text = String::from(REFERENCE_HEAD);
     for section in &reader.sections {
         let title =
@@ -70,7 +70,7 @@ pub fn reference() -> String {
             );
         }
         for entry in &section.entries {
-            line(&mut text, &row(entry));
+            write_line(&mut text, &table_row(entry));
         }
     }
     text
@@ -88,7 +88,7 @@ with a line in the log. All mistakes are reported together, each with its line o
 effective configuration, without its secrets, as a file that can be fed back.
 ";
 
-fn row(entry: &Entry) -> String {
+fn table_row(entry: &Entry) -> String {
     let Entry { key, name, doc, kind, default, .. } = entry;
     let default = default.as_ref().map_or_else(|| "none".into(), |default| format!("`{default}`"));
     let kind = kind.replace('|', "\\|");

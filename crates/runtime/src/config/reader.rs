@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::error::{ConfigError, Origin};
 use super::injected::is_injected;
 use super::source::{Given, Raw, VARIABLE_PREFIX, variable};
-use super::suggest::suggestion;
+use super::suggest::suggest_name;
 use super::value::{Limits, Value};
 
 /// A setting as the table declares it.
@@ -77,13 +77,13 @@ impl Reader {
         Self { file, variables, ..Self::default() }
     }
 
-    pub(super) fn section(&mut self, name: &'static str, doc: &'static str) {
+    pub(super) fn begin_section(&mut self, name: &'static str, doc: &'static str) {
         self.sections.push(Section { name, doc, entries: Vec::new() });
     }
 
     /// Reads a setting of the last section. None when there is a mistake in it, which is noted.
-    pub(super) fn read<T: Value>(&mut self, setting: Setting<T>) -> Option<T> {
-        let name = self.name(setting.key);
+    pub(super) fn read_setting<T: Value>(&mut self, setting: Setting<T>) -> Option<T> {
+        let name = self.full_name(setting.key);
         self.names.push(name.clone());
         if T::SECRET {
             self.secret_names.push(name.clone());
@@ -91,7 +91,7 @@ impl Reader {
         let from_file = self.take_file(&name).map(|given| self.parse(&name, given, &setting));
         let from_variable = self.take_variable(&name).map(|given| self.parse(&name, given, &setting));
         let default = default(&setting);
-        let default_shown = default.as_ref().and_then(T::show);
+        let default_shown = default.as_ref().and_then(T::show_toml);
         let given = from_variable.into_iter().chain(from_file).next();
         let (value, origin) = given.unwrap_or((default, Origin::Default));
         let value = value?;
@@ -99,16 +99,16 @@ impl Reader {
             key: setting.key.into(),
             name,
             doc: setting.doc,
-            kind: kind(&setting),
+            kind: describe_kind(&setting),
             default: default_shown,
-            value: redact(&value),
+            value: redact_value(&value),
             origin,
         };
-        self.remember(entry);
+        self.remember_entry(entry);
         Some(value)
     }
 
-    pub(super) fn remember(&mut self, entry: Entry) {
+    pub(super) fn remember_entry(&mut self, entry: Entry) {
         if let Some(section) = self.sections.last_mut() {
             section.entries.push(entry);
         }
@@ -133,7 +133,7 @@ impl Reader {
     }
 
     /// Source of the value of a setting that was read.
-    pub(super) fn origin(&self, name: &str) -> Origin {
+    pub(super) fn origin_of(&self, name: &str) -> Origin {
         let entry =
             self.sections.iter().flat_map(|section| &section.entries).find(|entry| entry.name == name);
         entry.map_or(Origin::Default, |entry| entry.origin.clone())
@@ -157,7 +157,7 @@ impl Reader {
                     format!("{name} is a table: write [{name}] and its settings below"),
                 ),
                 (false, _) => {
-                    self.add_error(given.origin, unknown("setting", &name, suggestion(&name, &names)))
+                    self.add_error(given.origin, unknown_name("setting", &name, suggest_name(&name, &names)))
                 }
             }
         }
@@ -167,12 +167,12 @@ impl Reader {
                 self.ignored.push(name);
                 continue;
             }
-            let text = unknown("variable", &name, suggestion(&name, &names));
+            let text = unknown_name("variable", &name, suggest_name(&name, &names));
             self.add_error(Origin::Variable(name), text);
         }
     }
 
-    fn name(&self, key: &str) -> String {
+    fn full_name(&self, key: &str) -> String {
         match self.sections.last().map(|section| section.name) {
             None | Some("") => key.into(),
             Some(section) => format!("{section}.{key}"),
@@ -185,13 +185,14 @@ impl Reader {
 
     fn parse<T: Value>(&mut self, name: &str, given: Given, setting: &Setting<T>) -> (Option<T>, Origin) {
         let parsed = T::parse(&given.raw).and_then(|value| match &setting.limits {
-            Some(limits) if !(limits.allows)(&value) => Err(format!("expected {}", kind(setting))),
+            Some(limits) if !(limits.allows)(&value) => Err(format!("expected {}", describe_kind(setting))),
             _ => Ok(value),
         });
         match parsed {
             Ok(value) => (Some(value), given.origin),
             Err(text) => {
-                let quoted = if T::SECRET { String::new() } else { format!(" = {}", given.raw.quoted()) };
+                let quoted =
+                    if T::SECRET { String::new() } else { format!(" = {}", given.raw.quote_value()) };
                 self.add_error(given.origin.clone(), format!("{name}{quoted}: {text}"));
                 (None, given.origin)
             }
@@ -201,25 +202,25 @@ impl Reader {
 
 fn default<T: Value>(setting: &Setting<T>) -> Option<T> {
     match setting.default {
-        "" => T::unset(),
+        "" => T::unset_value(),
         text => T::parse(&Raw::Variable(text.into())).ok(),
     }
 }
 
-fn kind<T: Value>(setting: &Setting<T>) -> String {
+fn describe_kind<T: Value>(setting: &Setting<T>) -> String {
     let limits = setting.limits.as_ref().map(|limits| limits.text.clone());
     format!("{}{}", T::KIND, limits.unwrap_or_default())
 }
 
-fn redact<T: Value>(value: &T) -> Redacted {
-    match value.show() {
+fn redact_value<T: Value>(value: &T) -> Redacted {
+    match value.show_toml() {
         None => Redacted::Unset,
         Some(text) if value.is_secret() => Redacted::Secret(text),
         Some(text) => Redacted::Value(text),
     }
 }
 
-fn unknown(what: &str, name: &str, suggestion: Option<&str>) -> String {
+fn unknown_name(what: &str, name: &str, suggestion: Option<&str>) -> String {
     let hint = suggestion.map_or_else(String::new, |near| format!(": did you mean {near}?"));
     format!("no {what} is called {name}{hint}")
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::source::Raw;
-use super::value::{Value, expected, quote};
+use super::value::{Value, expected_kind, quote_toml};
 
 /// Shorter ones are guessed.
 const MIN_CHARACTERS: usize = 16;
@@ -41,10 +41,10 @@ impl Value for Secret {
     const KIND: &'static str = "a secret of at least 16 characters without spaces";
     const SECRET: bool = true;
     fn parse(raw: &Raw) -> Result<Self, String> {
-        raw.text().and_then(Self::new).ok_or_else(expected::<Self>)
+        raw.as_text().and_then(Self::new).ok_or_else(expected_kind::<Self>)
     }
-    fn show(&self) -> Option<String> {
-        quote("(hidden)")
+    fn show_toml(&self) -> Option<String> {
+        quote_toml("(hidden)")
     }
     fn is_secret(&self) -> bool {
         true

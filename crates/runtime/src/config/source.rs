@@ -31,14 +31,14 @@ pub(super) enum Raw {
 }
 
 impl Raw {
-    pub(super) fn text(&self) -> Option<&str> {
+    pub(super) fn as_text(&self) -> Option<&str> {
         match self {
             Self::Text(text) | Self::Variable(text) => Some(text.trim()),
             _ => None,
         }
     }
 
-    pub(super) fn integer(&self) -> Option<i64> {
+    pub(super) fn as_integer(&self) -> Option<i64> {
         match self {
             Self::Integer(number) => Some(*number),
             Self::Variable(text) => text.trim().parse().ok(),
@@ -46,7 +46,7 @@ impl Raw {
         }
     }
 
-    pub(super) fn float(&self) -> Option<f64> {
+    pub(super) fn as_float(&self) -> Option<f64> {
         match self {
             Self::Integer(number) => Some(*number as f64),
             Self::Float(number) => Some(*number),
@@ -55,7 +55,7 @@ impl Raw {
         }
     }
 
-    pub(super) fn bool(&self) -> Option<bool> {
+    pub(super) fn as_bool(&self) -> Option<bool> {
         match self {
             Self::Bool(value) => Some(*value),
             Self::Variable(text) => text.trim().parse().ok(),
@@ -64,7 +64,7 @@ impl Raw {
     }
 
     /// The members of a list; in a variable they are separated by commas.
-    pub(super) fn list(&self) -> Option<Vec<Raw>> {
+    pub(super) fn as_list(&self) -> Option<Vec<Raw>> {
         match self {
             Self::List(members) => Some(members.clone()),
             Self::Variable(text) => {
@@ -75,17 +75,17 @@ impl Raw {
     }
 
     /// The value as its writer would recognise it.
-    pub(super) fn quoted(&self) -> String {
+    pub(super) fn quote_value(&self) -> String {
         match self {
             Self::Text(text) | Self::Variable(text) => format!("{text:?}"),
             Self::Integer(number) => number.to_string(),
             Self::Float(number) => number.to_string(),
             Self::Bool(value) => value.to_string(),
             Self::List(members) => {
-                format!("[{}]", members.iter().map(Self::quoted).collect::<Vec<_>>().join(", "))
+                format!("[{}]", members.iter().map(Self::quote_value).collect::<Vec<_>>().join(", "))
             }
             Self::Table(fields) => {
-                let fields = fields.iter().map(|(key, value)| format!("{key} = {}", value.quoted()));
+                let fields = fields.iter().map(|(key, value)| format!("{key} = {}", value.quote_value()));
                 format!("{{ {} }}", fields.collect::<Vec<_>>().join(", "))
             }
             Self::Other(what) => format!("({what})"),
@@ -122,7 +122,7 @@ pub(super) fn from_toml(path: &str, text: &str) -> Result<BTreeMap<String, Given
         text: format!("not valid TOML: {}", error.message().replace('\n', ": ")),
     })?;
     let mut flat = BTreeMap::new();
-    flatten(document.as_table(), "", &place, &mut flat);
+    flatten_table(document.as_table(), "", &place, &mut flat);
     Ok(flat)
 }
 
@@ -130,7 +130,7 @@ fn line_of(text: &str, offset: usize) -> usize {
     1 + text.as_bytes().iter().take(offset).filter(|byte| **byte == b'\n').count()
 }
 
-fn flatten(
+fn flatten_table(
     table: &dyn TableLike,
     prefix: &str,
     place: &dyn Fn(usize) -> Origin,
@@ -139,21 +139,21 @@ fn flatten(
     for (key, item) in table.iter() {
         let name = format!("{prefix}{key}");
         match item.as_table_like() {
-            Some(inner) if !inner.is_empty() => flatten(inner, &format!("{name}."), place, flat),
+            Some(inner) if !inner.is_empty() => flatten_table(inner, &format!("{name}."), place, flat),
             _ => {
                 let span = table.get_key_value(key).and_then(|(key, _)| key.span()).or_else(|| item.span());
                 let origin = place(span.map_or(0, |span| span.start));
-                flat.insert(name, Given { raw: raw(item), origin });
+                flat.insert(name, Given { raw: raw_value(item), origin });
             }
         }
     }
 }
 
 fn from_table(table: &dyn TableLike) -> Raw {
-    Raw::Table(table.iter().map(|(key, item)| (key.to_owned(), raw(item))).collect())
+    Raw::Table(table.iter().map(|(key, item)| (key.to_owned(), raw_value(item))).collect())
 }
 
-fn raw(item: &Item) -> Raw {
+fn raw_value(item: &Item) -> Raw {
     match item {
         Item::Value(Value::InlineTable(_)) | Item::Table(_) | Item::None => Raw::Other("an empty table"),
         Item::Value(value) => Raw::from(value),
@@ -171,7 +171,7 @@ mod tests {
         let flat = from_toml("f", text).unwrap();
         let lines: Vec<_> = flat
             .iter()
-            .map(|(name, given)| format!("{name} {} {}", given.origin, given.raw.quoted()))
+            .map(|(name, given)| format!("{name} {} {}", given.origin, given.raw.quote_value()))
             .collect();
         assert_eq!(
             lines,

@@ -6,7 +6,7 @@ use headwater_media::broadcast::RecordedRenditions;
 
 use super::Service;
 use super::source::Raw;
-use super::value::{Value, expected, quote};
+use super::value::{Value, expected_kind, quote_toml};
 
 /// Address of the store that recordings are kept in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ const DIRECTORY_NAME: &str = ".directory";
 impl StoreUrl {
     /// Chooses what `auto` stands for. Services apart from each other may be on machines apart: a directory of each would
     /// be no store for all.
-    pub(super) fn settle(&mut self, service: Service) {
+    pub(super) fn resolve_auto(&mut self, service: Service) {
         if *self == Self::Auto {
             *self = match service {
                 Service::AllInOne => Self::Directory(AUTO_DIRECTORY.into()),
@@ -85,15 +85,15 @@ fn is_prefix(prefix: &str) -> bool {
 impl Value for StoreUrl {
     const KIND: &'static str = "\"auto\", \"none\", \"s3://bucket/prefix\" or \"file:///directory\"";
     fn parse(raw: &Raw) -> Result<Self, String> {
-        raw.text().and_then(Self::from_text).ok_or_else(expected::<Self>)
+        raw.as_text().and_then(Self::from_text).ok_or_else(expected_kind::<Self>)
     }
-    fn show(&self) -> Option<String> {
+    fn show_toml(&self) -> Option<String> {
         match self {
-            Self::Auto => quote("auto"),
-            Self::None => quote("none"),
-            Self::Directory(path) => quote(format!("file://{}", path.display())),
-            Self::S3 { bucket, prefix } if prefix.is_empty() => quote(format!("s3://{bucket}")),
-            Self::S3 { bucket, prefix } => quote(format!("s3://{bucket}/{prefix}")),
+            Self::Auto => quote_toml("auto"),
+            Self::None => quote_toml("none"),
+            Self::Directory(path) => quote_toml(format!("file://{}", path.display())),
+            Self::S3 { bucket, prefix } if prefix.is_empty() => quote_toml(format!("s3://{bucket}")),
+            Self::S3 { bucket, prefix } => quote_toml(format!("s3://{bucket}/{prefix}")),
         }
     }
 }
@@ -113,23 +113,23 @@ pub enum Encryption {
 impl Value for Encryption {
     const KIND: &'static str = "\"none\", \"AES256\", \"aws:kms\" or \"aws:kms:KEY\"";
     fn parse(raw: &Raw) -> Result<Self, String> {
-        match raw.text() {
+        match raw.as_text() {
             Some("none") => Ok(Self::None),
             Some("AES256") => Ok(Self::Aes256),
             Some("aws:kms") => Ok(Self::Kms { key: None }),
             Some(text) => match text.strip_prefix("aws:kms:") {
                 Some(key) if !key.is_empty() => Ok(Self::Kms { key: Some(key.into()) }),
-                _ => Err(expected::<Self>()),
+                _ => Err(expected_kind::<Self>()),
             },
-            None => Err(expected::<Self>()),
+            None => Err(expected_kind::<Self>()),
         }
     }
-    fn show(&self) -> Option<String> {
+    fn show_toml(&self) -> Option<String> {
         match self {
-            Self::None => quote("none"),
-            Self::Aes256 => quote("AES256"),
-            Self::Kms { key: None } => quote("aws:kms"),
-            Self::Kms { key: Some(key) } => quote(format!("aws:kms:{key}")),
+            Self::None => quote_toml("none"),
+            Self::Aes256 => quote_toml("AES256"),
+            Self::Kms { key: None } => quote_toml("aws:kms"),
+            Self::Kms { key: Some(key) } => quote_toml(format!("aws:kms:{key}")),
         }
     }
 }
@@ -149,11 +149,11 @@ impl Value for S3Name {
     const KIND: &'static str = "a name, such as \"eu-central-1\" or \"STANDARD_IA\"";
     fn parse(raw: &Raw) -> Result<Self, String> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-        let text = raw.text().filter(|text| !text.is_empty() && text.chars().all(allowed));
-        text.map(|text| Self(text.into())).ok_or_else(expected::<Self>)
+        let text = raw.as_text().filter(|text| !text.is_empty() && text.chars().all(allowed));
+        text.map(|text| Self(text.into())).ok_or_else(expected_kind::<Self>)
     }
-    fn show(&self) -> Option<String> {
-        quote(&self.0)
+    fn show_toml(&self) -> Option<String> {
+        quote_toml(&self.0)
     }
 }
 
@@ -171,11 +171,11 @@ impl Directory {
 impl Value for Directory {
     const KIND: &'static str = "a directory, such as \"/var/spool/headwater\"";
     fn parse(raw: &Raw) -> Result<Self, String> {
-        let text = raw.text().filter(|text| !text.is_empty() && !text.contains("://"));
-        text.map(|text| Self(text.into())).ok_or_else(expected::<Self>)
+        let text = raw.as_text().filter(|text| !text.is_empty() && !text.contains("://"));
+        text.map(|text| Self(text.into())).ok_or_else(expected_kind::<Self>)
     }
-    fn show(&self) -> Option<String> {
-        quote(self.0.display())
+    fn show_toml(&self) -> Option<String> {
+        quote_toml(self.0.display())
     }
 }
 
@@ -189,28 +189,28 @@ pub enum RecordingMode {
 impl Value for RecordingMode {
     const KIND: &'static str = "\"automatic\" or \"off\"";
     fn parse(raw: &Raw) -> Result<Self, String> {
-        match raw.text() {
+        match raw.as_text() {
             Some("automatic") => Ok(Self::Automatic),
             Some("off") => Ok(Self::Off),
-            _ => Err(expected::<Self>()),
+            _ => Err(expected_kind::<Self>()),
         }
     }
-    fn show(&self) -> Option<String> {
-        quote(if *self == Self::Off { "off" } else { "automatic" })
+    fn show_toml(&self) -> Option<String> {
+        quote_toml(if *self == Self::Off { "off" } else { "automatic" })
     }
 }
 
 impl Value for RecordedRenditions {
     const KIND: &'static str = "\"top\" or \"all\"";
     fn parse(raw: &Raw) -> Result<Self, String> {
-        match raw.text() {
+        match raw.as_text() {
             Some("top") => Ok(Self::Top),
             Some("all") => Ok(Self::All),
-            _ => Err(expected::<Self>()),
+            _ => Err(expected_kind::<Self>()),
         }
     }
-    fn show(&self) -> Option<String> {
-        quote(if *self == Self::Top { "top" } else { "all" })
+    fn show_toml(&self) -> Option<String> {
+        quote_toml(if *self == Self::Top { "top" } else { "all" })
     }
 }
 
@@ -234,7 +234,7 @@ mod tests {
             ("file://./data", StoreUrl::Directory("./data".into()), "file://./data"),
         ] {
             assert_eq!(parse(text), Some(url.clone()), "{text}");
-            assert_eq!(url.show().unwrap(), format!("{shown:?}"));
+            assert_eq!(url.show_toml().unwrap(), format!("{shown:?}"));
         }
         for bad in [
             "",
@@ -256,7 +256,7 @@ mod tests {
         let arn = "arn:aws:kms:eu-central-1:1:key/2";
         assert_eq!(parse(&format!("aws:kms:{arn}")), Some(Encryption::Kms { key: Some(arn.into()) }));
         for text in ["none", "AES256", "aws:kms", "aws:kms:alias/x"] {
-            assert_eq!(parse::<Encryption>(text).unwrap().show().unwrap(), format!("{text:?}"));
+            assert_eq!(parse::<Encryption>(text).unwrap().show_toml().unwrap(), format!("{text:?}"));
         }
         for bad in ["aes256", "aws:kms:", "kms", ""] {
             assert_eq!(parse::<Encryption>(bad), None, "{bad}");

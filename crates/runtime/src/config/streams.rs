@@ -11,9 +11,9 @@ use super::error::Origin;
 use super::reader::{Entry, Reader, Redacted};
 use super::source::{Given, Raw};
 use super::storage::RecordingMode;
-use super::suggest::nearest;
+use super::suggest::nearest_name;
 use super::table::{DVR_WINDOWS, RECONNECT_WINDOWS, RETENTIONS};
-use super::value::{Value, expected, limits};
+use super::value::{Value, expected_kind, range_limits};
 
 /// Settings of one stream that differ from `[recording]` and `[server]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub struct StreamOverrides {
 impl Config {
     /// Policy of a broadcast of a stream that begins: the stream's own settings, and the general ones where it has none.
     pub fn policy(&self, stream: &StreamId) -> Policy {
-        self.policy_with(self.overrides(stream))
+        self.policy_with(self.find_overrides(stream))
     }
 
     /// Policy of a broadcast of any stream without settings of its own.
@@ -55,7 +55,7 @@ impl Config {
 
     /// Time that recordings of a stream are kept; none for ever.
     pub fn retention(&self, stream: &StreamId) -> Option<Duration> {
-        self.retention_with(self.overrides(stream))
+        self.retention_with(self.find_overrides(stream))
     }
 
     /// Time that recordings of any stream without settings of its own are kept; none for ever.
@@ -68,7 +68,7 @@ impl Config {
         Some(retention).filter(|retention| !retention.is_zero())
     }
 
-    fn overrides(&self, stream: &StreamId) -> Option<&StreamOverrides> {
+    fn find_overrides(&self, stream: &StreamId) -> Option<&StreamOverrides> {
         self.streams.iter().find(|own| own.stream == *stream)
     }
 }
@@ -83,25 +83,25 @@ const SETTINGS: [&str; 5] = ["mode", "renditions", "dvr_window", "retention", "r
 type Line = (String, Given);
 
 /// Reads the tables `[streams.NAME]` or the variable `HEADWATER_STREAMS`.
-pub(super) fn read(reader: &mut Reader) -> Vec<StreamOverrides> {
-    reader.section(SECTION, DOC);
+pub(super) fn read_streams(reader: &mut Reader) -> Vec<StreamOverrides> {
+    reader.begin_section(SECTION, DOC);
     let table: Vec<Line> = reader.take_table("streams.");
     let from_file = parse_all(reader, table);
     let (streams, entries) = match reader.take_variable(SECTION) {
         Some(given) => {
-            let lines = split(reader, &given);
+            let lines = split_variable(reader, &given);
             parse_all(reader, lines)
         }
         None => from_file,
     };
     for entry in entries {
-        reader.remember(entry);
+        reader.remember_entry(entry);
     }
     streams
 }
 
-fn split(reader: &mut Reader, given: &Given) -> Vec<Line> {
-    let text = given.raw.text().unwrap_or_default();
+fn split_variable(reader: &mut Reader, given: &Given) -> Vec<Line> {
+    let text = given.raw.as_text().unwrap_or_default();
     let mut lines = Vec::new();
     for (number, pair) in (1..).zip(text.split(',').map(str::trim)) {
         match pair.split_once('=') {
@@ -121,7 +121,7 @@ fn parse_all(reader: &mut Reader, lines: Vec<Line>) -> (Vec<StreamOverrides>, Ve
     let mut entries = Vec::new();
     for (name, given) in lines {
         match parse(&mut streams, &name, &given.raw) {
-            Ok(value) => entries.push(entry(&name, value, given.origin)),
+            Ok(value) => entries.push(make_entry(&name, value, given.origin)),
             Err(text) => reader.add_error(given.origin, format!("streams.{name}{text}")),
         }
     }
@@ -133,24 +133,24 @@ fn parse(streams: &mut Vec<StreamOverrides>, name: &str, raw: &Raw) -> Result<St
     let tables = "a stream's settings are in a table of its own: write [streams.NAME] and its settings below";
     let (stream, setting) = name.rsplit_once('.').ok_or_else(|| format!(": {tables}"))?;
     if !SETTINGS.contains(&setting) {
-        let near =
-            nearest(setting, &SETTINGS).map_or_else(String::new, |near| format!(": did you mean {near}?"));
+        let near = nearest_name(setting, &SETTINGS)
+            .map_or_else(String::new, |near| format!(": did you mean {near}?"));
         return Err(format!(": no setting of a stream is called {setting}{near}"));
     }
     let stream: StreamId = stream.parse().map_err(|error| format!(": {error}"))?;
-    let own = own(streams, stream);
+    let own = own_overrides(streams, stream);
     let value = match setting {
-        "mode" => set(&mut own.mode, raw),
-        "renditions" => set(&mut own.renditions, raw),
+        "mode" => set_value(&mut own.mode, raw),
+        "renditions" => set_value(&mut own.renditions, raw),
         "dvr_window" => set_within(&mut own.dvr_window, raw, DVR_WINDOWS),
         "retention" => set_within(&mut own.retention, raw, RETENTIONS),
         _ => set_within(&mut own.reconnect_window, raw, RECONNECT_WINDOWS),
     };
-    value.map_err(|text| format!(" = {}: {text}", raw.quoted()))
+    value.map_err(|text| format!(" = {}: {text}", raw.quote_value()))
 }
 
 /// The settings of this stream, which are new if they have to be.
-fn own(streams: &mut Vec<StreamOverrides>, stream: StreamId) -> &mut StreamOverrides {
+fn own_overrides(streams: &mut Vec<StreamOverrides>, stream: StreamId) -> &mut StreamOverrides {
     let at = streams.iter().position(|own| own.stream == stream).unwrap_or_else(|| {
         let mode = None;
         let renditions = None;
@@ -168,24 +168,24 @@ fn set_within(
     raw: &Raw,
     range: RangeInclusive<Duration>,
 ) -> Result<String, String> {
-    let limits = limits(range);
+    let limits = range_limits(range);
     let mut value = None;
-    let shown = set(&mut value, raw).map_err(|text| format!("{text}{}", limits.text))?;
+    let shown = set_value(&mut value, raw).map_err(|text| format!("{text}{}", limits.text))?;
     if !value.as_ref().is_some_and(&limits.allows) {
-        return Err(format!("{}{}", expected::<Duration>(), limits.text));
+        return Err(format!("{}{}", expected_kind::<Duration>(), limits.text));
     }
     *to = value;
     Ok(shown)
 }
 
-fn set<T: Value>(to: &mut Option<T>, raw: &Raw) -> Result<String, String> {
+fn set_value<T: Value>(to: &mut Option<T>, raw: &Raw) -> Result<String, String> {
     let value = T::parse(raw)?;
-    let shown = value.show().unwrap_or_default();
+    let shown = value.show_toml().unwrap_or_default();
     *to = Some(value);
     Ok(shown)
 }
 
-fn entry(name: &str, value: String, origin: Origin) -> Entry {
+fn make_entry(name: &str, value: String, origin: Origin) -> Entry {
     let (stream, setting) = name.rsplit_once('.').unwrap_or((name, ""));
     let stream = if stream.contains('.') { format!("\"{stream}\"") } else { stream.to_owned() };
     Entry {

@@ -18,7 +18,7 @@ use super::types::{
     Advertise, AppName, Bitrate, Capacity, LogFilter, LogFormat, Preset, Size, WorkerSandbox,
 };
 use super::url::{PublicUrl, RegistryUrl};
-use super::value::limits;
+use super::value::range_limits;
 
 /// A section of the file as a type. Each setting: `/// doc`, then `name: type = "default" in least..=greatest;`.
 macro_rules! section {
@@ -34,12 +34,12 @@ macro_rules! section {
         impl $config {
             /// Reads the whole section, so that no mistake hides another.
             pub(super) fn read(reader: &mut Reader) -> Option<Self> {
-                reader.section($name, concat!($($about),+).trim_ascii());
-                $( let $key = reader.read::<$type>(Setting {
+                reader.begin_section($name, concat!($($about),+).trim_ascii());
+                $( let $key = reader.read_setting::<$type>(Setting {
                     key: stringify!($key),
                     doc: concat!($($doc),+).trim_ascii(),
                     default: $default,
-                    limits: None $(.or(Some(limits($limits))))?,
+                    limits: None $(.or(Some(range_limits($limits))))?,
                 }); )+
                 Some(Self { $($key: $key?),+ })
             }

@@ -52,7 +52,7 @@ fn only_all_in_one_stores_without_being_told_to() {
 #[test]
 fn every_setting_is_right_alone_and_its_default_too() {
     let mut reader = Reader::default();
-    assert!(read(&mut reader).is_some());
+    assert!(read_config(&mut reader).is_some());
     assert_eq!(reader.errors, []);
     for entry in reader.sections.iter().flat_map(|section| &section.entries) {
         let Some(default) = &entry.default else { continue };

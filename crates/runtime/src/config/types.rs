@@ -8,7 +8,7 @@ use headwater_media::ladder::Rung;
 use tracing_subscriber::EnvFilter;
 
 use super::source::Raw;
-use super::value::{ListMember, Value, expected, parse_text, quote, scaled, unscaled};
+use super::value::{ListMember, Value, expected_kind, parse_scaled, parse_text, print_scaled, quote_toml};
 
 /// Bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,12 +19,12 @@ const SIZE_UNITS: &[(&str, u64)] = &[("", 1), ("KiB", 1 << 10), ("MiB", 1 << 20)
 impl Value for Size {
     const KIND: &'static str = "a number of bytes, such as 65536 or \"64MiB\"";
     fn parse(raw: &Raw) -> Result<Self, String> {
-        let number = raw.integer().and_then(|number| number.try_into().ok());
-        let number = number.or_else(|| scaled(raw.text()?, SIZE_UNITS));
-        number.map(Self).ok_or_else(expected::<Self>)
+        let number = raw.as_integer().and_then(|number| number.try_into().ok());
+        let number = number.or_else(|| parse_scaled(raw.as_text()?, SIZE_UNITS));
+        number.map(Self).ok_or_else(expected_kind::<Self>)
     }
-    fn show(&self) -> Option<String> {
-        if self.0 == 0 { quote("0") } else { quote(unscaled(self.0, SIZE_UNITS)) }
+    fn show_toml(&self) -> Option<String> {
+        if self.0 == 0 { quote_toml("0") } else { quote_toml(print_scaled(self.0, SIZE_UNITS)) }
     }
 }
 
@@ -37,12 +37,12 @@ const BITRATE_UNITS: &[(&str, u64)] = &[("", 1), ("k", 1_000), ("M", 1_000_000)]
 impl Value for Bitrate {
     const KIND: &'static str = "bits a second, such as 128000 or \"128k\"";
     fn parse(raw: &Raw) -> Result<Self, String> {
-        let number = raw.integer().and_then(|number| number.try_into().ok());
-        let number = number.or_else(|| scaled(raw.text()?, BITRATE_UNITS));
-        number.and_then(|number| number.try_into().ok()).map(Self).ok_or_else(expected::<Self>)
+        let number = raw.as_integer().and_then(|number| number.try_into().ok());
+        let number = number.or_else(|| parse_scaled(raw.as_text()?, BITRATE_UNITS));
+        number.and_then(|number| number.try_into().ok()).map(Self).ok_or_else(expected_kind::<Self>)
     }
-    fn show(&self) -> Option<String> {
-        quote(unscaled(self.0.into(), BITRATE_UNITS))
+    fn show_toml(&self) -> Option<String> {
+        quote_toml(print_scaled(self.0.into(), BITRATE_UNITS))
     }
 }
 
@@ -67,14 +67,14 @@ impl Capacity {
 impl Value for Capacity {
     const KIND: &'static str = "a number of cores above 0, or \"auto\"";
     fn parse(raw: &Raw) -> Result<Self, String> {
-        let cores = || raw.float().filter(|cores| cores.is_finite() && *cores > 0.0).map(Self::Cores);
-        let auto = raw.text().filter(|text| *text == "auto").map(|_| Self::Auto);
-        auto.or_else(cores).ok_or_else(expected::<Self>)
+        let cores = || raw.as_float().filter(|cores| cores.is_finite() && *cores > 0.0).map(Self::Cores);
+        let auto = raw.as_text().filter(|text| *text == "auto").map(|_| Self::Auto);
+        auto.or_else(cores).ok_or_else(expected_kind::<Self>)
     }
-    fn show(&self) -> Option<String> {
+    fn show_toml(&self) -> Option<String> {
         match self {
-            Self::Auto => quote("auto"),
-            Self::Cores(cores) => cores.show(),
+            Self::Auto => quote_toml("auto"),
+            Self::Cores(cores) => cores.show_toml(),
         }
     }
 }
@@ -93,16 +93,19 @@ impl FromStr for Advertise {
         let bracketed = text.strip_prefix('[').and_then(|rest| rest.split_once(']'));
         let (host, port) = match (bracketed, text.rsplit_once(':')) {
             (Some((host, "")), _) => (host, None),
-            (Some((host, rest)), _) => (host, Some(rest.strip_prefix(':').ok_or_else(expected::<Self>)?)),
+            (Some((host, rest)), _) => {
+                (host, Some(rest.strip_prefix(':').ok_or_else(expected_kind::<Self>)?))
+            }
             (None, Some((host, port))) if !host.contains(':') => (host, Some(port)),
             (None, _) => (text, None),
         };
-        let port = port.map(|port| port.parse().ok().filter(|port| *port > 0).ok_or_else(expected::<Self>));
+        let port =
+            port.map(|port| port.parse().ok().filter(|port| *port > 0).ok_or_else(expected_kind::<Self>));
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         let named = !host.is_empty() && host.chars().all(allowed);
         let numbered = host.parse::<std::net::Ipv6Addr>().is_ok();
         if !named && !numbered {
-            return Err(expected::<Self>());
+            return Err(expected_kind::<Self>());
         }
         Ok(Self { host: host.into(), port: port.transpose()? })
     }
@@ -124,8 +127,8 @@ impl Value for Advertise {
     fn parse(raw: &Raw) -> Result<Self, String> {
         parse_text(raw)
     }
-    fn show(&self) -> Option<String> {
-        quote(self)
+    fn show_toml(&self) -> Option<String> {
+        quote_toml(self)
     }
 }
 
@@ -144,11 +147,11 @@ impl Value for AppName {
     const KIND: &'static str = "letters, digits, '-', '_' and '/'";
     fn parse(raw: &Raw) -> Result<Self, String> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '/');
-        let text = raw.text().filter(|text| !text.is_empty() && text.chars().all(allowed));
-        text.map(|text| Self(text.into())).ok_or_else(expected::<Self>)
+        let text = raw.as_text().filter(|text| !text.is_empty() && text.chars().all(allowed));
+        text.map(|text| Self(text.into())).ok_or_else(expected_kind::<Self>)
     }
-    fn show(&self) -> Option<String> {
-        quote(&self.0)
+    fn show_toml(&self) -> Option<String> {
+        quote_toml(&self.0)
     }
 }
 
@@ -174,11 +177,11 @@ impl Value for Preset {
     const KIND: &'static str =
         "a preset of x264: ultrafast, superfast, veryfast, faster, fast, medium or slow";
     fn parse(raw: &Raw) -> Result<Self, String> {
-        let text = raw.text().filter(|text| PRESETS.contains(text));
-        text.map(|text| Self(text.into())).ok_or_else(expected::<Self>)
+        let text = raw.as_text().filter(|text| PRESETS.contains(text));
+        text.map(|text| Self(text.into())).ok_or_else(expected_kind::<Self>)
     }
-    fn show(&self) -> Option<String> {
-        quote(&self.0)
+    fn show_toml(&self) -> Option<String> {
+        quote_toml(&self.0)
     }
 }
 
@@ -187,8 +190,8 @@ impl Value for Rung {
     fn parse(raw: &Raw) -> Result<Self, String> {
         parse_text(raw)
     }
-    fn show(&self) -> Option<String> {
-        quote(self)
+    fn show_toml(&self) -> Option<String> {
+        quote_toml(self)
     }
 }
 
@@ -207,15 +210,15 @@ pub enum WorkerSandbox {
 impl Value for WorkerSandbox {
     const KIND: &'static str = "\"required\", \"preferred\" or \"off\"";
     fn parse(raw: &Raw) -> Result<Self, String> {
-        match raw.text() {
+        match raw.as_text() {
             Some("required") => Ok(Self::Required),
             Some("preferred") => Ok(Self::Preferred),
             Some("off") => Ok(Self::Off),
-            _ => Err(expected::<Self>()),
+            _ => Err(expected_kind::<Self>()),
         }
     }
-    fn show(&self) -> Option<String> {
-        quote(match self {
+    fn show_toml(&self) -> Option<String> {
+        quote_toml(match self {
             Self::Required => "required",
             Self::Preferred => "preferred",
             Self::Off => "off",
@@ -233,14 +236,14 @@ pub enum LogFormat {
 impl Value for LogFormat {
     const KIND: &'static str = "\"text\" or \"json\"";
     fn parse(raw: &Raw) -> Result<Self, String> {
-        match raw.text() {
+        match raw.as_text() {
             Some("text") => Ok(Self::Text),
             Some("json") => Ok(Self::Json),
-            _ => Err(expected::<Self>()),
+            _ => Err(expected_kind::<Self>()),
         }
     }
-    fn show(&self) -> Option<String> {
-        quote(if *self == Self::Json { "json" } else { "text" })
+    fn show_toml(&self) -> Option<String> {
+        quote_toml(if *self == Self::Json { "json" } else { "text" })
     }
 }
 
@@ -259,11 +262,11 @@ impl Value for LogFilter {
     const KIND: &'static str = "a level (error, warn, info, debug, trace, off), or directives such as \
         \"info,headwater_proxy=debug\"";
     fn parse(raw: &Raw) -> Result<Self, String> {
-        let text = raw.text().filter(|text| text.split(',').all(is_directive));
-        text.map(|text| Self(text.into())).ok_or_else(expected::<Self>)
+        let text = raw.as_text().filter(|text| text.split(',').all(is_directive));
+        text.map(|text| Self(text.into())).ok_or_else(expected_kind::<Self>)
     }
-    fn show(&self) -> Option<String> {
-        quote(&self.0)
+    fn show_toml(&self) -> Option<String> {
+        quote_toml(&self.0)
     }
 }
 
@@ -304,8 +307,8 @@ mod tests {
         assert_eq!(parse("65536"), Some(Size(65536)));
         assert_eq!(Size::parse(&Raw::Integer(7)), Ok(Size(7)));
         assert_eq!(parse::<Size>("64MB"), None);
-        assert_eq!(Size(64 << 20).show().unwrap(), "\"64MiB\"");
-        assert_eq!(Size(0).show().unwrap(), "\"0\"");
+        assert_eq!(Size(64 << 20).show_toml().unwrap(), "\"64MiB\"");
+        assert_eq!(Size(0).show_toml().unwrap(), "\"0\"");
         assert_eq!(parse("128k"), Some(Bitrate(128_000)));
         assert_eq!(parse::<Bitrate>("9999M"), None);
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use http::Uri;
 
 use super::source::Raw;
-use super::value::{Value, expected, quote};
+use super::value::{Value, expected_kind, quote_toml};
 
 /// Address of the registry.
 #[derive(Clone, PartialEq, Eq)]
@@ -22,26 +22,26 @@ impl Value for RegistryUrl {
     const KIND: &'static str = "\"memory\" or a URL, such as \"redis://host:6379\"";
     const SECRET: bool = true;
     fn parse(raw: &Raw) -> Result<Self, String> {
-        match raw.text() {
+        match raw.as_text() {
             Some("memory") => Ok(Self::Memory),
-            Some(text) if parts(text, REDIS_SCHEMES).is_some() => Ok(Self::Redis(text.into())),
-            _ => Err(expected::<Self>()),
+            Some(text) if url_parts(text, REDIS_SCHEMES).is_some() => Ok(Self::Redis(text.into())),
+            _ => Err(expected_kind::<Self>()),
         }
     }
-    fn show(&self) -> Option<String> {
+    fn show_toml(&self) -> Option<String> {
         match self {
-            Self::Memory => quote("memory"),
-            Self::Redis(url) => quote(redacted(url)),
+            Self::Memory => quote_toml("memory"),
+            Self::Redis(url) => quote_toml(redact_url(url)),
         }
     }
     fn is_secret(&self) -> bool {
-        matches!(self, Self::Redis(url) if redacted(url) != *url)
+        matches!(self, Self::Redis(url) if redact_url(url) != *url)
     }
 }
 
 impl fmt::Debug for RegistryUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.show().unwrap_or_default())
+        f.write_str(&self.show_toml().unwrap_or_default())
     }
 }
 
@@ -59,18 +59,18 @@ impl PublicUrl {
 impl Value for PublicUrl {
     const KIND: &'static str = "a URL, such as \"https://live.example.com\"";
     fn parse(raw: &Raw) -> Result<Self, String> {
-        let text = raw.text().map(|text| text.trim_end_matches('/')).unwrap_or_default();
-        let uri =
-            parts(text, &["http", "https"]).filter(|uri| uri.query().is_none() && redacted(text) == text);
-        uri.map(|_| Self(text.into())).ok_or_else(expected::<Self>)
+        let text = raw.as_text().map(|text| text.trim_end_matches('/')).unwrap_or_default();
+        let uri = url_parts(text, &["http", "https"])
+            .filter(|uri| uri.query().is_none() && redact_url(text) == text);
+        uri.map(|_| Self(text.into())).ok_or_else(expected_kind::<Self>)
     }
-    fn show(&self) -> Option<String> {
-        quote(&self.0)
+    fn show_toml(&self) -> Option<String> {
+        quote_toml(&self.0)
     }
 }
 
 /// An absolute URL with one of these schemes and a host.
-fn parts(text: &str, schemes: &[&str]) -> Option<Uri> {
+fn url_parts(text: &str, schemes: &[&str]) -> Option<Uri> {
     let uri: Uri = text.parse().ok()?;
     let known = schemes.contains(&uri.scheme_str()?);
     let hosted = uri.host().is_some_and(|host| !host.is_empty());
@@ -78,7 +78,7 @@ fn parts(text: &str, schemes: &[&str]) -> Option<Uri> {
 }
 
 /// The URL without user, password and query, any of which may be secret.
-fn redacted(url: &str) -> String {
+fn redact_url(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
     let (rest, query) = rest.split_once('?').map_or((rest, ""), |(rest, _)| (rest, "?(hidden)"));
     match rest.rsplit_once('@') {
@@ -102,7 +102,7 @@ mod tests {
         assert_eq!(format!("{url:?}"), "\"rediss://(hidden)@redis.example:6379/0\"");
         let open = registry("redis://redis:6379").unwrap();
         assert!(!open.is_secret());
-        assert_eq!(open.show().unwrap(), "\"redis://redis:6379\"");
+        assert_eq!(open.show_toml().unwrap(), "\"redis://redis:6379\"");
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub(super) trait Value: Sized {
     fn parse(raw: &Raw) -> Result<Self, String>;
 
     /// The value as TOML; none when it is not set.
-    fn show(&self) -> Option<String>;
+    fn show_toml(&self) -> Option<String>;
 
     /// Whether this value holds a secret and must not be shown.
     fn is_secret(&self) -> bool {
@@ -27,7 +27,7 @@ pub(super) trait Value: Sized {
     }
 
     /// The value of a setting that nobody set and that has no default.
-    fn unset() -> Option<Self> {
+    fn unset_value() -> Option<Self> {
         None
     }
 }
@@ -39,28 +39,28 @@ pub(super) struct Limits<T> {
 }
 
 /// From the least to the greatest allowed value.
-pub(super) fn limits<T: Value + PartialOrd + 'static>(range: RangeInclusive<T>) -> Limits<T> {
-    let shown = |value: &T| value.show().unwrap_or_default().replace('"', "");
+pub(super) fn range_limits<T: Value + PartialOrd + 'static>(range: RangeInclusive<T>) -> Limits<T> {
+    let shown = |value: &T| value.show_toml().unwrap_or_default().replace('"', "");
     let text = format!(", from {} to {}", shown(range.start()), shown(range.end()));
     Limits { allows: Box::new(move |value| range.contains(value)), text }
 }
 
-pub(super) fn expected<T: Value>() -> String {
+pub(super) fn expected_kind<T: Value>() -> String {
     format!("expected {}", T::KIND)
 }
 
 /// Parses text, and passes on what the type says about a mistake in it.
 pub(super) fn parse_text<T: Value + FromStr<Err: fmt::Display>>(raw: &Raw) -> Result<T, String> {
-    raw.text().ok_or_else(expected::<T>)?.parse().map_err(|error| format!("{error}"))
+    raw.as_text().ok_or_else(expected_kind::<T>)?.parse().map_err(|error| format!("{error}"))
 }
 
 /// A TOML string.
-pub(super) fn quote(text: impl fmt::Display) -> Option<String> {
+pub(super) fn quote_toml(text: impl fmt::Display) -> Option<String> {
     Some(toml_edit::Value::from(text.to_string()).to_string())
 }
 
 /// A whole number followed by one of `units`, in the smallest unit.
-pub(super) fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+pub(super) fn parse_scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let number = text[..digits].parse::<u64>().ok()?;
     let unit = text[digits..].trim();
@@ -69,7 +69,7 @@ pub(super) fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
 }
 
 /// `number`, which is not 0, in the greatest of `units` that leaves no remainder.
-pub(super) fn unscaled(number: u64, units: &[(&str, u64)]) -> String {
+pub(super) fn print_scaled(number: u64, units: &[(&str, u64)]) -> String {
     let fits = |(_, factor): &&(&str, u64)| number.is_multiple_of(*factor);
     let (unit, factor) = units.iter().filter(fits).max_by_key(|(_, factor)| *factor).unwrap_or(&("", 1));
     format!("{}{unit}", number / factor)
@@ -80,9 +80,9 @@ macro_rules! whole_number {
         impl Value for $type {
             const KIND: &'static str = "a whole number";
             fn parse(raw: &Raw) -> Result<Self, String> {
-                raw.integer().and_then(|number| number.try_into().ok()).ok_or_else(expected::<Self>)
+                raw.as_integer().and_then(|number| number.try_into().ok()).ok_or_else(expected_kind::<Self>)
             }
-            fn show(&self) -> Option<String> {
+            fn show_toml(&self) -> Option<String> {
                 Some(self.to_string())
             }
         }
@@ -93,9 +93,9 @@ whole_number!(u32, u64, usize);
 impl Value for f64 {
     const KIND: &'static str = "a number";
     fn parse(raw: &Raw) -> Result<Self, String> {
-        raw.float().filter(|number| number.is_finite()).ok_or_else(expected::<Self>)
+        raw.as_float().filter(|number| number.is_finite()).ok_or_else(expected_kind::<Self>)
     }
-    fn show(&self) -> Option<String> {
+    fn show_toml(&self) -> Option<String> {
         Some(self.to_string())
     }
 }
@@ -103,9 +103,9 @@ impl Value for f64 {
 impl Value for bool {
     const KIND: &'static str = "true or false";
     fn parse(raw: &Raw) -> Result<Self, String> {
-        raw.bool().ok_or_else(expected::<Self>)
+        raw.as_bool().ok_or_else(expected_kind::<Self>)
     }
-    fn show(&self) -> Option<String> {
+    fn show_toml(&self) -> Option<String> {
         Some(self.to_string())
     }
 }
@@ -113,10 +113,10 @@ impl Value for bool {
 impl Value for SocketAddr {
     const KIND: &'static str = "an address and a port, such as \"0.0.0.0:1935\"";
     fn parse(raw: &Raw) -> Result<Self, String> {
-        raw.text().and_then(|text| text.parse().ok()).ok_or_else(expected::<Self>)
+        raw.as_text().and_then(|text| text.parse().ok()).ok_or_else(expected_kind::<Self>)
     }
-    fn show(&self) -> Option<String> {
-        quote(self)
+    fn show_toml(&self) -> Option<String> {
+        quote_toml(self)
     }
 }
 
@@ -126,13 +126,13 @@ const TIME_UNITS: &[(&str, u64)] =
 impl Value for Duration {
     const KIND: &'static str = "a duration, such as \"10s\" or \"500ms\"";
     fn parse(raw: &Raw) -> Result<Self, String> {
-        let millis = raw.text().and_then(|text| scaled(text, TIME_UNITS));
-        millis.map(Self::from_millis).ok_or_else(expected::<Self>)
+        let millis = raw.as_text().and_then(|text| parse_scaled(text, TIME_UNITS));
+        millis.map(Self::from_millis).ok_or_else(expected_kind::<Self>)
     }
-    fn show(&self) -> Option<String> {
+    fn show_toml(&self) -> Option<String> {
         match self.as_millis() as u64 {
-            0 => quote("0s"),
-            millis => quote(unscaled(millis, TIME_UNITS)),
+            0 => quote_toml("0s"),
+            millis => quote_toml(print_scaled(millis, TIME_UNITS)),
         }
     }
 }
@@ -143,13 +143,13 @@ impl<T: Value> Value for Option<T> {
     fn parse(raw: &Raw) -> Result<Self, String> {
         T::parse(raw).map(Some)
     }
-    fn show(&self) -> Option<String> {
-        self.as_ref().and_then(T::show)
+    fn show_toml(&self) -> Option<String> {
+        self.as_ref().and_then(T::show_toml)
     }
     fn is_secret(&self) -> bool {
         self.as_ref().is_some_and(T::is_secret)
     }
-    fn unset() -> Option<Self> {
+    fn unset_value() -> Option<Self> {
         Some(None)
     }
 }
@@ -158,16 +158,16 @@ impl<T: Value> Value for Option<T> {
 impl<T: ListMember> Value for Vec<T> {
     const KIND: &'static str = T::LIST_KIND;
     fn parse(raw: &Raw) -> Result<Self, String> {
-        let members = raw.list().filter(|members| T::MAY_BE_EMPTY || !members.is_empty());
-        let members = members.ok_or_else(expected::<Self>)?;
-        let parsed = |raw: &Raw| T::parse(raw).map_err(|text| format!("{}: {text}", raw.quoted()));
+        let members = raw.as_list().filter(|members| T::MAY_BE_EMPTY || !members.is_empty());
+        let members = members.ok_or_else(expected_kind::<Self>)?;
+        let parsed = |raw: &Raw| T::parse(raw).map_err(|text| format!("{}: {text}", raw.quote_value()));
         members.iter().map(parsed).collect()
     }
-    fn show(&self) -> Option<String> {
-        let members: Vec<_> = self.iter().filter_map(T::show).collect();
+    fn show_toml(&self) -> Option<String> {
+        let members: Vec<_> = self.iter().filter_map(T::show_toml).collect();
         Some(format!("[{}]", members.join(", ")))
     }
-    fn unset() -> Option<Self> {
+    fn unset_value() -> Option<Self> {
         T::MAY_BE_EMPTY.then(Vec::new)
     }
 }
@@ -198,7 +198,7 @@ mod tests {
         {
             assert!(Duration::parse(&bad).is_err(), "{bad:?}");
         }
-        let shown = |millis| Duration::from_millis(millis).show().unwrap();
+        let shown = |millis| Duration::from_millis(millis).show_toml().unwrap();
         assert_eq!(
             [shown(0), shown(334), shown(90_000), shown(120_000)],
             ["\"0s\"", "\"334ms\"", "\"90s\"", "\"2m\""]

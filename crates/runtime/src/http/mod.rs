@@ -97,7 +97,7 @@ pub async fn serve<H: Handler>(
     patience: Patience,
     drain: CancellationToken,
 ) -> io::Result<()> {
-    let protocol = Arc::new(protocol(versions));
+    let protocol = Arc::new(http_protocol(versions));
     let mut connections = JoinSet::new();
     let broken = loop {
         tokio::select! {
@@ -106,7 +106,7 @@ pub async fn serve<H: Handler>(
                 Ok(accepted) => {
                     let handler = handler.clone();
                     let protocol = protocol.clone();
-                    connections.spawn(connection(handler, protocol, accepted, patience, drain.clone()));
+                    connections.spawn(serve_connection(handler, protocol, accepted, patience, drain.clone()));
                 }
                 Err(error) => break Err(error),
             },
@@ -119,7 +119,7 @@ pub async fn serve<H: Handler>(
     broken
 }
 
-fn protocol(versions: Versions) -> Builder<TokioExecutor> {
+fn http_protocol(versions: Versions) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     // How long a request's headers may take is seen by its connection's progress: a timer for each would cost more.
     builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(HEADER_BYTES);
@@ -134,7 +134,7 @@ fn protocol(versions: Versions) -> Builder<TokioExecutor> {
     }
 }
 
-async fn connection<H: Handler>(
+async fn serve_connection<H: Handler>(
     handler: Arc<H>,
     protocol: Arc<Builder<TokioExecutor>>,
     accepted: Accepted,
@@ -146,8 +146,8 @@ async fn connection<H: Handler>(
     let (stream, progress) = Counted::new(stream, guard.give_way());
     let from = peer.ip().to_canonical();
     let answer = service_fn(|request: Request<Incoming>| {
-        let work = progress.asked(request.version());
-        let making = progress.making();
+        let work = progress.begin_request(request.version());
+        let making = progress.begin_answer();
         let handler = handler.clone();
         async move {
             let response = handler.handle(from, request).await;
@@ -159,14 +159,14 @@ async fn connection<H: Handler>(
     let ended = tokio::select! {
         biased;
         ended = &mut served => ended,
-        why = SelectivePoll::new(enough(&progress, patience, &guard, &drain)) => match why {
+        why = SelectivePoll::new(wait_for_enough(&progress, patience, &guard, &drain)) => match why {
             Enough::Stalled => return debug!(%peer, "nothing moved: closed"),
             Enough::Displaced => return debug!(%peer, "idle, and its place was needed: closed"),
             Enough::Draining => {
                 served.as_mut().graceful_shutdown();
                 tokio::select! {
                     ended = served => ended,
-                    () = progress.stalled(patience) => return,
+                    () = progress.wait_for_stall(patience) => return,
                 }
             }
         },
@@ -184,9 +184,14 @@ enum Enough {
     Draining,
 }
 
-async fn enough(progress: &Progress, patience: Patience, guard: &Guard, drain: &CancellationToken) -> Enough {
+async fn wait_for_enough(
+    progress: &Progress,
+    patience: Patience,
+    guard: &Guard,
+    drain: &CancellationToken,
+) -> Enough {
     tokio::select! {
-        () = progress.stalled(patience) => Enough::Stalled,
+        () = progress.wait_for_stall(patience) => Enough::Stalled,
         () = guard.given_up() => Enough::Displaced,
         () = drain.cancelled() => Enough::Draining,
     }

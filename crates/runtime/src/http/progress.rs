@@ -52,7 +52,7 @@ enum Phase {
 }
 
 impl Patience {
-    fn with(self, phase: Phase) -> Duration {
+    fn in_phase(self, phase: Phase) -> Duration {
         match phase {
             Phase::Asking => self.request,
             Phase::Answered => self.answer,
@@ -63,16 +63,16 @@ impl Patience {
 
 impl Progress {
     /// Ends once there was no progress for as long as `patience` says, or a look longer.
-    pub(super) async fn stalled(&self, patience: Patience) {
-        let mut before = self.now();
+    pub(super) async fn wait_for_stall(&self, patience: Patience) {
+        let mut before = self.current_phase();
         let mut since = Instant::now();
         loop {
-            let limit = patience.with(before.0);
+            let limit = patience.in_phase(before.0);
             if since.elapsed() >= limit {
                 return;
             }
             tokio::time::sleep(LOOK_EVERY.min(limit)).await;
-            let now = self.now();
+            let now = self.current_phase();
             if now != before || self.0.making.load(Ordering::Relaxed) > 0 {
                 (before, since) = (now, Instant::now());
             }
@@ -80,20 +80,20 @@ impl Progress {
     }
 
     /// A request has come, which is answered until what is returned is dropped.
-    pub(super) fn asked(&self, version: Version) -> Work {
+    pub(super) fn begin_request(&self, version: Version) -> Work {
         self.0.is_http2.store(version == Version::HTTP_2, Ordering::Relaxed);
         self.0.is_asking.store(false, Ordering::Relaxed);
-        self.moved(1);
+        self.count_bytes(1);
         self.0.activity.work()
     }
 
     /// The answer to a request is made until what is returned is dropped.
-    pub(super) fn making(&self) -> Making {
+    pub(super) fn begin_answer(&self) -> Making {
         self.0.making.fetch_add(1, Ordering::Relaxed);
         Making(self.clone())
     }
 
-    fn now(&self) -> (Phase, u64) {
+    fn current_phase(&self) -> (Phase, u64) {
         let phase = match (self.0.activity.is_working(), self.0.is_asking.load(Ordering::Relaxed)) {
             (true, _) => Phase::Answered,
             (false, true) => Phase::Asking,
@@ -102,13 +102,13 @@ impl Progress {
         (phase, self.0.moved.load(Ordering::Relaxed))
     }
 
-    fn came(&self) {
+    fn count_arrival(&self) {
         if !self.0.is_http2.load(Ordering::Relaxed) {
             self.0.is_asking.store(true, Ordering::Relaxed);
         }
     }
 
-    fn moved(&self, bytes: usize) {
+    fn count_bytes(&self, bytes: usize) {
         if bytes > 0 {
             self.0.moved.fetch_add(1, Ordering::Relaxed);
         }
@@ -117,7 +117,7 @@ impl Progress {
 
 impl Drop for Making {
     fn drop(&mut self) {
-        self.0.moved(1);
+        self.0.count_bytes(1);
         self.0.0.making.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -142,7 +142,7 @@ impl AsyncRead for Counted {
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
         if buf.filled().len() > before {
-            self.progress.came();
+            self.progress.count_arrival();
         }
         polled
     }
@@ -151,7 +151,7 @@ impl AsyncRead for Counted {
 impl AsyncWrite for Counted {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.note(polled)
+        self.note_progress(polled)
     }
 
     fn poll_write_vectored(
@@ -160,7 +160,7 @@ impl AsyncWrite for Counted {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        self.note(polled)
+        self.note_progress(polled)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -177,9 +177,9 @@ impl AsyncWrite for Counted {
 }
 
 impl Counted {
-    fn note(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    fn note_progress(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if let Poll::Ready(Ok(bytes)) = polled {
-            self.progress.moved(bytes);
+            self.progress.count_bytes(bytes);
         }
         polled
     }
@@ -222,7 +222,7 @@ mod tests {
     async fn lasts(progress: &Progress, happens: impl Future<Output = ()>) -> u64 {
         let began = Instant::now();
         tokio::select! {
-            () = progress.stalled(PATIENCE) => {}
+            () = progress.wait_for_stall(PATIENCE) => {}
             () = async { happens.await; pending().await } => {}
         }
         began.elapsed().as_secs()
@@ -236,14 +236,14 @@ mod tests {
     async fn who_asks_for_nothing_is_soon_closed_and_who_has_asked_is_kept() {
         let Connection { progress, .. } = &connection().await;
         assert_eq!(lasts(progress, async {}).await, 10);
-        drop(progress.asked(Version::HTTP_11));
+        drop(progress.begin_request(Version::HTTP_11));
         assert_eq!(lasts(progress, async {}).await, 70);
     }
 
     #[tokio::test]
     async fn what_is_written_and_requests_put_the_end_off() {
         let Connection { mut counted, progress, .. } = connection().await;
-        let _work = progress.asked(Version::HTTP_11);
+        let _work = progress.begin_request(Version::HTTP_11);
         assert_eq!(lasts(&progress, async {}).await, 30);
         let written = async {
             after(15).await;
@@ -252,7 +252,7 @@ mod tests {
         assert_eq!(lasts(&progress, written).await, 50);
         let asked = async {
             after(15).await;
-            drop(progress.asked(Version::HTTP_11));
+            drop(progress.begin_request(Version::HTTP_11));
         };
         assert_eq!(lasts(&progress, asked).await, 50);
     }
@@ -260,8 +260,8 @@ mod tests {
     #[tokio::test]
     async fn an_answer_that_takes_long_to_make_is_no_stall() {
         let Connection { progress, .. } = connection().await;
-        let _work = progress.asked(Version::HTTP_11);
-        let making = progress.making();
+        let _work = progress.begin_request(Version::HTTP_11);
+        let making = progress.begin_answer();
         let made = async {
             after(95).await;
             drop(making);
@@ -281,14 +281,14 @@ mod tests {
             }
         };
         assert_eq!(lasts(&progress, trickle()).await, 10);
-        drop(progress.asked(Version::HTTP_11));
+        drop(progress.begin_request(Version::HTTP_11));
         assert_eq!(lasts(&progress, trickle()).await, 20, "it was noticed at the first look");
     }
 
     #[tokio::test]
     async fn frames_between_the_requests_of_http2_are_none() {
         let Connection { mut counted, progress, mut far, .. } = connection().await;
-        drop(progress.asked(Version::HTTP_2));
+        drop(progress.begin_request(Version::HTTP_2));
         let ping = async {
             after(15).await;
             far.write_all(b"p").await.unwrap();

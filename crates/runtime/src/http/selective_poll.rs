@@ -38,7 +38,7 @@ impl<F: Future> Future for SelectivePoll<F> {
         let this = &mut *self;
         if !this.task.will_wake(context.waker()) {
             this.task = context.waker().clone();
-            *this.flag.task() = this.task.clone();
+            *this.flag.lock_waker() = this.task.clone();
         }
         // Said to the flag's task after it has been set, so the look that follows a ring is never missed.
         if !this.flag.is_raised.load(Ordering::SeqCst) {
@@ -50,7 +50,7 @@ impl<F: Future> Future for SelectivePoll<F> {
 }
 
 impl WakeFlag {
-    fn task(&self) -> std::sync::MutexGuard<'_, Waker> {
+    fn lock_waker(&self) -> std::sync::MutexGuard<'_, Waker> {
         self.task.lock_ignoring_poison()
     }
 }
@@ -62,7 +62,7 @@ impl Wake for WakeFlag {
 
     fn wake_by_ref(self: &Arc<Self>) {
         self.is_raised.store(true, Ordering::SeqCst);
-        self.task().wake_by_ref();
+        self.lock_waker().wake_by_ref();
     }
 }
 

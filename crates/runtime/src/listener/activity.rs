@@ -27,7 +27,7 @@ enum State {
 
 impl Place {
     pub(super) fn idle_since(&self) -> Option<Instant> {
-        match *self.state() {
+        match *self.lock_state() {
             State::Idle { since } => Some(since),
             State::Kept | State::Working(_) => None,
         }
@@ -41,7 +41,7 @@ impl Place {
         self.given_up.cancelled().await;
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn lock_state(&self) -> MutexGuard<'_, State> {
         self.state.lock_ignoring_poison()
     }
 }
@@ -52,14 +52,14 @@ pub struct Activity(Arc<Place>);
 
 impl Activity {
     pub(super) fn new(place: Arc<Place>) -> Self {
-        *place.state() = State::Idle { since: Instant::now() };
+        *place.lock_state() = State::Idle { since: Instant::now() };
         Self(place)
     }
 
     /// There is something to be done on the connection until what is returned is dropped.
     #[must_use]
     pub fn work(&self) -> Work {
-        let mut state = self.0.state();
+        let mut state = self.0.lock_state();
         *state = match *state {
             State::Working(others) => State::Working(others + 1),
             State::Kept | State::Idle { .. } => State::Working(1),
@@ -69,7 +69,7 @@ impl Activity {
 
     /// Whether there is work on the connection.
     pub fn is_working(&self) -> bool {
-        matches!(*self.0.state(), State::Working(_))
+        matches!(*self.0.lock_state(), State::Working(_))
     }
 }
 
@@ -79,7 +79,7 @@ pub struct Work(Arc<Place>);
 
 impl Drop for Work {
     fn drop(&mut self) {
-        let mut state = self.0.state();
+        let mut state = self.0.lock_state();
         *state = match *state {
             State::Working(all) if all > 1 => State::Working(all - 1),
             State::Working(_) | State::Kept | State::Idle { .. } => State::Idle { since: Instant::now() },

@@ -47,7 +47,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// For a metric.
-    pub(super) fn label(self) -> &'static str {
+    pub(super) fn metric_label(self) -> &'static str {
         match self {
             Self::Total { .. } => "total",
             Self::Address { .. } => "address",
@@ -80,7 +80,7 @@ impl Limits {
 
     /// How many places are taken.
     pub fn held(&self) -> usize {
-        lock(&self.held).total
+        lock_held(&self.held).total
     }
 
     /// Takes a place for a connection from `address`.
@@ -100,34 +100,38 @@ impl Limits {
     }
 
     fn admit_party(&self, party: Party) -> Result<Guard, Refusal> {
-        let mut held = lock(&self.held);
+        let mut held = lock_held(&self.held);
         let mut displaces = self.make_room_for(party, &mut held)?;
         if held.total >= self.total {
-            displaces = held.displace(None);
+            displaces = held.displace_idle(None);
             if !displaces {
                 return Err(Refusal::Total { limit: self.total });
             }
         }
-        let (number, place) = held.add(party);
+        let (number, place) = held.add_place(party);
         Ok(Guard { party, number, place, displaces, limits: self.clone() })
     }
 
     /// Makes room for one more connection of a party. Gives whether another one had to give way.
     fn make_room_for(&self, party: Party, held: &mut Held) -> Result<bool, Refusal> {
-        if party == Party::Unknown || held.count(party) < self.per_address {
+        if party == Party::Unknown || held.count_party(party) < self.per_address {
             return Ok(false);
         }
-        if held.displace(Some(party)) { Ok(true) } else { Err(Refusal::Address { limit: self.per_address }) }
+        if held.displace_idle(Some(party)) {
+            Ok(true)
+        } else {
+            Err(Refusal::Address { limit: self.per_address })
+        }
     }
 }
 
 impl Held {
     /// Number of places that a party has.
-    fn count(&self, party: Party) -> usize {
+    fn count_party(&self, party: Party) -> usize {
         self.by_party.get(&party).map_or(0, BTreeMap::len)
     }
 
-    fn add(&mut self, party: Party) -> (u64, Arc<Place>) {
+    fn add_place(&mut self, party: Party) -> (u64, Arc<Place>) {
         let number = self.next;
         let place = Arc::new(Place::default());
         self.next += 1;
@@ -140,7 +144,7 @@ impl Held {
         self.by_party.entry(party).or_default().insert(number, place);
     }
 
-    fn remove(&mut self, party: Party, number: u64) -> Option<Arc<Place>> {
+    fn remove_place(&mut self, party: Party, number: u64) -> Option<Arc<Place>> {
         let places = self.by_party.get_mut(&party)?;
         let place = places.remove(&number)?;
         if places.is_empty() {
@@ -152,7 +156,7 @@ impl Held {
 
     /// Takes the place of the connection that has been idle the longest, of this party or of any. A look at 10,000 takes
     /// some 0.1 ms, about what it takes to accept a connection.
-    fn displace(&mut self, party: Option<Party>) -> bool {
+    fn displace_idle(&mut self, party: Option<Party>) -> bool {
         let parties = self.by_party.iter().filter(|(of, _)| party.is_none_or(|party| **of == party));
         let places =
             parties.flat_map(|(of, places)| places.iter().map(|(number, place)| (*of, *number, place)));
@@ -160,7 +164,7 @@ impl Held {
         let Some((_, of, number)) = idle.min_by_key(|(since, _, number)| (*since, *number)) else {
             return false;
         };
-        let displaced = self.remove(of, number);
+        let displaced = self.remove_place(of, number);
         displaced.inspect(|place| place.give_up()).is_some()
     }
 }
@@ -172,10 +176,10 @@ impl Guard {
     /// When this client has as many connections as it may, and none of them may give way.
     pub fn count_for(&mut self, address: IpAddr) -> Result<(), Refusal> {
         let party = Party::Address(counted_as(address));
-        let mut held = lock(&self.limits.held);
+        let mut held = lock_held(&self.limits.held);
         self.displaces = self.limits.make_room_for(party, &mut held)?;
         // None where another connection has the place already.
-        if let Some(place) = held.remove(self.party, self.number) {
+        if let Some(place) = held.remove_place(self.party, self.number) {
             held.insert(party, self.number, place);
         }
         self.party = party;
@@ -197,11 +201,11 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         // Nothing where somebody else has it already.
-        lock(&self.limits.held).remove(self.party, self.number);
+        lock_held(&self.limits.held).remove_place(self.party, self.number);
     }
 }
 
-fn lock(held: &Mutex<Held>) -> MutexGuard<'_, Held> {
+fn lock_held(held: &Mutex<Held>) -> MutexGuard<'_, Held> {
     held.lock_ignoring_poison()
 }
 
@@ -252,7 +256,7 @@ mod tests {
         let limits = Limits::total(9);
         drop(limits.admit(address("10.0.0.1")).unwrap());
         assert_eq!(limits.held(), 0);
-        assert!(lock(&limits.held).by_party.is_empty());
+        assert!(lock_held(&limits.held).by_party.is_empty());
     }
 
     #[test]

@@ -104,9 +104,9 @@ impl Listener {
                         self.note_displaced(&accepted.guard);
                         return Ok(accepted);
                     }
-                    Err(refusal) => self.refuse(peer, refusal),
+                    Err(refusal) => self.refuse_peer(peer, refusal),
                 },
-                Err(error) => self.outlive(error).await?,
+                Err(error) => self.survive_error(error).await?,
             }
         }
     }
@@ -125,14 +125,14 @@ impl Listener {
         }
     }
 
-    fn refuse(&self, peer: SocketAddr, refusal: Refusal) {
-        counter!("headwater_connections_refused_total", "listener" => self.setting, "reason" => refusal.label())
+    fn refuse_peer(&self, peer: SocketAddr, refusal: Refusal) {
+        counter!("headwater_connections_refused_total", "listener" => self.setting, "reason" => refusal.metric_label())
             .increment(1);
         debug!(%peer, listener = self.setting, "connection refused: {refusal}");
     }
 
-    async fn outlive(&self, error: io::Error) -> io::Result<()> {
-        match AcceptFailure::of(&error) {
+    async fn survive_error(&self, error: io::Error) -> io::Result<()> {
+        match AcceptFailure::classify_error(&error) {
             AcceptFailure::Connection => {
                 debug!(%error, listener = self.setting, "a connection failed before it began")
             }
@@ -158,7 +158,7 @@ enum AcceptFailure {
 }
 
 impl AcceptFailure {
-    fn of(error: &io::Error) -> Self {
+    fn classify_error(error: &io::Error) -> Self {
         /// Linux error numbers, the same on all architectures that Rust's tier 1 has.
         const ENOMEM: i32 = 12;
         const ENFILE: i32 = 23;
@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn accept_errors_are_sorted() {
-        let of = |number| AcceptFailure::of(&io::Error::from_raw_os_error(number));
+        let of = |number| AcceptFailure::classify_error(&io::Error::from_raw_os_error(number));
         assert_eq!(of(24), AcceptFailure::Exhausted);
         assert_eq!(of(23), AcceptFailure::Exhausted);
         assert_eq!(of(103), AcceptFailure::Connection);

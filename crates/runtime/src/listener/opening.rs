@@ -111,7 +111,7 @@ impl OpenError {
             Self::Untrusted => Some("untrusted_header"),
             Self::Header(HeaderError::Missing) => Some("missing_header"),
             Self::Header(HeaderError::TooLong { .. } | HeaderError::Malformed(_)) => Some("malformed_header"),
-            Self::Limit(refusal) => Some(refusal.label()),
+            Self::Limit(refusal) => Some(refusal.metric_label()),
             Self::Handshake(_) => Some("tls_handshake"),
             Self::Header(HeaderError::Io(_)) | Self::Broken(_) => None,
         }
@@ -169,7 +169,7 @@ mod tests {
 
     #[tokio::test]
     async fn each_fault_closes_the_connection_and_is_counted_by_its_reason() {
-        let recorder = crate::telemetry::prometheus().unwrap().build_recorder();
+        let recorder = crate::telemetry::prometheus_builder().unwrap().build_recorder();
         let metrics = recorder.handle();
         let _recording = metrics::set_default_local_recorder(&recorder);
         let mut stranger = listener(Limits::total(9), &["10.0.0.0/8"]).await;

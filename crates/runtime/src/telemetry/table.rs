@@ -233,13 +233,13 @@ const GROUPS: [Group; 5] = [
     },
 ];
 
-fn all() -> impl Iterator<Item = &'static Metric> {
+fn all_metrics() -> impl Iterator<Item = &'static Metric> {
     GROUPS.iter().flat_map(|group| group.metrics)
 }
 
 /// Gives the recorder the HELP text of every metric.
-pub(super) fn describe() {
-    for Metric { name, kind, meaning, .. } in all() {
+pub(super) fn describe_metrics() {
+    for Metric { name, kind, meaning, .. } in all_metrics() {
         match kind {
             Type::Counter => describe_counter!(*name, *meaning),
             Type::Gauge => describe_gauge!(*name, *meaning),
@@ -303,7 +303,7 @@ mod tests {
                 }
             }
         }
-        let described = all().map(|metric| {
+        let described = all_metrics().map(|metric| {
             let labels = metric.labels.split("; ").filter_map(|label| label.split_once(": "));
             (metric.name.to_owned(), labels.map(|(label, _)| label.to_owned()).collect())
         });
@@ -345,11 +345,11 @@ mod tests {
 
     #[test]
     fn every_metric_has_its_help_at_the_scrape() {
-        let recorder = crate::telemetry::prometheus().unwrap().build_recorder();
+        let recorder = crate::telemetry::prometheus_builder().unwrap().build_recorder();
         let handle = recorder.handle();
         metrics::with_local_recorder(&recorder, || {
-            describe();
-            for Metric { name, kind, .. } in all() {
+            describe_metrics();
+            for Metric { name, kind, .. } in all_metrics() {
                 match kind {
                     Type::Counter => metrics::counter!(*name).increment(1),
                     Type::Gauge => metrics::gauge!(*name).set(1.0),
@@ -358,7 +358,7 @@ mod tests {
             }
         });
         let text = handle.render();
-        for Metric { name, kind, meaning, .. } in all() {
+        for Metric { name, kind, meaning, .. } in all_metrics() {
             let kind = format!("{kind:?}").to_lowercase();
             let head = format!("# HELP {name} {meaning}\n# TYPE {name} {kind}\n");
             assert!(text.contains(&head), "{head} is missing in {text}");
@@ -367,7 +367,7 @@ mod tests {
 
     #[test]
     fn names_say_what_is_counted() {
-        for Metric { name, kind, unit, meaning, action, .. } in all() {
+        for Metric { name, kind, unit, meaning, action, .. } in all_metrics() {
             let is_seconds = *unit == "seconds";
             assert_eq!(name.ends_with("_total"), *kind == Type::Counter, "{name}");
             assert_eq!(is_seconds, name.ends_with("_seconds"), "{name}");

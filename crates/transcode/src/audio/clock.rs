@@ -22,11 +22,11 @@ pub(crate) struct BlockNumber(pub(crate) u64);
 
 impl BlockNumber {
     /// The block that holds the sample at `time`.
-    pub(crate) fn at(time: SourceTime) -> Self {
-        Self(position(time) / BLOCK_SAMPLES)
+    pub(crate) fn containing_block(time: SourceTime) -> Self {
+        Self(sample_position(time) / BLOCK_SAMPLES)
     }
 
-    pub(crate) fn time(self) -> MediaTime {
+    pub(crate) fn start_time(self) -> MediaTime {
         MediaTime::from_ticks(self.0 * BLOCK_SAMPLES, SAMPLE_RATE_HZ)
     }
 
@@ -34,7 +34,7 @@ impl BlockNumber {
         Self(self.0 + 1)
     }
 
-    pub(crate) fn previous(self) -> Self {
+    pub(crate) fn previous_block(self) -> Self {
         Self(self.0.saturating_sub(1))
     }
 }
@@ -69,43 +69,43 @@ impl AudioClock {
 
     /// Silence on the way to sound at `time_ns` nanoseconds of source time, a second at most; none once the sound can be
     /// placed.
-    pub(crate) fn gap(&mut self, time_ns: u64) -> Option<Vec<Block>> {
+    pub(crate) fn fill_gap(&mut self, time_ns: u64) -> Option<Vec<Block>> {
         let position = nanos_to_position(time_ns);
-        if self.joins(position) { None } else { self.fill_towards(position) }
+        if self.joins_seamlessly(position) { None } else { self.fill_towards(position) }
     }
 
-    /// Places decoded samples whose first one is to be heard at `time_ns`, behind the [`gap`](Self::gap) before it.
-    pub(crate) fn sound(&mut self, time_ns: u64, samples: &[f32]) -> Vec<Block> {
+    /// Places decoded samples whose first one is to be heard at `time_ns`, behind the [`fill_gap`](Self::fill_gap) before it.
+    pub(crate) fn place_samples(&mut self, time_ns: u64, samples: &[f32]) -> Vec<Block> {
         let position = nanos_to_position(time_ns);
-        let overlap = if self.joins(position) { 0 } else { self.next.saturating_sub(position) };
+        let overlap = if self.joins_seamlessly(position) { 0 } else { self.next.saturating_sub(position) };
         let skip = usize::try_from(overlap).unwrap_or(usize::MAX).saturating_mul(CHANNELS);
-        self.append(samples.get(skip..).unwrap_or(&[]));
-        self.blocks()
+        self.append_samples(samples.get(skip..).unwrap_or(&[]));
+        self.take_blocks()
     }
 
     /// Silence on the way to `time`, where no sound came, a second at most; none once it is there.
-    pub(crate) fn silence(&mut self, time: MediaTime) -> Option<Vec<Block>> {
+    pub(crate) fn fill_silence(&mut self, time: MediaTime) -> Option<Vec<Block>> {
         self.fill_towards(nanos_to_position(time.0.saturating_mul(1_000)))
     }
 
     /// The rest, filled up to a whole block.
-    pub(crate) fn finish(&mut self) -> Vec<Block> {
-        self.fill(self.next.next_multiple_of(BLOCK_SAMPLES));
-        self.blocks()
+    pub(crate) fn finish_blocks(&mut self) -> Vec<Block> {
+        self.fill_until(self.next.next_multiple_of(BLOCK_SAMPLES));
+        self.take_blocks()
     }
 
-    fn joins(&self, position: u64) -> bool {
+    fn joins_seamlessly(&self, position: u64) -> bool {
         self.after == After::Sound && position.abs_diff(self.next) <= TOLERANCE_SAMPLES
     }
 
     fn fill_towards(&mut self, position: u64) -> Option<Vec<Block>> {
         let missing = position.checked_sub(self.next).filter(|missing| *missing > 0)?;
-        self.fill(self.next + missing.min(MAX_FILL));
+        self.fill_until(self.next + missing.min(MAX_FILL));
         self.after = After::Silence;
-        Some(self.blocks())
+        Some(self.take_blocks())
     }
 
-    fn append(&mut self, samples: &[f32]) {
+    fn append_samples(&mut self, samples: &[f32]) {
         if !samples.is_empty() {
             self.pending.extend(samples);
             self.next += (samples.len() / CHANNELS) as u64;
@@ -113,19 +113,19 @@ impl AudioClock {
         }
     }
 
-    fn fill(&mut self, position: u64) {
+    fn fill_until(&mut self, position: u64) {
         let missing = position.saturating_sub(self.next);
         self.pending.extend(std::iter::repeat_n(0.0, missing as usize * CHANNELS));
         self.next += missing;
     }
 
-    fn blocks(&mut self) -> Vec<Block> {
+    fn take_blocks(&mut self) -> Vec<Block> {
         let size = BLOCK_SAMPLES as usize * CHANNELS;
         (0..self.pending.len() / size).map(|_| self.pending.drain(..size).collect()).collect()
     }
 }
 
-fn position(time: SourceTime) -> u64 {
+fn sample_position(time: SourceTime) -> u64 {
     MediaTime::from(time).ticks(SAMPLE_RATE_HZ)
 }
 
@@ -144,8 +144,8 @@ mod tests {
     }
 
     fn placed(clock: &mut AudioClock, time_ns: u64, samples: &[f32]) -> Vec<Block> {
-        let mut blocks: Vec<_> = std::iter::from_fn(|| clock.gap(time_ns)).flatten().collect();
-        blocks.extend(clock.sound(time_ns, samples));
+        let mut blocks: Vec<_> = std::iter::from_fn(|| clock.fill_gap(time_ns)).flatten().collect();
+        blocks.extend(clock.place_samples(time_ns, samples));
         blocks
     }
 
@@ -178,17 +178,17 @@ mod tests {
         let mut clock = AudioClock::new(BlockNumber(0));
         let mut blocks = placed(&mut clock, 0, &tone(9_600));
         blocks.extend(placed(&mut clock, 100 * MS, &tone(9_600)));
-        blocks.extend(clock.finish());
+        blocks.extend(clock.finish_blocks());
         assert_eq!(heard(&blocks).iter().filter(|heard| **heard).count(), 14_400);
         assert!(placed(&mut clock, 0, &tone(4_800)).is_empty());
     }
 
     #[test]
     fn a_late_start_of_the_sound_is_silence() {
-        let first = BlockNumber::at(SourceTime::from_millis(5_000));
+        let first = BlockNumber::containing_block(SourceTime::from_millis(5_000));
         let mut clock = AudioClock::new(first);
         let until = MediaTime::from_millis(6_000);
-        let mut blocks: Vec<_> = std::iter::from_fn(|| clock.silence(until)).flatten().collect();
+        let mut blocks: Vec<_> = std::iter::from_fn(|| clock.fill_silence(until)).flatten().collect();
         blocks.extend(placed(&mut clock, 6_010 * MS, &tone(48_000)));
         let silent = heard(&blocks).iter().position(|heard| *heard).unwrap() as u64;
         assert_eq!(first.0 * BLOCK_SAMPLES + silent, 6_010 * 48);
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn sound_before_the_line_is_cut_off() {
-        let mut clock = AudioClock::new(BlockNumber::at(SourceTime::from_millis(2_000)));
+        let mut clock = AudioClock::new(BlockNumber::containing_block(SourceTime::from_millis(2_000)));
         assert!(placed(&mut clock, 0, &tone(48_000)).is_empty());
         assert_eq!(placed(&mut clock, 1_000 * MS, &tone(96_000)).len(), 48_000 / 1_024 + 1);
     }
@@ -206,16 +206,16 @@ mod tests {
     fn silence_is_made_a_second_at_a_time_however_long_it_is() {
         let mut clock = AudioClock::new(BlockNumber(0));
         for _ in 0..3 {
-            let samples: usize = clock.gap(1_500_000_000 * MS).unwrap().iter().map(Vec::len).sum();
+            let samples: usize = clock.fill_gap(1_500_000_000 * MS).unwrap().iter().map(Vec::len).sum();
             assert!(samples <= (SAMPLE_RATE_HZ as usize + BLOCK_SAMPLES as usize) * CHANNELS, "{samples}");
         }
-        assert_eq!(std::iter::from_fn(|| clock.silence(MediaTime::from_millis(4_500))).count(), 2);
+        assert_eq!(std::iter::from_fn(|| clock.fill_silence(MediaTime::from_millis(4_500))).count(), 2);
     }
 
     #[test]
     fn blocks_lie_on_one_grid_wherever_they_begin() {
-        assert_eq!(BlockNumber::at(SourceTime(0)), BlockNumber(0));
-        assert_eq!(BlockNumber::at(SourceTime::from_millis(64)), BlockNumber(3));
-        assert_eq!(BlockNumber(3).time(), MediaTime::from_millis(64));
+        assert_eq!(BlockNumber::containing_block(SourceTime(0)), BlockNumber(0));
+        assert_eq!(BlockNumber::containing_block(SourceTime::from_millis(64)), BlockNumber(3));
+        assert_eq!(BlockNumber(3).start_time(), MediaTime::from_millis(64));
     }
 }

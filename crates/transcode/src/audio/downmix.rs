@@ -30,31 +30,31 @@ impl Downmix {
         match speakers {
             [Speaker::FrontLeft, Speaker::FrontRight] => Self::Stereo,
             [_] => Self::Mixed(vec![[1.0, 1.0]]),
-            speakers => Self::Mixed(speakers.iter().copied().map(gain).collect()),
+            speakers => Self::Mixed(speakers.iter().copied().map(speaker_gain).collect()),
         }
     }
 
     /// Interleaved samples of all channels, as interleaved samples of two.
-    pub(super) fn mix(&self, samples: Vec<f32>) -> Vec<f32> {
+    pub(super) fn mix_samples(&self, samples: Vec<f32>) -> Vec<f32> {
         match self {
             Self::Stereo => samples,
             Self::Mixed(gains) => {
-                samples.chunks_exact(gains.len()).flat_map(|frame| sum(frame, gains)).collect()
+                samples.chunks_exact(gains.len()).flat_map(|frame| sum_channels(frame, gains)).collect()
             }
         }
     }
 }
 
-fn sum(frame: &[f32], gains: &[Gain]) -> [f32; CHANNELS] {
+fn sum_channels(frame: &[f32], gains: &[Gain]) -> [f32; CHANNELS] {
     let side = |side: usize| frame.iter().zip(gains).map(|(sample, gain)| sample * gain[side]).sum();
     match gains.len() {
         1 => [side(0), side(1)],
-        _ => [bent(side(0)), bent(side(1))],
+        _ => [bend_peak(side(0)), bend_peak(side(1))],
     }
 }
 
 /// Never beyond full scale, and unchanged below the knee.
-fn bent(sample: f32) -> f32 {
+fn bend_peak(sample: f32) -> f32 {
     let above = sample.abs() - KNEE_LEVEL;
     if above <= 0.0 {
         return sample;
@@ -63,7 +63,7 @@ fn bent(sample: f32) -> f32 {
     (KNEE_LEVEL + room * (above / room).tanh()).copysign(sample)
 }
 
-fn gain(speaker: Speaker) -> Gain {
+fn speaker_gain(speaker: Speaker) -> Gain {
     match speaker {
         Speaker::FrontLeft => [1.0, 0.0],
         Speaker::FrontRight => [0.0, 1.0],
@@ -84,20 +84,20 @@ mod tests {
 
     #[test]
     fn stereo_is_untouched_and_mono_is_on_both_sides() {
-        assert_eq!(Downmix::new(&[FrontLeft, FrontRight]).mix(vec![1.5, -2.0]), [1.5, -2.0]);
-        assert_eq!(Downmix::new(&[FrontCentre]).mix(vec![0.9, -0.9]), [0.9, 0.9, -0.9, -0.9]);
+        assert_eq!(Downmix::new(&[FrontLeft, FrontRight]).mix_samples(vec![1.5, -2.0]), [1.5, -2.0]);
+        assert_eq!(Downmix::new(&[FrontCentre]).mix_samples(vec![0.9, -0.9]), [0.9, 0.9, -0.9, -0.9]);
     }
 
     #[test]
     fn a_cut_frame_at_the_end_is_left_out() {
         let mix = Downmix::new(&[FrontLeft, FrontRight, LowFrequency]);
-        assert_eq!(mix.mix(vec![0.5, 0.25, 1.0, 0.5]), [0.5, 0.25]);
+        assert_eq!(mix.mix_samples(vec![0.5, 0.25, 1.0, 0.5]), [0.5, 0.25]);
     }
 
     #[test]
     fn peaks_stay_within_full_scale_and_keep_their_order() {
-        let bent: Vec<_> = (0..50).map(|n| bent(n as f32 / 10.0)).collect();
+        let bent: Vec<_> = (0..50).map(|n| bend_peak(n as f32 / 10.0)).collect();
         assert!(bent.windows(2).all(|pair| pair[0] <= pair[1]) && bent.iter().all(|sample| *sample <= 1.0));
-        assert_eq!((bent[5], super::bent(-0.8)), (0.5, -0.8));
+        assert_eq!((bent[5], super::bend_peak(-0.8)), (0.5, -0.8));
     }
 }

@@ -42,74 +42,75 @@ impl AudioFeeder {
     }
 
     /// Ends with whole blocks, not before `end`.
-    pub(super) fn finish(&self, end: Option<MediaTime>) -> Flow {
-        let mut state = self.lock();
+    pub(super) fn finish_blocks(&self, end: Option<MediaTime>) -> Flow {
+        let mut state = self.lock_state();
         if let Some(end) = end {
-            self.silence(&mut state, end)?;
+            self.fill_silence(&mut state, end)?;
         }
-        let blocks = state.clock.finish();
-        self.encode(&mut state, blocks)?;
-        self.encoder.end()
+        let blocks = state.clock.finish_blocks();
+        self.encode_blocks(&mut state, blocks)?;
+        self.encoder.end_stream()
     }
 
-    fn silence(&self, state: &mut State, until: MediaTime) -> Flow {
-        while let Some(blocks) = state.clock.silence(until) {
-            self.encode(state, blocks)?;
+    fn fill_silence(&self, state: &mut State, until: MediaTime) -> Flow {
+        while let Some(blocks) = state.clock.fill_silence(until) {
+            self.encode_blocks(state, blocks)?;
         }
         Ok(())
     }
 
-    fn encode(&self, state: &mut State, blocks: Vec<Block>) -> Flow {
+    fn encode_blocks(&self, state: &mut State, blocks: Vec<Block>) -> Flow {
         for block in blocks {
             let bytes: Vec<u8> = block.iter().flat_map(|sample| sample.to_le_bytes()).collect();
             let mut buffer = gst::Buffer::from_mut_slice(bytes);
             let next = state.next.next();
             let unit = buffer.make_mut();
-            unit.set_pts(clock_time(state.next.time()));
-            unit.set_duration(clock_time(next.time() - state.next.time()));
+            unit.set_pts(clock_time(state.next.start_time()));
+            unit.set_duration(clock_time(next.start_time() - state.next.start_time()));
             state.next = next;
-            self.encoder.push(buffer)?;
+            self.encoder.push_buffer(buffer)?;
         }
         Ok(())
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock_state(&self) -> MutexGuard<'_, State> {
         self.state.lock_ignoring_poison()
     }
 }
 
 impl Drain for AudioFeeder {
-    fn sample(&self, sample: &gst::Sample) -> Flow {
+    fn take_sample(&self, sample: &gst::Sample) -> Flow {
         let (Some(time), Some(buffer), Some(caps)) = (running_time(sample), sample.buffer(), sample.caps())
         else {
             return Ok(());
         };
-        let bytes =
-            buffer.map_readable().map_err(|error| self.fault.fail(Error::Packaging(error.to_string())))?;
+        let bytes = buffer
+            .map_readable()
+            .map_err(|error| self.fault.fail_with(Error::Packaging(error.to_string())))?;
         let samples: Vec<f32> =
             bytes.as_chunks().0.iter().map(|sample: &[u8; 4]| f32::from_le_bytes(*sample)).collect();
-        let mut state = self.lock();
-        let stereo = state.layout.downmix(caps).mix(samples);
-        while let Some(blocks) = state.clock.gap(time) {
-            self.encode(&mut state, blocks)?;
+        let mut state = self.lock_state();
+        let stereo = state.layout.update_downmix(caps).mix_samples(samples);
+        while let Some(blocks) = state.clock.fill_gap(time) {
+            self.encode_blocks(&mut state, blocks)?;
         }
-        let blocks = state.clock.sound(time, &stereo);
-        self.encode(&mut state, blocks)
+        let blocks = state.clock.place_samples(time, &stereo);
+        self.encode_blocks(&mut state, blocks)
     }
 
-    fn end(&self) -> Flow {
+    fn end_stream(&self) -> Flow {
         Ok(())
     }
 }
 
 impl Stallable for AudioFeeder {
-    fn unit(&self, time: SourceTime) -> Flow {
-        self.stalled(time.offset_us(-DECODER_DELAY_US))
+    fn handle_unit(&self, time: SourceTime) -> Flow {
+        self.bridge_stall(time.offset_us(-DECODER_DELAY_US))
     }
 
-    fn stalled(&self, until: SourceTime) -> Flow {
-        let mut state = self.lock();
-        self.silence(&mut state, until.into())
+    fn bridge_stall(&self, until: SourceTime) -> Flow {
+        let mut state = self.lock_state();
+        self.fill_silence(&mut state, until.into())
     }
 }
 

@@ -16,7 +16,7 @@ use headwater_media::{Grid, MediaSequence, MediaTime, SourceTime, Tag};
 use crate::error::{Error, Result};
 use crate::fault::{Fault, Flow};
 use crate::output_collector::OutputCollector;
-use crate::pipeline::{Blame, Pipeline, PipelineInput, Tail, element, only};
+use crate::pipeline::{Blame, Pipeline, PipelineInput, Tail, caps_filter, make_element};
 use crate::progress::Progress;
 use crate::stall_event;
 use clock::{BlockNumber, CHANNELS, SAMPLE_RATE_HZ};
@@ -53,7 +53,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    pub(crate) fn track(
+    pub(crate) fn make_track(
         &self,
         collector: &Arc<OutputCollector>,
         progress: &Arc<Progress>,
@@ -64,28 +64,28 @@ impl Plan {
 
     /// The block before the first one that is put out: the encoder warms up with it.
     fn first_block(&self) -> BlockNumber {
-        BlockNumber::at(self.grid.start()).previous()
+        BlockNumber::containing_block(self.grid.start()).previous_block()
     }
 }
 
 impl Audio {
-    pub(crate) fn start(plan: &Plan, track: Arc<Track>, fault: &Arc<Fault>) -> Result<Self> {
+    pub(crate) fn start_pipelines(plan: &Plan, track: Arc<Track>, fault: &Arc<Fault>) -> Result<Self> {
         let blocks =
             Arc::new(PipelineInput::new("audio encoder's input", Some(&raw_caps()), QUEUE_BUFFERS, fault));
         let encoded = Tail::new("audio encoder's output", track.clone(), fault);
-        let encoder = element("avenc_aac", "audio encoder")?;
+        let encoder = make_element("avenc_aac", "audio encoder")?;
         encoder.set_property("bitrate", i32::try_from(plan.bitrate).unwrap_or(i32::MAX));
         // It would code the middle and the difference in every band, also where one side is silent: what is on that
         // side alone comes out on both.
         encoder.set_property("aac-ms", false);
         let chain = [
-            blocks.element(),
-            element("audioconvert", "audio arrangement")?,
+            blocks.source_element(),
+            make_element("audioconvert", "audio arrangement")?,
             encoder,
-            only(&gst::Caps::builder("audio/mpeg").field("stream-format", "raw").build())?,
-            encoded.element(),
+            caps_filter(&gst::Caps::builder("audio/mpeg").field("stream-format", "raw").build())?,
+            encoded.sink_element(),
         ];
-        let encoder = Pipeline::start("audio encoding", &chain, Blame::Worker, fault)?;
+        let encoder = Pipeline::start_chain("audio encoding", &chain, Blame::Worker, fault)?;
         let config =
             AudioConfig::parse(&plan.config).map_err(|error| Error::Unsupported(error.to_string()))?;
         let input = PipelineInput::new(
@@ -97,44 +97,44 @@ impl Audio {
         let layout = Layout::new(config.channel_map);
         let feeder = Arc::new(AudioFeeder::new(layout, plan.first_block(), blocks, fault));
         let decoded = Tail::new("audio decoder's output", feeder.clone(), fault);
-        let decoder = element("avdec_aac", "audio decoder")?;
-        stall_event::watch(&decoder, feeder.clone())?;
+        let decoder = make_element("avdec_aac", "audio decoder")?;
+        stall_event::watch_decoder(&decoder, feeder.clone())?;
         let chain = [
-            input.element(),
+            input.source_element(),
             decoder,
-            element("audioconvert", "audio converter")?,
-            element("audioresample", "audio resampler")?,
-            only(&decoded_caps())?,
-            decoded.element(),
+            make_element("audioconvert", "audio converter")?,
+            make_element("audioresample", "audio resampler")?,
+            caps_filter(&decoded_caps())?,
+            decoded.sink_element(),
         ];
-        let decoder = Pipeline::start("audio decoding", &chain, Blame::Source, fault)?;
+        let decoder = Pipeline::start_chain("audio decoding", &chain, Blame::Source, fault)?;
         Ok(Self { input, decoded, encoded, _decoder: decoder, _encoder: encoder, feeder, track })
     }
 
     /// Waits while the decoder has enough to do.
-    pub(crate) fn tag(&self, tag: Tag) -> Flow {
+    pub(crate) fn push_tag(&self, tag: Tag) -> Flow {
         let mut buffer = gst::Buffer::from_slice(tag.payload);
         buffer.make_mut().set_pts(gst::ClockTime::from_useconds(tag.time.0));
-        self.input.push(buffer)
+        self.input.push_buffer(buffer)
     }
 
     /// No sound has come; silence goes on up to `until`.
-    pub(crate) fn stalled(&self, until: SourceTime) {
-        self.input.send(stall_event::event(until));
+    pub(crate) fn report_stall(&self, until: SourceTime) {
+        self.input.send_event(stall_event::make_event(until));
     }
 
     /// Lets everything come out, with silence up to `end` at least and nothing behind the segment `last`.
-    pub(crate) fn finish(&self, end: Option<(MediaTime, MediaSequence)>) -> Flow {
-        self.input.end()?;
-        self.decoded.wait()?;
-        self.feeder.finish(end.map(|(time, _)| time))?;
-        self.encoded.wait()?;
-        self.track.finish(end.map(|(_, last)| last))
+    pub(crate) fn finish_track(&self, end: Option<(MediaTime, MediaSequence)>) -> Flow {
+        self.input.end_stream()?;
+        self.decoded.wait_for_end()?;
+        self.feeder.finish_blocks(end.map(|(time, _)| time))?;
+        self.encoded.wait_for_end()?;
+        self.track.finish_track(end.map(|(_, last)| last))
     }
 
     /// The last segment that was put out.
-    pub(crate) fn last(&self) -> Option<MediaSequence> {
-        self.track.last()
+    pub(crate) fn last_sequence(&self) -> Option<MediaSequence> {
+        self.track.last_sequence()
     }
 }
 

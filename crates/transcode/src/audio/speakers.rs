@@ -58,13 +58,13 @@ impl Layout {
     }
 
     /// For samples with these caps.
-    pub(super) fn downmix(&mut self, caps: &gst::CapsRef) -> &Downmix {
+    pub(super) fn update_downmix(&mut self, caps: &gst::CapsRef) -> &Downmix {
         let present = self.present.take().filter(|(known, _)| known.as_ref() == caps);
-        let present = present.unwrap_or_else(|| (caps.to_owned(), Downmix::new(&self.speakers(caps))));
+        let present = present.unwrap_or_else(|| (caps.to_owned(), Downmix::new(&self.speakers_of(caps))));
         &self.present.insert(present).1
     }
 
-    fn speakers(&self, caps: &gst::CapsRef) -> Vec<Speaker> {
+    fn speakers_of(&self, caps: &gst::CapsRef) -> Vec<Speaker> {
         let structure = caps.structure(0);
         let channels =
             structure.and_then(|caps| caps.get::<i32>("channels").ok()).unwrap_or(1).max(1) as usize;
@@ -73,7 +73,7 @@ impl Layout {
         match &self.map {
             _ if named.len() == channels => named,
             Some(map) if map.len() == channels => map.clone(),
-            _ => (0..channels).map(|channel| usual(channel, channels)).collect(),
+            _ => (0..channels).map(|channel| usual_speaker(channel, channels)).collect(),
         }
     }
 }
@@ -83,7 +83,7 @@ fn speakers_of(mask: u64) -> Vec<Speaker> {
 }
 
 /// Usual position of a channel where none is given: two sides, a centre, from six channels on a low frequency channel, and pairs behind.
-fn usual(channel: usize, channels: usize) -> Speaker {
+fn usual_speaker(channel: usize, channels: usize) -> Speaker {
     match channel {
         0 => FrontLeft,
         1 => FrontRight,
@@ -107,10 +107,10 @@ mod tests {
     fn names_come_from_the_decoder_then_the_map_then_what_is_usual() {
         gst::init().unwrap();
         let layout = Layout::new(Some(vec![FrontCentre, SurroundLeft, SurroundRight]));
-        assert_eq!(layout.speakers(&caps(3, 0b1011)), [FrontLeft, FrontRight, LowFrequency]);
-        assert_eq!(layout.speakers(&caps(3, 0)), [FrontCentre, SurroundLeft, SurroundRight]);
+        assert_eq!(layout.speakers_of(&caps(3, 0b1011)), [FrontLeft, FrontRight, LowFrequency]);
+        assert_eq!(layout.speakers_of(&caps(3, 0)), [FrontCentre, SurroundLeft, SurroundRight]);
         let usual = [FrontLeft, FrontRight, FrontCentre, LowFrequency, SurroundLeft, SurroundRight];
-        assert_eq!(layout.speakers(&caps(6, 0)), usual);
-        assert_eq!(layout.speakers(&caps(5, 0))[3..], [SurroundLeft, SurroundRight]);
+        assert_eq!(layout.speakers_of(&caps(6, 0)), usual);
+        assert_eq!(layout.speakers_of(&caps(5, 0))[3..], [SurroundLeft, SurroundRight]);
     }
 }

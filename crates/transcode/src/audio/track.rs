@@ -93,7 +93,7 @@ impl Track {
             is_announced: false,
         };
         let collector = collector.clone();
-        let meter = progress.meter();
+        let meter = progress.add_meter();
         let fault = fault.clone();
         let state = Mutex::new(state);
         Self { state, place: plan.place, bitrate: plan.bitrate, grid: plan.grid, collector, meter, fault }
@@ -101,22 +101,22 @@ impl Track {
 
     /// Everything has come out of the encoder. What lies behind the segment `last`, where there are pictures, is
     /// thrown away.
-    pub(super) fn finish(&self, last: Option<MediaSequence>) -> Flow {
-        let mut state = self.lock();
+    pub(super) fn finish_track(&self, last: Option<MediaSequence>) -> Flow {
+        let mut state = self.lock_state();
         if let Some(last) = last {
             state.limit = Limit::UpTo(last);
         }
-        self.settle(&mut state)?;
+        self.emit_frames(&mut state)?;
         state.waiting.clear();
-        self.collector.end(self.place)
+        self.collector.end_rendition(self.place)
     }
 
     /// The last segment that was put out.
-    pub(super) fn last(&self) -> Option<MediaSequence> {
-        self.lock().last
+    pub(super) fn last_sequence(&self) -> Option<MediaSequence> {
+        self.lock_state().last
     }
 
-    fn packet(&self, state: &mut State, data: Bytes) -> Flow {
+    fn take_packet(&self, state: &mut State, data: Bytes) -> Flow {
         let block = match state.encoder {
             Encoder::Priming { then } => {
                 state.encoder = Encoder::Block(then);
@@ -125,29 +125,29 @@ impl Track {
             Encoder::Block(block) => block,
         };
         state.encoder = Encoder::Block(block.next());
-        if block.time() < self.grid.start().into() {
+        if block.start_time() < self.grid.start().into() {
             return Ok(());
         }
-        let frame = state.frame(self.place, block, data);
+        let frame = state.make_frame(self.place, block, data);
         state.waiting.push_back(frame);
-        self.settle(state)
+        self.emit_frames(state)
     }
 
-    fn settle(&self, state: &mut State) -> Flow {
-        while let Some(frame) = state.admit() {
+    fn emit_frames(&self, state: &mut State) -> Flow {
+        while let Some(frame) = state.next_frame() {
             let time = SourceTime(MediaTime::from_ticks(frame.time, SAMPLE_RATE_HZ).0);
             state.last = Some(frame.sequence);
-            self.collector.emit(frame)?;
-            self.meter.out(time);
+            self.collector.emit_frame(frame)?;
+            self.meter.count_output(time);
         }
         Ok(())
     }
 
-    fn announce(&self, caps: &gst::CapsRef) -> Flow {
+    fn announce_rendition(&self, caps: &gst::CapsRef) -> Flow {
         let config = caps.structure(0).and_then(|caps| caps.get::<gst::Buffer>("codec_data").ok());
         let config = config.and_then(|config| config.map_readable().ok().map(|bytes| bytes.to_vec()));
-        let config = config.ok_or_else(|| self.confused("gave no configuration"))?;
-        let parsed = AudioConfig::parse(&config).map_err(|error| self.confused(&error.to_string()))?;
+        let config = config.ok_or_else(|| self.confusion_error("gave no configuration"))?;
+        let parsed = AudioConfig::parse(&config).map_err(|error| self.confusion_error(&error.to_string()))?;
         let channels = CHANNELS as u32;
         let sample_rate = SAMPLE_RATE_HZ;
         let rendition = Rendition {
@@ -156,27 +156,27 @@ impl Track {
             codecs: parsed.codec(),
             declared_bitrate: self.bitrate,
         };
-        self.collector.announce(
+        self.collector.announce_rendition(
             self.place,
             rendition,
             cmaf::audio_init(&config, channels, sample_rate, SAMPLE_RATE_HZ),
         )
     }
 
-    fn confused(&self, what: &str) -> crate::fault::Stopped {
-        self.fault.fail(Error::Packaging(format!("the audio encoder {what}")))
+    fn confusion_error(&self, what: &str) -> crate::fault::Stopped {
+        self.fault.fail_with(Error::Packaging(format!("the audio encoder {what}")))
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock_state(&self) -> MutexGuard<'_, State> {
         self.state.lock_ignoring_poison()
     }
 }
 
 impl State {
     /// Blocks follow each other without a hole, so it is always known what follows.
-    fn frame(&mut self, rendition: usize, block: BlockNumber, payload: Bytes) -> EncodedFrame {
-        let placement = self.placed.unwrap_or_else(|| self.cutter.place(block.time()));
-        let next = self.cutter.place(block.next().time());
+    fn make_frame(&mut self, rendition: usize, block: BlockNumber, payload: Bytes) -> EncodedFrame {
+        let placement = self.placed.unwrap_or_else(|| self.cutter.place(block.start_time()));
+        let next = self.cutter.place(block.next().start_time());
         self.placed = Some(next);
         EncodedFrame {
             rendition,
@@ -191,7 +191,7 @@ impl State {
         }
     }
 
-    fn admit(&mut self) -> Option<EncodedFrame> {
+    fn next_frame(&mut self) -> Option<EncodedFrame> {
         let sequence = self.waiting.front()?.sequence;
         let is_admitted = match self.limit {
             Limit::None => true,
@@ -203,30 +203,30 @@ impl State {
 }
 
 impl Follower for Track {
-    fn reached(&self, sequence: MediaSequence) -> Flow {
-        let mut state = self.lock();
+    fn allow_sequence(&self, sequence: MediaSequence) -> Flow {
+        let mut state = self.lock_state();
         match state.limit {
             Limit::None => return Ok(()),
             Limit::UpTo(reached) if reached >= sequence => return Ok(()),
             Limit::Nothing | Limit::UpTo(_) => state.limit = Limit::UpTo(sequence),
         }
-        self.settle(&mut state)
+        self.emit_frames(&mut state)
     }
 }
 
 impl Drain for Track {
-    fn sample(&self, sample: &gst::Sample) -> Flow {
-        let mut state = self.lock();
+    fn take_sample(&self, sample: &gst::Sample) -> Flow {
+        let mut state = self.lock_state();
         if !state.is_announced {
-            self.announce(sample.caps().ok_or_else(|| self.confused("gave no caps"))?)?;
+            self.announce_rendition(sample.caps().ok_or_else(|| self.confusion_error("gave no caps"))?)?;
             state.is_announced = true;
         }
         let buffer = sample.buffer_owned().and_then(|buffer| buffer.into_mapped_buffer_readable().ok());
-        let data = Bytes::from_owner(buffer.ok_or_else(|| self.confused("gave nothing"))?);
-        self.packet(&mut state, data)
+        let data = Bytes::from_owner(buffer.ok_or_else(|| self.confusion_error("gave nothing"))?);
+        self.take_packet(&mut state, data)
     }
 
-    fn end(&self) -> Flow {
+    fn end_stream(&self) -> Flow {
         Ok(())
     }
 }

@@ -157,35 +157,35 @@ const REFUSED_OLDER: &[c_long] = &[];
 const FCNTL_COMMANDS: [i32; 5] =
     [libc::F_DUPFD_CLOEXEC, libc::F_GETFD, libc::F_SETFD, libc::F_GETFL, libc::F_SETFL];
 
-pub(super) fn shut() -> Result<(), Gap> {
+pub(super) fn restrict_calls() -> Result<(), Gap> {
     let gap = |why: &dyn std::fmt::Display| Gap::Calls(format!("{why}; a container may forbid it"));
-    let filters = filters().map_err(|error| gap(&error))?;
+    let filters = build_filters().map_err(|error| gap(&error))?;
     filters.iter().try_for_each(|filter| apply_filter_all_threads(filter).map_err(|error| gap(&error)))
 }
 
 /// In the order in which they are put on. Of two that both refuse, the later one says with which error.
-fn filters() -> Result<[BpfProgram; 3], seccompiler::BackendError> {
+fn build_filters() -> Result<[BpfProgram; 3], seccompiler::BackendError> {
     let errno = |errno: i32| SeccompAction::Errno(errno as u32);
     let always = |calls: &[&[c_long]]| -> Rules {
         calls.concat().into_iter().map(|call| (call, Vec::new())).collect()
     };
     let mut allowed = always(&[ALLOWED_CALLS, OLDER_NAMES]);
-    allowed.extend(conditional()?);
+    allowed.extend(conditional_rules()?);
     let mut refused = always(&[REFUSED_CALLS, REFUSED_OLDER]);
     // A socket that can reach others, a new process, and a signal to another one.
     let unix = libc::AF_UNIX as u64;
-    refused.insert(libc::SYS_socketpair, vec![rule(&[(0, SeccompCmpOp::Ne, unix)])?]);
-    refused.insert(libc::SYS_clone, vec![rule(&[masked(0, libc::CLONE_THREAD as u64, 0)])?]);
-    refused.insert(libc::SYS_tgkill, vec![rule(&[(0, SeccompCmpOp::Ne, std::process::id().into())])?]);
+    refused.insert(libc::SYS_socketpair, vec![make_rule(&[(0, SeccompCmpOp::Ne, unix)])?]);
+    refused.insert(libc::SYS_clone, vec![make_rule(&[masked_argument_is(0, libc::CLONE_THREAD as u64, 0)])?]);
+    refused.insert(libc::SYS_tgkill, vec![make_rule(&[(0, SeccompCmpOp::Ne, std::process::id().into())])?]);
     let unknown = always(&[&[libc::SYS_clone3]]);
     Ok([
-        program(unknown, SeccompAction::Allow, errno(libc::ENOSYS))?,
-        program(allowed, errno(libc::ENOSYS), SeccompAction::Allow)?,
-        program(refused, SeccompAction::Allow, errno(libc::EPERM))?,
+        compile_program(unknown, SeccompAction::Allow, errno(libc::ENOSYS))?,
+        compile_program(allowed, errno(libc::ENOSYS), SeccompAction::Allow)?,
+        compile_program(refused, SeccompAction::Allow, errno(libc::EPERM))?,
     ])
 }
 
-fn program(
+fn compile_program(
     rules: Rules,
     otherwise: SeccompAction,
     matched: SeccompAction,
@@ -194,30 +194,30 @@ fn program(
 }
 
 /// Allowed with some arguments only.
-fn conditional() -> Result<Rules, seccompiler::BackendError> {
+fn conditional_rules() -> Result<Rules, seccompiler::BackendError> {
     let threads = libc::CLONE_THREAD as u64;
     let private = libc::MAP_PRIVATE as u64;
     // A mapping that is shared, or that grows like a stack, does not count against RLIMIT_DATA.
     let kinds = (libc::MAP_TYPE | libc::MAP_GROWSDOWN) as u64;
     let own = u64::from(std::process::id());
-    let fcntl = FCNTL_COMMANDS.into_iter().map(|command| rule(&[is(1, command as u64)]));
+    let fcntl = FCNTL_COMMANDS.into_iter().map(|command| make_rule(&[argument_is(1, command as u64)]));
     Ok(BTreeMap::from([
-        (libc::SYS_clone, vec![rule(&[masked(0, threads, threads)])?]),
-        (libc::SYS_mmap, vec![rule(&[masked(3, kinds, private)])?]),
+        (libc::SYS_clone, vec![make_rule(&[masked_argument_is(0, threads, threads)])?]),
+        (libc::SYS_mmap, vec![make_rule(&[masked_argument_is(3, kinds, private)])?]),
         (libc::SYS_fcntl, fcntl.collect::<Result<_, _>>()?),
         // `abort`, and threads of this process among each other.
-        (libc::SYS_tgkill, vec![rule(&[is(0, own)])?]),
+        (libc::SYS_tgkill, vec![make_rule(&[argument_is(0, own)])?]),
         // Two ends that only this process has: GStreamer's threads wake each other with it. Descriptors can't be sent
         // through it, as there is no `sendmsg`.
-        (libc::SYS_socketpair, vec![rule(&[is(0, libc::AF_UNIX as u64)])?]),
+        (libc::SYS_socketpair, vec![make_rule(&[argument_is(0, libc::AF_UNIX as u64)])?]),
         // Reading the limits of this process.
-        (libc::SYS_prlimit64, vec![rule(&[is(0, 0), is(2, 0)])?]),
+        (libc::SYS_prlimit64, vec![make_rule(&[argument_is(0, 0), argument_is(2, 0)])?]),
         (
             libc::SYS_prctl,
             vec![
-                rule(&[is(0, libc::PR_SET_NAME as u64)])?,
+                make_rule(&[argument_is(0, libc::PR_SET_NAME as u64)])?,
                 // Asked for again by every filter.
-                rule(&[is(0, libc::PR_SET_NO_NEW_PRIVS as u64)])?,
+                make_rule(&[argument_is(0, libc::PR_SET_NO_NEW_PRIVS as u64)])?,
             ],
         ),
     ]))
@@ -225,15 +225,15 @@ fn conditional() -> Result<Rules, seccompiler::BackendError> {
 
 type Condition = (u8, SeccompCmpOp, u64);
 
-fn is(argument: u8, value: u64) -> Condition {
+fn argument_is(argument: u8, value: u64) -> Condition {
     (argument, SeccompCmpOp::Eq, value)
 }
 
-fn masked(argument: u8, mask: u64, value: u64) -> Condition {
+fn masked_argument_is(argument: u8, mask: u64, value: u64) -> Condition {
     (argument, SeccompCmpOp::MaskedEq(mask), value)
 }
 
-fn rule(conditions: &[Condition]) -> Result<SeccompRule, seccompiler::BackendError> {
+fn make_rule(conditions: &[Condition]) -> Result<SeccompRule, seccompiler::BackendError> {
     let conditions = conditions.iter().cloned().map(|(argument, operation, value)| {
         // As wide as the registers: a flag in the upper half must not be overlooked.
         SeccompCondition::new(argument, SeccompCmpArgLen::Qword, operation, value)
@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn the_filters_are_valid() {
-        assert!(filters().unwrap().iter().all(|filter| filter.len() < 4096));
+        assert!(build_filters().unwrap().iter().all(|filter| filter.len() < 4096));
     }
 
     #[test]

@@ -9,15 +9,15 @@ use super::Gap;
 /// Handles every right and grants none: nothing can be opened, made, removed or run, no TCP port bound or connected
 /// to, no process outside signalled. An older kernel knows fewer of these; the system calls behind all of them are
 /// refused as well, so only one that knows none is a gap.
-pub(super) fn shut() -> Result<(), Gap> {
-    if threads() != Some(1) {
+pub(super) fn restrict_files() -> Result<(), Gap> {
+    if count_threads() != Some(1) {
         return Err(Gap::Files("the process had more than one thread already".into()));
     }
-    restrict()
+    restrict_thread()
 }
 
 /// This thread, and those that it starts.
-fn restrict() -> Result<(), Gap> {
+fn restrict_thread() -> Result<(), Gap> {
     let gap = |why: String| Gap::Files(why);
     let status = Ruleset::default()
         .handle_access(AccessFs::from_all(ABI::V6))
@@ -36,7 +36,7 @@ fn restrict() -> Result<(), Gap> {
     }
 }
 
-fn threads() -> Option<usize> {
+fn count_threads() -> Option<usize> {
     Some(std::fs::read_dir("/proc/self/task").ok()?.count())
 }
 
@@ -49,7 +49,7 @@ mod tests {
     #[test]
     fn a_thread_that_is_restricted_opens_nothing() {
         let restricted = std::thread::spawn(|| {
-            restrict().expect("this kernel has Landlock");
+            restrict_thread().expect("this kernel has Landlock");
             let read = std::fs::read("/etc/passwd").unwrap_err();
             let write = std::fs::write("/tmp/headwater-probe", "x").unwrap_err();
             let listen = std::net::TcpListener::bind("127.0.0.1:0").unwrap_err();

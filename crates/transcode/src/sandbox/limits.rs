@@ -23,15 +23,16 @@ const OOM_SCORE: &str = "500";
 
 /// Lowers the worker's priority from its start on: it is not more important than its server, and leaves no traces.
 pub(crate) fn lower_priority() -> Vec<Gap> {
-    let priority = nice(NICENESS).map(drop).map_err(|why| gap("priority", why.into()));
-    let score = std::fs::write("/proc/self/oom_score_adj", OOM_SCORE).map_err(|why| gap("OOM score", why));
+    let priority = nice(NICENESS).map(drop).map_err(|why| sandbox_gap("priority", why.into()));
+    let score =
+        std::fs::write("/proc/self/oom_score_adj", OOM_SCORE).map_err(|why| sandbox_gap("OOM score", why));
     [priority, score].into_iter().filter_map(Result::err).collect()
 }
 
 /// Ends this process, whatever it does then, when it has used this much CPU time or when this much time has passed; in
 /// seconds.
 pub(crate) fn end_after(cpu: u32, time: u32) -> Vec<Gap> {
-    let limited = lower(Resource::Cpu, cpu.into()).map_err(|why| gap("CPU time", why));
+    let limited = lower_limit(Resource::Cpu, cpu.into()).map_err(|why| sandbox_gap("CPU time", why));
     // SAFETY: only sets a timer. Nobody handles its signal, so it ends the process.
     unsafe { libc::alarm(time) };
     limited.err().into_iter().collect()
@@ -40,13 +41,13 @@ pub(crate) fn end_after(cpu: u32, time: u32) -> Vec<Gap> {
 /// Closes what was inherited, so that there is nothing but the standard streams, and leaves the server's directory.
 ///
 /// To be called first of all, while nothing is open.
-pub(crate) fn harden() -> Vec<Gap> {
+pub(crate) fn harden_process() -> Vec<Gap> {
     // SAFETY: nothing in this process has opened a descriptor yet, so none of those that are closed is owned.
     let closed = match unsafe { libc::close_range(3, libc::c_uint::MAX, 0) } {
         0 => Ok(()),
-        _ => Err(gap("inherited descriptors", io::Error::last_os_error())),
+        _ => Err(sandbox_gap("inherited descriptors", io::Error::last_os_error())),
     };
-    let moved = std::env::set_current_dir("/").map_err(|why| gap("working directory", why));
+    let moved = std::env::set_current_dir("/").map_err(|why| sandbox_gap("working directory", why));
     [closed, moved].into_iter().filter_map(Result::err).collect()
 }
 
@@ -56,7 +57,7 @@ pub(crate) fn harden() -> Vec<Gap> {
 /// is only reserved, of which malloc and GStreamer take as much as the machine has cores. RLIMIT_AS on top counts
 /// everything, also what was made read-only after it was written. There is no limit on threads: RLIMIT_NPROC counts all
 /// processes of the user, the server's too. Each thread's stack counts as memory, though.
-pub(super) fn bound(memory: u64) -> Vec<Gap> {
+pub(super) fn limit_resources(memory: u64) -> Vec<Gap> {
     // SAFETY: changes only malloc's own settings.
     unsafe { libc::mallopt(libc::M_ARENA_MAX, MAX_MALLOC_ARENAS) };
     let space = address_space().map(|used| used.saturating_add(memory).saturating_add(RESERVED_BYTES));
@@ -69,16 +70,18 @@ pub(super) fn bound(memory: u64) -> Vec<Gap> {
     ];
     let mut gaps: Vec<_> = limits
         .into_iter()
-        .filter_map(|(what, resource, limit)| lower(resource, limit?).map_err(|why| gap(what, why)).err())
+        .filter_map(|(what, resource, limit)| {
+            lower_limit(resource, limit?).map_err(|why| sandbox_gap(what, why)).err()
+        })
         .collect();
     // Where the kernel pipes core dumps to a program, it does not look at RLIMIT_CORE.
     let dumpable = set_dumpable_behavior(DumpableBehavior::NotDumpable);
-    gaps.extend(dumpable.map_err(|why| gap("core dumps", why.into())).err());
+    gaps.extend(dumpable.map_err(|why| sandbox_gap("core dumps", why.into())).err());
     gaps
 }
 
 /// Never raises one.
-fn lower(resource: Resource, limit: u64) -> io::Result<()> {
+fn lower_limit(resource: Resource, limit: u64) -> io::Result<()> {
     let present = getrlimit(resource).maximum.unwrap_or(u64::MAX);
     let limit = Some(limit.min(present));
     Ok(setrlimit(resource, Rlimit { current: limit, maximum: limit })?)
@@ -90,6 +93,6 @@ fn address_space() -> Option<u64> {
     Some(pages * rustix::param::page_size() as u64)
 }
 
-fn gap(what: &'static str, why: io::Error) -> Gap {
+fn sandbox_gap(what: &'static str, why: io::Error) -> Gap {
     Gap::Limit { what, why }
 }

@@ -19,7 +19,7 @@ glib::wrapper! {
 
 impl Scale {
     /// An element that belongs to nobody yet.
-    pub(crate) fn element(name: &str) -> gst::Element {
+    pub(crate) fn make_element(name: &str) -> gst::Element {
         glib::Object::builder::<Self>().property("name", name).build().upcast()
     }
 }
@@ -56,7 +56,7 @@ mod imp {
 
         fn pad_templates() -> &'static [gst::PadTemplate] {
             static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
-                let sink = gst_video::VideoCapsBuilder::new().format_list(sws::formats()).build();
+                let sink = gst_video::VideoCapsBuilder::new().format_list(sws::supported_formats()).build();
                 let src = gst_video::VideoCapsBuilder::new().format(VideoFormat::I420).build();
                 [("sink", gst::PadDirection::Sink, sink), ("src", gst::PadDirection::Src, src)]
                     .map(|(name, direction, caps)| {
@@ -118,7 +118,10 @@ mod imp {
         ) -> Result<gst::FlowSuccess, gst::FlowError> {
             let mut scaler = self.scaler.lock_ignoring_poison();
             let scaler = scaler.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
-            scaler.scale(source, target).then_some(gst::FlowSuccess::Ok).ok_or(gst::FlowError::NotNegotiated)
+            scaler
+                .scale_frame(source, target)
+                .then_some(gst::FlowSuccess::Ok)
+                .ok_or(gst::FlowError::NotNegotiated)
         }
     }
 
@@ -163,7 +166,7 @@ mod imp {
             }
             other.set("format", VideoFormat::I420.to_str());
         } else {
-            other.set("format", gst::List::new(sws::formats().map(|format| format.to_str())));
+            other.set("format", gst::List::new(sws::supported_formats().map(|format| format.to_str())));
             other.remove_fields(["colorimetry", "chroma-site"]);
         }
         other
@@ -188,7 +191,7 @@ mod tests {
         let small = gst_video::VideoCapsBuilder::new().width(to.0).height(to.1).build();
         let sink = gst_app::AppSink::builder().caps(&small).sync(false).build();
         let pipeline = gst::Pipeline::new();
-        let chain = [source.clone().upcast(), Scale::element("scaler"), sink.clone().upcast()];
+        let chain = [source.clone().upcast(), Scale::make_element("scaler"), sink.clone().upcast()];
         pipeline.add_many(&chain).unwrap();
         gst::Element::link_many(&chain).unwrap();
         pipeline.set_state(gst::State::Playing).unwrap();

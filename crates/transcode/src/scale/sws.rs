@@ -95,7 +95,7 @@ pub(crate) fn avoid_gathers() {
 }
 
 /// Formats that a [`Scaler`] takes.
-pub(super) fn formats() -> impl Iterator<Item = VideoFormat> {
+pub(super) fn supported_formats() -> impl Iterator<Item = VideoFormat> {
     FORMATS.iter().map(|(format, _)| *format)
 }
 
@@ -152,16 +152,20 @@ impl Scaler {
                 null(),
             )
         };
-        Some(Self { context: NonNull::new(context)?, source: shape(source), target: shape(target) })
+        Some(Self {
+            context: NonNull::new(context)?,
+            source: picture_shape(source),
+            target: picture_shape(target),
+        })
     }
 
     /// False when the frames are not what the scaler was made for.
-    pub(crate) fn scale(
+    pub(crate) fn scale_frame(
         &mut self,
         source: &VideoFrameRef<&gst::BufferRef>,
         target: &mut VideoFrameRef<&mut gst::BufferRef>,
     ) -> bool {
-        if shape(source.info()) != self.source || shape(target.info()) != self.target {
+        if picture_shape(source.info()) != self.source || picture_shape(target.info()) != self.target {
             return false;
         }
         let (from, from_strides) = source_planes(source);
@@ -189,7 +193,7 @@ impl Scaler {
         let is_full = colorimetry.range() == VideoColorRange::Range0_255 || is_rgb(source.format());
         // SAFETY: the context lives; the tables are constants of the library.
         unsafe {
-            let from = sws_getCoefficients(matrix(&colorimetry));
+            let from = sws_getCoefficients(colour_matrix(&colorimetry));
             let to = sws_getCoefficients(SWS_CS_ITU601);
             sws_setColorspaceDetails(
                 self.context.as_ptr(),
@@ -248,7 +252,7 @@ impl Drop for Scaler {
     }
 }
 
-fn shape(info: &VideoInfo) -> Shape {
+fn picture_shape(info: &VideoInfo) -> Shape {
     (info.format(), info.width(), info.height())
 }
 
@@ -257,7 +261,7 @@ fn av_format(format: VideoFormat) -> Option<c_int> {
     format_number(name)
 }
 
-fn matrix(colorimetry: &VideoColorimetry) -> c_int {
+fn colour_matrix(colorimetry: &VideoColorimetry) -> c_int {
     match colorimetry.matrix() {
         VideoColorMatrix::Bt601 => SWS_CS_ITU601,
         VideoColorMatrix::Fcc => SWS_CS_FCC,
@@ -311,7 +315,7 @@ mod tests {
         let from = VideoFrameRef::from_buffer_ref_readable(&from, source).unwrap();
         {
             let mut to = VideoFrameRef::from_buffer_ref_writable(to.get_mut().unwrap(), target).unwrap();
-            assert!(Scaler::new(source, target).unwrap().scale(&from, &mut to));
+            assert!(Scaler::new(source, target).unwrap().scale_frame(&from, &mut to));
         }
         to.map_readable().unwrap().to_vec()
     }
@@ -319,7 +323,7 @@ mod tests {
     #[test]
     fn every_format_is_scaled_within_its_buffer() {
         gst::init().unwrap();
-        for format in formats() {
+        for format in supported_formats() {
             for (width, height) in [(853, 479), (1280, 720), (121, 67)] {
                 for (to_width, to_height) in [(640, 360), (426, 240), (98, 54), (850, 478)] {
                     let source = VideoInfo::builder(format, width, height).build().unwrap();
@@ -359,7 +363,7 @@ mod tests {
             let mut to = frame(&target, 0, 0);
             {
                 let mut to = VideoFrameRef::from_buffer_ref_writable(to.get_mut().unwrap(), &target).unwrap();
-                assert!(Scaler::for_jpeg(&source, &target).unwrap().scale(&from, &mut to));
+                assert!(Scaler::for_jpeg(&source, &target).unwrap().scale_frame(&from, &mut to));
             }
             let bytes = to.map_readable().unwrap();
             let got = [0, 1, 2].map(|plane| bytes[target.offset()[plane]]);
@@ -376,6 +380,6 @@ mod tests {
         let mut to = frame(&small, 0, 0);
         let from = VideoFrameRef::from_buffer_ref_readable(&from, &small).unwrap();
         let mut to = VideoFrameRef::from_buffer_ref_writable(to.get_mut().unwrap(), &small).unwrap();
-        assert!(!Scaler::new(&large, &small).unwrap().scale(&from, &mut to));
+        assert!(!Scaler::new(&large, &small).unwrap().scale_frame(&from, &mut to));
     }
 }

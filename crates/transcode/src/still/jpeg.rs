@@ -8,25 +8,26 @@ use headwater_media::lock::MutexExt;
 use super::sheet::Canvas;
 use crate::error::{Error, Result};
 use crate::fault::{Fault, Flow};
-use crate::pipeline::{Blame, Drain, Pipeline, PipelineInput, Tail, element};
+use crate::pipeline::{Blame, Drain, Pipeline, PipelineInput, Tail, make_element};
 
 /// Of 100. A picture of 640x360 takes 30 to 50 KB; more is not seen at these sizes.
 const QUALITY_PERCENT: i32 = 80;
 
-pub(super) fn encode(canvas: Canvas) -> Result<Vec<u8>> {
+pub(super) fn encode_jpeg(canvas: Canvas) -> Result<Vec<u8>> {
     let fault = Arc::new(Fault::default());
     let caps = canvas.info.to_caps().map_err(|_| Error::Packaging("a canvas has no caps".into()))?;
     let input = PipelineInput::new("JPEG input", Some(&caps), 1, &fault);
-    let encoder = element("jpegenc", "JPEG encoder")?;
+    let encoder = make_element("jpegenc", "JPEG encoder")?;
     encoder.set_property("quality", QUALITY_PERCENT);
     let made = Arc::new(Made::default());
     let tail = Tail::new("JPEG encoder's output", made.clone(), &fault);
-    let chain = [input.element(), encoder, tail.element()];
-    let _pipeline = Pipeline::start("encoding a JPEG", &chain, Blame::Worker, &fault)?;
+    let chain = [input.source_element(), encoder, tail.sink_element()];
+    let _pipeline = Pipeline::start_chain("encoding a JPEG", &chain, Blame::Worker, &fault)?;
     let mut buffer = canvas.buffer;
     buffer.make_mut().set_pts(gst::ClockTime::ZERO);
-    let flown = input.push(buffer).and_then(|()| input.end()).and_then(|()| tail.wait());
-    flown.map_err(|_| fault.take())?;
+    let flown =
+        input.push_buffer(buffer).and_then(|()| input.end_stream()).and_then(|()| tail.wait_for_end());
+    flown.map_err(|_| fault.take_error())?;
     let bytes = std::mem::take(&mut *made.0.lock_ignoring_poison());
     if bytes.is_empty() {
         return Err(Error::Packaging("the JPEG encoder gave nothing".into()));
@@ -38,14 +39,14 @@ pub(super) fn encode(canvas: Canvas) -> Result<Vec<u8>> {
 struct Made(Mutex<Vec<u8>>);
 
 impl Drain for Made {
-    fn sample(&self, sample: &gst::Sample) -> Flow {
+    fn take_sample(&self, sample: &gst::Sample) -> Flow {
         if let Some(Ok(bytes)) = sample.buffer().map(gst::BufferRef::map_readable) {
             self.0.lock_ignoring_poison().extend_from_slice(&bytes);
         }
         Ok(())
     }
 
-    fn end(&self) -> Flow {
+    fn end_stream(&self) -> Flow {
         Ok(())
     }
 }

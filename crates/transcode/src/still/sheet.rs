@@ -29,7 +29,7 @@ pub(super) struct Canvas {
 }
 
 impl Sheet {
-    pub(super) fn of(request: &StillRequest) -> Result<Self> {
+    pub(super) fn from_request(request: &StillRequest) -> Result<Self> {
         let StillRequest { columns, rows, height, width, ref pictures } = *request;
         let places = columns.saturating_mul(rows);
         let is_even = |side: u32| side.is_multiple_of(2);
@@ -50,36 +50,37 @@ impl Sheet {
     }
 
     /// Puts a decoded picture on its place, counted row by row.
-    pub(super) fn put(&mut self, place: u32, picture: &gst::Sample) -> Result<()> {
-        let (source, buffer) = opened(picture)?;
-        let (width, height) = self.fitted(&source);
+    pub(super) fn put_picture(&mut self, place: u32, picture: &gst::Sample) -> Result<()> {
+        let (source, buffer) = open_picture(picture)?;
+        let (width, height) = self.fitted_size(&source);
         if self.width == 0 {
             (self.width, self.height) = (width, height);
         }
-        let info = info(width, height)?;
+        let info = canvas_info(width, height)?;
         let mut scaled = Canvas::new(info)?;
-        scaled.scale(&source, buffer)?;
+        scaled.scale_picture(&source, buffer)?;
         let left = place % self.columns * self.width;
         let top = place / self.columns * self.height;
         let middle = |room: u32, size: u32| (room - size) / 4 * 2;
         let at = (left + middle(self.width, width), top + middle(self.height, height));
-        self.made()?.copy(&scaled, at)
+        self.make_canvas()?.copy_canvas(&scaled, at)
     }
 
-    pub(super) fn canvas(mut self) -> Result<Canvas> {
-        self.made()?;
-        self.canvas.ok_or_else(|| unlikely("no canvas"))
+    pub(super) fn into_canvas(mut self) -> Result<Canvas> {
+        self.make_canvas()?;
+        self.canvas.ok_or_else(|| unlikely_failure("no canvas"))
     }
 
-    fn made(&mut self) -> Result<&mut Canvas> {
+    fn make_canvas(&mut self) -> Result<&mut Canvas> {
         if self.canvas.is_none() {
-            self.canvas = Some(Canvas::new(info(self.width * self.columns, self.height * self.rows)?)?);
+            self.canvas =
+                Some(Canvas::new(canvas_info(self.width * self.columns, self.height * self.rows)?)?);
         }
-        self.canvas.as_mut().ok_or_else(|| unlikely("no canvas"))
+        self.canvas.as_mut().ok_or_else(|| unlikely_failure("no canvas"))
     }
 
     /// The size of a picture on its place: its aspect as it is shown, nothing enlarged.
-    fn fitted(&self, source: &VideoInfo) -> (u32, u32) {
+    fn fitted_size(&self, source: &VideoInfo) -> (u32, u32) {
         let pixel = source.par();
         let numer = f64::from(pixel.numer().max(1));
         let denom = f64::from(pixel.denom().max(1));
@@ -99,20 +100,21 @@ impl Canvas {
         Ok(Self { buffer: gst::Buffer::from_mut_slice(bytes), info })
     }
 
-    fn scale(&mut self, source: &VideoInfo, picture: &gst::BufferRef) -> Result<()> {
+    fn scale_picture(&mut self, source: &VideoInfo, picture: &gst::BufferRef) -> Result<()> {
         let unscaled = || Error::Unsupported("this kind of picture can't be scaled".into());
         let mut scaler = Scaler::for_jpeg(source, &self.info).ok_or_else(unscaled)?;
         let from = VideoFrameRef::from_buffer_ref_readable(picture, source).map_err(|_| unscaled())?;
-        let to = self.buffer.get_mut().ok_or_else(|| unlikely("a canvas in use"))?;
+        let to = self.buffer.get_mut().ok_or_else(|| unlikely_failure("a canvas in use"))?;
         let mut to = VideoFrameRef::from_buffer_ref_writable(to, &self.info).map_err(|_| unscaled())?;
-        scaler.scale(&from, &mut to).then_some(()).ok_or_else(unscaled)
+        scaler.scale_frame(&from, &mut to).then_some(()).ok_or_else(unscaled)
     }
 
     /// Puts a smaller canvas on this one; `at` is even, and leaves room for it.
-    fn copy(&mut self, other: &Self, at: (u32, u32)) -> Result<()> {
-        let from = other.buffer.map_readable().map_err(|_| unlikely("a picture that can't be read"))?;
-        let buffer = self.buffer.get_mut().ok_or_else(|| unlikely("a canvas in use"))?;
-        let mut to = buffer.map_writable().map_err(|_| unlikely("a canvas that can't be written"))?;
+    fn copy_canvas(&mut self, other: &Self, at: (u32, u32)) -> Result<()> {
+        let from =
+            other.buffer.map_readable().map_err(|_| unlikely_failure("a picture that can't be read"))?;
+        let buffer = self.buffer.get_mut().ok_or_else(|| unlikely_failure("a canvas in use"))?;
+        let mut to = buffer.map_writable().map_err(|_| unlikely_failure("a canvas that can't be written"))?;
         for plane in 0..3 {
             let half = |side: u32| if plane == 0 { side as usize } else { side as usize / 2 };
             let stride = |info: &VideoInfo| info.stride()[plane] as usize;
@@ -127,16 +129,16 @@ impl Canvas {
     }
 }
 
-fn opened(picture: &gst::Sample) -> Result<(VideoInfo, &gst::BufferRef)> {
+fn open_picture(picture: &gst::Sample) -> Result<(VideoInfo, &gst::BufferRef)> {
     let none = || Error::Unsupported("the decoder gave no picture".into());
     let info = picture.caps().and_then(|caps| VideoInfo::from_caps(caps).ok()).ok_or_else(none)?;
     Ok((info, picture.buffer().ok_or_else(none)?))
 }
 
-fn info(width: u32, height: u32) -> Result<VideoInfo> {
-    VideoInfo::builder(I420, width, height).build().map_err(|_| unlikely("a canvas of no size"))
+fn canvas_info(width: u32, height: u32) -> Result<VideoInfo> {
+    VideoInfo::builder(I420, width, height).build().map_err(|_| unlikely_failure("a canvas of no size"))
 }
 
-fn unlikely(what: &str) -> Error {
+fn unlikely_failure(what: &str) -> Error {
     Error::Packaging(format!("the still picture ended in {what}"))
 }

@@ -19,20 +19,21 @@ const SD: &str = "bt601";
 /// The colorimetry of decoded pictures with these caps: what they say, and what is usual where they say nothing. Left to
 /// themselves, encoders fill in what is usual for a picture of their own size. None for RGB: what the scaler makes of it
 /// is BT.709.
-pub(super) fn colorimetry(caps: &gst::CapsRef) -> Option<String> {
+pub(super) fn read_colorimetry(caps: &gst::CapsRef) -> Option<String> {
     let structure = caps.structure(0)?;
     let format = structure.get::<&str>("format").map_or(VideoFormat::Unknown, VideoFormat::from_string);
     let said = structure.get::<&str>("colorimetry").ok();
-    let said = said.and_then(|text| VideoColorimetry::from_str(text).ok()).unwrap_or_else(nothing);
+    let said =
+        said.and_then(|text| VideoColorimetry::from_str(text).ok()).unwrap_or_else(unknown_colorimetry);
     let lines = structure.get::<i32>("height").unwrap_or_default();
-    (!is_rgb(format)).then(|| completed(&said, lines).to_string())
+    (!is_rgb(format)).then(|| complete_colorimetry(&said, lines).to_string())
 }
 
-fn nothing() -> VideoColorimetry {
+fn unknown_colorimetry() -> VideoColorimetry {
     VideoColorimetry::new(Range::Unknown, Matrix::Unknown, Transfer::Unknown, Primaries::Unknown)
 }
 
-fn completed(said: &VideoColorimetry, lines: i32) -> VideoColorimetry {
+fn complete_colorimetry(said: &VideoColorimetry, lines: i32) -> VideoColorimetry {
     let is_hd = match (said.matrix(), said.primaries()) {
         (Matrix::Unknown, Primaries::Unknown) => lines >= HD_LINES,
         (Matrix::Unknown, primaries) => !matches!(primaries, Primaries::Smpte170m | Primaries::Bt470bg),
@@ -56,7 +57,7 @@ mod tests {
         if let Some(said) = said {
             caps.make_mut().set("colorimetry", said);
         }
-        colorimetry(&caps).unwrap()
+        read_colorimetry(&caps).unwrap()
     }
 
     /// Range, matrix, transfer, primaries; 0 says nothing.
@@ -79,6 +80,6 @@ mod tests {
     fn rgb_is_the_scalers_matter() {
         gst::init().unwrap();
         let caps = gst_video::VideoCapsBuilder::new().format(VideoFormat::Gbr).height(360).build();
-        assert_eq!(colorimetry(&caps), None);
+        assert_eq!(read_colorimetry(&caps), None);
     }
 }

@@ -8,7 +8,7 @@ use headwater_media::Sps;
 use headwater_media::lock::MutexExt;
 
 use crate::error::{Error, Result};
-use crate::pipeline::{element, only};
+use crate::pipeline::{caps_filter, make_element};
 use crate::scale::Scale;
 
 /// How many pictures the deinterlacer may hold: it looks at the one before and the one behind.
@@ -19,15 +19,15 @@ const MAX_HELD_PICTURES: usize = 4;
 ///
 /// The decoder marks each picture as its fields or its SEI say; what isn't marked passes untouched. Only where the
 /// parameter set speaks of fields, more than 8 bits are reduced to 8 first: everything that is shown has 8 in the end.
-pub(super) fn chain(picture: &Sps) -> Result<Vec<gst::Element>> {
+pub(super) fn deinterlacing_chain(picture: &Sps) -> Result<Vec<gst::Element>> {
     let mut chain = Vec::new();
     if picture.bit_depth > 8 {
         if !picture.interlaced {
             return Ok(chain);
         }
-        chain.extend([Scale::element("deinterlacer's input"), only(&eight_bits(picture))?]);
+        chain.extend([Scale::make_element("deinterlacer's input"), caps_filter(&eight_bits(picture))?]);
     }
-    let deinterlacer = element("deinterlace", "deinterlacer")?;
+    let deinterlacer = make_element("deinterlace", "deinterlacer")?;
     deinterlacer.set_property_from_str("mode", "auto");
     deinterlacer.set_property_from_str("method", "yadif");
     // As many pictures as there were frames.
@@ -42,7 +42,7 @@ pub(super) fn chain(picture: &Sps) -> Result<Vec<gst::Element>> {
 fn keep_times(deinterlacer: &gst::Element) -> Result<()> {
     let times = Arc::<Mutex<VecDeque<Option<gst::ClockTime>>>>::default();
     let came = times.clone();
-    pad(deinterlacer, "sink")?.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+    static_pad(deinterlacer, "sink")?.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
         let mut came = came.lock_ignoring_poison();
         came.extend(info.buffer().map(|picture| picture.pts()));
         if came.len() > MAX_HELD_PICTURES {
@@ -50,7 +50,7 @@ fn keep_times(deinterlacer: &gst::Element) -> Result<()> {
         }
         gst::PadProbeReturn::Ok
     });
-    pad(deinterlacer, "src")?.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+    static_pad(deinterlacer, "src")?.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
         let time = times.lock_ignoring_poison().pop_front();
         if let Some((picture, time)) =
             info.buffer_mut().zip(time).filter(|(picture, time)| picture.pts() != *time)
@@ -62,7 +62,7 @@ fn keep_times(deinterlacer: &gst::Element) -> Result<()> {
     Ok(())
 }
 
-fn pad(element: &gst::Element, name: &str) -> Result<gst::Pad> {
+fn static_pad(element: &gst::Element, name: &str) -> Result<gst::Pad> {
     let missing =
         || Error::Build { pipeline: element.name().to_string(), what: format!("it has no {name} pad") };
     element.static_pad(name).ok_or_else(missing)

@@ -11,7 +11,7 @@ use super::track::Track;
 use crate::error::Result;
 use crate::fault::{Fault, Flow};
 use crate::output_collector::OutputCollector;
-use crate::pipeline::{Blame, Pipeline, PipelineInput, Tail, element, only};
+use crate::pipeline::{Blame, Pipeline, PipelineInput, Tail, caps_filter, make_element};
 use crate::progress::Progress;
 use crate::scale::Scale;
 
@@ -50,7 +50,7 @@ pub(super) struct Encoder {
 }
 
 impl Encoder {
-    pub(super) fn start(
+    pub(super) fn start_pipeline(
         settings: &Settings<'_>,
         collector: &Arc<OutputCollector>,
         progress: &Arc<Progress>,
@@ -63,31 +63,31 @@ impl Encoder {
             Arc::new(PipelineInput::new(&format!("encoder {name}'s input"), None, QUEUE_BUFFERS, fault));
         let tail = Tail::new(&format!("encoder {name}'s output"), track.clone(), fault);
         let chain = [
-            input.element(),
-            Scale::element(&format!("scaler {name}")),
-            only(&picture_caps(rung))?,
-            x264(settings)?,
-            only(&coded_caps())?,
-            tail.element(),
+            input.source_element(),
+            Scale::make_element(&format!("scaler {name}")),
+            caps_filter(&picture_caps(rung))?,
+            make_x264(settings)?,
+            caps_filter(&coded_caps())?,
+            tail.sink_element(),
         ];
-        let pipeline = Pipeline::start(&format!("encoding {name}"), &chain, Blame::Worker, fault)?;
+        let pipeline = Pipeline::start_chain(&format!("encoding {name}"), &chain, Blame::Worker, fault)?;
         Ok(Self { input, tail, track, _pipeline: pipeline })
     }
 
-    pub(super) fn branch(&self) -> Branch {
+    pub(super) fn make_branch(&self) -> Branch {
         Branch { input: self.input.clone(), track: self.track.clone() }
     }
 
     /// Waits until the last picture has come out.
-    pub(super) fn wait(&self) -> Flow {
-        self.tail.wait()
+    pub(super) fn wait_for_end(&self) -> Flow {
+        self.tail.wait_for_end()
     }
 }
 
 /// The settings that were found cheapest at equal quality. x264enc takes whole rate factors only, in its option string too:
 /// `quantizer` comes after it.
-fn x264(settings: &Settings<'_>) -> Result<gst::Element> {
-    let encoder = element("x264enc", format!("encoder {}", settings.rung.name))?;
+fn make_x264(settings: &Settings<'_>) -> Result<gst::Element> {
+    let encoder = make_element("x264enc", format!("encoder {}", settings.rung.name))?;
     encoder.set_property_from_str("speed-preset", &settings.ladder.preset);
     encoder.set_property_from_str("pass", "qual");
     encoder.set_property("quantizer", settings.ladder.crf.round().clamp(0.0, 50.0) as u32);
@@ -101,11 +101,11 @@ fn x264(settings: &Settings<'_>) -> Result<gst::Element> {
     encoder.set_property("sync-lookahead", 0);
     encoder.set_property("key-int-max", NO_KEYFRAMES);
     encoder.set_property("aud", false);
-    encoder.set_property("option-string", options(settings));
+    encoder.set_property("option-string", x264_options(settings));
     Ok(encoder)
 }
 
-fn options(settings: &Settings<'_>) -> String {
+fn x264_options(settings: &Settings<'_>) -> String {
     let trellis = u8::from(settings.rung.width * settings.rung.height <= TRELLIS_PIXELS);
     format!("trellis={trellis}:{X264_OPTIONS}")
 }

@@ -44,7 +44,7 @@ pub(super) struct Branch {
 
 /// Must not get ahead of the pictures: their last segment is the period's last one.
 pub(crate) trait Follower: Send + Sync {
-    fn reached(&self, sequence: MediaSequence) -> Flow;
+    fn allow_sequence(&self, sequence: MediaSequence) -> Flow;
 }
 
 struct State {
@@ -80,25 +80,25 @@ impl FrameFanOut {
     }
 
     /// End of the last picture, and the last segment that has one.
-    pub(super) fn end(&self) -> Option<(MediaTime, MediaSequence)> {
-        let state = self.lock();
-        state.pacer.end().zip(state.pacer.sequence())
+    pub(super) fn end_position(&self) -> Option<(MediaTime, MediaSequence)> {
+        let state = self.lock_state();
+        state.pacer.end_time().zip(state.pacer.last_sequence())
     }
 
-    fn frame(&self, state: &mut State, time: SourceTime, picture: gst::Buffer) -> Flow {
-        let pace = state.pacer.frame(time);
-        self.progress.repeated(pace.held.len() + pace.new.len().saturating_sub(1));
-        self.show(state, &pace.held)?;
+    fn take_frame(&self, state: &mut State, time: SourceTime, picture: gst::Buffer) -> Flow {
+        let pace = state.pacer.take_frame(time);
+        self.progress.count_repeated(pace.held.len() + pace.new.len().saturating_sub(1));
+        self.show_slots(state, &pace.held)?;
         if pace.late {
-            self.progress.dropped();
+            self.progress.count_dropped();
             return Ok(());
         }
         state.picture = Picture::Decoded(picture);
-        self.show(state, &pace.new)
+        self.show_slots(state, &pace.new)
     }
 
     /// Gives the newest picture to every encoder, for each slot once.
-    fn show(&self, state: &State, slots: &[Slot]) -> Flow {
+    fn show_slots(&self, state: &State, slots: &[Slot]) -> Flow {
         let Picture::Decoded(picture) = &state.picture else { return Ok(()) };
         for slot in slots {
             let mut frame = picture.copy();
@@ -107,9 +107,9 @@ impl FrameFanOut {
             unit.set_dts(gst::ClockTime::NONE);
             unit.set_duration(gst::ClockTime::NONE);
             let is_entry = state.pacer.is_entry(slot.placement);
-            self.branches.iter().try_for_each(|branch| branch.show(*slot, is_entry, frame.clone()))?;
+            self.branches.iter().try_for_each(|branch| branch.show_slot(*slot, is_entry, frame.clone()))?;
             if let Some(follower) = &self.follower {
-                follower.reached(slot.placement.sequence)?;
+                follower.allow_sequence(slot.placement.sequence)?;
             }
         }
         Ok(())
@@ -117,14 +117,14 @@ impl FrameFanOut {
 
     /// Follows the decoder when it finds another picture size than before; the encoders keep theirs, and the colours
     /// that the period began with.
-    fn adopt(&self, state: &mut State, caps: &gst::CapsRef) -> Flow {
+    fn adopt_caps(&self, state: &mut State, caps: &gst::CapsRef) -> Flow {
         if state.caps.as_deref() == Some(caps) {
             return Ok(());
         }
-        self.admit(caps)?;
+        self.check_size(caps)?;
         let caps = caps.to_owned();
         if state.caps.is_none() {
-            state.colorimetry = colours::colorimetry(&caps);
+            state.colorimetry = colours::read_colorimetry(&caps);
         }
         let mut encoded = caps.clone();
         for structure in encoded.make_mut().iter_mut() {
@@ -141,7 +141,7 @@ impl FrameFanOut {
     }
 
     /// The configuration record was looked at by the proxy; a parameter set within the stream was not.
-    fn admit(&self, caps: &gst::CapsRef) -> Flow {
+    fn check_size(&self, caps: &gst::CapsRef) -> Flow {
         let Limits { max_width, max_height, .. } = Limits::default();
         let side =
             |name| caps.structure(0).and_then(|caps| caps.get::<i32>(name).ok()).unwrap_or(0).unsigned_abs();
@@ -151,72 +151,72 @@ impl FrameFanOut {
             return Ok(());
         }
         let error = MediaError::PictureTooLarge { width, height, max_width, max_height };
-        Err(self.fault.fail(Error::Unsupported(error.to_string())))
+        Err(self.fault.fail_with(Error::Unsupported(error.to_string())))
     }
 
     /// Gives up a source that never shows anything.
-    fn insist(&self, state: &mut State, now: SourceTime, why: &str) -> Flow {
+    fn check_first_picture(&self, state: &mut State, now: SourceTime, why: &str) -> Flow {
         let Picture::Awaited { since } = &mut state.picture else { return Ok(()) };
         match now.since(*since.get_or_insert(now)) {
             waited if waited < FIRST_PICTURE_TIMEOUT => Ok(()),
-            _ => Err(self.fault.fail(Error::Unsupported(format!("no picture {why}")))),
+            _ => Err(self.fault.fail_with(Error::Unsupported(format!("no picture {why}")))),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock_state(&self) -> MutexGuard<'_, State> {
         self.state.lock_ignoring_poison()
     }
 }
 
 impl Drain for FrameFanOut {
-    fn sample(&self, sample: &gst::Sample) -> Flow {
+    fn take_sample(&self, sample: &gst::Sample) -> Flow {
         let (Some(time), Some(caps), Some(picture)) =
             (running_time(sample), sample.caps(), sample.buffer_owned())
         else {
-            self.progress.dropped();
+            self.progress.count_dropped();
             return Ok(());
         };
-        let mut state = self.lock();
-        self.adopt(&mut state, caps)?;
+        let mut state = self.lock_state();
+        self.adopt_caps(&mut state, caps)?;
         // Timestamps went in as whole microseconds.
         let time = SourceTime((time + 500) / 1_000);
-        self.frame(&mut state, time, picture)
+        self.take_frame(&mut state, time, picture)
     }
 
-    fn end(&self) -> Flow {
-        let end = self.lock().pacer.end();
-        self.branches.iter().try_for_each(|branch| {
-            branch.track.close(end)?;
-            branch.input.end()
+    fn end_stream(&self) -> Flow {
+        let end = self.lock_state().pacer.end_time();
+        self.branches.iter().try_for_each(|make_branch| {
+            make_branch.track.close_input(end)?;
+            make_branch.input.end_stream()
         })
     }
 }
 
 impl Stallable for FrameFanOut {
-    fn unit(&self, time: SourceTime) -> Flow {
-        let mut state = self.lock();
-        self.insist(&mut state, time, UNDECODED_REASON)?;
-        let slots = state.pacer.stalled(time.offset_us(-DECODER_DELAY_US));
-        self.progress.repeated(slots.len());
-        self.show(&state, &slots)
+    fn handle_unit(&self, time: SourceTime) -> Flow {
+        let mut state = self.lock_state();
+        self.check_first_picture(&mut state, time, UNDECODED_REASON)?;
+        let slots = state.pacer.repeat_until(time.offset_us(-DECODER_DELAY_US));
+        self.progress.count_repeated(slots.len());
+        self.show_slots(&state, &slots)
     }
 
-    fn stalled(&self, until: SourceTime) -> Flow {
-        let mut state = self.lock();
-        self.insist(&mut state, until, UNSENT_REASON)?;
-        let slots = state.pacer.stalled(until);
-        self.progress.repeated(slots.len());
-        self.show(&state, &slots)
+    fn bridge_stall(&self, until: SourceTime) -> Flow {
+        let mut state = self.lock_state();
+        self.check_first_picture(&mut state, until, UNSENT_REASON)?;
+        let slots = state.pacer.repeat_until(until);
+        self.progress.count_repeated(slots.len());
+        self.show_slots(&state, &slots)
     }
 }
 
 impl Branch {
-    fn show(&self, slot: Slot, is_entry: bool, frame: gst::Buffer) -> Flow {
-        self.track.expect(slot);
+    fn show_slot(&self, slot: Slot, is_entry: bool, frame: gst::Buffer) -> Flow {
+        self.track.expect_slot(slot);
         if is_entry {
-            self.input.send(keyframe_request(slot.time));
+            self.input.send_event(keyframe_request(slot.time));
         }
-        self.input.push(frame)
+        self.input.push_buffer(frame)
     }
 }
 

@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::fault::{Fault, Flow};
 use crate::output_collector::OutputCollector;
 use crate::pacer::Pacer;
-use crate::pipeline::{Blame, Pipeline, PipelineInput, Tail, element};
+use crate::pipeline::{Blame, Pipeline, PipelineInput, Tail, make_element};
 use crate::progress::Progress;
 use crate::stall_event;
 
@@ -64,7 +64,7 @@ pub(crate) struct Plan<'a> {
 }
 
 impl Video {
-    pub(crate) fn start(
+    pub(crate) fn start_pipelines(
         plan: &Plan<'_>,
         collector: &Arc<OutputCollector>,
         follower: Option<Arc<dyn Follower>>,
@@ -73,38 +73,45 @@ impl Video {
     ) -> Result<Self> {
         let make = |(place, rung): (usize, &Fitted)| {
             let settings = Settings { place, rung, ladder: plan.ladder, frame_rate: plan.frame_rate };
-            Encoder::start(&settings, collector, progress, fault)
+            Encoder::start_pipeline(&settings, collector, progress, fault)
         };
         let encoders = plan.rungs.iter().enumerate().map(make).collect::<Result<Vec<_>>>()?;
-        let branches = encoders.iter().map(Encoder::branch).collect::<Vec<Branch>>();
+        let branches = encoders.iter().map(Encoder::make_branch).collect::<Vec<Branch>>();
         let pacer = Pacer::new(Cutter::video(plan.grid), plan.origin, plan.ladder.max_frame_rate);
         let fan_out = Arc::new(FrameFanOut::new(pacer, plan.frame_rate, branches, follower, progress, fault));
         let size = plan.rungs.first().map_or((2, 2), |rung| (rung.width, rung.height));
         let (caps, decoder, behind) = match &plan.source {
-            Source::H264(config) => {
-                (decoder_caps(config), decoder()?, deinterlace::chain(&picture(config)?)?)
-            }
-            Source::Black => {
-                (black::caps(size, plan.frame_rate)?, element("identity", "black picture")?, Vec::new())
-            }
+            Source::H264(config) => (
+                decoder_caps(config),
+                make_decoder()?,
+                deinterlace::deinterlacing_chain(&read_picture(config)?)?,
+            ),
+            Source::Black => (
+                black::black_caps(size, plan.frame_rate)?,
+                make_element("identity", "black picture")?,
+                Vec::new(),
+            ),
         };
         let input = PipelineInput::new("video input", Some(&caps), QUEUE_BUFFERS, fault);
         let tail = Tail::new("video decoder's output", fan_out.clone(), fault);
         tail.accept_padding();
-        stall_event::watch(&decoder, fan_out.clone())?;
-        let chain: Vec<_> =
-            [input.element(), decoder].into_iter().chain(behind).chain([tail.element()]).collect();
-        let decoder = Pipeline::start("video decoding", &chain, Blame::Source, fault)?;
+        stall_event::watch_decoder(&decoder, fan_out.clone())?;
+        let chain: Vec<_> = [input.source_element(), decoder]
+            .into_iter()
+            .chain(behind)
+            .chain([tail.sink_element()])
+            .collect();
+        let decoder = Pipeline::start_chain("video decoding", &chain, Blame::Source, fault)?;
         let video = Self { input, tail, _decoder: decoder, fan_out, encoders };
         if matches!(plan.source, Source::Black) {
             // A failure is found by whoever comes with the first tag.
-            let _ = video.input.push(black::picture(size, plan.origin));
+            let _ = video.input.push_buffer(black::black_picture(size, plan.origin));
         }
         Ok(video)
     }
 
     /// Waits while the decoder has enough to do.
-    pub(crate) fn tag(&self, tag: Tag) -> Flow {
+    pub(crate) fn push_tag(&self, tag: Tag) -> Flow {
         let time = tag.time;
         let shown = tag.presentation_time();
         let keyframe = tag.is_keyframe();
@@ -115,29 +122,29 @@ impl Video {
         if !keyframe {
             unit.set_flags(gst::BufferFlags::DELTA_UNIT);
         }
-        self.input.push(buffer)
+        self.input.push_buffer(buffer)
     }
 
     /// No picture has come; the last one goes on up to `until`.
-    pub(crate) fn stalled(&self, until: SourceTime) {
-        self.input.send(stall_event::event(until));
+    pub(crate) fn report_stall(&self, until: SourceTime) {
+        self.input.send_event(stall_event::make_event(until));
     }
 
     /// Lets everything come out.
-    pub(crate) fn finish(&self) -> Flow {
-        self.input.end()?;
-        self.tail.wait()?;
-        self.encoders.iter().try_for_each(Encoder::wait)
+    pub(crate) fn finish_track(&self) -> Flow {
+        self.input.end_stream()?;
+        self.tail.wait_for_end()?;
+        self.encoders.iter().try_for_each(Encoder::wait_for_end)
     }
 
     /// End of the last picture, and the last segment that has one.
-    pub(crate) fn end(&self) -> Option<(MediaTime, MediaSequence)> {
-        self.fan_out.end()
+    pub(crate) fn end_position(&self) -> Option<(MediaTime, MediaSequence)> {
+        self.fan_out.end_position()
     }
 }
 
-pub(crate) fn decoder() -> Result<gst::Element> {
-    let decoder = element("avdec_h264", "video decoder")?;
+pub(crate) fn make_decoder() -> Result<gst::Element> {
+    let decoder = make_element("avdec_h264", "video decoder")?;
     // Frame threads cost 200 ms and bring nothing where there are several streams.
     decoder.set_property("max-threads", 1);
     decoder.set_property("output-corrupt", false);
@@ -146,7 +153,7 @@ pub(crate) fn decoder() -> Result<gst::Element> {
 }
 
 /// Parameter set of the picture in the publisher's configuration record.
-pub(crate) fn picture(record: &Bytes) -> Result<Sps> {
+pub(crate) fn read_picture(record: &Bytes) -> Result<Sps> {
     let picture = AvcConfig::parse(record).and_then(|config| config.picture());
     picture.map_err(|error| Error::Unsupported(error.to_string()))
 }

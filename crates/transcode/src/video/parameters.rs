@@ -21,7 +21,7 @@ const SPS: u8 = 7;
 const PPS: u8 = 8;
 
 impl Parameters {
-    pub(super) fn of(config: AvcConfig) -> Self {
+    pub(super) fn from_config(config: AvcConfig) -> Self {
         Self(config)
     }
 
@@ -77,7 +77,7 @@ mod tests {
 
     fn parameters() -> Parameters {
         let record = b"\x01\x64\x00\x1f\xff\xe1\x00\x04\x67\x64\x00\x1f\x01\x00\x02\x68\xeb";
-        Parameters::of(AvcConfig::parse(&Bytes::from_static(record)).unwrap())
+        Parameters::from_config(AvcConfig::parse(&Bytes::from_static(record)).unwrap())
     }
 
     fn unit(nals: &[&[u8]]) -> Bytes {

@@ -22,12 +22,12 @@ impl FrameRate {
     pub(crate) const SAMPLES: usize = 12;
 
     /// The rate that a stream declares; none when it can't be true.
-    pub(crate) fn declared(rate: f64) -> Option<Self> {
-        PLAUSIBLE_RATES_HZ.contains(&rate).then(|| Self::exactly(rate))
+    pub(crate) fn from_declared(rate: f64) -> Option<Self> {
+        PLAUSIBLE_RATES_HZ.contains(&rate).then(|| Self::from_exact(rate))
     }
 
     /// The rate of frames presented at these times, in any order: the usual one that is near, or whatever it is.
-    pub(crate) fn measured(times: &[SourceTime]) -> Self {
+    pub(crate) fn from_times(times: &[SourceTime]) -> Self {
         let mut times: Vec<_> = times.iter().map(|time| time.0).collect();
         times.sort_unstable();
         let mut gaps: Vec<_> =
@@ -40,14 +40,14 @@ impl FrameRate {
         let near = |usual: &&u32| (rate / f64::from(**usual) - 1.0).abs() < TOLERANCE_RATIO * 2.0;
         match COMMON_RATES_HZ.iter().find(near) {
             Some(usual) => Self { numerator: *usual, denominator: 1 },
-            None => Self::declared(rate.round()).unwrap_or(Self::DEFAULT),
+            None => Self::from_declared(rate.round()).unwrap_or(Self::DEFAULT),
         }
     }
 
     /// This rate, or the highest that is allowed: a source that is faster is thinned out to it.
     #[must_use]
-    pub(crate) fn capped(self, max: u32) -> Self {
-        if self.exceeds(max) { Self { numerator: max, denominator: 1 } } else { self }
+    pub(crate) fn cap_at(self, max: u32) -> Self {
+        if self.exceeds_rate(max) { Self { numerator: max, denominator: 1 } } else { self }
     }
 
     pub(crate) fn as_f64(self) -> f64 {
@@ -58,11 +58,11 @@ impl FrameRate {
         gst::Fraction::new(self.numerator as i32, self.denominator as i32)
     }
 
-    fn exceeds(self, max: u32) -> bool {
+    fn exceeds_rate(self, max: u32) -> bool {
         self.as_f64() > f64::from(max) * (1.0 + TOLERANCE_RATIO)
     }
 
-    fn exactly(rate: f64) -> Self {
+    fn from_exact(rate: f64) -> Self {
         let whole = rate.round();
         let ntsc = (rate * 1.001).round();
         match () {
@@ -88,10 +88,10 @@ mod tests {
     #[test]
     fn usual_rates_are_recognised_from_whole_milliseconds() {
         for fps in COMMON_RATES_HZ.into_iter().filter(|fps| *fps <= 60) {
-            let measured = FrameRate::measured(&times(f64::from(fps)));
+            let measured = FrameRate::from_times(&times(f64::from(fps)));
             assert_eq!((measured.numerator, measured.denominator), (fps, 1));
         }
-        assert_eq!(FrameRate::measured(&times(29.97)).numerator, 30);
+        assert_eq!(FrameRate::from_times(&times(29.97)).numerator, 30);
     }
 
     #[test]
@@ -99,18 +99,18 @@ mod tests {
         let mut times = times(25.0);
         times.swap(1, 3);
         times.last_mut().unwrap().0 += 700_000;
-        assert_eq!(FrameRate::measured(&times).as_f64(), 25.0);
+        assert_eq!(FrameRate::from_times(&times).as_f64(), 25.0);
     }
 
     #[test]
     fn nothing_to_measure_is_the_default() {
-        assert_eq!(FrameRate::measured(&[]), FrameRate::DEFAULT);
-        assert_eq!(FrameRate::measured(&[SourceTime(5), SourceTime(5)]), FrameRate::DEFAULT);
+        assert_eq!(FrameRate::from_times(&[]), FrameRate::DEFAULT);
+        assert_eq!(FrameRate::from_times(&[SourceTime(5), SourceTime(5)]), FrameRate::DEFAULT);
     }
 
     #[test]
     fn declared_rates_keep_their_exact_fraction() {
-        let fraction = |rate| FrameRate::declared(rate).map(|rate| (rate.numerator, rate.denominator));
+        let fraction = |rate| FrameRate::from_declared(rate).map(|rate| (rate.numerator, rate.denominator));
         assert_eq!(fraction(30.0), Some((30, 1)));
         assert_eq!(fraction(30_000.0 / 1_001.0), Some((30_000, 1_001)));
         assert_eq!(fraction(24_000.0 / 1_001.0), Some((24_000, 1_001)));
@@ -120,8 +120,8 @@ mod tests {
 
     #[test]
     fn a_faster_source_is_capped() {
-        assert_eq!(FrameRate::declared(120.0).unwrap().capped(60).as_f64(), 60.0);
-        assert_eq!(FrameRate::declared(60.0).unwrap().capped(60).as_f64(), 60.0);
-        assert_eq!(FrameRate::declared(60_000.0 / 1_001.0).unwrap().capped(60).numerator, 60_000);
+        assert_eq!(FrameRate::from_declared(120.0).unwrap().cap_at(60).as_f64(), 60.0);
+        assert_eq!(FrameRate::from_declared(60.0).unwrap().cap_at(60).as_f64(), 60.0);
+        assert_eq!(FrameRate::from_declared(60_000.0 / 1_001.0).unwrap().cap_at(60).numerator, 60_000);
     }
 }

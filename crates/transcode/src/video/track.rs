@@ -72,45 +72,45 @@ impl Track {
             frame_rate,
             collector: collector.clone(),
             progress: progress.clone(),
-            meter: progress.meter(),
+            meter: progress.add_meter(),
             fault: fault.clone(),
         }
     }
 
     /// The encoder is about to be given this picture.
-    pub(super) fn expect(&self, slot: Slot) {
-        self.lock().expected.push_back(slot);
+    pub(super) fn expect_slot(&self, slot: Slot) {
+        self.lock_state().expected.push_back(slot);
     }
 
     /// The encoder was given its last picture, which ends there.
-    pub(super) fn close(&self, end: Option<MediaTime>) -> Flow {
-        let mut state = self.lock();
+    pub(super) fn close_input(&self, end: Option<MediaTime>) -> Flow {
+        let mut state = self.lock_state();
         state.end = End::At(end);
-        self.settle(&mut state)
+        self.emit_frames(&mut state)
     }
 
     /// Puts out all pictures of which it is known what follows them: thanks to the encoder's lookahead that is as
     /// soon as they come out.
-    fn settle(&self, state: &mut State) -> Flow {
+    fn emit_frames(&self, state: &mut State) -> Flow {
         while !state.coded.is_empty() {
             let next = state.expected.get(1).copied();
             if next.is_none() && state.end == End::Open {
                 return Ok(());
             }
             let (Some(slot), Some(coded)) = (state.expected.pop_front(), state.coded.pop_front()) else {
-                return Err(self.confused("gave a picture that nobody asked for"));
+                return Err(self.confusion_error("gave a picture that nobody asked for"));
             };
             if slot.time != coded.time {
-                return Err(self.confused("lost a picture"));
+                return Err(self.confusion_error("lost a picture"));
             }
-            self.collector.emit(self.frame(slot, coded, next, state.end))?;
-            self.meter.out(slot.time);
-            self.progress.encoded();
+            self.collector.emit_frame(self.make_frame(slot, coded, next, state.end))?;
+            self.meter.count_output(slot.time);
+            self.progress.count_encoded();
         }
         Ok(())
     }
 
-    fn frame(&self, slot: Slot, coded: Coded, next: Option<Slot>, end: End) -> EncodedFrame {
+    fn make_frame(&self, slot: Slot, coded: Coded, next: Option<Slot>, end: End) -> EncodedFrame {
         let ticks = |time: SourceTime| MediaTime::from(time).ticks(VIDEO_TIMESCALE);
         let end = match (next, end) {
             (Some(next), _) => ticks(next.time),
@@ -130,12 +130,12 @@ impl Track {
         }
     }
 
-    fn announce(&self, caps: &gst::CapsRef) -> Flow<Parameters> {
+    fn announce_rendition(&self, caps: &gst::CapsRef) -> Flow<Parameters> {
         let record = caps.structure(0).and_then(|caps| caps.get::<gst::Buffer>("codec_data").ok());
         let record =
             record.and_then(|record| record.map_readable().ok().map(|bytes| Bytes::copy_from_slice(&bytes)));
-        let record = record.ok_or_else(|| self.confused("gave no configuration"))?;
-        let config = AvcConfig::parse(&record).map_err(|error| self.confused(&error.to_string()))?;
+        let record = record.ok_or_else(|| self.confusion_error("gave no configuration"))?;
+        let config = AvcConfig::parse(&record).map_err(|error| self.confusion_error(&error.to_string()))?;
         let Fitted { name, width, height, bitrate } = self.rung.clone();
         let rendition = Rendition {
             id: name,
@@ -144,41 +144,44 @@ impl Track {
             declared_bitrate: bitrate,
         };
         let init = cmaf::video_init(&record, width, height, headwater_media::VIDEO_TIMESCALE);
-        self.collector.announce(self.place, rendition, init)?;
-        Ok(Parameters::of(config))
+        self.collector.announce_rendition(self.place, rendition, init)?;
+        Ok(Parameters::from_config(config))
     }
 
-    fn confused(&self, what: &str) -> crate::fault::Stopped {
-        self.fault.fail(Error::Packaging(format!("the encoder {} {what}", self.rung.name)))
+    fn confusion_error(&self, what: &str) -> crate::fault::Stopped {
+        self.fault.fail_with(Error::Packaging(format!("the encoder {} {what}", self.rung.name)))
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock_state(&self) -> MutexGuard<'_, State> {
         self.state.lock_ignoring_poison()
     }
 }
 
 impl Drain for Track {
-    fn sample(&self, sample: &gst::Sample) -> Flow {
-        let mut state = self.lock();
-        let mut coded = coded(sample).ok_or_else(|| self.confused("gave no picture"))?;
+    fn take_sample(&self, sample: &gst::Sample) -> Flow {
+        let mut state = self.lock_state();
+        let mut coded = read_coded(sample).ok_or_else(|| self.confusion_error("gave no picture"))?;
         let parameters = match &mut state.parameters {
             Some(parameters) => parameters,
-            none => none.insert(self.announce(sample.caps().ok_or_else(|| self.confused("gave no caps"))?)?),
+            none => none.insert(
+                self.announce_rendition(sample.caps().ok_or_else(|| self.confusion_error("gave no caps"))?)?,
+            ),
         };
-        coded.data = parameters.taken_out(coded.data).map_err(|error| self.confused(&error.to_string()))?;
+        coded.data =
+            parameters.taken_out(coded.data).map_err(|error| self.confusion_error(&error.to_string()))?;
         state.coded.push_back(coded);
-        self.settle(&mut state)
+        self.emit_frames(&mut state)
     }
 
-    fn end(&self) -> Flow {
-        if !self.lock().expected.is_empty() {
-            return Err(self.confused("kept pictures for itself"));
+    fn end_stream(&self) -> Flow {
+        if !self.lock_state().expected.is_empty() {
+            return Err(self.confusion_error("kept pictures for itself"));
         }
-        self.collector.end(self.place)
+        self.collector.end_rendition(self.place)
     }
 }
 
-fn coded(sample: &gst::Sample) -> Option<Coded> {
+fn read_coded(sample: &gst::Sample) -> Option<Coded> {
     let time = source_time(running_time(sample)?);
     let buffer = sample.buffer_owned()?;
     let keyframe = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);

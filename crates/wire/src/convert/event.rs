@@ -6,7 +6,7 @@ use headwater_media::{
     RenditionId, RenditionKind, ResumePoint, SegmentSettings, SourceTime, UnixMillis,
 };
 
-use super::{ConvertError, WatchMessage, broadcast_bytes, broadcast_id, invalid};
+use super::{ConvertError, WatchMessage, broadcast_bytes, broadcast_id, invalid_field};
 use crate::v2;
 use v2::media_event as m;
 
@@ -112,7 +112,7 @@ impl TryFrom<v2::Rendition> for Rendition {
 }
 
 pub(super) fn rendition_id(text: &str) -> Result<RenditionId, ConvertError> {
-    text.parse().map_err(|error| invalid("rendition", error))
+    text.parse().map_err(|error| invalid_field("rendition", error))
 }
 
 impl From<PeriodStart> for m::PeriodStart {

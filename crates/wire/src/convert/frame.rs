@@ -2,7 +2,7 @@
 
 use headwater_media::{Cut, EncodedFrame, MediaSequence, PartIndex};
 
-use super::{ConvertError, invalid};
+use super::{ConvertError, invalid_field};
 use crate::v2::worker_output as w;
 
 impl From<EncodedFrame> for w::Frame {
@@ -30,7 +30,7 @@ impl From<EncodedFrame> for w::Frame {
 impl TryFrom<w::Frame> for EncodedFrame {
     type Error = ConvertError;
     fn try_from(message: w::Frame) -> Result<Self, ConvertError> {
-        let next = match w::Cut::try_from(message.next).map_err(|error| invalid("next", error))? {
+        let next = match w::Cut::try_from(message.next).map_err(|error| invalid_field("next", error))? {
             w::Cut::Unspecified => None,
             w::Cut::None => Some(Cut::None),
             w::Cut::Part => Some(Cut::Part),

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use headwater_media::{MediaSequence, ResumePoint};
 use prost::Message;
 
-use super::{ConvertError, invalid};
+use super::{ConvertError, invalid_field};
 use crate::v2;
 
 /// Segments that the owner may have begun since its last word, at most, however old that is: an owner that lost the registry
@@ -36,7 +36,7 @@ impl Handoff {
     /// # Errors
     /// When the bytes are none, or say what can't be.
     pub fn decode(bytes: &[u8]) -> Result<Self, ConvertError> {
-        let message = v2::Handoff::decode(bytes).map_err(|error| invalid("handoff", error))?;
+        let message = v2::Handoff::decode(bytes).map_err(|error| invalid_field("handoff", error))?;
         message.try_into()
     }
 

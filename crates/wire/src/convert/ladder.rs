@@ -2,7 +2,7 @@
 
 use headwater_media::ladder::{Ladder, Rung};
 
-use super::{ConvertError, invalid};
+use super::{ConvertError, invalid_field};
 use crate::v2;
 
 impl From<Ladder> for v2::Ladder {
@@ -27,7 +27,7 @@ impl TryFrom<v2::Ladder> for Ladder {
     type Error = ConvertError;
     fn try_from(message: v2::Ladder) -> Result<Self, ConvertError> {
         let rung = |rung: v2::ladder::Rung| {
-            let name = rung.name.parse().map_err(|error| invalid("rungs.name", error))?;
+            let name = rung.name.parse().map_err(|error| invalid_field("rungs.name", error))?;
             Ok(Rung { name, width: rung.width, height: rung.height, bitrate: rung.bitrate })
         };
         Ok(Self {

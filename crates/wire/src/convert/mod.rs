@@ -38,12 +38,12 @@ impl From<ConvertError> for tonic::Status {
     }
 }
 
-fn invalid(field: &'static str, reason: impl ToString) -> ConvertError {
+fn invalid_field(field: &'static str, reason: impl ToString) -> ConvertError {
     ConvertError::Invalid { field, reason: reason.to_string() }
 }
 
 /// Whole milliseconds of a duration.
-fn millis(duration: Duration) -> u64 {
+fn whole_millis(duration: Duration) -> u64 {
     duration.as_millis().try_into().unwrap_or(u64::MAX)
 }
 
@@ -65,7 +65,7 @@ pub enum WatchMessage {
 
 /// Sixteen bytes on the wire.
 pub fn broadcast_id(bytes: &[u8]) -> Result<BroadcastId, ConvertError> {
-    let bytes = bytes.try_into().map_err(|_| invalid("broadcast", "it takes 16 bytes"))?;
+    let bytes = bytes.try_into().map_err(|_| invalid_field("broadcast", "it takes 16 bytes"))?;
     Ok(BroadcastId::from_bytes(bytes))
 }
 
@@ -87,7 +87,7 @@ impl TryFrom<v2::SegmentSettings> for SegmentSettings {
         if part_ms > 0 && part_ms <= segment_ms && segment_ms <= Self::MAX_SEGMENT_MS {
             Ok(Self { segment_ms, part_ms })
         } else {
-            Err(invalid("settings", format!("segments of {segment_ms} ms, parts of {part_ms} ms")))
+            Err(invalid_field("settings", format!("segments of {segment_ms} ms, parts of {part_ms} ms")))
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use headwater_media::{OutputTag, Period, TimelineEvent};
 
-use super::{ConvertError, invalid, tag_of};
+use super::{ConvertError, invalid_field, tag_of};
 use crate::v2::publish_response::{self, output_tag::Media};
 
 impl From<OutputTag> for publish_response::OutputTag {
@@ -23,7 +23,7 @@ pub fn output_tag_of(
     period: Option<&Period>,
     message: publish_response::OutputTag,
 ) -> Result<OutputTag, ConvertError> {
-    let output = message.output.parse().map_err(|error| invalid("output_tag.output", error))?;
+    let output = message.output.parse().map_err(|error| invalid_field("output_tag.output", error))?;
     let media = match message.media.ok_or(ConvertError::Missing("output_tag.media"))? {
         Media::Period(period) => TimelineEvent::Period(period.try_into()?),
         Media::Tag(tag) => TimelineEvent::Tag(tag_of(period.ok_or(ConvertError::Missing("period"))?, tag)?),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use headwater_media::Ladder;
 use headwater_media::broadcast::{Policy, RecordedRenditions};
 
-use super::{ConvertError, invalid, millis};
+use super::{ConvertError, invalid_field, whole_millis};
 use crate::v2;
 use v2::policy::Recording;
 
@@ -19,8 +19,8 @@ impl From<Policy> for v2::Policy {
         Self {
             ladder: Some(policy.ladder.into()),
             recording: recording.into(),
-            dvr_window_ms: millis(policy.dvr_window),
-            reconnect_window_ms: millis(policy.reconnect_window),
+            dvr_window_ms: whole_millis(policy.dvr_window),
+            reconnect_window_ms: whole_millis(policy.reconnect_window),
         }
     }
 }
@@ -36,20 +36,20 @@ impl TryFrom<v2::Policy> for Policy {
         };
         let ladder: Ladder = message.ladder.ok_or(ConvertError::Missing("policy.ladder"))?.try_into()?;
         if let Err(mistakes) = ladder.validate() {
-            return Err(invalid("policy.ladder", &mistakes[0]));
+            return Err(invalid_field("policy.ladder", &mistakes[0]));
         }
         Ok(Self {
             ladder,
             recording,
-            dvr_window: window("policy.dvr_window", message.dvr_window_ms)?,
-            reconnect_window: window("policy.reconnect_window", message.reconnect_window_ms)?,
+            dvr_window: read_window("policy.dvr_window", message.dvr_window_ms)?,
+            reconnect_window: read_window("policy.reconnect_window", message.reconnect_window_ms)?,
         })
     }
 }
 
-fn window(field: &'static str, millis: u64) -> Result<Duration, ConvertError> {
+fn read_window(field: &'static str, millis: u64) -> Result<Duration, ConvertError> {
     let window = Some(Duration::from_millis(millis)).filter(|window| *window <= Policy::MAX_WINDOW);
-    window.ok_or_else(|| invalid(field, format!("{millis} ms are more than a day")))
+    window.ok_or_else(|| invalid_field(field, format!("{millis} ms are more than a day")))
 }
 
 #[cfg(test)]

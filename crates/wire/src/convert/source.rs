@@ -5,7 +5,7 @@ use headwater_media::{
     TrackKind, UnixMillis,
 };
 
-use super::{ConvertError, invalid};
+use super::{ConvertError, invalid_field};
 use crate::v2;
 
 impl From<Period> for v2::Period {
@@ -31,7 +31,7 @@ impl TryFrom<v2::Period> for Period {
         for (at, track) in tracks.iter().enumerate() {
             let is_twice = |other: &Track| other.id == track.id || other.kind() == track.kind();
             if tracks[..at].iter().any(is_twice) {
-                return Err(invalid("tracks", "one of a kind and of a number at most"));
+                return Err(invalid_field("tracks", "one of a kind and of a number at most"));
             }
         }
         Ok(Self {
@@ -73,7 +73,9 @@ impl TryFrom<v2::Track> for Track {
         let codec = match (message.kind(), message.codec.as_str()) {
             (v2::track::Kind::Video, AVC1) => Codec::H264,
             (v2::track::Kind::Audio, MP4A) => Codec::Aac,
-            (kind, codec) => return Err(invalid("codec", format!("{codec:?} of {}", kind.as_str_name()))),
+            (kind, codec) => {
+                return Err(invalid_field("codec", format!("{codec:?} of {}", kind.as_str_name())));
+            }
         };
         Ok(Self { id: TrackId(message.id), codec, configuration: message.configuration })
     }
@@ -99,7 +101,7 @@ impl From<Tag> for v2::Tag {
 pub fn tag_of(period: &Period, message: v2::Tag) -> Result<Tag, ConvertError> {
     let id = TrackId(message.track);
     let track = period.tracks.iter().find(|track| track.id == id);
-    let track = track.ok_or_else(|| invalid("track", format!("the period has no track {}", id.0)))?;
+    let track = track.ok_or_else(|| invalid_field("track", format!("the period has no track {}", id.0)))?;
     let kind = match track.kind() {
         TrackKind::Video => TagKind::Video { keyframe: message.keyframe },
         TrackKind::Audio => TagKind::Audio,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use headwater_media::{AudioStats, EncoderStats, PublisherStats, SourceStats, VideoStats};
 
-use super::{ConvertError, invalid, millis};
+use super::{ConvertError, invalid_field, whole_millis};
 use crate::v2::publish_response::Stats;
 use crate::v2::publish_response::stats::{Audio, Encoder, Source, Video};
 
@@ -33,7 +33,7 @@ impl From<VideoStats> for Video {
             height: video.height,
             bitrate: video.bitrate,
             frame_rate: video.frame_rate,
-            keyframe_interval_ms: video.keyframe_interval.map(millis),
+            keyframe_interval_ms: video.keyframe_interval.map(whole_millis),
         }
     }
 }
@@ -66,7 +66,7 @@ impl From<Audio> for AudioStats {
 
 impl From<EncoderStats> for Encoder {
     fn from(EncoderStats { speed, delay, saturation }: EncoderStats) -> Self {
-        Self { speed, delay_ms: millis(delay), saturation }
+        Self { speed, delay_ms: whole_millis(delay), saturation }
     }
 }
 
@@ -83,7 +83,7 @@ impl TryFrom<Encoder> for EncoderStats {
 
 fn positive(field: &'static str, value: f64) -> Result<f64, ConvertError> {
     let value = Some(value).filter(|value| value.is_finite() && *value >= 0.0).ok_or(value);
-    value.map_err(|value| invalid(field, format!("{value} is no ratio")))
+    value.map_err(|value| invalid_field(field, format!("{value} is no ratio")))
 }
 
 #[cfg(test)]

@@ -10,7 +10,9 @@ use headwater_media::{
 use prost::Message;
 
 use super::event::rendition_id;
-use super::{ConvertError, Handoff, WatchMessage, broadcast_bytes, broadcast_id, invalid, millis};
+use super::{
+    ConvertError, Handoff, WatchMessage, broadcast_bytes, broadcast_id, invalid_field, whole_millis,
+};
 use crate::v2;
 use v2::media_event::Event;
 use v2::stored;
@@ -147,7 +149,7 @@ impl JournalBlock {
     /// # Errors
     /// When the bytes are none, or say what can't be.
     pub fn decode(bytes: Bytes) -> Result<Self, ConvertError> {
-        v2::JournalBlock::decode(bytes).map_err(|error| invalid("journal block", error))?.try_into()
+        v2::JournalBlock::decode(bytes).map_err(|error| invalid_field("journal block", error))?.try_into()
     }
 }
 
@@ -162,8 +164,8 @@ impl From<&JournalBlock> for v2::JournalBlock {
             }),
             revision: block.revision,
             is_closed: block.is_closed,
-            reconnect_window_ms: millis(block.reconnect_window),
-            dvr_window_ms: millis(block.dvr_window),
+            reconnect_window_ms: whole_millis(block.reconnect_window),
+            dvr_window_ms: whole_millis(block.dvr_window),
             handoff: block.handoff.clone().map(Into::into),
             successor: block.successor.map_or(0, |epoch| epoch.0),
             samples: block.samples.iter().cloned().map(Into::into).collect(),
@@ -176,7 +178,7 @@ impl TryFrom<v2::JournalBlock> for JournalBlock {
     fn try_from(block: v2::JournalBlock) -> Result<Self, ConvertError> {
         let record = |stored: v2::Stored| match WatchMessage::try_from(stored)? {
             WatchMessage::Stored(record) => Ok(record),
-            _ => Err(invalid("records", "a journal holds periods and segments only")),
+            _ => Err(invalid_field("records", "a journal holds periods and segments only")),
         };
         let kept = |kept: v2::journal_block::Kept| {
             kept.renditions.iter().map(|id| rendition_id(id)).collect::<Result<_, _>>()
@@ -220,7 +222,7 @@ impl JournalIndex {
     /// # Errors
     /// When they are none, or say what can't be.
     pub fn decode(bytes: Bytes) -> Result<Self, ConvertError> {
-        let index = v2::JournalIndex::decode(bytes).map_err(|error| invalid("journal index", error))?;
+        let index = v2::JournalIndex::decode(bytes).map_err(|error| invalid_field("journal index", error))?;
         let block = |of: v2::journal_index::Block| {
             let block = of.block.ok_or(ConvertError::Missing("block"))?;
             Ok(((Epoch(of.epoch), of.number), block.try_into()?))
@@ -247,7 +249,7 @@ impl SampleIndex {
     /// # Errors
     /// When they are none, or say what can't be.
     pub fn decode(bytes: Bytes) -> Result<Self, ConvertError> {
-        let index = v2::SampleIndex::decode(bytes).map_err(|error| invalid("sample index", error))?;
+        let index = v2::SampleIndex::decode(bytes).map_err(|error| invalid_field("sample index", error))?;
         let segments = index.segments.into_iter().map(TryInto::try_into);
         Ok(Self { segments: segments.collect::<Result<_, _>>()? })
     }

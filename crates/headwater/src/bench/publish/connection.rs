@@ -54,57 +54,57 @@ pub struct Connection {
 impl Connection {
     /// Connects to the target, and waits until the server accepts the publisher.
     pub async fn open(target: &Target) -> Result<Self, Failed> {
-        let opened = timeout(ACCEPT_TIMEOUT, Self::accepted(target)).await;
+        let opened = timeout(ACCEPT_TIMEOUT, Self::wait_for_acceptance(target)).await;
         opened.unwrap_or_else(|_| Err(Failed::Broken("the server did not answer".into())))
     }
 
-    async fn accepted(target: &Target) -> Result<Self, Failed> {
+    async fn wait_for_acceptance(target: &Target) -> Result<Self, Failed> {
         let socket = TcpStream::connect((target.host.trim_matches(['[', ']']), target.port)).await?;
         socket.set_nodelay(true)?;
-        let session = ClientSession::new(target.session())?;
+        let session = ClientSession::new(target.session_config())?;
         let mut connection = Self { socket, session, heard: [0; 1024] };
         loop {
-            connection.flush().await?;
+            connection.flush_output().await?;
             if connection.session.is_publishing() {
                 return Ok(connection);
             }
-            connection.listen().await?;
+            connection.wait_for_end().await?;
         }
     }
 
     /// Sends the recording until its end, or until all stop.
-    pub async fn publish(&mut self, load: &Load) -> Result<(), Failed> {
+    pub async fn send_recording(&mut self, load: &Load) -> Result<(), Failed> {
         let mut schedule = Schedule::new(&load.recording, load.looped);
         let began = Instant::now();
-        self.announce(load)?;
-        while let Some(due) = schedule.due() {
+        self.announce_stream(load)?;
+        while let Some(due) = schedule.next_due() {
             tokio::select! {
                 () = sleep_until(began + due) => {}
-                heard = self.listen() => {
+                heard = self.wait_for_end() => {
                     heard?;
-                    self.flush().await?;
+                    self.flush_output().await?;
                     continue;
                 }
                 () = load.stop.cancelled() => break,
             }
             let mut tags = 0;
             let mut media = 0;
-            while let Some((timestamp, tag)) = schedule.take(began.elapsed()) {
-                self.push(timestamp, tag)?;
+            while let Some((timestamp, tag)) = schedule.take_due(began.elapsed()) {
+                self.push_tag(timestamp, tag)?;
                 tags += 1;
                 media += tag.payload.len() as u64;
             }
-            let bytes = self.flush().await?;
-            load.counts.sent(tags, media, bytes, began.elapsed().saturating_sub(due));
+            let bytes = self.flush_output().await?;
+            load.counts.count_sent(tags, media, bytes, began.elapsed().saturating_sub(due));
         }
         Ok(())
     }
 
     /// Ends the stream. The server has everything when this succeeds.
-    pub async fn finish(mut self) -> Result<(), Failed> {
+    pub async fn end_stream(mut self) -> Result<(), Failed> {
         let goodbye = async {
             self.session.finish()?;
-            self.flush().await?;
+            self.flush_output().await?;
             self.socket.shutdown().await?;
             // It closes its side when it has read to the end.
             while self.socket.read(&mut self.heard).await? > 0 {}
@@ -114,15 +114,15 @@ impl Connection {
         said.unwrap_or_else(|_| Err(Failed::Broken("the server did not take the end".into())))
     }
 
-    fn announce(&mut self, load: &Load) -> Result<(), Failed> {
+    fn announce_stream(&mut self, load: &Load) -> Result<(), Failed> {
         let video = load.recording.video;
         let audio = load.recording.audio;
         let encoder = Some(concat!("headwater bench ", env!("CARGO_PKG_VERSION")).into());
         self.session.metadata(&Metadata { video, audio, encoder, ..Metadata::default() })?;
-        load.recording.headers.iter().try_for_each(|tag| self.push(0, tag))
+        load.recording.headers.iter().try_for_each(|tag| self.push_tag(0, tag))
     }
 
-    fn push(&mut self, timestamp: u32, tag: &Tag) -> Result<(), Failed> {
+    fn push_tag(&mut self, timestamp: u32, tag: &Tag) -> Result<(), Failed> {
         let payload = tag.payload.clone();
         let sent = match tag.track {
             Track::Video => self.session.video(timestamp, payload),
@@ -132,8 +132,8 @@ impl Connection {
     }
 
     /// Waits for a word from the server, and fails when it was the last one. Nothing is lost when it is cancelled;
-    /// [`flush`](Self::flush) comes after it.
-    async fn listen(&mut self) -> Result<(), Failed> {
+    /// [`flush_output`](Self::flush_output) comes after it.
+    async fn wait_for_end(&mut self) -> Result<(), Failed> {
         let count = self.socket.read(&mut self.heard).await?;
         if count == 0 {
             return Err(Failed::Broken("the server closed the connection".into()));
@@ -155,7 +155,7 @@ impl Connection {
     }
 
     /// Writes what there is to send, and says how many bytes it was.
-    async fn flush(&mut self) -> Result<u64, Failed> {
+    async fn flush_output(&mut self) -> Result<u64, Failed> {
         let mut written = 0;
         while let Some(bytes) = self.session.poll_output() {
             let write = timeout(STALL_TIMEOUT, self.socket.write_all(&bytes)).await;

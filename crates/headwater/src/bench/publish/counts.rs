@@ -81,7 +81,7 @@ impl PublishCounts {
     }
 
     /// Counts an accepted publisher, or one that was accepted `again`; it is on air until the result is dropped.
-    pub fn accepted(&self, again: bool) -> OnAir {
+    pub fn count_accepted(&self, again: bool) -> OnAir {
         let counter = if again { &self.0.reconnects } else { &self.0.accepted };
         counter.fetch_add(1, Relaxed);
         self.0.on_air.fetch_add(1, Relaxed);
@@ -89,21 +89,21 @@ impl PublishCounts {
     }
 
     /// Counts a refusal by its reason.
-    pub fn refused(&self, reason: &str) {
-        self.0.refused.count(reason);
+    pub fn count_refused(&self, reason: &str) {
+        self.0.refused.count_reason(reason);
     }
 
     /// Counts a lost publisher by the reason.
-    pub fn lost(&self, reason: &str) {
-        self.0.lost.count(reason);
+    pub fn count_lost(&self, reason: &str) {
+        self.0.lost.count_reason(reason);
     }
 
     /// Counts sent tags, their media and the bytes on the wire, and how late they were.
-    pub fn sent(&self, tags: u64, media_bytes: u64, bytes: u64, late: Duration) {
+    pub fn count_sent(&self, tags: u64, media_bytes: u64, bytes: u64, late: Duration) {
         self.0.tags.fetch_add(tags, Relaxed);
         self.0.media_bytes.fetch_add(media_bytes, Relaxed);
         self.0.bytes.fetch_add(bytes, Relaxed);
-        self.0.late.record(late);
+        self.0.late.count_duration(late);
     }
 }
 
@@ -114,14 +114,14 @@ impl Drop for OnAir {
 }
 
 impl Reasons {
-    fn count(&self, reason: &str) {
+    fn count_reason(&self, reason: &str) {
         let mut reasons = self.0.lock_ignoring_poison();
         let is_new = !reasons.contains_key(reason);
         let reason = if is_new && reasons.len() >= MOST_REASONS { "for other reasons" } else { reason };
         *reasons.entry(reason.to_owned()).or_default() += 1;
     }
 
-    fn all(&self) -> BTreeMap<String, u64> {
+    fn all_reasons(&self) -> BTreeMap<String, u64> {
         self.0.lock_ignoring_poison().clone()
     }
 }
@@ -129,38 +129,38 @@ impl Reasons {
 impl Counts for PublishCounts {
     type Summary = Summary;
 
-    fn progress(&self, passed: Duration) -> String {
-        let Summary { publishers, refused, lost, bytes, late_ms, .. } = self.summary(passed);
+    fn progress_line(&self, passed: Duration) -> String {
+        let Summary { publishers, refused, lost, bytes, late_ms, .. } = self.make_summary(passed);
         let on_air = self.0.on_air.load(Relaxed);
         format!(
             "{:4.0} s  {on_air} of {publishers} on air  {} refused  {} lost  {}  late p99 {:.1} ms, max {:.1} ms",
             passed.as_secs_f64(),
             refused.values().sum::<u64>(),
             lost.values().sum::<u64>(),
-            rate(bytes, passed.as_secs_f64()),
+            megabits_per_second(bytes, passed.as_secs_f64()),
             late_ms.p99,
             late_ms.max,
         )
     }
 
-    fn summary(&self, passed: Duration) -> Summary {
+    fn make_summary(&self, passed: Duration) -> Summary {
         let inner = &*self.0;
         Summary {
             publishers: inner.publishers,
             seconds: passed.as_secs_f64(),
             accepted: inner.accepted.load(Relaxed),
-            refused: inner.refused.all(),
-            lost: inner.lost.all(),
+            refused: inner.refused.all_reasons(),
+            lost: inner.lost.all_reasons(),
             reconnects: inner.reconnects.load(Relaxed),
             tags: inner.tags.load(Relaxed),
             media_bytes: inner.media_bytes.load(Relaxed),
             bytes: inner.bytes.load(Relaxed),
-            late_ms: inner.late.quantiles(),
-            cpu_seconds: cpu::seconds(),
+            late_ms: inner.late.read_quantiles(),
+            cpu_seconds: cpu::used_seconds(),
         }
     }
 
-    fn describe(summary: &Summary) -> String {
+    fn describe_summary(summary: &Summary) -> String {
         let Summary { publishers, seconds, accepted, reconnects, tags, bytes, late_ms, .. } = summary;
         let mut text = format!("accepted    {accepted} of {publishers} publishers, in {seconds:.1} s\n");
         for (title, reasons) in [("refused", &summary.refused), ("lost", &summary.lost)] {
@@ -171,7 +171,11 @@ impl Counts for PublishCounts {
         }
         let _ = writeln!(text, "reconnects  {reconnects}");
         let sent = *bytes as f64 / 1e6;
-        let _ = writeln!(text, "sent        {sent:.1} MB in {tags} messages, {}", rate(*bytes, *seconds));
+        let _ = writeln!(
+            text,
+            "sent        {sent:.1} MB in {tags} messages, {}",
+            megabits_per_second(*bytes, *seconds)
+        );
         let Quantiles { p50, p95, p99, max } = late_ms;
         let _ =
             write!(text, "late        p50 {p50:.1} ms, p95 {p95:.1} ms, p99 {p99:.1} ms, max {max:.1} ms");
@@ -187,7 +191,7 @@ impl Counts for PublishCounts {
     }
 }
 
-fn rate(bytes: u64, seconds: f64) -> String {
+fn megabits_per_second(bytes: u64, seconds: f64) -> String {
     format!("{:.1} Mb/s", bytes as f64 * 8.0 / 1e6 / seconds.max(0.001))
 }
 
@@ -198,21 +202,22 @@ mod tests {
     #[test]
     fn a_run_is_good_when_all_were_accepted_and_none_was_refused_or_lost() {
         let counts = PublishCounts::new(2);
-        let good = |counts: &PublishCounts| PublishCounts::is_good(&counts.summary(Duration::from_secs(1)));
-        let _first = counts.accepted(false);
+        let good =
+            |counts: &PublishCounts| PublishCounts::is_good(&counts.make_summary(Duration::from_secs(1)));
+        let _first = counts.count_accepted(false);
         assert!(!good(&counts), "one of two");
-        let _second = counts.accepted(false);
+        let _second = counts.count_accepted(false);
         assert!(good(&counts));
-        counts.refused("no");
+        counts.count_refused("no");
         assert!(!good(&counts));
     }
 
     #[test]
     fn reasons_are_counted_and_bounded() {
         let reasons = Reasons::default();
-        (0..100).for_each(|n| reasons.count(&format!("reason {n}")));
-        reasons.count("reason 3");
-        let all = reasons.all();
+        (0..100).for_each(|n| reasons.count_reason(&format!("reason {n}")));
+        reasons.count_reason("reason 3");
+        let all = reasons.all_reasons();
         assert_eq!((all.len(), all["reason 3"], all["for other reasons"]), (MOST_REASONS + 1, 2, 80));
     }
 }

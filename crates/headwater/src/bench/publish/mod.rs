@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::recording::Recording;
-use super::run::{self, misused};
+use super::run::{self, report_misuse};
 use crate::target::Target;
 use counts::PublishCounts;
 use publisher::Publisher;
@@ -54,22 +54,22 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     let Arguments { publishers, url, source, looped, options } = arguments;
     let recording = match Recording::read(source) {
         Ok(recording) => recording,
-        Err(error) => return misused(&error),
+        Err(error) => return report_misuse(&error),
     };
     let counts = PublishCounts::new(*publishers);
     let load = Load { recording, looped: *looped, counts: counts.clone(), stop: CancellationToken::new() };
-    run::run(options, &counts, |tasks, stop| start(tasks, Load { stop, ..load }, arguments, url))
+    run::run(options, &counts, |tasks, stop| start_publishers(tasks, Load { stop, ..load }, arguments, url))
 }
 
-fn start(tasks: &TaskTracker, load: Load, arguments: &Arguments, url: &Target) {
+fn start_publishers(tasks: &TaskTracker, load: Load, arguments: &Arguments, url: &Target) {
     let load = Arc::new(load);
     let began = Instant::now();
     for number in 1..=arguments.publishers {
-        let target = if arguments.publishers == 1 { url.clone() } else { numbered(url, number) };
+        let target = if arguments.publishers == 1 { url.clone() } else { numbered_target(url, number) };
         let publisher = Publisher::new(target, load.clone());
         let at = began + arguments.options.ramp.saturating_mul(number - 1);
         tasks.spawn(async move {
-            let stop = publisher.stop();
+            let stop = publisher.stop_token();
             if stop.run_until_cancelled(tokio::time::sleep_until(at)).await.is_some() {
                 publisher.run().await;
             }
@@ -78,7 +78,7 @@ fn start(tasks: &TaskTracker, load: Load, arguments: &Arguments, url: &Target) {
 }
 
 /// `key-3?query`
-fn numbered(target: &Target, number: u32) -> Target {
+fn numbered_target(target: &Target, number: u32) -> Target {
     let key = match target.key.split_once('?') {
         Some((key, query)) => format!("{key}-{number}?{query}"),
         None => format!("{}-{number}", target.key),

@@ -26,23 +26,23 @@ impl Publisher {
     }
 
     /// Token that stops the publisher.
-    pub fn stop(&self) -> CancellationToken {
+    pub fn stop_token(&self) -> CancellationToken {
         self.load.stop.clone()
     }
 
     /// Publishes until the recording ends or the publisher is stopped.
     pub async fn run(mut self) {
-        let stop = self.stop();
+        let stop = self.stop_token();
         let mut retries = Retries::new();
         loop {
             match stop.run_until_cancelled(Connection::open(&self.target)).await {
                 None => return,
-                Some(Err(failed)) if self.refused(&failed) => return,
+                Some(Err(failed)) if self.count_refusal(&failed) => return,
                 Some(Err(_)) => {}
-                Some(Ok(connection)) => match self.publish(connection).await {
+                Some(Ok(connection)) => match self.publish_recording(connection).await {
                     Ok(()) => return,
                     Err(failed) => {
-                        self.load.counts.lost(&self.reason(&failed));
+                        self.load.counts.count_lost(&self.redacted_reason(&failed));
                         retries = Retries::new();
                     }
                 },
@@ -54,21 +54,21 @@ impl Publisher {
         }
     }
 
-    async fn publish(&mut self, mut connection: Connection) -> Result<(), Failed> {
-        let _on_air = self.load.counts.accepted(std::mem::replace(&mut self.known, true));
-        connection.publish(&self.load).await?;
-        connection.finish().await
+    async fn publish_recording(&mut self, mut connection: Connection) -> Result<(), Failed> {
+        let _on_air = self.load.counts.count_accepted(std::mem::replace(&mut self.known, true));
+        connection.send_recording(&self.load).await?;
+        connection.end_stream().await
     }
 
     /// Counts a refusal, and says whether it is final.
-    fn refused(&self, failed: &Failed) -> bool {
+    fn count_refusal(&self, failed: &Failed) -> bool {
         let last = !self.known && matches!(failed, Failed::Rejected { code, .. } if code == BAD_NAME);
-        self.load.counts.refused(&self.reason(failed));
+        self.load.counts.count_refused(&self.redacted_reason(failed));
         last
     }
 
     /// In words, without the key if the server repeats it.
-    fn reason(&self, failed: &Failed) -> String {
+    fn redacted_reason(&self, failed: &Failed) -> String {
         let text = match failed {
             Failed::Rejected { code, description } | Failed::Closed { code, description } => {
                 format!("{description} ({code})")

@@ -24,14 +24,14 @@ impl<'a> Schedule<'a> {
     }
 
     /// When the next frame is due, from the start on; none at the end.
-    pub fn due(&self) -> Option<Duration> {
+    pub fn next_due(&self) -> Option<Duration> {
         let tag = self.recording.frames.get(self.next)?;
         Some(Duration::from_millis(self.base + u64::from(tag.time)))
     }
 
     /// The next frame with its RTMP timestamp, when it is due by now or very soon.
-    pub fn take(&mut self, now: Duration) -> Option<(u32, &'a Tag)> {
-        self.due().filter(|due| *due <= now + SEND_AHEAD)?;
+    pub fn take_due(&mut self, now: Duration) -> Option<(u32, &'a Tag)> {
+        self.next_due().filter(|due| *due <= now + SEND_AHEAD)?;
         let tag = &self.recording.frames[self.next];
         // Timestamps are modulo 2^32 (RTMP 1.0 §4).
         let timestamp = (self.base + u64::from(tag.time)) as u32;
@@ -50,7 +50,7 @@ mod tests {
 
     fn all(schedule: &mut Schedule, until_ms: u64) -> Vec<u32> {
         let now = Duration::from_millis(until_ms);
-        std::iter::from_fn(|| schedule.take(now)).map(|(timestamp, _)| timestamp).collect()
+        std::iter::from_fn(|| schedule.take_due(now)).map(|(timestamp, _)| timestamp).collect()
     }
 
     #[test]
@@ -58,9 +58,9 @@ mod tests {
         let recording = short();
         let mut schedule = Schedule::new(&recording, true);
         assert_eq!(all(&mut schedule, 0), [0]);
-        assert_eq!(schedule.due(), Some(Duration::from_millis(40)));
+        assert_eq!(schedule.next_due(), Some(Duration::from_millis(40)));
         assert_eq!(all(&mut schedule, 160), [40, 80, 120, 5, 26, 160]);
-        assert_eq!(schedule.due(), Some(Duration::from_millis(200)));
+        assert_eq!(schedule.next_due(), Some(Duration::from_millis(200)));
     }
 
     #[test]
@@ -68,7 +68,7 @@ mod tests {
         let recording = short();
         let mut schedule = Schedule::new(&recording, false);
         assert_eq!(all(&mut schedule, 10_000).len(), 6);
-        assert_eq!(schedule.due(), None);
+        assert_eq!(schedule.next_due(), None);
     }
 
     #[test]
@@ -76,7 +76,7 @@ mod tests {
         let recording = short();
         let mut schedule =
             Schedule { recording: &recording, looped: true, next: 0, base: u64::from(u32::MAX) - 9 };
-        let taken: Vec<_> = (0..2).map(|_| schedule.take(Duration::MAX / 2).unwrap().0).collect();
+        let taken: Vec<_> = (0..2).map(|_| schedule.take_due(Duration::MAX / 2).unwrap().0).collect();
         assert_eq!(taken, [u32::MAX - 9, 30]);
     }
 }

@@ -79,7 +79,7 @@ async fn publish(fates: &[Fate], looped: bool, stop_after: Option<Duration>) -> 
         received = tokio::time::timeout(Duration::from_secs(30), both) => received.expect("it hangs"),
         () = stopped => unreachable!(),
     };
-    (counts.summary(Duration::from_secs(1)), received)
+    (counts.make_summary(Duration::from_secs(1)), received)
 }
 
 fn target(address: SocketAddr) -> Target {
@@ -139,7 +139,7 @@ async fn any_other_refusal_is_tried_again() {
 #[test]
 fn keys_are_numbered_before_their_query() {
     let target = Target::parse("rtmp://h/live/key?youtube=a").ok().unwrap();
-    assert_eq!(numbered(&target, 3).key, "key-3?youtube=a");
+    assert_eq!(numbered_target(&target, 3).key, "key-3?youtube=a");
 }
 
 #[test]

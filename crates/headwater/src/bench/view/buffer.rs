@@ -26,7 +26,7 @@ impl Buffer {
     }
 
     /// Takes a part that came now. Gives how long the picture has stood still for it, if it has.
-    pub fn add(&mut self, now: Instant, part: Duration) -> Option<Duration> {
+    pub fn add_part(&mut self, now: Instant, part: Duration) -> Option<Duration> {
         let stalled = match self.state {
             State::Filling => None,
             State::Playing(since) => {
@@ -54,12 +54,12 @@ mod tests {
         let began = Instant::now();
         let ms = Duration::from_millis;
         let mut buffer = Buffer::new(ms(1_000));
-        assert_eq!(buffer.add(began, ms(500)), None);
-        assert_eq!(buffer.add(began + ms(5_000), ms(500)), None, "it has not begun to play");
+        assert_eq!(buffer.add_part(began, ms(500)), None);
+        assert_eq!(buffer.add_part(began + ms(5_000), ms(500)), None, "it has not begun to play");
         // It plays from 5 s on, and has media up to 6 s.
-        assert_eq!(buffer.add(began + ms(5_900), ms(300)), None);
+        assert_eq!(buffer.add_part(began + ms(5_900), ms(300)), None);
         // Up to 6.3 s.
-        assert_eq!(buffer.add(began + ms(6_500), ms(300)), Some(ms(200)));
-        assert_eq!(buffer.add(began + ms(6_800), ms(300)), None, "just in time");
+        assert_eq!(buffer.add_part(began + ms(6_500), ms(300)), Some(ms(200)));
+        assert_eq!(buffer.add_part(began + ms(6_800), ms(300)), None, "just in time");
     }
 }

@@ -28,7 +28,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    fn name(self) -> &'static str {
+    fn metric_name(self) -> &'static str {
         match self {
             Self::Multivariant => "multivariant",
             Self::Playlist => "playlist",
@@ -110,42 +110,42 @@ impl ViewCounts {
     }
 
     /// Counts a viewer that begins to play; it watches until the result is dropped.
-    pub fn began(&self) -> Watching {
+    pub fn count_viewer(&self) -> Watching {
         self.0.began.fetch_add(1, Relaxed);
         self.0.watching.fetch_add(1, Relaxed);
         Watching(self.0.clone())
     }
 
     /// Counts an answer by kind and status, and its bytes.
-    pub fn answered(&self, kind: Kind, status: StatusCode, bytes: u64) {
+    pub fn count_answer(&self, kind: Kind, status: StatusCode, bytes: u64) {
         self.0.bytes.fetch_add(bytes, Relaxed);
-        self.count(kind, status.as_str());
+        self.count_outcome(kind, status.as_str());
     }
 
     /// Counts a request without an answer as a fault, by kind and reason.
-    pub fn failed(&self, kind: Kind, why: &str) {
-        self.count(kind, why);
-        self.fault();
+    pub fn count_failure(&self, kind: Kind, why: &str) {
+        self.count_outcome(kind, why);
+        self.count_fault();
     }
 
     /// Counts a fault.
-    pub fn fault(&self) {
+    pub fn count_fault(&self) {
         self.0.faults.fetch_add(1, Relaxed);
     }
 
     /// Counts a stall of this duration.
-    pub fn stalled(&self, stalled: Duration) {
+    pub fn count_stall(&self, stalled: Duration) {
         self.0.stall_count.fetch_add(1, Relaxed);
-        self.0.stalls.record(stalled);
+        self.0.stalls.count_duration(stalled);
     }
 
     /// Counts the latency of a part.
-    pub fn received(&self, latency: Duration) {
-        self.0.latency.record(latency);
+    pub fn count_latency(&self, latency: Duration) {
+        self.0.latency.count_duration(latency);
     }
 
     /// Counts a part that came too late.
-    pub fn late(&self) {
+    pub fn count_late(&self) {
         self.0.late.fetch_add(1, Relaxed);
     }
 
@@ -154,15 +154,16 @@ impl ViewCounts {
         self.0.wrong_sequences.fetch_add(1, Relaxed);
     }
 
-    fn count(&self, kind: Kind, outcome: &str) {
+    fn count_outcome(&self, kind: Kind, outcome: &str) {
         let mut requests = self.0.requests.lock_ignoring_poison();
         let full = requests.len() >= MOST_OUTCOMES;
-        let key = (kind.name(), outcome.to_owned());
-        let key = if full && !requests.contains_key(&key) { (kind.name(), "other".into()) } else { key };
+        let key = (kind.metric_name(), outcome.to_owned());
+        let key =
+            if full && !requests.contains_key(&key) { (kind.metric_name(), "other".into()) } else { key };
         *requests.entry(key).or_default() += 1;
     }
 
-    fn requests(&self) -> BTreeMap<&'static str, BTreeMap<String, u64>> {
+    fn count_requests(&self) -> BTreeMap<&'static str, BTreeMap<String, u64>> {
         let mut all: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
         for ((kind, outcome), count) in &*self.0.requests.lock_ignoring_poison() {
             all.entry(*kind).or_default().insert(outcome.clone(), *count);
@@ -174,8 +175,8 @@ impl ViewCounts {
 impl Counts for ViewCounts {
     type Summary = Summary;
 
-    fn progress(&self, passed: Duration) -> String {
-        let Summary { viewers, faults, stalls, latency_ms, bytes, .. } = self.summary(passed);
+    fn progress_line(&self, passed: Duration) -> String {
+        let Summary { viewers, faults, stalls, latency_ms, bytes, .. } = self.make_summary(passed);
         format!(
             "{:4.0} s  {} of {viewers} watching  {faults} faults  {stalls} stalls  {:.1} Mb/s  latency p50 {:.0} ms, p99 {:.0} ms",
             passed.as_secs_f64(),
@@ -186,25 +187,25 @@ impl Counts for ViewCounts {
         )
     }
 
-    fn summary(&self, passed: Duration) -> Summary {
+    fn make_summary(&self, passed: Duration) -> Summary {
         let inner = &*self.0;
         Summary {
             viewers: inner.viewers,
             seconds: passed.as_secs_f64(),
             began: inner.began.load(Relaxed),
-            requests: self.requests(),
+            requests: self.count_requests(),
             faults: inner.faults.load(Relaxed),
             bytes: inner.bytes.load(Relaxed),
             stalls: inner.stall_count.load(Relaxed),
-            stall_ms: inner.stalls.quantiles(),
+            stall_ms: inner.stalls.read_quantiles(),
             late_parts: inner.late.load(Relaxed),
             wrong_sequences: inner.wrong_sequences.load(Relaxed),
-            latency_ms: inner.latency.quantiles(),
-            cpu_seconds: cpu::seconds(),
+            latency_ms: inner.latency.read_quantiles(),
+            cpu_seconds: cpu::used_seconds(),
         }
     }
 
-    fn describe(summary: &Summary) -> String {
+    fn describe_summary(summary: &Summary) -> String {
         let Summary { viewers, seconds, began, bytes, stalls, late_parts, wrong_sequences, .. } = summary;
         let mut text = format!("watching    {began} of {viewers} viewers, in {seconds:.1} s\n");
         for (kind, outcomes) in &summary.requests {

@@ -61,7 +61,7 @@ impl Client {
     }
 
     /// The status and the text of a playlist.
-    pub async fn text(&mut self, path: &str) -> Result<(StatusCode, String)> {
+    pub async fn fetch_text(&mut self, path: &str) -> Result<(StatusCode, String)> {
         let mut text = Vec::new();
         let status = self.get(path, |data| {
             ensure!(text.len() + data.len() <= LONGEST_TEXT, "a playlist without an end");
@@ -72,7 +72,7 @@ impl Client {
     }
 
     /// The status and the number of bytes.
-    pub async fn count(&mut self, path: &str) -> Result<(StatusCode, u64)> {
+    pub async fn fetch_size(&mut self, path: &str) -> Result<(StatusCode, u64)> {
         let mut bytes = 0;
         let status = self.get(path, |data| {
             bytes += data.len() as u64;
@@ -83,7 +83,7 @@ impl Client {
 
     async fn get(&mut self, path: &str, mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<StatusCode> {
         let whole = async {
-            let mut body = self.request(path).await?;
+            let mut body = self.send_request(path).await?;
             let status = body.status();
             while let Some(frame) = body.body_mut().frame().await {
                 if let Some(data) = frame?.data_ref() {
@@ -99,9 +99,9 @@ impl Client {
         answer
     }
 
-    async fn request(&mut self, path: &str) -> Result<http::Response<Incoming>> {
+    async fn send_request(&mut self, path: &str) -> Result<http::Response<Incoming>> {
         if self.open.as_mut().is_none_or(|open| open.requests.is_closed()) {
-            self.open = Some(self.connect().await?);
+            self.open = Some(self.open_connection().await?);
         }
         let open = self.open.as_mut().context("it was just opened")?;
         open.requests.ready().await?;
@@ -109,7 +109,7 @@ impl Client {
         Ok(open.requests.send_request(request).await?)
     }
 
-    async fn connect(&self) -> Result<Open> {
+    async fn open_connection(&self) -> Result<Open> {
         let Origin { host, port } = &self.origin;
         let socket = TcpStream::connect((host.trim_matches(['[', ']']), *port)).await?;
         socket.set_nodelay(true)?;

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::run::{self, misused};
+use super::run::{self, report_misuse};
 use counts::ViewCounts;
 use http::Origin;
 use playlist::Playlist;
@@ -35,7 +35,7 @@ pub struct Arguments {
     #[arg(short = 'n', long = "viewers", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=50_000))]
     viewers: u32,
     /// URL to watch: the multivariant playlist of a low-latency stream, by http
-    #[arg(long, default_value = "http://127.0.0.1:8080/demo/live.m3u8", value_parser = address)]
+    #[arg(long, default_value = "http://127.0.0.1:8080/demo/live.m3u8", value_parser = parse_address)]
     url: Url,
     /// The rendition that all watch
     #[arg(long, value_enum, default_value_t = Choice::Highest)]
@@ -58,7 +58,7 @@ struct Url {
     path: String,
 }
 
-fn address(text: &str) -> Result<Url, String> {
+fn parse_address(text: &str) -> Result<Url, String> {
     let url = text.parse::<Uri>().ok().and_then(|uri| {
         let path = uri.path_and_query().map_or_else(|| "/".into(), ToString::to_string);
         Some(Url { origin: Origin::of(&uri)?, path })
@@ -77,12 +77,17 @@ struct Shared {
 
 impl Shared {
     /// The same text leads to the same playlist for all: what a delta update leaves out is what all have.
-    fn parsed(&self, rendition: &str, text: String, before: Option<&Playlist>) -> Option<Arc<Playlist>> {
+    fn parse_playlist(
+        &self,
+        rendition: &str,
+        text: String,
+        before: Option<&Playlist>,
+    ) -> Option<Arc<Playlist>> {
         let mut last = self.last.lock_ignoring_poison();
         if let Some((_, playlist)) = last.get(rendition).filter(|(known, _)| *known == text) {
             return Some(playlist.clone());
         }
-        let playlist = Arc::new(Playlist::parse(&text)?.completed(before)?);
+        let playlist = Arc::new(Playlist::parse(&text)?.complete_delta(before)?);
         last.insert(rendition.into(), (text, playlist.clone()));
         Some(playlist)
     }
@@ -92,7 +97,7 @@ impl Shared {
 pub fn run(arguments: &Arguments) -> ExitCode {
     let Arguments { viewers, url, rendition, options } = arguments;
     if let Err(error) = raise_file_limit(*viewers) {
-        return misused(&error);
+        return report_misuse(&error);
     }
     let counts = ViewCounts::new(*viewers);
     let shared = Shared {
@@ -101,10 +106,10 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         counts: counts.clone(),
         last: Mutex::default(),
     };
-    run::run(options, &counts, |tasks, stop| start(tasks, stop, Arc::new(shared), arguments))
+    run::run(options, &counts, |tasks, stop| start_viewers(tasks, stop, Arc::new(shared), arguments))
 }
 
-fn start(tasks: &TaskTracker, stop: CancellationToken, shared: Arc<Shared>, arguments: &Arguments) {
+fn start_viewers(tasks: &TaskTracker, stop: CancellationToken, shared: Arc<Shared>, arguments: &Arguments) {
     let began = Instant::now();
     for number in 0..arguments.viewers {
         let viewer = Viewer::new(arguments.url.origin.clone(), shared.clone());

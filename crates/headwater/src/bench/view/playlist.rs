@@ -48,7 +48,7 @@ impl Playlist {
         let mut open = Segment::default();
         for line in text.strip_prefix("#EXTM3U")?.lines().filter(|line| !line.is_empty()) {
             match line.strip_prefix("#EXT") {
-                Some(tag) => playlist.tag(tag, &mut open)?,
+                Some(tag) => playlist.read_tag(tag, &mut open)?,
                 None if line.starts_with('#') => {}
                 None => {
                     open.uri = Some(line.into());
@@ -62,27 +62,27 @@ impl Playlist {
         (!playlist.part_target.is_zero()).then_some(playlist)
     }
 
-    fn tag(&mut self, tag: &str, open: &mut Segment) -> Option<()> {
+    fn read_tag(&mut self, tag: &str, open: &mut Segment) -> Option<()> {
         let (name, value) = tag.split_once(':').unwrap_or((tag, ""));
         match name {
-            "INF" => open.duration = seconds(value.split(',').next()?)?,
+            "INF" => open.duration = parse_seconds(value.split(',').next()?)?,
             "-X-PART" => open.parts.push(Part {
-                uri: attribute(value, "URI")?.into(),
-                duration: seconds(attribute(value, "DURATION")?)?,
-                independent: attribute(value, "INDEPENDENT") == Some("YES"),
+                uri: find_attribute(value, "URI")?.into(),
+                duration: parse_seconds(find_attribute(value, "DURATION")?)?,
+                independent: find_attribute(value, "INDEPENDENT") == Some("YES"),
             }),
             "-X-PROGRAM-DATE-TIME" => {
                 open.wall_clock = value.parse().ok().map(|time: jiff::Timestamp| time.as_millisecond());
             }
             "-X-MEDIA-SEQUENCE" => self.media_sequence = value.parse().ok()?,
-            "-X-PART-INF" => self.part_target = seconds(attribute(value, "PART-TARGET")?)?,
+            "-X-PART-INF" => self.part_target = parse_seconds(find_attribute(value, "PART-TARGET")?)?,
             "-X-SERVER-CONTROL" => {
                 self.part_hold_back =
-                    attribute(value, "PART-HOLD-BACK").and_then(seconds).unwrap_or_default();
-                self.can_skip = attribute(value, "CAN-SKIP-UNTIL").is_some();
+                    find_attribute(value, "PART-HOLD-BACK").and_then(parse_seconds).unwrap_or_default();
+                self.can_skip = find_attribute(value, "CAN-SKIP-UNTIL").is_some();
             }
-            "-X-SKIP" => self.skipped = attribute(value, "SKIPPED-SEGMENTS")?.parse().ok()?,
-            "-X-MAP" => open.map = Some(attribute(value, "URI")?.into()),
+            "-X-SKIP" => self.skipped = find_attribute(value, "SKIPPED-SEGMENTS")?.parse().ok()?,
+            "-X-MAP" => open.map = Some(find_attribute(value, "URI")?.into()),
             "-X-GAP" => open.gap = true,
             "-X-ENDLIST" => self.ended = true,
             _ => {}
@@ -92,7 +92,7 @@ impl Playlist {
 
     /// A delta update together with what it leaves out, which the playlist before it has (RFC 8216bis §6.3.7). None where
     /// that one is too old.
-    pub fn completed(mut self, before: Option<&Self>) -> Option<Self> {
+    pub fn complete_delta(mut self, before: Option<&Self>) -> Option<Self> {
         if self.skipped == 0 {
             return Some(self);
         }
@@ -101,26 +101,26 @@ impl Playlist {
         let known = before.segments.get(first..first.checked_add(self.skipped)?)?;
         let mut segments = known.to_vec();
         if let Some(segment) = segments.first_mut() {
-            segment.map = before.map(self.media_sequence).map(str::to_owned);
+            segment.map = before.find_map(self.media_sequence).map(str::to_owned);
         }
         segments.append(&mut self.segments);
         Some(Self { segments, skipped: 0, ..self })
     }
 
     /// The segment with this number.
-    pub fn segment(&self, sequence: u64) -> Option<&Segment> {
+    pub fn find_segment(&self, sequence: u64) -> Option<&Segment> {
         self.segments.get(usize::try_from(sequence.checked_sub(self.media_sequence)?).ok()?)
     }
 
     /// The initialisation section of a segment.
-    pub fn map(&self, sequence: u64) -> Option<&str> {
+    pub fn find_map(&self, sequence: u64) -> Option<&str> {
         let listed = usize::try_from(sequence.checked_sub(self.media_sequence)?).ok()?;
         self.segments.get(..=listed)?.iter().rev().find_map(|segment| segment.map.as_deref())
     }
 
     /// Position at which a player begins (RFC 8216bis §6.3.3): with the last part that can be decoded by itself and is not nearer to
     /// the end than `PART-HOLD-BACK`; with the first such part where the playlist is shorter.
-    pub fn start(&self) -> Option<Position> {
+    pub fn start_position(&self) -> Option<Position> {
         let mut behind = Duration::ZERO;
         let mut first = None;
         for (nth, segment) in self.segments.iter().enumerate().rev() {
@@ -138,9 +138,9 @@ impl Playlist {
     }
 
     /// The position itself, or the first one after it where its segment has nothing (more) to give part by part.
-    pub fn carry(&self, at: Position) -> Position {
+    pub fn carry_on(&self, at: Position) -> Position {
         let over = |at: Position| {
-            self.segment(at.sequence).is_some_and(|segment| {
+            self.find_segment(at.sequence).is_some_and(|segment| {
                 let is_over = at.part >= segment.parts.len() as u64 && (at.part > 0 || segment.gap);
                 segment.uri.is_some() && is_over
             })
@@ -153,14 +153,14 @@ impl Playlist {
     }
 
     /// The segment that begins at this position, where its parts are not listed any more.
-    pub fn whole(&self, at: Position) -> Option<(&str, Duration)> {
-        let segment = self.segment(at.sequence).filter(|segment| segment.parts.is_empty())?;
+    pub fn whole_segment(&self, at: Position) -> Option<(&str, Duration)> {
+        let segment = self.find_segment(at.sequence).filter(|segment| segment.parts.is_empty())?;
         Some((segment.uri.as_deref()?, segment.duration))
     }
 
     /// The part at this position, and the wall clock of its end.
-    pub fn part(&self, at: Position) -> Option<(&Part, Option<i64>)> {
-        let segment = self.segment(at.sequence)?;
+    pub fn find_part(&self, at: Position) -> Option<(&Part, Option<i64>)> {
+        let segment = self.find_segment(at.sequence)?;
         let nth = usize::try_from(at.part).ok()?;
         let part = segment.parts.get(nth)?;
         let until: Duration = segment.parts[..=nth].iter().map(|part| part.duration).sum();
@@ -186,7 +186,7 @@ pub struct Variant<'a> {
 }
 
 /// Variants of a multivariant playlist.
-pub fn variants(text: &str) -> Vec<Variant<'_>> {
+pub fn read_variants(text: &str) -> Vec<Variant<'_>> {
     let mut told = None;
     let mut found = Vec::new();
     for line in text.lines().filter(|line| !line.is_empty()) {
@@ -194,8 +194,8 @@ pub fn variants(text: &str) -> Vec<Variant<'_>> {
             Some(value) => told = Some(value),
             None if line.starts_with('#') => {}
             None => found.extend(told.take().and_then(|value| {
-                let bandwidth = attribute(value, "BANDWIDTH")?.parse().ok()?;
-                let audio = attribute(value, "AUDIO").and_then(|group| sound(text, group));
+                let bandwidth = find_attribute(value, "BANDWIDTH")?.parse().ok()?;
+                let audio = find_attribute(value, "AUDIO").and_then(|group| find_sound(text, group));
                 Some(Variant { bandwidth, uri: line, audio })
             })),
         }
@@ -204,16 +204,16 @@ pub fn variants(text: &str) -> Vec<Variant<'_>> {
 }
 
 /// The first sound of this group.
-fn sound<'a>(text: &'a str, group: &str) -> Option<&'a str> {
+fn find_sound<'a>(text: &'a str, group: &str) -> Option<&'a str> {
     let media = text.lines().filter_map(|line| line.strip_prefix("#EXT-X-MEDIA:"));
     let is_meant = |value: &&str| {
-        attribute(value, "TYPE") == Some("AUDIO") && attribute(value, "GROUP-ID") == Some(group)
+        find_attribute(value, "TYPE") == Some("AUDIO") && find_attribute(value, "GROUP-ID") == Some(group)
     };
-    media.filter(is_meant).find_map(|value| attribute(value, "URI"))
+    media.filter(is_meant).find_map(|value| find_attribute(value, "URI"))
 }
 
 /// The value of `NAME=value` or `NAME="value"` in an attribute list (RFC 8216bis §4.2).
-fn attribute<'a>(list: &'a str, name: &str) -> Option<&'a str> {
+fn find_attribute<'a>(list: &'a str, name: &str) -> Option<&'a str> {
     let mut rest = list;
     loop {
         let (found, after) = rest.split_once('=')?;
@@ -228,7 +228,7 @@ fn attribute<'a>(list: &'a str, name: &str) -> Option<&'a str> {
     }
 }
 
-fn seconds(text: &str) -> Option<Duration> {
+fn parse_seconds(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(text.parse().ok()?).ok()
 }
 
@@ -254,34 +254,38 @@ mod tests {
     fn a_playlist_is_read_part_by_part() {
         let playlist = Playlist::parse(TEXT).unwrap();
         assert_eq!((playlist.media_sequence, playlist.segments.len(), playlist.ended), (7, 3, false));
-        assert_eq!(playlist.map(9), Some("0a1b2c3d-init-7.mp4"));
-        let (part, end) = playlist.part(at(8, 1)).unwrap();
+        assert_eq!(playlist.find_map(9), Some("0a1b2c3d-init-7.mp4"));
+        let (part, end) = playlist.find_part(at(8, 1)).unwrap();
         assert_eq!((part.uri.as_str(), part.independent), ("0a1b2c3d-8.1.m4s", false));
         let start: jiff::Timestamp = "2026-11-21T06:00:02Z".parse().unwrap();
         assert_eq!(end, Some(start.as_millisecond() + 667));
-        assert_eq!(playlist.part(at(9, 1)), None, "it is only hinted at");
+        assert_eq!(playlist.find_part(at(9, 1)), None, "it is only hinted at");
     }
 
     #[test]
     fn a_player_begins_far_enough_from_the_end_and_goes_on_over_segments() {
         let playlist = Playlist::parse(TEXT).unwrap();
-        assert_eq!(playlist.start(), Some(at(8, 0)));
+        assert_eq!(playlist.start_position(), Some(at(8, 0)));
         let far = TEXT.replace("PART-HOLD-BACK=1.002", "PART-HOLD-BACK=60");
-        assert_eq!(Playlist::parse(&far).unwrap().start(), Some(at(8, 0)), "the first that there is");
+        assert_eq!(
+            Playlist::parse(&far).unwrap().start_position(),
+            Some(at(8, 0)),
+            "the first that there is"
+        );
         let near = TEXT.replace("PART-HOLD-BACK=1.002", "PART-HOLD-BACK=0.3");
-        assert_eq!(Playlist::parse(&near).unwrap().start(), Some(at(9, 0)));
-        assert_eq!(playlist.carry(at(8, 2)), at(8, 2));
-        assert_eq!(playlist.carry(at(8, 3)), at(9, 0));
-        assert_eq!(playlist.carry(at(9, 1)), at(9, 1), "it is not over");
-        assert_eq!(playlist.carry(at(10, 0)), at(10, 0));
-        assert_eq!(playlist.whole(at(7, 0)), Some(("0a1b2c3d-7.m4s", Duration::from_secs(2))));
-        assert_eq!(playlist.whole(at(8, 0)), None);
+        assert_eq!(Playlist::parse(&near).unwrap().start_position(), Some(at(9, 0)));
+        assert_eq!(playlist.carry_on(at(8, 2)), at(8, 2));
+        assert_eq!(playlist.carry_on(at(8, 3)), at(9, 0));
+        assert_eq!(playlist.carry_on(at(9, 1)), at(9, 1), "it is not over");
+        assert_eq!(playlist.carry_on(at(10, 0)), at(10, 0));
+        assert_eq!(playlist.whole_segment(at(7, 0)), Some(("0a1b2c3d-7.m4s", Duration::from_secs(2))));
+        assert_eq!(playlist.whole_segment(at(8, 0)), None);
     }
 
     #[test]
     fn gaps_are_stepped_over() {
         let playlist = Playlist::parse(&TEXT.replace("#EXTINF:2.000", "#EXT-X-GAP\n#EXTINF:2.000")).unwrap();
-        assert_eq!(playlist.carry(at(7, 0)), at(8, 0));
+        assert_eq!(playlist.carry_on(at(7, 0)), at(8, 0));
     }
 
     #[test]
@@ -299,7 +303,7 @@ mod tests {
                     #EXT-X-STREAM-INF:BANDWIDTH=200\nw/index.m3u8\n";
         let with = Variant { bandwidth: 300, uri: "v/index.m3u8", audio: Some("a/index.m3u8") };
         let without = Variant { bandwidth: 200, uri: "w/index.m3u8", audio: None };
-        assert_eq!(variants(text), [with, without]);
+        assert_eq!(read_variants(text), [with, without]);
     }
 
     #[test]
@@ -309,15 +313,18 @@ mod tests {
                      #EXT-X-SKIP:SKIPPED-SEGMENTS=1\n#EXT-X-PART:DURATION=0.334,URI=\"0a1b2c3d-9.0.m4s\",INDEPENDENT=YES\n\
                      #EXT-X-PART:DURATION=0.333,URI=\"0a1b2c3d-9.1.m4s\"\n";
         let delta = Playlist::parse(delta).unwrap();
-        let now = delta.clone().completed(Some(&whole)).unwrap();
-        assert_eq!((now.media_sequence, now.segments.len(), now.map(9)), (8, 2, Some("0a1b2c3d-init-7.mp4")));
+        let now = delta.clone().complete_delta(Some(&whole)).unwrap();
         assert_eq!(
-            now.segment(8),
-            Some(&Segment { map: now.map(8).map(str::to_owned), ..whole.segments[1].clone() })
+            (now.media_sequence, now.segments.len(), now.find_map(9)),
+            (8, 2, Some("0a1b2c3d-init-7.mp4"))
         );
-        assert_eq!(now.part(at(9, 1)).unwrap().0.uri, "0a1b2c3d-9.1.m4s");
-        assert_eq!(delta.clone().completed(None), None);
+        assert_eq!(
+            now.find_segment(8),
+            Some(&Segment { map: now.find_map(8).map(str::to_owned), ..whole.segments[1].clone() })
+        );
+        assert_eq!(now.find_part(at(9, 1)).unwrap().0.uri, "0a1b2c3d-9.1.m4s");
+        assert_eq!(delta.clone().complete_delta(None), None);
         let old = Playlist { media_sequence: 3, ..whole };
-        assert_eq!(delta.completed(Some(&old)), None, "it does not reach so far");
+        assert_eq!(delta.complete_delta(Some(&old)), None, "it does not reach so far");
     }
 }

@@ -102,7 +102,7 @@ fn cropping_everything_away_is_refused() {
     let nal = [&[0x67, 66, 0, 30][..], &packed("1 1 011 010 0 1 1 1 1 1 1 0001001 1 1 0 1")].concat();
     assert_eq!(
         Sps::parse(&nal),
-        Err(MediaError::malformed(HEADER_NAME, "its parameter set contradicts itself"))
+        Err(MediaError::malformed_header(HEADER_NAME, "its parameter set contradicts itself"))
     );
 }
 

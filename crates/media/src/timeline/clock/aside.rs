@@ -21,33 +21,33 @@ pub(super) struct Aside {
 
 impl Aside {
     pub(super) fn new(track: TrackKind, other_was_at: Option<i64>, raw: i64, first: HeldFrame) -> Self {
-        let bytes = first.tag.cost();
+        let bytes = first.tag.memory_cost();
         Self { track, other_was_at, frames: VecDeque::from([(0, first)]), base: raw, bytes }
     }
 
-    pub(super) fn push(&mut self, raw: i64, frame: HeldFrame, max_gap_us: i64) {
-        let next = self.span() + MIN_STEP_US;
+    pub(super) fn push_frame(&mut self, raw: i64, frame: HeldFrame, max_gap_us: i64) {
+        let next = self.span_us() + MIN_STEP_US;
         let step = raw - self.newest_raw();
         // Timestamps that step back by more, or forth by more than a gap, have jumped once more.
         if step < -MAX_STEP_BACK_US || step >= max_gap_us {
             self.base = raw - next;
         }
-        self.bytes += frame.tag.cost();
+        self.bytes += frame.tag.memory_cost();
         self.frames.push_back(((raw - self.base).max(next), frame));
     }
 
     /// Microseconds from the first frame to the newest.
-    pub(super) fn span(&self) -> i64 {
+    pub(super) fn span_us(&self) -> i64 {
         self.frames.back().map_or(0, |(at, _)| *at)
     }
 
     /// The newest timestamp.
     pub(super) fn newest_raw(&self) -> i64 {
-        self.base + self.span()
+        self.base + self.span_us()
     }
 
     /// Of all payloads.
-    pub(super) fn bytes(&self) -> usize {
+    pub(super) fn payload_bytes(&self) -> usize {
         self.bytes
     }
 

@@ -34,7 +34,7 @@ impl Trial {
             drift: 0,
             payload,
         };
-        self.clock.push(millis * 1_000, HeldFrame { received: UnixMillis(0), tag });
+        self.clock.push_frame(millis * 1_000, HeldFrame { received: UnixMillis(0), tag });
         self.follow();
     }
 
@@ -211,7 +211,7 @@ fn what_is_set_aside_is_bounded_in_bytes() {
     let mut trial = Trial::new();
     trial.both(0, 0, 1_000);
     (0..1_000).for_each(|n| trial.push(Audio, 100_000 + n / 10));
-    assert!(trial.clock.aside.as_ref().is_none_or(|aside| aside.bytes() <= 1_000 + 5));
+    assert!(trial.clock.aside.as_ref().is_none_or(|aside| aside.payload_bytes() <= 1_000 + 5));
     assert_eq!((trial.left, trial.audio.len()), (1, 1_050));
 }
 
@@ -223,7 +223,7 @@ fn timestamps_that_jump_all_the_time_are_survived() {
         trial.push(Audio, i64::from(n.wrapping_mul(2_654_435_761)));
         trial.push(Video, 1_000 + i64::from(n) * 40);
     }
-    trial.clock.finish();
+    trial.clock.release_aside();
     trial.follow();
     assert_eq!((trial.video.len(), trial.audio.len()), (225, 250));
 }

@@ -35,7 +35,7 @@ impl DirectoryStore {
     /// When the directory can't be made or written to.
     pub async fn open(root: PathBuf) -> Result<Self, StoreError> {
         let store = Self { root };
-        let prepared = store.blocking(|store| store.prepare()).await;
+        let prepared = store.run_blocking(|store| store.prepare_root()).await;
         prepared.map_err(|error| match error {
             StoreError::NotFound => StoreError::Refused(format!(
                 "{}: no such directory, and none can be made there: set store.url",
@@ -46,11 +46,11 @@ impl DirectoryStore {
         Ok(store)
     }
 
-    fn prepare(&self) -> io::Result<()> {
+    fn prepare_root(&self) -> io::Result<()> {
         let temporary = self.root.join(TEMPORARY_SUFFIX);
         fs::create_dir_all(&temporary)?;
         // Another machine with another clock may write here: the file server's counts.
-        let now = version::now(&self.root)?;
+        let now = version::server_time(&self.root)?;
         for entry in
             fs::read_dir(&temporary)?.flatten().filter(|entry| entry.file_name() != version::LOCK_FILE)
         {
@@ -64,21 +64,22 @@ impl DirectoryStore {
         Ok(())
     }
 
-    fn path(&self, key: &Key) -> PathBuf {
+    fn object_path(&self, key: &Key) -> PathBuf {
         self.root.join(key.as_str())
     }
 
     /// Files wait for disks, which no other task shall wait for.
-    async fn blocking<T: Send + 'static>(
+    async fn run_blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Self) -> io::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         let store = self.clone();
-        let done = tokio::task::spawn_blocking(move || work(&store).map_err(|error| store.explain(error)));
+        let done =
+            tokio::task::spawn_blocking(move || work(&store).map_err(|error| store.explain_error(error)));
         done.await.unwrap_or_else(|stopped| Err(StoreError::Unavailable(stopped.to_string())))
     }
 
-    fn explain(&self, error: io::Error) -> StoreError {
+    fn explain_error(&self, error: io::Error) -> StoreError {
         let root = self.root.display();
         match error.kind() {
             ErrorKind::NotFound => StoreError::NotFound,
@@ -102,7 +103,7 @@ impl DirectoryStore {
     }
 
     /// Has `place` give the object its name. Deleting takes empty directories away, so there may be none just then.
-    fn place<T>(
+    fn place_object<T>(
         &self,
         key: &Key,
         body: &[u8],
@@ -111,7 +112,7 @@ impl DirectoryStore {
         if key.is_root() {
             return Err(ErrorKind::IsADirectory.into());
         }
-        let path = self.path(key);
+        let path = self.object_path(key);
         let temporary = Temporary::write(&self.root, body)?;
         let folder = path.parent().unwrap_or(&self.root);
         let mut more = 1..MAX_ATTEMPTS;
@@ -124,7 +125,7 @@ impl DirectoryStore {
     }
 
     fn read(&self, key: &Key, range: Range<u64>) -> io::Result<Bytes> {
-        let mut file = open_file(&self.path(key))?;
+        let mut file = open_file(&self.object_path(key))?;
         let size = file.metadata()?.len();
         let start = range.start.min(size);
         let length = range.end.min(size).saturating_sub(start);
@@ -135,7 +136,7 @@ impl DirectoryStore {
     }
 
     fn remove(&self, key: &Key) -> io::Result<()> {
-        let path = self.path(key);
+        let path = self.object_path(key);
         match fs::remove_file(&path) {
             // There is no object of this name, if there is a folder or not.
             Err(error) if is_absent(&error) || path.is_dir() => {}
@@ -193,10 +194,10 @@ impl ObjectStore for DirectoryStore {
     async fn put(&self, key: &Key, body: Bytes, _content_type: &str) -> Result<Version, StoreError> {
         let key = key.clone();
         let rename = |from: &Path, to: &Path| {
-            let version = version::of(&fs::metadata(from)?)?;
+            let version = version::version_of(&fs::metadata(from)?)?;
             fs::rename(from, to).map(|()| version)
         };
-        self.blocking(move |store| store.place(&key, &body, rename)).await
+        self.run_blocking(move |store| store.place_object(&key, &body, rename)).await
     }
 
     async fn replace(
@@ -208,7 +209,7 @@ impl ObjectStore for DirectoryStore {
     ) -> Result<Replaced, StoreError> {
         let key = key.clone();
         let version = version.clone();
-        self.blocking(move |store| store.replace(&key, &body, &version)).await
+        self.run_blocking(move |store| store.replace(&key, &body, &version)).await
     }
 
     async fn put_new(&self, key: &Key, body: Bytes, _content_type: &str) -> Result<Put, StoreError> {
@@ -219,7 +220,7 @@ impl ObjectStore for DirectoryStore {
             }
             linked => linked.map(|()| Put::Stored),
         };
-        self.blocking(move |store| store.place(&key, &body, link)).await
+        self.run_blocking(move |store| store.place_object(&key, &body, link)).await
     }
 
     async fn get(&self, key: &Key) -> Result<Bytes, StoreError> {
@@ -228,17 +229,18 @@ impl ObjectStore for DirectoryStore {
 
     async fn look(&self, key: &Key) -> Result<Seen, StoreError> {
         let key = key.clone();
-        self.blocking(move |store| store.look(&key)).await
+        self.run_blocking(move |store| store.look(&key)).await
     }
 
     async fn get_range(&self, key: &Key, range: Range<u64>) -> Result<Bytes, StoreError> {
         let key = key.clone();
-        self.blocking(move |store| store.read(&key, range)).await
+        self.run_blocking(move |store| store.read(&key, range)).await
     }
 
     async fn size(&self, key: &Key) -> Result<Option<u64>, StoreError> {
         let key = key.clone();
-        let size = self.blocking(move |store| Ok(open_file(&store.path(&key))?.metadata()?.len())).await;
+        let size =
+            self.run_blocking(move |store| Ok(open_file(&store.object_path(&key))?.metadata()?.len())).await;
         match size {
             Err(StoreError::NotFound) => Ok(None),
             size => size.map(Some),
@@ -248,18 +250,24 @@ impl ObjectStore for DirectoryStore {
     async fn list(&self, prefix: &Key, after: Option<&Key>) -> Result<Page, StoreError> {
         let prefix = prefix.clone();
         let after = after.map(|key| key.as_str().to_owned());
-        self.blocking(move |store| list::objects(&store.root, &prefix, after.as_deref(), PAGE_ENTRIES)).await
+        self.run_blocking(move |store| {
+            list::list_objects(&store.root, &prefix, after.as_deref(), PAGE_ENTRIES)
+        })
+        .await
     }
 
     async fn folders(&self, prefix: &Key, after: Option<&str>) -> Result<Folders, StoreError> {
         let prefix = prefix.clone();
         let after = after.map(str::to_owned);
-        self.blocking(move |store| list::folders(&store.root, &prefix, after.as_deref(), PAGE_ENTRIES)).await
+        self.run_blocking(move |store| {
+            list::list_folders(&store.root, &prefix, after.as_deref(), PAGE_ENTRIES)
+        })
+        .await
     }
 
     async fn delete(&self, keys: &[Key]) -> Result<(), StoreError> {
         let keys = keys.to_vec();
-        self.blocking(move |store| keys.iter().try_for_each(|key| store.remove(key))).await
+        self.run_blocking(move |store| keys.iter().try_for_each(|key| store.remove(key))).await
     }
 
     async fn presign(&self, _key: &Key, _expires: Duration) -> Result<Option<String>, StoreError> {

@@ -98,10 +98,12 @@ async fn a_directory_that_cannot_be_made_says_what_to_do() {
 async fn a_lock_that_somebody_keeps_is_not_waited_for_without_end() {
     let (_directory, store) = store().await;
     let path = store.root.join(TEMPORARY_SUFFIX).join(version::LOCK_FILE);
-    let held = version::lock(&path, Duration::ZERO).unwrap();
-    let error = version::lock(&path, Duration::from_millis(20)).unwrap_err();
+    let held = version::lock_file(&path, Duration::ZERO).unwrap();
+    let error = version::lock_file(&path, Duration::from_millis(20)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimedOut);
-    assert!(matches!(store.explain(error), StoreError::Unavailable(text) if text.contains("is locked")));
+    assert!(
+        matches!(store.explain_error(error), StoreError::Unavailable(text) if text.contains("is locked"))
+    );
     drop(held);
-    version::lock(&path, Duration::ZERO).unwrap();
+    version::lock_file(&path, Duration::ZERO).unwrap();
 }

@@ -18,41 +18,41 @@ const LONGEST_LOCK: Duration = Duration::from_secs(10);
 const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// Every object is a file of its own, so its file's identity and time of writing are never those of another version.
-pub(super) fn of(metadata: &Metadata) -> io::Result<Version> {
+pub(super) fn version_of(metadata: &Metadata) -> io::Result<Version> {
     let seconds = metadata.mtime();
     let nanoseconds = metadata.mtime_nsec();
     Ok(Version(format!("{}-{seconds}.{nanoseconds:09}-{}", metadata.ino(), metadata.len())))
 }
 
 /// The time by the clock of the file server, where there is one: that of a file of this moment.
-pub(super) fn now(root: &Path) -> io::Result<SystemTime> {
+pub(super) fn server_time(root: &Path) -> io::Result<SystemTime> {
     fs::metadata(&Temporary::write(root, b"")?.path)?.modified()
 }
 
 impl DirectoryStore {
     pub(super) fn replace(&self, key: &Key, body: &[u8], version: &Version) -> io::Result<Replaced> {
-        self.place(key, body, |from, to| {
-            let _lock = lock(&self.root.join(TEMPORARY_SUFFIX).join(LOCK_FILE), LONGEST_LOCK)?;
-            if current(to)?.as_ref() != Some(version) {
+        self.place_object(key, body, |from, to| {
+            let _lock = lock_file(&self.root.join(TEMPORARY_SUFFIX).join(LOCK_FILE), LONGEST_LOCK)?;
+            if current_version(to)?.as_ref() != Some(version) {
                 return Ok(Replaced::Changed);
             }
-            let stored = of(&fs::metadata(from)?)?;
+            let stored = version_of(&fs::metadata(from)?)?;
             fs::rename(from, to).map(|()| Replaced::Stored(stored))
         })
     }
 
     pub(super) fn look(&self, key: &Key) -> io::Result<Seen> {
-        let mut file = open_file(&self.path(key))?;
+        let mut file = open_file(&self.object_path(key))?;
         let metadata = file.metadata()?;
         let mut body = Vec::with_capacity(metadata.len() as usize);
         io::Read::read_to_end(&mut file, &mut body)?;
-        let age = now(&self.root)?.duration_since(metadata.modified()?).unwrap_or_default();
-        Ok(Seen { body: body.into(), version: of(&metadata)?, age })
+        let age = server_time(&self.root)?.duration_since(metadata.modified()?).unwrap_or_default();
+        Ok(Seen { body: body.into(), version: version_of(&metadata)?, age })
     }
 }
 
 /// Waits for the lock that long. It is released when the file is closed, also by the end of this process.
-pub(super) fn lock(path: &Path, patience: Duration) -> io::Result<File> {
+pub(super) fn lock_file(path: &Path, patience: Duration) -> io::Result<File> {
     let lock = File::create(path)?;
     let began = Instant::now();
     loop {
@@ -68,9 +68,9 @@ pub(super) fn lock(path: &Path, patience: Duration) -> io::Result<File> {
     }
 }
 
-fn current(path: &Path) -> io::Result<Option<Version>> {
+fn current_version(path: &Path) -> io::Result<Option<Version>> {
     match fs::metadata(path) {
         Err(error) if is_absent(&error) => Ok(None),
-        metadata => of(&metadata?).map(Some),
+        metadata => version_of(&metadata?).map(Some),
     }
 }

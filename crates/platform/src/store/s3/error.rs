@@ -30,13 +30,13 @@ const PRECONDITION_FAILED: u16 = 412;
 const RANGE_NOT_SATISFIABLE: u16 = 416;
 
 impl Failure {
-    pub(super) fn of<E>(context: &Context<'_>, error: &SdkError<E, HttpResponse>) -> Self
+    pub(super) fn from_error<E>(context: &Context<'_>, error: &SdkError<E, HttpResponse>) -> Self
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
         let status = error.raw_response().map(|answer| answer.status().as_u16());
         Self {
-            error: context.explain(error),
+            error: context.explain_error(error),
             is_absent: status == Some(NOT_FOUND),
             has_other_version: status == Some(PRECONDITION_FAILED),
             is_past_end: status == Some(RANGE_NOT_SATISFIABLE),
@@ -51,7 +51,7 @@ impl From<StoreError> for Failure {
 }
 
 impl Context<'_> {
-    pub(super) fn explain<E>(&self, error: &SdkError<E, HttpResponse>) -> StoreError
+    pub(super) fn explain_error<E>(&self, error: &SdkError<E, HttpResponse>) -> StoreError
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
@@ -59,22 +59,22 @@ impl Context<'_> {
             SdkError::ServiceError(service) => {
                 let status = service.raw().status().as_u16();
                 let code = service.err().code().unwrap_or_default();
-                self.refusal(status, code, service.err().message().unwrap_or_default())
+                self.explain_refusal(status, code, service.err().message().unwrap_or_default())
             }
             SdkError::ResponseError(response) => {
                 let status = response.raw().status().as_u16();
-                self.refusal(status, "", "an answer that is not S3's")
+                self.explain_refusal(status, "", "an answer that is not S3's")
             }
             SdkError::TimeoutError(_) => self.late(),
-            error => self.unreachable(error),
+            error => self.unreachable_error(error),
         }
     }
 
     /// By status and S3's code for it.
-    pub(super) fn refusal(&self, status: u16, code: &str, message: &str) -> StoreError {
+    pub(super) fn explain_refusal(&self, status: u16, code: &str, message: &str) -> StoreError {
         let said = [status.to_string(), code.into(), message.into()];
         let said: Vec<_> = said.iter().filter(|text| !text.is_empty()).map(String::as_str).collect();
-        let said = format!("{} answers {}", self.place(), said.join(" "));
+        let said = format!("{} answers {}", self.object_place(), said.join(" "));
         let bucket = self.bucket;
         let refused = |advice: &str| StoreError::Refused(format!("{said}: {advice}"));
         match (status, code) {
@@ -114,8 +114,8 @@ impl Context<'_> {
     }
 
     /// There was no answer: no connection, no credentials, no request at all.
-    fn unreachable(&self, error: &(dyn Error + 'static)) -> StoreError {
-        let why = innermost(error);
+    fn unreachable_error(&self, error: &(dyn Error + 'static)) -> StoreError {
+        let why = innermost_cause(error);
         let causes = DisplayErrorContext(error).to_string();
         if causes.contains("CredentialsNotLoaded") || causes.contains("no providers in chain") {
             return StoreError::Refused(
@@ -129,20 +129,20 @@ impl Context<'_> {
         } else {
             "check store.region and the network"
         };
-        StoreError::Unavailable(format!("{} can't be reached: {why}: {hint}", self.place()))
+        StoreError::Unavailable(format!("{} can't be reached: {why}: {hint}", self.object_place()))
     }
 
     /// There was no whole answer within the time of a request.
     pub(super) fn late(&self) -> StoreError {
-        StoreError::Unavailable(format!("{} did not answer in time (store.timeout)", self.place()))
+        StoreError::Unavailable(format!("{} did not answer in time (store.timeout)", self.object_place()))
     }
 
     /// An answer that S3 would not give; whether the request was done is not known.
-    pub(super) fn strange(&self, what: &str) -> StoreError {
-        StoreError::Unavailable(format!("{} answers {what}: check store.endpoint", self.place()))
+    pub(super) fn strange_answer(&self, what: &str) -> StoreError {
+        StoreError::Unavailable(format!("{} answers {what}: check store.endpoint", self.object_place()))
     }
 
-    fn place(&self) -> String {
+    fn object_place(&self) -> String {
         match self.endpoint {
             Some(endpoint) => format!("{endpoint} (bucket {:?})", self.bucket),
             None => format!("S3 (bucket {:?})", self.bucket),
@@ -151,7 +151,7 @@ impl Context<'_> {
 }
 
 /// The cause of all causes says most.
-fn innermost(mut error: &(dyn Error + 'static)) -> String {
+fn innermost_cause(mut error: &(dyn Error + 'static)) -> String {
     while let Some(cause) = error.source() {
         error = cause;
     }
@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn each_answer_has_its_advice_and_only_what_may_pass_is_tried_again() {
         let context = Context { bucket: "b", endpoint: None };
-        let said = |status, code| context.refusal(status, code, "message").to_string();
+        let said = |status, code| context.explain_refusal(status, code, "message").to_string();
         for (status, code, part) in [
             (404, "NoSuchBucket", "make the bucket \"b\""),
             (403, "SignatureDoesNotMatch", "check the credentials"),
@@ -184,10 +184,10 @@ mod tests {
             [(503, "SlowDown"), (500, "InternalError"), (429, ""), (409, "ConditionalRequestConflict")]
         {
             assert!(
-                matches!(context.refusal(status, code, ""), StoreError::Unavailable(_)),
+                matches!(context.explain_refusal(status, code, ""), StoreError::Unavailable(_)),
                 "{status} {code}"
             );
         }
-        assert_eq!(context.refusal(404, "NoSuchKey", "message"), StoreError::NotFound);
+        assert_eq!(context.explain_refusal(404, "NoSuchKey", "message"), StoreError::NotFound);
     }
 }

@@ -103,7 +103,7 @@ impl S3Store {
             .timeout_config(timeouts)
             // Whoever uploads tries again, for longer than this would, and has to know that it fails.
             .retry_config(RetryConfig::disabled())
-            .region(region(settings).await);
+            .region(find_region(settings).await);
         if let Some(endpoint) = &settings.endpoint {
             // Stores of others don't know all of Amazon's checksums.
             let checksums = RequestChecksumCalculation::WhenRequired;
@@ -120,11 +120,11 @@ impl S3Store {
     }
 
     /// The name of an object in the bucket.
-    fn object(&self, key: &Key) -> String {
-        self.below(key.as_str())
+    fn object_name(&self, key: &Key) -> String {
+        self.name_below(key.as_str())
     }
 
-    fn below(&self, key: &str) -> String {
+    fn name_below(&self, key: &str) -> String {
         match self.settings.prefix.as_str() {
             "" => key.to_owned(),
             prefix => format!("{prefix}/{key}"),
@@ -132,7 +132,7 @@ impl S3Store {
     }
 
     /// None for what is not ours.
-    fn key(&self, object: &str) -> Option<Key> {
+    fn key_of(&self, object: &str) -> Option<Key> {
         let key = match self.settings.prefix.as_str() {
             "" => object,
             prefix => object.strip_prefix(prefix)?.strip_prefix('/')?,
@@ -140,11 +140,11 @@ impl S3Store {
         Key::new(key).ok()
     }
 
-    fn context(&self) -> Context<'_> {
+    fn error_context(&self) -> Context<'_> {
         Context { bucket: &self.settings.bucket, endpoint: self.settings.endpoint.as_deref() }
     }
 
-    fn encryption(&self) -> (Option<ServerSideEncryption>, Option<String>) {
+    fn encryption_headers(&self) -> (Option<ServerSideEncryption>, Option<String>) {
         match &self.settings.encryption {
             Encryption::None => (None, None),
             Encryption::Aes256 => (Some(ServerSideEncryption::Aes256), None),
@@ -157,8 +157,8 @@ impl S3Store {
     }
 
     fn put_request(&self, key: &Key, body: Bytes, content_type: &str) -> PutObjectFluentBuilder {
-        let (encryption, kms_key) = self.encryption();
-        let request = self.client.put_object().bucket(&self.settings.bucket).key(self.object(key));
+        let (encryption, kms_key) = self.encryption_headers();
+        let request = self.client.put_object().bucket(&self.settings.bucket).key(self.object_name(key));
         request
             .content_type(content_type)
             .set_server_side_encryption(encryption)
@@ -167,7 +167,7 @@ impl S3Store {
             .body(ByteStream::from(body))
     }
 
-    async fn existing(&self, key: &Key) -> Result<Put, StoreError> {
+    async fn find_existing(&self, key: &Key) -> Result<Put, StoreError> {
         match self.size(key).await? {
             Some(size) => Ok(Put::Existed { size }),
             None => {
@@ -177,16 +177,16 @@ impl S3Store {
     }
 
     /// Some of what is below a prefix: whole keys, or names only where there is a `delimiter`.
-    async fn page(
+    async fn list_page(
         &self,
         prefix: &Key,
         after: Option<String>,
         delimiter: Option<&str>,
     ) -> Result<Listed, StoreError> {
         let request = self.client.list_objects_v2().bucket(&self.settings.bucket);
-        let request = request.prefix(self.below(&prefix.folder())).max_keys(PAGE_ENTRIES as i32);
+        let request = request.prefix(self.name_below(&prefix.folder())).max_keys(PAGE_ENTRIES as i32);
         let answer = request.set_start_after(after).set_delimiter(delimiter.map(Into::into)).send().await;
-        answer.map_err(|error| self.context().explain(&error))
+        answer.map_err(|error| self.error_context().explain_error(&error))
     }
 }
 
@@ -194,7 +194,7 @@ type Listed = aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 
 /// Amazon's way to find a region asks the machine, which takes seconds where there is no such machine: not for the stores of
 /// others.
-async fn region(settings: &S3Settings) -> Region {
+async fn find_region(settings: &S3Settings) -> Region {
     match (&settings.region, &settings.endpoint) {
         (Some(region), _) => Region::new(region.clone()),
         (None, Some(_)) => Region::new(DEFAULT_REGION),
@@ -205,7 +205,7 @@ async fn region(settings: &S3Settings) -> Region {
     }
 }
 
-fn millis(time: Option<&DateTime>) -> UnixMillis {
+fn unix_millis(time: Option<&DateTime>) -> UnixMillis {
     let millis = time.and_then(|time| time.to_millis().ok()).unwrap_or_default();
     UnixMillis(millis.try_into().unwrap_or_default())
 }
@@ -220,7 +220,7 @@ impl ObjectStore for S3Store {
     async fn put_new(&self, key: &Key, body: Bytes, content_type: &str) -> Result<Put, StoreError> {
         match self.put_under(key, body, content_type, &Condition::Absent).await {
             Ok(_) => Ok(Put::Stored),
-            Err(failure) if failure.has_other_version => self.existing(key).await,
+            Err(failure) if failure.has_other_version => self.find_existing(key).await,
             Err(failure) => Err(failure.error),
         }
     }
@@ -240,27 +240,27 @@ impl ObjectStore for S3Store {
     }
 
     async fn look(&self, key: &Key) -> Result<Seen, StoreError> {
-        self.patiently(|| self.look_once(key)).await
+        self.read_patiently(|| self.look_once(key)).await
     }
 
     async fn get(&self, key: &Key) -> Result<Bytes, StoreError> {
-        self.patiently(|| self.get_once(key)).await
+        self.read_patiently(|| self.get_once(key)).await
     }
 
     async fn get_range(&self, key: &Key, range: Range<u64>) -> Result<Bytes, StoreError> {
-        self.patiently(|| self.get_range_once(key, range.clone())).await
+        self.read_patiently(|| self.get_range_once(key, range.clone())).await
     }
 
     async fn size(&self, key: &Key) -> Result<Option<u64>, StoreError> {
-        self.patiently(|| self.size_once(key)).await
+        self.read_patiently(|| self.size_once(key)).await
     }
 
     async fn list(&self, prefix: &Key, after: Option<&Key>) -> Result<Page, StoreError> {
-        self.patiently(|| self.list_once(prefix, after)).await
+        self.read_patiently(|| self.list_once(prefix, after)).await
     }
 
     async fn folders(&self, prefix: &Key, after: Option<&str>) -> Result<Folders, StoreError> {
-        self.patiently(|| self.folders_once(prefix, after)).await
+        self.read_patiently(|| self.folders_once(prefix, after)).await
     }
 
     async fn delete(&self, keys: &[Key]) -> Result<(), StoreError> {
@@ -274,8 +274,9 @@ impl ObjectStore for S3Store {
         let expires = PresigningConfig::expires_in(expires);
         let expires =
             expires.map_err(|error| StoreError::Refused(format!("no URL may hold so long: {error}")))?;
-        let request = self.client.get_object().bucket(&self.settings.bucket).key(self.object(key));
-        let request = request.presigned(expires).await.map_err(|error| self.context().explain(&error))?;
+        let request = self.client.get_object().bucket(&self.settings.bucket).key(self.object_name(key));
+        let request =
+            request.presigned(expires).await.map_err(|error| self.error_context().explain_error(&error))?;
         Ok(Some(request.uri().to_owned()))
     }
 }
@@ -294,29 +295,29 @@ impl S3Store {
         let request = self.put_request(key, body, content_type);
         let request =
             request.set_if_none_match(condition.if_none_match()).set_if_match(condition.if_match()).send();
-        let answer = request.await.map_err(|error| Failure::of(&self.context(), &error))?;
-        version::stored(&self.context(), answer.e_tag())
+        let answer = request.await.map_err(|error| Failure::from_error(&self.error_context(), &error))?;
+        version::stored_version(&self.error_context(), answer.e_tag())
     }
 
     /// Reads a body to its end, in the time that [`patiently`](Self::patiently) gives the whole request.
-    async fn body(&self, body: ByteStream) -> Result<Bytes, StoreError> {
+    async fn read_body(&self, body: ByteStream) -> Result<Bytes, StoreError> {
         let broken =
             |error| StoreError::Unavailable(format!("the connection broke within an object: {error}"));
         Ok(body.collect().await.map_err(broken)?.into_bytes())
     }
 
     async fn delete_some(&self, keys: &[Key]) -> Result<(), StoreError> {
-        let object = |key: &Key| ObjectIdentifier::builder().key(self.object(key)).build();
+        let object = |key: &Key| ObjectIdentifier::builder().key(self.object_name(key)).build();
         let objects: Vec<_> = keys.iter().filter_map(|key| object(key).ok()).collect();
         let Ok(delete) = Delete::builder().set_objects(Some(objects)).quiet(true).build() else {
             return Ok(());
         };
         let request = self.client.delete_objects().bucket(&self.settings.bucket).delete(delete);
-        let answer = request.send().await.map_err(|error| self.context().explain(&error))?;
+        let answer = request.send().await.map_err(|error| self.error_context().explain_error(&error))?;
         let errors = answer.errors().iter().filter(|error| error.code() != Some("NoSuchKey"));
         let first = errors
             .map(|error| (error.code().unwrap_or_default(), error.message().unwrap_or_default()))
             .next();
-        first.map_or(Ok(()), |(code, message)| Err(self.context().refusal(200, code, message)))
+        first.map_or(Ok(()), |(code, message)| Err(self.error_context().explain_refusal(200, code, message)))
     }
 }

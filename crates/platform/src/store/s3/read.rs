@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::error::Failure;
-use super::{S3Store, millis};
+use super::{S3Store, unix_millis};
 use crate::store::{Entry, Folders, Key, Page, StoreError};
 
 /// How long is waited before each further try: a store that throttles or loses a connection mostly answers the next one.
@@ -16,7 +16,7 @@ const RETRY_PAUSES: [Duration; 3] =
 
 impl S3Store {
     /// Reads, and again where the store is not available. All tries together take no longer than one request may.
-    pub(super) async fn patiently<T, F>(&self, read: impl Fn() -> F) -> Result<T, StoreError>
+    pub(super) async fn read_patiently<T, F>(&self, read: impl Fn() -> F) -> Result<T, StoreError>
     where
         F: Future<Output = Result<T, StoreError>>,
     {
@@ -32,31 +32,31 @@ impl S3Store {
                 }
             }
         };
-        timeout_at(until, tries).await.unwrap_or_else(|_| Err(self.context().late()))
+        timeout_at(until, tries).await.unwrap_or_else(|_| Err(self.error_context().late()))
     }
 
     pub(super) async fn get_once(&self, key: &Key) -> Result<Bytes, StoreError> {
-        let request = self.client.get_object().bucket(&self.settings.bucket).key(self.object(key));
-        let answer = request.send().await.map_err(|error| self.context().explain(&error))?;
-        self.body(answer.body).await
+        let request = self.client.get_object().bucket(&self.settings.bucket).key(self.object_name(key));
+        let answer = request.send().await.map_err(|error| self.error_context().explain_error(&error))?;
+        self.read_body(answer.body).await
     }
 
     pub(super) async fn get_range_once(&self, key: &Key, range: Range<u64>) -> Result<Bytes, StoreError> {
         if range.is_empty() {
             return Ok(Bytes::new());
         }
-        let request = self.client.get_object().bucket(&self.settings.bucket).key(self.object(key));
+        let request = self.client.get_object().bucket(&self.settings.bucket).key(self.object_name(key));
         let answer = request.range(format!("bytes={}-{}", range.start, range.end - 1)).send().await;
-        match answer.map_err(|error| Failure::of(&self.context(), &error)) {
-            Ok(answer) => self.body(answer.body).await,
+        match answer.map_err(|error| Failure::from_error(&self.error_context(), &error)) {
+            Ok(answer) => self.read_body(answer.body).await,
             Err(failure) if failure.is_past_end => Ok(Bytes::new()),
             Err(failure) => Err(failure.error),
         }
     }
 
     pub(super) async fn size_once(&self, key: &Key) -> Result<Option<u64>, StoreError> {
-        let request = self.client.head_object().bucket(&self.settings.bucket).key(self.object(key));
-        match request.send().await.map_err(|error| Failure::of(&self.context(), &error)) {
+        let request = self.client.head_object().bucket(&self.settings.bucket).key(self.object_name(key));
+        match request.send().await.map_err(|error| Failure::from_error(&self.error_context(), &error)) {
             Ok(answer) => {
                 Ok(Some(answer.content_length().unwrap_or_default().try_into().unwrap_or_default()))
             }
@@ -66,11 +66,11 @@ impl S3Store {
     }
 
     pub(super) async fn list_once(&self, prefix: &Key, after: Option<&Key>) -> Result<Page, StoreError> {
-        let answer = self.page(prefix, after.map(|key| self.object(key)), None).await?;
+        let answer = self.list_page(prefix, after.map(|key| self.object_name(key)), None).await?;
         let entry = |object: &aws_sdk_s3::types::Object| {
             let size = object.size().unwrap_or_default().try_into().unwrap_or_default();
-            let modified = millis(object.last_modified());
-            Some(Entry { key: self.key(object.key()?)?, size, modified })
+            let modified = unix_millis(object.last_modified());
+            Some(Entry { key: self.key_of(object.key()?)?, size, modified })
         };
         let entries = answer.contents().iter().filter_map(entry).collect();
         Ok(Page { entries, is_truncated: answer.is_truncated().unwrap_or_default() })
@@ -81,12 +81,12 @@ impl S3Store {
         prefix: &Key,
         after: Option<&str>,
     ) -> Result<Folders, StoreError> {
-        let folder = self.below(&prefix.folder());
+        let folder = self.name_below(&prefix.folder());
         // Everything below `name/` is before `name0`, as `0` follows the slash.
         let mut after = after.map(|name| format!("{folder}{name}0"));
         // A page may hold objects only.
         loop {
-            let answer = self.page(prefix, after.take(), Some("/")).await?;
+            let answer = self.list_page(prefix, after.take(), Some("/")).await?;
             let name = |object: &str| Some(object.strip_prefix(&folder)?.strip_suffix('/')?.to_owned());
             let prefixes = answer.common_prefixes().iter().filter_map(|found| found.prefix());
             let names: Vec<_> = prefixes.filter_map(name).collect();
@@ -122,7 +122,7 @@ mod tests {
             sleep(timeout * 3 / 4).await;
             Err::<(), _>(StoreError::Unavailable("busy".into()))
         };
-        let read = store.patiently(slow).await;
+        let read = store.read_patiently(slow).await;
         assert!(matches!(&read, Err(StoreError::Unavailable(text)) if text.contains("in time")), "{read:?}");
         assert_eq!(began.elapsed(), timeout);
     }

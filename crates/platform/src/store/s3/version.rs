@@ -35,26 +35,27 @@ impl Condition<'_> {
 
 /// The version that an upload has made. Every S3 gives an entity tag; an answer of 200 without one is that of something else,
 /// a proxy or a page to log in by, which has stored nothing.
-pub(super) fn stored(context: &Context<'_>, tag: Option<&str>) -> Result<Version, Failure> {
+pub(super) fn stored_version(context: &Context<'_>, tag: Option<&str>) -> Result<Version, Failure> {
     let tag = tag.filter(|tag| !tag.is_empty());
-    tag.map(|tag| Version(tag.to_owned())).ok_or_else(|| context.strange("an upload without an ETag").into())
+    tag.map(|tag| Version(tag.to_owned()))
+        .ok_or_else(|| context.strange_answer("an upload without an ETag").into())
 }
 
 impl S3Store {
     pub(super) async fn look_once(&self, key: &Key) -> Result<Seen, StoreError> {
         let now = StoreClock::default();
-        let request = self.client.get_object().bucket(&self.settings.bucket).key(self.object(key));
+        let request = self.client.get_object().bucket(&self.settings.bucket).key(self.object_name(key));
         let answer = request.customize().interceptor(now.clone()).send().await;
-        let answer = answer.map_err(|error| self.context().explain(&error))?;
-        let strange = |what| self.context().strange(what);
+        let answer = answer.map_err(|error| self.error_context().explain_error(&error))?;
+        let strange = |what| self.error_context().strange_answer(what);
         let version = answer.e_tag().map(|tag| Version(tag.to_owned()));
         let version = version.ok_or_else(|| strange("an object without an ETag"))?;
         let written = answer.last_modified().copied();
         let (now, written) =
-            now.time().zip(written).ok_or_else(|| strange("without Date or Last-Modified"))?;
+            now.store_time().zip(written).ok_or_else(|| strange("without Date or Last-Modified"))?;
         let age =
             Duration::from_secs(now.secs().saturating_sub(written.secs()).try_into().unwrap_or_default());
-        Ok(Seen { body: self.body(answer.body).await?, version, age })
+        Ok(Seen { body: self.read_body(answer.body).await?, version, age })
     }
 }
 
@@ -63,7 +64,7 @@ impl S3Store {
 struct StoreClock(Arc<Mutex<Option<DateTime>>>);
 
 impl StoreClock {
-    fn time(&self) -> Option<DateTime> {
+    fn store_time(&self) -> Option<DateTime> {
         *self.0.lock_ignoring_poison()
     }
 }

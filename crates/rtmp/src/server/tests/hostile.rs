@@ -17,7 +17,7 @@ fn raw_command(payload: Vec<u8>) -> Message {
 
 #[test]
 fn commands_with_too_few_values_are_no_panic() {
-    let name_only = raw_command(amf::write(&["connect".into()]).to_vec());
+    let name_only = raw_command(amf::write_values(&["connect".into()]).to_vec());
     let mut session = greeted();
     session.handle_input(wire(3, &name_only)).unwrap();
     let replies = commands(&messages(session.poll_output().unwrap()));
@@ -27,7 +27,7 @@ fn commands_with_too_few_values_are_no_panic() {
         ["publish", "createStream", "deleteStream", "FCUnpublish", "play", "releaseStream", "_checkbw"]
     {
         let mut session = greeted();
-        let short = raw_command(amf::write(&[name.into()]).to_vec());
+        let short = raw_command(amf::write_values(&[name.into()]).to_vec());
         session.handle_input([wire(3, &connect("live")), wire(3, &short)].concat()).unwrap();
     }
     assert!(matches!(refused(&[raw_command(vec![])]), RtmpError::NamelessCommand));
@@ -45,7 +45,7 @@ fn a_flood_of_messages_of_a_byte_is_refused() {
 
 #[test]
 fn set_data_frame_alone_is_no_panic() {
-    let alone = message(kind::DATA, 1, 0, amf::write(&["@setDataFrame".into()]));
+    let alone = message(kind::DATA, 1, 0, amf::write_values(&["@setDataFrame".into()]));
     let mut session = greeted();
     session.handle_input(wire(4, &alone)).unwrap();
     let mut session = on_air();

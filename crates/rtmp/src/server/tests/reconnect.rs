@@ -6,7 +6,7 @@ const TEXT: &str = "being restarted";
 
 /// A session with a publisher on air whose `connect` had this as `capsEx`, and what it was answered to that.
 fn on_air_with(caps_ex: Option<Value>) -> (ServerSession, Message) {
-    let mut object = Object::default().with("app", "live");
+    let mut object = Object::default().with_property("app", "live");
     object.0.extend(caps_ex.map(|caps| ("capsEx".to_owned(), caps)));
     let mut session = greeted();
     session.handle_input(wire(3, &command(0, "connect", 1.0, &[object.into()]))).unwrap();
@@ -20,7 +20,7 @@ fn on_air_with(caps_ex: Option<Value>) -> (ServerSession, Message) {
 
 /// `capsEx` as the server announces it.
 fn announced(answer: &Message) -> Option<f64> {
-    Command::parse(answer).unwrap().object()?.number("capsEx")
+    Command::parse(answer).unwrap().object_argument()?.number_property("capsEx")
 }
 
 #[test]
@@ -31,8 +31,11 @@ fn who_can_is_asked_and_goes_on_until_it_leaves() {
         assert!(session.request_reconnect(TEXT).unwrap());
         let asked = sent(&mut session);
         assert_eq!(commands(&asked), [status(0, "NetConnection.Connect.ReconnectRequest")]);
-        let info = Command::parse(&asked[0]).unwrap().info().cloned().unwrap();
-        assert_eq!((info.string("level"), info.string("description")), (Some("status"), Some(TEXT)));
+        let info = Command::parse(&asked[0]).unwrap().information_object().cloned().unwrap();
+        assert_eq!(
+            (info.string_property("level"), info.string_property("description")),
+            (Some("status"), Some(TEXT))
+        );
         assert_eq!(info.get("tcUrl"), None, "the same URL");
         session.handle_input(media()).unwrap();
         assert_eq!(events(&mut session).len(), 4);
@@ -64,7 +67,8 @@ fn the_request_is_the_message_of_the_specification() {
 #[test]
 fn who_can_not_is_told_nothing() {
     let numbers = [0.0, 2.0, 14.0, f64::NAN, f64::INFINITY, -1.0, 1.5, 1e300];
-    let others = ["1".into(), true.into(), Value::Null, Object::default().with("Reconnect", 1.0).into()];
+    let others =
+        ["1".into(), true.into(), Value::Null, Object::default().with_property("Reconnect", 1.0).into()];
     let unfit = numbers.map(Value::from).into_iter().chain(others).map(Some).chain([None]);
     for caps in unfit {
         let (mut session, answer) = on_air_with(caps.clone());

@@ -296,7 +296,7 @@ impl World {
             STOPPED => self.stop(),
             _ if now == HEALED + WHOLE_AGAIN => self.check_registry(),
             _ if now == STOPPED - STEP_MS => self.check_live(),
-            _ if now < STOPPED && now % RECORDINGS_CHECK == 0 => self.check_recordings_live(),
+            _ if now < STOPPED && now.is_multiple_of(RECORDINGS_CHECK) => self.check_recordings_live(),
             _ => {}
         }
     }
