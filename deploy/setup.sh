@@ -9,7 +9,7 @@ build=(build-essential pkg-config libgstreamer1.0-dev libgstreamer-plugins-base1
 run=(gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
   gstreamer1.0-libav)
 demo=(gstreamer1.0-x fonts-dejavu-core)
-test=(redis-server ffmpeg gstreamer1.0-tools vlc-bin vlc-plugin-base procps iproute2 util-linux)
+test=(redis-server ffmpeg gstreamer1.0-tools vlc-bin vlc-plugin-base procps iproute2 util-linux haproxy)
 browser=(chromium)
 # What Headwater is measured against.
 bench=(haproxy nginx-light libnginx-mod-rtmp)

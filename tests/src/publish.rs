@@ -105,11 +105,27 @@ pub fn ffmpeg(directory: &Path, file: &Path, url: &str) -> Result<Process> {
 
 /// Starts one of several publishers. It keeps `<directory>/<name>.progress`, see [`sent`].
 pub fn ffmpeg_named(directory: &Path, name: &str, file: &Path, url: &str) -> Result<Process> {
+    ffmpeg_with(directory, name, file, &[url])
+}
+
+/// Starts a publisher by RTMPS that sends nothing to a server without a certificate of the authority in this file.
+pub fn ffmpeg_encrypted(
+    directory: &Path,
+    name: &str,
+    file: &Path,
+    url: &str,
+    authority: &Path,
+) -> Result<Process> {
+    ffmpeg_with(directory, name, file, &["-tls_verify", "1", "-ca_file", &authority.to_string_lossy(), url])
+}
+
+fn ffmpeg_with(directory: &Path, name: &str, file: &Path, to: &[&str]) -> Result<Process> {
     let file = file.to_string_lossy();
     let progress = progress(directory, name);
     let told = ["-hide_banner", "-loglevel", "warning", "-stats_period", "0.1", "-progress", &progress];
-    let sent = ["-re", "-i", &file, "-c", "copy", "-f", "flv", url];
-    Process::start(directory, name, Path::new("ffmpeg"), told.into_iter().chain(sent), &[])
+    let sent = ["-re", "-i", &file, "-c", "copy", "-f", "flv"];
+    let arguments = told.iter().chain(&sent).chain(to);
+    Process::start(directory, name, Path::new("ffmpeg"), arguments, &[])
 }
 
 /// Pictures that an encoder has counted as sent and that the proxy has not read when it ends the connection: those that
