@@ -2,7 +2,7 @@
 //! media over gRPC. No other service knows RTMP.
 //!
 //! A new protocol enters by implementing `Source` (`source.rs`) in a module of its own beside `rtmp`, which hands each
-//! publish request to `publisher::publish_recording`.
+//! publish request to `publisher::publish`. Its listener is opened in `start.rs`, and its memory is added in `cost.rs`.
 //!
 //! | Module | Holds |
 //! | --- | --- |

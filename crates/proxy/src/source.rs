@@ -1,6 +1,6 @@
 //! Interface between a protocol and the publisher: one publication over any protocol.
 //!
-//! A protocol enters the proxy by implementing [`Source`] and handing it to [`publish`](crate::publisher::publish_recording) with
+//! A protocol enters the proxy by implementing [`Source`] and handing it to [`publish`](crate::publisher::publish) with
 //! the key that the publisher named. Keys, routing, timeline, replay, failover and drain are the same for all protocols.
 
 use std::error::Error;

@@ -19,7 +19,8 @@ pub struct Limits {
     pub hold_ms: u64,
     /// How long the picture is awaited whose header has come, while sound comes: encoders that look ahead send it later.
     pub picture_ms: u64,
-    /// How much media is held at most, in bytes, and the same again of a track whose timestamps have jumped.
+    /// Bytes that each store of the timeline holds at most: frames that wait, tracks that are set aside, a group of pictures.
+    /// The proxy's sum counts four of them.
     pub hold_bytes: usize,
     /// The largest picture, in pixels.
     pub max_width: u32,

@@ -134,7 +134,7 @@ impl Upstream {
             Err(status) if status.code() == Code::NotFound => None,
             Err(status) => {
                 debug!(address, %status, "a server did not say whether it has the stream");
-                self.servers.is_silent(address);
+                self.servers.note_silent(address);
                 None
             }
         }

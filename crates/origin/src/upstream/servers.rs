@@ -68,7 +68,7 @@ impl Servers {
     }
 
     /// This one was asked and did not answer.
-    pub(super) fn is_silent(&self, address: &str) {
+    pub(super) fn note_silent(&self, address: &str) {
         if let Some(Standing::Missing { ask_from, .. }) = self.lock().get_mut(address) {
             *ask_from = Instant::now() + LEFT_ALONE;
         }
@@ -115,7 +115,7 @@ mod tests {
         let servers = Servers::default();
         servers.learn(&[server("a", false)]);
         servers.learn(&[]);
-        servers.is_silent("a");
+        servers.note_silent("a");
         assert!(servers.missing().is_empty());
         tokio::time::advance(LEFT_ALONE).await;
         assert_eq!(servers.missing(), ["a"]);

@@ -4,9 +4,10 @@
 //! 1. `PublishCall::next_response` or `send_event` fails (connection, pings, rejection): `Publisher::fail_over` begins.
 //! 2. `lost_server` maps the failure to the server's fate: it gives up, is silent, or has only lost the worker.
 //! 3. `Router::replace_server` claims the stream for a server; `Publisher::buffer_input` keeps media meanwhile.
-//! 4. `PublishCall::open` brings that server the resume point; the server starts a worker and answers `Accepted`.
+//! 4. In it `PublishCall::open` brings that server the resume point; the server starts a worker and answers `Accepted`.
 //! 5. `Publisher::replay_events` sends that server all events that are kept from the point on (`Replay::events_from`).
 //! 6. The server's first `Committed` reaches `Publisher::handle_response`, which trims the replay buffer.
+//! 7. Origins hear of the new owner, watch it and wake their viewers: `origin::mirror::follow`.
 
 use std::pin::pin;
 

@@ -17,7 +17,7 @@ use crate::failure::{Code, Failure};
 pub(crate) struct Applicant {
     pub(crate) stream: StreamId,
     pub(crate) epoch: Epoch,
-    pub(crate) ground: EpochSource,
+    pub(crate) source: EpochSource,
     /// Id of its connection.
     pub(crate) publisher: String,
     /// The point at which it goes on.
@@ -39,7 +39,7 @@ pub(crate) enum EpochSource {
 
 /// Evidence for the epoch of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ground {
+enum Evidence {
     /// The registry says the same to this server.
     Confirmed,
     /// A proxy says so, and this server has not asked, as it knows the epoch, or has got no answer.
@@ -56,13 +56,13 @@ impl Broadcasts {
         self: &Arc<Self>,
         applicant: &Applicant,
     ) -> Result<(OnAir, Publisher), Failure> {
-        let ground = self.confirm_epoch(applicant).await?;
+        let evidence = self.confirm_epoch(applicant).await?;
         let on_air = if self.stop.is_cancelled() {
             self.find_waiting(applicant)?
         } else {
-            self.on_air(applicant, ground, self.left_behind(applicant, ground).await)?
+            self.find_or_begin(applicant, evidence, self.left_behind(applicant, evidence).await)?
         };
-        let is_claimed_anew = ground == Ground::Confirmed && applicant.epoch > on_air.feed.epoch();
+        let is_claimed_anew = evidence == Evidence::Confirmed && applicant.epoch > on_air.feed.epoch();
         let goes_on = applicant.resume.is_some() && !is_claimed_anew;
         let silent = self.settings.silent_publisher;
         let publisher = match on_air.slot.take_place(&applicant.publisher, silent, goes_on).await {
@@ -74,47 +74,48 @@ impl Broadcasts {
         if is_claimed_anew {
             on_air.feed.raise_epoch(applicant.epoch);
             on_air.lease.changed.notify_one();
-        } else if publisher.is_next() && !goes_on {
+        } else if publisher.follows_another() && !goes_on {
             on_air.lease.next_turn().await?;
         }
         Ok((on_air, publisher))
     }
 
     /// Asks the registry about an epoch that this server does not know: nobody else makes epochs.
-    async fn confirm_epoch(&self, applicant: &Applicant) -> Result<Ground, Failure> {
-        let Applicant { stream, epoch, ground, .. } = applicant;
-        match ground {
-            EpochSource::OnAir => return Ok(Ground::OnAir),
-            EpochSource::Memory => return Ok(Ground::Memory),
+    async fn confirm_epoch(&self, applicant: &Applicant) -> Result<Evidence, Failure> {
+        let Applicant { stream, epoch, source, .. } = applicant;
+        match source {
+            EpochSource::OnAir => return Ok(Evidence::OnAir),
+            EpochSource::Memory => return Ok(Evidence::Memory),
             EpochSource::Registry => {}
         }
         let held = self.get(stream).map(|on_air| on_air.feed.epoch());
         if held.is_some_and(|held| *epoch <= held) {
-            return Ok(Ground::Told);
+            return Ok(Evidence::Told);
         }
         match self.registry.owner(stream).await {
             Ok(Some(owner)) if owner.server == self.home.server && owner.epoch == *epoch => {
-                Ok(Ground::Confirmed)
+                Ok(Evidence::Confirmed)
             }
             Ok(_) => Err(unknown_epoch(*epoch)),
             Err(error) => {
                 tracing::warn!(%stream, %epoch, %error, "a claim is taken on trust");
-                Ok(Ground::Told)
+                Ok(Evidence::Told)
             }
         }
     }
 
     /// The broadcast of an owner that died without a word, while its publisher may still come back.
-    async fn left_behind(&self, applicant: &Applicant, ground: Ground) -> Option<Left> {
+    async fn left_behind(&self, applicant: &Applicant, evidence: Evidence) -> Option<Left> {
         let here = self.get(&applicant.stream);
-        let begins_none = here.as_ref().is_some_and(|on_air| !on_air.is_over()) || ground == Ground::OnAir;
+        let begins_none =
+            here.as_ref().is_some_and(|on_air| !on_air.is_over()) || evidence == Evidence::OnAir;
         if begins_none || applicant.resume.is_some() {
             return None;
         }
         let left = match self.registry.handoff(&applicant.stream).await {
             Ok(Some(left)) => left,
             // A registry without one proves nothing: it may have lost it.
-            Ok(None) if ground == Ground::Confirmed => {
+            Ok(None) if evidence == Evidence::Confirmed => {
                 return self.take_over(&applicant.stream, applicant.epoch).await;
             }
             Ok(None) => return None,
@@ -142,15 +143,15 @@ impl Broadcasts {
     }
 
     /// The broadcast that is on air, or a new one where the call may begin one.
-    fn on_air(
+    fn find_or_begin(
         self: &Arc<Self>,
         applicant: &Applicant,
-        ground: Ground,
+        evidence: Evidence,
         left: Option<Left>,
     ) -> Result<OnAir, Failure> {
         let Applicant { stream, epoch, publisher, resume, .. } = applicant;
         let resume = resume.as_ref();
-        let is_registered = matches!(ground, Ground::Confirmed | Ground::Told);
+        let is_registered = matches!(evidence, Evidence::Confirmed | Evidence::Told);
         let mut table = self.lock_table();
         let mut begins_under = *epoch;
         let mut before = None;
@@ -192,7 +193,7 @@ impl Broadcasts {
             begins_under = held.max(*epoch);
             before = Some(on_air.feed.next_sequence());
         }
-        if ground == Ground::OnAir {
+        if evidence == Evidence::OnAir {
             return Err(Failure::new(Code::Fenced, "the stream is not on air here any more: claim it anew"));
         }
         let standing =

@@ -51,9 +51,9 @@ impl OnAir {
     }
 
     /// Notes whether the end of what a publisher has sent is lost.
-    pub(crate) fn is_cut_short(&self, is_cut_short: bool) {
+    pub(crate) fn set_cut_short(&self, is_cut_short: bool) {
         if let Some(recorder) = &self.recorder {
-            recorder.is_cut_short(is_cut_short);
+            recorder.set_cut_short(is_cut_short);
         }
     }
 

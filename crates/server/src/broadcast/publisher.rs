@@ -66,7 +66,7 @@ pub struct Publisher {
     id: Arc<str>,
     pub(super) replaced: CancellationToken,
     /// Whether another publisher had the place before.
-    is_next: bool,
+    follows_another: bool,
 }
 
 /// Answer to a publisher that wants the place.
@@ -131,8 +131,8 @@ impl PublisherSlot {
     /// Takes the place for a publisher that came at `began`, as far as it is clear.
     fn try_take(&self, id: &str, silent: Duration, goes_on: bool, began: Instant) -> Claim {
         let mut state = self.lock_state();
-        let is_next = state.newest.as_ref().is_some_and(|newest| **newest != *id);
-        if goes_on && is_next {
+        let follows_another = state.newest.as_ref().is_some_and(|newest| **newest != *id);
+        if goes_on && follows_another {
             return Claim::Succeeded;
         }
         if let Some(other) = &state.held {
@@ -150,7 +150,7 @@ impl PublisherSlot {
                 return Claim::Unclear(until);
             }
         }
-        if is_next {
+        if follows_another {
             let wait = state.budget.time_to_wait();
             if !wait.is_zero() {
                 return Claim::TooOften(wait);
@@ -169,7 +169,7 @@ impl PublisherSlot {
         };
         state.held = Some(occupant);
         state.newest = Some(Arc::clone(&id));
-        Claim::Taken(Publisher { slot: self.clone(), id, replaced, is_next })
+        Claim::Taken(Publisher { slot: self.clone(), id, replaced, follows_another })
     }
 
     /// The turn to wait; none when another publisher waits already.
@@ -207,12 +207,12 @@ impl Publisher {
     }
 
     /// Whether another publisher had the place before, so that a turn begins with this one.
-    pub fn is_next(&self) -> bool {
-        self.is_next
+    pub fn follows_another(&self) -> bool {
+        self.follows_another
     }
 
     /// Counts a period that it has begun.
-    pub fn begins_period(&self) {
+    pub fn count_period(&self) {
         self.slot.lock_state().budget.count_period();
     }
 

@@ -78,7 +78,7 @@ impl Session<'_> {
         self.failures.come_with(failures);
         if resume.is_some() {
             // Its proxy sends again what was not made.
-            self.on_air.is_cut_short(false);
+            self.on_air.set_cut_short(false);
         }
         let id = publisher.id().clone();
         tracing::info!(publisher = %id, "publisher attached");
@@ -93,7 +93,7 @@ impl Session<'_> {
             Err(failure) => {
                 if failure.code == Code::WorkerFailed {
                     self.failures.note_failure();
-                    self.on_air.is_cut_short(true);
+                    self.on_air.set_cut_short(true);
                 }
                 tracing::warn!(code = ?failure.code, message = failure.message, "publisher sent away");
                 responses.reject(failure.clone()).await;

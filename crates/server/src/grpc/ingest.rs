@@ -78,13 +78,13 @@ impl IngestService {
 async fn open(requests: &mut Streaming<PublishRequest>) -> Result<Opening, Status> {
     match requests.message().await? {
         Some(PublishRequest { message: Some(Request::Open(open)) }) => {
-            let ground = open.ground().into();
+            let source = open.ground().into();
             let Open { stream, epoch, publisher, resume, failures, policy, .. } = open;
             let resume = resume.map(ResumePoint::try_from).transpose()?;
             let policy = policy.map(Policy::try_from).transpose()?;
             let stream = stream_id(&stream)?;
             let epoch = self::epoch(epoch)?;
-            let applicant = Applicant { stream, epoch, ground, publisher, resume, policy };
+            let applicant = Applicant { stream, epoch, source, publisher, resume, policy };
             Ok(Opening { applicant, failures })
         }
         _ => Err(Status::invalid_argument("the first message of a Publish call is `open`")),

@@ -165,7 +165,7 @@ impl Recorder {
     }
 
     /// Notes whether the end of what a publisher has sent is lost: such a recording is not complete.
-    pub(crate) fn is_cut_short(&self, is_cut_short: bool) {
+    pub(crate) fn set_cut_short(&self, is_cut_short: bool) {
         self.lock_state().is_cut_short = is_cut_short;
     }
 

@@ -294,10 +294,10 @@ async fn a_recording_whose_end_its_worker_has_not_made_is_not_called_complete() 
         let mut on_air = OnAir::begin(&store, &policy()).await;
         on_air.period(0, first());
         on_air.segments(3).await;
-        on_air.recorder.is_cut_short(true);
+        on_air.recorder.set_cut_short(true);
         if is_resumed {
             // The proxy has sent it again.
-            on_air.recorder.is_cut_short(false);
+            on_air.recorder.set_cut_short(false);
             on_air.segments(1).await;
         }
         on_air.end().await;

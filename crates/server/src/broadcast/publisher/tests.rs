@@ -159,7 +159,7 @@ async fn only_the_newest_goes_on_where_it_was() {
     let first = on_air(&place).await;
     first.note_gone();
     let second = take(&place, "2").await.unwrap();
-    assert!(!first.is_next() && second.is_next());
+    assert!(!first.follows_another() && second.follows_another());
     let goes_on = async |id| place.take_place(id, SILENT, true).await;
     assert!(matches!(goes_on("1").await, Taken::Succeeded));
     second.note_gone();
@@ -175,7 +175,7 @@ async fn publishers_that_follow_each_other_too_fast_are_refused() {
     let mut refused = None;
     for turn in 0..100 {
         match place.take_place(&turn.to_string(), SILENT, false).await {
-            Taken::By(publisher) => publisher.begins_period(),
+            Taken::By(publisher) => publisher.count_period(),
             Taken::TooOften(wait) => {
                 refused = Some((turn, wait));
                 break;

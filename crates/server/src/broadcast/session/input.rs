@@ -49,7 +49,7 @@ impl<'a> SessionInput<'a> {
             if let TimelineEvent::Period(period) = &media
                 && period.number >= self.session.on_air.feed.next_period()
             {
-                self.publisher.begins_period();
+                self.publisher.count_period();
             }
             self.watchdog.health.record_input(&media);
             let sent = self.send_media(media, worker).await;
