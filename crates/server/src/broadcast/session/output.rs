@@ -22,6 +22,8 @@ use crate::worker::{FromWorker, OutputError, Stats, WorkerOutput};
 pub(super) struct SessionOutput<'a> {
     session: &'a Session<'a>,
     turn: Turn,
+    /// Cancelled when the publisher has left: epochs given since are those of other turns.
+    left: &'a CancellationToken,
     responses: &'a Responses,
     watchdog: &'a Watchdog,
     boundary: DrainBoundary<'a>,
@@ -67,6 +69,7 @@ impl<'a> SessionOutput<'a> {
         Self {
             session,
             turn,
+            left,
             responses,
             watchdog,
             boundary: DrainBoundary::new(session, left),
@@ -178,13 +181,18 @@ impl<'a> SessionOutput<'a> {
 
     /// The proxy may have gone; the media it sent is shown all the same.
     fn say_committed(&self, resume: ResumePoint) {
-        let epoch = self.session.epoch_for(self.responses);
+        let epoch = self.epoch();
         self.responses.say(Response::Committed(Progress { resume, epoch }));
+    }
+
+    /// The epoch of the publisher's turn, while that lasts.
+    fn epoch(&self) -> Option<Epoch> {
+        self.session.epoch_for(self.responses).filter(|_| !self.left.is_cancelled())
     }
 
     /// Until the proxy knows the epoch, it can't go on from this turn at another server.
     fn say_epoch(&self) {
-        if let Some(epoch) = self.session.epoch_for(self.responses) {
+        if let Some(epoch) = self.epoch() {
             let resume = self.turn.begun.clone();
             self.responses.say(Response::Accepted(Progress { resume, epoch: Some(epoch) }));
         }

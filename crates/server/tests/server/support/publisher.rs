@@ -197,7 +197,8 @@ impl Source {
         loop {
             match self.call.hear().await {
                 Some(Response::Committed(Committed { resume, .. })) => return resume.unwrap(),
-                Some(Response::Stats(_)) => {}
+                // It is said again when the turn has got another epoch.
+                Some(Response::Stats(_) | Response::Accepted(_)) => {}
                 other => panic!("not committed: {other:?}"),
             }
         }
