@@ -69,7 +69,12 @@ fn metric(text: &str, name: &str) -> Result<u64> {
 
 #[tokio::test]
 async fn refusals_are_counted_with_their_reason_and_without_the_key() -> Result<()> {
-    let stack = plan().set("INPUTS", "show=right-secret").start().await?;
+    let stack = plan()
+        .set("INPUTS", "show=right-secret")
+        .set("INPUTS_MODE", "keys")
+        .set("DIRECTORY_URL", "none")
+        .start()
+        .await?;
     let source = source(&stack, 1).await?;
     let url = stack.publish_url("wrong-secret");
     let arguments = ["publish", "--url", &url, "--source", &source, "--duration", "20s"];

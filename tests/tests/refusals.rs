@@ -28,7 +28,12 @@ async fn is_live(stack: &Stack, stream: &str) -> Result<()> {
 
 #[tokio::test]
 async fn a_wrong_key_is_refused_and_the_right_one_is_taken() -> Result<()> {
-    let mut stack = Plan::default().set("INPUTS", "show=right-secret").start().await?;
+    let mut stack = Plan::default()
+        .set("INPUTS", "show=right-secret")
+        .set("INPUTS_MODE", "keys")
+        .set("DIRECTORY_URL", "none")
+        .start()
+        .await?;
     let file = Source { seconds: 30, ..Source::default() }.make(stack.path(), "source").await?;
     let words = last_words(publish::ffmpeg(stack.path(), &file, &stack.publish_url("wrong-secret"))?).await?;
     ensure!(words.contains("the stream key is not known"), "{words}");
