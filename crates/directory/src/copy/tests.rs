@@ -120,3 +120,19 @@ async fn a_key_that_was_unknown_opens_as_soon_as_its_input_is_told_of() {
     scene.copy.forget(&input.uid);
     assert_eq!(scene.found(&rotated.stream_key).await, Some(rotated));
 }
+
+#[tokio::test(start_paused = true)]
+async fn more_changes_than_are_told_apart_have_every_copy_read_again() {
+    let scene = Scene::new();
+    let input = scene.create().await;
+    scene.found(&input.stream_key).await.unwrap();
+    let requests = scene.store.requests();
+    for number in 0..MAX_CHANGED_INPUTS {
+        scene.copy.forget(&format!("other-{number}").parse().unwrap());
+    }
+    assert_eq!(scene.found(&input.stream_key).await, Some(input.clone()));
+    assert_eq!(scene.store.requests(), requests, "changes of others concern it not");
+    scene.copy.forget(&"one-more".parse().unwrap());
+    assert_eq!(scene.found(&input.stream_key).await, Some(input));
+    assert!(scene.store.requests() > requests);
+}
