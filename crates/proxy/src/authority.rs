@@ -94,32 +94,26 @@ impl Authority {
         }
     }
 
-    /// Hears of changed inputs from the registry, until it is dropped. While the registry does not answer, every input is
+    /// Hears of changed inputs from the registry, until it is dropped; ends at once where there is no directory. While the registry does not answer, every input is
     /// taken for changed now and then, so that one that was withdrawn is found in the store.
     pub async fn follow(&self, registry: Arc<dyn Registry>) {
+        let Some(copy) = &self.directory else { return };
         let mut events = registry.watch();
         let mut recheck = interval(RECHECK_INTERVAL);
         recheck.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 event = events.next() => match event {
-                    Some(RegistryEvent::InputChanged(uid)) => self.note_change(|copy| copy.forget(&uid)),
-                    Some(RegistryEvent::Missed) => self.note_change(DirectoryCopy::forget_all),
-                    Some(_) => {}
+                    Some(RegistryEvent::InputChanged(uid)) => copy.forget(&uid),
+                    Some(RegistryEvent::Missed) => copy.forget_all(),
+                    Some(_) => continue,
                     None => return,
                 },
-                _ = recheck.tick() => {
-                    if registry.ready().await.is_err() {
-                        self.note_change(DirectoryCopy::forget_all);
-                    }
-                }
+                _ = recheck.tick() => match registry.ready().await {
+                    Ok(()) => continue,
+                    Err(_) => copy.forget_all(),
+                },
             }
-        }
-    }
-
-    fn note_change(&self, forget: impl FnOnce(&DirectoryCopy)) {
-        if let Some(copy) = &self.directory {
-            forget(copy);
             self.changes.send_modify(|changes| *changes += 1);
         }
     }

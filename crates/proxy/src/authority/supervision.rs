@@ -4,10 +4,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwater_directory::{Directory, LiveInput};
+use headwater_directory::LiveInput;
 use headwater_media::{StreamId, StreamKey};
 use headwater_runtime::clock;
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -18,19 +18,21 @@ const USES_IN_LIFETIME: u32 = 4;
 /// Pause between two notes of a key's use, at least: each is a write to the store.
 const MIN_USE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Supervision of one publisher, while it is kept.
+/// Supervision of one publisher, while it is kept; none for a permit that nobody withdraws.
 #[derive(Debug)]
-pub struct Supervision {
-    /// None for a permit that nobody withdraws.
-    withdrawn: Option<oneshot::Receiver<KeyError>>,
-    _task: Option<AbortOnDropHandle<()>>,
+pub struct Supervision(Option<Watch>);
+
+#[derive(Debug)]
+struct Watch {
+    withdrawn: watch::Receiver<Option<Arc<KeyError>>>,
+    _task: AbortOnDropHandle<()>,
 }
 
 impl Supervision {
     /// Supervises a publisher with this permit.
     pub fn start(authority: &Arc<Authority>, permit: &Permit, key: &StreamKey, client: IpAddr) -> Self {
-        let Some(input) = permit.input.clone() else { return Self { withdrawn: None, _task: None } };
-        let (sender, withdrawn) = oneshot::channel();
+        let Some(input) = permit.input.clone() else { return Self(None) };
+        let (sender, withdrawn) = watch::channel(None);
         let authority = authority.clone();
         let key = key.clone();
         let task = tokio::spawn(async move {
@@ -38,18 +40,19 @@ impl Supervision {
                 error = authority.withdrawn(&input.uid, &key, client) => error,
                 never = authority.note_uses(&input) => match never {},
             };
-            // The publisher may have left.
-            let _ = sender.send(error);
+            sender.send_replace(Some(Arc::new(error)));
         });
-        Self { withdrawn: Some(withdrawn), _task: Some(AbortOnDropHandle::new(task)) }
+        Self(Some(Watch { withdrawn, _task: AbortOnDropHandle::new(task) }))
     }
 
-    /// Waits until the permit is withdrawn. Nothing is lost when it is cancelled.
-    pub async fn withdrawn(&mut self) -> KeyError {
-        let Some(withdrawn) = &mut self.withdrawn else { return std::future::pending().await };
-        match withdrawn.await {
-            Ok(error) => error,
-            Err(_) => std::future::pending().await,
+    /// Waits until the permit is withdrawn, and says so again whenever it is asked afterwards. Nothing is lost when it is
+    /// cancelled.
+    pub async fn withdrawn(&mut self) -> Arc<KeyError> {
+        let Some(watch) = &mut self.0 else { return std::future::pending().await };
+        let error = watch.withdrawn.wait_for(Option::is_some).await.ok().and_then(|told| told.clone());
+        match error {
+            Some(error) => error,
+            None => std::future::pending().await,
         }
     }
 }
@@ -82,8 +85,7 @@ impl Authority {
         due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             due.tick().await;
-            let directory: &Directory = copy.directory();
-            if let Err(error) = directory.record_use(&input.uid, clock::now()).await {
+            if let Err(error) = copy.directory().record_use(&input.uid, clock::now()).await {
                 tracing::warn!(%error, "the use of the stream key could not be noted: it may expire");
             }
             copy.forget(&input.uid);
