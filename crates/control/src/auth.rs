@@ -100,17 +100,11 @@ impl Shared {
         let control = &self.control;
         let root = control.token.as_ref();
         let caller = |name: &str, rights| Ok(Caller { name: name.into(), rights, request });
-        let Some(shown) = bearer(headers) else {
-            return if root.is_none() {
-                caller("anybody", Rights::All)
-            } else {
-                Err(Problem::unauthorized())
-            };
-        };
-        if root.is_some_and(|root| root.is(shown)) {
+        let shown = bearer(headers);
+        if root.zip(shown).is_some_and(|(root, shown)| root.is(shown)) {
             return caller("root", Rights::All);
         }
-        let Some(directory) = &control.directory else {
+        let (Some(shown), Some(directory)) = (shown, &control.directory) else {
             return if root.is_none() {
                 caller("anybody", Rights::All)
             } else {

@@ -154,7 +154,7 @@ pub(crate) async fn delete_token(
     caller.require(Scope::TokensWrite)?;
     let directory = shared.directory()?;
     // A mistyped id must not look like a token that was revoked.
-    let known = directory.list_tokens().await?.into_iter().find(|token| token.id == id);
+    let known = directory.describe_token(&id).await?;
     let before = known.map(TokenAnswer::new).ok_or_else(Problem::no_token)?;
     directory.delete_token(&id).await?;
     shared.tokens.forget_all();

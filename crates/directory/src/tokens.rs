@@ -50,6 +50,14 @@ impl Directory {
         Ok(token.filter(|token| token.is_secret(&text.secret) && !token.is_expired(now)))
     }
 
+    /// Access token of this id, also where it has expired.
+    ///
+    /// # Errors
+    /// When its document can't be read, or the store fails.
+    pub async fn describe_token(&self, id: &str) -> Result<Option<AccessToken>, DirectoryError> {
+        if is_hex(id, ID_BYTES) { self.read_token(&layout::token(id)).await } else { Ok(None) }
+    }
+
     /// All access tokens, in the order of their ids.
     ///
     /// # Errors
