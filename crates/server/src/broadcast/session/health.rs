@@ -70,10 +70,7 @@ impl Health {
     /// the first one, or has begun another period since, says nothing of its speed.
     pub(super) fn record_progress(&self, stats: &Stats, last: &Stats, took: Duration) {
         let mut state = self.lock_state();
-        if stats.newest_out_us > 0 {
-            let behind_us = stats.newest_in_us.saturating_sub(stats.newest_out_us);
-            state.delay = Duration::from_micros(behind_us);
-        }
+        state.delay = delay_of(stats).unwrap_or(state.delay);
         if last.newest_out_us > 0 && stats.newest_out_us >= last.newest_out_us {
             state.made += Duration::from_micros(stats.newest_out_us - last.newest_out_us);
             state.took += took;
@@ -96,6 +93,13 @@ impl Health {
     fn lock_state(&self) -> MutexGuard<'_, State> {
         self.0.lock_ignoring_poison()
     }
+}
+
+/// Media that a worker is behind; none before its first output: a period whose first picture is still to come is not behind
+/// by its whole timeline.
+pub(super) fn delay_of(stats: &Stats) -> Option<Duration> {
+    let behind_us = stats.newest_in_us.saturating_sub(stats.newest_out_us);
+    (stats.newest_out_us > 0).then(|| Duration::from_micros(behind_us))
 }
 
 impl State {

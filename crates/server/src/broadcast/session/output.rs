@@ -8,7 +8,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
 use super::drain_boundary::{DrainBoundary, Step};
-use super::health::REPORT_INTERVAL;
+use super::health::{REPORT_INTERVAL, delay_of};
 use super::packaging::Packaging;
 use super::pending_commits::PendingCommits;
 use super::rendition_sync::RenditionSync;
@@ -84,10 +84,6 @@ impl<'a> SessionOutput<'a> {
     /// Shows the worker's output to the viewers, until the worker has finished. The watch over the worker is kept where it is
     /// fed.
     pub(super) async fn show_all(mut self, worker: &mut WorkerOutput) -> Result<(), Failure> {
-        self.show_until_finished(worker).await
-    }
-
-    async fn show_until_finished(&mut self, worker: &mut WorkerOutput) -> Result<(), Failure> {
         loop {
             match self.next_happening(worker).await? {
                 Happening::Boundary(Step::Show(event)) => self.show_aligned(event)?,
@@ -218,10 +214,8 @@ impl<'a> SessionOutput<'a> {
         frames("headwater_server_frames_total", stats.frames_in, last.frames_in);
         frames("headwater_server_frames_dropped_total", stats.frames_dropped, last.frames_dropped);
         frames("headwater_server_frames_repeated_total", stats.frames_repeated, last.frames_repeated);
-        // A period whose first picture is still to come is not behind by its whole timeline.
-        if stats.newest_out_us > 0 {
-            let behind_us = stats.newest_in_us.saturating_sub(stats.newest_out_us);
-            metrics::histogram!("headwater_server_encode_delay_seconds").record(behind_us as f64 / 1e6);
+        if let Some(delay) = delay_of(&stats) {
+            metrics::histogram!("headwater_server_encode_delay_seconds").record(delay.as_secs_f64());
         }
     }
 }
