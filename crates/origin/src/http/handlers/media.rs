@@ -8,8 +8,9 @@ use headwater_hls::cmaf::END_SEGMENT;
 use headwater_hls::window::Timed;
 use headwater_hls::{LiveObject, LiveWindow, Object};
 use headwater_media::{MediaSequence, PartIndex, Rendition, RenditionId};
+use http::Method;
 use http::header::RANGE;
-use http::{Method, Request};
+use http::request::Parts;
 use tokio::time::sleep;
 
 use super::partial_segment::{self, SEGMENT_LIMIT};
@@ -21,17 +22,17 @@ use crate::mirror::{Mirror, Scope, Shown, View};
 /// An object of the live window. One that is about to be made is waited for: a part that a playlist hints at
 /// (RFC 8216bis §6.2.6), or anything that another origin, a moment ahead of this one, has listed already. A segment whose
 /// first part is there is sent as it is made, unless it is asked for in a way that needs its length.
-pub(crate) async fn object<B>(
+pub(crate) async fn object(
     mirror: Arc<Mirror>,
     rendition: &RenditionId,
     live: LiveObject,
-    request: &Request<B>,
+    request: &Parts,
 ) -> Result<Answer, Problem> {
     let limit = match live.object {
         Object::Segment(_) | Object::Timed(..) => SEGMENT_LIMIT,
         Object::Init(_) | Object::Part(..) => mirror.blocked_limit(),
     };
-    let grows = *request.method() == Method::GET && !request.headers().contains_key(RANGE);
+    let grows = request.method == Method::GET && !request.headers.contains_key(RANGE);
     let look = |shown: &Shown| look(shown, rendition, live, grows);
     let found = mirror.wait_for(Scope::Rendition(rendition), limit, look).await;
     let in_vain =

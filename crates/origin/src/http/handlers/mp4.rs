@@ -14,8 +14,9 @@ use headwater_media::{MediaSequence, MediaTime, Rendition, RenditionId, Renditio
 use headwater_platform::store::ObjectStore;
 use headwater_recordings::{Layout, Samples, segments_there};
 use headwater_runtime::http::query;
+use http::HeaderValue;
 use http::header::CONTENT_DISPOSITION;
-use http::{HeaderValue, Request};
+use http::request::Parts;
 use tracing::warn;
 
 use crate::http::response::answer::Answer;
@@ -36,17 +37,17 @@ const PLAN_SEGMENTS_AHEAD: usize = 16;
 const COMPLETE_SECONDS: u32 = 60;
 
 /// All of a recording that is complete, or a range of it: the best picture or that of `?rendition=`, and its sound.
-pub(crate) async fn answer<B>(
+pub(crate) async fn answer(
     library: &Arc<Library>,
     (downloads, from): (&Downloads, IpAddr),
     layout: &Layout,
     recorded: &Arc<Recorded>,
-    request: &Request<B>,
+    request: &Parts,
 ) -> Result<Answer, Problem> {
     if !recorded.is_complete() {
         return Err(Problem::Growing);
     }
-    let wanted = query::value(request.uri().query().unwrap_or_default(), "rendition");
+    let wanted = query::value(request.uri.query().unwrap_or_default(), "rendition");
     let tracks = tracks(recorded, wanted.as_deref()).ok_or(Problem::NoRecording)?;
     let store = library.store()?.clone();
     let make = || plan((store, Arc::downgrade(library)), layout.clone(), recorded.clone(), tracks.clone());

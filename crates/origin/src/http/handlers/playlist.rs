@@ -7,14 +7,14 @@ use headwater_hls::{Directives, LiveWindow, Readiness, Skip, Until};
 use headwater_media::{PartIndex, RenditionId};
 use headwater_runtime::http::query;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, VARY};
-use http::{HeaderMap, HeaderValue, Request};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue};
 use tokio::time::Instant;
 
 use crate::http::response::answer::Answer;
 use crate::http::response::cache::Cache;
 use crate::http::response::conditions::text;
 use crate::http::response::problem::Problem;
-use crate::http::route::PlaylistScope;
 use crate::mirror::{Listed, Mirror, PlaylistKind, START_LIMIT, Scope, Text, View};
 use crate::representation::encoding::accepts_gzip;
 
@@ -34,10 +34,19 @@ const ENDED_TARGETS: u32 = 2;
 /// The same where the broadcast is not shown any more, and the next one may begin in any moment.
 const LEFT_SECONDS: u32 = 4;
 
+/// How far back a media playlist reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PlaylistScope {
+    /// The live window.
+    Window,
+    /// The stored segments before the live window, too.
+    Dvr,
+}
+
 /// Until when a stream that is not live is waited for, where the query says [`AWAIT`].
-pub(crate) fn awaited<B>(request: &Request<B>) -> Option<Instant> {
+pub(crate) fn awaited(request: &Parts) -> Option<Instant> {
     let (name, live) = AWAIT;
-    let asked = query::value(request.uri().query().unwrap_or_default(), name);
+    let asked = query::value(request.uri.query().unwrap_or_default(), name);
     (asked.as_deref() == Some(live)).then(|| Instant::now() + AIR_LIMIT)
 }
 
@@ -71,13 +80,13 @@ pub(crate) async fn multivariant(
 }
 
 /// The media playlist of a rendition, once it has what the query names.
-pub(crate) async fn media<B>(
+pub(crate) async fn media(
     mirror: &Mirror,
     rendition: RenditionId,
     scope: PlaylistScope,
-    request: &Request<B>,
+    request: &Parts,
 ) -> Result<Answer, Problem> {
-    let directives = Directives::parse(request.uri().query().unwrap_or_default());
+    let directives = Directives::parse(request.uri.query().unwrap_or_default());
     let directives = directives.map_err(|error| Problem::Directive(error.to_string()))?;
     let limit = if directives.until.is_some() { mirror.blocked_limit() } else { START_LIMIT };
     let state = |view: &View| due(view, |window| media_due(window, &rendition, &directives));
@@ -91,7 +100,7 @@ pub(crate) async fn media<B>(
         (PlaylistScope::Dvr, Some(_)) => PlaylistKind::DvrDelta(rendition),
     };
     let text = mirror.playlist(which, render).ok_or(Problem::NotReady)?;
-    Ok(answer(HLS, &text, cache, request.headers()))
+    Ok(answer(HLS, &text, cache, &request.headers))
 }
 
 /// The last list of a broadcast that has ended and is not shown any more, with what is stored of it, for those who are

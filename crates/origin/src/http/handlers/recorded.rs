@@ -9,7 +9,8 @@ use headwater_hls::{Archive, LiveObject, LiveWindow, Object};
 use headwater_media::{BroadcastTag, MediaSequence, Rendition, RenditionId, StreamId};
 use headwater_recordings::Layout;
 use http::header::LOCATION;
-use http::{HeaderValue, Request, StatusCode};
+use http::request::Parts;
+use http::{HeaderValue, StatusCode};
 
 use super::archived::SegmentSource;
 use super::media as live;
@@ -19,13 +20,25 @@ use crate::http::response::answer::Answer;
 use crate::http::response::cache::Cache;
 use crate::http::response::downloads::Downloads;
 use crate::http::response::problem::Problem;
-use crate::http::route::Recorded as What;
 use crate::library::{Library, Recorded, Unread};
 use crate::mirror::{Mirror, PlaylistKind};
 
 /// How long caches may keep what does not change any more: it can only be deleted.
 const COMPLETE_SECONDS: u32 = 60;
 const GROWING_SECONDS: u32 = 1;
+
+/// Resource of a recording.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Resource {
+    Multivariant,
+    /// The presentation for DASH players.
+    Presentation,
+    /// All of it in one file.
+    Mp4,
+    Playlist(RenditionId),
+    Init(RenditionId, MediaSequence),
+    Segment(RenditionId, MediaSequence),
+}
 
 impl From<Unread> for Problem {
     fn from(unread: Unread) -> Self {
@@ -37,20 +50,20 @@ impl From<Unread> for Problem {
 }
 
 /// Something of a recording. `place` is where the viewer is counted among the downloads.
-pub(crate) async fn answer<B>(
+pub(crate) async fn answer(
     library: &Arc<Library>,
     place: (&Downloads, IpAddr),
     layout: &Layout,
-    what: What,
-    request: &Request<B>,
+    resource: Resource,
+    request: &Parts,
 ) -> Result<Answer, Problem> {
     let recorded = library.recording(layout).await?;
     let text = |content_type, which| -> Result<Answer, Problem> {
         let text = recorded.playlist(which).ok_or(Problem::NoRecording)?;
         let seconds = if recorded.is_complete() { COMPLETE_SECONDS } else { GROWING_SECONDS };
-        Ok(playlist::answer(content_type, &text, Cache::Seconds(seconds), request.headers()))
+        Ok(playlist::answer(content_type, &text, Cache::Seconds(seconds), &request.headers))
     };
-    if what == What::Multivariant
+    if resource == Resource::Multivariant
         && recorded.is_complete()
         && recorded.lost.is_empty()
         && let Some(url) = library.public_url(&layout.multivariant())
@@ -59,19 +72,19 @@ pub(crate) async fn answer<B>(
         // losses.
         return Ok(redirect(url));
     }
-    match what {
-        What::Multivariant => text(HLS, PlaylistKind::Multivariant),
-        What::Presentation => text(DASH, PlaylistKind::Presentation),
-        What::Playlist(rendition) => text(HLS, PlaylistKind::Whole(rendition)),
-        What::Init(rendition, first) => {
+    match resource {
+        Resource::Multivariant => text(HLS, PlaylistKind::Multivariant),
+        Resource::Presentation => text(DASH, PlaylistKind::Presentation),
+        Resource::Playlist(rendition) => text(HLS, PlaylistKind::Whole(rendition)),
+        Resource::Init(rendition, first) => {
             let init = recorded.archive.init(&rendition, first).ok_or(Problem::NoRecording)?;
             Ok(media(&recorded.archive, &rendition, init.clone()))
         }
-        What::Segment(rendition, sequence) => {
+        Resource::Segment(rendition, sequence) => {
             let object = listed_segment(library, layout, &recorded, (sequence, rendition.clone())).await?;
             Ok(media(&recorded.archive, &rendition, object))
         }
-        What::Mp4 => mp4::answer(library, place, layout, &recorded, request).await,
+        Resource::Mp4 => mp4::answer(library, place, layout, &recorded, request).await,
     }
 }
 
@@ -178,7 +191,7 @@ mod tests {
     use headwater_platform::store::testing::{Fault, MemoryStore};
     use headwater_platform::store::{Key, ObjectStore as _};
     use headwater_recordings::{JournalWriter, State, Summary};
-    use http::{HeaderMap, Method, Response};
+    use http::{HeaderMap, Method, Request, Response};
     use http_body_util::BodyExt as _;
 
     use super::*;
@@ -242,27 +255,27 @@ mod tests {
             self.store.put(key, bytes, "").await.unwrap();
         }
 
-        async fn ask(&self, what: What) -> Response<Body> {
-            let request = Request::get("/").body(()).unwrap();
+        async fn ask(&self, resource: Resource) -> Response<Body> {
+            let (request, ()) = Request::get("/").body(()).unwrap().into_parts();
             let downloads = Downloads::default();
             let place = (&downloads, IpAddr::from([192, 0, 2, 1]));
-            let answer = answer(&self.library, place, &self.layout, what, &request).await;
+            let answer = answer(&self.library, place, &self.layout, resource, &request).await;
             answer.unwrap_or_else(Answer::from).respond(&Method::GET, HeaderMap::new())
         }
 
-        async fn text(&self, what: What) -> String {
-            let response = self.ask(what).await;
+        async fn text(&self, resource: Resource) -> String {
+            let response = self.ask(resource).await;
             assert_eq!(response.status(), StatusCode::OK);
             String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
         }
     }
 
-    fn playlist() -> What {
-        What::Playlist("720p".parse().unwrap())
+    fn playlist() -> Resource {
+        Resource::Playlist("720p".parse().unwrap())
     }
 
-    fn segment(sequence: u64) -> What {
-        What::Segment("720p".parse().unwrap(), MediaSequence(sequence))
+    fn segment(sequence: u64) -> Resource {
+        Resource::Segment("720p".parse().unwrap(), MediaSequence(sequence))
     }
 
     #[tokio::test]
@@ -270,23 +283,23 @@ mod tests {
         let growing = Stored::new(State::Live, None).await;
         let text = growing.text(playlist()).await;
         assert!(text.contains("EVENT") && !text.contains("ENDLIST"), "{text}");
-        assert_eq!(growing.ask(What::Mp4).await.status(), StatusCode::CONFLICT);
+        assert_eq!(growing.ask(Resource::Mp4).await.status(), StatusCode::CONFLICT);
         let complete = Stored::new(State::Complete, None).await;
         let text = complete.text(playlist()).await;
         assert!(text.contains("VOD") && text.ends_with("9.m4s\n#EXT-X-ENDLIST\n"), "{text}");
-        assert!(complete.text(What::Multivariant).await.contains("/720p/index.m3u8"));
-        assert!(complete.text(What::Presentation).await.contains("type=\"static\""));
+        assert!(complete.text(Resource::Multivariant).await.contains("/720p/index.m3u8"));
+        assert!(complete.text(Resource::Presentation).await.contains("type=\"static\""));
     }
 
     #[tokio::test]
     async fn media_never_changes_and_what_is_not_listed_is_not_there() {
         let stored = Stored::new(State::Complete, None).await;
         assert_eq!(stored.text(segment(7)).await, "the segment!");
-        assert_eq!(stored.text(What::Init("720p".parse().unwrap(), MediaSequence(7))).await, "init");
+        assert_eq!(stored.text(Resource::Init("720p".parse().unwrap(), MediaSequence(7))).await, "init");
         let cache = stored.ask(segment(7)).await.headers()["cache-control"].clone();
         assert_eq!(cache, "public, max-age=31536000, immutable");
-        for what in [segment(10), What::Playlist("90p".parse().unwrap())] {
-            assert_eq!(stored.ask(what).await.status(), StatusCode::NOT_FOUND);
+        for resource in [segment(10), Resource::Playlist("90p".parse().unwrap())] {
+            assert_eq!(stored.ask(resource).await.status(), StatusCode::NOT_FOUND);
         }
     }
 
@@ -313,7 +326,7 @@ mod tests {
             with_gap,
             listed.replace(&format!("{seconds}8.m4s"), &format!("#EXT-X-GAP\n{seconds}8.m4s"))
         );
-        let presentation = stored.text(What::Presentation).await;
+        let presentation = stored.text(Resource::Presentation).await;
         assert_eq!(presentation.matches("<Period").count(), 2, "{presentation}");
         assert_eq!(stored.text(segment(9)).await, "the segment!");
         assert_eq!(stored.ask(segment(8)).await.status(), StatusCode::NOT_FOUND);
@@ -347,19 +360,19 @@ mod tests {
         let stored = Stored::new(State::Complete, Some("https://cdn.example/recordings")).await;
         let lost = stored.layout.segment(&"720p".parse().unwrap(), MediaSequence(8));
         stored.store.delete(&[lost]).await.unwrap();
-        assert_eq!(stored.ask(What::Multivariant).await.status(), StatusCode::TEMPORARY_REDIRECT);
+        assert_eq!(stored.ask(Resource::Multivariant).await.status(), StatusCode::TEMPORARY_REDIRECT);
         assert_eq!(stored.ask(segment(8)).await.status(), StatusCode::NOT_FOUND);
-        assert!(stored.text(What::Multivariant).await.contains("/720p/index.m3u8"));
+        assert!(stored.text(Resource::Multivariant).await.contains("/720p/index.m3u8"));
     }
 
     #[tokio::test]
     async fn a_complete_recording_is_left_to_the_cdn() {
         let url = "https://cdn.example/recordings";
         let complete = Stored::new(State::Complete, Some(url)).await;
-        let answer = complete.ask(What::Multivariant).await;
+        let answer = complete.ask(Resource::Multivariant).await;
         assert_eq!(answer.status(), StatusCode::TEMPORARY_REDIRECT);
         assert_eq!(answer.headers()["location"], format!("{url}/{}", complete.layout.multivariant()));
         let growing = Stored::new(State::Live, Some(url)).await;
-        assert_eq!(growing.ask(What::Multivariant).await.status(), StatusCode::OK);
+        assert_eq!(growing.ask(Resource::Multivariant).await.status(), StatusCode::OK);
     }
 }
