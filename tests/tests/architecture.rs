@@ -6,8 +6,9 @@ use std::process::Command;
 use serde_json::Value;
 
 /// For each crate, the crates of ours that it may depend on.
-const MAY_KNOW: [(&str, &[&str]); 20] = [
+const MAY_KNOW: [(&str, &[&str]); 21] = [
     ("media", &[]),
+    ("access", &["media"]),
     ("rtmp", &["media"]),
     ("hls", &["media"]),
     ("wire", &["media"]),
@@ -15,10 +16,10 @@ const MAY_KNOW: [(&str, &[&str]); 20] = [
     ("platform", &["media", "runtime"]),
     ("runtime", &["media"]),
     // Documents in a store; who asks for them is not its business.
-    ("directory", &["media", "platform", "runtime"]),
+    ("directory", &["media", "access", "platform", "runtime"]),
     ("transcode", &["media", "hls", "wire"]),
     ("recordings", &["media", "hls", "wire", "platform", "runtime"]),
-    ("proxy", &["media", "rtmp", "wire", "registry", "platform", "runtime", "directory"]),
+    ("proxy", &["media", "rtmp", "wire", "registry", "platform", "runtime", "access", "directory"]),
     ("server", &["media", "hls", "wire", "registry", "platform", "runtime", "recordings", "transcode"]),
     // Programs of operators see what is stored; nothing here knows of streams that are on air.
     ("control", &["media", "registry", "platform", "directory", "runtime", "recordings"]),
@@ -73,7 +74,7 @@ const LIVES_IN: [(&str, &str); 6] = [
 ];
 
 /// Crates without input, output, clock or environment, and what they must not depend on.
-const SANS_IO: [&str; 3] = ["media", "rtmp", "hls"];
+const SANS_IO: [&str; 4] = ["media", "rtmp", "hls", "access"];
 const IO: [&str; 5] = ["tokio", "hyper", "tonic", "reqwest", "tracing-subscriber"];
 /// Words that sans-IO code must not have.
 const IO_WORDS: [&str; 5] = ["std::net::Tcp", "std::fs", "SystemTime::now", "Instant::now", "std::env::var"];

@@ -1,8 +1,8 @@
 //! Live inputs: what the operator sets for one broadcaster's stream.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
+use headwater_access::PublishRule;
 use headwater_media::{StreamId, StreamKey, UnixMillis};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -64,16 +64,6 @@ pub enum RecordingMode {
     Off,
 }
 
-/// Answer to a publisher that has shown the stream key of a live input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Admission {
-    Admitted,
-    Disabled,
-    /// The key was not used for as long as the input allows.
-    Expired,
-    AddressNotAllowed,
-}
-
 impl Default for InputSettings {
     fn default() -> Self {
         Self {
@@ -88,16 +78,13 @@ impl Default for InputSettings {
 }
 
 impl LiveInput {
-    /// Whether a publisher from this address may publish now.
-    pub fn admit(&self, address: IpAddr, now: UnixMillis) -> Admission {
-        if !self.settings.enabled {
-            Admission::Disabled
-        } else if self.is_expired(now) {
-            Admission::Expired
-        } else if !self.settings.allows(address) {
-            Admission::AddressNotAllowed
-        } else {
-            Admission::Admitted
+    /// Rule by which publishers with the stream key are admitted.
+    pub fn publish_rule(&self) -> PublishRule<'_> {
+        PublishRule {
+            enabled: self.settings.enabled,
+            allowed_addresses: &self.settings.allowed_addresses,
+            unused_lifetime: self.unused_lifetime(),
+            key_seen: self.key_used.unwrap_or(self.key_made).max(self.key_made),
         }
     }
 
@@ -105,24 +92,12 @@ impl LiveInput {
     pub fn unused_lifetime(&self) -> Option<Duration> {
         self.settings.expires_unused_after.map(|seconds| Duration::from_secs(seconds.into()))
     }
-
-    fn is_expired(&self, now: UnixMillis) -> bool {
-        let seen = self.key_used.unwrap_or(self.key_made).max(self.key_made);
-        let unused = Duration::from_millis(now.0.saturating_sub(seen.0));
-        self.unused_lifetime().is_some_and(|lifetime| unused > lifetime)
-    }
-}
-
-impl InputSettings {
-    /// An IPv4 address is the same in its IPv6 form (RFC 4291 §2.5.5.2).
-    fn allows(&self, address: IpAddr) -> bool {
-        let networks = &self.allowed_addresses;
-        networks.is_empty() || networks.iter().any(|network| network.contains(&address.to_canonical()))
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use headwater_access::Admission;
+
     use super::*;
 
     const MADE: UnixMillis = UnixMillis(1_800_000_000_000);
@@ -145,22 +120,11 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_the_networks_may_publish_in_either_form() {
-        let networks = ["192.0.2.0/24", "2001:db8::/32"].map(|network| network.parse().unwrap());
-        let input = input(InputSettings { allowed_addresses: networks.to_vec(), ..InputSettings::default() });
-        let asked = |address: &str| input.admit(address.parse().unwrap(), MADE);
-        for address in ["192.0.2.7", "::ffff:192.0.2.7", "2001:db8::1"] {
-            assert_eq!(asked(address), Admission::Admitted, "{address}");
-        }
-        for address in ["192.0.3.7", "::ffff:192.0.3.7", "2001:db9::1"] {
-            assert_eq!(asked(address), Admission::AddressNotAllowed, "{address}");
-        }
-    }
-
-    #[test]
     fn a_key_expires_when_nobody_has_used_it_for_so_long() {
         let mut input = input(InputSettings { expires_unused_after: Some(600), ..InputSettings::default() });
-        let asked = |input: &LiveInput, seconds| input.admit("192.0.2.7".parse().unwrap(), after(seconds));
+        let asked = |input: &LiveInput, seconds| {
+            input.publish_rule().admit("192.0.2.7".parse().unwrap(), after(seconds))
+        };
         assert_eq!(asked(&input, 600), Admission::Admitted);
         assert_eq!(asked(&input, 601), Admission::Expired);
         input.key_used = Some(after(500));
@@ -168,11 +132,5 @@ mod tests {
         assert_eq!(asked(&input, 1_101), Admission::Expired);
         input.key_made = after(2_000);
         assert_eq!(asked(&input, 2_600), Admission::Admitted, "a new key has its own time");
-    }
-
-    #[test]
-    fn a_disabled_input_admits_nobody() {
-        let input = input(InputSettings { enabled: false, ..InputSettings::default() });
-        assert_eq!(input.admit("192.0.2.7".parse().unwrap(), MADE), Admission::Disabled);
     }
 }

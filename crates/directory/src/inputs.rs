@@ -2,6 +2,7 @@
 
 use futures::StreamExt;
 use futures::stream;
+use headwater_access::to_hex;
 use headwater_media::{StreamId, StreamKey, UnixMillis};
 use headwater_platform::store::{Put, Replaced, StoreError, Version};
 
@@ -10,7 +11,7 @@ use crate::document::{CONTENT_TYPE, InputDocument, LookupDocument, from_json, to
 use crate::error::DirectoryError;
 use crate::input::{InputSettings, LiveInput};
 use crate::layout;
-use crate::seal::{SealError, to_hex};
+use crate::seal::SealError;
 
 /// Live inputs of a page, at most.
 pub const MAX_PAGE_INPUTS: usize = 100;

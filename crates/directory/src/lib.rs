@@ -21,20 +21,20 @@ mod inputs;
 mod layout;
 mod seal;
 mod settings;
-mod token;
 mod tokens;
 
 use std::sync::Arc;
 
 use headwater_platform::store::ObjectStore;
 
+pub use headwater_access::{AccessToken, NewToken, Scope, TokenText};
+
 pub use copy::{DirectoryCopy, Found};
 pub use error::DirectoryError;
-pub use input::{Admission, InputRecording, InputSettings, LiveInput, RecordingMode};
+pub use input::{InputRecording, InputSettings, LiveInput, RecordingMode};
 pub use inputs::{InputPage, MAX_PAGE_INPUTS};
 pub use seal::{SealError, Sealer};
 pub use settings::{open_directory, own_secret};
-pub use token::{AccessToken, NewToken, Scope, TokenText};
 
 /// Live inputs and access tokens in one store. Clones share it.
 #[derive(Clone, Debug)]

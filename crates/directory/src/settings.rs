@@ -5,12 +5,13 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use headwater_access::to_hex;
 use headwater_platform::store::{self, StoreError, settings_at};
 use headwater_runtime::config::{DirectoryConfig, InputMode, Secret, StoreConfig};
 use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::Directory;
-use crate::seal::{Sealer, to_hex};
+use crate::seal::Sealer;
 
 /// File of the secret that a single process makes for itself, in the folder of its directory.
 const SECRET_FILE: &str = "secret";

@@ -1,5 +1,6 @@
 //! Access tokens in the store: made, recognised, listed and deleted.
 
+use headwater_access::{AccessToken, NewToken, TokenText, is_token_id};
 use headwater_media::UnixMillis;
 use headwater_platform::store::{Key, Put, StoreError};
 
@@ -7,8 +8,6 @@ use crate::Directory;
 use crate::document::{CONTENT_TYPE, from_json, to_json};
 use crate::error::DirectoryError;
 use crate::layout;
-use crate::seal::to_hex;
-use crate::token::{AccessToken, ID_BYTES, NewToken, SECRET_BYTES, TokenText, hash, is_hex};
 
 impl Directory {
     /// Makes an access token. Its text is given out here and never again.
@@ -22,14 +21,7 @@ impl Directory {
     ) -> Result<(AccessToken, TokenText), DirectoryError> {
         loop {
             let text = self.make_token()?;
-            let token = AccessToken {
-                id: text.id.clone(),
-                name: new.name.clone(),
-                scopes: new.scopes.clone(),
-                created: now.0,
-                expires: new.expires.map(|expires| expires.0),
-                hash: hash(&text.secret),
-            };
+            let token = AccessToken::with_text(new.clone(), &text, now);
             let at = layout::token(&token.id);
             if self.store.put_new(&at, to_json(&token), CONTENT_TYPE).await? == Put::Stored {
                 return Ok((token, text));
@@ -46,8 +38,8 @@ impl Directory {
         text: &TokenText,
         now: UnixMillis,
     ) -> Result<Option<AccessToken>, DirectoryError> {
-        let token = self.read_token(&layout::token(&text.id)).await?;
-        Ok(token.filter(|token| token.is_secret(&text.secret) && !token.is_expired(now)))
+        let token = self.read_token(&layout::token(text.public_id())).await?;
+        Ok(token.filter(|token| token.has_text(text) && !token.is_expired(now)))
     }
 
     /// Access token of this id, also where it has expired.
@@ -55,7 +47,7 @@ impl Directory {
     /// # Errors
     /// When its document can't be read, or the store fails.
     pub async fn describe_token(&self, id: &str) -> Result<Option<AccessToken>, DirectoryError> {
-        if is_hex(id, ID_BYTES) { self.read_token(&layout::token(id)).await } else { Ok(None) }
+        if is_token_id(id) { self.read_token(&layout::token(id)).await } else { Ok(None) }
     }
 
     /// All access tokens, in the order of their ids.
@@ -82,7 +74,7 @@ impl Directory {
     /// # Errors
     /// When the store fails.
     pub async fn delete_token(&self, id: &str) -> Result<(), DirectoryError> {
-        if is_hex(id, ID_BYTES) {
+        if is_token_id(id) {
             self.store.delete(&[layout::token(id)]).await?;
         }
         Ok(())
@@ -97,10 +89,8 @@ impl Directory {
     }
 
     fn make_token(&self) -> Result<TokenText, DirectoryError> {
-        let mut id = [0; ID_BYTES];
-        let mut secret = [0; SECRET_BYTES];
-        self.sealer.fill_random(&mut id)?;
-        self.sealer.fill_random(&mut secret)?;
-        Ok(TokenText { id: to_hex(&id), secret: to_hex(&secret) })
+        let mut random = [0; TokenText::RANDOM_BYTES];
+        self.sealer.fill_random(&mut random)?;
+        Ok(TokenText::from_random(&random))
     }
 }

@@ -7,7 +7,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwater_directory::{Admission, Directory, DirectoryCopy, DirectoryError, Found, LiveInput};
+use headwater_access::Admission;
+use headwater_directory::{Directory, DirectoryCopy, DirectoryError, Found, LiveInput};
 use headwater_media::{StreamId, StreamKey};
 use headwater_registry::{Registry, RegistryEvent};
 use headwater_runtime::clock;
@@ -86,7 +87,7 @@ impl Authority {
             Found::Unknown => return Err(KeyError::Unknown),
             Found::Unavailable(error) => return Err(KeyError::Unavailable(error)),
         };
-        match input.admit(client, clock::now()) {
+        match input.publish_rule().admit(client, clock::now()) {
             Admission::Admitted => Ok(Permit { stream: input.uid.clone(), input: Some(input) }),
             Admission::Disabled => Err(KeyError::Disabled),
             Admission::Expired => Err(KeyError::Expired),

@@ -7,82 +7,14 @@ use headwater_media::UnixMillis;
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
-use crate::seal::to_hex;
+use crate::hex::{is_hex, to_hex};
+use crate::scope::Scope;
 
 /// Beginning of every token, by which tools that look for leaked secrets know it.
 const PREFIX: &str = "hwt";
 /// Random bytes of a token's public name and of its secret.
-pub(crate) const ID_BYTES: usize = 8;
-pub(crate) const SECRET_BYTES: usize = 32;
-
-/// Right that a token gives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Scope {
-    #[serde(rename = "inputs:read")]
-    InputsRead,
-    #[serde(rename = "inputs:write")]
-    InputsWrite,
-    /// See stream keys and the URLs that go with them.
-    #[serde(rename = "inputs:keys")]
-    InputsKeys,
-    #[serde(rename = "streams:read")]
-    StreamsRead,
-    #[serde(rename = "streams:control")]
-    StreamsControl,
-    #[serde(rename = "recordings:read")]
-    RecordingsRead,
-    #[serde(rename = "recordings:write")]
-    RecordingsWrite,
-    #[serde(rename = "events:read")]
-    EventsRead,
-    #[serde(rename = "tokens:write")]
-    TokensWrite,
-}
-
-impl Scope {
-    /// All scopes, in the order of their declaration.
-    pub const ALL: [Self; 9] = [
-        Self::InputsRead,
-        Self::InputsWrite,
-        Self::InputsKeys,
-        Self::StreamsRead,
-        Self::StreamsControl,
-        Self::RecordingsRead,
-        Self::RecordingsWrite,
-        Self::EventsRead,
-        Self::TokensWrite,
-    ];
-
-    /// The scope as documents and the API write it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::InputsRead => "inputs:read",
-            Self::InputsWrite => "inputs:write",
-            Self::InputsKeys => "inputs:keys",
-            Self::StreamsRead => "streams:read",
-            Self::StreamsControl => "streams:control",
-            Self::RecordingsRead => "recordings:read",
-            Self::RecordingsWrite => "recordings:write",
-            Self::EventsRead => "events:read",
-            Self::TokensWrite => "tokens:write",
-        }
-    }
-}
-
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Scope {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        let known = Self::ALL.map(Self::as_str).join(", ");
-        let scope = Self::ALL.into_iter().find(|scope| scope.as_str() == text);
-        scope.ok_or_else(|| format!("{text:?} is no scope: one of {known}"))
-    }
-}
+const ID_BYTES: usize = 8;
+const SECRET_BYTES: usize = 32;
 
 /// Access token to be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,10 +39,22 @@ pub struct AccessToken {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<u64>,
     /// SHA-256 of the token's secret part, in hexadecimal digits.
-    pub(crate) hash: String,
+    hash: String,
 }
 
 impl AccessToken {
+    /// Token with this text, as it is kept.
+    pub fn with_text(new: NewToken, text: &TokenText, created: UnixMillis) -> Self {
+        Self {
+            id: text.id.clone(),
+            name: new.name,
+            scopes: new.scopes,
+            created: created.0,
+            expires: new.expires.map(|expires| expires.0),
+            hash: hash(&text.secret),
+        }
+    }
+
     /// Whether the token gives this right.
     pub fn allows(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope)
@@ -121,33 +65,47 @@ impl AccessToken {
         self.expires.is_some_and(|expires| now.0 >= expires)
     }
 
-    /// Whether this secret part is the token's. Hashes are compared, of which a difference tells nothing.
-    pub(crate) fn is_secret(&self, secret: &str) -> bool {
-        self.hash == hash(secret)
+    /// Whether this is the token's text. Hashes are compared, of which a difference tells nothing.
+    pub fn has_text(&self, text: &TokenText) -> bool {
+        self.id == text.id && self.hash == hash(&text.secret)
     }
 }
 
-pub(crate) fn hash(secret: &str) -> String {
+fn hash(secret: &str) -> String {
     to_hex(digest(&SHA256, secret.as_bytes()).as_ref())
-}
-
-/// Whether a text is so many bytes in lower-case hexadecimal digits.
-pub(crate) fn is_hex(text: &str, bytes: usize) -> bool {
-    text.len() == 2 * bytes && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// Token as its owner has it: `hwt_<id>_<secret>`. It is shown once, when it is made.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TokenText {
-    pub(crate) id: String,
-    pub(crate) secret: String,
+    id: String,
+    secret: String,
 }
 
 impl TokenText {
+    /// Random bytes that a token is made of.
+    pub const RANDOM_BYTES: usize = ID_BYTES + SECRET_BYTES;
+
+    /// Token made of these random bytes.
+    pub fn from_random(random: &[u8; Self::RANDOM_BYTES]) -> Self {
+        let (id, secret) = random.split_at(ID_BYTES);
+        Self { id: to_hex(id), secret: to_hex(secret) }
+    }
+
+    /// Public name of the token.
+    pub fn public_id(&self) -> &str {
+        &self.id
+    }
+
     /// The token itself: for its owner, never for a log.
     pub fn expose(&self) -> String {
         format!("{PREFIX}_{}_{}", self.id, self.secret)
     }
+}
+
+/// Whether a text has the form of a token's public name.
+pub fn is_token_id(text: &str) -> bool {
+    is_hex(text, ID_BYTES)
 }
 
 impl FromStr for TokenText {
@@ -171,12 +129,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scopes_are_written_as_they_are_read() {
-        for scope in Scope::ALL {
-            assert_eq!(scope.as_str().parse(), Ok(scope));
-            assert_eq!(serde_json::to_value(scope).unwrap(), scope.as_str());
-        }
-        assert!("inputs:all".parse::<Scope>().unwrap_err().contains("inputs:read, "));
+    fn a_token_is_known_by_its_whole_text_and_kept_without_it() {
+        let text = TokenText::from_random(&std::array::from_fn(|at| at as u8));
+        let new =
+            NewToken { name: "shop".into(), scopes: vec![Scope::InputsRead], expires: Some(UnixMillis(9)) };
+        let token = AccessToken::with_text(new, &text, UnixMillis(5));
+        assert!(token.has_text(&text) && is_token_id(&token.id));
+        let kept = serde_json::to_string(&token).unwrap();
+        assert!(!kept.contains(&text.expose()[4 + 2 * ID_BYTES..]), "{kept}");
+        let other_secret = text.expose().replace("1f", "2f").parse().unwrap();
+        let other_id = text.expose().replace("0001", "0002").parse().unwrap();
+        assert!(!token.has_text(&other_secret) && !token.has_text(&other_id));
+        assert!(!token.is_expired(UnixMillis(8)) && token.is_expired(UnixMillis(9)));
     }
 
     #[test]

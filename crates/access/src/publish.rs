@@ -1,0 +1,97 @@
+//! Admission of publishers that have shown the stream key of a live input.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use headwater_media::UnixMillis;
+use ipnet::IpNet;
+
+/// Rule of a live input about who may publish with its stream key, and until when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PublishRule<'a> {
+    /// Whether the stream key opens the stream.
+    pub enabled: bool,
+    /// Networks that may publish; all where there is none.
+    pub allowed_addresses: &'a [IpNet],
+    /// Time that the stream key works for without being used; none where it does not expire.
+    pub unused_lifetime: Option<Duration>,
+    /// Time at which the stream key was made or last seen in use.
+    pub key_seen: UnixMillis,
+}
+
+/// Answer to a publisher that has shown the stream key of a live input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    Admitted,
+    Disabled,
+    /// The key was not used for as long as the input allows.
+    Expired,
+    AddressNotAllowed,
+}
+
+impl PublishRule<'_> {
+    /// Whether a publisher from this address may publish now.
+    pub fn admit(&self, address: IpAddr, now: UnixMillis) -> Admission {
+        if !self.enabled {
+            Admission::Disabled
+        } else if self.is_expired(now) {
+            Admission::Expired
+        } else if !self.allows_address(address) {
+            Admission::AddressNotAllowed
+        } else {
+            Admission::Admitted
+        }
+    }
+
+    fn is_expired(&self, now: UnixMillis) -> bool {
+        let unused = Duration::from_millis(now.0.saturating_sub(self.key_seen.0));
+        self.unused_lifetime.is_some_and(|lifetime| unused > lifetime)
+    }
+
+    /// An IPv4 address is the same in its IPv6 form (RFC 4291 §2.5.5.2).
+    fn allows_address(&self, address: IpAddr) -> bool {
+        let networks = self.allowed_addresses;
+        networks.is_empty() || networks.iter().any(|network| network.contains(&address.to_canonical()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SEEN: UnixMillis = UnixMillis(1_800_000_000_000);
+    const OPEN: PublishRule<'_> =
+        PublishRule { enabled: true, allowed_addresses: &[], unused_lifetime: None, key_seen: SEEN };
+
+    fn after(seconds: u64) -> UnixMillis {
+        UnixMillis(SEEN.0 + seconds * 1_000)
+    }
+
+    #[test]
+    fn addresses_of_the_networks_may_publish_in_either_form() {
+        let networks = ["192.0.2.0/24", "2001:db8::/32"].map(|network| network.parse().unwrap());
+        let rule = PublishRule { allowed_addresses: &networks, ..OPEN };
+        let asked = |address: &str| rule.admit(address.parse().unwrap(), SEEN);
+        for address in ["192.0.2.7", "::ffff:192.0.2.7", "2001:db8::1"] {
+            assert_eq!(asked(address), Admission::Admitted, "{address}");
+        }
+        for address in ["192.0.3.7", "::ffff:192.0.3.7", "2001:db9::1"] {
+            assert_eq!(asked(address), Admission::AddressNotAllowed, "{address}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_nobody_used_for_so_long_is_expired() {
+        let rule = PublishRule { unused_lifetime: Some(Duration::from_secs(600)), ..OPEN };
+        let asked = |rule: PublishRule<'_>, seconds| rule.admit("192.0.2.7".parse().unwrap(), after(seconds));
+        assert_eq!(asked(rule, 600), Admission::Admitted);
+        assert_eq!(asked(rule, 601), Admission::Expired);
+        assert_eq!(asked(OPEN, 1_000_000), Admission::Admitted);
+    }
+
+    #[test]
+    fn a_disabled_input_admits_nobody() {
+        let rule = PublishRule { enabled: false, ..OPEN };
+        assert_eq!(rule.admit("192.0.2.7".parse().unwrap(), SEEN), Admission::Disabled);
+    }
+}
