@@ -33,7 +33,7 @@ use headwater_media::StreamId;
 use headwater_platform::store::ObjectStore;
 use headwater_recordings::Layout;
 use headwater_registry::Registry;
-use headwater_runtime::config::Secret;
+use headwater_runtime::config::{InputMode, Secret};
 use headwater_runtime::http::{Handler, Patience, Versions};
 use headwater_runtime::listener::Listener;
 use http::Request;
@@ -71,6 +71,8 @@ pub struct Control {
     pub registry: Arc<dyn Registry>,
     /// Live inputs of the configuration, which the API shows and does not change.
     pub file_inputs: Vec<StreamId>,
+    /// Whether the stream keys of live inputs are secrets, or the names of their streams.
+    pub input_mode: InputMode,
     /// Token with every right. Without it, nobody has to show one: the listener is on a loopback address then.
     pub token: Option<Secret>,
     /// URLs at which others reach the services.

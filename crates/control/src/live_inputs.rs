@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use headwater_directory::{DirectoryError, LiveInput, Scope};
 use headwater_media::StreamId;
 use headwater_runtime::clock;
+use headwater_runtime::config::InputMode;
 use http::header::{ETAG, LOCATION};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::{Map, Value};
@@ -25,7 +26,7 @@ use super::page::Page;
 use super::precondition::Precondition;
 use super::problem::Problem;
 use super::response::json_response;
-pub(crate) use answer::{LiveInputAnswer, LiveInputPage};
+pub(crate) use answer::{LiveInputAnswer, LiveInputPage, ShownKey};
 pub(crate) use settings::LiveInputSettings;
 
 /// Attempts of a change that names no expected state, while others change the input too.
@@ -59,8 +60,8 @@ pub(crate) async fn list_inputs(
         Some(directory) => Some(directory.list_inputs(page.cursor.as_ref(), page.limit).await?),
         None => None,
     };
-    let see_keys = caller.allows(Scope::InputsKeys);
-    Ok(json_response(&LiveInputPage::merge(kept, &page, &control.file_inputs, &control.public, see_keys)))
+    let key = shared.shown_key(&caller);
+    Ok(json_response(&LiveInputPage::merge(kept, &page, &control.file_inputs, &control.public, key)))
 }
 
 /// Make a live input with a new stream key
@@ -314,6 +315,14 @@ impl Shared {
         }
     }
 
+    fn shown_key(&self, caller: &Caller) -> ShownKey {
+        match self.control.input_mode {
+            _ if !caller.allows(Scope::InputsKeys) => ShownKey::Mask,
+            InputMode::Open => ShownKey::StreamName,
+            InputMode::Keys => ShownKey::Secret,
+        }
+    }
+
     /// Directory for one input: without a directory there is no such input.
     fn input_directory(&self) -> Result<&headwater_directory::Directory, Problem> {
         self.control.directory.as_ref().ok_or_else(Problem::no_input)
@@ -327,8 +336,8 @@ fn created(shared: &Shared, caller: &Caller, input: &LiveInput) -> Response {
 
 /// Answer with an input, its ETag, and its stream key if the caller may see that.
 fn shown(shared: &Shared, caller: &Caller, input: &LiveInput) -> Response {
-    let see_keys = caller.allows(Scope::InputsKeys);
-    let mut response = json_response(&LiveInputAnswer::new(input, &shared.control.public, see_keys));
+    let key = shared.shown_key(caller);
+    let mut response = json_response(&LiveInputAnswer::new(input, &shared.control.public, key));
     let etag = HeaderValue::from_str(&format!("\"{}\"", input.revision)).expect("digits in quotes");
     response.headers_mut().insert(ETAG, etag);
     response

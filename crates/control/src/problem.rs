@@ -151,8 +151,7 @@ impl Problem {
 
     /// Installation that keeps neither live inputs nor tokens.
     pub(crate) fn no_directory() -> Self {
-        let detail = "Live inputs and access tokens are kept where directory.url leads, with inputs.mode = \"keys\" and a \
-            directory.secret.";
+        let detail = "Live inputs and access tokens are kept where directory.url leads: set that and a directory.secret.";
         Self::new(&NO_DIRECTORY, detail)
     }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use headwater_access::to_hex;
 use headwater_platform::store::{self, StoreError, settings_at};
-use headwater_runtime::config::{DirectoryConfig, InputMode, Secret, StoreConfig};
+use headwater_runtime::config::{DirectoryConfig, Secret, StoreConfig};
 use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::Directory;
@@ -19,18 +19,18 @@ const SECRET_BYTES: usize = 32;
 /// Read and written by its owner alone.
 const SECRET_FILE_MODE: u32 = 0o600;
 
-/// Opens the directory that the configuration names; none where keys are names, or where only the configuration's own
-/// inputs are to be known. A store that can't be reached is found out by its first use.
+/// Opens the directory that the configuration names; none where that gives it no place or no secret. A store that can't be
+/// reached is found out by its first use.
 ///
 /// # Errors
 /// When a folder can't be made.
 pub async fn open_directory(
-    mode: InputMode,
     config: &DirectoryConfig,
     recordings: &StoreConfig,
 ) -> Result<Option<Directory>, StoreError> {
-    let settings = settings_at(&config.url, recordings).filter(|_| mode == InputMode::Keys);
-    let Some((settings, secret)) = settings.zip(config.secret.as_ref()) else { return Ok(None) };
+    let Some((settings, secret)) = settings_at(&config.url, recordings).zip(config.secret.as_ref()) else {
+        return Ok(None);
+    };
     let sealer = Sealer::new(secret.expose(), config.previous_secret.as_ref().map(Secret::expose));
     Ok(Some(Directory::new(store::open(&settings).await?, sealer)))
 }

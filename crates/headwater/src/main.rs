@@ -3,6 +3,7 @@
 mod bench;
 mod demo;
 mod drain;
+mod first_start;
 mod inputs;
 mod target;
 mod token;

@@ -11,7 +11,7 @@ use headwater_runtime::cli::Options;
 use headwater_runtime::clock;
 use headwater_runtime::config::{Config, Service};
 
-use crate::up::make_secret;
+use crate::first_start::make_secret;
 
 /// Arguments of `token`.
 #[derive(clap::Args)]
@@ -78,10 +78,9 @@ async fn create_token(mut config: Config, cluster: bool, token: &Token) -> anyho
     if !cluster {
         make_secret(&mut config)?;
     }
-    let directory = open_directory(config.input_mode, &config.directory, &config.store).await?;
-    let directory: Directory = directory.context(
-        "the configuration has no directory: set inputs.mode = \"keys\", and directory.url if that is \"none\"",
-    )?;
+    let directory = open_directory(&config.directory, &config.store).await?;
+    let directory: Directory = directory
+        .context("the configuration has no directory: set directory.url to a place, and directory.secret")?;
     let now = clock::now();
     let expires = token.expires_in.map(|seconds| UnixMillis(now.0 + u64::from(seconds) * 1_000));
     let new = NewToken { name: token.name.clone(), scopes: token.scopes.clone(), expires };
@@ -115,7 +114,7 @@ mod tests {
         let text = create_token(config_in(folder.path()), false, &token()).await.unwrap();
         let mut config = config_in(folder.path());
         make_secret(&mut config).unwrap();
-        let directory = open_directory(config.input_mode, &config.directory, &config.store).await;
+        let directory = open_directory(&config.directory, &config.store).await;
         let directory = directory.unwrap().unwrap();
         let shown = text.parse().unwrap();
         let found = directory.find_token(&shown, clock::now()).await.unwrap().unwrap();
@@ -126,7 +125,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_directory_it_is_said_what_to_set() {
-        let error = create_token(config("inputs.mode = \"open\""), false, &token()).await.unwrap_err();
-        assert!(error.to_string().contains("inputs.mode = \"keys\""), "{error}");
+        let error = create_token(config("directory.url = \"none\""), false, &token()).await.unwrap_err();
+        assert!(error.to_string().contains("directory.url"), "{error}");
     }
 }

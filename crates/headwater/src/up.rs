@@ -4,11 +4,13 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use headwater_runtime::cli::Options;
-use headwater_runtime::config::{Config, InputMode, Service, StoreUrl};
+use headwater_runtime::config::{Config, InputMode, Service};
 use headwater_runtime::process::{self, Process};
 use headwater_server::WorkerCommand;
+use tracing::warn;
+
+use crate::first_start::{create_first_token, make_secret};
 
 /// Runs the three services until the process is told to stop.
 pub fn run(options: &Options) -> ExitCode {
@@ -16,7 +18,9 @@ pub fn run(options: &Options) -> ExitCode {
 }
 
 async fn serve_all(mut process: Process) -> anyhow::Result<()> {
-    make_secret(&mut process.config)?;
+    if uses_directory(&process.config) {
+        make_secret(&mut process.config)?;
+    }
     let config = &process.config.registry;
     let registry = headwater_registry::open(config.redis_url(), config.prefix.as_str(), config.lease)?;
     let proxy = headwater_proxy::run(without_grace(process.clone()), registry.clone());
@@ -35,6 +39,7 @@ async fn serve_all(mut process: Process) -> anyhow::Result<()> {
     let greeting = async {
         process.readiness.ready().await;
         print_addresses(&process.config);
+        print_first_token(&process.config).await;
         std::future::pending::<()>().await
     };
     tokio::select! {
@@ -43,17 +48,9 @@ async fn serve_all(mut process: Process) -> anyhow::Result<()> {
     }
 }
 
-/// Gives the directory a secret, where it is in a folder and nobody has chosen one.
-pub(crate) fn make_secret(config: &mut Config) -> anyhow::Result<()> {
-    let is_needed = config.input_mode == InputMode::Keys && config.directory.secret.is_none();
-    match &config.directory.url {
-        StoreUrl::Directory(folder) if is_needed => {
-            let secret = headwater_directory::own_secret(folder);
-            config.directory.secret = Some(secret.context("directory.secret can be neither read nor made")?);
-        }
-        _ => {}
-    }
-    Ok(())
+/// Whether keys are looked up in the directory, or the control API works on it.
+fn uses_directory(config: &Config) -> bool {
+    config.input_mode == InputMode::Keys || config.control.listen.is_some()
 }
 
 /// There is no other proxy that publishers could go to: waiting for them to leave would lead nowhere.
@@ -78,6 +75,23 @@ fn print_addresses(config: &Config) {
     println!("\n  publish   rtmp://{publish}/{app}/{key}\n  watch     http://{watch}/{stream}\n");
 }
 
+/// Prints an access token with every right, where the control API is on and neither the configuration nor the directory has
+/// a token yet.
+#[expect(clippy::print_stdout, reason = "the token is shown this once, and to no log")]
+async fn print_first_token(config: &Config) {
+    let Some(listen) = config.control.listen else { return };
+    match create_first_token(config).await {
+        Ok(Some(token)) => {
+            let api = local_authority(listen, 80);
+            println!(
+                "  API       http://{api}/api/v1\n  token     {token}   (every right; not shown again)\n"
+            );
+        }
+        Ok(None) => {}
+        Err(error) => warn!(error = format!("{error:#}"), "no first access token could be made"),
+    }
+}
+
 /// How somebody on this machine reaches a listener.
 fn local_authority(listen: SocketAddr, default_port: u16) -> String {
     let host = match listen.ip() {
@@ -90,7 +104,20 @@ fn local_authority(listen: SocketAddr, default_port: u16) -> String {
 
 #[cfg(test)]
 mod tests {
+    use headwater_runtime::config::{File, load};
+
     use super::*;
+
+    #[test]
+    fn a_directory_is_made_for_keys_and_for_the_control_api_only() {
+        let is_used = |text: &str| {
+            let file = File { path: "hw.toml", text };
+            uses_directory(&load(Service::AllInOne, Some(file), []).unwrap().config)
+        };
+        assert!(!is_used(""));
+        assert!(is_used("inputs.mode = \"keys\""));
+        assert!(is_used("control.listen = \"127.0.0.1:8081\""));
+    }
 
     #[test]
     fn addresses_are_written_as_somebody_types_them() {

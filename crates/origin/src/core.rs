@@ -85,6 +85,7 @@ impl Core {
             directory,
             registry,
             file_inputs: settings.file_inputs.clone(),
+            input_mode: settings.input_mode,
             token: settings.control.token.clone(),
             public: PublicUrls {
                 playback_url: settings.origin.public_url.as_ref().map(|url| url.as_str().to_owned()),

@@ -102,8 +102,7 @@ impl Origin {
             Some(address) => {
                 let limits = Limits::total(headwater_control::MAX_CONNECTIONS);
                 let listener = Listener::bind(address, "control.listen", limits).await?;
-                let directory =
-                    open_directory(settings.input_mode, &settings.directory, &settings.store).await;
+                let directory = open_directory(&settings.directory, &settings.store).await;
                 let directory = directory.map_err(OriginError::Directory)?;
                 Some((listener, core.control(settings, directory, registry)))
             }

@@ -9,6 +9,7 @@ use headwater_media::{ReplayLimits, timeline};
 use headwater_platform::store::StoreError;
 use headwater_registry::Registry;
 use headwater_rtmp::ServerConfig;
+use headwater_runtime::config::InputMode;
 use headwater_runtime::listener::{Accepted, BindError, Connection, Limits, Listener};
 use headwater_runtime::outage::Outage;
 use headwater_runtime::process::Process;
@@ -227,7 +228,11 @@ fn connection_span(peer: SocketAddr) -> tracing::Span {
 
 async fn open_authority(settings: &Settings) -> Result<Authority, ProxyError> {
     let Settings { input_mode, inputs, directory, store, .. } = settings;
-    let directory = open_directory(*input_mode, directory, store).await?;
+    let directory = match input_mode {
+        InputMode::Keys => open_directory(directory, store).await?,
+        // The directory decides nothing where keys are names.
+        InputMode::Open => None,
+    };
     Ok(Authority::new(*input_mode, inputs.clone(), directory))
 }
 

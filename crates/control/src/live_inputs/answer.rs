@@ -13,6 +13,16 @@ use crate::page::Page;
 /// Text in the place of keys and URLs that the caller may not see.
 const MASK: &str = "xxxxx";
 
+/// Text that is shown as the stream key of a live input.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ShownKey {
+    /// The mask, as the caller may not see keys.
+    Mask,
+    /// Name of the stream, which is its key where keys are no secrets.
+    StreamName,
+    Secret,
+}
+
 /// Live input, with the addresses of its stream.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -66,12 +76,11 @@ pub(crate) struct LiveInputPage {
 }
 
 impl LiveInputAnswer {
-    pub(crate) fn new(input: &LiveInput, public: &PublicUrls, see_keys: bool) -> Self {
-        let ingest = |url: &Option<String>| {
-            if !see_keys {
-                return Ingest::masked();
-            }
-            Ingest { url: url.clone(), stream_key: input.stream_key.expose().into() }
+    pub(crate) fn new(input: &LiveInput, public: &PublicUrls, key: ShownKey) -> Self {
+        let ingest = |url: &Option<String>| match key {
+            ShownKey::Mask => Ingest::masked(),
+            ShownKey::StreamName => Ingest { url: url.clone(), stream_key: input.uid.to_string() },
+            ShownKey::Secret => Ingest { url: url.clone(), stream_key: input.stream_key.expose().into() },
         };
         Self {
             settings: LiveInputSettings::from(&input.settings),
@@ -119,7 +128,7 @@ impl LiveInputPage {
         page: &Page<StreamId>,
         of_file: &[StreamId],
         public: &PublicUrls,
-        see_keys: bool,
+        key: ShownKey,
     ) -> Self {
         let kept = kept.unwrap_or(InputPage { inputs: Vec::new(), next: None });
         let is_after =
@@ -133,7 +142,7 @@ impl LiveInputPage {
         entries.truncate(page.limit);
         let next = if is_cut { entries.last().copied() } else { kept.next.as_ref() };
         let answer_of = |uid: &&StreamId| match own.clone().find(|input| input.uid == **uid) {
-            Some(input) => LiveInputAnswer::new(input, public, see_keys),
+            Some(input) => LiveInputAnswer::new(input, public, key),
             None => LiveInputAnswer::of_file(uid, public),
         };
         Self { next: next.map(ToString::to_string), live_inputs: entries.iter().map(answer_of).collect() }

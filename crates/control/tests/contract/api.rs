@@ -13,7 +13,7 @@ use headwater_platform::store::testing::MemoryStore;
 use headwater_recordings::Layout;
 use headwater_registry::{MemoryRegistry, Ttls};
 use headwater_runtime::clock;
-use headwater_runtime::config::{File, Service, load};
+use headwater_runtime::config::{File, InputMode, Service, load};
 use headwater_runtime::listener::{Limits, Listener};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
@@ -84,6 +84,7 @@ impl Api {
             directory: Some(directory.clone()),
             registry: Arc::new(registry.clone()),
             file_inputs: vec!["studio".parse().unwrap()],
+            input_mode: InputMode::Keys,
             token: Some(root_token()),
             public: PublicUrls {
                 rtmp_url: Some("rtmp://live.example/live".into()),

@@ -3,6 +3,7 @@
 use headwater_directory::Scope;
 use headwater_platform::store::testing::Fault;
 use headwater_registry::{Registry as _, RegistryEvent};
+use headwater_runtime::config::InputMode;
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -74,6 +75,15 @@ async fn keys_are_masked_for_tokens_that_may_not_see_them() {
     for key in [key_of(&made), key_of(&now)] {
         assert!(key.len() > 5 && !api.logged().contains(key), "a log line has a stream key");
     }
+}
+
+#[tokio::test]
+async fn the_key_is_the_name_of_the_stream_where_keys_are_no_secrets() {
+    let api = Api::start_with(|control| control.input_mode = InputMode::Open).await;
+    let made = create(&api, "{}").await;
+    assert_eq!(key_of(&made), made.body["uid"].as_str().unwrap());
+    let token = api.token(&[Scope::InputsRead]).await;
+    assert_eq!(key_of(&api.ask_as(&token, "GET", &path_of(&made), "").await), "xxxxx");
 }
 
 #[tokio::test]

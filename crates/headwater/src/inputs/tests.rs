@@ -8,6 +8,7 @@ use headwater_platform::store::testing::MemoryStore;
 use headwater_recordings::Layout;
 use headwater_registry::{MemoryRegistry, Ttls};
 use headwater_runtime::clock;
+use headwater_runtime::config::InputMode;
 use headwater_runtime::listener::{Limits, Listener};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -47,6 +48,7 @@ impl Running {
             directory: Some(directory.clone()),
             registry: Arc::new(MemoryRegistry::new(Ttls::default())),
             file_inputs: Vec::new(),
+            input_mode: InputMode::Keys,
             token: loaded.unwrap().config.control.token,
             public: PublicUrls::default(),
         };

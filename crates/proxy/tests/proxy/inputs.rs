@@ -18,7 +18,7 @@ fn configure(config: &mut Config, folder: &Path) {
 async fn directory(folder: &Path) -> Directory {
     let mut config = Config::defaults();
     configure(&mut config, folder);
-    open_directory(config.input_mode, &config.directory, &config.store).await.unwrap().unwrap()
+    open_directory(&config.directory, &config.store).await.unwrap().unwrap()
 }
 
 #[tokio::test]

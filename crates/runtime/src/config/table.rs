@@ -272,15 +272,15 @@ section! {
 }
 
 section! {
-    /// The directory: live inputs with their stream keys, and access tokens, as documents in an object store. It is used
-    /// where `inputs.mode` is `keys`.
+    /// The directory: live inputs with their stream keys, and access tokens, as documents in an object store. Proxies use it
+    /// where `inputs.mode` is `keys`, and the control API wherever there is a secret.
     pub struct DirectoryConfig = "directory" {
         /// `s3://bucket/prefix` or `file:///directory`, with the other settings of the store. `auto` is the folder
         /// `.directory` of the store, and for `headwater up` the directory `headwater-directory` below the working directory;
         /// `none` leaves the inputs of the configuration only.
         url: StoreUrl = "auto";
         /// The secret that stream keys are sealed under, the same for all services. `headwater up` makes one where it has
-        /// none, in a file of its directory.
+        /// none and needs it, in a file of its directory.
         secret: Option<Secret> = "";
         /// The secret before that one, while documents are left that were sealed under it.
         previous_secret: Option<Secret> = "";
