@@ -5,6 +5,7 @@ mod answers;
 mod audit;
 mod auth;
 mod body;
+mod cloudflare;
 mod idempotency;
 mod limits;
 mod live_inputs;
@@ -24,7 +25,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{delete, get, post};
 use governor::clock::DefaultClock;
@@ -163,6 +164,9 @@ fn router(shared: Arc<Shared>) -> Router {
     let recording = get(recordings::get_recording).delete(recordings::delete_recording);
     let input =
         get(live_inputs::get_input).patch(live_inputs::update_input).delete(live_inputs::delete_input);
+    let cloudflare = cloudflare::routes()
+        .layer(from_fn_with_state(shared.clone(), auth::admit))
+        .layer(from_fn(cloudflare::wrap_problem));
     Router::new()
         .route("/api/v1/live-inputs", get(live_inputs::list_inputs).post(live_inputs::create_input))
         .route("/api/v1/live-inputs/{uid}", input)
@@ -172,6 +176,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/api/v1/tokens", get(tokens::list_tokens).post(tokens::create_token))
         .route("/api/v1/tokens/{id}", delete(tokens::delete_token))
         .layer(from_fn_with_state(shared.clone(), auth::admit))
+        .merge(cloudflare)
         .route("/api/v1/openapi.json", get(openapi::get_description))
         .fallback(async || Problem::no_route())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())

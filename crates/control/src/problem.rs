@@ -1,6 +1,7 @@
 //! Problems that the API answers with; the detail of each says what to do about it.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
@@ -17,7 +18,7 @@ use utoipa::ToSchema;
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Answer to a request that was not fulfilled.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Problem {
     kind: &'static Kind,
     detail: Cow<'static, str>,
@@ -99,6 +100,21 @@ impl Problem {
 
     fn with_hint(self, hint: Hint) -> Self {
         Self { hint: Some(hint), ..self }
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        self.kind.0
+    }
+
+    /// Title and detail as one text.
+    pub(crate) fn message(&self) -> String {
+        let Kind(_, _, title) = self.kind;
+        format!("{title}. {}", self.detail)
+    }
+
+    /// Fields of the body that were not accepted.
+    pub(crate) fn errors(&self) -> &[FieldError] {
+        &self.errors
     }
 
     /// Path that the API does not have.
@@ -217,8 +233,8 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let Kind(status, name, title) = *self.kind;
-        let details = ProblemDetails::new(status, name, title, self.detail);
-        let body = ProblemBody { details, errors: self.errors };
+        let details = ProblemDetails::new(status, name, title, self.detail.clone());
+        let body = ProblemBody { details, errors: self.errors.clone() };
         let json = serde_json::to_string(&body).expect("texts and a number are JSON");
         let headers = [(CONTENT_TYPE, PROBLEM_JSON), (CACHE_CONTROL, "no-store")];
         let mut response = (status, headers, json).into_response();
@@ -227,6 +243,8 @@ impl IntoResponse for Problem {
             Hint::Bearer => (WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
         });
         response.headers_mut().extend(hint);
+        // For an envelope of another kind around it.
+        response.extensions_mut().insert(Arc::new(self));
         response
     }
 }

@@ -3,7 +3,7 @@
 use headwater_directory::{InputPage, LiveInput};
 use headwater_media::StreamId;
 use headwater_runtime::clock::rfc3339;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 use super::settings::LiveInputSettings;
@@ -70,9 +70,10 @@ struct Playback {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct LiveInputPage {
     /// The `after` of the next page; null where this one is the last.
-    #[schema(required)]
-    next: Option<String>,
-    live_inputs: Vec<LiveInputAnswer>,
+    #[schema(required, value_type = Option<String>)]
+    #[serde(serialize_with = "write_uid")]
+    pub(crate) next: Option<StreamId>,
+    pub(crate) live_inputs: Vec<LiveInputAnswer>,
 }
 
 impl LiveInputAnswer {
@@ -145,8 +146,12 @@ impl LiveInputPage {
             Some(input) => LiveInputAnswer::new(input, public, key),
             None => LiveInputAnswer::of_file(uid, public),
         };
-        Self { next: next.map(ToString::to_string), live_inputs: entries.iter().map(answer_of).collect() }
+        Self { next: next.cloned(), live_inputs: entries.iter().map(answer_of).collect() }
     }
+}
+
+fn write_uid<S: Serializer>(uid: &Option<StreamId>, serializer: S) -> Result<S::Ok, S::Error> {
+    uid.as_ref().map(StreamId::as_str).serialize(serializer)
 }
 
 /// Order in which stores list the documents of inputs: a dot ends the uid.

@@ -90,6 +90,19 @@ impl LiveInputSettings {
         from_value(merged)
     }
 
+    /// Settings with these fields in the place of their own; null takes one back to its default.
+    pub(crate) fn replace(&self, fields: &Map<String, Value>) -> Result<Self, Problem> {
+        let mut replaced = serde_json::to_value(self).expect("settings are JSON");
+        let settings = replaced.as_object_mut().expect("settings are an object");
+        for (name, value) in fields {
+            match value {
+                Value::Null => drop(settings.remove(name)),
+                _ => drop(settings.insert(name.clone(), value.clone())),
+            }
+        }
+        from_value(replaced)
+    }
+
     /// Settings as they are stored, unless fields are out of bounds.
     pub(crate) fn check(&self) -> Result<InputSettings, Problem> {
         let mut errors = Vec::new();

@@ -143,9 +143,13 @@ impl Api {
     }
 
     pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        self.send_to(method, &format!("/api/v1{path}"), headers, body).await
+    }
+
+    /// Sends a request to any path, and not to one of this API's version only.
+    pub async fn send_to(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         let method: Method = method.parse().unwrap();
-        let mut request =
-            Request::builder().method(method).uri(format!("http://{}/api/v1{path}", self.address));
+        let mut request = Request::builder().method(method).uri(format!("http://{}{path}", self.address));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

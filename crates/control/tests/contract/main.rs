@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests panic too")]
 
 mod api;
+mod cloudflare;
 mod description;
 mod idempotency;
 mod live_inputs;
