@@ -228,6 +228,22 @@ async fn the_page_may_be_embedded() {
     assert!(viewer.text("/").await.contains("Headwater"));
 }
 
+#[tokio::test]
+async fn names_of_cloudflare_lead_to_the_resources() {
+    let OnAir { viewer, origin: _origin, .. } = on_air().await;
+    for (path, location) in [
+        ("/demo/iframe?muted=true", "../demo?muted=true"),
+        ("/demo/manifest/video.m3u8", "../live.m3u8"),
+        ("/demo/manifest/video.mpd", "../live.mpd"),
+        ("/demo/thumbnails/thumbnail.jpg?height=320&time=2s", "../thumbnail.jpg?height=320&time=2s"),
+    ] {
+        let answer = viewer.get(path).await;
+        assert_eq!((answer.status, answer.header("location")), (StatusCode::PERMANENT_REDIRECT, location));
+        assert_eq!(answer.header("cache-control"), "public, max-age=60");
+        assert_eq!(answer.header("access-control-allow-origin"), "*", "players of other sites follow it");
+    }
+}
+
 /// The page of a name that was never on air says so, and waits all the same.
 #[tokio::test]
 async fn the_page_of_an_unknown_name_is_not_kept() {

@@ -45,9 +45,14 @@ impl<'a> Call<'a> {
         Ok(page::player(&self.service.policy, self.is_known(&stream).await))
     }
 
-    /// The player page with a slash too many, which would break its relative links.
+    /// The player page below another path, where its relative links would break.
     pub(super) async fn slashed_page(self, stream: StreamId) -> Answered {
-        Ok(page::without_slash(&stream, self.query()))
+        Ok(page::redirect(&format!("../{stream}"), self.query()))
+    }
+
+    /// Another name of a resource, by the path that leads there from this one.
+    pub(super) async fn other_name(self, path: &'static str) -> Answered {
+        Ok(page::redirect(path, self.query()))
     }
 
     pub(super) async fn asset(self, file: &str) -> Answered {

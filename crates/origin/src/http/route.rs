@@ -37,6 +37,10 @@ impl<'a> Route<'a> {
             ("assets", Some(_), ..) => Self::new("asset", call.asset(path.split_once('/')?.1)),
             (stream, None, ..) => Self::new("page", call.player_page(stream.parse().ok()?)),
             (stream, Some(file), None, _) => Self::find_of_stream(call, stream.parse().ok()?, file)?,
+            (stream, Some(folder @ ("manifest" | "thumbnails")), Some(file), None) => {
+                stream.parse::<StreamId>().ok()?;
+                Self::find_by_other_name(call, folder, file)?
+            }
             (stream, Some(id), Some("thumbnail.jpg"), None) => {
                 Self::new("thumbnail", call.recorded_thumbnail(layout(stream, id)?))
             }
@@ -60,7 +64,7 @@ impl<'a> Route<'a> {
     /// Routes of the form `/<stream>/<file>`.
     fn find_of_stream(call: Call<'a>, stream: StreamId, file: &str) -> Option<Self> {
         let route = match file {
-            "" => Self::new("page", call.slashed_page(stream)),
+            "" | "iframe" => Self::new("page", call.slashed_page(stream)),
             "live.m3u8" => Self::new("multivariant", call.multivariant(stream, PlaylistKind::Multivariant)),
             "dvr.m3u8" => Self::new("multivariant", call.multivariant(stream, PlaylistKind::DvrMultivariant)),
             "live.mpd" => Self::new("presentation", call.presentation(stream, PlaylistKind::Presentation)),
@@ -79,6 +83,17 @@ impl<'a> Route<'a> {
                     _ => return None,
                 }
             }
+        };
+        Some(route)
+    }
+
+    /// Routes of the form `/<stream>/<folder>/<file>` that Cloudflare Stream has for resources of a stream.
+    fn find_by_other_name(call: Call<'a>, folder: &str, file: &str) -> Option<Self> {
+        let route = match (folder, file) {
+            ("manifest", "video.m3u8") => Self::new("multivariant", call.other_name("../live.m3u8")),
+            ("manifest", "video.mpd") => Self::new("presentation", call.other_name("../live.mpd")),
+            ("thumbnails", "thumbnail.jpg") => Self::new("thumbnail", call.other_name("../thumbnail.jpg")),
+            _ => return None,
         };
         Some(route)
     }
@@ -170,10 +185,14 @@ mod tests {
     }
 
     /// Paths as docs/http-api.md writes them, with their labels.
-    const DOCUMENTED: [(&str, &str); 27] = [
+    const DOCUMENTED: [(&str, &str); 31] = [
         ("/", "page"),
         ("/<stream>", "page"),
         ("/<stream>/", "page"),
+        ("/<stream>/iframe", "page"),
+        ("/<stream>/manifest/video.m3u8", "multivariant"),
+        ("/<stream>/manifest/video.mpd", "presentation"),
+        ("/<stream>/thumbnails/thumbnail.jpg", "thumbnail"),
         ("/assets/<file>", "asset"),
         ("/<stream>/live.m3u8", "multivariant"),
         ("/<stream>/dvr.m3u8", "multivariant"),
@@ -245,6 +264,9 @@ mod tests {
             &format!("/demo/vod-{upper}.m3u8"),
             &format!("/demo/vod-{BROADCAST}.m4s"),
             "/demo/720p/thumbnail.jpg",
+            "/demo/thumbnails/live.m3u8",
+            "/demo/manifest/video.mpd/",
+            "/a%20b/manifest/video.mpd",
             "/demo/720p/storyboard.vtt",
         ] {
             assert_eq!(label_of(&origin, path), None, "{path}");

@@ -79,12 +79,11 @@ pub(crate) fn home(policy: &Policy) -> Answer {
 }
 
 /// To the page's own address, on which its relative links work; what the query says goes with it.
-pub(crate) fn without_slash(stream: &StreamId, query: &str) -> Answer {
+pub(crate) fn redirect(path: &str, query: &str) -> Answer {
     let mark = if query.is_empty() { "" } else { "?" };
-    let location = HeaderValue::try_from(format!("../{stream}{mark}{query}"));
-    let location = location.unwrap_or_else(|_| {
-        HeaderValue::try_from(format!("../{stream}")).expect("a stream's name is visible ASCII")
-    });
+    let location = HeaderValue::try_from(format!("{path}{mark}{query}"));
+    let location =
+        location.unwrap_or_else(|_| HeaderValue::try_from(path).expect("paths of ours are visible ASCII"));
     let answer = Answer::new(HTML_TYPE, PAGE_CACHE, Bytes::new());
     answer.status(StatusCode::PERMANENT_REDIRECT).headers([(LOCATION, location)])
 }

@@ -56,9 +56,9 @@ impl Wanted {
     }
 }
 
-const LIVE_TIME: &str = "`time` is a moment as in 2026-11-21T09:20:00Z, seconds from the Unix epoch as in 1795252800, or \
-    seconds ago as in -30.";
-const RECORDED_TIME: &str = "`time` is seconds from the beginning as in 75.5, seconds from the end as in -30, or a moment as in \
+const LIVE_TIME: &str = "`time` is a moment as in 2026-11-21T09:20:00Z, seconds from the Unix epoch as in 1795252800, \
+    seconds ago as in -30, or time from the beginning as in 5m2s.";
+const RECORDED_TIME: &str = "`time` is seconds from the beginning as in 75.5 or 1m15s, seconds from the end as in -30, or a moment as in \
     2026-11-21T09:20:00Z.";
 
 fn height(value: &str) -> Result<u32, Problem> {
@@ -77,7 +77,8 @@ pub(crate) async fn live(
     stills: Asked<'_>,
     query: &str,
 ) -> Result<Answer, Problem> {
-    let wanted = Wanted::parse(query)?;
+    let asked = Wanted::parse(query)?;
+    let wanted = Wanted { when: moment_on_air(mirror, asked.when), ..asked };
     let found = mirror.wait(Scope::Anything, START_LIMIT, |view| look(view, wanted)).await;
     let Found { shot, target } = found.unwrap_or(Err(Problem::NotReady))?;
     let shot = match shot {
@@ -87,8 +88,21 @@ pub(crate) async fn live(
         }
         shot => shot,
     }?;
-    let cache = if shot.is_settled { SETTLED_SECONDS } else { target };
+    // The beginning is another moment when the next broadcast begins.
+    let is_settled = shot.is_settled && !matches!(asked.when, TimeQuery::After(_));
+    let cache = if is_settled { SETTLED_SECONDS } else { target };
     answer(source, stills, mirror.stream(), shot, cache).await
+}
+
+/// The moment as one of the clock, where it is counted from the beginning and that has left the live window.
+fn moment_on_air(mirror: &Mirror, when: TimeQuery) -> TimeQuery {
+    let started = || mirror.history(|_, archive| archive.started_at()).flatten();
+    match when {
+        TimeQuery::After(after) => {
+            started().map_or(when, |start| TimeQuery::At(UnixMillis(start.0.saturating_add(after))))
+        }
+        when => when,
+    }
 }
 
 /// A frame of what has left the live window.
