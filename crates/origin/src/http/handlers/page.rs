@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex};
 
 use bytes::Bytes;
-use headwater_media::StreamId;
 use headwater_media::lock::MutexExt;
 use http::header::{
     ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, LOCATION, REFERRER_POLICY, VARY,
