@@ -87,7 +87,7 @@ async fn drain_server(server: &str, out: &mut impl Write) -> anyhow::Result<()> 
 
 /// Broadcasts that the server still has; `None` when it has stopped.
 async fn list_broadcasts(operator: &mut OperatorClient<Channel>) -> Option<BTreeMap<String, Broadcast>> {
-    let answer = timeout(ANSWER_LIMIT, operator.list_broadcasts(ListBroadcastsRequest {})).await;
+    let answer = timeout(ANSWER_LIMIT, operator.list_broadcasts(ListBroadcastsRequest::default())).await;
     Some(by_stream(answer.ok()?.ok()?.into_inner().broadcasts))
 }
 

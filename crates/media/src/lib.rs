@@ -11,6 +11,7 @@ pub mod flv;
 pub mod ids;
 pub mod ladder;
 pub mod lock;
+pub mod publisher;
 pub mod replay;
 pub mod segmentation;
 pub mod stats;
@@ -32,6 +33,7 @@ pub use ids::{
     StreamId, StreamKey,
 };
 pub use ladder::{Fitted, Ladder, LadderError, Rung};
+pub use publisher::{AnnouncedRates, PublisherFacts};
 pub use replay::{Loss, ReplayBuffer, ReplayLimits};
 pub use segmentation::{Cut, Cutter, Grid, Placement, SegmentSettings};
 pub use stats::{AudioStats, EncoderStats, PublisherStats, SourceMeter, SourceStats, VideoStats};

@@ -1,10 +1,14 @@
 //! Statistics of a publisher: its source as it arrives at a server, and the encoder that works on it.
 
+mod history;
 mod meter;
+mod warnings;
 
 use std::time::Duration;
 
+pub use history::{HealthHistory, HealthSample};
 pub use meter::SourceMeter;
+pub use warnings::{Expectations, HealthWarning, WarningKind, are_keyframes_rare};
 
 /// Statistics of one publisher's source and encoder.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -7,7 +7,7 @@ use std::error::Error;
 use std::io;
 
 use headwater_media::timeline::Announced;
-use headwater_media::{MediaError, SourceMedia};
+use headwater_media::{AnnouncedRates, MediaError, SourceMedia};
 
 use crate::refusal::Refusal;
 
@@ -41,8 +41,21 @@ pub trait Source: Send {
     /// Next event; none when more has to be read first, or the source has ended.
     fn next_event(&mut self) -> Option<SourceEvent>;
 
+    /// Description of the source, as far as the encoder has given it by now.
+    fn description(&self) -> SourceDescription;
+
     /// Reason why the source has ended, to be asked when there is no [`next_event`](Self::next_event).
     fn end(&mut self) -> Option<SourceError>;
+}
+
+/// Description of a source, as its encoder gives it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SourceDescription {
+    /// Protocol of the connection, such as `rtmps`.
+    pub protocol: &'static str,
+    /// Name and version of the encoder.
+    pub encoder: Option<String>,
+    pub announced: AnnouncedRates,
 }
 
 /// Event of a publication: media, or its end.

@@ -10,7 +10,7 @@ use headwater_platform::store::StoreError;
 use headwater_registry::Registry;
 use headwater_rtmp::ServerConfig;
 use headwater_runtime::config::InputMode;
-use headwater_runtime::listener::{Accepted, BindError, Connection, Limits, Listener};
+use headwater_runtime::listener::{Accepted, BindError, Connection, Limits, Listener, Stream};
 use headwater_runtime::outage::Outage;
 use headwater_runtime::process::Process;
 use headwater_runtime::readiness::{self, Latch};
@@ -26,7 +26,7 @@ use crate::cost;
 use crate::drain::Drain;
 use crate::gauge_guard::GaugeGuard;
 use crate::routing::Router;
-use crate::rtmp::{Socket, serve_connection};
+use crate::rtmp::{Client, Socket, serve_connection};
 use crate::settings::Settings;
 
 /// Fault that ends a proxy.
@@ -87,6 +87,7 @@ impl ConnectionHandler {
     /// Serves the connection of an encoder at this address to its end.
     pub async fn serve(self, socket: impl Socket + 'static, client: IpAddr) {
         let deadline = self.publish_deadline();
+        let client = Client { address: client, is_encrypted: false };
         self.serve_until(socket, client, deadline).await;
     }
 
@@ -103,7 +104,9 @@ impl ConnectionHandler {
             return span.in_scope(|| self.context.report_missed_deadline());
         };
         if let Some(Connection { stream, client, guard: _guard }) = opened {
-            self.serve_until(stream, client.ip(), deadline).instrument(connection_span(client)).await;
+            let span = connection_span(client);
+            let client = Client { address: client.ip(), is_encrypted: matches!(stream, Stream::Tls(_)) };
+            self.serve_until(stream, client, deadline).instrument(span).await;
         }
     }
 
@@ -112,7 +115,7 @@ impl ConnectionHandler {
         Instant::now() + self.context.publish_deadline
     }
 
-    async fn serve_until(self, socket: impl Socket + 'static, client: IpAddr, deadline: Instant) {
+    async fn serve_until(self, socket: impl Socket + 'static, client: Client, deadline: Instant) {
         serve_connection(Box::new(socket), (*self.rtmp).clone(), self.context, client, deadline).await;
     }
 

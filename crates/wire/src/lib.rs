@@ -1,11 +1,12 @@
 //! The gRPC contract (`headwater.v2`) and the worker's protocol: generated messages and services, and conversions into
-//! the types that the rest of the house speaks. A message that came from outside is checked here, once. The client of the
-//! Publish call is here too: proxies use it, and servers that hand a broadcast over.
+//! the types that the rest of the house speaks. A message that came from outside is checked here, once. The clients of
+//! the Publish call and of `Operator` are here too.
 
 mod channels;
 mod convert;
 pub mod frames;
 pub mod http2;
+pub mod operator;
 pub mod publish;
 pub mod version;
 

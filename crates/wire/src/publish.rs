@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwater_media::{Epoch, ResumePoint, StreamId, TimelineEvent};
+use headwater_media::{Epoch, PublisherFacts, ResumePoint, StreamId, TimelineEvent};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
@@ -74,6 +74,8 @@ pub struct Opening {
     pub resume: Option<ResumePoint>,
     /// Workers that its media has cost other servers within the [`FAILURE_WINDOW`].
     pub failures: u32,
+    /// Facts about the publisher, for operators; none where they are not known.
+    pub facts: Option<PublisherFacts>,
 }
 
 /// Answer of a server that takes the publisher.
@@ -95,7 +97,7 @@ impl PublishCall {
     }
 
     async fn start_call(channel: Channel, opening: Opening) -> Result<Accepted, PublishError> {
-        let Opening { stream, epoch, ground, publisher, resume, failures } = opening;
+        let Opening { stream, epoch, ground, publisher, resume, failures, facts } = opening;
         let (requests, media) = mpsc::channel(MAX_QUEUED_MESSAGES);
         let open = Open {
             stream: stream.to_string(),
@@ -106,6 +108,7 @@ impl PublishCall {
             ground: ground.into(),
             // No input has a policy of its own: the configuration of the server counts.
             policy: None,
+            facts: facts.map(Into::into),
         };
         // The channel is new and has room.
         let _ = requests.try_send(Request::Open(open).into());
@@ -134,6 +137,14 @@ impl PublishCall {
         let _room = Some(room.expect("nobody closes the semaphore"));
         let request = PublishRequest { message: Some(event.into()) };
         self.requests.send(Queued { request, _room }).await.map_err(|_| CallEnded)
+    }
+
+    /// Sends facts about the publisher that have changed.
+    ///
+    /// # Errors
+    /// When the call has ended.
+    pub async fn send_facts(&self, facts: PublisherFacts) -> Result<(), CallEnded> {
+        self.requests.send(Request::Facts(facts.into()).into()).await.map_err(|_| CallEnded)
     }
 
     /// Sends `Leaving`: the publisher was asked to connect again, and the next publisher takes its place.

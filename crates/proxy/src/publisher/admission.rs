@@ -4,7 +4,8 @@
 use std::net::IpAddr;
 use std::pin::pin;
 
-use headwater_media::{StreamId, StreamKey};
+use headwater_media::{PublisherFacts, StreamId, StreamKey};
+use headwater_runtime::clock;
 use tracing::Instrument;
 use tracing::field::{Empty, display};
 use uuid::Uuid;
@@ -14,7 +15,7 @@ use crate::authority::{KeyError, Supervision};
 use crate::context::Context;
 use crate::refusal::{self, Refusal};
 use crate::routing::{Assignment, Failures, PublishSpec, RoutingError};
-use crate::source::{MAX_READ_AHEAD_BYTES, Source, SourceError};
+use crate::source::{MAX_READ_AHEAD_BYTES, Source, SourceDescription, SourceError};
 
 /// Publishes the source of an encoder at this address to its end, as the stream that this key opens. `Ok` when the publisher was told all that there is
 /// to say.
@@ -35,7 +36,13 @@ pub async fn publish<S: Source>(
         Ok(permit) => {
             let span = tracing::info_span!("publisher", stream = %permit.stream, epoch = Empty);
             let supervision = Supervision::start(&context.authority, &permit, key, client);
-            publish_stream(source, &permit.stream, supervision, context).instrument(span).await
+            let facts = PublisherFacts {
+                connected: clock::now(),
+                address: Some(client.to_canonical()),
+                ..PublisherFacts::default()
+            };
+            let spec = make_spec(&permit.stream, described(facts, source.description()));
+            publish_stream(source, spec, supervision, context).instrument(span).await
         }
         Err(error) => {
             if let KeyError::Unavailable(cause) = &error {
@@ -46,19 +53,30 @@ pub async fn publish<S: Source>(
     }
 }
 
+/// Specification of a publisher that begins.
+fn make_spec(stream: &StreamId, facts: PublisherFacts) -> PublishSpec {
+    PublishSpec {
+        stream: stream.clone(),
+        publisher: Uuid::now_v7().to_string(),
+        facts,
+        resume: None,
+        failures: Failures::default(),
+    }
+}
+
+/// Facts about a publisher with what its source is described by now.
+pub(super) fn described(facts: PublisherFacts, description: SourceDescription) -> PublisherFacts {
+    let SourceDescription { protocol, encoder, announced } = description;
+    PublisherFacts { protocol: protocol.into(), encoder, announced, ..facts }
+}
+
 async fn publish_stream<S: Source>(
     source: &mut S,
-    stream: &StreamId,
+    spec: PublishSpec,
     supervision: Supervision,
     context: &Context,
 ) -> Result<PublisherEnd, SourceError> {
     let _publisher = context.drain.track_publisher();
-    let spec = PublishSpec {
-        stream: stream.clone(),
-        publisher: Uuid::now_v7().to_string(),
-        resume: None,
-        failures: Failures::default(),
-    };
     match find_server(source, &spec, context).await? {
         Ok(assignment) => {
             tracing::Span::current().record("epoch", display(assignment.epoch));

@@ -4,12 +4,11 @@
 use std::time::Duration;
 
 use headwater_media::PublisherStats;
+use headwater_media::stats::are_keyframes_rare;
 use metrics::{Gauge, Histogram};
 
 use crate::gauge_guard::GaugeGuard;
 
-/// Share of the time in which media waits for an encoder that is at its limit. One that keeps up waits for media itself.
-const FULL_SATURATION: f64 = 0.9;
 /// Reports in a row that make an encoder slow: six seconds. A shorter load on the machine is made good without a trace.
 const SLOW_REPORTS: u32 = 3;
 
@@ -75,8 +74,7 @@ impl Health {
 
     fn check_encoder(&mut self, stats: &PublisherStats) {
         let Some(encoder) = stats.encoder else { return };
-        let is_slow = encoder.speed < 1.0 && encoder.saturation >= FULL_SATURATION;
-        self.slow_reports = if is_slow { self.slow_reports.saturating_add(1) } else { 0 };
+        self.slow_reports = if encoder.is_slow() { self.slow_reports.saturating_add(1) } else { 0 };
         if self.slow_encoder.is_first(self.slow_reports >= SLOW_REPORTS) {
             tracing::warn!(
                 speed = encoder.speed,
@@ -87,12 +85,11 @@ impl Health {
         }
     }
 
-    /// A keyframe interval of up to one and a half segments is taken for a rounded one: encoders count in pictures.
     fn check_keyframes(&mut self, stats: &PublisherStats, segment: Duration) {
         let video = stats.source.video.as_ref();
         let Some(interval) = video.and_then(|video| video.keyframe_interval) else { return };
         self.metrics.keyframe_interval.record(interval.as_secs_f64());
-        if self.rare_keyframes.is_first(interval > segment * 3 / 2) {
+        if self.rare_keyframes.is_first(are_keyframes_rare(interval, segment)) {
             tracing::warn!(
                 ?interval,
                 ?segment,

@@ -11,7 +11,7 @@ mod responses;
 mod tracks;
 
 use headwater_media::timeline::{Limits, Timeline};
-use headwater_media::{Epoch, ResumePoint, TimelineEvent};
+use headwater_media::{Epoch, PublisherFacts, ResumePoint, TimelineEvent};
 use headwater_registry::ServerId;
 use headwater_runtime::clock;
 use headwater_wire::publish::{CallEnded, PublishCall};
@@ -26,6 +26,7 @@ use crate::refusal::Refusal;
 use crate::routing::{Assignment, PublishSpec};
 use crate::source::{Source, SourceError, SourceEvent};
 
+use self::admission::described;
 pub use self::admission::publish;
 use self::end::EndReason;
 pub use self::end::PublisherEnd;
@@ -52,6 +53,8 @@ struct Publisher<'a, S> {
     context: &'a Context,
     reconnect: ReconnectState,
     health: Health,
+    /// Facts that have changed since its server was told.
+    untold_facts: Option<PublisherFacts>,
     /// Counter of received bytes, looked up once.
     received: Counter,
     /// Oddities of the timeline that were reported by now.
@@ -84,6 +87,7 @@ impl<'a, S: Source> Publisher<'a, S> {
             context,
             reconnect: ReconnectState::NotAsked,
             health: Health::new(),
+            untold_facts: None,
             received: metrics::counter!("headwater_proxy_received_bytes_total"),
             oddities: 0,
             heard: Some(Instant::now()),
@@ -189,12 +193,31 @@ impl<'a, S: Source> Publisher<'a, S> {
 
     fn push_media(&mut self, event: SourceEvent) -> Result<(), EndReason> {
         match event {
-            SourceEvent::Announced(announced) => self.timeline.push_metadata(announced),
+            SourceEvent::Announced(announced) => {
+                self.timeline.push_metadata(announced);
+                self.update_facts();
+            }
             SourceEvent::Media(media) => self.timeline.push(clock::now(), media)?,
             SourceEvent::Unusable(error) => return Err(error.into()),
             SourceEvent::Unpublished => return Err(EndReason::Unpublished),
         }
         Ok(())
+    }
+
+    /// Takes over the facts that the encoder has announced.
+    fn update_facts(&mut self) {
+        let facts = described(self.spec.facts.clone(), self.source.description());
+        if facts != self.spec.facts {
+            self.spec.facts = facts.clone();
+            self.untold_facts = Some(facts);
+        }
+    }
+
+    /// Tells the server of facts that have changed. A call that has ended is noticed by the next event.
+    async fn tell_facts(&mut self) {
+        if let Some(facts) = self.untold_facts.take() {
+            let _ = timeout(self.context.stall_timeout, self.call.send_facts(facts)).await;
+        }
     }
 
     /// Logs and counts media that is not shown as the encoder sent it.
@@ -214,6 +237,7 @@ impl<'a, S: Source> Publisher<'a, S> {
 
     async fn forward_events(&mut self) -> Result<(), EndReason> {
         self.report_oddities();
+        self.tell_facts().await;
         while let Some(event) = self.timeline.poll() {
             if let TimelineEvent::Period(period) = &event {
                 tracks::log_period(period);

@@ -8,7 +8,7 @@ mod search;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwater_media::{Epoch, ResumePoint, StreamId};
+use headwater_media::{Epoch, PublisherFacts, ResumePoint, StreamId};
 use headwater_registry::{Registry, RegistryError, ServerId};
 use headwater_runtime::backoff::Backoff;
 use headwater_wire::Channels;
@@ -55,6 +55,8 @@ pub struct PublishSpec {
     pub stream: StreamId,
     /// Id that tells this connection from another one with the same key.
     pub publisher: String,
+    /// Facts that operators are shown.
+    pub facts: PublisherFacts,
     /// Point to go on at; none for a publisher that begins.
     pub resume: Option<ResumePoint>,
     /// Workers that its media has lately cost.

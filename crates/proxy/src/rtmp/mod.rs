@@ -6,4 +6,4 @@ mod source;
 mod status;
 
 pub use connection::{RtmpConnection, Socket};
-pub use serve::serve_connection;
+pub use serve::{Client, serve_connection};

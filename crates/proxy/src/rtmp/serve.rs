@@ -16,12 +16,26 @@ use super::source::RtmpSource;
 use super::status::rejection_of;
 use super::{RtmpConnection, Socket};
 
+/// Encoder of a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Client {
+    pub address: IpAddr,
+    /// Whether the connection is encrypted: RTMPS.
+    pub is_encrypted: bool,
+}
+
+impl Client {
+    fn protocol(self) -> &'static str {
+        if self.is_encrypted { "rtmps" } else { "rtmp" }
+    }
+}
+
 /// Serves one encoder's connection to its end. Its first publish request has to come by `deadline`.
 pub async fn serve_connection(
     socket: Box<dyn Socket>,
     config: ServerConfig,
     context: Arc<Context>,
-    client: IpAddr,
+    client: Client,
     deadline: Instant,
 ) {
     let session = ServerSession::new(config);
@@ -39,8 +53,7 @@ pub async fn serve_connection(
 
 struct RtmpHandler {
     connection: RtmpConnection,
-    /// Address of the encoder.
-    client: IpAddr,
+    client: Client,
     context: Arc<Context>,
 }
 
@@ -94,8 +107,8 @@ impl RtmpHandler {
     async fn publish(&mut self, request: PublishRequest) -> Result<PublisherEnd, SourceError> {
         tracing::info!(app = request.app, encoder = request.encoder.as_deref(), "publish requested");
         let key = request.key.clone();
-        let mut source = RtmpSource::new(&mut self.connection, request);
-        publish(&mut source, &key, self.client, &self.context).await
+        let mut source = RtmpSource::new(&mut self.connection, request, self.client.protocol());
+        publish(&mut source, &key, self.client.address, &self.context).await
     }
 
     /// Tells an encoder how it broke the protocol, if it got through the handshake, and closes the connection.

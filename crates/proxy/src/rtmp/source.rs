@@ -1,11 +1,11 @@
 //! RTMP as a [`Source`]: one publish request on an encoder's connection, and its media.
 
 use headwater_media::timeline::Announced;
-use headwater_media::{FlvReader, MediaError, SourceMedia};
-use headwater_rtmp::{Event, PublishRequest};
+use headwater_media::{AnnouncedRates, FlvReader, MediaError, SourceMedia};
+use headwater_rtmp::{Event, Metadata, PublishRequest};
 
 use crate::refusal::Refusal;
-use crate::source::{Source, SourceError, SourceEvent};
+use crate::source::{Source, SourceDescription, SourceError, SourceEvent};
 
 use super::RtmpConnection;
 use super::status::rejection_of;
@@ -16,12 +16,26 @@ pub struct RtmpSource<'a> {
     /// Request, until it is answered.
     request: Option<PublishRequest>,
     reader: FlvReader,
+    description: SourceDescription,
 }
 
 impl<'a> RtmpSource<'a> {
-    /// Publication that this request asks for.
-    pub fn new(connection: &'a mut RtmpConnection, request: PublishRequest) -> Self {
-        Self { connection, request: Some(request), reader: FlvReader::default() }
+    /// Publication that this request asks for over a connection of this protocol.
+    pub fn new(connection: &'a mut RtmpConnection, request: PublishRequest, protocol: &'static str) -> Self {
+        let encoder = request.encoder.clone();
+        let description = SourceDescription { protocol, encoder, ..SourceDescription::default() };
+        Self { connection, request: Some(request), reader: FlvReader::default(), description }
+    }
+
+    /// Takes what the encoder says of itself and its media: more than `connect` says as a rule, where `flashVer` is a
+    /// player's name of old.
+    fn read_metadata(&mut self, metadata: &Metadata) {
+        let Metadata { frame_rate, video_kbps, encoder, .. } = metadata;
+        if encoder.is_some() {
+            self.description.encoder.clone_from(encoder);
+        }
+        let video_bitrate = video_kbps.map(|kilobits| u64::from(kilobits) * 1_000);
+        self.description.announced = AnnouncedRates { frame_rate: *frame_rate, video_bitrate };
     }
 }
 
@@ -59,6 +73,7 @@ impl Source for RtmpSource<'_> {
         loop {
             match self.connection.next_event()? {
                 Event::Metadata(metadata) => {
+                    self.read_metadata(&metadata);
                     let announced = Announced::new(metadata.video, metadata.audio);
                     return Some(SourceEvent::Announced(announced));
                 }
@@ -81,6 +96,10 @@ impl Source for RtmpSource<'_> {
                 Event::Publish(_) | Event::PlayRefused | Event::AppRefused => {}
             }
         }
+    }
+
+    fn description(&self) -> SourceDescription {
+        self.description.clone()
     }
 
     fn end(&mut self) -> Option<SourceError> {

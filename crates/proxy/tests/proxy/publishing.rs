@@ -1,5 +1,6 @@
 //! Way of a publisher's media to its server.
 
+use headwater_rtmp::Metadata;
 use headwater_wire::v2;
 use headwater_wire::v2::publish_request::Message as Request;
 use headwater_wire::v2::publish_response::stats::{self, Encoder as Encoding};
@@ -140,4 +141,34 @@ fn command(name: &str, transaction: f64, stream: u32, values: &[&str]) -> Vec<u8
     chunk.extend(stream.to_le_bytes());
     chunk.extend(body);
     chunk
+}
+
+#[tokio::test]
+async fn the_server_is_told_facts_about_the_publisher_and_more_once_the_encoder_announces_it() {
+    let proxy = TestProxy::start().await;
+    let mut server = TestServer::start(&proxy.registry, "a", 0).await;
+    let mut encoder = Encoder::request(proxy.address, "demo").await;
+    let mut call = server.call().await;
+    let facts = call.open.facts.clone().unwrap();
+    assert_eq!((facts.address.as_str(), facts.protocol.as_str()), ("127.0.0.1", "rtmp"));
+    assert!(facts.connected_unix_ms > 1_700_000_000_000 && facts.frame_rate.is_none(), "{facts:?}");
+    call.accept(0).await;
+    encoder.accepted().await;
+    let metadata = Metadata {
+        video: true,
+        frame_rate: Some(30.0),
+        video_kbps: Some(2_500),
+        encoder: Some("obs-output module".into()),
+        ..Metadata::default()
+    };
+    encoder.announce(&metadata).await;
+    let Some(Request::Facts(told)) = call.message().await.unwrap() else { panic!("no facts") };
+    let announced = (told.encoder.as_deref(), told.frame_rate, told.video_bitrate);
+    assert_eq!(announced, (Some("obs-output module"), Some(30.0), Some(2_500_000)));
+    assert_eq!(told.connected_unix_ms, facts.connected_unix_ms);
+    // What is announced again is not told again.
+    encoder.announce(&metadata).await;
+    encoder.headers().await;
+    encoder.video(0, media::keyframe(b"first")).await;
+    assert!(matches!(call.message().await.unwrap(), Some(Request::Period(_))));
 }

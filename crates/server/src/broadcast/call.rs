@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use futures::Stream;
-use headwater_media::{Epoch, PublisherStats, ResumePoint, TimelineEvent};
+use headwater_media::{Epoch, PublisherFacts, PublisherStats, ResumePoint, TimelineEvent};
 use headwater_wire::ConvertError;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -34,6 +34,8 @@ pub(crate) type Requests = Pin<Box<dyn Stream<Item = Result<Request, ConvertErro
 pub(crate) enum Request {
     /// A period, or a tag of the last one.
     Media(TimelineEvent),
+    /// Facts about the publisher have changed.
+    Facts(PublisherFacts),
     /// The publisher was asked to connect again.
     Leaving,
     /// The publisher gives no more, for this reason.

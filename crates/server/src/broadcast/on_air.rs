@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::failure::just_ended;
 use super::feed::Published;
 use super::lease::Lease;
-use super::{Attachment, LiveFeed, PublisherSlot};
+use super::{Attachment, LiveFeed, PublisherSlot, SourceLog};
 use crate::failure::Failure;
 use crate::recording::{Durability, Recorder};
 
@@ -20,6 +20,8 @@ pub struct OnAir {
     pub id: BroadcastId,
     pub feed: Arc<LiveFeed>,
     pub slot: PublisherSlot,
+    /// Facts about its publishers, and their health.
+    pub source: Arc<SourceLog>,
     pub(crate) lease: Arc<Lease>,
     /// Recorder of the broadcast, where it is stored.
     pub(crate) recorder: Option<Arc<Recorder>>,

@@ -95,7 +95,8 @@ impl Broadcasts {
             standing: tokio::sync::Mutex::new(standing),
             changed: Notify::new(),
         });
-        let on_air = OnAir { id, feed, recorder, sessions, slot, lease, fenced: fenced.clone() };
+        let source = Arc::default();
+        let on_air = OnAir { id, feed, slot, source, lease, recorder, sessions, fenced: fenced.clone() };
         let life = Lifecycle {
             stream: stream.clone(),
             on_air: on_air.clone(),

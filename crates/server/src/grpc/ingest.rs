@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_media::broadcast::Policy;
-use headwater_media::{Epoch, ResumePoint};
+use headwater_media::broadcast::PublisherReport;
+use headwater_media::{Epoch, PublisherFacts, ResumePoint};
 use headwater_registry::EPOCH_LIMIT;
 use headwater_wire::v2::ingest_server::Ingest;
 use headwater_wire::v2::publish_request::{Message as Request, Open};
@@ -37,8 +38,9 @@ impl Ingest for IngestService {
         &self,
         call: Call<Streaming<PublishRequest>>,
     ) -> Result<Answer<Self::PublishStream>, Status> {
+        let proxy = call.remote_addr().map(|address| address.ip().to_string()).unwrap_or_default();
         let mut requests = call.into_inner();
-        let opened = timeout(OPEN_TIMEOUT, open(&mut requests)).await;
+        let opened = timeout(OPEN_TIMEOUT, open(&mut requests, proxy)).await;
         let opening =
             opened.map_err(|_| Status::deadline_exceeded("a Publish call begins with `open`"))??;
         let (responses, answer) = mpsc::channel(RESPONSE_BACKLOG);
@@ -57,17 +59,19 @@ impl Ingest for IngestService {
 struct Opening {
     applicant: Applicant,
     failures: u32,
+    report: PublisherReport,
 }
 
 impl IngestService {
     /// Queues the call at its broadcast, which answers `accepted` when it is this publisher's turn.
     async fn attach(
         &self,
-        Opening { applicant, failures }: &Opening,
+        Opening { applicant, failures, report }: &Opening,
         requests: Streaming<PublishRequest>,
         responses: Responses,
     ) -> Result<(), Failure> {
         let (on_air, publisher) = self.0.open_call(applicant).await?;
+        on_air.source.set_publisher(publisher.id(), report.clone());
         let resume = applicant.resume.clone();
         let failures = *failures;
         let requests = check_requests(requests);
@@ -75,17 +79,19 @@ impl IngestService {
     }
 }
 
-async fn open(requests: &mut Streaming<PublishRequest>) -> Result<Opening, Status> {
+async fn open(requests: &mut Streaming<PublishRequest>, proxy: String) -> Result<Opening, Status> {
     match requests.message().await? {
         Some(PublishRequest { message: Some(Request::Open(open)) }) => {
             let source = open.ground().into();
-            let Open { stream, epoch, publisher, resume, failures, policy, .. } = open;
+            let Open { stream, epoch, publisher, resume, failures, policy, facts, .. } = open;
             let resume = resume.map(ResumePoint::try_from).transpose()?;
             let policy = policy.map(Policy::try_from).transpose()?;
             let stream = stream_id(&stream)?;
             let epoch = self::epoch(epoch)?;
             let applicant = Applicant { stream, epoch, source, publisher, resume, policy };
-            Ok(Opening { applicant, failures })
+            // Facts that can't be read are no reason to refuse a publisher.
+            let facts = facts.and_then(|facts| PublisherFacts::try_from(facts).ok());
+            Ok(Opening { applicant, failures, report: PublisherReport { facts, proxy } })
         }
         _ => Err(Status::invalid_argument("the first message of a Publish call is `open`")),
     }

@@ -1,6 +1,6 @@
 //! Messages of the Publish call, as they go over the wire and as the broadcasts have them. A message of a proxy is checked here.
 
-use headwater_media::{Period, TimelineEvent};
+use headwater_media::{Period, PublisherFacts, TimelineEvent};
 use headwater_wire::v2::publish_request::{End, Ground, Message as WireRequest};
 use headwater_wire::v2::publish_response::{Accepted, Committed, Message as WireResponse};
 use headwater_wire::v2::{self, PublishRequest, PublishResponse, failure::Code as WireCode};
@@ -36,6 +36,9 @@ fn check_request(request: PublishRequest, current: &mut Option<Period>) -> Resul
         }
         Some(WireRequest::End(End { reason })) => Request::End { reason },
         Some(WireRequest::Leaving(_)) => Request::Leaving,
+        Some(WireRequest::Facts(facts)) => {
+            PublisherFacts::try_from(facts).map_or(Request::Unknown, Request::Facts)
+        }
         Some(WireRequest::Open(_)) => {
             let reason = "a call is opened once".into();
             return Err(ConvertError::Invalid { field: "open", reason });

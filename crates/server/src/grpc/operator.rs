@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
-use headwater_media::StreamId;
+use headwater_media::{StreamId, UnixMillis};
+use headwater_runtime::clock;
+use headwater_wire::v2;
 use headwater_wire::v2::operator_server::Operator;
 use headwater_wire::v2::{
-    Broadcast, DrainRequest, DrainResponse, ListBroadcastsRequest, ListBroadcastsResponse, Load,
-    StatusRequest, StatusResponse,
+    Broadcast, DescribeBroadcastRequest, DescribeBroadcastResponse, DrainRequest, DrainResponse,
+    ListBroadcastsRequest, ListBroadcastsResponse, Load, StatusRequest, StatusResponse,
 };
 use tonic::{Request, Response, Status};
 
-use crate::broadcast::{Broadcasts, OnAir};
+use super::stream_id;
+use crate::broadcast::{Broadcasts, OnAir, SourceHealth};
 
 pub(crate) struct OperatorService(pub Arc<Broadcasts>);
 
@@ -29,31 +32,59 @@ impl Operator for OperatorService {
 
     async fn list_broadcasts(
         &self,
-        _: Request<ListBroadcastsRequest>,
+        call: Request<ListBroadcastsRequest>,
     ) -> Result<Response<ListBroadcastsResponse>, Status> {
-        Ok(Response::new(ListBroadcastsResponse { broadcasts: self.broadcasts() }))
+        let ListBroadcastsRequest { after, limit, streams } = call.into_inner();
+        let mut listed = self.0.list();
+        listed.retain(|(stream, _)| {
+            stream.as_str() > after.as_str()
+                && (streams.is_empty() || streams.iter().any(|wanted| wanted == stream.as_str()))
+        });
+        listed.sort_by(|(stream, _), (other, _)| stream.as_str().cmp(other.as_str()));
+        listed.truncate(if limit == 0 { usize::MAX } else { limit as usize });
+        Ok(Response::new(ListBroadcastsResponse { broadcasts: describe_all(&listed) }))
+    }
+
+    async fn describe_broadcast(
+        &self,
+        call: Request<DescribeBroadcastRequest>,
+    ) -> Result<Response<DescribeBroadcastResponse>, Status> {
+        let stream = stream_id(&call.get_ref().stream)?;
+        let on_air = self.0.get(&stream);
+        let on_air = on_air.ok_or_else(|| Status::not_found(format!("{stream} is not on air here")))?;
+        let now = clock::now();
+        let history = on_air.source.health_samples(now).into_iter().map(v2::HealthSample::from).collect();
+        let broadcast = Some(describe(&stream, &on_air, now));
+        Ok(Response::new(DescribeBroadcastResponse { broadcast, history }))
     }
 
     async fn drain(&self, call: Request<DrainRequest>) -> Result<Response<DrainResponse>, Status> {
-        let broadcasts = self.broadcasts();
+        let broadcasts = describe_all(&self.0.list());
         tracing::info!(by = ?call.remote_addr(), broadcasts = broadcasts.len(), "asked to drain");
         self.0.start_draining();
         Ok(Response::new(DrainResponse { broadcasts }))
     }
 }
 
-impl OperatorService {
-    fn broadcasts(&self) -> Vec<Broadcast> {
-        self.0.list().into_iter().map(|(stream, on_air)| describe(&stream, &on_air)).collect()
-    }
+fn describe_all(listed: &[(StreamId, OnAir)]) -> Vec<Broadcast> {
+    let now = clock::now();
+    listed.iter().map(|(stream, on_air)| describe(stream, on_air, now)).collect()
 }
 
-fn describe(stream: &StreamId, on_air: &OnAir) -> Broadcast {
+fn describe(stream: &StreamId, on_air: &OnAir, now: UnixMillis) -> Broadcast {
+    let publisher = on_air.source.newest_publisher().filter(|_| on_air.slot.is_taken());
+    let SourceHealth { sample, silent } = on_air.source.current_health(now);
+    let rungs = &on_air.feed.policy().ladder.rungs;
     Broadcast {
         stream: stream.to_string(),
         broadcast: headwater_wire::broadcast_bytes(on_air.id),
         epoch: on_air.feed.epoch().0,
         publishing: on_air.slot.is_taken(),
         next_media_sequence: on_air.feed.next_sequence().0,
+        publisher: publisher.map(Into::into),
+        health: sample.map(Into::into),
+        silent_ms: silent.as_millis() as u64,
+        settings: Some(on_air.feed.segment_settings().into()),
+        top_bitrate: rungs.iter().map(|rung| u64::from(rung.bitrate)).max().unwrap_or_default(),
     }
 }

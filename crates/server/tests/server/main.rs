@@ -3,6 +3,7 @@
 
 mod draining;
 mod ending;
+mod operating;
 mod policy;
 mod publishing;
 mod resuming;

@@ -92,6 +92,7 @@ async fn open(server: &TestServer) -> PublishCall {
         publisher: "ffmpeg".into(),
         resume: None,
         failures: 0,
+        facts: None,
     };
     let accepted = PublishCall::open(server.channel.clone(), opening, DEADLINE).await;
     let Ok(Accepted { call, .. }) = accepted else { panic!("the server does not accept") };

@@ -2,11 +2,13 @@
 //! which field was wrong.
 
 mod event;
+mod facts;
 mod frame;
 mod handoff;
 mod ladder;
 mod output;
 mod policy;
+mod report;
 mod source;
 mod stats;
 mod stored;

@@ -639,7 +639,7 @@ pub mod journal_index {
 #[allow(clippy::all)]
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PublishRequest {
-    #[prost(oneof = "publish_request::Message", tags = "1, 2, 3, 4, 5")]
+    #[prost(oneof = "publish_request::Message", tags = "1, 2, 3, 4, 5, 6")]
     pub message: ::core::option::Option<publish_request::Message>,
 }
 /// Nested message and enum types in `PublishRequest`.
@@ -667,6 +667,8 @@ pub mod publish_request {
         /// Policy of the broadcast, should it begin with this call; absent where the server's configuration counts.
         #[prost(message, optional, tag = "7")]
         pub policy: ::core::option::Option<super::Policy>,
+        #[prost(message, optional, tag = "8")]
+        pub facts: ::core::option::Option<Facts>,
     }
     #[allow(clippy::all)]
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -679,6 +681,28 @@ pub mod publish_request {
     #[allow(clippy::all)]
     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct Leaving {}
+    /// Facts of the publisher for operators. They are sent again when its encoder has announced more.
+    #[allow(clippy::all)]
+    #[derive(Clone, PartialEq, ::prost::Message)]
+    pub struct Facts {
+        /// When its publish request came.
+        #[prost(uint64, tag = "1")]
+        pub connected_unix_ms: u64,
+        /// Its IP address; empty where that is not known.
+        #[prost(string, tag = "2")]
+        pub address: ::prost::alloc::string::String,
+        /// The protocol that it publishes by, such as "rtmps".
+        #[prost(string, tag = "3")]
+        pub protocol: ::prost::alloc::string::String,
+        /// Name and version of its program, as the program says.
+        #[prost(string, optional, tag = "4")]
+        pub encoder: ::core::option::Option<::prost::alloc::string::String>,
+        /// Announced pictures a second, and bits a second of the video.
+        #[prost(double, optional, tag = "5")]
+        pub frame_rate: ::core::option::Option<f64>,
+        #[prost(uint64, optional, tag = "6")]
+        pub video_bitrate: ::core::option::Option<u64>,
+    }
     /// What the epoch of a call rests on.
     #[allow(clippy::all)]
     #[derive(
@@ -739,6 +763,8 @@ pub mod publish_request {
         End(End),
         #[prost(message, tag = "5")]
         Leaving(Leaving),
+        #[prost(message, tag = "6")]
+        Facts(Facts),
     }
 }
 #[allow(clippy::all)]
@@ -948,8 +974,18 @@ pub struct Load {
     pub broadcasts: u32,
 }
 #[allow(clippy::all)]
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ListBroadcastsRequest {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListBroadcastsRequest {
+    /// Only broadcasts of streams after this one.
+    #[prost(string, tag = "1")]
+    pub after: ::prost::alloc::string::String,
+    /// Broadcasts of an answer at most; 0 for all.
+    #[prost(uint32, tag = "2")]
+    pub limit: u32,
+    /// Only broadcasts of these streams; empty for all.
+    #[prost(string, repeated, tag = "3")]
+    pub streams: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
 #[allow(clippy::all)]
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListBroadcastsResponse {
@@ -957,7 +993,7 @@ pub struct ListBroadcastsResponse {
     pub broadcasts: ::prost::alloc::vec::Vec<Broadcast>,
 }
 #[allow(clippy::all)]
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Broadcast {
     #[prost(string, tag = "1")]
     pub stream: ::prost::alloc::string::String,
@@ -970,6 +1006,62 @@ pub struct Broadcast {
     /// The number that the next period's first segment gets.
     #[prost(uint64, tag = "5")]
     pub next_media_sequence: u64,
+    /// Absent while no publisher is connected.
+    #[prost(message, optional, tag = "6")]
+    pub publisher: ::core::option::Option<broadcast::Publisher>,
+    /// Newest sample of the publisher's health; absent before the first one.
+    #[prost(message, optional, tag = "7")]
+    pub health: ::core::option::Option<HealthSample>,
+    /// Time since the newest statistics of the publisher.
+    #[prost(uint64, tag = "8")]
+    pub silent_ms: u64,
+    #[prost(message, optional, tag = "9")]
+    pub settings: ::core::option::Option<SegmentSettings>,
+    /// Bits a second of the best picture that viewers get; 0 without video.
+    #[prost(uint64, tag = "10")]
+    pub top_bitrate: u64,
+}
+/// Nested message and enum types in `Broadcast`.
+pub mod broadcast {
+    #[allow(clippy::all)]
+    #[derive(Clone, PartialEq, ::prost::Message)]
+    pub struct Publisher {
+        /// Absent where its proxy tells none.
+        #[prost(message, optional, tag = "1")]
+        pub facts: ::core::option::Option<super::publish_request::Facts>,
+        /// Address of its proxy, as the server sees it.
+        #[prost(string, tag = "2")]
+        pub proxy: ::prost::alloc::string::String,
+    }
+}
+/// Health of a publisher over ten seconds.
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct HealthSample {
+    /// Begin of the time.
+    #[prost(uint64, tag = "1")]
+    pub unix_ms: u64,
+    /// Means; the longest keyframe interval, and the last codecs and size.
+    #[prost(message, optional, tag = "2")]
+    pub stats: ::core::option::Option<publish_response::Stats>,
+    /// Pictures that came too late to be shown.
+    #[prost(uint64, tag = "3")]
+    pub frames_dropped: u64,
+}
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DescribeBroadcastRequest {
+    #[prost(string, tag = "1")]
+    pub stream: ::prost::alloc::string::String,
+}
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct DescribeBroadcastResponse {
+    #[prost(message, optional, tag = "1")]
+    pub broadcast: ::core::option::Option<Broadcast>,
+    /// Of the last hour, oldest first. A time without media has no sample.
+    #[prost(message, repeated, tag = "2")]
+    pub history: ::prost::alloc::vec::Vec<HealthSample>,
 }
 /// Generated client implementations.
 pub mod ingest_client {
@@ -1854,6 +1946,7 @@ pub mod operator_client {
                 .insert(GrpcMethod::new("headwater.v2.Operator", "Status"));
             self.inner.unary(req, path, codec).await
         }
+        /// In the order of their streams' names.
         pub async fn list_broadcasts(
             &mut self,
             request: impl tonic::IntoRequest<super::ListBroadcastsRequest>,
@@ -1876,6 +1969,31 @@ pub mod operator_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("headwater.v2.Operator", "ListBroadcasts"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// One broadcast, with the health of its publisher over the last hour; NOT_FOUND where the stream is not on air here.
+        pub async fn describe_broadcast(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DescribeBroadcastRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DescribeBroadcastResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/headwater.v2.Operator/DescribeBroadcast",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("headwater.v2.Operator", "DescribeBroadcast"));
             self.inner.unary(req, path, codec).await
         }
         /// The same as SIGTERM: no new broadcast, each one moves to another server when the segment in the making is whole, and
@@ -1920,11 +2038,20 @@ pub mod operator_server {
             &self,
             request: tonic::Request<super::StatusRequest>,
         ) -> std::result::Result<tonic::Response<super::StatusResponse>, tonic::Status>;
+        /// In the order of their streams' names.
         async fn list_broadcasts(
             &self,
             request: tonic::Request<super::ListBroadcastsRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ListBroadcastsResponse>,
+            tonic::Status,
+        >;
+        /// One broadcast, with the health of its publisher over the last hour; NOT_FOUND where the stream is not on air here.
+        async fn describe_broadcast(
+            &self,
+            request: tonic::Request<super::DescribeBroadcastRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DescribeBroadcastResponse>,
             tonic::Status,
         >;
         /// The same as SIGTERM: no new broadcast, each one moves to another server when the segment in the making is whole, and
@@ -2084,6 +2211,51 @@ pub mod operator_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListBroadcastsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/headwater.v2.Operator/DescribeBroadcast" => {
+                    #[allow(non_camel_case_types)]
+                    struct DescribeBroadcastSvc<T: Operator>(pub Arc<T>);
+                    impl<
+                        T: Operator,
+                    > tonic::server::UnaryService<super::DescribeBroadcastRequest>
+                    for DescribeBroadcastSvc<T> {
+                        type Response = super::DescribeBroadcastResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DescribeBroadcastRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Operator>::describe_broadcast(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DescribeBroadcastSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

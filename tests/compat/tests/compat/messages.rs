@@ -1,9 +1,10 @@
 //! Messages of the gRPC calls: a full one of each kind, and their reading with the code of today.
 
 use bytes::Bytes;
-use headwater_media::broadcast::Policy;
+use headwater_media::broadcast::{BroadcastReport, Policy};
 use headwater_media::{
-    MediaEvent, MediaSequence, MediaTime, OutputTag, PartIndex, Period, PeriodNumber, Record, TimelineEvent,
+    MediaEvent, MediaSequence, MediaTime, OutputTag, PartIndex, Period, PeriodNumber, PublisherFacts, Record,
+    TimelineEvent,
 };
 use headwater_wire::v2::{self, publish_request as request, publish_response as response};
 use headwater_wire::{ConvertError, WatchMessage, broadcast_bytes, output_tag_of, tag_of};
@@ -35,7 +36,8 @@ macro_rules! messages {
 
 messages! {
     PublishRequest, PublishResponse, LocateRequest, LocateResponse, WatchRequest, MediaEvent, FetchRequest, Chunk,
-    StatusRequest, StatusResponse, ListBroadcastsRequest, ListBroadcastsResponse, DrainRequest, DrainResponse,
+    StatusRequest, StatusResponse, ListBroadcastsRequest, ListBroadcastsResponse, DescribeBroadcastRequest,
+    DescribeBroadcastResponse, DrainRequest, DrainResponse,
 }
 
 /// Checks a message as its receiver does.
@@ -43,6 +45,10 @@ pub fn check(message: &str, bytes: &[u8]) -> Result<(), ConvertError> {
     match message {
         "PublishRequest" => check_request(v2::PublishRequest::decode(bytes).unwrap().message.unwrap()),
         "PublishResponse" => check_response(v2::PublishResponse::decode(bytes).unwrap().message.unwrap()),
+        "ListBroadcastsResponse" => {
+            let list = v2::ListBroadcastsResponse::decode(bytes).unwrap();
+            list.broadcasts.into_iter().try_for_each(|on_air| BroadcastReport::try_from(on_air).map(drop))
+        }
         "MediaEvent" => WatchMessage::try_from(v2::MediaEvent::decode(bytes).unwrap()).map(drop),
         _ => Ok(()),
     }
@@ -56,6 +62,7 @@ fn check_request(message: request::Message) -> Result<(), ConvertError> {
         }
         request::Message::Period(period) => Period::try_from(period).map(drop),
         request::Message::Tag(tag) => tag_of(&values::period(), tag).map(drop),
+        request::Message::Facts(facts) => PublisherFacts::try_from(facts).map(drop),
         request::Message::End(_) | request::Message::Leaving(_) => Ok(()),
     }
 }
@@ -101,6 +108,7 @@ fn publish_requests() -> Vec<(&'static str, request::Message)> {
         failures: 2,
         ground: request::Ground::OnAir.into(),
         policy: Some(values::policy().into()),
+        facts: Some(values::facts().into()),
     };
     let end = request::End { reason: "the publisher ended its stream".into() };
     vec![
@@ -109,6 +117,7 @@ fn publish_requests() -> Vec<(&'static str, request::Message)> {
         ("tag", TimelineEvent::Tag(values::tag()).into()),
         ("end", request::Message::End(end)),
         ("leaving", request::Message::Leaving(request::Leaving {})),
+        ("facts", request::Message::Facts(values::facts().into())),
     ]
 }
 
@@ -171,6 +180,19 @@ fn unary_samples() -> Vec<Sample> {
         epoch: 7,
         publishing: true,
         next_media_sequence: 1_800_000_009,
+        publisher: Some(v2::broadcast::Publisher {
+            facts: Some(values::facts().into()),
+            proxy: "192.0.2.9".into(),
+        }),
+        health: Some(values::health_sample().into()),
+        silent_ms: 1_500,
+        settings: Some(values::SETTINGS.into()),
+        top_bitrate: 2_800_000,
+    };
+    let list = v2::ListBroadcastsRequest { after: "demo".into(), limit: 100, streams: vec![stream()] };
+    let described = v2::DescribeBroadcastResponse {
+        broadcast: Some(on_air.clone()),
+        history: vec![values::health_sample().into()],
     };
     let load = v2::Load { capacity_millicores: 8_000, used_millicores: 2_500, broadcasts: 2 };
     let fetch = v2::FetchRequest {
@@ -187,12 +209,14 @@ fn unary_samples() -> Vec<Sample> {
         sample("Chunk", "chunk", &v2::Chunk { payload: Bytes::from_static(b"bytes of a segment") }),
         sample("StatusRequest", "status", &v2::StatusRequest {}),
         sample("StatusResponse", "status", &v2::StatusResponse { version: "0.2.0".into(), load: Some(load) }),
-        sample("ListBroadcastsRequest", "list", &v2::ListBroadcastsRequest {}),
+        sample("ListBroadcastsRequest", "list", &list),
         sample(
             "ListBroadcastsResponse",
             "list",
             &v2::ListBroadcastsResponse { broadcasts: vec![on_air.clone()] },
         ),
+        sample("DescribeBroadcastRequest", "describe", &v2::DescribeBroadcastRequest { stream: stream() }),
+        sample("DescribeBroadcastResponse", "describe", &described),
         sample("DrainRequest", "drain", &v2::DrainRequest {}),
         sample("DrainResponse", "drain", &v2::DrainResponse { broadcasts: vec![on_air] }),
     ]

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use headwater_media::broadcast::{Policy, RecordedRenditions};
+use headwater_media::stats::HealthSample;
 use headwater_media::{
-    AudioStats, BroadcastId, Codec, EncoderStats, Ladder, MediaSequence, MediaTime, Opening, Period,
-    PeriodNumber, PeriodStart, Piece, PublisherStats, Rendition, RenditionKind, ResumePoint, Rung,
-    SegmentSettings, SourceStats, SourceTime, StoredSegment, Tag, TagKind, Track, TrackId, UnixMillis,
-    VideoStats,
+    AnnouncedRates, AudioStats, BroadcastId, Codec, EncoderStats, Ladder, MediaSequence, MediaTime, Opening,
+    Period, PeriodNumber, PeriodStart, Piece, PublisherFacts, PublisherStats, Rendition, RenditionKind,
+    ResumePoint, Rung, SegmentSettings, SourceStats, SourceTime, StoredSegment, Tag, TagKind, Track, TrackId,
+    UnixMillis, VideoStats,
 };
 use headwater_wire::Handoff;
 
@@ -137,6 +138,20 @@ pub fn tag() -> Tag {
         drift: -2,
         payload: Bytes::from_static(b"picture"),
     }
+}
+
+pub fn facts() -> PublisherFacts {
+    PublisherFacts {
+        connected: BEGIN,
+        address: Some("192.0.2.7".parse().unwrap()),
+        protocol: "rtmps".into(),
+        encoder: Some("obs-output module".into()),
+        announced: AnnouncedRates { frame_rate: Some(29.97), video_bitrate: Some(4_500_000) },
+    }
+}
+
+pub fn health_sample() -> HealthSample {
+    HealthSample { time: BEGIN, stats: stats(), frames_dropped: 3 }
 }
 
 pub fn stats() -> PublisherStats {

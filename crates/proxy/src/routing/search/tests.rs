@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use headwater_media::PublisherFacts;
 use headwater_registry::{MemoryRegistry, Registry, Ttls};
 use headwater_wire::Channels;
 
@@ -8,7 +9,14 @@ use crate::routing::Failures;
 
 fn spec() -> PublishSpec {
     let failures = Failures::default();
-    PublishSpec { stream: "demo".parse().unwrap(), publisher: "encoder".into(), resume: None, failures }
+    let facts = PublisherFacts::default();
+    PublishSpec {
+        stream: "demo".parse().unwrap(),
+        publisher: "encoder".into(),
+        facts,
+        resume: None,
+        failures,
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use headwater_rtmp::{ClientConfig, ClientEvent, ClientSession};
+use headwater_rtmp::{ClientConfig, ClientEvent, ClientSession, Metadata};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -102,6 +102,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Encoder<S> {
         let count = self.socket.read(&mut buffer).await.unwrap();
         self.session.handle_input(Bytes::copy_from_slice(&buffer[..count])).unwrap();
         count > 0
+    }
+
+    /// Sends what the encoder says of itself and its media.
+    pub async fn announce(&mut self, metadata: &Metadata) {
+        self.session.metadata(metadata).unwrap();
+        self.flush().await;
     }
 
     /// Sends the headers of both tracks.

@@ -218,6 +218,7 @@ impl<'a> HandOver<'a> {
                 .to_string(),
             resume: Some(self.life.on_air.feed.starting_point()),
             failures: 0,
+            facts: None,
         };
         let channel = self.life.channels.dedicated(&server.address)?;
         let publish::Accepted { call, .. } = PublishCall::open(channel, opening, TAKE_LIMIT).await?;

@@ -90,6 +90,9 @@ impl<'a> SessionInput<'a> {
             };
             match request {
                 Some(Ok(Request::Media(media))) => return Next::Media(media),
+                Some(Ok(Request::Facts(facts))) => {
+                    self.session.on_air.source.update_facts(self.publisher.id(), facts);
+                }
                 Some(Ok(Request::Leaving)) => {
                     tracing::info!("the publisher was asked to connect again");
                     self.publisher.note_leaving();

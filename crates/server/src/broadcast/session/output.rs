@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use headwater_media::{Epoch, MediaEvent, MediaTime, PartIndex, ResumePoint};
+use headwater_runtime::clock;
 use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
@@ -196,6 +197,7 @@ impl<'a> SessionOutput<'a> {
 
     fn say_stats(&self) {
         if let Some(stats) = self.watchdog.health.next_report() {
+            self.session.on_air.source.record_stats(clock::now(), &stats);
             self.responses.say(Response::Stats(stats));
         }
     }
@@ -213,6 +215,7 @@ impl<'a> SessionOutput<'a> {
         let frames = |name, now: u64, before| metrics::counter!(name).increment(now.saturating_sub(before));
         frames("headwater_server_frames_total", stats.frames_in, last.frames_in);
         frames("headwater_server_frames_dropped_total", stats.frames_dropped, last.frames_dropped);
+        self.session.on_air.source.count_dropped(stats.frames_dropped.saturating_sub(last.frames_dropped));
         frames("headwater_server_frames_repeated_total", stats.frames_repeated, last.frames_repeated);
         if let Some(delay) = delay_of(&stats) {
             metrics::histogram!("headwater_server_encode_delay_seconds").record(delay.as_secs_f64());

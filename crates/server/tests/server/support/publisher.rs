@@ -1,7 +1,7 @@
 //! A proxy with one publisher.
 
 use bytes::Bytes;
-use headwater_media::{Epoch, Period, TrackId};
+use headwater_media::{Epoch, Period, PublisherFacts, TrackId};
 use headwater_wire::v2;
 use headwater_wire::v2::ingest_client::IngestClient;
 use headwater_wire::v2::publish_request::{End, Leaving, Message as Request, Open};
@@ -176,6 +176,11 @@ impl Source {
             payload: payload.into(),
         }))
         .await
+    }
+
+    /// Its proxy tells other facts about it.
+    pub async fn tell(&mut self, facts: PublisherFacts) {
+        self.send(Request::Facts(facts.into())).await;
     }
 
     /// Its proxy has asked it to connect again.

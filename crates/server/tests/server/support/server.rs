@@ -100,7 +100,7 @@ impl TestServer {
     /// The server's description of a stream; none when it has never had it, or has forgotten it.
     pub async fn broadcast(&self, stream: &str) -> Option<v2::Broadcast> {
         let mut operator = OperatorClient::new(self.channel.clone());
-        let list = operator.list_broadcasts(v2::ListBroadcastsRequest {}).await.unwrap().into_inner();
+        let list = operator.list_broadcasts(v2::ListBroadcastsRequest::default()).await.unwrap().into_inner();
         list.broadcasts.into_iter().find(|broadcast| broadcast.stream == stream)
     }
 
