@@ -9,7 +9,7 @@ use headwater_directory::Directory;
 use headwater_hls::LiveWindow;
 use headwater_media::StreamId;
 use headwater_platform::store::ObjectStore;
-use headwater_registry::Registry;
+use headwater_registry::{OriginId, Registry};
 use headwater_runtime::readiness::Readiness;
 use headwater_wire::Channels;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -22,6 +22,7 @@ use crate::mirror::{self, Mirrors, View};
 use crate::settings::Settings;
 use crate::thumbnails::Thumbnails;
 use crate::upstream::Upstream;
+use crate::viewers::{Viewers, report_viewers};
 
 /// How long a stream that was on air is shown though nobody can be found who has it, beyond the lease of its owner and
 /// beyond the time for which its proxy keeps media for the next one: starting it takes some seconds.
@@ -51,7 +52,7 @@ impl Core {
         let stop = CancellationToken::new();
         let metrics = Arc::new(Metrics::new());
         let latch = readiness.latch("origin: the registry (Redis) does not answer");
-        let upstream = Arc::new(Upstream::new(registry, channels, latch, metrics.clone()));
+        let upstream = Arc::new(Upstream::new(registry.clone(), channels, latch, metrics.clone()));
         let offline_grace = settings.lease.max(settings.replay_duration) + OFFLINE_GRACE_RESERVE;
         let of_mirrors = mirror::Settings {
             linger: settings.origin.mirror_linger,
@@ -64,11 +65,15 @@ impl Core {
         let policy = Policy::new(public_url.as_deref());
         let library = Arc::new(Library::new(store, public_url, metrics.clone()));
         let stills = Thumbnails::new(settings.worker_sandbox);
-        let viewers = Default::default();
+        let viewers = Viewers::default();
         let downloads = Default::default();
         let service = Arc::new(Service { library, mirrors, viewers, metrics, stills, policy, downloads });
         tasks.spawn(stop.clone().run_until_cancelled_owned(keep_moving(service.clone())));
         tasks.spawn(stop.clone().run_until_cancelled_owned(count_viewers(service.clone())));
+        let reporting = service.clone();
+        let report = move |origin| reporting.viewers.report(origin);
+        let reports = report_viewers(OriginId(rand::random()), registry, report);
+        tasks.spawn(stop.clone().run_until_cancelled_owned(reports));
         Self { service, tasks, stop: stop.drop_guard() }
     }
 

@@ -9,7 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use headwater_media::{Epoch, MediaEvent, StreamId};
 use headwater_registry::{
-    Claim, Handoff, MemoryRegistry, Ownership, Registry, RegistryError, ServerId, ServerRecord, Watch,
+    Claim, Handoff, MemoryRegistry, Ownership, Registry, RegistryError, ServerId, ServerRecord, ViewerReport,
+    Watch,
 };
 use http::StatusCode;
 use support::broadcast::{self, AUDIO, FIRST, PARTS, VIDEO};
@@ -378,6 +379,12 @@ impl Registry for Outage {
     }
     async fn servers(&self) -> Result<Vec<ServerRecord>, RegistryError> {
         self.check()?.servers().await
+    }
+    async fn report_viewers(&self, report: &ViewerReport) -> Result<(), RegistryError> {
+        self.check()?.report_viewers(report).await
+    }
+    async fn viewers(&self, streams: &[StreamId]) -> Result<Vec<Option<u64>>, RegistryError> {
+        self.check()?.viewers(streams).await
     }
     async fn announce_input(&self, uid: &StreamId) -> Result<(), RegistryError> {
         self.check()?.announce_input(uid).await

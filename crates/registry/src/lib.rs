@@ -30,6 +30,7 @@ mod redis;
 mod server;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod viewers;
 
 use std::time::Duration;
 
@@ -44,6 +45,7 @@ pub use open::{OpenError, open};
 pub use ownership::{Claim, Handoff, Ownership};
 pub use redis::{KeyPrefix, KeyPrefixError, RedisRegistry, RedisSettings, RedisUrl, RedisUrlError};
 pub use server::{ServerId, ServerIdError, ServerRecord};
+pub use viewers::{MAX_REPORTED_STREAMS, OriginId, VIEWER_REPORT_INTERVAL, VIEWERS_TTL, ViewerReport};
 
 /// How long things live unless they are renewed. All processes that share a registry use the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,11 +54,13 @@ pub struct Ttls {
     pub lease: Duration,
     /// A server's record, from its last registration on.
     pub server: Duration,
+    /// An origin's report of its viewers.
+    pub viewers: Duration,
 }
 
 impl Default for Ttls {
     fn default() -> Self {
-        Self { lease: LEASE_TTL, server: SERVER_TTL }
+        Self { lease: LEASE_TTL, server: SERVER_TTL, viewers: VIEWERS_TTL }
     }
 }
 
@@ -136,6 +140,13 @@ pub trait Registry: Send + Sync + 'static {
 
     /// All servers that are there, draining ones too, sorted by id.
     async fn servers(&self) -> Result<Vec<ServerRecord>, RegistryError>;
+
+    /// Says how many viewers an origin has, instead of its report before. It is forgotten after [`Ttls::viewers`] unless this is
+    /// repeated.
+    async fn report_viewers(&self, report: &ViewerReport) -> Result<(), RegistryError>;
+
+    /// Viewers of each of these streams at all origins that report; none where they are not known.
+    async fn viewers(&self, streams: &[StreamId]) -> Result<Vec<Option<u64>>, RegistryError>;
 
     /// Tells all watchers that a live input of the directory was made, changed or deleted. The registry keeps nothing of it:
     /// one that misses it hears [`RegistryEvent::Missed`] when it is connected again.

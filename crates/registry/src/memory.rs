@@ -11,8 +11,8 @@ use tokio::time::Instant;
 
 use crate::event::{EventSender, event_channel};
 use crate::{
-    Claim, EPOCH_LIMIT, EPOCH_RETENTION, Handoff, Ownership, Registry, RegistryError, RegistryEvent,
-    ServerId, ServerRecord, Ttls, Watch,
+    Claim, EPOCH_LIMIT, EPOCH_RETENTION, Handoff, OriginId, Ownership, Registry, RegistryError,
+    RegistryEvent, ServerId, ServerRecord, Ttls, ViewerReport, Watch,
 };
 
 /// Keeps everything in this process. Clones share one registry. Time is tokio's, so that tests can pause it.
@@ -30,6 +30,8 @@ struct State {
     highest: Epoch,
     streams: HashMap<StreamId, Stream>,
     servers: BTreeMap<ServerId, (ServerRecord, Instant)>,
+    /// Viewers at each origin, and until when they count.
+    viewers: BTreeMap<OriginId, (ViewerReport, Instant)>,
 }
 
 #[derive(Debug)]
@@ -262,6 +264,25 @@ impl Registry for MemoryRegistry {
             self.send_event(RegistryEvent::ServersChanged);
         }
         Ok(state.servers.values().map(|(record, _)| record.clone()).collect())
+    }
+
+    async fn report_viewers(&self, report: &ViewerReport) -> Result<(), RegistryError> {
+        let now = Instant::now();
+        let viewers = &mut self.lock_state().viewers;
+        viewers.retain(|_, (_, until)| *until > now);
+        viewers.insert(report.origin, (report.clone(), now + self.ttls.viewers));
+        Ok(())
+    }
+
+    async fn viewers(&self, streams: &[StreamId]) -> Result<Vec<Option<u64>>, RegistryError> {
+        let now = Instant::now();
+        let state = self.lock_state();
+        let live = state.viewers.values().filter(|(_, until)| *until > now);
+        let reports: Vec<_> = live.map(|(report, _)| report).collect();
+        let count = |stream| {
+            (!reports.is_empty()).then(|| reports.iter().map(|report| report.count(stream)).sum())?
+        };
+        Ok(streams.iter().map(count).collect())
     }
 
     async fn announce_input(&self, uid: &StreamId) -> Result<(), RegistryError> {

@@ -12,6 +12,8 @@
 //! | `P{<stream>}:handoff` | string | what the next owner needs to go on with the broadcast, should this one die | the reconnect window, from the last segment or renewal on |
 //! | `Pservers:{all}:records` | hash | server id → JSON of [`ServerRecord`] | until its deadline has passed and somebody asks for the servers |
 //! | `Pservers:{all}:until` | sorted set | server id → deadline, Unix milliseconds on Redis' clock, 5 s after the last heartbeat ([`Ttls::server`]) | as above |
+//! | `Pviewers:{all}:<origin>` | hash | stream → viewers at this origin; `*` where it has more streams than are named | 30 s after its last report ([`Ttls::viewers`]) |
+//! | `Porigins:{all}:until` | sorted set | origin → deadline of its report, Unix milliseconds on Redis' clock | as above |
 //! | `Pevents` | pub/sub channel | `owner <stream>`, `servers`, `input <uid>` | |
 //!
 //! Everything that changes a key is a Lua script, run by `EVALSHA`; times are Redis' own. Nothing has to survive a
@@ -41,7 +43,7 @@ use self::scripts::Scripts;
 use crate::event::{EventSender, event_channel};
 use crate::{
     Claim, EPOCH_LIMIT, EPOCH_RETENTION, Handoff, Ownership, Registry, RegistryError, ServerId, ServerRecord,
-    Ttls, Watch,
+    Ttls, ViewerReport, Watch,
 };
 
 pub use self::keys::{KeyPrefix, KeyPrefixError};
@@ -269,6 +271,24 @@ impl Registry for RedisRegistry {
         let mut servers: Vec<_> = records.iter().filter_map(|json| self.read_record(json)).collect();
         servers.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(servers)
+    }
+
+    async fn report_viewers(&self, report: &ViewerReport) -> Result<(), RegistryError> {
+        let ViewerReport { origin, streams, is_cut } = report;
+        let viewers_key = format!("{}{origin}", self.prefix.viewers_prefix());
+        let is_cut = if *is_cut { "1" } else { "" };
+        let mut args = vec![origin.to_string(), millis_text(self.ttls.viewers), is_cut.to_owned()];
+        args.extend(streams.iter().flat_map(|(stream, viewers)| [stream.to_string(), viewers.to_string()]));
+        let keys = vec![self.prefix.origin_deadlines(), viewers_key];
+        self.connection.run(&self.scripts.report_viewers, keys, args).await
+    }
+
+    async fn viewers(&self, streams: &[StreamId]) -> Result<Vec<Option<u64>>, RegistryError> {
+        let mut args = vec![self.prefix.viewers_prefix()];
+        args.extend(streams.iter().map(ToString::to_string));
+        let keys = vec![self.prefix.origin_deadlines()];
+        let sums: Vec<String> = self.connection.run(&self.scripts.viewers, keys, args).await?;
+        Ok(sums.iter().map(|sum| sum.parse().ok()).collect())
     }
 
     async fn announce_input(&self, uid: &StreamId) -> Result<(), RegistryError> {

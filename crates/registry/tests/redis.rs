@@ -8,7 +8,8 @@ mod redis_backend;
 
 use contract::*;
 use headwater_registry::{
-    Claim, Ownership, RedisRegistry, RedisSettings, Registry, RegistryError, RegistryEvent,
+    Claim, OriginId, Ownership, RedisRegistry, RedisSettings, Registry, RegistryError, RegistryEvent,
+    ViewerReport,
 };
 use redis_backend::{Redis, connect};
 
@@ -200,5 +201,9 @@ async fn the_documented_rights_suffice() {
     registry.register_server(&record("a")).await.unwrap();
     assert_eq!(registry.servers().await.unwrap(), [record("a")]);
     registry.unregister_server(&server("a")).await.unwrap();
+    let streams = vec![(stream("demo"), 3)];
+    let report = ViewerReport { origin: OriginId(1), streams, is_cut: false };
+    registry.report_viewers(&report).await.unwrap();
+    assert_eq!(registry.viewers(&[stream("demo")]).await.unwrap(), [Some(3)]);
     registry.ready().await.unwrap();
 }

@@ -51,6 +51,15 @@ impl KeyPrefix {
         format!("{}servers:{{all}}:until", self.0)
     }
 
+    pub(super) fn origin_deadlines(&self) -> String {
+        format!("{}origins:{{all}}:until", self.0)
+    }
+
+    /// Beginning of the keys of viewers; an origin's id follows.
+    pub(super) fn viewers_prefix(&self) -> String {
+        format!("{}viewers:{{all}}:", self.0)
+    }
+
     pub(super) fn channel_name(&self) -> String {
         format!("{}events", self.0)
     }

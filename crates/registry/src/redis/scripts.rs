@@ -12,6 +12,8 @@ pub(super) struct Scripts {
     pub(super) register: Script,
     pub(super) unregister: Script,
     pub(super) servers: Script,
+    pub(super) report_viewers: Script,
+    pub(super) viewers: Script,
 }
 
 impl Scripts {
@@ -26,6 +28,8 @@ impl Scripts {
             register: Script::from_lua(include_str!("lua/register.lua")),
             unregister: Script::from_lua(include_str!("lua/unregister.lua")),
             servers: Script::from_lua(include_str!("lua/servers.lua")),
+            report_viewers: Script::from_lua(include_str!("lua/report_viewers.lua")),
+            viewers: Script::from_lua(include_str!("lua/viewers.lua")),
         }
     }
 }

@@ -8,12 +8,15 @@ pub(crate) mod events;
 pub(crate) mod leases;
 pub(crate) mod races;
 pub(crate) mod servers;
+pub(crate) mod viewers;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_media::{BroadcastId, Epoch, StreamId, UnixMillis};
-use headwater_registry::{Claim, Ownership, Registry, RegistryEvent, ServerId, ServerRecord, Ttls, Watch};
+use headwater_registry::{
+    Claim, OriginId, Ownership, Registry, RegistryEvent, ServerId, ServerRecord, Ttls, ViewerReport, Watch,
+};
 use tokio::time::{Instant, sleep, timeout};
 
 /// Store that several registries can be opened on.
@@ -27,7 +30,8 @@ pub(crate) trait Backend {
 }
 
 /// Soon over; far more than a command takes.
-pub(crate) const SHORT: Ttls = Ttls { lease: Duration::from_millis(300), server: Duration::from_millis(300) };
+pub(crate) const SHORT: Ttls = Ttls { lease: SHORT_TIME, server: SHORT_TIME, viewers: SHORT_TIME };
+const SHORT_TIME: Duration = Duration::from_millis(300);
 
 /// Longest wait of a test; one that takes longer hangs.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
@@ -174,6 +178,11 @@ macro_rules! contract {
             a_server_that_stops_to_register_is_forgotten
             a_heartbeat_keeps_a_server
             an_unregistered_server_is_gone_at_once
+        );
+        $crate::contract!(@ $backend, #[$attribute], viewers:
+            viewers_are_added_up_over_all_origins
+            viewers_that_nobody_reports_are_unknown_and_not_none
+            an_origin_that_stops_to_report_is_forgotten
         );
         $crate::contract!(@ $backend, #[$attribute], events:
             changes_of_owners_are_told

@@ -7,6 +7,7 @@ use futures::future::join_all;
 use headwater_media::Epoch;
 use headwater_registry::{
     Claim, Handoff, MemoryRegistry, Ownership, Registry, RegistryError, ServerId, ServerRecord, Ttls,
+    ViewerReport,
 };
 use headwater_runtime::readiness::Readiness;
 
@@ -87,6 +88,12 @@ impl Registry for Counting {
     }
     async fn servers(&self) -> Result<Vec<ServerRecord>, RegistryError> {
         self.memory.servers().await
+    }
+    async fn report_viewers(&self, report: &ViewerReport) -> Result<(), RegistryError> {
+        self.memory.report_viewers(report).await
+    }
+    async fn viewers(&self, streams: &[StreamId]) -> Result<Vec<Option<u64>>, RegistryError> {
+        self.memory.viewers(streams).await
     }
     async fn announce_input(&self, uid: &StreamId) -> Result<(), RegistryError> {
         self.memory.announce_input(uid).await

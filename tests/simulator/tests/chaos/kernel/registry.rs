@@ -11,7 +11,7 @@ use headwater_media::lock::MutexExt;
 use headwater_media::{Epoch, StreamId};
 use headwater_registry::{
     Claim, Handoff, MemoryRegistry, Ownership, Registry, RegistryError, RegistryEvent, ServerId,
-    ServerRecord, Ttls, Watch,
+    ServerRecord, Ttls, ViewerReport, Watch,
 };
 use tokio::sync::broadcast;
 
@@ -193,6 +193,16 @@ impl Registry for Remote {
 
     async fn servers(&self) -> Result<Vec<ServerRecord>, RegistryError> {
         let answer = self.go().await?.servers().await;
+        self.back(answer).await
+    }
+
+    async fn report_viewers(&self, report: &ViewerReport) -> Result<(), RegistryError> {
+        let answer = self.go().await?.report_viewers(report).await;
+        self.back(answer).await
+    }
+
+    async fn viewers(&self, streams: &[StreamId]) -> Result<Vec<Option<u64>>, RegistryError> {
+        let answer = self.go().await?.viewers(streams).await;
         self.back(answer).await
     }
 
