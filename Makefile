@@ -6,7 +6,7 @@ CARGO ?= cargo
 export RUST_LIB_BACKTRACE = 0
 URL ?= rtmp://127.0.0.1:1935/live/demo
 
-.PHONY: run demo test test-rust test-browser lint fmt web setup setup-test bench bench-micro bench-replay bench-ladder bench-proxy bench-origin bench-viewers bench-latency bench-scale bench-recording bench-failover compose-test chaos compat audit clean
+.PHONY: run demo test test-rust test-browser seeds lint fmt web setup setup-test bench bench-micro bench-replay bench-ladder bench-proxy bench-origin bench-viewers bench-latency bench-scale bench-recording bench-failover compose-test chaos compat audit clean
 
 ## Runs proxy, server and origin in one process. Publish to rtmp://localhost:1935/live/demo, watch http://localhost:8080/demo
 run: setup web
@@ -28,6 +28,12 @@ test-browser: setup-test web
 	$(CARGO) build --workspace --bins
 	cd web/player && npm test
 	cd tests/browser && npm ci --ignore-scripts --no-audit --no-fund && node --test --test-concurrency=1
+
+## One test for each system that Headwater is to replace, as its own code or its operator would use Headwater. Two have none yet:
+## video calls that are pushed out by RTMP need outputs, a presenter with viewers by WebRTC needs WHIP and WHEP
+seeds: setup-test web
+	$(CARGO) build --workspace --bins
+	cd tests/browser && npm ci --ignore-scripts --no-audit --no-fund && node --test --test-concurrency=1 seeds/*.test.mjs
 
 lint: setup
 	$(CARGO) fmt --all --check

@@ -38,9 +38,10 @@ export async function until(what, look, { seconds = 30, tell = () => '' } = {}) 
   }
 }
 
-/** `headwater up` with these settings, and a store of its own that goes with it. */
+/** `headwater up` with these settings, or those that a function gives for its folder, and a store of its own that goes with it. */
 export async function up(settings = {}) {
   const directory = await mkdtemp(join(tmpdir(), 'headwater-'));
+  const chosen = typeof settings === 'function' ? await settings(directory) : settings;
   const [rtmp, http, grpc, metrics] = await Promise.all([freePort(), freePort(), freePort(), freePort()]);
   const child = spawn(BINARY, ['up'], {
     env: {
@@ -54,7 +55,7 @@ export async function up(settings = {}) {
       HEADWATER_SERVER_RECONNECT_WINDOW: '1s',
       HEADWATER_STORE_URL: `file://${directory}/store`,
       HEADWATER_RECORDING_SPOOL: `${directory}/spool`,
-      ...settings,
+      ...chosen,
     },
   });
   let output = '';
@@ -65,7 +66,14 @@ export async function up(settings = {}) {
   return {
     http: `http://127.0.0.1:${http}`,
     rtmp: `rtmp://127.0.0.1:${rtmp}/live`,
+    directory,
     output: () => output,
+    /** Ends it without a chance to finish anything. */
+    kill: async () => {
+      const gone = once(child, 'exit');
+      child.kill('SIGKILL');
+      await gone;
+    },
     stop: async () => {
       await stopped(child);
       await rm(directory, { recursive: true, force: true });
@@ -77,9 +85,9 @@ export async function up(settings = {}) {
 export const onAir = (http, stream, output) =>
   until(`${stream} to be on air`, async () => (await fetch(`${http}/${stream}/live.m3u8`)).ok, { tell: output });
 
-/** ffmpeg with a moving picture and a tone. */
-export function publish(url, seconds) {
-  const input = ['-re', '-f', 'lavfi', '-i', 'testsrc2=s=640x360:r=30', '-re', '-f', 'lavfi', '-i', 'sine=f=440:r=48000'];
+/** ffmpeg with a moving picture of this size and a tone. */
+export function publish(url, seconds, size = '640x360') {
+  const input = ['-re', '-f', 'lavfi', '-i', `testsrc2=s=${size}:r=30`, '-re', '-f', 'lavfi', '-i', 'sine=f=440:r=48000'];
   const codecs = ['-c:v', 'libx264', '-preset', 'ultrafast', '-tune', 'zerolatency', '-g', '30', '-pix_fmt', 'yuv420p', '-c:a', 'aac'];
   const child = spawn('ffmpeg', ['-loglevel', 'error', ...input, '-t', `${seconds}`, ...codecs, '-f', 'flv', url]);
   return { stop: () => stopped(child) };

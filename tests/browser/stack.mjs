@@ -13,10 +13,10 @@ const SETTINGS = {
   HEADWATER_SERVER_RECONNECT_WINDOW: '2s',
 };
 
-/** A proxy, so many servers and so many origins. `directory` is removed when the stack stops. */
-export async function stack({ servers, origins, directory }) {
+/** A proxy, so many servers and so many origins, with these settings. `directory` is removed when the stack stops. */
+export async function stack({ servers, origins, directory, ...own }) {
   const redis = await startRedis(directory);
-  const settings = { ...SETTINGS, HEADWATER_REGISTRY_URL: `redis://${HOST}:${redis.port}` };
+  const settings = { ...SETTINGS, ...own.settings, HEADWATER_REGISTRY_URL: `redis://${HOST}:${redis.port}` };
   const services = [];
   const start = async (kind, count, listen) => {
     const all = await Promise.all(Array.from({ length: count }, () => startService(kind, listen, settings)));
