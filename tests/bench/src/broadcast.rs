@@ -1,6 +1,7 @@
 //! Broadcast that the stub has on air: one rendition, whose parts hold bytes that no compression shrinks.
 
 use bytes::Bytes;
+use headwater_hls::cmaf::{Sample, chunk};
 use headwater_hls::{LiveObject, Object};
 use headwater_media::{
     BroadcastId, Epoch, MediaEvent, MediaSequence, MediaTime, Opening, PartIndex, PeriodNumber, PeriodStart,
@@ -12,6 +13,9 @@ pub const RENDITION: &str = "720p";
 pub const FIRST: u64 = 1_000;
 /// Of the live window.
 pub const SEGMENTS: u32 = 10;
+/// Frames of a part, and their duration in the 90 kHz of the media: 30 a second.
+const FRAMES: usize = 6;
+const FRAME_DURATION: u32 = 3_000;
 const SEED: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// Identity of the broadcast of every stream.
@@ -61,7 +65,7 @@ impl Shape {
             start: MediaTime(start),
             duration: MediaTime(micros(if is_last { rest } else { self.settings.part_ms })),
             independent: index == 0,
-            bytes: noise(nth, self.part_bytes),
+            bytes: chunk_of_noise(nth, self.part_bytes),
         };
         let end = MediaEvent::SegmentEnd { rendition: id.clone(), sequence: MediaSequence(sequence) };
         std::iter::once(part).chain(is_last.then_some(end)).collect()
@@ -98,6 +102,22 @@ pub fn period(id: &RenditionId) -> MediaEvent {
         renditions: vec![(rendition, noise(u64::MAX, 800))],
         ladder: None,
     })
+}
+
+/// CMAF chunk of frames that hold so many random bytes. An origin reads the boxes of what it answers with.
+fn chunk_of_noise(nth: u64, length: usize) -> Bytes {
+    let data = noise(nth, length);
+    let frame = length.div_ceil(FRAMES);
+    let samples: Vec<_> = (0..FRAMES)
+        .map(|at| Sample {
+            decode_time: (nth * FRAMES as u64 + at as u64) * u64::from(FRAME_DURATION),
+            duration: FRAME_DURATION,
+            composition_offset: 0,
+            keyframe: at == 0,
+            data: data.slice((at * frame).min(length)..((at + 1) * frame).min(length)),
+        })
+        .collect();
+    chunk(nth as u32, &samples)
 }
 
 /// Random by xorshift, the same at every run.

@@ -166,7 +166,7 @@ fn heading(common: &Common) -> Result<String> {
     let Common { rounds, seconds, .. } = common;
     Ok(format!(
         "## What an origin costs\n\n`make bench-origin`. \
-         One `headwater-origin` (A) mirrors a stream whose window stands still: ten segments of ten parts of 100 KiB of random \
+         One `headwater-origin` (A) mirrors a stream whose window stands still: ten segments of ten parts, CMAF chunks of six frames with 100 KiB of random \
          bytes. nginx {} serves the same bytes from files (B): `worker_processes auto`, `sendfile` and `tcp_nopush` for \
          media, `gzip_static` and one `writev` for the playlist, `open_file_cache` with errors, `reuseport`, no log, and the headers that the origin's answers have. \
          nginx with `proxy_cache` before the origin (C) keeps playlists for a second and media for long; its CPU includes that \
