@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -46,12 +46,22 @@ pub async fn send(method: &str, url: &str, headers: &[(&str, &str)]) -> Result<A
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let request = request.body(Empty::<Bytes>::new())?;
-    let client: Client<_, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
+    send_request(request.body(Full::default())?).await.with_context(|| format!("{method} {url}"))
+}
+
+/// Sends one request with a JSON body.
+pub async fn send_json(method: &str, url: &str, body: &serde_json::Value) -> Result<Answer> {
+    let request = Request::builder().method(method).uri(url).header("content-type", "application/json");
+    let request = request.body(Full::from(body.to_string()))?;
+    send_request(request).await.with_context(|| format!("{method} {url}"))
+}
+
+async fn send_request(request: Request<Full<Bytes>>) -> Result<Answer> {
+    let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
     let whole = async {
         let (parts, body) = client.request(request).await?.into_parts();
         let body = body.collect().await?.to_bytes();
         anyhow::Ok(Answer { status: parts.status, headers: parts.headers, body })
     };
-    tokio::time::timeout(REQUEST_LIMIT, whole).await.with_context(|| format!("{method} {url}: no answer"))?
+    tokio::time::timeout(REQUEST_LIMIT, whole).await.context("no answer")?
 }

@@ -7,6 +7,7 @@ pub mod dash;
 pub mod encoder;
 pub mod feed;
 pub mod http;
+pub mod inputs;
 pub mod matrix;
 pub mod network;
 pub mod old;

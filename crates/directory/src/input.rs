@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use headwater_access::PublishRule;
-use headwater_media::{StreamId, StreamKey, UnixMillis};
+use headwater_media::broadcast::PolicyOverrides;
+use headwater_media::{Rung, StreamId, StreamKey, UnixMillis};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Live input as its document holds it.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +40,12 @@ pub struct InputSettings {
     /// Days after which a recording is deleted; the configuration's where it is absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delete_recording_after_days: Option<u32>,
+    /// Rungs of the ladder, best first; the configuration's where there is none.
+    #[serde(with = "rung_texts", skip_serializing_if = "Vec::is_empty")]
+    pub ladder: Vec<Rung>,
+    /// Seconds that viewers can go back while a broadcast is live; the configuration's where it is absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dvr_window: Option<u32>,
     /// Networks that may publish; all where there is none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub allowed_addresses: Vec<IpNet>,
@@ -71,6 +80,8 @@ impl Default for InputSettings {
             enabled: true,
             recording: InputRecording::default(),
             delete_recording_after_days: None,
+            ladder: Vec::new(),
+            dvr_window: None,
             allowed_addresses: Vec::new(),
             expires_unused_after: None,
         }
@@ -91,6 +102,37 @@ impl LiveInput {
     /// Time that the stream key works for without being used; none where it does not expire.
     pub fn unused_lifetime(&self) -> Option<Duration> {
         self.settings.expires_unused_after.map(|seconds| Duration::from_secs(seconds.into()))
+    }
+}
+
+impl InputSettings {
+    /// Settings of the input's broadcasts that count over the configuration.
+    pub fn policy_overrides(&self) -> PolicyOverrides {
+        let seconds = |number: u32| Duration::from_secs(number.into());
+        let timeout_seconds = Some(self.recording.timeout_seconds).filter(|seconds| *seconds > 0);
+        PolicyOverrides {
+            rungs: Some(self.ladder.clone()).filter(|rungs| !rungs.is_empty()),
+            is_recorded: self.recording.mode.map(|mode| mode == RecordingMode::Automatic),
+            dvr_window: self.dvr_window.map(seconds),
+            reconnect_window: timeout_seconds.map(|number| seconds(number.into())),
+            retention: self.delete_recording_after_days.map(|days| DAY.saturating_mul(days)),
+        }
+    }
+}
+
+/// Rungs as documents hold them: `1280x720@2800k`.
+mod rung_texts {
+    use headwater_media::Rung;
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(rungs: &[Rung], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(rungs.iter().map(ToString::to_string))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Rung>, D::Error> {
+        let texts = Vec::<String>::deserialize(deserializer)?;
+        texts.iter().map(|text| text.parse().map_err(D::Error::custom)).collect()
     }
 }
 
@@ -132,5 +174,29 @@ mod tests {
         assert_eq!(asked(&input, 1_101), Admission::Expired);
         input.key_made = after(2_000);
         assert_eq!(asked(&input, 2_600), Admission::Admitted, "a new key has its own time");
+    }
+
+    #[test]
+    fn settings_of_the_broadcasts_are_those_that_the_input_has() {
+        assert_eq!(InputSettings::default().policy_overrides(), PolicyOverrides::default());
+        let ladder: Vec<Rung> = vec!["640x360@800k".parse().unwrap()];
+        let settings = InputSettings {
+            recording: InputRecording { mode: Some(RecordingMode::Off), timeout_seconds: 5 },
+            delete_recording_after_days: Some(2),
+            ladder: ladder.clone(),
+            dvr_window: Some(0),
+            ..InputSettings::default()
+        };
+        let text = serde_json::to_string(&settings).unwrap();
+        assert!(text.contains(r#""ladder":["640x360@800k"],"dvrWindow":0"#), "{text}");
+        let read: InputSettings = serde_json::from_str(&text).unwrap();
+        let expected = PolicyOverrides {
+            rungs: Some(ladder),
+            is_recorded: Some(false),
+            dvr_window: Some(Duration::ZERO),
+            reconnect_window: Some(Duration::from_secs(5)),
+            retention: Some(2 * DAY),
+        };
+        assert_eq!(read.policy_overrides(), expected);
     }
 }

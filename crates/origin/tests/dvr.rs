@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use headwater_hls::LiveObject;
-use headwater_media::{BroadcastId, Epoch, MediaEvent, MediaSequence, Record};
+use headwater_media::{BroadcastId, Epoch, MediaEvent, MediaSequence, MediaTime, Record};
 use headwater_platform::store::{self, ObjectStore, StoreSettings};
 use headwater_recordings::Layout;
 use headwater_registry::{MemoryRegistry, Registry as _};
@@ -37,11 +37,16 @@ impl Rewound {
     }
 
     async fn start_set(settings: &[(&str, &str)]) -> Self {
+        Self::start_reaching_back(None, settings).await
+    }
+
+    /// The same; the server says how far viewers can go back.
+    async fn start_reaching_back(dvr_window: Option<MediaTime>, settings: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let registry = registry();
         let server = TestServer::start().await;
         let epoch = own(&registry, server.address, id(0)).await;
-        server.store(records(FIRST..NOW - 4));
+        server.store_reaching_back(dvr_window, records(FIRST..NOW - 4));
         let window = [period(FIRST)].into_iter().chain(segments(NOW - 4..NOW, "a"));
         server.open(opening(id(0), epoch, NOW - 4), window);
         let url = format!("file://{}", folder.path().display());
@@ -117,6 +122,26 @@ async fn the_list_goes_back_to_the_first_segment_and_on_with_the_live_ones() {
     let delta = rewound.playlist("/demo/720p/dvr.m3u8?_HLS_skip=YES").await;
     let skip = delta.lines().find_map(|line| line.strip_prefix("#EXT-X-SKIP:SKIPPED-SEGMENTS=")).unwrap();
     assert_eq!(numbers(&delta), all[skip.parse::<usize>().unwrap()..]);
+}
+
+#[tokio::test]
+async fn the_list_goes_back_as_far_as_the_server_says_whatever_the_origins_own_setting_is() {
+    for own in ["2h", "4s", "0s"] {
+        let settings = [("RECORDING_DVR_WINDOW", own)];
+        let told = Some(MediaTime::from_millis(20_000));
+        let rewound = Rewound::start_reaching_back(told, &settings).await;
+        // A server tells no more than that; this one does.
+        assert_eq!(numbers(&rewound.playlist("/demo/720p/dvr.m3u8").await), (FIRST..NOW).collect::<Vec<_>>());
+        rewound.server.play(segments(NOW..NOW + 6, "a"));
+        let last_ten: Vec<_> = (NOW - 4..NOW + 6).collect();
+        eventually("the last 20 s are listed", async || {
+            (numbers(&rewound.playlist("/demo/720p/dvr.m3u8").await) == last_ten).then_some(())
+        })
+        .await;
+    }
+    let none = Some(MediaTime::ZERO);
+    let rewound = Rewound::start_reaching_back(none, &[]).await;
+    assert_eq!(rewound.get("/demo/720p/dvr.m3u8").await.status, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use headwater_access::Admission;
 use headwater_directory::{Directory, DirectoryCopy, DirectoryError, Found, LiveInput};
+use headwater_media::broadcast::PolicyOverrides;
 use headwater_media::{StreamId, StreamKey};
 use headwater_registry::{Registry, RegistryEvent};
 use headwater_runtime::clock;
@@ -38,6 +39,13 @@ pub struct Permit {
     pub stream: StreamId,
     /// Live input of the directory; none for a key of the configuration, or where keys are names.
     pub input: Option<LiveInput>,
+}
+
+impl Permit {
+    /// Settings of the live input that count over the configuration of the server.
+    pub fn policy_overrides(&self) -> PolicyOverrides {
+        self.input.as_ref().map(|input| input.settings.policy_overrides()).unwrap_or_default()
+    }
 }
 
 /// Fault of a key that opens nothing, or not now. It never holds the key, which is a secret.

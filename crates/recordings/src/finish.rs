@@ -1,10 +1,13 @@
 //! The end of a recording: its playlists and its summary, for readers that know no journal.
 
+use std::time::Duration;
+
 use headwater_hls::Archive;
 use headwater_hls::playlist::{vod_media, vod_multivariant};
 use headwater_media::Epoch;
 use headwater_platform::store::{ObjectStore, StoreError};
 
+use crate::expiry::mark_expiry;
 use crate::fold::{clear_blocks, fold_journal};
 use crate::journal::{Blocks, Recording};
 use crate::pulse::{Pulse, mark_text};
@@ -22,7 +25,9 @@ const TEXT_TYPE: &str = "text/plain";
 /// When the store does not take them.
 pub async fn refresh(store: &dyn ObjectStore, layout: &Layout) -> Result<(), StoreError> {
     match Recording::load(store, layout).await? {
-        Some(recording) => write_documents(store, layout, &recording.kept(), State::Live).await,
+        Some(recording) => {
+            write_documents(store, layout, &recording.kept(), State::Live, recording.retention).await
+        }
         None => Ok(()),
     }
 }
@@ -113,7 +118,8 @@ pub async fn finish(
     let renditions: Vec<_> = kept.renditions().iter().map(|rendition| rendition.id.clone()).collect();
     // Before anybody is told that it is complete, and so reads the index.
     let folded = fold_journal(store, layout, &blocks, &renditions).await?;
-    write_documents(store, layout, &kept, state).await?;
+    write_documents(store, layout, &kept, state, recording.retention).await?;
+    mark_expiry(store, layout, &kept, recording.retention).await?;
     let later = Pulse::of(store, layout).await?;
     if !pulse.is_still(&later) {
         if let Finisher::Heir(_) = by {
@@ -152,6 +158,7 @@ async fn write_documents(
     layout: &Layout,
     kept: &Archive,
     state: State,
+    retention: Option<Duration>,
 ) -> Result<(), StoreError> {
     for rendition in kept.renditions() {
         if let Some(text) = vod_media(kept, &rendition.id, state.stage()) {
@@ -160,5 +167,6 @@ async fn write_documents(
     }
     let Some(text) = vod_multivariant(kept) else { return Ok(()) };
     store.put(&layout.multivariant(), text.into(), PLAYLIST_TYPE).await?;
-    store.put(&layout.summary(), Summary::of(&layout.stream, kept, state).encode(), JSON_TYPE).await.map(drop)
+    let summary = Summary::of(&layout.stream, kept, state).kept_for(retention);
+    store.put(&layout.summary(), summary.encode(), JSON_TYPE).await.map(drop)
 }

@@ -33,6 +33,7 @@ pub struct JournalWriter {
     kept: Option<Vec<RenditionId>>,
     reconnect_window: Duration,
     dvr_window: Duration,
+    retention: Option<Duration>,
     /// The point at which the next owner goes on.
     handoff: Option<Handoff>,
     /// How often a block was written.
@@ -60,6 +61,7 @@ impl JournalWriter {
             kept,
             reconnect_window: Duration::ZERO,
             dvr_window: Duration::ZERO,
+            retention: None,
             handoff: None,
             revision: 0,
             number: 0,
@@ -78,6 +80,12 @@ impl JournalWriter {
     #[must_use]
     pub fn reaching_back(self, dvr_window: Duration) -> Self {
         Self { dvr_window, ..self }
+    }
+
+    /// The same, of a recording that is kept for so long after its end; none where the configuration counts.
+    #[must_use]
+    pub fn kept_for(self, retention: Option<Duration>) -> Self {
+        Self { retention, ..self }
     }
 
     /// Whether there is nothing to be written yet.
@@ -142,6 +150,7 @@ impl JournalWriter {
             is_closed: false,
             reconnect_window: self.reconnect_window,
             dvr_window: self.dvr_window,
+            retention: self.retention,
             handoff: self.handoff.clone(),
             samples: self.samples.clone(),
             successor: None,
@@ -163,6 +172,8 @@ pub struct Recording {
     pub kept: Option<Vec<RenditionId>>,
     /// How far viewers can go back, as the newest owner has it.
     pub dvr_window: Duration,
+    /// Time that the recording is kept after its end, as the newest owner has it; none where the configuration counts.
+    pub retention: Option<Duration>,
     /// Epoch of the newest owner that has written.
     pub epoch: Epoch,
 }
@@ -200,11 +211,11 @@ impl Recording {
         for ((epoch, _), block) in &blocks.all {
             if block.broadcast == layout.broadcast {
                 epochs.entry(*epoch).or_default().extend(block.records.iter().cloned());
-                newest = Some((*epoch, block.settings, block.kept.clone(), block.dvr_window));
+                newest = Some((*epoch, block));
             }
         }
-        let (epoch, settings, kept, dvr_window) = newest?;
-        let mut archive = Archive::new(layout.broadcast, settings, 0);
+        let (epoch, last) = newest?;
+        let mut archive = Archive::new(layout.broadcast, last.settings, 0);
         let mut merged: Vec<Record> = Vec::new();
         // From the newest owner back, as each one bounds what those before it may say.
         let mut end = MediaSequence(u64::MAX);
@@ -219,7 +230,8 @@ impl Recording {
                 tracing::warn!(broadcast = %layout.broadcast, %error, "a record of the journal is left out");
             }
         }
-        Some(Self { archive, kept, dvr_window, epoch })
+        let kept = last.kept.clone();
+        Some(Self { archive, kept, dvr_window: last.dvr_window, retention: last.retention, epoch })
     }
 }
 

@@ -4,13 +4,15 @@
 use std::fmt::Display;
 
 use headwater_hls::Object;
-use headwater_media::{BroadcastId, Epoch, MediaSequence, RenditionId, StreamId};
+use headwater_media::{BroadcastId, Epoch, MediaSequence, RenditionId, StreamId, UnixMillis};
 use headwater_platform::store::Key;
 
 /// Folder of the marks of unfinished recordings. No stream's name begins with a dot.
 pub const UNFINISHED_FOLDER: &str = ".live";
 /// Folder of the marks of broadcasts that have ended, and whose DVR window viewers may still be in.
 pub(crate) const WATCHED_FOLDER: &str = ".dvr";
+/// Folder of the marks of recordings that have a retention of their own, in the order in which they are due.
+pub(crate) const EXPIRY_FOLDER: &str = ".expiry";
 /// Prefix of the names of all multivariant playlists.
 const MULTIVARIANT_PREFIX: &str = "vod-";
 
@@ -113,6 +115,18 @@ impl Layout {
         Self::of_mark(WATCHED_FOLDER, marker)
     }
 
+    /// Is there from the end of a recording with a retention of its own on, until it is deleted.
+    pub(crate) fn expiry_marker(&self, due: UnixMillis) -> Key {
+        make_key(format_args!("{EXPIRY_FOLDER}/{:015}/{}/{}", due.0, self.stream, self.broadcast))
+    }
+
+    /// The recording that such a marker is of, and when it is due.
+    pub(crate) fn of_expiry_marker(marker: &Key) -> Option<(UnixMillis, Self)> {
+        let (due, _) = marker.as_str().strip_prefix(EXPIRY_FOLDER)?.strip_prefix('/')?.split_once('/')?;
+        let layout = Self::of_mark(&format!("{EXPIRY_FOLDER}/{due}"), marker)?;
+        Some((UnixMillis(due.parse().ok()?), layout))
+    }
+
     fn of_mark(folder: &str, mark: &Key) -> Option<Self> {
         let (stream, broadcast) = mark.as_str().strip_prefix(folder)?.strip_prefix('/')?.split_once('/')?;
         Some(Self { stream: stream.parse().ok()?, broadcast: broadcast.parse().ok()? })
@@ -161,6 +175,10 @@ mod tests {
             (layout.sample_tables(&rendition), format!("demo/{broadcast}/720p/samples")),
             (layout.marker(), format!(".live/demo/{broadcast}")),
             (layout.dvr_marker(), format!(".dvr/demo/{broadcast}")),
+            (
+                layout.expiry_marker(UnixMillis(1_800_000_000_000)),
+                format!(".expiry/001800000000000/demo/{broadcast}"),
+            ),
         ];
         for (key, text) in texts {
             assert_eq!(key.as_str(), text);
@@ -169,6 +187,8 @@ mod tests {
         assert_eq!(Layout::block_of(&layout.journal_index()), None);
         assert_eq!(Layout::of_marker(&layout.marker()), Some(layout.clone()));
         assert_eq!(Layout::of_marker(&layout.dvr_marker()), None);
-        assert_eq!(Layout::of_dvr_marker(&layout.dvr_marker()), Some(layout));
+        assert_eq!(Layout::of_dvr_marker(&layout.dvr_marker()), Some(layout.clone()));
+        let due = UnixMillis(1_800_000_000_000);
+        assert_eq!(Layout::of_expiry_marker(&layout.expiry_marker(due)), Some((due, layout)));
     }
 }

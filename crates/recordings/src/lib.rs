@@ -2,6 +2,7 @@
 
 mod delete;
 mod dvr;
+mod expiry;
 mod finish;
 mod fold;
 mod journal;
@@ -16,8 +17,9 @@ mod settings;
 mod summary;
 pub mod uploads;
 
-pub use delete::{DeleteError, delete, expire};
+pub use delete::{DeleteError, delete};
 pub use dvr::clear;
+pub use expiry::expire;
 pub use finish::{Finished, Finisher, finish, refresh};
 pub use journal::{JournalWriter, Recording};
 pub use layout::{Layout, UNFINISHED_FOLDER};

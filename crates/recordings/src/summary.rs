@@ -1,5 +1,7 @@
 //! The summary of a recording for lists: `recording.json`.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use headwater_hls::Archive;
 use headwater_hls::playlist::Stage;
@@ -19,6 +21,9 @@ pub struct Summary {
     pub bytes: u64,
     /// Best first.
     pub renditions: Vec<RenditionSummary>,
+    /// Time that the recording is kept after its end, in milliseconds; none where the configuration counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention_ms: Option<u64>,
 }
 
 /// How far a recording is.
@@ -83,6 +88,7 @@ impl Summary {
             duration_ms: archive.duration().as_millis(),
             bytes: archive.size(),
             renditions: archive.renditions().into_iter().map(rendition).collect(),
+            retention_ms: None,
         }
     }
 
@@ -96,7 +102,20 @@ impl Summary {
             duration_ms: 0,
             bytes: 0,
             renditions: Vec::new(),
+            retention_ms: None,
         }
+    }
+
+    /// The same, of a recording that is kept for so long after its end; none where the configuration counts.
+    #[must_use]
+    pub fn kept_for(self, retention: Option<Duration>) -> Self {
+        let retention_ms = retention.map(|retention| retention.as_millis() as u64);
+        Self { retention_ms, ..self }
+    }
+
+    /// Time that the recording is kept after its end; none where the configuration counts.
+    pub fn retention(&self) -> Option<Duration> {
+        self.retention_ms.map(Duration::from_millis)
     }
 
     /// When its last segment was on air, if no publisher was ever away.

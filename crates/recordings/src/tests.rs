@@ -176,6 +176,85 @@ async fn old_recordings_expire_and_live_ones_never() {
     assert!(store.keys().iter().all(|key| key.contains(&live.broadcast.to_string())), "{:?}", store.keys());
 }
 
+/// Stores a broadcast of a minute that is kept for this long, and ends it.
+async fn ended_and_kept_for(store: &MemoryStore, nth: u8, retention: Duration) -> Layout {
+    let layout = broadcast(store, nth, 30, None).await;
+    let journal = JournalWriter::new(layout.clone(), Epoch(4), SETTINGS, None).kept_for(Some(retention));
+    put_last_block(store, journal, 30).await;
+    assert_eq!(finish(store, &layout, as_owner(4)).await, Ok(Finished::Done));
+    layout
+}
+
+/// Writes the records of so many segments in one block of the journal.
+async fn put_last_block(store: &MemoryStore, mut journal: JournalWriter, segments: u64) {
+    for record in std::iter::once(period(0, 7)).chain((7..7 + segments).map(segment)) {
+        journal.append(record);
+    }
+    let (key, block) = journal.block();
+    store.put(&key, block, "").await.unwrap();
+}
+
+fn never(_: &headwater_media::StreamId) -> Option<Duration> {
+    None
+}
+
+/// A minute and this time after the begin of the broadcasts.
+fn after_the_end(time: Duration) -> UnixMillis {
+    UnixMillis(BEGIN.0 + 60_000 + time.as_millis() as u64)
+}
+
+#[tokio::test]
+async fn a_recording_with_a_retention_of_its_own_is_kept_for_that_time() {
+    let store = MemoryStore::new();
+    let short = ended_and_kept_for(&store, 1, 2 * DAY).await;
+    let long = ended_and_kept_for(&store, 2, 60 * DAY).await;
+    let month = |_: &headwater_media::StreamId| Some(30 * DAY);
+    assert_eq!(expire(&store, never, after_the_end(2 * DAY)).await.unwrap(), []);
+    let later = after_the_end(2 * DAY + Duration::from_millis(1));
+    assert_eq!(expire(&store, month, later).await.unwrap(), std::slice::from_ref(&short));
+    assert!(!store.keys().iter().any(|key| key.contains(&short.broadcast.to_string())), "{:?}", store.keys());
+    assert_eq!(expire(&store, month, after_the_end(31 * DAY)).await.unwrap(), [], "its own time counts");
+    assert_eq!(expire(&store, never, after_the_end(61 * DAY)).await.unwrap(), [long]);
+    assert_eq!(store.keys(), [""; 0]);
+}
+
+#[tokio::test]
+async fn looking_for_recordings_that_are_due_reads_none_of_those_that_are_not() {
+    let store = MemoryStore::new();
+    for nth in 1..=20 {
+        ended_and_kept_for(&store, nth, DAY).await;
+    }
+    let read = store.keys_read().len();
+    assert_eq!(expire(&store, never, after_the_end(Duration::ZERO)).await.unwrap(), []);
+    assert_eq!(store.keys_read().len(), read);
+}
+
+#[tokio::test]
+async fn a_recording_that_goes_on_after_its_end_is_due_after_the_later_one() {
+    let store = MemoryStore::new();
+    let layout = ended_and_kept_for(&store, 1, DAY).await;
+    store.put(&layout.marker(), mark_text(Some(Epoch(4))), "").await.unwrap();
+    let journal = JournalWriter::new(layout.clone(), Epoch(4), SETTINGS, None).kept_for(Some(DAY));
+    put_last_block(&store, journal, 60).await;
+    let earlier = after_the_end(DAY + Duration::from_secs(1));
+    assert_eq!(expire(&store, never, earlier).await.unwrap(), [], "it is live");
+    assert_eq!(finish(&store, &layout, as_owner(4)).await, Ok(Finished::Done));
+    assert_eq!(expire(&store, never, earlier).await.unwrap(), []);
+    let later = after_the_end(DAY + Duration::from_secs(61));
+    assert_eq!(expire(&store, never, later).await.unwrap(), [layout]);
+    assert_eq!(store.keys(), [""; 0]);
+}
+
+#[tokio::test]
+async fn the_mark_of_a_recording_that_was_deleted_before_goes_when_it_is_due() {
+    let store = MemoryStore::new();
+    let layout = ended_and_kept_for(&store, 1, DAY).await;
+    delete(&store, &layout).await.unwrap();
+    assert_eq!(store.keys().len(), 1, "{:?}", store.keys());
+    assert_eq!(expire(&store, never, after_the_end(2 * DAY)).await.unwrap(), []);
+    assert_eq!(store.keys(), [""; 0]);
+}
+
 /// Stores a broadcast whose viewers can go back by an hour, and ends it.
 async fn ended(store: &MemoryStore, nth: u8, kept: Option<Vec<RenditionId>>) -> Layout {
     let layout = broadcast(store, nth, 3, kept.clone()).await;

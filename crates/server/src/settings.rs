@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_media::StreamId;
-use headwater_media::broadcast::Policy;
+use headwater_media::broadcast::{Policy, PolicyOverrides, RecordedRenditions};
 use headwater_platform::store::ObjectStore;
 use headwater_runtime::config::{Config, HlsConfig, RecordingConfig, ServerConfig, StoreConfig};
 
@@ -47,6 +47,8 @@ pub struct Policies {
 #[derive(Clone, Debug)]
 struct StreamPolicy {
     policy: Policy,
+    /// Renditions that a recording keeps, should a live input ask for it.
+    renditions: RecordedRenditions,
     /// Time that recordings are kept; none for ever.
     retention: Option<Duration>,
 }
@@ -69,9 +71,14 @@ impl From<&Config> for Policies {
     fn from(config: &Config) -> Self {
         let own_of = |stream: &StreamId| StreamPolicy {
             policy: config.policy(stream),
+            renditions: config.renditions(stream),
             retention: config.retention(stream),
         };
-        let general = StreamPolicy { policy: config.general_policy(), retention: config.general_retention() };
+        let general = StreamPolicy {
+            policy: config.general_policy(),
+            renditions: config.recording.renditions,
+            retention: config.general_retention(),
+        };
         let streams = config.streams.iter().map(|own| &own.stream);
         Self { general, own: streams.map(|stream| (stream.clone(), own_of(stream))).collect() }
     }
@@ -83,9 +90,15 @@ impl Policies {
         &self.general.policy
     }
 
-    /// Policy of a broadcast of a stream that begins.
+    /// Policy of a broadcast of a stream that begins without settings of a live input.
     pub fn policy_of(&self, stream: &StreamId) -> &Policy {
         &self.find(stream).policy
+    }
+
+    /// Policy of a broadcast of a stream that begins with these settings of its live input.
+    pub fn policy_with(&self, stream: &StreamId, own: PolicyOverrides) -> Policy {
+        let StreamPolicy { policy, renditions, .. } = self.find(stream);
+        policy.clone().override_with(own, *renditions)
     }
 
     /// Time that recordings of a stream are kept; none for ever.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use headwater_media::broadcast::PolicyOverrides;
 use headwater_media::{Epoch, PublisherFacts, ResumePoint, StreamId, TimelineEvent};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::error::Elapsed;
@@ -76,6 +77,8 @@ pub struct Opening {
     pub failures: u32,
     /// Facts about the publisher, for operators; none where they are not known.
     pub facts: Option<PublisherFacts>,
+    /// Settings of the publisher's live input, for a broadcast that begins.
+    pub overrides: PolicyOverrides,
 }
 
 /// Answer of a server that takes the publisher.
@@ -97,7 +100,7 @@ impl PublishCall {
     }
 
     async fn start_call(channel: Channel, opening: Opening) -> Result<Accepted, PublishError> {
-        let Opening { stream, epoch, ground, publisher, resume, failures, facts } = opening;
+        let Opening { stream, epoch, ground, publisher, resume, failures, facts, overrides } = opening;
         let (requests, media) = mpsc::channel(MAX_QUEUED_MESSAGES);
         let open = Open {
             stream: stream.to_string(),
@@ -106,9 +109,9 @@ impl PublishCall {
             resume: resume.map(Into::into),
             failures,
             ground: ground.into(),
-            // No input has a policy of its own: the configuration of the server counts.
             policy: None,
             facts: facts.map(Into::into),
+            overrides: Some(overrides.into()),
         };
         // The channel is new and has room.
         let _ = requests.try_send(Request::Open(open).into());

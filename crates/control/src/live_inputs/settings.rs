@@ -3,6 +3,9 @@
 use std::net::IpAddr;
 
 use headwater_directory::{InputRecording, InputSettings, RecordingMode};
+use headwater_media::broadcast::Policy;
+use headwater_media::ladder::LadderError;
+use headwater_media::{Ladder, Rung};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -14,6 +17,8 @@ use crate::problem::{FieldError, Problem};
 /// Bytes of an input's metadata as JSON, and its networks, at most: a page of inputs reads 100 of them.
 const MAX_META_BYTES: usize = 16 << 10;
 const MAX_NETWORKS: usize = 100;
+/// Longest time in days that a recording is kept: a hundred years.
+const MAX_DAYS: u32 = 36_500;
 /// Longest reconnect window in seconds.
 const MAX_TIMEOUT_SECONDS: u32 = 3_600;
 
@@ -28,9 +33,16 @@ pub(crate) struct LiveInputSettings {
     #[schema(default = true)]
     enabled: bool,
     recording: RecordingSettings,
-    /// Days after which a recording is deleted; the configuration's where it is null.
-    #[schema(minimum = 1)]
+    /// Days after the end of a broadcast at which its recording is deleted; the configuration's where it is null. A change counts
+    /// for broadcasts that begin afterwards, as for all fields of a broadcast.
+    #[schema(minimum = 1, maximum = 36500)]
     delete_recording_after_days: Option<u32>,
+    /// Renditions, best first: the box that the picture must fit into, and the bit rate. The configuration's where it is null.
+    #[schema(min_items = 1, max_items = 8, example = json!(["1280x720@2800k", "640x360@800k"]))]
+    ladder: Option<Vec<String>>,
+    /// Seconds that viewers can go back while a broadcast is live, 0 for not at all; the configuration's where it is null.
+    #[schema(maximum = 86400)]
+    dvr_window: Option<u32>,
     /// Networks and addresses that may publish; all where there is none.
     #[schema(max_items = 100, example = json!(["192.0.2.0/24", "2001:db8::1"]))]
     allowed_addresses: Vec<String>,
@@ -76,6 +88,8 @@ impl From<&InputSettings> for LiveInputSettings {
                 timeout_seconds: stored.recording.timeout_seconds.into(),
             },
             delete_recording_after_days: stored.delete_recording_after_days,
+            ladder: show_ladder(&stored.ladder),
+            dvr_window: stored.dvr_window,
             allowed_addresses: stored.allowed_addresses.iter().map(show_network).collect(),
             expires_unused_after: stored.expires_unused_after,
         }
@@ -117,8 +131,15 @@ impl LiveInputSettings {
             let detail = format!("a number from 1 to {MAX_TIMEOUT_SECONDS}, or 0 for the configuration's");
             refuse("/recording/timeoutSeconds", detail);
         }
-        if self.delete_recording_after_days == Some(0) {
-            refuse("/deleteRecordingAfterDays", "a recording is kept for 1 day at least".into());
+        if self.delete_recording_after_days.is_some_and(|days| !(1..=MAX_DAYS).contains(&days)) {
+            refuse("/deleteRecordingAfterDays", format!("a recording is kept for 1 to {MAX_DAYS} days"));
+        }
+        if self.dvr_window.is_some_and(|seconds| u64::from(seconds) > Policy::MAX_WINDOW.as_secs()) {
+            refuse("/dvrWindow", format!("a number from 0 to {}", Policy::MAX_WINDOW.as_secs()));
+        }
+        let ladder = self.ladder.as_deref().map_or(Ok(Vec::new()), parse_ladder);
+        if let Err(mistake) = &ladder {
+            refuse(&mistake.pointer, mistake.detail.clone());
         }
         if self.expires_unused_after == Some(0) {
             refuse("/expiresUnusedAfter", "a stream key works for 1 second at least".into());
@@ -147,6 +168,8 @@ impl LiveInputSettings {
                 timeout_seconds: timeout_seconds.try_into().expect("an hour has less than 2^16 seconds"),
             },
             delete_recording_after_days: self.delete_recording_after_days,
+            ladder: ladder.unwrap_or_default(),
+            dvr_window: self.dvr_window,
             allowed_addresses: networks,
             expires_unused_after: self.expires_unused_after,
         })
@@ -166,6 +189,28 @@ fn apply_patch(target: &mut Value, patch: &Map<String, Value>) {
             _ => drop(fields.insert(name.clone(), value.clone())),
         }
     }
+}
+
+/// Rungs of a ladder that can be encoded; the first mistake otherwise.
+fn parse_ladder(texts: &[String]) -> Result<Vec<Rung>, FieldError> {
+    let mut rungs = Vec::new();
+    for (number, text) in texts.iter().enumerate() {
+        let mistake = |error: LadderError| FieldError {
+            pointer: format!("/ladder/{number}"),
+            detail: error.to_string(),
+        };
+        rungs.push(text.parse().map_err(mistake)?);
+    }
+    let ladder = Ladder { rungs, ..Ladder::default() };
+    match ladder.validate() {
+        Ok(()) => Ok(ladder.rungs),
+        Err(mistakes) => Err(FieldError { pointer: "/ladder".into(), detail: mistakes[0].to_string() }),
+    }
+}
+
+/// Texts of a live input's own rungs; none where it has none.
+fn show_ladder(rungs: &[Rung]) -> Option<Vec<String>> {
+    (!rungs.is_empty()).then(|| rungs.iter().map(ToString::to_string).collect())
 }
 
 fn parse_network(text: &str) -> Option<IpNet> {
@@ -214,7 +259,7 @@ mod tests {
         let text = json!({
             "meta": {"name": "studio"}, "enabled": false, "recording": {"mode": "off", "timeoutSeconds": 3600},
             "deleteRecordingAfterDays": 30, "allowedAddresses": ["192.0.2.7", "2001:db8::/32"],
-            "expiresUnusedAfter": 600,
+            "expiresUnusedAfter": 600, "ladder": ["1280x720@2800k", "640x360@800k"], "dvrWindow": 1800,
         });
         let settings: LiveInputSettings = from_value(text.clone()).unwrap();
         let shown = LiveInputSettings::from(&settings.check().unwrap());

@@ -31,6 +31,7 @@ async fn an_input_is_made_with_its_addresses_and_its_key() {
     let body = json!({
         "meta": {"name": "studio 1"}, "recording": {"mode": "automatic", "timeoutSeconds": 10},
         "deleteRecordingAfterDays": 30, "allowedAddresses": ["192.0.2.0/24"], "expiresUnusedAfter": 600,
+        "ladder": ["1280x720@2800k", "640x360@800k"], "dvrWindow": 0,
     });
     let made = create(&api, &body.to_string()).await;
     let uid = made.body["uid"].as_str().unwrap();
@@ -100,6 +101,12 @@ async fn fields_that_are_not_accepted_are_named() {
             r#"{"allowedAddresses":["192.0.2.7","here"],"deleteRecordingAfterDays":0}"#,
             vec!["/deleteRecordingAfterDays", "/allowedAddresses/1"],
         ),
+        (
+            r#"{"ladder":["1280x720@2800k","720p"],"dvrWindow":86401,"deleteRecordingAfterDays":36501}"#,
+            vec!["/deleteRecordingAfterDays", "/dvrWindow", "/ladder/1"],
+        ),
+        (r#"{"ladder":["640x360@800k","1280x720@2800k"]}"#, vec!["/ladder"]),
+        (r#"{"ladder":[]}"#, vec!["/ladder"]),
         (r#"{"recording":{"mode":"sometimes"}}"#, vec!["/recording/mode"]),
         (r#"{"recording":{"hide":true}}"#, vec!["/recording/hide"]),
         (r#"{"streamKey":"mine"}"#, vec!["/streamKey"]),

@@ -32,6 +32,7 @@ pub struct Archive {
     periods: VecDeque<Arc<PeriodStart>>,
     /// Without holes.
     segments: VecDeque<Arc<StoredSegment>>,
+    dvr_window: Option<MediaTime>,
 }
 
 impl Archive {
@@ -40,7 +41,18 @@ impl Archive {
     pub fn new(broadcast: BroadcastId, settings: SegmentSettings, discontinuity_sequence: u64) -> Self {
         let periods = VecDeque::new();
         let segments = VecDeque::new();
-        Self { broadcast, settings, discontinuity_sequence, periods, segments }
+        Self { broadcast, settings, discontinuity_sequence, periods, segments, dvr_window: None }
+    }
+
+    /// The same, of a broadcast that viewers can go back in by so much.
+    #[must_use]
+    pub fn reaching_back(self, dvr_window: Option<MediaTime>) -> Self {
+        Self { dvr_window, ..self }
+    }
+
+    /// Time that viewers can go back in the broadcast while it is live; none where that is not known.
+    pub fn dvr_window(&self) -> Option<MediaTime> {
+        self.dvr_window
     }
 
     /// The broadcast that is stored.

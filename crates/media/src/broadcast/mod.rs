@@ -9,6 +9,6 @@ mod report;
 
 pub use event::{MediaEvent, Opening, PeriodStart, Rendition, RenditionKind, ResumePoint, VIDEO_TIMESCALE};
 pub use frame::EncodedFrame;
-pub use policy::{Policy, RecordedRenditions};
+pub use policy::{Policy, PolicyOverrides, RecordedRenditions};
 pub use record::{Piece, Record, StoredSegment};
 pub use report::{BroadcastReport, PublisherReport};

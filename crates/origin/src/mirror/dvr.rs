@@ -15,8 +15,9 @@ pub(super) fn learn(archive: &mut Option<Archive>, opening: &Opening, message: W
     match message {
         // What is known already reaches back further than what a later server tells.
         WatchMessage::StoredFrom { .. } if archive.as_ref().is_some_and(|held| !held.is_empty()) => {}
-        WatchMessage::StoredFrom { discontinuity_sequence } => {
-            *archive = Some(Archive::new(opening.broadcast, opening.settings, discontinuity_sequence));
+        WatchMessage::StoredFrom { discontinuity_sequence, dvr_window } => {
+            let empty = Archive::new(opening.broadcast, opening.settings, discontinuity_sequence);
+            *archive = Some(empty.reaching_back(dvr_window));
         }
         WatchMessage::Stored(record) => {
             if let Some(Err(error)) = archive.as_mut().map(|archive| archive.apply(&record)) {
@@ -29,21 +30,18 @@ pub(super) fn learn(archive: &mut Option<Archive>, opening: &Opening, message: W
 
 impl Shown {
     /// Notes what has become whole in the window: it can be fetched when it has left it, as the server stores it or
-    /// still has it.
+    /// still has it. `dvr_window` is how far viewers can go back where the server does not say it.
     pub(super) fn remember(&mut self, dvr_window: MediaTime) {
         let (View::Showing(window), Some(archive)) = (&self.view, &mut self.archive) else { return };
         let archive = Arc::make_mut(archive);
         archive.follow(window);
-        archive.trim(dvr_window);
+        archive.trim(archive.dvr_window().unwrap_or(dvr_window));
     }
 }
 
 impl Mirror {
     /// Takes what its server tells of stored segments.
     pub(super) fn learn(&self, message: WatchMessage) {
-        if self.dvr_window == MediaTime::ZERO {
-            return;
-        }
         // A segment that is only confirmed changes nothing that viewers see.
         let confirms = |shown: &Shown| match (&message, &shown.archive) {
             (WatchMessage::Stored(Record::Segment(segment)), Some(archive)) => {
@@ -59,14 +57,14 @@ impl Mirror {
             let opening = window.opening().clone();
             let mut archive = shown.archive.take().map(Arc::unwrap_or_clone);
             learn(&mut archive, &opening, message);
-            shown.archive = archive.map(Arc::new);
+            shown.archive = archive.filter(|archive| self.goes_back(archive)).map(Arc::new);
             shown.remember(self.dvr_window);
         });
     }
 
-    /// How far viewers can go back at most; none where not beyond the live window.
-    pub(super) fn goes_back(&self) -> bool {
-        self.dvr_window > MediaTime::ZERO
+    /// Whether viewers can go back in a broadcast that is stored: as its server says, or else as the configuration does.
+    pub(super) fn goes_back(&self, archive: &Archive) -> bool {
+        archive.dvr_window().unwrap_or(self.dvr_window) > MediaTime::ZERO
     }
 
     /// Whether the broadcast that is shown can be gone back in.

@@ -170,7 +170,7 @@ impl Follower {
             let (window, archive) = backlog(&mut feed).await?;
             let standing = if window.ended() { Standing::Ended } else { Standing::OnAir };
             self.hold(&feed.opening, standing);
-            self.mirror.show_next(window, archive.filter(|_| self.mirror.goes_back()));
+            self.mirror.show_next(window, archive.filter(|archive| self.mirror.goes_back(archive)));
             if standing == Standing::Ended {
                 return Ok(None);
             }

@@ -62,9 +62,10 @@ pub(super) struct Left {
 }
 
 impl Left {
-    /// `dvr_window` is how far viewers could go back: the last list is given for as long.
+    /// `dvr_window` is how far viewers could go back, where the server has not said it: the last list is given for as long.
     fn new(window: Arc<LiveWindow>, archive: Option<Arc<Archive>>, dvr_window: MediaTime) -> Self {
         let now = Instant::now();
+        let dvr_window = archive.as_ref().and_then(|archive| archive.dvr_window()).unwrap_or(dvr_window);
         let longest = Duration::from_micros(window.outlives_playlists_by().0);
         let listed =
             archive.as_ref().map(|archive| Duration::from_micros(archive.duration().0)).unwrap_or_default();

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _, stream};
 use headwater_hls::LiveWindow;
-use headwater_media::{MediaEvent, Opening, Record};
+use headwater_media::{MediaEvent, MediaTime, Opening, Record};
 use headwater_wire::v2::delivery_server::{Delivery, DeliveryServer};
 use headwater_wire::{WatchMessage, v2};
 use tokio::net::TcpListener;
@@ -67,7 +67,16 @@ impl TestServer {
 
     /// Says from now on that this is stored.
     pub fn store(&self, records: impl IntoIterator<Item = Record>) {
-        let first = WatchMessage::StoredFrom { discontinuity_sequence: 0 };
+        self.store_reaching_back(None, records);
+    }
+
+    /// The same, and how far viewers can go back.
+    pub fn store_reaching_back(
+        &self,
+        dvr_window: Option<MediaTime>,
+        records: impl IntoIterator<Item = Record>,
+    ) {
+        let first = WatchMessage::StoredFrom { discontinuity_sequence: 0, dvr_window };
         let records = records.into_iter().map(WatchMessage::Stored);
         self.state().stored = std::iter::once(first).chain(records).collect();
     }

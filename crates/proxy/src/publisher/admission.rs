@@ -4,14 +4,14 @@
 use std::net::IpAddr;
 use std::pin::pin;
 
-use headwater_media::{PublisherFacts, StreamId, StreamKey};
+use headwater_media::{PublisherFacts, StreamKey};
 use headwater_runtime::clock;
 use tracing::Instrument;
 use tracing::field::{Empty, display};
 use uuid::Uuid;
 
 use super::{Publisher, PublisherEnd};
-use crate::authority::{KeyError, Supervision};
+use crate::authority::{KeyError, Permit, Supervision};
 use crate::context::Context;
 use crate::refusal::{self, Refusal};
 use crate::routing::{Assignment, Failures, PublishSpec, RoutingError};
@@ -41,7 +41,7 @@ pub async fn publish<S: Source>(
                 address: Some(client.to_canonical()),
                 ..PublisherFacts::default()
             };
-            let spec = make_spec(&permit.stream, described(facts, source.description()));
+            let spec = make_spec(permit, described(facts, source.description()));
             publish_stream(source, spec, supervision, context).instrument(span).await
         }
         Err(error) => {
@@ -54,9 +54,10 @@ pub async fn publish<S: Source>(
 }
 
 /// Specification of a publisher that begins.
-fn make_spec(stream: &StreamId, facts: PublisherFacts) -> PublishSpec {
+fn make_spec(permit: Permit, facts: PublisherFacts) -> PublishSpec {
     PublishSpec {
-        stream: stream.clone(),
+        overrides: permit.policy_overrides(),
+        stream: permit.stream,
         publisher: Uuid::now_v7().to_string(),
         facts,
         resume: None,

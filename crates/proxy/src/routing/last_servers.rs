@@ -154,6 +154,7 @@ mod tests {
             recording: None,
             dvr_window: Duration::ZERO,
             reconnect_window: 4 * MIN_RECENT_TIME,
+            retention: None,
         };
         last_servers.insert(&stream, last(1), TakenPublisher { policy: Some(&policy), ..ENCODER });
         last_servers.record_departure(&stream, "encoder");

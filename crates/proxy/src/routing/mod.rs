@@ -8,6 +8,7 @@ mod search;
 use std::sync::Arc;
 use std::time::Duration;
 
+use headwater_media::broadcast::PolicyOverrides;
 use headwater_media::{Epoch, PublisherFacts, ResumePoint, StreamId};
 use headwater_registry::{Registry, RegistryError, ServerId};
 use headwater_runtime::backoff::Backoff;
@@ -61,6 +62,8 @@ pub struct PublishSpec {
     pub resume: Option<ResumePoint>,
     /// Workers that its media has lately cost.
     pub failures: Failures,
+    /// Settings of its live input, for a broadcast that begins.
+    pub overrides: PolicyOverrides,
 }
 
 /// Server that took a publisher, with the open call.

@@ -312,10 +312,10 @@ impl<'a> Search<'a> {
                 return Ok(CallOutcome::NotListening);
             }
         };
-        let PublishSpec { stream, publisher, facts, resume, failures } = self.spec.clone();
+        let PublishSpec { stream, publisher, facts, resume, failures, overrides } = self.spec.clone();
         let failures = failures.count_elsewhere(server);
         let facts = Some(facts);
-        let opening = Opening { stream, epoch, ground, publisher, resume, failures, facts };
+        let opening = Opening { stream, epoch, ground, publisher, resume, failures, facts, overrides };
         let error = match PublishCall::open(channel, opening, ACCEPT_TIMEOUT).await {
             Ok(Accepted { call, resume, epoch }) => {
                 let last = LastServer { server: server.clone(), address: address.into(), epoch };

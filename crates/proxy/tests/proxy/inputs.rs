@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use headwater_directory::{Directory, InputSettings, open_directory};
+use headwater_directory::{Directory, InputRecording, InputSettings, RecordingMode, open_directory};
+use headwater_media::broadcast::PolicyOverrides;
 use headwater_registry::Registry;
 use headwater_runtime::clock;
-use headwater_runtime::config::{Config, InputMode, Secret, StoreUrl};
+use headwater_runtime::config::{Config, Input, InputMode, Secret, StoreUrl};
 
 use crate::support::{Encoder, TestProxy, TestServer, media};
 
@@ -19,6 +20,34 @@ async fn directory(folder: &Path) -> Directory {
     let mut config = Config::defaults();
     configure(&mut config, folder);
     open_directory(&config.directory, &config.store).await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn the_server_is_told_the_settings_of_the_live_input_with_each_call() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = directory(folder.path()).await;
+    let settings = InputSettings {
+        recording: InputRecording { mode: Some(RecordingMode::Off), timeout_seconds: 5 },
+        delete_recording_after_days: Some(1),
+        ladder: vec!["640x360@800k".parse().unwrap()],
+        dvr_window: Some(0),
+        ..InputSettings::default()
+    };
+    let input = directory.create_input(None, settings.clone(), clock::now()).await.unwrap();
+    let named = Input { stream: "named".parse().unwrap(), key: "a key of the file".parse().unwrap() };
+    let proxy = TestProxy::with(|config| {
+        configure(config, folder.path());
+        config.inputs = vec![named];
+    })
+    .await;
+    let mut server = TestServer::start(&proxy.registry, "a", 0).await;
+    let mut told = async |key: &str| {
+        let _encoder = Encoder::request(proxy.address, key).await;
+        let overrides = server.call().await.open.overrides.unwrap();
+        PolicyOverrides::try_from(overrides).unwrap()
+    };
+    assert_eq!(told(input.stream_key.expose()).await, settings.policy_overrides());
+    assert_eq!(told("a key of the file").await, PolicyOverrides::default());
 }
 
 #[tokio::test]

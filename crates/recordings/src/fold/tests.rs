@@ -217,6 +217,7 @@ fn a_long_recording_takes_a_few_mebibytes() {
             is_closed: false,
             reconnect_window: std::time::Duration::from_secs(60),
             dvr_window: std::time::Duration::from_secs(3_600),
+            retention: None,
             handoff: None,
             samples: Vec::new(),
             successor: None,

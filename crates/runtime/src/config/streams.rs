@@ -39,7 +39,7 @@ impl Config {
 
     fn policy_with(&self, own: Option<&StreamOverrides>) -> Policy {
         let recording = &self.recording;
-        let renditions = own.and_then(|own| own.renditions).unwrap_or(recording.renditions);
+        let renditions = self.renditions_with(own);
         Policy {
             ladder: self.ladder.clone(),
             recording: match own.and_then(|own| own.mode).unwrap_or(recording.mode) {
@@ -50,7 +50,18 @@ impl Config {
             reconnect_window: own
                 .and_then(|own| own.reconnect_window)
                 .unwrap_or(self.server.reconnect_window),
+            // The configuration of the day counts, not that of the broadcast's begin.
+            retention: None,
         }
+    }
+
+    /// Renditions that a recording of a stream keeps, if there is one.
+    pub fn renditions(&self, stream: &StreamId) -> RecordedRenditions {
+        self.renditions_with(self.find_overrides(stream))
+    }
+
+    fn renditions_with(&self, own: Option<&StreamOverrides>) -> RecordedRenditions {
+        own.and_then(|own| own.renditions).unwrap_or(self.recording.renditions)
     }
 
     /// Time that recordings of a stream are kept; none for ever.

@@ -286,7 +286,7 @@ dvr_window = "2h"
 "#;
     let policy = |config: &Config, stream: &str| {
         let stream = stream.parse().unwrap();
-        let Policy { ladder, recording, dvr_window, reconnect_window } = config.policy(&stream);
+        let Policy { ladder, recording, dvr_window, reconnect_window, .. } = config.policy(&stream);
         assert_eq!(ladder, config.ladder);
         format!("{recording:?} {dvr_window:?} {:?} {reconnect_window:?}", config.retention(&stream))
     };

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use headwater_media::broadcast::Policy;
+use headwater_media::broadcast::{Policy, PolicyOverrides};
 use headwater_media::{Epoch, ResumePoint, StreamId};
 
 use super::failure::{just_ended, server_draining, stream_in_use, too_often, unknown_epoch};
@@ -24,6 +24,8 @@ pub(crate) struct Applicant {
     pub(crate) resume: Option<ResumePoint>,
     /// Policy of a broadcast that begins with it; none where this server's configuration counts.
     pub(crate) policy: Option<Policy>,
+    /// Settings of its live input, which count over this server's configuration.
+    pub(crate) overrides: PolicyOverrides,
 }
 
 /// Source of a call's epoch, as its proxy says.
@@ -202,7 +204,7 @@ impl Broadcasts {
             begins_under = begins_under.max(left.epoch);
         }
         let from = resume.or(left.as_ref().map(|left| &left.point));
-        let policy = self.choose_policy(stream, from, applicant.policy.as_ref());
+        let policy = self.choose_policy(applicant, from);
         let on_air = self.start_broadcast(
             stream,
             self.make_opening(begins_under, from, before),

@@ -36,6 +36,7 @@ pub(super) struct Taken {
 impl History {
     /// `empty` is the archive without any segment; `begins_here` says that no other server has stored anything before.
     pub(super) fn new(window: MediaTime, empty: Archive, first: MediaSequence, begins_here: bool) -> Self {
+        let empty = empty.reaching_back(Some(window));
         let state = if begins_here { State::Read(empty.clone()) } else { State::Unread(Vec::new()) };
         Self { window, first, empty, state }
     }
@@ -78,7 +79,7 @@ impl History {
             Record::Period(_) => true,
             Record::Segment(segment) => segment.sequence >= self.first,
         };
-        let mut archive = before.unwrap_or_else(|| self.empty.clone());
+        let mut archive = before.unwrap_or_else(|| self.empty.clone()).reaching_back(Some(self.window));
         for record in own.iter().filter(|record| is_own(record)) {
             if let Err(error) = archive.apply(record) {
                 tracing::warn!(%error, "a record does not fit what was stored before");

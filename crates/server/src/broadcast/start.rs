@@ -15,7 +15,7 @@ use tracing::Instrument;
 use super::handoff::HandoffSource;
 use super::lease::{Lease, Standing};
 use super::lifecycle::Lifecycle;
-use super::{Broadcasts, LiveFeed, OnAir, PublisherSlot};
+use super::{Applicant, Broadcasts, LiveFeed, OnAir, PublisherSlot};
 use crate::admission;
 use crate::failure::{Code, Failure};
 use crate::recording::{Recorder, UploadTracker};
@@ -48,15 +48,11 @@ impl Broadcasts {
     }
 
     /// Policy of a broadcast that comes on air here: the resume point's where another server has begun the broadcast, else
-    /// that of the call, else that of this server's configuration.
-    pub(super) fn choose_policy(
-        &self,
-        stream: &StreamId,
-        resume: Option<&ResumePoint>,
-        called: Option<&Policy>,
-    ) -> Policy {
-        let given = resume.and_then(|resume| resume.policy.as_ref()).or(called);
-        given.unwrap_or_else(|| self.policies.policy_of(stream)).clone()
+    /// that of the call, else that of this server's configuration with the settings of the publisher's live input.
+    pub(super) fn choose_policy(&self, applicant: &Applicant, resume: Option<&ResumePoint>) -> Policy {
+        let given = resume.and_then(|resume| resume.policy.as_ref()).or(applicant.policy.as_ref());
+        let configured = || self.policies.policy_with(&applicant.stream, applicant.overrides.clone());
+        given.cloned().unwrap_or_else(configured)
     }
 
     pub(super) fn start_broadcast(

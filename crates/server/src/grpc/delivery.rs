@@ -82,7 +82,10 @@ fn not_here() -> Status {
 
 /// The records of the stored segments, from the start.
 fn stored_messages(archive: &Archive) -> Vec<WatchMessage> {
-    let begin = WatchMessage::StoredFrom { discontinuity_sequence: archive.discontinuity_sequence() };
+    let begin = WatchMessage::StoredFrom {
+        discontinuity_sequence: archive.discontinuity_sequence(),
+        dvr_window: archive.dvr_window(),
+    };
     let records = archive.records().into_iter().map(WatchMessage::Stored);
     std::iter::once(begin).chain(records).collect()
 }

@@ -4,8 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwater_media::broadcast::Policy;
-use headwater_media::broadcast::PublisherReport;
+use headwater_media::broadcast::{Policy, PolicyOverrides, PublisherReport};
 use headwater_media::{Epoch, PublisherFacts, ResumePoint};
 use headwater_registry::EPOCH_LIMIT;
 use headwater_wire::v2::ingest_server::Ingest;
@@ -83,12 +82,13 @@ async fn open(requests: &mut Streaming<PublishRequest>, proxy: String) -> Result
     match requests.message().await? {
         Some(PublishRequest { message: Some(Request::Open(open)) }) => {
             let source = open.ground().into();
-            let Open { stream, epoch, publisher, resume, failures, policy, facts, .. } = open;
+            let Open { stream, epoch, publisher, resume, failures, policy, facts, overrides, .. } = open;
             let resume = resume.map(ResumePoint::try_from).transpose()?;
             let policy = policy.map(Policy::try_from).transpose()?;
+            let overrides = overrides.map(PolicyOverrides::try_from).transpose()?.unwrap_or_default();
             let stream = stream_id(&stream)?;
             let epoch = self::epoch(epoch)?;
-            let applicant = Applicant { stream, epoch, source, publisher, resume, policy };
+            let applicant = Applicant { stream, epoch, source, publisher, resume, policy, overrides };
             // Facts that can't be read are no reason to refuse a publisher.
             let facts = facts.and_then(|facts| PublisherFacts::try_from(facts).ok());
             Ok(Opening { applicant, failures, report: PublisherReport { facts, proxy } })

@@ -121,7 +121,8 @@ impl Recorder {
         };
         let journal = JournalWriter::new(layout.clone(), opening.epoch, opening.settings, kept)
             .waiting_for(policy.reconnect_window)
-            .reaching_back(policy.dvr_window);
+            .reaching_back(policy.dvr_window)
+            .kept_for(policy.retention);
         let state = State {
             journal,
             period: None,

@@ -37,6 +37,7 @@ fn policy() -> Policy {
         recording: Some(RecordedRenditions::All),
         dvr_window: Duration::from_secs(3_600),
         reconnect_window: Duration::from_secs(60),
+        retention: None,
     }
 }
 

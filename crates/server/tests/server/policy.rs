@@ -9,7 +9,7 @@ use headwater_media::broadcast::RecordedRenditions;
 use headwater_runtime::config::{Config, RecordingMode, Size, StoreUrl};
 use headwater_wire::v2::policy::Recording;
 use headwater_wire::v2::publish_request::{Message as Request, Open};
-use headwater_wire::v2::{Policy, ResumePoint};
+use headwater_wire::v2::{Policy, PolicyOverrides, ResumePoint};
 use tonic::Status;
 
 use crate::resuming::{on_air, resume, tells};
@@ -112,14 +112,17 @@ async fn a_broadcast_that_is_not_stored_is_not_stored_by_the_next_server() {
 }
 
 async fn open(server: &TestServer, publisher: &str, policy: &Policy) -> Result<Call, Status> {
+    let policy = Some(policy.clone());
+    begin(server, Open { publisher: publisher.into(), policy, ..Open::default() }).await
+}
+
+/// Opens a call of a publisher of the stream `demo`.
+async fn begin(server: &TestServer, open: Open) -> Result<Call, Status> {
     let epoch = match server.owner("demo").await {
         Some(owner) => owner.epoch,
         None => server.claim("demo").await,
     };
-    let stream = "demo".into();
-    let publisher = publisher.into();
-    let policy = Some(policy.clone());
-    let open = Open { stream, epoch: epoch.0, publisher, policy, ..Open::default() };
+    let open = Open { stream: "demo".into(), epoch: epoch.0, ..open };
     Call::begin(server, Request::Open(open)).await
 }
 
@@ -145,4 +148,49 @@ async fn a_broadcast_begins_with_the_policy_of_its_call() {
     let unknown = resume(&another, "p", &ResumePoint { policy: None, ..point }).await.unwrap();
     let its_own = Policy { recording: Recording::Top.into(), ..own };
     assert_eq!(unknown.accepted.policy, Some(its_own), "of a server that does not say it");
+}
+
+#[tokio::test]
+async fn settings_of_the_live_input_count_over_the_servers_own_for_the_broadcasts_whole_life() {
+    let server = TestServer::with(|config| config.recording.mode = RecordingMode::Off).await;
+    let own = headwater_wire::v2::Policy::from(Config::defaults().policy(&"demo".parse().unwrap()));
+    let rungs = own.ladder.clone().unwrap().rungs.split_off(1);
+    let overrides = PolicyOverrides {
+        rungs: rungs.clone(),
+        is_recorded: Some(true),
+        reconnect_window_ms: Some(5_000),
+        retention_ms: Some(86_400_000),
+        ..PolicyOverrides::default()
+    };
+    let mut larger_last = overrides.clone();
+    larger_last.rungs.reverse();
+    let call = |publisher: &str, overrides: &PolicyOverrides| Open {
+        publisher: publisher.into(),
+        overrides: Some(overrides.clone()),
+        ..Open::default()
+    };
+    let refused = begin(&server, call("p", &larger_last)).await.err().unwrap();
+    assert!(refused.message().starts_with("the field `overrides.rungs` is wrong"), "{}", refused.message());
+
+    let mut source = begin(&server, call("p", &overrides)).await.unwrap().accepted().await.unwrap();
+    let policy = source.accepted.policy.clone().unwrap();
+    assert_eq!(policy.ladder.as_ref().unwrap().rungs, rungs);
+    assert_eq!(policy.recording, i32::from(Recording::All), "as the configuration would record it");
+    assert_eq!(policy.dvr_window_ms, own.dvr_window_ms, "the input does not say it");
+    assert_eq!((policy.reconnect_window_ms, policy.retention_ms), (5_000, Some(86_400_000)));
+    source.period().await;
+    source.keyframes(1).await;
+    let point = source.committed().await;
+    source.end().await;
+    server.unpublished("demo").await;
+
+    let next = begin(&server, call("q", &PolicyOverrides::default())).await.unwrap();
+    assert_eq!(
+        next.accepted().await.unwrap().accepted.policy,
+        Some(policy.clone()),
+        "the first opening decides"
+    );
+    let another = TestServer::start().await;
+    let taken_over = resume(&another, "p", &point).await.unwrap();
+    assert_eq!(taken_over.accepted.policy, Some(policy), "and on every other server");
 }

@@ -4,6 +4,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use bytes::Bytes;
+use headwater_media::broadcast::PolicyOverrides;
 use headwater_media::{
     EncoderStats, FlvReader, Limits, PeriodNumber, PublisherStats, Tag, Timeline, TimelineEvent, UnixMillis,
     VideoStats,
@@ -93,6 +94,7 @@ async fn open(server: &TestServer) -> PublishCall {
         resume: None,
         failures: 0,
         facts: None,
+        overrides: PolicyOverrides::default(),
     };
     let accepted = PublishCall::open(server.channel.clone(), opening, DEADLINE).await;
     let Ok(Accepted { call, .. }) = accepted else { panic!("the server does not accept") };

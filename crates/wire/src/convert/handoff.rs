@@ -89,6 +89,7 @@ mod tests {
             recording: None,
             dvr_window: Duration::from_secs(90),
             reconnect_window: Duration::from_secs(60),
+            retention: Some(Duration::from_secs(86_400)),
         };
         let point = ResumePoint {
             broadcast: BroadcastId::from_bytes([3; 16]),

@@ -16,7 +16,7 @@ mod stored;
 use std::time::Duration;
 
 use bytes::Bytes;
-use headwater_media::{BroadcastId, MediaEvent, Opening, Record, SegmentSettings};
+use headwater_media::{BroadcastId, MediaEvent, MediaTime, Opening, Record, SegmentSettings};
 
 pub use handoff::Handoff;
 pub use output::output_tag_of;
@@ -58,6 +58,8 @@ pub enum WatchMessage {
     /// Stored segments are told from the start: before each broadcast's first record.
     StoredFrom {
         discontinuity_sequence: u64,
+        /// Time that viewers can go back; none where the configuration of the origin counts.
+        dvr_window: Option<MediaTime>,
     },
     /// Record of a segment that is stored.
     Stored(Record),

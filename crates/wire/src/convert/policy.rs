@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use headwater_media::Ladder;
-use headwater_media::broadcast::{Policy, RecordedRenditions};
+use headwater_media::broadcast::{Policy, PolicyOverrides, RecordedRenditions};
+use headwater_media::{Ladder, Rung};
 
 use super::{ConvertError, invalid_field, whole_millis};
 use crate::v2;
@@ -21,6 +21,7 @@ impl From<Policy> for v2::Policy {
             recording: recording.into(),
             dvr_window_ms: whole_millis(policy.dvr_window),
             reconnect_window_ms: whole_millis(policy.reconnect_window),
+            retention_ms: policy.retention.map(whole_millis),
         }
     }
 }
@@ -35,15 +36,56 @@ impl TryFrom<v2::Policy> for Policy {
             Recording::All => Some(RecordedRenditions::All),
         };
         let ladder: Ladder = message.ladder.ok_or(ConvertError::Missing("policy.ladder"))?.try_into()?;
-        if let Err(mistakes) = ladder.validate() {
-            return Err(invalid_field("policy.ladder", &mistakes[0]));
-        }
         Ok(Self {
-            ladder,
+            ladder: check_ladder("policy.ladder", ladder)?,
             recording,
             dvr_window: read_window("policy.dvr_window", message.dvr_window_ms)?,
             reconnect_window: read_window("policy.reconnect_window", message.reconnect_window_ms)?,
+            retention: message.retention_ms.map(Duration::from_millis),
         })
+    }
+}
+
+impl From<PolicyOverrides> for v2::PolicyOverrides {
+    fn from(own: PolicyOverrides) -> Self {
+        Self {
+            rungs: own.rungs.into_iter().flatten().map(Into::into).collect(),
+            is_recorded: own.is_recorded,
+            dvr_window_ms: own.dvr_window.map(whole_millis),
+            reconnect_window_ms: own.reconnect_window.map(whole_millis),
+            retention_ms: own.retention.map(whole_millis),
+        }
+    }
+}
+
+impl TryFrom<v2::PolicyOverrides> for PolicyOverrides {
+    type Error = ConvertError;
+    fn try_from(message: v2::PolicyOverrides) -> Result<Self, ConvertError> {
+        let window = |field, millis: Option<u64>| millis.map(|millis| read_window(field, millis)).transpose();
+        Ok(Self {
+            rungs: read_rungs(message.rungs)?,
+            is_recorded: message.is_recorded,
+            dvr_window: window("overrides.dvr_window", message.dvr_window_ms)?,
+            reconnect_window: window("overrides.reconnect_window", message.reconnect_window_ms)?,
+            retention: message.retention_ms.map(Duration::from_millis),
+        })
+    }
+}
+
+/// Rungs of a live input; none where the message has none.
+fn read_rungs(rungs: Vec<v2::ladder::Rung>) -> Result<Option<Vec<Rung>>, ConvertError> {
+    if rungs.is_empty() {
+        return Ok(None);
+    }
+    let rungs = rungs.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?;
+    let ladder = Ladder { rungs, ..Ladder::default() };
+    Ok(Some(check_ladder("overrides.rungs", ladder)?.rungs))
+}
+
+fn check_ladder(field: &'static str, ladder: Ladder) -> Result<Ladder, ConvertError> {
+    match ladder.validate() {
+        Ok(()) => Ok(ladder),
+        Err(mistakes) => Err(invalid_field(field, &mistakes[0])),
     }
 }
 
@@ -65,7 +107,8 @@ mod tests {
             ..Ladder::default()
         };
         let dvr_window = Duration::from_millis(3_600_500);
-        Policy { ladder, recording, dvr_window, reconnect_window: Policy::MAX_WINDOW }
+        let retention = Some(Duration::from_secs(30 * 86_400));
+        Policy { ladder, recording, dvr_window, reconnect_window: Policy::MAX_WINDOW, retention }
     }
 
     #[test]
@@ -93,5 +136,35 @@ mod tests {
             "the field `policy.dvr_window` is wrong: 18446744073709551615 ms are more than a day"
         );
         assert!(refused(|policy| policy.reconnect_window_ms = 86_400_001).contains("more than a day"));
+    }
+
+    fn overrides() -> PolicyOverrides {
+        PolicyOverrides {
+            rungs: Some(vec!["1280x720@2800k".parse().unwrap(), "640x360@800k".parse().unwrap()]),
+            is_recorded: Some(false),
+            dvr_window: Some(Duration::ZERO),
+            reconnect_window: Some(Duration::from_secs(5)),
+            retention: Some(Duration::from_secs(86_400)),
+        }
+    }
+
+    #[test]
+    fn settings_of_an_input_survive_the_wire() {
+        for own in [overrides(), PolicyOverrides::default()] {
+            assert_eq!(PolicyOverrides::try_from(v2::PolicyOverrides::from(own.clone())), Ok(own));
+        }
+    }
+
+    #[test]
+    fn settings_that_no_input_could_have_are_refused() {
+        let refused = |change: fn(&mut v2::PolicyOverrides)| {
+            let mut message = v2::PolicyOverrides::from(overrides());
+            change(&mut message);
+            PolicyOverrides::try_from(message).unwrap_err().to_string()
+        };
+        let larger = refused(|own| own.rungs.reverse());
+        assert!(larger.starts_with("the field `overrides.rungs` is wrong: the rung"), "{larger}");
+        assert!(refused(|own| own.dvr_window_ms = Some(u64::MAX)).contains("more than a day"));
+        assert!(refused(|own| own.reconnect_window_ms = Some(86_400_001)).contains("more than a day"));
     }
 }

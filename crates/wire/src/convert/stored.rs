@@ -23,7 +23,7 @@ impl From<Record> for v2::Stored {
             Record::Period(period) => stored::Record::Period(period.into()),
             Record::Segment(segment) => stored::Record::Segment(segment.into()),
         };
-        Self { record: Some(record) }
+        Self { record: Some(record), dvr_window_ms: None }
     }
 }
 
@@ -64,7 +64,8 @@ impl TryFrom<v2::Stored> for WatchMessage {
     fn try_from(message: v2::Stored) -> Result<Self, ConvertError> {
         let record = match message.record.ok_or(ConvertError::Missing("record"))? {
             stored::Record::DiscontinuitySequence(discontinuity_sequence) => {
-                return Ok(Self::StoredFrom { discontinuity_sequence });
+                let dvr_window = message.dvr_window_ms.map(MediaTime::from_millis);
+                return Ok(Self::StoredFrom { discontinuity_sequence, dvr_window });
             }
             stored::Record::Period(period) => Record::Period(period.try_into()?),
             stored::Record::Segment(segment) => Record::Segment(segment.try_into()?),
@@ -81,8 +82,9 @@ impl From<WatchMessage> for v2::MediaEvent {
             WatchMessage::CaughtUp => {
                 return Self { event: Some(Event::CaughtUp(v2::media_event::CaughtUp {})) };
             }
-            WatchMessage::StoredFrom { discontinuity_sequence } => {
-                v2::Stored { record: Some(stored::Record::DiscontinuitySequence(discontinuity_sequence)) }
+            WatchMessage::StoredFrom { discontinuity_sequence, dvr_window } => {
+                let record = Some(stored::Record::DiscontinuitySequence(discontinuity_sequence));
+                v2::Stored { record, dvr_window_ms: dvr_window.map(|window| window.as_millis()) }
             }
             WatchMessage::Stored(record) => record.into(),
         };
@@ -132,6 +134,8 @@ pub struct JournalBlock {
     pub reconnect_window: Duration,
     /// How far viewers can go back.
     pub dvr_window: Duration,
+    /// How long the recording is kept after its end; none where the configuration counts.
+    pub retention: Option<Duration>,
     /// The point at which the next owner goes on; none where nobody does.
     pub handoff: Option<Handoff>,
     /// Sample tables of segments that the records name.
@@ -166,6 +170,7 @@ impl From<&JournalBlock> for v2::JournalBlock {
             is_closed: block.is_closed,
             reconnect_window_ms: whole_millis(block.reconnect_window),
             dvr_window_ms: whole_millis(block.dvr_window),
+            retention_ms: block.retention.map(whole_millis),
             handoff: block.handoff.clone().map(Into::into),
             successor: block.successor.map_or(0, |epoch| epoch.0),
             samples: block.samples.iter().cloned().map(Into::into).collect(),
@@ -192,6 +197,7 @@ impl TryFrom<v2::JournalBlock> for JournalBlock {
             is_closed: block.is_closed,
             reconnect_window: Duration::from_millis(block.reconnect_window_ms),
             dvr_window: Duration::from_millis(block.dvr_window_ms),
+            retention: block.retention_ms.map(Duration::from_millis),
             // The segments count without it.
             handoff: block.handoff.and_then(|handoff| handoff.try_into().ok()),
             samples: block.samples.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
@@ -270,11 +276,15 @@ mod tests {
         Record::Segment(StoredSegment { sequence: MediaSequence(4), pieces, drift: -7 })
     }
 
+    const HOUR: MediaTime = MediaTime::from_millis(3_600_000);
+
+    fn stored_from(dvr_window: Option<MediaTime>) -> WatchMessage {
+        WatchMessage::StoredFrom { discontinuity_sequence: 3, dvr_window }
+    }
+
     #[test]
     fn records_survive_the_wire() {
-        for message in
-            [WatchMessage::StoredFrom { discontinuity_sequence: 3 }, WatchMessage::Stored(segment())]
-        {
+        for message in [stored_from(None), stored_from(Some(HOUR)), WatchMessage::Stored(segment())] {
             let sent = v2::MediaEvent::from(message.clone());
             assert_eq!(WatchMessage::try_from(sent), Ok(message));
         }
@@ -294,6 +304,7 @@ mod tests {
                 is_closed: true,
                 reconnect_window: Duration::from_secs(60),
                 dvr_window: Duration::from_secs(3_600),
+                retention: Some(Duration::from_secs(86_400)),
                 handoff: None,
                 successor: Some(Epoch(9)),
                 samples: vec![SegmentSamples {

@@ -282,6 +282,9 @@ pub struct Policy {
     /// How long a publisher may be away.
     #[prost(uint64, tag = "4")]
     pub reconnect_window_ms: u64,
+    /// How long the recording is kept after its end; absent where the configuration of the server that deletes it counts.
+    #[prost(uint64, optional, tag = "6")]
+    pub retention_ms: ::core::option::Option<u64>,
 }
 /// Nested message and enum types in `Policy`.
 pub mod policy {
@@ -329,6 +332,23 @@ pub mod policy {
             }
         }
     }
+}
+/// Settings of a live input that count over the configuration of the server that begins its broadcast. What is absent is the
+/// configuration's.
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PolicyOverrides {
+    /// Rungs of the ladder, best first.
+    #[prost(message, repeated, tag = "1")]
+    pub rungs: ::prost::alloc::vec::Vec<ladder::Rung>,
+    #[prost(bool, optional, tag = "2")]
+    pub is_recorded: ::core::option::Option<bool>,
+    #[prost(uint64, optional, tag = "3")]
+    pub dvr_window_ms: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "4")]
+    pub reconnect_window_ms: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "5")]
+    pub retention_ms: ::core::option::Option<u64>,
 }
 #[allow(clippy::all)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -448,6 +468,10 @@ pub mod media_event {
 #[allow(clippy::all)]
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Stored {
+    /// How far viewers can go back in the broadcast, beside the discontinuity sequence; absent where the configuration of the
+    /// origin counts.
+    #[prost(uint64, optional, tag = "4")]
+    pub dvr_window_ms: ::core::option::Option<u64>,
     #[prost(oneof = "stored::Record", tags = "1, 2, 3")]
     pub record: ::core::option::Option<stored::Record>,
 }
@@ -575,6 +599,9 @@ pub struct JournalBlock {
     /// Of segments that the records name.
     #[prost(message, repeated, tag = "10")]
     pub samples: ::prost::alloc::vec::Vec<SegmentSamples>,
+    /// How long the recording is kept after its end; absent where the configuration counts.
+    #[prost(uint64, optional, tag = "11")]
+    pub retention_ms: ::core::option::Option<u64>,
     /// The epoch under which another server has begun to go on with the recording; 0 where none has. The owner stops then.
     #[prost(uint64, tag = "15")]
     pub successor: u64,
@@ -669,6 +696,9 @@ pub mod publish_request {
         pub policy: ::core::option::Option<super::Policy>,
         #[prost(message, optional, tag = "8")]
         pub facts: ::core::option::Option<Facts>,
+        /// Settings of the publisher's live input, should the broadcast begin with this call and without a `policy`.
+        #[prost(message, optional, tag = "9")]
+        pub overrides: ::core::option::Option<super::PolicyOverrides>,
     }
     #[allow(clippy::all)]
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

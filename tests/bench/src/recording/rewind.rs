@@ -122,7 +122,7 @@ fn unzipped(body: &[u8]) -> Result<String> {
 
 async fn on_air(redis: &RedisServer, streams: &[StreamId]) -> Result<Stub> {
     let registry = headwater_registry::open(Some(&redis.url_text()), PREFIX, headwater_registry::LEASE_TTL)?;
-    let from = WatchMessage::StoredFrom { discontinuity_sequence: 0 };
+    let from = WatchMessage::StoredFrom { discontinuity_sequence: 0, dvr_window: None };
     let stored = std::iter::once(from).chain(records()?.into_iter().map(WatchMessage::Stored)).collect();
     let opening = |broadcast: BroadcastId, epoch: Epoch| Opening {
         first_sequence: MediaSequence(FIRST + STORED),

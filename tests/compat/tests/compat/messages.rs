@@ -1,7 +1,7 @@
 //! Messages of the gRPC calls: a full one of each kind, and their reading with the code of today.
 
 use bytes::Bytes;
-use headwater_media::broadcast::{BroadcastReport, Policy};
+use headwater_media::broadcast::{BroadcastReport, Policy, PolicyOverrides};
 use headwater_media::{
     MediaEvent, MediaSequence, MediaTime, OutputTag, PartIndex, Period, PeriodNumber, PublisherFacts, Record,
     TimelineEvent,
@@ -58,7 +58,9 @@ fn check_request(message: request::Message) -> Result<(), ConvertError> {
     match message {
         request::Message::Open(open) => {
             headwater_wire::publish::resume_point(open.resume)?;
-            Policy::try_from(open.policy.ok_or(ConvertError::Missing("policy"))?).map(drop)
+            let overrides = open.overrides.map(PolicyOverrides::try_from).transpose()?;
+            let policy = open.policy.map(Policy::try_from).transpose()?;
+            policy.map(drop).or(overrides.map(drop)).ok_or(ConvertError::Missing("policy"))
         }
         request::Message::Period(period) => Period::try_from(period).map(drop),
         request::Message::Tag(tag) => tag_of(&values::period(), tag).map(drop),
@@ -109,6 +111,7 @@ fn publish_requests() -> Vec<(&'static str, request::Message)> {
         ground: request::Ground::OnAir.into(),
         policy: Some(values::policy().into()),
         facts: Some(values::facts().into()),
+        overrides: Some(values::overrides().into()),
     };
     let end = request::End { reason: "the publisher ended its stream".into() };
     vec![
@@ -165,7 +168,13 @@ fn watch_messages() -> Vec<(&'static str, WatchMessage)> {
         ("drift", WatchMessage::Event(drift)),
         ("broadcast_end", WatchMessage::Event(MediaEvent::BroadcastEnd)),
         ("caught_up", WatchMessage::CaughtUp),
-        ("stored_from", WatchMessage::StoredFrom { discontinuity_sequence: 3 }),
+        (
+            "stored_from",
+            WatchMessage::StoredFrom {
+                discontinuity_sequence: 3,
+                dvr_window: Some(MediaTime::from_millis(3_600_000)),
+            },
+        ),
         ("stored_period", WatchMessage::Stored(Record::Period(values::period_start(2, 1_800_000_007)))),
         ("stored_segment", WatchMessage::Stored(Record::Segment(values::stored_segment(1_800_000_008)))),
     ]

@@ -120,6 +120,7 @@ fn journal(layout: &Layout, epoch: Epoch) -> JournalWriter {
     JournalWriter::new(layout.clone(), epoch, values::SETTINGS, kept)
         .waiting_for(Duration::from_secs(60))
         .reaching_back(Duration::from_secs(3_600))
+        .kept_for(Some(Duration::from_secs(30 * 86_400)))
 }
 
 async fn make_documents() {
@@ -227,6 +228,9 @@ fn describe_block(text: &mut String, block: &JournalBlock) {
         "block: revision {revision}, closed {is_closed}, waits {reconnect_window:?}, successor {successor:?}"
     )
     .unwrap();
+    if let Some(retention) = block.retention {
+        writeln!(text, "kept for {retention:?}").unwrap();
+    }
     let handoff = block.handoff.as_ref().map(|handoff| {
         fields::describe(&fields::read(&contract::today(), "Handoff", &handoff.clone().encode()))
     });

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use headwater_media::broadcast::{Policy, RecordedRenditions};
+use headwater_media::broadcast::{Policy, PolicyOverrides, RecordedRenditions};
 use headwater_media::stats::HealthSample;
 use headwater_media::{
     AnnouncedRates, AudioStats, BroadcastId, Codec, EncoderStats, Ladder, MediaSequence, MediaTime, Opening,
@@ -40,6 +40,17 @@ pub fn policy() -> Policy {
         recording: Some(RecordedRenditions::Top),
         dvr_window: Duration::from_secs(3_600),
         reconnect_window: Duration::from_secs(60),
+        retention: Some(Duration::from_secs(30 * 86_400)),
+    }
+}
+
+pub fn overrides() -> PolicyOverrides {
+    PolicyOverrides {
+        rungs: Some(ladder().rungs),
+        is_recorded: Some(true),
+        dvr_window: Some(Duration::from_secs(1_800)),
+        reconnect_window: Some(Duration::from_secs(30)),
+        retention: Some(Duration::from_secs(7 * 86_400)),
     }
 }
 

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use headwater_media::PublisherFacts;
+use headwater_media::broadcast::PolicyOverrides;
 use headwater_registry::{MemoryRegistry, Registry, Ttls};
 use headwater_wire::Channels;
 
@@ -16,6 +17,7 @@ fn spec() -> PublishSpec {
         facts,
         resume: None,
         failures,
+        overrides: PolicyOverrides::default(),
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use headwater_media::Epoch;
+use headwater_media::broadcast::PolicyOverrides;
 use headwater_registry::{Claim, Ownership, RegistryError, ServerRecord};
 use headwater_wire::publish::{self, Ground, Opening, PublishCall, PublishError};
 use tokio::sync::mpsc;
@@ -219,6 +220,8 @@ impl<'a> HandOver<'a> {
             resume: Some(self.life.on_air.feed.starting_point()),
             failures: 0,
             facts: None,
+            // The resume point has the policy.
+            overrides: PolicyOverrides::default(),
         };
         let channel = self.life.channels.dedicated(&server.address)?;
         let publish::Accepted { call, .. } = PublishCall::open(channel, opening, TAKE_LIMIT).await?;

@@ -48,7 +48,7 @@ pub(super) struct Turn {
 enum Happening {
     Boundary(Step),
     /// A segment is stored, or has waited for that long enough.
-    Stored(ResumePoint),
+    Stored(Box<ResumePoint>),
     Worker(Option<FromWorker>),
     ReportDue,
     /// The registry has given the turn another epoch.
@@ -89,7 +89,7 @@ impl<'a> SessionOutput<'a> {
             match self.next_happening(worker).await? {
                 Happening::Boundary(Step::Show(event)) => self.show_aligned(event)?,
                 Happening::Boundary(Step::HandOver) => return Err(server_draining()),
-                Happening::Stored(resume) => self.say_committed(resume),
+                Happening::Stored(resume) => self.say_committed(*resume),
                 Happening::ReportDue => self.say_stats(),
                 Happening::EpochRaised => self.say_epoch(),
                 Happening::Worker(Some(FromWorker::Finished)) => return self.show_rest(),
@@ -102,7 +102,7 @@ impl<'a> SessionOutput<'a> {
         tokio::select! {
             biased;
             step = self.boundary.next_step() => Ok(Happening::Boundary(step)),
-            resume = self.commits.next_stored() => Ok(Happening::Stored(resume)),
+            resume = self.commits.next_stored() => Ok(Happening::Stored(Box::new(resume))),
             Ok(()) = self.turn.epochs.changed() => Ok(Happening::EpochRaised),
             _ = self.reports.tick() => Ok(Happening::ReportDue),
             output = worker.next_message() => output.map(Happening::Worker).map_err(unreadable),
