@@ -11,14 +11,16 @@ use axum::response::{IntoResponse, Response};
 use headwater_directory::{AccessToken, Directory, DirectoryError, Scope};
 use headwater_media::UnixMillis;
 use headwater_runtime::clock;
-use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
+use http::{HeaderMap, Method};
 use moka::future::Cache;
 use ring::digest::{SHA256, digest};
 use tokio::time::timeout;
 
 use super::Shared;
+use super::browsers::{refuse_names_of_others, refuse_other_sites};
+use super::limits::Allowance;
 use super::problem::Problem;
 use super::request_id::RequestId;
 
@@ -76,7 +78,9 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 pub(crate) async fn admit(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
     let id = RequestId::of(request.headers());
     let peer = request.extensions().get().map(|Peer(address)| address.to_string()).unwrap_or_default();
-    let mut response = match shared.find_caller(request.headers(), peer, id.clone()).await {
+    let method = request.method().clone();
+    let (found, allowance) = shared.find_caller((&method, request.headers()), peer, id.clone()).await;
+    let mut response = match found {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
             next.run(request).await
@@ -84,16 +88,25 @@ pub(crate) async fn admit(State(shared): State<Arc<Shared>>, mut request: Reques
         Err(problem) => problem.into_response(),
     };
     id.write_to(response.headers_mut());
+    allowance.write_to(response.headers_mut());
     response
 }
 
 impl Shared {
     /// A request whose token is not accepted counts for the address that it came from.
-    async fn find_caller(&self, headers: &HeaderMap, peer: String, id: RequestId) -> Result<Caller, Problem> {
-        match self.identify(headers, id).await {
-            Ok(caller) => self.limits.count_request(&caller.name).map(|()| caller),
-            Err(problem) => Err(self.limits.count_request(&peer).err().unwrap_or(problem)),
-        }
+    async fn find_caller(
+        &self,
+        (method, headers): (&Method, &HeaderMap),
+        peer: String,
+        id: RequestId,
+    ) -> (Result<Caller, Problem>, Allowance) {
+        let found = match refuse_other_sites(method, headers) {
+            Ok(()) => self.identify(headers, id).await,
+            Err(problem) => Err(problem),
+        };
+        let name = found.as_ref().map_or(&*peer, |caller| &*caller.name);
+        let allowance = self.limits.count_request(name);
+        (allowance.check().and(found), allowance)
     }
 
     async fn identify(&self, headers: &HeaderMap, request: RequestId) -> Result<Caller, Problem> {
@@ -106,6 +119,7 @@ impl Shared {
         }
         let (Some(shown), Some(directory)) = (shown, &control.directory) else {
             return if root.is_none() {
+                refuse_names_of_others(headers)?;
                 caller("anybody", Rights::All)
             } else {
                 Err(Problem::unauthorized())

@@ -5,7 +5,9 @@ mod answers;
 mod audit;
 mod auth;
 mod body;
+mod browsers;
 mod cloudflare;
+mod docs_page;
 mod idempotency;
 mod limits;
 mod live_inputs;
@@ -177,6 +179,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/api/v1/tokens/{id}", delete(tokens::delete_token))
         .layer(from_fn_with_state(shared.clone(), auth::admit))
         .merge(cloudflare)
+        .merge(docs_page::routes())
         .route("/api/v1/openapi.json", get(openapi::get_description))
         .fallback(async || Problem::no_route())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())

@@ -61,6 +61,8 @@ const NO_ROUTE: Kind = Kind(StatusCode::NOT_FOUND, "no-route", "Nothing is here"
 const METHOD: Kind = Kind(StatusCode::METHOD_NOT_ALLOWED, "method", "Method not allowed");
 const UNAUTHORIZED: Kind = Kind(StatusCode::UNAUTHORIZED, "unauthorized", "The token is missing or wrong");
 const FORBIDDEN: Kind = Kind(StatusCode::FORBIDDEN, "scope", "The token does not give this right");
+const OTHER_SITE: Kind = Kind(StatusCode::FORBIDDEN, "other-site", "A page of another site asks");
+const NAME_OF_OTHERS: Kind = Kind(StatusCode::FORBIDDEN, "host-name", "The host name may be another one's");
 const NO_RECORDING: Kind = Kind(StatusCode::NOT_FOUND, "no-recording", "No such recording");
 const LIVE: Kind = Kind(StatusCode::CONFLICT, "live", "Still on air");
 const QUERY: Kind = Kind(StatusCode::BAD_REQUEST, "query", "The query is not understood");
@@ -130,6 +132,17 @@ impl Problem {
     pub(crate) fn unauthorized() -> Self {
         let detail = "Send Authorization: Bearer with an access token, or with the token of the setting control.token.";
         Self::new(&UNAUTHORIZED, detail).with_hint(Hint::Bearer)
+    }
+
+    /// Change that a browser asks for on behalf of a page of another site.
+    pub(crate) fn other_site() -> Self {
+        Self::new(&OTHER_SITE, "Changes are made by programs, and by pages of this address.")
+    }
+
+    /// Request without a token by a host name that leads here and is not known to be this host's.
+    pub(crate) fn name_of_others() -> Self {
+        let detail = "Ask by an IP address or by localhost, or set control.token and show it.";
+        Self::new(&NAME_OF_OTHERS, detail)
     }
 
     /// Scope that the token of the request lacks.

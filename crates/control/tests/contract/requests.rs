@@ -70,3 +70,36 @@ async fn a_request_is_found_in_the_audit_by_its_id() {
     let unnamed = api.get(RECORDINGS).await;
     assert_eq!(unnamed.header("x-request-id").len(), 16);
 }
+
+#[tokio::test]
+async fn a_page_of_another_site_changes_nothing() {
+    let api = Api::start_with(|control| control.token = None).await;
+    let send = async |header| {
+        let headers = [header, ("content-type", "application/json")];
+        api.send("POST", "/live-inputs", &headers, "{}").await
+    };
+    let refused = send(("origin", "https://evil.example")).await;
+    assert_eq!((refused.status, refused.problem()), (StatusCode::FORBIDDEN, "other-site"));
+    let rebound = send(("host", "evil.example")).await;
+    assert_eq!((rebound.status, rebound.problem()), (StatusCode::FORBIDDEN, "host-name"));
+    assert_eq!(send(("sec-fetch-site", "same-origin")).await.status, StatusCode::CREATED);
+    assert_eq!(api.directory.list_inputs(None, 10).await.unwrap().inputs.len(), 1);
+}
+
+#[tokio::test]
+async fn each_answer_says_how_often_its_caller_may_ask() {
+    let api = Api::start().await;
+    let answer = api.get("/live-inputs").await;
+    assert_eq!(answer.header("ratelimit-policy"), "\"requests\";q=200;w=4");
+    assert_eq!(answer.header("ratelimit"), "\"requests\";r=199;t=1");
+}
+
+#[tokio::test]
+async fn the_page_to_try_the_api_comes_from_here_alone() {
+    let api = Api::start().await;
+    for file in ["", "swagger-ui-bundle.js", "swagger-ui.css", "swagger-initializer.js"] {
+        let answer = api.send("GET", &format!("/docs/{file}"), &[], "").await;
+        assert_eq!(answer.status, StatusCode::OK, "{file}");
+        assert!(answer.header("content-security-policy").starts_with("default-src 'self'"), "{file}");
+    }
+}
