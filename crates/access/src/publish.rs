@@ -32,12 +32,13 @@ pub enum Admission {
 impl PublishRule<'_> {
     /// Whether a publisher from this address may publish now.
     pub fn admit(&self, address: IpAddr, now: UnixMillis) -> Admission {
-        if !self.enabled {
+        // First: elsewhere nobody is told anything about the input.
+        if !self.allows_address(address) {
+            Admission::AddressNotAllowed
+        } else if !self.enabled {
             Admission::Disabled
         } else if self.is_expired(now) {
             Admission::Expired
-        } else if !self.allows_address(address) {
-            Admission::AddressNotAllowed
         } else {
             Admission::Admitted
         }
@@ -87,6 +88,15 @@ mod tests {
         assert_eq!(asked(rule, 600), Admission::Admitted);
         assert_eq!(asked(rule, 601), Admission::Expired);
         assert_eq!(asked(OPEN, 1_000_000), Admission::Admitted);
+    }
+
+    #[test]
+    fn an_address_that_may_not_publish_is_told_nothing_else_of_the_input() {
+        let networks = ["192.0.2.0/24".parse().unwrap()];
+        let unused_lifetime = Some(Duration::from_secs(1));
+        let rule = PublishRule { enabled: false, allowed_addresses: &networks, unused_lifetime, ..OPEN };
+        let asked = rule.admit("192.0.3.7".parse().unwrap(), after(2));
+        assert_eq!(asked, Admission::AddressNotAllowed);
     }
 
     #[test]

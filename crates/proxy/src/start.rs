@@ -9,7 +9,7 @@ use headwater_media::{ReplayLimits, timeline};
 use headwater_platform::store::StoreError;
 use headwater_registry::Registry;
 use headwater_rtmp::ServerConfig;
-use headwater_runtime::config::InputMode;
+use headwater_runtime::config::{InputMode, Network};
 use headwater_runtime::listener::{Accepted, BindError, Connection, Limits, Listener, Stream};
 use headwater_runtime::outage::Outage;
 use headwater_runtime::process::Process;
@@ -57,6 +57,8 @@ pub async fn run(process: Process<Settings>, registry: Arc<dyn Registry>) -> Res
 pub struct ConnectionHandler {
     context: Arc<Context>,
     rtmp: Arc<ServerConfig>,
+    /// Setting `proxy.allowed_addresses`.
+    allowed_addresses: Arc<[Network]>,
 }
 
 impl ConnectionHandler {
@@ -72,6 +74,7 @@ impl ConnectionHandler {
         Self {
             context: Arc::new(shared_context(process, authority, registry, channels)),
             rtmp: Arc::new(rtmp),
+            allowed_addresses: process.config.proxy.allowed_addresses.as_slice().into(),
         }
     }
 
@@ -116,7 +119,15 @@ impl ConnectionHandler {
     }
 
     async fn serve_until(self, socket: impl Socket + 'static, client: Client, deadline: Instant) {
-        serve_connection(Box::new(socket), (*self.rtmp).clone(), self.context, client, deadline).await;
+        let is_client_allowed = self.allows_address(client.address);
+        let config = ServerConfig { is_client_allowed, ..(*self.rtmp).clone() };
+        serve_connection(Box::new(socket), config, self.context, client, deadline).await;
+    }
+
+    /// Whether encoders at this address may connect: all may where the configuration names no network.
+    fn allows_address(&self, address: IpAddr) -> bool {
+        let networks = &self.allowed_addresses;
+        networks.is_empty() || networks.iter().any(|network| network.contains(address))
     }
 
     /// Waits for the publishers, as long as they may stay, and then closes every connection. To be called when the

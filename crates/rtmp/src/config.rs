@@ -46,6 +46,8 @@ impl Default for Limits {
 pub struct ServerConfig {
     /// The application names that may be published to, as in `rtmp://host/<app>/<stream key>`.
     pub apps: Vec<String>,
+    /// Whether the peer may connect. One that may not is told so when it connects, before it shows a stream key.
+    pub is_client_allowed: bool,
     pub limits: Limits,
     /// Bytes after which the peer is asked to acknowledge, and after which we acknowledge when the peer named no size.
     pub window: u32,
@@ -57,6 +59,7 @@ impl Default for ServerConfig {
     fn default() -> Self {
         Self {
             apps: vec!["live".into(), "stream".into()],
+            is_client_allowed: true,
             limits: Limits::default(),
             // What Flash Media Server announces, and so what every encoder has been tried with.
             window: 2_500_000,

@@ -91,6 +91,13 @@ impl RtmpHandler {
                             "publish refused: the encoder named an application that does not exist"
                         );
                     }
+                    Event::ClientRefused => {
+                        metrics::counter!("headwater_proxy_refused_total", "reason" => "address")
+                            .increment(1);
+                        tracing::info!(
+                            "publish refused: the encoder's address is not in proxy.allowed_addresses"
+                        );
+                    }
                     _ => {}
                 }
             }

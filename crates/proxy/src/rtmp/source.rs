@@ -93,7 +93,7 @@ impl Source for RtmpSource<'_> {
                         "a second stream on this connection was refused; what it sends there is dropped"
                     );
                 }
-                Event::Publish(_) | Event::PlayRefused | Event::AppRefused => {}
+                Event::Publish(_) | Event::PlayRefused | Event::AppRefused | Event::ClientRefused => {}
             }
         }
     }

@@ -30,6 +30,25 @@ async fn is_closed(mut socket: TcpStream) {
 }
 
 #[tokio::test]
+async fn only_clients_of_the_allowed_networks_may_connect() {
+    let proxy = TestProxy::with(|config| {
+        config.proxy.trusted_peers = vec!["127.0.0.0/8".parse().unwrap()];
+        config.proxy.allowed_addresses = vec!["192.0.2.0/24".parse().unwrap()];
+    })
+    .await;
+    let mut server = TestServer::start(&proxy.registry, "a", 0).await;
+    let stranger = connect_for(&proxy, "192.0.3.7").await;
+    let (code, text) = Encoder::refused_connection(stranger, Encoder::config(proxy.address, "demo")).await;
+    assert_eq!(code, "NetConnection.Connect.Rejected");
+    assert_eq!(text, "publishing from your address is not allowed");
+    let client = connect_for(&proxy, "192.0.2.7").await;
+    let mut encoder = Encoder::greet(client, Encoder::config(proxy.address, "demo")).await;
+    encoder.ask().await;
+    server.call().await.accept(0).await;
+    encoder.accepted().await;
+}
+
+#[tokio::test]
 async fn publishers_behind_one_load_balancer_are_limited_by_their_own_addresses() {
     const CLIENTS: usize = 200;
     let proxy = proxy_behind_load_balancer().await;

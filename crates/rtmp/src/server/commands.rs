@@ -38,8 +38,15 @@ impl ServerSession {
         if !matches!(self.state, State::Greeted) {
             return Err(RtmpError::OutOfOrder { command: "connect" });
         }
+        if !self.config.is_client_allowed {
+            let description = "publishing from your address is not allowed";
+            return self.refuse_connection(command, Event::ClientRefused, description);
+        }
         let Some(client) = Client::from_connect(command, &self.config.apps) else {
-            return self.refuse_connection(command);
+            // The refused name is not repeated: somebody may have put a stream key there.
+            let app = self.config.apps.first().map_or("live", String::as_str);
+            let description = format!("unknown application: publish to rtmp://HOST/{app}/STREAM_KEY");
+            return self.refuse_connection(command, Event::AppRefused, &description);
         };
         let mut server = Object::default()
             .with_property("fmsVer", SERVER_VERSION)
@@ -57,13 +64,15 @@ impl ServerSession {
         self.outbox.send_command(0, "_result", command.transaction, [server.into(), status.into()])
     }
 
-    /// The refused name is not repeated: somebody may have put a stream key there.
-    fn refuse_connection(&mut self, command: &Command) -> Result<(), RtmpError> {
+    fn refuse_connection(
+        &mut self,
+        command: &Command,
+        event: Event,
+        description: &str,
+    ) -> Result<(), RtmpError> {
         self.state = State::Closing;
-        let app = self.config.apps.first().map_or("live", String::as_str);
-        let description = format!("unknown application: publish to rtmp://HOST/{app}/STREAM_KEY");
-        let status = status_info("error", "NetConnection.Connect.Rejected", &description);
-        self.events.push_back(Event::AppRefused);
+        let status = status_info("error", "NetConnection.Connect.Rejected", description);
+        self.events.push_back(event);
         self.outbox.send_command(0, "_error", command.transaction, [Value::Null, status.into()])
     }
 

@@ -59,6 +59,8 @@ pub enum Event {
     PlayRefused,
     /// It connected to an application that does not exist, and was told which one does.
     AppRefused,
+    /// It connected, and [`ServerConfig::is_client_allowed`] says that it may not.
+    ClientRefused,
     /// It wanted to publish a second stream beside the one on air, and was refused; what it sends there is dropped.
     SecondStreamRefused,
 }

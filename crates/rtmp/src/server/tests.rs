@@ -59,7 +59,11 @@ fn media() -> Vec<u8> {
 
 /// A session past its handshake, with nothing left to send.
 fn greeted() -> ServerSession {
-    let mut session = ServerSession::new(ServerConfig::default());
+    greeted_with(ServerConfig::default())
+}
+
+fn greeted_with(config: ServerConfig) -> ServerSession {
+    let mut session = ServerSession::new(config);
     session.handle_input(hello()).unwrap();
     session.poll_output();
     session

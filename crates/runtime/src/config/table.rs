@@ -112,6 +112,9 @@ section! {
         tls_certificates: Vec<CertificateFiles> = "";
         /// The applications of RTMP URLs that are served: `live` in `rtmp://host/live/key`.
         apps: Vec<AppName> = "live,stream";
+        /// Networks and addresses that encoders may connect from; all where there is none. It is checked before an encoder shows
+        /// its stream key. A live input may have its own beside it, which can be checked only when its key was shown.
+        allowed_addresses: Vec<Network> = "";
         /// Publishers' connections at the same time; a further one is closed at once.
         max_connections: usize = "1000" in 1..=MOST_CONNECTIONS;
         /// Connections at the same time from one address (IPv4) or one /64 network (IPv6).

@@ -49,6 +49,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Encoder<S> {
         encoder
     }
 
+    /// The code and the text with which the connection to the application has to be refused.
+    pub async fn refused_connection(socket: S, config: ClientConfig) -> (String, String) {
+        let mut encoder = Self { socket, session: ClientSession::new(config).unwrap() };
+        encoder.flush().await;
+        encoder.refused().await
+    }
+
     /// Waits for the message stream; the publish request is what the session says next.
     pub async fn ask(&mut self) {
         loop {

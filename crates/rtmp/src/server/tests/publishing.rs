@@ -216,6 +216,18 @@ fn an_unknown_app_is_told_the_right_url_and_never_its_own() {
 }
 
 #[test]
+fn a_peer_that_may_not_connect_is_told_so_before_it_shows_a_key() {
+    let mut session = greeted_with(ServerConfig { is_client_allowed: false, ..ServerConfig::default() });
+    session.handle_input(wire(3, &connect("live"))).unwrap();
+    let output = messages(session.poll_output().unwrap());
+    assert_eq!(commands(&output)[0].2.as_deref(), Some("NetConnection.Connect.Rejected"));
+    let text = String::from_utf8_lossy(&output[0].payload).into_owned();
+    assert!(text.contains("publishing from your address is not allowed"), "{text}");
+    assert!(matches!(events(&mut session)[..], [Event::ClientRefused]));
+    assert!(session.close_requested());
+}
+
+#[test]
 fn a_publish_without_a_key_is_answered_here() {
     for name in ["", "/", "?youtube=x"] {
         let mut session = greeted();
