@@ -6,7 +6,7 @@ CARGO ?= cargo
 export RUST_LIB_BACKTRACE = 0
 URL ?= rtmp://127.0.0.1:1935/live/demo
 
-.PHONY: run demo test test-rust test-browser seeds lint fmt web setup setup-test bench bench-micro bench-replay bench-ladder bench-proxy bench-origin bench-viewers bench-latency bench-scale bench-recording bench-failover compose-test chaos compat audit clean
+.PHONY: run demo test test-rust test-browser seeds fuzz-api lint fmt web setup setup-test bench bench-micro bench-replay bench-ladder bench-proxy bench-origin bench-viewers bench-latency bench-scale bench-recording bench-failover compose-test chaos compat audit clean
 
 ## Runs proxy, server and origin in one process. Publish to rtmp://localhost:1935/live/demo, watch http://localhost:8080/demo
 run: setup web
@@ -34,6 +34,15 @@ test-browser: setup-test web
 seeds: setup-test web
 	$(CARGO) build --workspace --bins
 	cd tests/browser && npm ci --ignore-scripts --no-audit --no-fund && node --test --test-concurrency=1 seeds/*.test.mjs
+
+## Requests by the API's own description, and some against it: make fuzz-api EXAMPLES=500 SEED=7
+fuzz-api: setup-test
+	deploy/setup.sh fuzz
+	$(CARGO) build --bin headwater
+	python3 -m venv target/schemathesis
+	target/schemathesis/bin/pip install --quiet --disable-pip-version-check schemathesis==4.32.5
+	cd tests/browser && npm ci --ignore-scripts --no-audit --no-fund && \
+	  node fuzz-api.mjs $(CURDIR)/target/schemathesis/bin/schemathesis --max-examples $(or $(EXAMPLES),40) --seed $(or $(SEED),1)
 
 lint: setup
 	$(CARGO) fmt --all --check

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that are missing for what is named: build, run, demo, test, bench, node.
+# Installs the Debian packages that are missing for what is named: build, run, demo, test, fuzz, bench, node.
 #   deploy/setup.sh build run test
 # Installs nothing and asks for nothing when all are there. Debian 12 or later, or Ubuntu 24.04 or later.
 set -euo pipefail
@@ -11,6 +11,7 @@ run=(gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-ba
 demo=(gstreamer1.0-x fonts-dejavu-core)
 test=(redis-server ffmpeg gstreamer1.0-tools vlc-bin vlc-plugin-base procps iproute2 util-linux haproxy)
 browser=(chromium)
+fuzz=(python3-venv)
 # What Headwater is measured against.
 bench=(haproxy nginx-light libnginx-mod-rtmp)
 node=(nodejs npm)
@@ -30,9 +31,10 @@ for group in "$@"; do
     run) wanted+=("${run[@]}") ;;
     demo) wanted+=("${demo[@]}") ;;
     test) wanted+=("${demo[@]}" "${test[@]}" "${browser[@]}" "${node[@]}") ;;
+    fuzz) wanted+=("${fuzz[@]}") ;;
     bench) wanted+=("${bench[@]}") ;;
     node) wanted+=("${node[@]}") ;;
-    *) echo "setup: there is no group '$group': build, run, demo, test, bench, node" >&2; exit 2 ;;
+    *) echo "setup: there is no group '$group': build, run, demo, test, fuzz, bench, node" >&2; exit 2 ;;
   esac
 done
 

@@ -4,7 +4,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{self, Ref, RefOr};
+use utoipa::openapi::{self, Components, Ref, RefOr, Schema};
 use utoipa::{Modify, OpenApi};
 
 use crate::problem::FieldError;
@@ -69,10 +69,23 @@ impl Modify for Common {
         let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
         let components = document.components.get_or_insert_default();
         components.add_security_scheme(BEARER, SecurityScheme::Http(scheme));
+        open_settings_of_answers(components);
         let operations = document.paths.paths.values_mut().flat_map(|path| {
             [&mut path.get, &mut path.post, &mut path.patch, &mut path.delete].into_iter().flatten()
         });
         operations.filter(|operation| operation.security.is_none()).for_each(add_common_problems);
+    }
+}
+
+/// Settings take no other fields in a request; in an answer others stand beside them.
+fn open_settings_of_answers(components: &mut Components) {
+    let settings = components.schemas.get("LiveInputSettings").cloned();
+    let answer = components.schemas.get_mut("LiveInputAnswer");
+    if let Some((RefOr::T(Schema::Object(mut settings)), RefOr::T(Schema::AllOf(answer)))) =
+        settings.zip(answer)
+    {
+        settings.additional_properties = None;
+        answer.items[0] = RefOr::T(Schema::Object(settings));
     }
 }
 

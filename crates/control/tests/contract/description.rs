@@ -116,6 +116,19 @@ async fn each_reference_leads_somewhere() {
     }
 }
 
+/// The fields of an input's answer are those of its settings and others: each part of the schema must leave room for the other.
+#[tokio::test]
+async fn an_answer_may_have_more_fields_than_its_settings() {
+    let document = description(&Api::start().await).await;
+    let schemas = &document["components"]["schemas"];
+    assert_eq!(schemas["LiveInputSettings"]["additionalProperties"], false);
+    let parts = schemas["LiveInputAnswer"]["allOf"].as_array().unwrap();
+    let names: Vec<_> =
+        parts.iter().flat_map(|part| part["properties"].as_object().unwrap().keys()).collect();
+    assert!(names.iter().any(|name| *name == "meta") && names.iter().any(|name| *name == "uid"), "{names:?}");
+    assert!(parts.iter().all(|part| part.get("additionalProperties").is_none()));
+}
+
 /// Shape of recordings as programs have read it since the description was written by hand.
 #[tokio::test]
 async fn recordings_keep_their_shape() {
