@@ -33,6 +33,8 @@ pub enum RefusalKind {
     Protocol,
     /// The server is gone, has failed, or can't keep up.
     Server,
+    /// An operator has ended the publication.
+    Disconnected,
     /// The publisher has sent nothing for too long.
     Idle,
     /// The proxy stops.
@@ -109,12 +111,23 @@ impl Refusal {
     /// Refusal by a server, in its own words.
     fn from_failure(failure: &Failure) -> Self {
         let kind = match failure.code() {
+            Code::Blocked => RefusalKind::Key,
+            Code::Disconnected => RefusalKind::Disconnected,
             Code::StreamInUse => RefusalKind::InUse,
             Code::UnsupportedMedia => RefusalKind::Media,
             Code::NoCapacity => RefusalKind::Unavailable,
             _ => RefusalKind::Server,
         };
         Self::new(kind, failure.message.clone())
+    }
+}
+
+/// Value of the metrics' label `reason` for a publisher that its server has sent away.
+pub fn dismissal_label(error: &PublishError) -> &'static str {
+    match error {
+        PublishError::Rejected(failure) if failure.code() == Code::Blocked => "blocked",
+        PublishError::Rejected(failure) if failure.code() == Code::Disconnected => "disconnected",
+        _ => "server",
     }
 }
 

@@ -21,6 +21,8 @@ pub(crate) enum Code {
     Protocol,
     CannotResume,
     PeriodDiffers,
+    Disconnected,
+    Blocked,
 }
 
 impl Failure {

@@ -10,12 +10,17 @@ use tonic::transport::{Channel, Error};
 use tonic::{Code, Status};
 
 use crate::v2::operator_client::OperatorClient;
-use crate::v2::{DescribeBroadcastRequest, DescribeBroadcastResponse, ListBroadcastsRequest};
+use crate::v2::{
+    DescribeBroadcastRequest, DescribeBroadcastResponse, DisconnectRequest, ListBroadcastsRequest,
+};
 use crate::{Channels, ConvertError};
 
 /// Longest time for an answer. A server that lives answers in milliseconds; connecting to one whose host is gone would take
 /// far longer.
 const ANSWER_TIME: Duration = Duration::from_secs(1);
+
+/// Longest time until a publisher is disconnected: a server waits for its proxy for two seconds.
+const DISCONNECT_TIME: Duration = Duration::from_secs(3);
 
 /// Reason why a server has not answered.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +54,15 @@ pub struct BroadcastHistory {
     pub samples: Vec<HealthSample>,
 }
 
+/// Publisher that was disconnected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Disconnected {
+    /// Address of its proxy, as the server sees it.
+    pub proxy: String,
+    /// Whether the proxy has ended it by now.
+    pub confirmed: bool,
+}
+
 /// Client of one server.
 pub struct Operator(OperatorClient<Channel>);
 
@@ -74,7 +88,7 @@ impl Operator {
             limit: query.limit.try_into().unwrap_or(u32::MAX),
             streams: query.streams.iter().map(ToString::to_string).collect(),
         };
-        let answer = wait_for_answer(self.0.list_broadcasts(request)).await?;
+        let answer = wait_for_answer(ANSWER_TIME, self.0.list_broadcasts(request)).await?;
         let reports =
             answer.broadcasts.into_iter().map(BroadcastReport::try_from).collect::<Result<_, _>>()?;
         Ok(select_reports(reports, &query))
@@ -90,13 +104,33 @@ impl Operator {
     ) -> Result<Option<BroadcastHistory>, OperatorError> {
         let request = DescribeBroadcastRequest { stream: stream.to_string() };
         let DescribeBroadcastResponse { broadcast, history } =
-            match wait_for_answer(self.0.describe_broadcast(request)).await {
+            match wait_for_answer(ANSWER_TIME, self.0.describe_broadcast(request)).await {
                 Err(OperatorError::Status(status)) if status.code() == Code::NotFound => return Ok(None),
                 answer => answer?,
             };
         let report = broadcast.ok_or(ConvertError::Missing("broadcast"))?.try_into()?;
         let samples = history.into_iter().map(HealthSample::try_from).collect::<Result<_, _>>()?;
         Ok(Some(BroadcastHistory { report, samples }))
+    }
+
+    /// Ends the publication of a stream, for a reason in words; `blocked` says that its live input is blocked. None where no
+    /// publisher is connected there.
+    ///
+    /// # Errors
+    /// As [`list_broadcasts`](Self::list_broadcasts).
+    pub async fn disconnect(
+        &mut self,
+        stream: &StreamId,
+        reason: &str,
+        blocked: bool,
+    ) -> Result<Option<Disconnected>, OperatorError> {
+        let request = DisconnectRequest { stream: stream.to_string(), reason: reason.into(), blocked };
+        match wait_for_answer(DISCONNECT_TIME, self.0.disconnect(request)).await {
+            Err(OperatorError::Status(status)) if status.code() == Code::NotFound => Ok(None),
+            answer => Ok(answer?
+                .disconnected
+                .map(|told| Disconnected { proxy: told.proxy, confirmed: told.confirmed })),
+        }
     }
 }
 
@@ -112,8 +146,9 @@ fn select_reports(mut reports: Vec<BroadcastReport>, query: &BroadcastQuery) -> 
 }
 
 async fn wait_for_answer<T>(
+    limit: Duration,
     call: impl Future<Output = Result<tonic::Response<T>, Status>>,
 ) -> Result<T, OperatorError> {
-    let answer = timeout(ANSWER_TIME, call).await.map_err(|_| OperatorError::Timeout)?;
+    let answer = timeout(limit, call).await.map_err(|_| OperatorError::Timeout)?;
     Ok(answer?.into_inner())
 }

@@ -105,7 +105,10 @@ impl<S: Source> Publisher<'_, S> {
             PublishError::Rejected(failure) if self.is_leaving() && has_successor(failure) => {
                 EndReason::Reconnected
             }
-            _ => EndReason::Unserved { reason: "server", refusal: Refusal::lost_server(cause) },
+            _ => EndReason::Unserved {
+                reason: refusal::dismissal_label(cause),
+                refusal: Refusal::lost_server(cause),
+            },
         }
     }
 

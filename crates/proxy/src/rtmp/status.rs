@@ -15,9 +15,11 @@ fn status_code(kind: RefusalKind) -> StatusCode {
     match kind {
         RefusalKind::Key | RefusalKind::InUse => StatusCode::BadName,
         RefusalKind::Media | RefusalKind::Unavailable | RefusalKind::Deadline => StatusCode::Denied,
-        RefusalKind::Protocol | RefusalKind::Server | RefusalKind::Idle | RefusalKind::Stopping => {
-            StatusCode::Failed
-        }
+        RefusalKind::Protocol
+        | RefusalKind::Server
+        | RefusalKind::Disconnected
+        | RefusalKind::Idle
+        | RefusalKind::Stopping => StatusCode::Failed,
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use headwater_wire::v2::failure::Code;
 use headwater_wire::v2::publish_request::Message as Request;
+use headwater_wire::v2::publish_response::Message as Response;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::{Call, Encoder, TestProxy, TestServer, failure, media, within};
@@ -28,6 +29,20 @@ async fn when_the_server_ends_the_call() {
     let (encoder, call, _server) = on_air(&proxy).await;
     call.reject(failure(Code::UnsupportedMedia, "h264parse: no picture in it")).await;
     is(encoder.sent_away().await, "NetStream.Publish.Denied", "h264parse: no picture in it");
+}
+
+#[tokio::test]
+async fn when_an_operator_ends_the_publication_or_blocks_the_input() {
+    for (code, status, label) in [
+        (Code::Disconnected, "NetStream.Failed", "disconnected"),
+        (Code::Blocked, "NetStream.Publish.BadName", "blocked"),
+    ] {
+        let proxy = TestProxy::start().await;
+        let (encoder, call, _server) = on_air(&proxy).await;
+        call.say(Response::Rejected(failure(code, "the words of the operator"))).await;
+        is(encoder.sent_away().await, status, "the words of the operator");
+        assert_eq!(call.until_it_ends().await.1, label, "the proxy says goodbye, so that the server knows");
+    }
 }
 
 #[tokio::test]

@@ -72,12 +72,12 @@ const GROUPS: [Group; 5] = [
                 "Bytes that publishers sent after they were accepted.",
                 "Its rate is the incoming bandwidth: plan network and proxies by it.";
             "headwater_proxy_refused_total": Counter, "publish requests",
-                "reason: app, key, key_disabled, key_expired, address, directory, deadline, in_use, capacity, no_server, owner_unreachable, registry, server, stopping",
+                "reason: app, key, key_disabled, key_expired, blocked, address, directory, deadline, in_use, capacity, no_server, owner_unreachable, registry, server, stopping",
                 "Publish requests that were refused before they went on air.",
-                "`app` and `key`: wrong settings of an encoder. `key_disabled`, `key_expired`, `address`: what the live input says. `directory`: the directory's store does not answer. `capacity`, `no_server`: add servers. `owner_unreachable`, `registry`: check the network and Redis. `server`: read that server's log.";
-            "headwater_proxy_failed_total": Counter, "publishers", "reason: media, protocol, idle, stalled, server, stopping, key, key_disabled, address",
+                "`app` and `key`: wrong settings of an encoder. `key_disabled`, `key_expired`, `blocked`, `address`: what the live input says. `directory`: the directory's store does not answer. `capacity`, `no_server`: add servers. `owner_unreachable`, `registry`: check the network and Redis. `server`: read that server's log.";
+            "headwater_proxy_failed_total": Counter, "publishers", "reason: media, protocol, idle, stalled, server, stopping, key, key_disabled, blocked, disconnected, address",
                 "Publishers that were sent away after their connection was accepted.",
-                "`stalled`: servers or the network to them are too slow. `server`: no server could go on. `idle`: the encoder's network. `media`, `protocol`: the encoder; the log has its address. `key`, `key_disabled`, `address`: the live input was deleted, disabled or changed.";
+                "`stalled`: servers or the network to them are too slow. `server`: no server could go on. `idle`: the encoder's network. `media`, `protocol`: the encoder; the log has its address. `key`, `key_disabled`, `blocked`, `address`: the live input was deleted, disabled, blocked or changed. `disconnected`: an operator has ended it.";
             "headwater_proxy_failovers_total": Counter, "failovers", "",
                 "Broadcasts that went on with another call, on another server or with another worker.",
                 "Expected during updates. At any other time look for servers that restart or workers that fail.";

@@ -44,6 +44,17 @@ pub(super) fn failed_too_often(failures: u32, cause: &Failure) -> Failure {
     Failure::new(Code::WorkerFailed, message)
 }
 
+/// Failure of a publisher that an operator dismisses; with a reason in the operator's words, which may be empty.
+pub(crate) fn dismissed(reason: &str, is_blocked: bool) -> Failure {
+    let (code, message) = if is_blocked {
+        (Code::Blocked, "this live input is blocked")
+    } else {
+        (Code::Disconnected, "an operator has ended this publication")
+    };
+    let message = if reason.is_empty() { message.into() } else { format!("{message}: {reason}") };
+    Failure::new(code, message)
+}
+
 pub(super) fn publisher_replaced() -> Failure {
     Failure::new(Code::StreamInUse, "another encoder has taken this stream over")
 }

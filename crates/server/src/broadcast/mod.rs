@@ -4,6 +4,7 @@
 mod admit;
 mod budget;
 mod call;
+mod dismissal;
 mod failure;
 mod feed;
 mod handoff;
@@ -22,6 +23,7 @@ mod worker_failures;
 
 pub(crate) use admit::{Applicant, EpochSource};
 pub(crate) use call::{Attachment, Progress, Request, Requests, Response, Responses};
+pub(crate) use failure::dismissed;
 pub use feed::{FeedEvent, LiveFeed, Subscription};
 #[cfg(test)]
 pub(crate) use handoff::HandoffSource;

@@ -9,6 +9,8 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::budget::PeriodBudget;
+use super::dismissal::Dismissal;
+use crate::failure::Failure;
 
 /// Longest wait for a publisher whose messages are not all taken yet, in times that a publisher may be silent.
 const MAX_AHEAD_SILENCES: u32 = 2;
@@ -41,6 +43,7 @@ struct Occupant {
     /// Time of its last message.
     last: Option<Instant>,
     replaced: CancellationToken,
+    dismissal: Arc<Dismissal>,
 }
 
 /// Activity of the publisher that has the place.
@@ -65,6 +68,7 @@ pub struct Publisher {
     slot: PublisherSlot,
     id: Arc<str>,
     pub(super) replaced: CancellationToken,
+    pub(super) dismissal: Arc<Dismissal>,
     /// Whether another publisher had the place before.
     follows_another: bool,
 }
@@ -161,15 +165,25 @@ impl PublisherSlot {
         }
         let id = Arc::from(id);
         let replaced = CancellationToken::new();
+        let dismissal = Arc::<Dismissal>::default();
         let occupant = Occupant {
             id: Arc::clone(&id),
             activity: Activity::Queued,
             last: None,
             replaced: replaced.clone(),
+            dismissal: dismissal.clone(),
         };
         state.held = Some(occupant);
         state.newest = Some(Arc::clone(&id));
-        Claim::Taken(Publisher { slot: self.clone(), id, replaced, follows_another })
+        Claim::Taken(Publisher { slot: self.clone(), id, replaced, dismissal, follows_another })
+    }
+
+    /// Dismisses the publisher that is connected, for this reason. The token is cancelled when its proxy has ended its call;
+    /// none where no publisher is connected.
+    pub(crate) fn dismiss_publisher(&self, failure: Failure) -> Option<CancellationToken> {
+        let state = self.lock_state();
+        let held = state.held.as_ref().filter(|held| !matches!(held.activity, Activity::Gone))?;
+        Some(held.dismissal.dismiss(failure))
     }
 
     /// The turn to wait; none when another publisher waits already.

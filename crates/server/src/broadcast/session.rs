@@ -1,5 +1,6 @@
 //! The session of a publisher on a broadcast, with a worker of its own, from the first tag to the last part.
 
+mod dismissed;
 mod drain_boundary;
 mod health;
 mod input;
@@ -114,6 +115,9 @@ impl Session<'_> {
         if publisher.is_replaced() {
             return Err(publisher_replaced());
         }
+        if let Some(failure) = publisher.dismissal.reason() {
+            return Err(failure);
+        }
         let knows_where = resume.is_some() || self.on_air.feed.is_new();
         let from = self.starting_point_for(resume)?;
         let epochs = self.on_air.feed.epochs();
@@ -151,10 +155,13 @@ impl Session<'_> {
         let Worker { input, output, .. } = worker;
         let shown = SessionOutput::new(self, turn, responses, &watchdog, &left);
         let mut shown = pin!(shown.show_all(output));
+        let dismissal = publisher.dismissal.clone();
         let given = SessionInput::new(self, &publisher, requests, &watchdog);
         let end = tokio::select! {
             biased;
             early = &mut shown => InputEnd::WorkerLost(early.err().unwrap_or_else(stopped_by_itself)),
+            // Before the input, which ends with the dismissal.
+            never = dismissed::tell_proxy(&dismissal, responses) => match never {},
             end = given.feed_worker(input) => end,
         };
         // The next publisher may come while the last media of this one is worked on.
@@ -166,7 +173,9 @@ impl Session<'_> {
             InputEnd::WorkerLost(_) => LOST_WORKER_EXIT,
             InputEnd::Ended(_) | InputEnd::PipeBroke(_) => self.settings.worker_stop_timeout,
         };
-        (self.flush_worker(end, input, &watchdog, shown).await, exit_limit)
+        let flush = self.flush_worker(end, input, &watchdog, shown);
+        let (transcoded, ()) = tokio::join!(flush, dismissed::wait_for_call_end(&dismissal, requests));
+        (transcoded, exit_limit)
     }
 
     /// The epoch of a publisher's turn, as its proxy is to know it; none when its turn is over.

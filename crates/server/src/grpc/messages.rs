@@ -88,6 +88,8 @@ impl From<Failure> for v2::Failure {
             Code::Protocol => WireCode::Protocol,
             Code::CannotResume => WireCode::CannotResume,
             Code::PeriodDiffers => WireCode::PeriodDiffers,
+            Code::Disconnected => WireCode::Disconnected,
+            Code::Blocked => WireCode::Blocked,
         };
         Self { code: code.into(), message }
     }

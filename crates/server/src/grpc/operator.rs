@@ -1,19 +1,26 @@
 //! `headwater.v2.Operator`: the requests of operators.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use headwater_media::{StreamId, UnixMillis};
 use headwater_runtime::clock;
 use headwater_wire::v2;
+use headwater_wire::v2::disconnect_response::Disconnected;
 use headwater_wire::v2::operator_server::Operator;
 use headwater_wire::v2::{
-    Broadcast, DescribeBroadcastRequest, DescribeBroadcastResponse, DrainRequest, DrainResponse,
-    ListBroadcastsRequest, ListBroadcastsResponse, Load, StatusRequest, StatusResponse,
+    Broadcast, DescribeBroadcastRequest, DescribeBroadcastResponse, DisconnectRequest, DisconnectResponse,
+    DrainRequest, DrainResponse, ListBroadcastsRequest, ListBroadcastsResponse, Load, StatusRequest,
+    StatusResponse,
 };
+use tokio::time::timeout;
 use tonic::{Request, Response, Status};
 
 use super::stream_id;
-use crate::broadcast::{Broadcasts, OnAir, SourceHealth};
+use crate::broadcast::{Broadcasts, OnAir, SourceHealth, dismissed};
+
+/// Longest wait for a proxy that is to end a publisher: operators are told within two seconds.
+const CONFIRM_TIME: Duration = Duration::from_secs(2);
 
 pub(crate) struct OperatorService(pub Arc<Broadcasts>);
 
@@ -50,12 +57,29 @@ impl Operator for OperatorService {
         call: Request<DescribeBroadcastRequest>,
     ) -> Result<Response<DescribeBroadcastResponse>, Status> {
         let stream = stream_id(&call.get_ref().stream)?;
-        let on_air = self.0.get(&stream);
-        let on_air = on_air.ok_or_else(|| Status::not_found(format!("{stream} is not on air here")))?;
+        let on_air = self.find_on_air(&stream)?;
         let now = clock::now();
         let history = on_air.source.health_samples(now).into_iter().map(v2::HealthSample::from).collect();
         let broadcast = Some(describe(&stream, &on_air, now));
         Ok(Response::new(DescribeBroadcastResponse { broadcast, history }))
+    }
+
+    async fn disconnect(
+        &self,
+        call: Request<DisconnectRequest>,
+    ) -> Result<Response<DisconnectResponse>, Status> {
+        let by = call.remote_addr();
+        let DisconnectRequest { stream, reason, blocked } = call.into_inner();
+        let stream = stream_id(&stream)?;
+        let on_air = self.find_on_air(&stream)?;
+        let proxy = on_air.source.newest_publisher().map(|report| report.proxy).unwrap_or_default();
+        let Some(ended) = on_air.slot.dismiss_publisher(dismissed(&reason, blocked)) else {
+            return Ok(Response::new(DisconnectResponse { disconnected: None }));
+        };
+        tracing::info!(%stream, ?by, blocked, reason, "asked to disconnect the publisher");
+        let confirmed = timeout(CONFIRM_TIME, ended.cancelled()).await.is_ok();
+        let disconnected = Some(Disconnected { proxy, confirmed });
+        Ok(Response::new(DisconnectResponse { disconnected }))
     }
 
     async fn drain(&self, call: Request<DrainRequest>) -> Result<Response<DrainResponse>, Status> {
@@ -63,6 +87,12 @@ impl Operator for OperatorService {
         tracing::info!(by = ?call.remote_addr(), broadcasts = broadcasts.len(), "asked to drain");
         self.0.start_draining();
         Ok(Response::new(DrainResponse { broadcasts }))
+    }
+}
+
+impl OperatorService {
+    fn find_on_air(&self, stream: &StreamId) -> Result<OnAir, Status> {
+        self.0.get(stream).ok_or_else(|| Status::not_found(format!("{stream} is not on air here")))
     }
 }
 

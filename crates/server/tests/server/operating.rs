@@ -3,10 +3,11 @@
 use headwater_media::broadcast::BroadcastReport;
 use headwater_media::{AnnouncedRates, PublisherFacts, UnixMillis};
 use headwater_wire::Channels;
-use headwater_wire::operator::{BroadcastQuery, Operator};
+use headwater_wire::operator::{BroadcastQuery, Disconnected, Operator};
+use headwater_wire::v2::failure::Code;
 use headwater_wire::v2::publish_request::{Message as Request, Open};
 
-use crate::support::{Call, Source, TestServer, eventually};
+use crate::support::{Call, Source, TestServer, eventually, name};
 
 fn facts(encoder: &str) -> PublisherFacts {
     PublisherFacts {
@@ -96,4 +97,45 @@ async fn broadcasts_are_listed_in_the_order_of_their_names_and_page_by_page() {
     assert_eq!(names(BroadcastQuery { after, limit: 1, ..BroadcastQuery::default() }).await, "b");
     let streams = ["c", "x"].map(|name| name.parse().unwrap()).into();
     assert_eq!(names(BroadcastQuery { streams, ..BroadcastQuery::default() }).await, "c");
+}
+
+#[tokio::test]
+async fn a_publisher_that_is_disconnected_is_told_why_and_confirmed_when_its_proxy_has_ended_the_call() {
+    for (blocked, code, text) in [
+        (false, Code::Disconnected, "an operator has ended this publication: late"),
+        (true, Code::Blocked, "this live input is blocked: late"),
+    ] {
+        let server = TestServer::start().await;
+        let mut source = publish_as(&server, "demo", facts("test")).await;
+        source.period().await;
+        source.keyframes(1).await;
+        source.committed().await;
+        let stream = "demo".parse().unwrap();
+        let mut operator = operator(&server);
+        let disconnected = operator.disconnect(&stream, "late", blocked);
+        let dismissed = async {
+            let failure = source.until_rejected().await;
+            source.end().await;
+            failure
+        };
+        let (disconnected, failure) = tokio::join!(disconnected, dismissed);
+        assert_eq!(name(&failure), (code, text));
+        let disconnected = disconnected.unwrap().unwrap();
+        assert_eq!((disconnected.proxy.as_str(), disconnected.confirmed), ("127.0.0.1", true));
+        server.unpublished("demo").await;
+        let nobody = operator.disconnect(&stream, "", false).await.unwrap();
+        assert_eq!(nobody, None);
+        assert!(report(&server, "demo").await.publisher.is_none(), "the broadcast waits for its publisher");
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_does_not_end_the_publisher_is_named() {
+    let server = TestServer::start().await;
+    let mut source = publish_as(&server, "demo", facts("test")).await;
+    source.period().await;
+    source.keyframes(1).await;
+    let disconnected = operator(&server).disconnect(&"demo".parse().unwrap(), "", false).await.unwrap();
+    let expected = Disconnected { proxy: "127.0.0.1".into(), confirmed: false };
+    assert_eq!(disconnected, Some(expected));
 }

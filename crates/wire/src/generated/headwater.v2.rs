@@ -153,6 +153,10 @@ pub mod failure {
         CannotResume = 9,
         /// What this server makes of the period needs other init segments than viewers have: what comes begins a new period.
         PeriodDiffers = 10,
+        /// An operator has ended the publication. The publisher may come back.
+        Disconnected = 11,
+        /// An operator has blocked the live input.
+        Blocked = 12,
     }
     impl Code {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -172,6 +176,8 @@ pub mod failure {
                 Self::Protocol => "CODE_PROTOCOL",
                 Self::CannotResume => "CODE_CANNOT_RESUME",
                 Self::PeriodDiffers => "CODE_PERIOD_DIFFERS",
+                Self::Disconnected => "CODE_DISCONNECTED",
+                Self::Blocked => "CODE_BLOCKED",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
@@ -188,6 +194,8 @@ pub mod failure {
                 "CODE_PROTOCOL" => Some(Self::Protocol),
                 "CODE_CANNOT_RESUME" => Some(Self::CannotResume),
                 "CODE_PERIOD_DIFFERS" => Some(Self::PeriodDiffers),
+                "CODE_DISCONNECTED" => Some(Self::Disconnected),
+                "CODE_BLOCKED" => Some(Self::Blocked),
                 _ => None,
             }
         }
@@ -1077,6 +1085,38 @@ pub struct HealthSample {
     /// Pictures that came too late to be shown.
     #[prost(uint64, tag = "3")]
     pub frames_dropped: u64,
+}
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DisconnectRequest {
+    #[prost(string, tag = "1")]
+    pub stream: ::prost::alloc::string::String,
+    /// In words, for the publisher.
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+    /// Whether its live input is blocked: then the publisher is told not to come back.
+    #[prost(bool, tag = "3")]
+    pub blocked: bool,
+}
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DisconnectResponse {
+    /// Absent where no publisher is connected.
+    #[prost(message, optional, tag = "1")]
+    pub disconnected: ::core::option::Option<disconnect_response::Disconnected>,
+}
+/// Nested message and enum types in `DisconnectResponse`.
+pub mod disconnect_response {
+    #[allow(clippy::all)]
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Disconnected {
+        /// Address of the publisher's proxy, as the server sees it.
+        #[prost(string, tag = "1")]
+        pub proxy: ::prost::alloc::string::String,
+        /// Whether the proxy has ended the publisher's call.
+        #[prost(bool, tag = "2")]
+        pub confirmed: bool,
+    }
 }
 #[allow(clippy::all)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2026,6 +2066,32 @@ pub mod operator_client {
                 .insert(GrpcMethod::new("headwater.v2.Operator", "DescribeBroadcast"));
             self.inner.unary(req, path, codec).await
         }
+        /// Ends the publication of a stream that is on air here: its proxy is told on Publish, and ends the publisher with the reason.
+        /// Answered when the proxy has, or two seconds later; NOT_FOUND where the stream is not on air here.
+        pub async fn disconnect(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DisconnectRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DisconnectResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/headwater.v2.Operator/Disconnect",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("headwater.v2.Operator", "Disconnect"));
+            self.inner.unary(req, path, codec).await
+        }
         /// The same as SIGTERM: no new broadcast, each one moves to another server when the segment in the making is whole, and
         /// the server stops when the last one has moved. Answered when the drain has begun; calling it again is harmless.
         pub async fn drain(
@@ -2082,6 +2148,15 @@ pub mod operator_server {
             request: tonic::Request<super::DescribeBroadcastRequest>,
         ) -> std::result::Result<
             tonic::Response<super::DescribeBroadcastResponse>,
+            tonic::Status,
+        >;
+        /// Ends the publication of a stream that is on air here: its proxy is told on Publish, and ends the publisher with the reason.
+        /// Answered when the proxy has, or two seconds later; NOT_FOUND where the stream is not on air here.
+        async fn disconnect(
+            &self,
+            request: tonic::Request<super::DisconnectRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DisconnectResponse>,
             tonic::Status,
         >;
         /// The same as SIGTERM: no new broadcast, each one moves to another server when the segment in the making is whole, and
@@ -2286,6 +2361,51 @@ pub mod operator_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = DescribeBroadcastSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/headwater.v2.Operator/Disconnect" => {
+                    #[allow(non_camel_case_types)]
+                    struct DisconnectSvc<T: Operator>(pub Arc<T>);
+                    impl<
+                        T: Operator,
+                    > tonic::server::UnaryService<super::DisconnectRequest>
+                    for DisconnectSvc<T> {
+                        type Response = super::DisconnectResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DisconnectRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Operator>::disconnect(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DisconnectSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

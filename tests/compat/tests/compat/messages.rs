@@ -37,7 +37,7 @@ macro_rules! messages {
 messages! {
     PublishRequest, PublishResponse, LocateRequest, LocateResponse, WatchRequest, MediaEvent, FetchRequest, Chunk,
     StatusRequest, StatusResponse, ListBroadcastsRequest, ListBroadcastsResponse, DescribeBroadcastRequest,
-    DescribeBroadcastResponse, DrainRequest, DrainResponse,
+    DescribeBroadcastResponse, DisconnectRequest, DisconnectResponse, DrainRequest, DrainResponse,
 }
 
 /// Checks a message as its receiver does.
@@ -199,6 +199,14 @@ fn unary_samples() -> Vec<Sample> {
         top_bitrate: 2_800_000,
     };
     let list = v2::ListBroadcastsRequest { after: "demo".into(), limit: 100, streams: vec![stream()] };
+    let disconnect =
+        v2::DisconnectRequest { stream: stream(), reason: "the show is over".into(), blocked: true };
+    let disconnected = v2::DisconnectResponse {
+        disconnected: Some(v2::disconnect_response::Disconnected {
+            proxy: "192.0.2.9".into(),
+            confirmed: true,
+        }),
+    };
     let described = v2::DescribeBroadcastResponse {
         broadcast: Some(on_air.clone()),
         history: vec![values::health_sample().into()],
@@ -226,6 +234,8 @@ fn unary_samples() -> Vec<Sample> {
         ),
         sample("DescribeBroadcastRequest", "describe", &v2::DescribeBroadcastRequest { stream: stream() }),
         sample("DescribeBroadcastResponse", "describe", &described),
+        sample("DisconnectRequest", "disconnect", &disconnect),
+        sample("DisconnectResponse", "disconnect", &disconnected),
         sample("DrainRequest", "drain", &v2::DrainRequest {}),
         sample("DrainResponse", "drain", &v2::DrainResponse { broadcasts: vec![on_air] }),
     ]

@@ -41,6 +41,7 @@ impl<'a> SessionInput<'a> {
                 Next::Goodbye => return InputEnd::Ended(Ok(())),
                 Next::Broken => return self.wait_for_return().await,
                 Next::Replaced => return end_replaced(self.publisher),
+                Next::Dismissed(failure) => return InputEnd::Ended(Err(failure)),
                 Next::Stop => return InputEnd::Ended(Err(ends_here())),
                 Next::Wrong(error) => {
                     return InputEnd::Ended(Err(Failure::new(Code::Protocol, error.to_string())));
@@ -86,6 +87,7 @@ impl<'a> SessionInput<'a> {
             let request = tokio::select! {
                 request = hear_publisher(self.publisher, self.requests) => request,
                 () = self.publisher.wait_until_replaced() => return Next::Replaced,
+                failure = self.publisher.dismissal.wait_for_reason() => return Next::Dismissed(failure),
                 () = self.session.stops_alone() => return Next::Stop,
             };
             match request {
@@ -152,6 +154,8 @@ enum Next {
     /// The call ended without a goodbye.
     Broken,
     Replaced,
+    /// An operator has ended the publication.
+    Dismissed(Failure),
     /// This server stops, and there is no other.
     Stop,
     Wrong(ConvertError),

@@ -228,6 +228,17 @@ impl Source {
         }
     }
 
+    /// Waits until it is sent away; its call stays open.
+    pub async fn until_rejected(&mut self) -> Failure {
+        loop {
+            match self.call.hear().await {
+                Some(Response::Rejected(failure)) => return failure,
+                Some(_) => {}
+                None => panic!("the call ended without a word"),
+            }
+        }
+    }
+
     /// Publishes on until it is sent away.
     pub async fn until_sent_away(self) -> Failure {
         self.until_last_words().await.1
