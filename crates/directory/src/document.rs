@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::DirectoryError;
-use crate::input::{InputSettings, LiveInput};
+use crate::input::{Block, InputSettings, LiveInput};
 use crate::seal::Sealer;
 
 pub(crate) const CONTENT_TYPE: &str = "application/json";
@@ -27,7 +27,16 @@ pub(crate) struct InputDocument {
     key_made: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     key_used: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    blocked: Option<BlockDocument>,
     settings: InputSettings,
+}
+
+/// Block of a live input.
+#[derive(Serialize, Deserialize)]
+struct BlockDocument {
+    reason: String,
+    since: u64,
 }
 
 /// Document that leads from a stream key to its input.
@@ -47,6 +56,10 @@ impl InputDocument {
             sealed_key: sealer.seal(&place(&input.uid), input.stream_key.expose())?,
             key_made: input.key_made.0,
             key_used: input.key_used.map(|used| used.0),
+            blocked: input
+                .blocked
+                .as_ref()
+                .map(|block| BlockDocument { reason: block.reason.clone(), since: block.since.0 }),
             settings: input.settings.clone(),
         })
     }
@@ -61,6 +74,7 @@ impl InputDocument {
             modified: UnixMillis(self.modified),
             key_made: UnixMillis(self.key_made),
             key_used: self.key_used.map(UnixMillis),
+            blocked: self.blocked.map(|block| Block { reason: block.reason, since: UnixMillis(block.since) }),
             revision: self.revision,
             uid,
         })

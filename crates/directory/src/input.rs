@@ -24,8 +24,19 @@ pub struct LiveInput {
     pub key_made: UnixMillis,
     /// Time at which the stream key was last seen in use; kept only for keys that expire unused.
     pub key_used: Option<UnixMillis>,
+    /// Block by an operator, until it is lifted.
+    pub blocked: Option<Block>,
     /// Number of the document's state, from 1; each change adds one.
     pub revision: u64,
+}
+
+/// Block of a live input: nobody may publish it, whatever its settings say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// Reason in words, which the publisher is told.
+    pub reason: String,
+    /// Time of the block.
+    pub since: UnixMillis,
 }
 
 /// Settings of a live input, named as in Cloudflare Stream where that has them.
@@ -153,6 +164,7 @@ mod tests {
             modified: MADE,
             key_made: MADE,
             key_used: None,
+            blocked: None,
             revision: 1,
         }
     }

@@ -9,7 +9,7 @@ use headwater_platform::store::{Put, Replaced, StoreError, Version};
 use crate::Directory;
 use crate::document::{CONTENT_TYPE, InputDocument, LookupDocument, from_json, to_json};
 use crate::error::DirectoryError;
-use crate::input::{InputSettings, LiveInput};
+use crate::input::{Block, InputSettings, LiveInput};
 use crate::layout;
 use crate::seal::SealError;
 
@@ -63,6 +63,7 @@ impl Directory {
             modified: now,
             key_made: now,
             key_used: None,
+            blocked: None,
             revision: 1,
         };
         self.write_lookup(&input).await?;
@@ -205,6 +206,14 @@ impl Directory {
             }
         }
         Ok(None)
+    }
+
+    /// Blocks a live input, or lifts its block. A block that is there already gets the new reason.
+    ///
+    /// # Errors
+    /// When there is no such input, or the store fails.
+    pub async fn set_block(&self, uid: &StreamId, block: Option<Block>) -> Result<LiveInput, DirectoryError> {
+        self.update(uid, None, |input| input.blocked.clone_from(&block)).await
     }
 
     /// Notes that the stream key of a live input is in use, where that keeps it from expiring.

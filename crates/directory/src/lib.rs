@@ -31,7 +31,7 @@ pub use headwater_access::{AccessToken, NewToken, Scope, TokenText};
 
 pub use copy::{DirectoryCopy, Found};
 pub use error::DirectoryError;
-pub use input::{InputRecording, InputSettings, LiveInput, RecordingMode};
+pub use input::{Block, InputRecording, InputSettings, LiveInput, RecordingMode};
 pub use inputs::{InputPage, MAX_PAGE_INPUTS};
 pub use seal::{SealError, Sealer};
 pub use settings::{open_directory, own_secret};

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_directory::{
-    Directory, DirectoryError, InputSettings, LiveInput, NewToken, Scope, Sealer, TokenText,
+    Block, Directory, DirectoryError, InputSettings, LiveInput, NewToken, Scope, Sealer, TokenText,
 };
 use headwater_media::{StreamId, StreamKey, UnixMillis};
 use headwater_platform::store::testing::MemoryStore;
@@ -83,6 +83,24 @@ async fn an_input_is_made_read_changed_and_deleted() {
         let gone = directory.read_input(&made.uid).await;
         assert!(matches!(gone, Err(DirectoryError::NoInput(_))), "{gone:?}");
         assert_eq!(store.list(&Key::root(), None).await.unwrap().entries, [], "nothing is left behind");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_block_stays_through_changes_until_it_is_lifted() {
+    on_ours(async |store| {
+        let directory = directory(&store);
+        let made = directory.create_input(None, named("first"), NOW).await.unwrap();
+        let block = Block { reason: "a copyright claim".into(), since: NOW };
+        directory.set_block(&made.uid, Some(block.clone())).await.unwrap();
+        let rename = |settings: &mut InputSettings| *settings = named("second");
+        directory.change_input(&made.uid, None, NOW, rename).await.unwrap();
+        let rotated = directory.rotate_key(&made.uid, None, NOW).await.unwrap();
+        assert_eq!(rotated.blocked, Some(block.clone()));
+        assert_eq!(directory.read_input(&made.uid).await.unwrap().blocked, Some(block));
+        directory.set_block(&made.uid, None).await.unwrap();
+        assert_eq!(directory.read_input(&made.uid).await.unwrap().blocked, None);
     })
     .await;
 }

@@ -15,12 +15,15 @@ use headwater_registry::{Registry, RegistryEvent};
 use headwater_runtime::clock;
 use headwater_runtime::config::{Input, InputMode};
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 pub use self::supervision::Supervision;
 
-/// Time after which changes are looked for again while the registry, which tells of them, does not answer.
-const RECHECK_INTERVAL: Duration = Duration::from_secs(2);
+/// Time after which changes are looked for again while the registry, which tells of them, does not answer. With the time that the
+/// registry and the store may take, a publisher whose permit is withdrawn is found within two seconds.
+const RECHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// Longest wait for the registry's answer before a recheck.
+const REGISTRY_TIME: Duration = Duration::from_millis(250);
 
 /// Authority over the streams of one proxy.
 #[derive(Debug)]
@@ -57,6 +60,8 @@ pub enum KeyError {
     NotAName(#[from] headwater_media::ids::NameError),
     #[error("this live input is disabled: enable it, or use another stream key")]
     Disabled,
+    #[error("this live input is blocked{}", show_reason(.0))]
+    Blocked(String),
     #[error("the stream key has expired, as nobody has used it: ask for a new one")]
     Expired,
     #[error("this live input may not be published from your address")]
@@ -95,7 +100,12 @@ impl Authority {
             Found::Unknown => return Err(KeyError::Unknown),
             Found::Unavailable(error) => return Err(KeyError::Unavailable(error)),
         };
-        match input.publish_rule().admit(client, clock::now()) {
+        let admission = input.publish_rule().admit(client, clock::now());
+        // Who may not publish from there is told nothing else.
+        if let Some(block) = input.blocked.as_ref().filter(|_| admission != Admission::AddressNotAllowed) {
+            return Err(KeyError::Blocked(block.reason.clone()));
+        }
+        match admission {
             Admission::Admitted => Ok(Permit { stream: input.uid.clone(), input: Some(input) }),
             Admission::Disabled => Err(KeyError::Disabled),
             Admission::Expired => Err(KeyError::Expired),
@@ -118,14 +128,19 @@ impl Authority {
                     Some(_) => continue,
                     None => return,
                 },
-                _ = recheck.tick() => match registry.ready().await {
-                    Ok(()) => continue,
-                    Err(_) => copy.forget_all(),
+                _ = recheck.tick() => match timeout(REGISTRY_TIME, registry.ready()).await {
+                    Ok(Ok(())) => continue,
+                    Ok(Err(_)) | Err(_) => copy.forget_all(),
                 },
             }
             self.changes.send_modify(|changes| *changes += 1);
         }
     }
+}
+
+/// End of a text with a reason, which may be empty.
+fn show_reason(reason: &str) -> String {
+    if reason.is_empty() { String::new() } else { format!(": {reason}") }
 }
 
 impl KeyError {
@@ -134,6 +149,7 @@ impl KeyError {
         match self {
             Self::Unknown | Self::NotAName(_) => "key",
             Self::Disabled => "key_disabled",
+            Self::Blocked(_) => "blocked",
             Self::Expired => "key_expired",
             Self::AddressNotAllowed => "address",
             Self::Unavailable(_) => "directory",

@@ -66,7 +66,12 @@ impl Authority {
                 return std::future::pending().await;
             }
             match self.permit(key, client).await {
-                Err(error @ (KeyError::Unknown | KeyError::Disabled | KeyError::AddressNotAllowed)) => {
+                Err(
+                    error @ (KeyError::Unknown
+                    | KeyError::Disabled
+                    | KeyError::Blocked(_)
+                    | KeyError::AddressNotAllowed),
+                ) => {
                     return error;
                 }
                 Ok(permit) if permit.stream != *uid => return KeyError::Unknown,

@@ -1,4 +1,4 @@
-use headwater_directory::{InputSettings, Sealer};
+use headwater_directory::{Block, InputSettings, Sealer};
 use headwater_platform::store::testing::{Fault, MemoryStore};
 use headwater_registry::{MemoryRegistry, Ttls};
 
@@ -81,9 +81,22 @@ async fn each_reason_of_a_refusal_is_told_apart() {
     let scene = Scene::new();
     let disabled = scene.create(InputSettings { enabled: false, ..InputSettings::default() }).await;
     assert!(matches!(scene.permit(&disabled.stream_key).await, Err(KeyError::Disabled)));
+    let blocked = scene.create(InputSettings::default()).await;
+    let block = Block { reason: "a copyright claim".into(), since: clock::now() };
+    scene.directory.set_block(&blocked.uid, Some(block)).await.unwrap();
+    let refused = scene.permit(&blocked.stream_key).await.unwrap_err();
+    assert!(matches!(refused, KeyError::Blocked(_)), "{refused:?}");
+    assert_eq!(refused.to_string(), "this live input is blocked: a copyright claim");
     let allowed_addresses = vec!["192.0.2.0/24".parse().unwrap()];
     let elsewhere = scene.create(InputSettings { allowed_addresses, ..InputSettings::default() }).await;
     assert!(matches!(scene.permit(&elsewhere.stream_key).await, Err(KeyError::AddressNotAllowed)));
+    let block = Block { reason: "a copyright claim".into(), since: clock::now() };
+    scene.directory.set_block(&elsewhere.uid, Some(block)).await.unwrap();
+    let told = scene.permit(&elsewhere.stream_key).await;
+    assert!(
+        matches!(told, Err(KeyError::AddressNotAllowed)),
+        "a stranger is not told of the block: {told:?}"
+    );
     let expiring = InputSettings { expires_unused_after: Some(600), ..InputSettings::default() };
     let long_ago = headwater_media::UnixMillis(clock::now().0 - 601_000);
     let expired = scene.directory.create_input(None, expiring, long_ago).await.unwrap();
