@@ -21,8 +21,8 @@ const MAY_KNOW: [(&str, &[&str]); 21] = [
     ("recordings", &["media", "hls", "wire", "platform", "runtime"]),
     ("proxy", &["media", "rtmp", "wire", "registry", "platform", "runtime", "access", "directory"]),
     ("server", &["media", "hls", "wire", "registry", "platform", "runtime", "recordings", "transcode"]),
-    // Programs of operators see what is stored; nothing here knows of streams that are on air.
-    ("control", &["media", "registry", "platform", "directory", "runtime", "recordings"]),
+    // Programs of operators see what is stored, and ask servers for what is on air.
+    ("control", &["media", "wire", "registry", "platform", "directory", "runtime", "recordings"]),
     (
         "origin",
         &[

@@ -1,4 +1,4 @@
-//! The control API: what operators and their programs do with live inputs, access tokens and recordings. JSON over HTTP,
+//! The control API: what operators and their programs do with live inputs, streams on air, access tokens and recordings. JSON over HTTP,
 //! errors as `application/problem+json` (RFC 9457), described by `/api/v1/openapi.json`.
 
 mod answers;
@@ -8,9 +8,11 @@ mod body;
 mod browsers;
 mod cloudflare;
 mod docs_page;
+mod fleet;
 mod idempotency;
 mod limits;
 mod live_inputs;
+mod moderation;
 mod openapi;
 mod page;
 mod precondition;
@@ -19,6 +21,7 @@ mod recordings;
 mod request_id;
 mod response;
 mod schema;
+mod streams;
 mod tokens;
 
 use std::io;
@@ -39,6 +42,7 @@ use headwater_registry::Registry;
 use headwater_runtime::config::{InputMode, Secret};
 use headwater_runtime::http::{Handler, Patience, Versions};
 use headwater_runtime::listener::Listener;
+use headwater_wire::Channels;
 use http::Request;
 use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
@@ -48,6 +52,7 @@ use tracing::info;
 
 pub use answers::{Recording, RecordingPage};
 use auth::{Peer, TokenCache};
+pub use fleet::KnownServers;
 use idempotency::Attempts;
 use limits::Limits;
 use problem::Problem;
@@ -70,8 +75,12 @@ pub struct Control {
     pub cache: Arc<dyn RecordingCache>,
     /// Live inputs and access tokens; none where they are not kept.
     pub directory: Option<Directory>,
-    /// Registry that is told of changed inputs.
+    /// Registry that is told of changed inputs, and that knows servers, owners of streams, and viewers.
     pub registry: Arc<dyn Registry>,
+    /// Servers to ask while the registry does not answer.
+    pub servers: Arc<dyn KnownServers>,
+    /// Connections to servers.
+    pub channels: Arc<Channels>,
     /// Live inputs of the configuration, which the API shows and does not change.
     pub file_inputs: Vec<StreamId>,
     /// Whether the stream keys of live inputs are secrets, or the names of their streams.
@@ -173,6 +182,12 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/api/v1/live-inputs", get(live_inputs::list_inputs).post(live_inputs::create_input))
         .route("/api/v1/live-inputs/{uid}", input)
         .route("/api/v1/live-inputs/{uid}/rotate-key", post(live_inputs::rotate_key))
+        .route("/api/v1/streams", get(streams::list_streams))
+        .route("/api/v1/streams/{stream}", get(streams::get_stream))
+        .route("/api/v1/streams/{stream}/health", get(streams::get_health))
+        .route("/api/v1/streams/{stream}/disconnect", post(moderation::disconnect_stream))
+        .route("/api/v1/streams/{stream}/block", post(moderation::block_stream))
+        .route("/api/v1/streams/{stream}/unblock", post(moderation::unblock_stream))
         .route("/api/v1/streams/{stream}/recordings", get(recordings::list_recordings))
         .route("/api/v1/streams/{stream}/recordings/{broadcast}", recording)
         .route("/api/v1/tokens", get(tokens::list_tokens).post(tokens::create_token))

@@ -9,7 +9,7 @@ use utoipa::{Modify, OpenApi};
 
 use crate::problem::FieldError;
 use crate::schema::Problem;
-use crate::{live_inputs, recordings, tokens};
+use crate::{live_inputs, moderation, recordings, streams, tokens};
 
 /// Problems that every operation may answer with: no token, a missing scope, too many requests, the store away.
 const COMMON_PROBLEMS: [&str; 4] = ["401", "403", "429", "503"];
@@ -22,7 +22,7 @@ const PROBLEM: &str = "Problem";
     info(
         title = "Headwater control API",
         version = "1",
-        description = "Live inputs, access tokens and recordings. Errors are application/problem+json (RFC 9457); \
+        description = "Live inputs, streams on air, access tokens and recordings. Errors are application/problem+json (RFC 9457); \
             their detail says what to do."
     ),
     paths(
@@ -32,6 +32,12 @@ const PROBLEM: &str = "Problem";
         live_inputs::update_input,
         live_inputs::delete_input,
         live_inputs::rotate_key,
+        streams::list_streams,
+        streams::get_stream,
+        streams::get_health,
+        moderation::disconnect_stream,
+        moderation::block_stream,
+        moderation::unblock_stream,
         recordings::list_recordings,
         recordings::get_recording,
         recordings::delete_recording,

@@ -59,6 +59,9 @@ struct ProblemBody {
 
 const NO_ROUTE: Kind = Kind(StatusCode::NOT_FOUND, "no-route", "Nothing is here");
 const METHOD: Kind = Kind(StatusCode::METHOD_NOT_ALLOWED, "method", "Method not allowed");
+const OFF_AIR: Kind = Kind(StatusCode::NOT_FOUND, "off-air", "The stream is not on air");
+const SERVERS_AWAY: Kind = Kind(StatusCode::SERVICE_UNAVAILABLE, "servers-away", "Servers do not answer");
+const OPEN_INPUTS: Kind = Kind(StatusCode::CONFLICT, "open-inputs", "Stream keys are names");
 const UNAUTHORIZED: Kind = Kind(StatusCode::UNAUTHORIZED, "unauthorized", "The token is missing or wrong");
 const FORBIDDEN: Kind = Kind(StatusCode::FORBIDDEN, "scope", "The token does not give this right");
 const OTHER_SITE: Kind = Kind(StatusCode::FORBIDDEN, "other-site", "A page of another site asks");
@@ -127,6 +130,28 @@ impl Problem {
     /// Method that the path does not have.
     pub(crate) fn method_not_allowed() -> Self {
         Self::new(&METHOD, "The methods of each path are described in /api/v1/openapi.json.")
+    }
+
+    /// Stream that no server has on air.
+    pub(crate) fn off_air() -> Self {
+        Self::new(
+            &OFF_AIR,
+            "Nobody publishes it, and no broadcast waits for its publisher: list the streams.",
+        )
+    }
+
+    /// Stream that one of these servers may have, which do not answer.
+    pub(crate) fn servers_away(addresses: &[String]) -> Self {
+        let detail = format!("It may be on air at {}, which can't be asked just now.", addresses.join(", "));
+        Self::new(&SERVERS_AWAY, detail).with_hint(Hint::RetryAfter(RETRY_INTERVAL.as_secs()))
+    }
+
+    /// Block where everybody may publish by choosing a name.
+    pub(crate) fn open_inputs() -> Self {
+        Self::new(
+            &OPEN_INPUTS,
+            "With inputs.mode = \"open\" nobody is kept from publishing: set it to \"keys\".",
+        )
     }
 
     pub(crate) fn unauthorized() -> Self {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwater_control::{Control, PublicUrls};
+use headwater_control::{Control, KnownServers, PublicUrls};
 use headwater_directory::Directory;
 use headwater_hls::LiveWindow;
 use headwater_media::StreamId;
@@ -33,6 +33,8 @@ const COUNT_INTERVAL: Duration = Duration::from_secs(5);
 /// An origin behind its listener: follows streams and answers requests.
 pub struct Core {
     pub(crate) service: Arc<Service>,
+    channels: Arc<Channels>,
+    servers: Arc<dyn KnownServers>,
     tasks: TaskTracker,
     /// Ends the tasks; also when an origin is dropped in the middle of something.
     stop: DropGuard,
@@ -52,7 +54,9 @@ impl Core {
         let stop = CancellationToken::new();
         let metrics = Arc::new(Metrics::new());
         let latch = readiness.latch("origin: the registry (Redis) does not answer");
-        let upstream = Arc::new(Upstream::new(registry.clone(), channels, latch, metrics.clone()));
+        let channels = Arc::new(channels);
+        let upstream = Arc::new(Upstream::new(registry.clone(), channels.clone(), latch, metrics.clone()));
+        let servers = upstream.clone();
         let offline_grace = settings.lease.max(settings.replay_duration) + OFFLINE_GRACE_RESERVE;
         let of_mirrors = mirror::Settings {
             linger: settings.origin.mirror_linger,
@@ -74,7 +78,7 @@ impl Core {
         let report = move |origin| reporting.viewers.report(origin);
         let reports = report_viewers(OriginId(rand::random()), registry, report);
         tasks.spawn(stop.clone().run_until_cancelled_owned(reports));
-        Self { service, tasks, stop: stop.drop_guard() }
+        Self { service, channels, servers, tasks, stop: stop.drop_guard() }
     }
 
     /// The control API of this origin's recordings and of the directory, whose changes the registry is told of.
@@ -89,6 +93,8 @@ impl Core {
             cache: self.service.library.clone(),
             directory,
             registry,
+            servers: self.servers.clone(),
+            channels: self.channels.clone(),
             file_inputs: settings.file_inputs.clone(),
             input_mode: settings.input_mode,
             token: settings.control.token.clone(),

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use super::settings::LiveInputSettings;
 use crate::PublicUrls;
+use crate::moderation::BlockAnswer;
 use crate::page::Page;
 
 /// Text in the place of keys and URLs that the caller may not see.
@@ -39,6 +40,9 @@ pub(crate) struct LiveInputAnswer {
     modified: Option<String>,
     /// Whether the input is one of the configuration, which alone changes it.
     read_only: bool,
+    /// Block by an operator, whatever `enabled` says; null where there is none.
+    #[schema(required)]
+    blocked: Option<BlockAnswer>,
     rtmps: Ingest,
     rtmp: Ingest,
     playback: Playback,
@@ -88,6 +92,7 @@ impl LiveInputAnswer {
             created: rfc3339(input.created),
             modified: rfc3339(input.modified),
             read_only: false,
+            blocked: input.blocked.as_ref().map(BlockAnswer::from),
             rtmps: ingest(&public.rtmps_url),
             rtmp: ingest(&public.rtmp_url),
             ..Self::of_file(&input.uid, public)
@@ -103,6 +108,7 @@ impl LiveInputAnswer {
             created: None,
             modified: None,
             read_only: true,
+            blocked: None,
             rtmps: Ingest::masked(),
             rtmp: Ingest::masked(),
             playback: Playback {

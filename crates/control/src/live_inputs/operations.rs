@@ -175,7 +175,7 @@ impl Shared {
     }
 
     /// Tells the services of a changed input. They find it out by themselves where the registry does not answer.
-    async fn announce(&self, uid: &StreamId) {
+    pub(crate) async fn announce(&self, uid: &StreamId) {
         if let Err(error) = self.control.registry.announce_input(uid).await {
             warn!(%uid, %error, "the registry could not be told of a changed live input: services find it out later");
         }
@@ -190,7 +190,7 @@ impl Shared {
     }
 
     /// Directory for one input: without a directory there is no such input.
-    fn input_directory(&self) -> Result<&Directory, Problem> {
+    pub(crate) fn input_directory(&self) -> Result<&Directory, Problem> {
         self.control.directory.as_ref().ok_or_else(Problem::no_input)
     }
 }

@@ -24,6 +24,8 @@ use serde_json::Value;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::subscriber::DefaultGuard;
 
+use crate::streams::Known;
+
 /// Token of the settings.
 pub const ROOT: &str = "0123456789abcdef-token";
 
@@ -83,6 +85,8 @@ impl Api {
             cache: Arc::new(NoCache),
             directory: Some(directory.clone()),
             registry: Arc::new(registry.clone()),
+            servers: Arc::new(Known(Vec::new())),
+            channels: Arc::default(),
             file_inputs: vec!["studio".parse().unwrap()],
             input_mode: InputMode::Keys,
             token: Some(root_token()),

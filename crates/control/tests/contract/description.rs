@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::api::Api;
 
 /// Operations that programs rely on: method, path, id, and statuses of their answers.
-const OPERATIONS: [(&str, &str, &str, &str); 13] = [
+const OPERATIONS: [(&str, &str, &str, &str); 19] = [
     ("get", "/live-inputs", "listLiveInputs", "200 400 401 403 429 500 503"),
     ("post", "/live-inputs", "createLiveInput", "201 400 401 403 404 408 409 413 415 422 429 500 503"),
     ("get", "/live-inputs/{uid}", "getLiveInput", "200 401 403 404 429 500 503"),
@@ -18,6 +18,22 @@ const OPERATIONS: [(&str, &str, &str, &str); 13] = [
     ),
     ("delete", "/live-inputs/{uid}", "deleteLiveInput", "204 401 403 404 409 412 429 500 503"),
     ("post", "/live-inputs/{uid}/rotate-key", "rotateLiveInputKey", "200 401 403 404 409 412 429 500 503"),
+    ("get", "/streams", "listStreams", "200 400 401 403 429 503"),
+    ("get", "/streams/{stream}", "getStream", "200 401 403 404 429 503"),
+    ("get", "/streams/{stream}/health", "getStreamHealth", "200 401 403 404 429 503"),
+    (
+        "post",
+        "/streams/{stream}/disconnect",
+        "disconnectStream",
+        "200 202 400 401 403 404 408 413 415 422 429 503",
+    ),
+    (
+        "post",
+        "/streams/{stream}/block",
+        "blockStream",
+        "200 202 400 401 403 404 408 409 413 415 422 429 500 503",
+    ),
+    ("post", "/streams/{stream}/unblock", "unblockStream", "200 401 403 404 409 429 500 503"),
     ("get", "/streams/{stream}/recordings", "listRecordings", "200 400 401 403 404 429 503"),
     ("get", "/streams/{stream}/recordings/{broadcast}", "getRecording", "200 401 403 404 429 503"),
     ("delete", "/streams/{stream}/recordings/{broadcast}", "deleteRecording", "204 401 403 404 409 429 503"),

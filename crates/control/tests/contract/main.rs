@@ -9,4 +9,5 @@ mod idempotency;
 mod live_inputs;
 mod recordings;
 mod requests;
+mod streams;
 mod tokens;

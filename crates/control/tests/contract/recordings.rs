@@ -120,7 +120,7 @@ async fn faults_of_a_request_are_named() {
         let refused = api.get(&format!("{RECORDINGS}?{query}")).await;
         assert_eq!((refused.status, refused.problem()), (StatusCode::BAD_REQUEST, "query"), "{query}");
     }
-    assert_eq!(api.get("/streams/demo").await.problem(), "no-route");
+    assert_eq!(api.get("/streams/demo/nothing").await.problem(), "no-route");
     assert_eq!(api.ask("POST", RECORDINGS, "").await.status, StatusCode::METHOD_NOT_ALLOWED);
     store.set(Fault::Away);
     let away = api.get(RECORDINGS).await;

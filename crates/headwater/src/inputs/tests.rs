@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use clap::Parser;
-use headwater_control::{Control, PublicUrls, RecordingCache};
+use headwater_control::{Control, KnownServers, PublicUrls, RecordingCache};
 use headwater_directory::{Directory, NewToken, Scope, Sealer};
 use headwater_platform::store::testing::MemoryStore;
 use headwater_recordings::Layout;
@@ -10,6 +10,7 @@ use headwater_registry::{MemoryRegistry, Ttls};
 use headwater_runtime::clock;
 use headwater_runtime::config::InputMode;
 use headwater_runtime::listener::{Limits, Listener};
+use serde_json::Value;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::*;
@@ -25,6 +26,14 @@ struct NoCache;
 #[async_trait]
 impl RecordingCache for NoCache {
     async fn forget(&self, _layout: &Layout) {}
+}
+
+struct NoServers;
+
+impl KnownServers for NoServers {
+    fn addresses(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Control API over a directory in memory.
@@ -47,6 +56,8 @@ impl Running {
             cache: Arc::new(NoCache),
             directory: Some(directory.clone()),
             registry: Arc::new(MemoryRegistry::new(Ttls::default())),
+            servers: Arc::new(NoServers),
+            channels: Arc::default(),
             file_inputs: Vec::new(),
             input_mode: InputMode::Keys,
             token: loaded.unwrap().config.control.token,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::future::join_all;
+use headwater_control::KnownServers;
 use headwater_media::lock::MutexExt;
 use headwater_media::{BroadcastId, Epoch, StreamId};
 use headwater_registry::{Ownership, Registry, Watch};
@@ -36,7 +37,7 @@ const MAX_FETCHED_BYTES: usize = 64 << 20;
 
 pub(crate) struct Upstream {
     registry: Arc<dyn Registry>,
-    channels: Channels,
+    channels: Arc<Channels>,
     servers: Servers,
     /// Set once the registry has answered; what is mirrored stays mirrored without it.
     registered: Latch,
@@ -61,10 +62,16 @@ pub(crate) enum Located {
     Unknown,
 }
 
+impl KnownServers for Upstream {
+    fn addresses(&self) -> Vec<String> {
+        self.servers.all()
+    }
+}
+
 impl Upstream {
     pub(crate) fn new(
         registry: Arc<dyn Registry>,
-        channels: Channels,
+        channels: Arc<Channels>,
         registered: Latch,
         metrics: Arc<Metrics>,
     ) -> Self {
