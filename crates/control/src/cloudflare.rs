@@ -57,7 +57,7 @@ async fn create_input(
         fields.into_settings()
     };
     let input = shared.make_input(&caller, request, parse).await?;
-    Ok(wrap_result(&shared.describe_input(&caller, &input).answer, messages))
+    Ok(wrap_result(&shared.describe_input(&caller, &input).await.answer, messages))
 }
 
 /// Keys are not listed, as Cloudflare does not list them.
@@ -104,7 +104,7 @@ async fn update_input(
     let messages = fields.messages();
     let change = InputChange::Replace(fields.known);
     let changed = shared.change_input(&caller, &uid, &precondition, &change).await?;
-    Ok(wrap_result(&shared.describe_input(&caller, &changed).answer, messages))
+    Ok(wrap_result(&shared.describe_input(&caller, &changed).await.answer, messages))
 }
 
 async fn delete_input(

@@ -4,6 +4,7 @@
 mod answer;
 mod operations;
 mod settings;
+mod status;
 
 use std::sync::Arc;
 
@@ -83,7 +84,8 @@ pub(crate) async fn create_input(
 ) -> Result<Response, Problem> {
     let input = shared.make_input(&caller, request, parse_json).await?;
     let location = format!("/api/v1/live-inputs/{}", input.uid);
-    Ok((StatusCode::CREATED, [(LOCATION, location)], shared.describe_input(&caller, &input)).into_response())
+    Ok((StatusCode::CREATED, [(LOCATION, location)], shared.describe_input(&caller, &input).await)
+        .into_response())
 }
 
 /// Describe a live input
@@ -141,7 +143,7 @@ pub(crate) async fn update_input(
     let precondition = Precondition::of(request.headers());
     let patch: Map<String, Value> = parse_json(&read_body(request).await?)?;
     let changed = shared.change_input(&caller, &uid, &precondition, &InputChange::Merge(patch)).await?;
-    Ok(shared.describe_input(&caller, &changed).into_response())
+    Ok(shared.describe_input(&caller, &changed).await.into_response())
 }
 
 /// Delete a live input; its stream key opens nothing from then on
@@ -200,5 +202,5 @@ pub(crate) async fn rotate_key(
     caller.require(Scope::InputsWrite)?;
     let precondition = Precondition::of(&headers);
     let rotated = shared.change_input(&caller, &uid, &precondition, &InputChange::RotateKey).await?;
-    Ok(shared.describe_input(&caller, &rotated).into_response())
+    Ok(shared.describe_input(&caller, &rotated).await.into_response())
 }

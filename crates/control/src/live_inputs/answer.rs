@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 use super::settings::LiveInputSettings;
+use super::status::{InputStatus, Statuses};
 use crate::PublicUrls;
 use crate::moderation::BlockAnswer;
 use crate::page::Page;
@@ -38,6 +39,9 @@ pub(crate) struct LiveInputAnswer {
     /// Time at which the input was last changed; null for an input of the configuration.
     #[schema(format = "date-time", required)]
     modified: Option<String>,
+    /// Connection of its publisher; null where it is not known, as a server does not answer.
+    #[schema(required)]
+    status: Option<InputStatus>,
     /// Whether the input is one of the configuration, which alone changes it.
     read_only: bool,
     /// Block by an operator, whatever `enabled` says; null where there is none.
@@ -107,6 +111,7 @@ impl LiveInputAnswer {
             settings: LiveInputSettings::default(),
             created: None,
             modified: None,
+            status: None,
             read_only: true,
             blocked: None,
             rtmps: Ingest::masked(),
@@ -121,6 +126,13 @@ impl LiveInputAnswer {
     }
 }
 
+impl LiveInputAnswer {
+    /// Takes over the input's status.
+    pub(crate) fn set_status(&mut self, statuses: &Statuses) {
+        self.status = self.uid.parse().ok().and_then(|uid| statuses.find(&uid));
+    }
+}
+
 impl Ingest {
     fn masked() -> Self {
         Self { url: Some(MASK.into()), stream_key: MASK.into() }
@@ -128,6 +140,16 @@ impl Ingest {
 }
 
 impl LiveInputPage {
+    /// Uids of the page's inputs.
+    pub(crate) fn uids(&self) -> Vec<StreamId> {
+        self.live_inputs.iter().filter_map(|input| input.uid.parse().ok()).collect()
+    }
+
+    /// Takes over the statuses of the page's inputs.
+    pub(crate) fn set_statuses(&mut self, statuses: &Statuses) {
+        self.live_inputs.iter_mut().for_each(|input| input.set_status(statuses));
+    }
+
     /// Page of the directory's inputs with those of the configuration among them. An input that both have is shown as the
     /// configuration's.
     pub(crate) fn merge(

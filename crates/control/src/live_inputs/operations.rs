@@ -74,7 +74,9 @@ impl Shared {
             Some(directory) => Some(directory.list_inputs(page.cursor.as_ref(), page.limit).await?),
             None => None,
         };
-        Ok(LiveInputPage::merge(kept, page, &control.file_inputs, &control.public, key))
+        let mut page = LiveInputPage::merge(kept, page, &control.file_inputs, &control.public, key);
+        page.set_statuses(&self.find_statuses(page.uids()).await);
+        Ok(page)
     }
 
     /// Description of the live input of this name.
@@ -82,16 +84,18 @@ impl Shared {
         caller.require(Scope::InputsRead)?;
         let uid = parse_uid(uid)?;
         if self.control.file_inputs.contains(&uid) {
-            let answer = LiveInputAnswer::of_file(&uid, &self.control.public);
+            let mut answer = LiveInputAnswer::of_file(&uid, &self.control.public);
+            answer.set_status(&self.find_statuses(vec![uid]).await);
             return Ok(Described { answer, revision: None });
         }
         let input = self.input_directory()?.read_input(&uid).await?;
-        Ok(self.describe_input(caller, &input))
+        Ok(self.describe_input(caller, &input).await)
     }
 
     /// Description of an input, with its stream key if the caller may see that.
-    pub(crate) fn describe_input(&self, caller: &Caller, input: &LiveInput) -> Described {
-        let answer = LiveInputAnswer::new(input, &self.control.public, self.shown_key(caller));
+    pub(crate) async fn describe_input(&self, caller: &Caller, input: &LiveInput) -> Described {
+        let mut answer = LiveInputAnswer::new(input, &self.control.public, self.shown_key(caller));
+        answer.set_status(&self.find_statuses(vec![input.uid.clone()]).await);
         Described { answer, revision: Some(input.revision) }
     }
 

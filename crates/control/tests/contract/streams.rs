@@ -299,6 +299,35 @@ async fn inputs_that_are_none_of_the_directorys_are_not_blocked() {
 }
 
 #[tokio::test]
+async fn an_input_shows_whether_its_publisher_is_connected_unless_nobody_knows() {
+    let api = Api::start().await;
+    let server = Server::start(&["studio"], 7).await;
+    server.register(&api, "one").await;
+    let current = api.get("/live-inputs/studio").await.body["status"]["current"].clone();
+    let connected = json!({
+        "state": "connected", "reason": "connected", "statusEnteredAt": "2027-01-15T08:00:00.000Z",
+        "statusLastSeen": current["statusLastSeen"], "ingestProtocol": "rtmps", "encoder": "obs-output module",
+    });
+    assert_eq!(current, connected);
+    assert!(current["statusLastSeen"].is_string());
+    let input = api.ask("POST", "/live-inputs", "{}").await;
+    assert_eq!(input.body["status"]["current"]["state"], "disconnected");
+    let list = api.get("/live-inputs").await;
+    let states: Vec<_> = list.body["liveInputs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|input| &input["status"]["current"]["state"])
+        .collect();
+    assert_eq!(states.len(), 2);
+    assert!(states.contains(&&json!("connected")) && states.contains(&&json!("disconnected")), "{states:?}");
+    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
+    register(&api.registry, "gone", &gone).await;
+    let path = format!("/live-inputs/{}", input.body["uid"].as_str().unwrap());
+    assert_eq!(api.get(&path).await.body["status"], Value::Null);
+}
+
+#[tokio::test]
 async fn each_right_is_asked_for() {
     let api = Api::start().await;
     let reader = api.token(&[Scope::StreamsRead]).await;
