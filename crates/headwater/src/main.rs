@@ -1,10 +1,12 @@
 //! `headwater`: live streaming on one machine.
 
 mod bench;
+mod control_api;
 mod demo;
 mod drain;
 mod first_start;
 mod inputs;
+mod streams;
 mod target;
 mod token;
 mod up;
@@ -35,6 +37,8 @@ enum Command {
     Drain(drain::Arguments),
     /// Lists, makes and changes live inputs, through the control API
     Inputs(inputs::Arguments),
+    /// Lists streams on air, and disconnects or blocks their publishers, through the control API
+    Streams(streams::Arguments),
     /// Makes access tokens of the control API, in the directory of the configuration
     Token(token::Arguments),
     /// Puts load on an installation and tells how it did
@@ -55,6 +59,7 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Drain(arguments) => drain::run(&arguments),
         Command::Inputs(arguments) => inputs::run(&arguments),
+        Command::Streams(arguments) => streams::run(&arguments),
         Command::Token(arguments) => token::run(&arguments),
         Command::Worker => headwater_transcode::worker::main(),
         Command::Still => headwater_transcode::still::main(),
