@@ -23,6 +23,10 @@ pub trait Source: Send {
     /// Tells a publisher why it is not accepted. The connection is to be closed.
     fn refuse(&mut self, refusal: &Refusal) -> impl Future<Output = Result<(), SourceError>> + Send;
 
+    /// Tells a publisher that is not accepted to try again in a moment, in a way in which encoders do. The connection is to be
+    /// closed.
+    fn defer(&mut self, refusal: &Refusal) -> impl Future<Output = Result<(), SourceError>> + Send;
+
     /// Tells an accepted publisher why it can't stay. The connection is to be closed.
     fn fail(&mut self, refusal: &Refusal) -> impl Future<Output = Result<(), SourceError>> + Send;
 

@@ -44,12 +44,8 @@ pub async fn publish<S: Source>(
             let spec = make_spec(permit, described(facts, source.description()));
             publish_stream(source, spec, supervision, context).instrument(span).await
         }
-        Err(error) => {
-            if let KeyError::Unavailable(cause) = &error {
-                tracing::error!(error = %cause, "the directory does not answer, and the copy does not have the key");
-            }
-            refuse_source(source, error.metric_label(), Refusal::key(&error)).await
-        }
+        Err(error @ KeyError::Unavailable(_)) => defer_source(source, &error).await,
+        Err(error) => refuse_source(source, error.metric_label(), Refusal::key(&error)).await,
     }
 }
 
@@ -126,6 +122,16 @@ async fn read_on<S: Source, T>(
             () = context.drain.begun() => return Ok(None),
         }
     }
+}
+
+/// Puts off a publisher whose key may be a good one.
+async fn defer_source<S: Source>(source: &mut S, error: &KeyError) -> Result<PublisherEnd, SourceError> {
+    metrics::counter!("headwater_proxy_refused_total", "reason" => error.metric_label()).increment(1);
+    if let KeyError::Unavailable(cause) = error {
+        tracing::error!(error = %cause, "the directory does not answer, and the copy does not have the key");
+    }
+    source.defer(&Refusal::key(error)).await?;
+    Ok(PublisherEnd::Dismissed)
 }
 
 async fn refuse_source<S: Source>(

@@ -2,7 +2,7 @@
 
 use headwater_media::timeline::Announced;
 use headwater_media::{AnnouncedRates, FlvReader, MediaError, SourceMedia};
-use headwater_rtmp::{Event, Metadata, PublishRequest};
+use headwater_rtmp::{Event, Metadata, PublishRequest, Rejection, StatusCode};
 
 use crate::refusal::Refusal;
 use crate::source::{Source, SourceDescription, SourceError, SourceEvent};
@@ -50,6 +50,15 @@ impl Source for RtmpSource<'_> {
         let rejection = rejection_of(refusal);
         tracing::info!(code = %rejection.code, description = rejection.description, "publish refused");
         self.connection.reject(request, rejection).await
+    }
+
+    /// OBS tries again only when it has lost a publication that was accepted: after a refusal of its first one it gives up,
+    /// `Denied` included (OBS 29, "failed: -3").
+    async fn defer(&mut self, refusal: &Refusal) -> Result<(), SourceError> {
+        self.accept().await?;
+        let rejection = Rejection::new(StatusCode::Failed, refusal.text.clone());
+        tracing::info!(code = %rejection.code, description = rejection.description, "publish put off");
+        self.connection.fail(&rejection).await
     }
 
     async fn fail(&mut self, refusal: &Refusal) -> Result<(), SourceError> {

@@ -10,7 +10,7 @@ pub fn rejection_of(refusal: &Refusal) -> Rejection {
     Rejection::new(status_code(refusal.kind), refusal.text.clone())
 }
 
-/// Code of a kind of refusal. Encoders stop at `BadName`, and as a rule try again after the others.
+/// Code of a kind of refusal. Encoders stop at `BadName`. After the others OBS tries again if it has been on air.
 fn status_code(kind: RefusalKind) -> StatusCode {
     match kind {
         RefusalKind::Key | RefusalKind::InUse => StatusCode::BadName,

@@ -50,6 +50,29 @@ async fn the_server_is_told_the_settings_of_the_live_input_with_each_call() {
     assert_eq!(told("a key of the file").await, PolicyOverrides::default());
 }
 
+/// OBS gives up after any refusal of its first publication.
+#[tokio::test]
+async fn an_encoder_whose_key_can_not_be_looked_up_is_sent_away_in_a_way_in_which_it_tries_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = directory(folder.path()).await;
+    let input = directory.create_input(None, InputSettings::default(), clock::now()).await.unwrap();
+    let document = folder.path().join(format!("inputs/{}.json", input.uid));
+    let whole = std::fs::read(&document).unwrap();
+    std::fs::write(&document, "damaged").unwrap();
+    let proxy = TestProxy::with(|config| configure(config, folder.path())).await;
+    let mut server = TestServer::start(&proxy.registry, "a", 0).await;
+
+    let mut encoder = Encoder::request(proxy.address, input.stream_key.expose()).await;
+    encoder.accepted().await;
+    let told = encoder.sent_away().await;
+    let text = "stream keys can't be looked up just now: try again in a moment";
+    assert_eq!(told, ("NetStream.Failed".into(), text.into()));
+    assert!(!server.was_called(), "nobody was let in");
+    std::fs::write(&document, whole).unwrap();
+    let _encoder = Encoder::request(proxy.address, input.stream_key.expose()).await;
+    assert_eq!(server.call().await.open.stream, input.uid.as_str());
+}
+
 #[tokio::test]
 async fn a_key_of_the_directory_opens_its_stream_until_the_input_is_disabled() {
     let folder = tempfile::tempdir().unwrap();
