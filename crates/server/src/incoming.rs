@@ -8,11 +8,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::stream::{self, Stream};
-use headwater_runtime::listener::{Accepted, Activity, Guard, Limits, Listener, Work};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use headwater_runtime::listener::{
+    Accepted, Activity, Guard, Limits, Listener, ObservedStream, Observer, Work,
+};
 use tokio::time::timeout;
-use tonic::transport::server::{Connected, TcpConnectInfo};
 
 /// Peers are services of the same installation, which have some connections each.
 const MAX_CONNECTIONS: usize = 16_384;
@@ -20,8 +19,8 @@ const MAX_CONNECTIONS: usize = 16_384;
 const MAX_CONNECTIONS_PER_ADDRESS: usize = 2_048;
 /// Time for a connection to say that it speaks HTTP/2. From then on pings tell whether anybody is there.
 const PREFACE_LIMIT: Duration = Duration::from_secs(10);
-/// The bytes of that (RFC 9113 §3.4).
-const PREFACE: usize = 24;
+/// Length of the connection preface (RFC 9113 §3.4).
+const PREFACE_BYTES: usize = 24;
 
 pub(crate) fn limits() -> Limits {
     Limits::new(MAX_CONNECTIONS, MAX_CONNECTIONS_PER_ADDRESS)
@@ -30,14 +29,16 @@ pub(crate) fn limits() -> Limits {
 /// The connections that a listener accepts.
 pub(crate) fn incoming(listener: Listener) -> impl Stream<Item = io::Result<Peer>> {
     stream::unfold(listener, |mut listener| async {
-        let accepted = listener.accept().await.map(Peer::new);
+        let accepted = listener.accept().await.map(observe);
         Some((accepted, listener))
     })
 }
 
-/// A connection that fails when its peer does not begin to speak in time, or has not yet when its place is needed.
-pub(crate) struct Peer {
-    stream: TcpStream,
+/// Connection that fails when its peer does not begin to speak in time, or has not yet when its place is needed.
+pub(crate) type Peer = ObservedStream<Preface>;
+
+/// Observer that waits for the preface of HTTP/2.
+pub(crate) struct Preface {
     activity: Activity,
     state: State,
     _guard: Arc<Guard>,
@@ -46,7 +47,7 @@ pub(crate) struct Peer {
 enum State {
     Silent {
         /// Bytes that are still to be said.
-        missing: usize,
+        missing_bytes: usize,
         /// Ends when it has taken too long.
         over: Pin<Box<dyn Future<Output = ()> + Send>>,
     },
@@ -54,9 +55,13 @@ enum State {
     Speaking(#[expect(dead_code, reason = "dropped with the connection")] Work),
 }
 
-impl Peer {
-    fn new(accepted: Accepted) -> Self {
-        let Accepted { stream, guard, .. } = accepted;
+fn observe(accepted: Accepted) -> Peer {
+    let Accepted { stream, guard, .. } = accepted;
+    ObservedStream::new(stream, Preface::new(guard))
+}
+
+impl Preface {
+    fn new(guard: Guard) -> Self {
         let activity = guard.give_way();
         let guard = Arc::new(guard);
         let waited_for = guard.clone();
@@ -64,68 +69,25 @@ impl Peer {
             // Either ends it.
             let _ = timeout(PREFACE_LIMIT, waited_for.given_up()).await;
         });
-        Self { stream, activity, state: State::Silent { missing: PREFACE, over }, _guard: guard }
+        Self { activity, state: State::Silent { missing_bytes: PREFACE_BYTES, over }, _guard: guard }
     }
+}
 
-    fn said(&mut self, bytes: usize) {
-        if let State::Silent { missing, .. } = &mut self.state {
-            *missing = missing.saturating_sub(bytes);
-            if *missing == 0 {
+impl Observer for Preface {
+    fn note_read(&mut self, bytes: usize) {
+        if let State::Silent { missing_bytes, .. } = &mut self.state {
+            *missing_bytes = missing_bytes.saturating_sub(bytes);
+            if *missing_bytes == 0 {
                 self.state = State::Speaking(self.activity.work());
             }
         }
     }
-}
 
-impl AsyncRead for Peer {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
-        self.said(buf.filled().len() - before);
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         match &mut self.state {
-            State::Silent { over, .. } if polled.is_pending() => {
-                over.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
-            }
-            _ => polled,
+            State::Silent { over, .. } => over.as_mut().poll(cx).map(|()| io::ErrorKind::TimedOut.into()),
+            State::Speaking(_) => Poll::Pending,
         }
-    }
-}
-
-impl AsyncWrite for Peer {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-}
-
-impl Connected for Peer {
-    type ConnectInfo = TcpConnectInfo;
-
-    fn connect_info(&self) -> TcpConnectInfo {
-        self.stream.connect_info()
     }
 }
 
@@ -133,6 +95,7 @@ impl Connected for Peer {
 mod tests {
     use futures::StreamExt as _;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
     use tokio::time::Instant;
 
     use super::*;
@@ -167,9 +130,9 @@ mod tests {
     async fn who_speaks_keeps_its_place_and_who_does_not_gives_way() {
         let (mut near, mut far) = accepted(Limits::total(1), 1).await;
         far[0].write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
-        near[0].read_exact(&mut [0; PREFACE]).await.unwrap();
+        near[0].read_exact(&mut [0; PREFACE_BYTES]).await.unwrap();
         let silent = tokio::time::timeout(2 * PREFACE_LIMIT, near[0].read(&mut [0])).await;
-        assert!(silent.is_err() && near[0].activity.is_working());
+        assert!(silent.is_err() && near[0].observer().activity.is_working());
 
         tokio::time::resume();
         let (mut near, _far) = accepted(Limits::total(1), 2).await;

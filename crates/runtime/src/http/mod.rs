@@ -26,10 +26,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use crate::listener::{Accepted, Guard, Listener, Work};
+use crate::listener::{Accepted, Guard, Listener, ObservedStream, Work};
 pub use problem::{PROBLEM_JSON, ProblemDetails};
 
-use progress::{Counted, Progress};
+use progress::Progress;
 use selective_poll::SelectivePoll;
 
 /// Request line and headers; players send some 500 bytes, cookies of other services on the same name some KB.
@@ -143,7 +143,8 @@ async fn serve_connection<H: Handler>(
 ) {
     let Accepted { stream, peer, guard, .. } = accepted;
     let _opened = handler.connection_opened();
-    let (stream, progress) = Counted::new(stream, guard.give_way());
+    let progress = Progress::new(guard.give_way());
+    let stream = ObservedStream::new(stream, progress.clone());
     let from = peer.ip().to_canonical();
     let answer = service_fn(|request: Request<Incoming>| {
         let work = progress.begin_request(request.version());

@@ -1,29 +1,18 @@
 //! Telling a connection that does something from one that only takes a place. What it may take its time for depends on
 //! what it is about: to ask for something, to take an answer, or to be kept for the next request.
 
-use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Version;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::Patience;
-use crate::listener::{Activity, Work};
+use crate::listener::{Activity, Observer, Work};
 
 /// From one look to the next, so that a connection costs no timer for each of its requests.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
-
-/// A connection whose progress is counted.
-pub(super) struct Counted {
-    stream: TcpStream,
-    progress: Progress,
-}
 
 /// Requests that came, and writes that moved something.
 #[derive(Clone)]
@@ -62,6 +51,14 @@ impl Patience {
 }
 
 impl Progress {
+    pub(super) fn new(activity: Activity) -> Self {
+        let moved = AtomicU64::new(0);
+        let is_asking = AtomicBool::new(true);
+        let is_http2 = AtomicBool::new(false);
+        let making = AtomicUsize::new(0);
+        Self(Arc::new(Counts { moved, is_asking, is_http2, making, activity }))
+    }
+
     /// Ends once there was no progress for as long as `patience` says, or a look longer.
     pub(super) async fn wait_for_stall(&self, patience: Patience) {
         let mut before = self.current_phase();
@@ -83,7 +80,7 @@ impl Progress {
     pub(super) fn begin_request(&self, version: Version) -> Work {
         self.0.is_http2.store(version == Version::HTTP_2, Ordering::Relaxed);
         self.0.is_asking.store(false, Ordering::Relaxed);
-        self.count_bytes(1);
+        self.count_move();
         self.0.activity.work()
     }
 
@@ -102,86 +99,27 @@ impl Progress {
         (phase, self.0.moved.load(Ordering::Relaxed))
     }
 
-    fn count_arrival(&self) {
+    fn count_move(&self) {
+        self.0.moved.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Observer for Progress {
+    fn note_read(&mut self, _bytes: usize) {
         if !self.0.is_http2.load(Ordering::Relaxed) {
             self.0.is_asking.store(true, Ordering::Relaxed);
         }
     }
 
-    fn count_bytes(&self, bytes: usize) {
-        if bytes > 0 {
-            self.0.moved.fetch_add(1, Ordering::Relaxed);
-        }
+    fn note_written(&mut self, _bytes: usize) {
+        self.count_move();
     }
 }
 
 impl Drop for Making {
     fn drop(&mut self) {
-        self.0.count_bytes(1);
+        self.0.count_move();
         self.0.0.making.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-impl Counted {
-    pub(super) fn new(stream: TcpStream, activity: Activity) -> (Self, Progress) {
-        let moved = AtomicU64::new(0);
-        let is_asking = AtomicBool::new(true);
-        let is_http2 = AtomicBool::new(false);
-        let making = AtomicUsize::new(0);
-        let progress = Progress(Arc::new(Counts { moved, is_asking, is_http2, making, activity }));
-        (Self { stream, progress: progress.clone() }, progress)
-    }
-}
-
-impl AsyncRead for Counted {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if buf.filled().len() > before {
-            self.progress.count_arrival();
-        }
-        polled
-    }
-}
-
-impl AsyncWrite for Counted {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.note_progress(polled)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        self.note_progress(polled)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-}
-
-impl Counted {
-    fn note_progress(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(Ok(bytes)) = polled {
-            self.progress.count_bytes(bytes);
-        }
-        polled
     }
 }
 
@@ -190,10 +128,10 @@ mod tests {
     use std::future::pending;
 
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
-    use crate::listener::{Guard, Limits};
+    use crate::listener::{Guard, Limits, ObservedStream};
 
     const PATIENCE: Patience = Patience {
         request: Duration::from_secs(10),
@@ -202,7 +140,7 @@ mod tests {
     };
 
     struct Connection {
-        counted: Counted,
+        stream: ObservedStream<Progress>,
         progress: Progress,
         far: TcpStream,
         _guard: Guard,
@@ -213,9 +151,10 @@ mod tests {
         let far = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (near, peer) = listener.accept().await.unwrap();
         let guard = Limits::total(1).admit(peer.ip()).unwrap();
-        let (counted, progress) = Counted::new(near, guard.give_way());
+        let progress = Progress::new(guard.give_way());
+        let stream = ObservedStream::new(near, progress.clone());
         tokio::time::pause();
-        Connection { counted, progress, far, _guard: guard }
+        Connection { stream, progress, far, _guard: guard }
     }
 
     /// How long it lasts, in seconds, while this happens.
@@ -242,12 +181,12 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_written_and_requests_put_the_end_off() {
-        let Connection { mut counted, progress, .. } = connection().await;
+        let Connection { mut stream, progress, .. } = connection().await;
         let _work = progress.begin_request(Version::HTTP_11);
         assert_eq!(lasts(&progress, async {}).await, 30);
         let written = async {
             after(15).await;
-            counted.write_all(b"x").await.unwrap();
+            stream.write_all(b"x").await.unwrap();
         };
         assert_eq!(lasts(&progress, written).await, 50);
         let asked = async {
@@ -272,12 +211,12 @@ mod tests {
     /// The first request, and one on a connection that was kept.
     #[tokio::test]
     async fn a_request_that_comes_byte_by_byte_does_not() {
-        let Connection { mut counted, progress, mut far, .. } = connection().await;
+        let Connection { mut stream, progress, mut far, .. } = connection().await;
         let mut trickle = async || {
             for _ in 0..20 {
                 after(3).await;
                 far.write_all(b"G").await.unwrap();
-                counted.read_u8().await.unwrap();
+                stream.read_u8().await.unwrap();
             }
         };
         assert_eq!(lasts(&progress, trickle()).await, 10);
@@ -287,12 +226,12 @@ mod tests {
 
     #[tokio::test]
     async fn frames_between_the_requests_of_http2_are_none() {
-        let Connection { mut counted, progress, mut far, .. } = connection().await;
+        let Connection { mut stream, progress, mut far, .. } = connection().await;
         drop(progress.begin_request(Version::HTTP_2));
         let ping = async {
             after(15).await;
             far.write_all(b"p").await.unwrap();
-            counted.read_u8().await.unwrap();
+            stream.read_u8().await.unwrap();
         };
         assert_eq!(lasts(&progress, ping).await, 70);
     }

@@ -2,6 +2,7 @@
 
 mod activity;
 mod limits;
+mod observed;
 mod opening;
 mod proxy_header;
 mod stream;
@@ -18,6 +19,7 @@ use tracing::{debug, warn};
 
 pub use activity::{Activity, Work};
 pub use limits::{Guard, Limits, Refusal, counted_as};
+pub use observed::{ObservedStream, Observer};
 pub use opening::{Accepted, Connection};
 pub use stream::Stream;
 
