@@ -166,7 +166,7 @@ impl BroadcastId {
     ///
     /// It is chosen once, when the broadcast is made. With segments of two seconds a broadcast takes less than one number
     /// a second, as new periods are bounded too
-    /// ([`PERIOD_INTERVAL_US`](crate::timeline::PERIOD_INTERVAL_US)), so every broadcast of a stream starts above all
+    /// ([`PERIOD_INTERVAL`](crate::timeline::PERIOD_INTERVAL)), so every broadcast of a stream starts above all
     /// numbers of the ones before it, even when nothing else remembers them. What a server does remember it goes by
     /// ([`Self::above`]). Media that runs ahead of the clock may reach the next broadcast's numbers all the same, so URLs
     /// hold the broadcast's tag as well ([`Self::tag`]).

@@ -1,6 +1,7 @@
 //! Sorts a publisher's messages into periods: the place where every oddity of real encoders is met, so that nothing
 //! behind it has to know them.
 
+mod budget;
 mod clock;
 mod composition;
 mod drift;
@@ -23,6 +24,7 @@ use crate::error::MediaError;
 use crate::ids::PeriodNumber;
 use crate::tag::{Period, Tag, TagKind, TimelineEvent};
 use crate::time::{SourceTime, UnixMillis};
+pub use budget::{PERIOD_INTERVAL, PeriodBudget};
 use clock::{Clock, Step};
 use composition::Composition;
 pub use composition::MAX_COMPOSITION;
@@ -32,7 +34,6 @@ use held::{Held, HeldFrame};
 use keyframes::Keyframes;
 pub use limits::{Announced, Limits, MAX_TRACK_DISTANCE};
 pub use notice::Notice;
-pub use steady::PERIOD_INTERVAL_US;
 use steady::Steady;
 
 /// Turns what a source sends in one connection into [`TimelineEvent`]s.

@@ -1,21 +1,14 @@
-//! Bounds how often a publisher may begin a new period. Each one costs players a discontinuity and takes media sequence
-//! numbers of its own, so a clock that jumps all the time is kept going instead: the jump is taken out of its timestamps.
+//! Bounds how often a publisher may begin a new period ([`PeriodBudget`]). A clock that jumps all the time is kept going
+//! instead: the jump is taken out of its timestamps.
 
+use std::time::Duration;
+
+use super::budget::PeriodBudget;
 use super::clock::{MAX_STEP_BACK_US, MIN_STEP_US};
 use crate::access_unit::TrackKind;
-use crate::segmentation::SegmentSettings;
 
 /// Periods that may begin at once, however long none has: an encoder that is being set up changes its mind a few times.
-const BURST_PERIODS: u64 = 4;
-/// Media that must pass for one more, in microseconds.
-pub const PERIOD_INTERVAL_US: u64 = 5_000_000;
-/// Media sequence numbers that a period takes beyond those of its segments of full length: a short one at each end.
-const PERIOD_NUMBERS: u64 = 2;
-// Segments of the default length and all these periods come to less than one number a second.
-const _: () = {
-    let segment_us = SegmentSettings::DEFAULT.segment_ms as u64 * 1_000;
-    assert!(PERIOD_INTERVAL_US / segment_us + 1 + PERIOD_NUMBERS <= PERIOD_INTERVAL_US / 1_000_000);
-};
+const BURST_PERIODS: u32 = 4;
 /// Between two frames of a track of which only one was seen.
 const USUAL_STEP_US: i64 = 20_000;
 
@@ -23,8 +16,8 @@ const USUAL_STEP_US: i64 = 20_000;
 #[derive(Debug)]
 pub(super) struct Steady {
     max_gap_us: i64,
-    /// Microseconds of media that count towards new periods.
-    credit_us: u64,
+    /// Budget in time of media.
+    budget: PeriodBudget,
     video: Course,
     audio: Course,
     rebased: u64,
@@ -44,7 +37,7 @@ impl Steady {
     pub(super) fn new(max_gap_us: i64) -> Self {
         Self {
             max_gap_us,
-            credit_us: BURST_PERIODS * PERIOD_INTERVAL_US,
+            budget: PeriodBudget::new(BURST_PERIODS),
             video: Course::default(),
             audio: Course::default(),
             rebased: 0,
@@ -60,8 +53,7 @@ impl Steady {
         let time = self.place_timestamp(&mut own, other, timestamp);
         let run_us = own.run_us.max(other.run_us);
         own.go_on(time, self.max_gap_us);
-        self.credit_us =
-            (self.credit_us + own.run_us.saturating_sub(run_us)).min(BURST_PERIODS * PERIOD_INTERVAL_US);
+        self.budget.pass_time(Duration::from_micros(own.run_us.saturating_sub(run_us)));
         *match track {
             TrackKind::Video => &mut self.video,
             TrackKind::Audio => &mut self.audio,
@@ -95,9 +87,11 @@ impl Steady {
 
     /// Whether a period may begin now; it has begun then.
     pub(super) fn may_begin(&mut self) -> bool {
-        let left = self.credit_us.checked_sub(PERIOD_INTERVAL_US);
-        self.credit_us = left.unwrap_or(self.credit_us);
-        left.is_some()
+        let may_begin = self.budget.time_to_wait().is_zero();
+        if may_begin {
+            self.budget.count_period();
+        }
+        may_begin
     }
 
     /// Jumps that were taken out.
@@ -128,6 +122,7 @@ impl Course {
 
 #[cfg(test)]
 mod tests {
+    use super::super::budget::PERIOD_INTERVAL;
     use super::*;
     use crate::access_unit::TrackKind::{Audio, Video};
 
@@ -145,7 +140,7 @@ mod tests {
             (0..20).map(|nth| nth * 1_000_000).filter(|time| read(&mut steady, Video, *time) == *time);
         assert_eq!(passed.count(), 1 + BURST_PERIODS as usize);
         let at = (steady.video.last.unwrap_or_default() - steady.video.shift) / 1_000;
-        for time in (0..2 * PERIOD_INTERVAL_US as i64 / 1_000 + 40).step_by(40) {
+        for time in (0..2 * PERIOD_INTERVAL.as_millis() as i64 + 40).step_by(40) {
             read(&mut steady, Video, at + time);
         }
         let before = steady.rebased_jumps();
@@ -173,12 +168,12 @@ mod tests {
     #[test]
     fn what_the_other_track_left_behind_is_no_jump() {
         let mut steady = Steady::new(2_000_000);
-        steady.credit_us = PERIOD_INTERVAL_US;
+        steady.budget = PeriodBudget::new(1);
         for (track, time) in
             [(Video, 90_000), (Audio, 90_010), (Video, 0), (Audio, 90_030), (Audio, 20), (Video, 40)]
         {
             assert_eq!(read(&mut steady, track, time), time);
         }
-        assert_eq!((steady.rebased_jumps(), steady.credit_us < PERIOD_INTERVAL_US), (0, true));
+        assert_eq!((steady.rebased_jumps(), steady.may_begin()), (0, false));
     }
 }

@@ -4,43 +4,43 @@
 
 use std::time::Duration;
 
-use headwater_media::timeline::PERIOD_INTERVAL_US;
+use headwater_media::timeline::PeriodBudget;
 use tokio::time::Instant;
 
 /// Periods that may begin at once, however long none has: an encoder that is being set up, or whose network is bad, comes
 /// back some times in a row. They put a broadcast ahead of the clock by 24 numbers.
-const BURST: u32 = 12;
-/// The time after which one more may begin: that of one publisher's periods.
-const INTERVAL: Duration = Duration::from_secs(5);
-const _: () = assert!(INTERVAL.as_micros() == PERIOD_INTERVAL_US as u128);
+const BURST_PERIODS: u32 = 12;
 
-/// Count of the periods that have begun lately.
+/// Budget of the periods of one broadcast, by the clock.
 #[derive(Debug)]
-pub(super) struct PeriodBudget {
-    /// Time that has to pass until none counts any more, when it was last looked at.
-    spent: Duration,
+pub(super) struct BroadcastBudget {
+    periods: PeriodBudget,
     looked: Instant,
 }
 
-impl Default for PeriodBudget {
+impl Default for BroadcastBudget {
     fn default() -> Self {
-        Self { spent: Duration::ZERO, looked: Instant::now() }
+        Self { periods: PeriodBudget::new(BURST_PERIODS), looked: Instant::now() }
     }
 }
 
-impl PeriodBudget {
+impl BroadcastBudget {
     /// Time until a period may begin: none as a rule.
     pub(super) fn time_to_wait(&mut self) -> Duration {
-        let now = Instant::now();
-        self.spent = self.spent.saturating_sub(now - self.looked);
-        self.looked = now;
-        (self.spent + INTERVAL).saturating_sub(BURST * INTERVAL)
+        self.look_at_clock();
+        self.periods.time_to_wait()
     }
 
     /// Counts a period that begins. A publisher that is there begins some more; the next one then waits for longer.
     pub(super) fn count_period(&mut self) {
-        self.time_to_wait();
-        self.spent += INTERVAL;
+        self.look_at_clock();
+        self.periods.count_period();
+    }
+
+    fn look_at_clock(&mut self) {
+        let now = Instant::now();
+        self.periods.pass_time(now - self.looked);
+        self.looked = now;
     }
 }
 
@@ -82,7 +82,7 @@ mod tests {
             let now = UnixMillis(1_800_000_000_000 + began.elapsed().as_millis() as u64);
             BroadcastId::new(now, &[0; 10]).first_sequence().0
         };
-        let mut budget = PeriodBudget::default();
+        let mut budget = BroadcastBudget::default();
         let mut next = first();
         let mut refused = 0;
         let mut left = Instant::now();
@@ -90,7 +90,7 @@ mod tests {
         for Visit { after, stays, periods } in visits {
             tokio::time::advance(*after).await;
             if left.elapsed() >= RECONNECT_WINDOW {
-                budget = PeriodBudget::default();
+                budget = BroadcastBudget::default();
                 next = first();
             }
             if !budget.time_to_wait().is_zero() {

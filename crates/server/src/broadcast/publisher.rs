@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::budget::PeriodBudget;
+use super::budget::BroadcastBudget;
 use super::dismissal::Dismissal;
 use crate::failure::Failure;
 
@@ -33,7 +33,7 @@ struct SlotState {
     /// The publisher that had the place last, or has it: only this one can go on where it was.
     newest: Option<Arc<str>>,
     is_waited_for: bool,
-    budget: PeriodBudget,
+    budget: BroadcastBudget,
 }
 
 /// The publisher that has the place, as others see it.
