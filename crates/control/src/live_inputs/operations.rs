@@ -2,7 +2,7 @@
 
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use headwater_directory::{Directory, DirectoryError, LiveInput, Scope};
+use headwater_directory::{Directory, DirectoryError, InputSettings, LiveInput, Scope};
 use headwater_media::StreamId;
 use headwater_runtime::clock;
 use headwater_runtime::config::InputMode;
@@ -44,6 +44,14 @@ impl InputChange {
             Self::Delete => "live-input.deleted",
         }
     }
+}
+
+/// Outcome of one attempt to change a live input.
+enum Attempt {
+    /// The input after the change, or before it was deleted.
+    Applied(LiveInput),
+    /// Another caller changed the input first.
+    Outrun,
 }
 
 /// Description of a live input.
@@ -141,41 +149,40 @@ impl Shared {
             let before = self.input_directory()?.read_input(&uid).await?;
             precondition.check(before.revision)?;
             match self.apply_change(&before, change).await? {
-                Ok(after) => {
+                Attempt::Applied(after) => {
                     let left = (!matches!(change, InputChange::Delete)).then_some(&after.settings);
                     let audited = Change { event: change.event(), resource: uid.as_str() };
                     audited.record(caller, Some(&before.settings), left);
                     self.announce(&uid).await;
                     return Ok(after);
                 }
-                Err(DirectoryError::Changed) => {}
-                Err(error) => return Err(error.into()),
+                Attempt::Outrun => {}
             }
         }
         Err(DirectoryError::Changed.into())
     }
 
     /// Applies a change to an input that must still be as it was read.
-    async fn apply_change(
-        &self,
-        before: &LiveInput,
-        change: &InputChange,
-    ) -> Result<Result<LiveInput, DirectoryError>, Problem> {
+    async fn apply_change(&self, before: &LiveInput, change: &InputChange) -> Result<Attempt, Problem> {
         let directory = self.input_directory()?;
         let uid = &before.uid;
         let expected = Some(before.revision);
         let current = LiveInputSettings::from(&before.settings);
-        let settings = match change {
-            InputChange::Merge(patch) => current.merge(patch)?,
-            InputChange::Replace(fields) => current.replace(fields)?,
-            InputChange::RotateKey => return Ok(directory.rotate_key(uid, expected, clock::now()).await),
-            InputChange::Delete => {
-                return Ok(directory.delete_input(uid, expected).await.map(|()| before.clone()));
+        let applied = match change {
+            InputChange::Merge(patch) => {
+                replace_settings(directory, before, &current.merge(patch)?.check()?).await
             }
+            InputChange::Replace(fields) => {
+                replace_settings(directory, before, &current.replace(fields)?.check()?).await
+            }
+            InputChange::RotateKey => directory.rotate_key(uid, expected, clock::now()).await,
+            InputChange::Delete => directory.delete_input(uid, expected).await.map(|()| before.clone()),
         };
-        let checked = settings.check()?;
-        let replace = |current: &mut _| *current = checked.clone();
-        Ok(directory.change_input(uid, expected, clock::now(), replace).await)
+        match applied {
+            Ok(after) => Ok(Attempt::Applied(after)),
+            Err(DirectoryError::Changed) => Ok(Attempt::Outrun),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Tells the services of a changed input. They find it out by themselves where the registry does not answer.
@@ -202,4 +209,13 @@ impl Shared {
 /// Uid of a path; one that can't be is the name of nothing.
 fn parse_uid(text: &str) -> Result<StreamId, Problem> {
     text.parse().map_err(|_| Problem::no_input())
+}
+
+async fn replace_settings(
+    directory: &Directory,
+    before: &LiveInput,
+    settings: &InputSettings,
+) -> Result<LiveInput, DirectoryError> {
+    let replace = |current: &mut _| *current = settings.clone();
+    directory.change_input(&before.uid, Some(before.revision), clock::now(), replace).await
 }

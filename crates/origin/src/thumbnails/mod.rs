@@ -85,6 +85,14 @@ pub(crate) struct Still {
     pub(crate) is_whole: bool,
 }
 
+/// Result of the process for one picture.
+#[derive(Clone)]
+enum Made {
+    Still(Still),
+    /// Media that no picture can be made of; the text says why.
+    Undecodable(String),
+}
+
 /// Why there is no picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum NoStill {
@@ -102,7 +110,7 @@ pub(crate) type SegmentKey = (BroadcastId, RenditionId, MediaSequence);
 pub(crate) struct Thumbnails {
     process: Process,
     /// A failure that is the media's is kept as well: it would fail again.
-    kept: Cache<Key, Result<Still, String>>,
+    kept: Cache<Key, Made>,
     /// Of stored segments; none of those that can't be read.
     frames: Cache<SegmentKey, Option<Arc<Frames>>>,
     queue: Queue,
@@ -125,8 +133,9 @@ impl Thumbnails {
     }
 
     fn with(process: Process) -> Self {
-        let weight = |_: &Key, still: &Result<Still, String>| {
-            still.as_ref().map_or(0, |still| still.bytes.len() as u32) + ENTRY_BYTES
+        let weight = |_: &Key, made: &Made| match made {
+            Made::Still(still) => still.bytes.len() as u32 + ENTRY_BYTES,
+            Made::Undecodable(_) => ENTRY_BYTES,
         };
         let kept = Cache::builder().weigher(weight).max_capacity(KEPT_BYTES).time_to_idle(KEPT_FOR).build();
         let size = |_: &SegmentKey, frames: &Option<Arc<Frames>>| {
@@ -166,18 +175,18 @@ impl Thumbnails {
         &self,
         address: IpAddr,
         request: impl Future<Output = Result<StillRequest, E>>,
-    ) -> Result<Result<Still, String>, E> {
+    ) -> Result<Made, E> {
         let _turn = self.queue.turn(address).await.ok_or(NoStill::Busy)?;
         let request = request.await?;
         match self.process.run(&request).await {
             Ok(bytes) => {
                 self.made.increment(1);
-                Ok(Ok(Still { etag: etag::of_text(&bytes), bytes, is_whole: is_whole(&request) }))
+                Ok(Made::Still(Still { etag: etag::of_text(&bytes), bytes, is_whole: is_whole(&request) }))
             }
             Err(Failure::Media(why)) => {
                 self.failed.increment(1);
                 info!(why, "no still picture can be made of this media");
-                Ok(Err(why))
+                Ok(Made::Undecodable(why))
             }
             Err(Failure::Process(why)) => {
                 self.failed.increment(1);
@@ -207,12 +216,12 @@ impl Asked<'_> {
     {
         let Self { stills, address } = self;
         let made = stills.kept.try_get_with(key.clone(), stills.make(address, request)).await;
-        if let Ok(Ok(Still { is_whole: false, .. })) = &made {
+        if let Ok(Made::Still(Still { is_whole: false, .. })) = &made {
             stills.kept.invalidate(&key).await;
         }
         match made {
-            Ok(Ok(still)) => Ok(still),
-            Ok(Err(why)) => Err(NoStill::Undecodable(why).into()),
+            Ok(Made::Still(still)) => Ok(still),
+            Ok(Made::Undecodable(why)) => Err(NoStill::Undecodable(why).into()),
             Err(error) => Err(Arc::unwrap_or_clone(error)),
         }
     }

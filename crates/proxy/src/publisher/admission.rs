@@ -74,7 +74,7 @@ async fn publish_stream<S: Source>(
     context: &Context,
 ) -> Result<PublisherEnd, SourceError> {
     let _publisher = context.drain.track_publisher();
-    match find_server(source, &spec, context).await? {
+    match find_server(source, &spec, context).await {
         Ok(assignment) => {
             tracing::Span::current().record("epoch", display(assignment.epoch));
             if let Err(error) = source.accept().await {
@@ -84,11 +84,23 @@ async fn publish_stream<S: Source>(
             tracing::info!(server = %assignment.server, "publishing");
             Publisher::new(source, spec, assignment, supervision, context).run().await
         }
-        Err(error) => {
+        Err(SearchError::Source(error)) => Err(error),
+        Err(SearchError::Routing(error)) => {
             tracing::warn!(%error, "no server takes the publisher");
             refuse_source(source, refusal::metric_label(&error), Refusal::no_server(&error)).await
         }
     }
+}
+
+/// Failure to find a server for a publisher.
+#[derive(Debug, thiserror::Error)]
+enum SearchError {
+    /// The encoder has left.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// No server takes the publisher.
+    #[error(transparent)]
+    Routing(#[from] RoutingError),
 }
 
 /// Finds a server for the publisher. Meanwhile the encoder may leave, and the proxy may be stopped.
@@ -96,9 +108,9 @@ async fn find_server<S: Source>(
     source: &mut S,
     spec: &PublishSpec,
     context: &Context,
-) -> Result<Result<Assignment, RoutingError>, SourceError> {
+) -> Result<Assignment, SearchError> {
     let found = read_on(source, context, context.router.find_server(spec)).await?;
-    Ok(found.unwrap_or(Err(RoutingError::Stopping)))
+    Ok(found.unwrap_or(Err(RoutingError::Stopping))?)
 }
 
 /// Waits for an answer, and reads on what the encoder sends meanwhile. None when the proxy is stopped first.

@@ -57,7 +57,7 @@ impl<S: Source> Publisher<'_, S> {
                 return Err(self.final_reason(&cause));
             };
             self.find_server(lost).await?;
-            match self.replay_events().await? {
+            match self.replay_events().await {
                 Ok(tags) => {
                     metrics::counter!("headwater_proxy_failovers_total").increment(1);
                     metrics::histogram!("headwater_proxy_failover_seconds")
@@ -65,7 +65,8 @@ impl<S: Source> Publisher<'_, S> {
                     tracing::info!(server = %self.server, epoch = %self.epoch, tags, "gone on with another call");
                     return Ok(());
                 }
-                Err(error) => cause = error,
+                Err(ReplayError::Server(error)) => cause = error,
+                Err(ReplayError::Publisher(reason)) => return Err(reason),
             }
         }
     }
@@ -112,9 +113,8 @@ impl<S: Source> Publisher<'_, S> {
         }
     }
 
-    /// Sends all events from the point at which the new server begins. The inner error says that this server is lost,
-    /// too.
-    async fn replay_events(&mut self) -> Result<Result<usize, PublishError>, EndReason> {
+    /// Sends all events from the point at which the new server begins, and counts them.
+    async fn replay_events(&mut self) -> Result<usize, ReplayError> {
         let Replayed { events, lost } = self.replay.events_from(&mut self.resume);
         if let Some(Loss { tags, duration }) = lost {
             tracing::error!(
@@ -131,12 +131,20 @@ impl<S: Source> Publisher<'_, S> {
         for event in events {
             match timeout(self.context.stall_timeout, self.call.send_event(event)).await {
                 Ok(Ok(())) => {}
-                Ok(Err(_)) => return Ok(Err(self.read_final_status().await)),
-                Err(_) => return Err(EndReason::stalled()),
+                Ok(Err(_)) => return Err(ReplayError::Server(self.read_final_status().await)),
+                Err(_) => return Err(ReplayError::Publisher(EndReason::stalled())),
             }
         }
-        Ok(Ok(count))
+        Ok(count)
     }
+}
+
+/// Failure to send a new server what is kept.
+enum ReplayError {
+    /// This server is lost, too.
+    Server(PublishError),
+    /// The publisher ends.
+    Publisher(EndReason),
 }
 
 /// Whether another publisher has the stream: for one that was asked to connect again, that is its new connection.
