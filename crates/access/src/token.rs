@@ -11,7 +11,7 @@ use crate::hex::{is_hex, to_hex};
 use crate::scope::Scope;
 
 /// Beginning of every token, by which tools that look for leaked secrets know it.
-const PREFIX: &str = "hwt";
+const TOKEN_PREFIX: &str = "hwt";
 /// Random bytes of a token's public name and of its secret.
 const ID_BYTES: usize = 8;
 const SECRET_BYTES: usize = 32;
@@ -99,7 +99,7 @@ impl TokenText {
 
     /// The token itself: for its owner, never for a log.
     pub fn expose(&self) -> String {
-        format!("{PREFIX}_{}_{}", self.id, self.secret)
+        format!("{TOKEN_PREFIX}_{}_{}", self.id, self.secret)
     }
 }
 
@@ -112,7 +112,7 @@ impl FromStr for TokenText {
     type Err = ();
     fn from_str(text: &str) -> Result<Self, ()> {
         let fields: Vec<_> = text.split('_').collect();
-        let [PREFIX, id, secret] = fields[..] else { return Err(()) };
+        let [TOKEN_PREFIX, id, secret] = fields[..] else { return Err(()) };
         let is_token = is_hex(id, ID_BYTES) && is_hex(secret, SECRET_BYTES);
         is_token.then(|| Self { id: id.into(), secret: secret.into() }).ok_or(())
     }

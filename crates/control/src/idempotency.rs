@@ -11,7 +11,7 @@ use ring::digest::{SHA256, digest};
 use crate::auth::Caller;
 use crate::problem::Problem;
 
-const HEADER: &str = "idempotency-key";
+const KEY_HEADER: &str = "idempotency-key";
 /// Characters of a key, at most.
 const MAX_KEY_LENGTH: usize = 255;
 /// Keys that are remembered, some 400 bytes each, and for how long.
@@ -88,7 +88,7 @@ impl Drop for Pending {
 
 /// Idempotency key of a request with these headers.
 pub(crate) fn key_of(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let Some(value) = headers.get(HEADER) else { return Ok(None) };
+    let Some(value) = headers.get(KEY_HEADER) else { return Ok(None) };
     let key = value.to_str().ok().filter(|key| (1..=MAX_KEY_LENGTH).contains(&key.len()));
     let key = key.filter(|key| key.bytes().all(|byte| byte.is_ascii_graphic()));
     key.map(|key| Some(key.to_owned())).ok_or_else(Problem::bad_idempotency_key)

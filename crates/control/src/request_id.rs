@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ring::rand::{SecureRandom, SystemRandom};
 
-const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+const REQUEST_ID_HEADER: HeaderName = HeaderName::from_static("x-request-id");
 /// Characters of an id that a caller gives, at most.
 const MAX_LENGTH: usize = 64;
 /// Random bytes of an id that the API makes.
@@ -19,14 +19,14 @@ pub(crate) struct RequestId(Arc<str>);
 impl RequestId {
     /// Id of the request with these headers.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
-        let given = headers.get(HEADER).and_then(|value| value.to_str().ok());
+        let given = headers.get(REQUEST_ID_HEADER).and_then(|value| value.to_str().ok());
         Self(given.filter(|id| is_acceptable(id)).map_or_else(make_id, Into::into))
     }
 
     /// Names the request to its caller.
     pub(crate) fn write_to(&self, headers: &mut HeaderMap) {
         let value = HeaderValue::from_str(&self.0).expect("ids have letters, digits and dashes");
-        headers.insert(HEADER, value);
+        headers.insert(REQUEST_ID_HEADER, value);
     }
 }
 
@@ -55,7 +55,7 @@ mod tests {
     #[test]
     fn a_callers_id_is_kept_unless_it_could_break_a_log_line() {
         let id_of = |given: &str| {
-            RequestId::of(&HeaderMap::from_iter([(HEADER, given.parse().unwrap())])).to_string()
+            RequestId::of(&HeaderMap::from_iter([(REQUEST_ID_HEADER, given.parse().unwrap())])).to_string()
         };
         assert_eq!(id_of("018f-a_b.c"), "018f-a_b.c");
         for bad in ["", "a b", "a=b", &"a".repeat(65)] {

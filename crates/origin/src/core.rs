@@ -68,10 +68,10 @@ impl Core {
         let public_url = settings.store.public_url.as_ref().map(|url| url.as_str().to_owned());
         let policy = Policy::new(public_url.as_deref());
         let library = Arc::new(Library::new(store, public_url, metrics.clone()));
-        let stills = Thumbnails::new(settings.worker_sandbox);
+        let thumbnails = Thumbnails::new(settings.worker_sandbox);
         let viewers = Viewers::default();
         let downloads = Default::default();
-        let service = Arc::new(Service { library, mirrors, viewers, metrics, stills, policy, downloads });
+        let service = Arc::new(Service { library, mirrors, viewers, metrics, thumbnails, policy, downloads });
         tasks.spawn(stop.clone().run_until_cancelled_owned(keep_moving(service.clone())));
         tasks.spawn(stop.clone().run_until_cancelled_owned(count_viewers(service.clone())));
         let reporting = service.clone();

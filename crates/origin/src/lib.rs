@@ -65,7 +65,7 @@ pub enum OriginError {
 /// When it can't start, or its listener breaks.
 pub async fn run(process: Process<Settings>, registry: Arc<dyn Registry>) -> Result<(), OriginError> {
     let origin = Origin::start(&process.config, registry, &process.readiness).await?;
-    process.readiness.started(readiness::ORIGIN);
+    process.readiness.started(readiness::ORIGIN_STARTING);
     Ok(origin.serve(process.drain).await?)
 }
 

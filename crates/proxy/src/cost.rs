@@ -2,7 +2,7 @@
 //! send.
 
 use headwater_media::{ReplayLimits, timeline};
-use headwater_rtmp::{EVENT_COST, Limits, MOST_EVENTS};
+use headwater_rtmp::{EVENT_COST, Limits, MAX_EVENTS};
 use headwater_wire::publish::{MAX_QUEUED_BYTES, MAX_QUEUED_MESSAGES};
 
 /// Bytes that do not depend on the media: the task, two read blocks, answers, the codecs of RTMP and HTTP/2.
@@ -30,7 +30,7 @@ pub fn memory_shares(session: &Limits, timeline: &timeline::Limits, replay: &Rep
         ("session: unfinished messages", session.publisher.reassembly),
         // It grows by doubling, and is then joined with what was read before.
         ("session: held back until a server is found", 3 * session.held_back),
-        ("session: events that wait", MOST_EVENTS * EVENT_COST),
+        ("session: events that wait", MAX_EVENTS * EVENT_COST),
         ("session: a message that is taken apart, and its part", 2 * message),
         // Frames that wait, a track that is set aside, a group of pictures, and the events that they become. The last
         // message may be more than there is room for.

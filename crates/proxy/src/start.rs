@@ -166,7 +166,7 @@ impl Proxy {
             "proxy starts"
         );
         let latch = process.readiness.latch("proxy: the registry (Redis) does not answer");
-        process.readiness.started(readiness::PROXY);
+        process.readiness.started(readiness::PROXY_STARTING);
         process.tasks.spawn(follow_inputs(handler.context.clone(), registry.clone()));
         process.tasks.spawn(wait_for_registry(registry, latch, process.drain.clone()));
         Ok(Self { rtmp, rtmps, handler, process })

@@ -22,7 +22,7 @@ const BLOCK_SEGMENTS: usize = 60;
 /// Bytes of sample tables in a block: a minute of the usual ladder has a little less.
 const BLOCK_TABLES: usize = 48 << 10;
 /// Blocks that are fetched at the same time. An hour has 30 of them.
-const AT_ONCE: usize = 8;
+const CONCURRENT_READS: usize = 8;
 
 /// Writer of one owner's blocks.
 #[derive(Debug)]
@@ -265,7 +265,7 @@ impl Blocks {
             let block = JournalBlock::decode(bytes).inspect_err(|error| log_damaged(&entry.key, error));
             Ok::<_, StoreError>(block.ok().map(|block| (place, block)))
         };
-        let apart: Vec<_> = stream::iter(entries).map(read).buffered(AT_ONCE).try_collect().await?;
+        let apart: Vec<_> = stream::iter(entries).map(read).buffered(CONCURRENT_READS).try_collect().await?;
         for (place, block) in apart.into_iter().flatten() {
             blocks.all.insert(place, block);
             blocks.apart.push(place);

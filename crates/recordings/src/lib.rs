@@ -24,7 +24,7 @@ pub use finish::{Finished, Finisher, finish, refresh};
 pub use journal::{JournalWriter, Recording};
 pub use layout::{Layout, UNFINISHED_FOLDER};
 pub use list::{describe, is_live, list, unfinished};
-pub use pulse::{GRACE, Pulse, mark_text};
+pub use pulse::{Pulse, SILENT_OWNER_GRACE, mark_text};
 pub use resume::{Abandoned, Doubt, names_successor};
 pub use samples::{Samples, segments_there};
 pub use settings::upload_settings;

@@ -13,7 +13,7 @@ use crate::pulse::Pulse;
 use crate::summary::Summary;
 
 /// Summaries that are fetched at the same time.
-const AT_ONCE: usize = 8;
+const CONCURRENT_READS: usize = 8;
 
 /// The recordings of a stream, the newest first: those before `before` if it is given, `limit` at most. Whether there are
 /// older ones.
@@ -39,7 +39,7 @@ pub async fn list(
         let layout = Layout { stream: stream.clone(), broadcast };
         describe(store, &layout).await
     };
-    let found: Vec<_> = stream::iter(broadcasts).map(read).buffered(AT_ONCE).try_collect().await?;
+    let found: Vec<_> = stream::iter(broadcasts).map(read).buffered(CONCURRENT_READS).try_collect().await?;
     Ok((found.into_iter().flatten().collect(), rest))
 }
 

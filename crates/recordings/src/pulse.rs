@@ -16,7 +16,7 @@ use crate::pages::all_below;
 
 /// How long an owner may write nothing, besides the time that it waits for its publisher: a few segments of any length, and
 /// the longest pause of uploads that fail.
-pub const GRACE: Duration = Duration::from_secs(30);
+pub const SILENT_OWNER_GRACE: Duration = Duration::from_secs(30);
 const JOURNAL_TYPE: &str = "application/octet-stream";
 
 /// The body of a mark: whose it is, and something that no other mark says, as versions may follow from the bytes.
@@ -75,7 +75,7 @@ impl Pulse {
     }
 
     /// Whether the owner has shown that it lives, no longer ago than it may be silent: its reconnect window, or this one
-    /// where that is longer, and [`GRACE`].
+    /// where that is longer, and [`SILENT_OWNER_GRACE`].
     pub fn is_beating(&self, reconnect_window: Duration) -> bool {
         !self.is_closed() && self.newest_age().is_some_and(|age| age < self.patience(reconnect_window))
     }
@@ -83,7 +83,7 @@ impl Pulse {
     /// How long the owner may be silent.
     pub fn patience(&self, reconnect_window: Duration) -> Duration {
         let own = self.journal_block().map_or(Duration::ZERO, |block| block.reconnect_window);
-        own.max(reconnect_window) + GRACE
+        own.max(reconnect_window) + SILENT_OWNER_GRACE
     }
 
     /// Whether there was no sign of life from the one moment to the other.

@@ -47,5 +47,5 @@ pub use client::{ClientConfig, ClientEvent, ClientSession};
 pub use config::{Limits, Phase, ServerConfig};
 pub use error::RtmpError;
 pub use metadata::Metadata;
-pub use server::{EVENT_COST, Event, MOST_EVENTS, PublishRequest, PublishType, ServerSession};
+pub use server::{EVENT_COST, Event, MAX_EVENTS, PublishRequest, PublishType, ServerSession};
 pub use status::{Rejection, StatusCode};

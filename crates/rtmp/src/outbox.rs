@@ -12,7 +12,7 @@ use crate::error::RtmpError;
 use crate::message::{Message, kind, user_control};
 
 /// Set Peer Bandwidth's "dynamic" (RTMP 1.0 §5.4.5): not binding, and what every server sends.
-const DYNAMIC: u8 = 2;
+const DYNAMIC_LIMIT_TYPE: u8 = 2;
 
 pub(crate) struct Outbox {
     chunks: ChunkSerializer,
@@ -66,7 +66,7 @@ impl Outbox {
 
     pub(crate) fn peer_bandwidth(&mut self, size: u32) -> Result<(), RtmpError> {
         let [a, b, c, d] = size.to_be_bytes();
-        self.send_control(kind::PEER_BANDWIDTH, &[a, b, c, d, DYNAMIC])
+        self.send_control(kind::PEER_BANDWIDTH, &[a, b, c, d, DYNAMIC_LIMIT_TYPE])
     }
 
     pub(crate) fn stream_begin(&mut self, stream: u32) -> Result<(), RtmpError> {

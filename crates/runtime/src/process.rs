@@ -37,7 +37,7 @@ use crate::config::{Config, Loaded, Service};
 use crate::files;
 use crate::listener::{Limits, Listener};
 use crate::operations::{MAX_CONNECTIONS, Operations};
-use crate::readiness::{Latch, ORIGIN, PROXY, Readiness, SERVER};
+use crate::readiness::{Latch, ORIGIN_STARTING, PROXY_STARTING, Readiness, SERVER_STARTING};
 use crate::shutdown::{Drained, Signals, drain, within_grace};
 use crate::telemetry;
 
@@ -138,10 +138,10 @@ async fn run_process(
 /// The services of a process, each of which says by [`Readiness::started`] that all its latches are there.
 fn service_parts(service: Service) -> &'static [&'static str] {
     match service {
-        Service::Proxy => &[PROXY],
-        Service::Server => &[SERVER],
-        Service::Origin => &[ORIGIN],
-        Service::AllInOne => &[PROXY, SERVER, ORIGIN],
+        Service::Proxy => &[PROXY_STARTING],
+        Service::Server => &[SERVER_STARTING],
+        Service::Origin => &[ORIGIN_STARTING],
+        Service::AllInOne => &[PROXY_STARTING, SERVER_STARTING, ORIGIN_STARTING],
     }
 }
 

@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::watch;
 
 /// The services of a process, as [`Readiness::expecting`] knows them.
-pub const PROXY: &str = "proxy: starting";
+pub const PROXY_STARTING: &str = "proxy: starting";
 /// Latch of the server.
-pub const SERVER: &str = "server: starting";
+pub const SERVER_STARTING: &str = "server: starting";
 /// Latch of the origin.
-pub const ORIGIN: &str = "origin: starting";
+pub const ORIGIN_STARTING: &str = "origin: starting";
 
 /// All latches of a process. It is ready while every one of them is set, and every service that it consists of has made
 /// its own.
@@ -116,13 +116,13 @@ mod tests {
 
     #[test]
     fn a_latch_that_is_set_before_the_next_one_exists_makes_nothing_ready() {
-        let readiness = Readiness::expecting(&[PROXY, SERVER]);
-        assert_eq!(readiness.missing(), [PROXY, SERVER]);
+        let readiness = Readiness::expecting(&[PROXY_STARTING, SERVER_STARTING]);
+        assert_eq!(readiness.missing(), [PROXY_STARTING, SERVER_STARTING]);
         readiness.latch("listener").set();
-        readiness.started(PROXY);
-        assert_eq!(readiness.missing(), [SERVER]);
+        readiness.started(PROXY_STARTING);
+        assert_eq!(readiness.missing(), [SERVER_STARTING]);
         let redis = readiness.latch("redis");
-        readiness.started(SERVER);
+        readiness.started(SERVER_STARTING);
         assert_eq!(readiness.missing(), ["redis"]);
         redis.set();
         assert!(readiness.is_ready());

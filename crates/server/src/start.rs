@@ -135,7 +135,7 @@ where
             finished.cancel();
         };
         let latch = process.readiness.latch("server: the registry (Redis) does not answer");
-        process.readiness.started(readiness::SERVER);
+        process.readiness.started(readiness::SERVER_STARTING);
         tokio::select! {
             _ = async { tokio::join!(heartbeat.beat_until(&finished, latch), end) } => {}
             () = starter.watch_starts(&able) => {}

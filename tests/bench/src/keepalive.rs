@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use crate::arrival;
 
 /// No answer's head is longer.
-const LONGEST_HEAD: usize = 8 << 10;
+const MAX_HEAD_BYTES: usize = 8 << 10;
 
 /// Request with the headers that a browser sends along with hls.js.
 pub fn request(host: SocketAddr, path: &str) -> Vec<u8> {
@@ -72,7 +72,7 @@ impl Connection {
     pub async fn open(address: SocketAddr, room: usize) -> Result<Self> {
         let socket = TcpStream::connect(address).await?;
         socket.set_nodelay(true)?;
-        let buffer = vec![0; room.max(LONGEST_HEAD)].into();
+        let buffer = vec![0; room.max(MAX_HEAD_BYTES)].into();
         Ok(Self { socket, buffer, filled: 0, clock: Clock::Off })
     }
 

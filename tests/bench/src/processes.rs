@@ -14,7 +14,7 @@ use crate::usage::Scope;
 
 /// How long a service may take until it is ready, or a benchmark until all is under way.
 const READY: Duration = Duration::from_secs(60);
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 /// How long an answer of `/metrics` may take.
 const ANSWER: Duration = Duration::from_secs(5);
 
@@ -185,7 +185,7 @@ pub async fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> Result
         if Instant::now() > deadline {
             bail!("waited {READY:?} in vain for {what}");
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(LOOK_INTERVAL).await;
     }
 }
 

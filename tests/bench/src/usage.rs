@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 /// `USER_HZ`.
 const TICK: Duration = Duration::from_millis(10);
 /// How often a process is looked at whose end is awaited: often enough not to miss its peak.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A process with all its descendants, or without them.
 #[derive(Clone, Copy, Debug)]
@@ -71,7 +71,7 @@ pub fn wait(child: &mut Child) -> Result<(ExitStatus, Spent)> {
             spent.cpu = stat(&text).context("a child has no account")?;
             return Ok((child.wait()?, spent));
         }
-        std::thread::sleep(LOOK_EVERY);
+        std::thread::sleep(LOOK_INTERVAL);
     }
 }
 

@@ -30,7 +30,7 @@ impl Sample {
 pub fn chunk(number: u32, samples: &[Sample]) -> Bytes {
     let Some(first) = samples.first() else { return Bytes::new() };
     let payload: usize = samples.iter().map(|sample| sample.data.len()).sum();
-    let mut out = Vec::with_capacity(HEADERS + samples.len() * 16 + payload);
+    let mut out = Vec::with_capacity(HEADER_BYTES + samples.len() * 16 + payload);
     plain(&mut out, b"moof", |out| {
         full(out, b"mfhd", 0, 0, |out| u32(out, number));
         plain(out, b"traf", |out| {
@@ -44,8 +44,8 @@ pub fn chunk(number: u32, samples: &[Sample]) -> Bytes {
 }
 
 /// Everything in a chunk but the rows of `trun` and the payload.
-const HEADERS: usize = 8 + 16 + 8 + 16 + 20 + RUN_HEADER + 8;
-const RUN_HEADER: usize = 20;
+const HEADER_BYTES: usize = 8 + 16 + 8 + 16 + 20 + RUN_HEADER_BYTES + 8;
+const RUN_HEADER_BYTES: usize = 20;
 
 const DEFAULT_BASE_IS_MOOF: u32 = 0x02_0000;
 
@@ -65,7 +65,7 @@ fn track_run(out: &mut Vec<u8>, samples: &[Sample]) {
     let rows = samples.len() * if reordered { 16 } else { 12 };
     full(out, b"trun", version, DATA_OFFSET | DURATIONS | SIZES | FLAGS | offsets, |out| {
         u32(out, samples.len() as u32);
-        u32(out, (moof_so_far + RUN_HEADER + rows + 8) as u32);
+        u32(out, (moof_so_far + RUN_HEADER_BYTES + rows + 8) as u32);
         for sample in samples {
             u32(out, sample.duration);
             u32(out, sample.data.len() as u32);
@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn the_size_is_known_beforehand() {
         let bytes = two(0);
-        assert_eq!(bytes.len(), HEADERS + 2 * 12 + 7);
+        assert_eq!(bytes.len(), HEADER_BYTES + 2 * 12 + 7);
         assert!(chunk(1, &[]).is_empty());
     }
 }

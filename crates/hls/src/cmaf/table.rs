@@ -13,15 +13,15 @@ use bytes::Bytes;
 use super::read::{self, Placed, ReadError};
 
 /// Bytes of a table at most: 10 s of 60 frames take 2 KB. A segment beyond it has none.
-pub const LONGEST: usize = 8 << 10;
+pub const MAX_TABLE_BYTES: usize = 8 << 10;
 /// Samples of a segment at most, as a few bytes may say that there are many.
-const MOST_SAMPLES: usize = 1 << 14;
+const MAX_SAMPLES: usize = 1 << 14;
 
 /// The table of a segment; none where the segment is not made of whole chunks to its end, or the table would be too long.
 pub fn table_of(segment: &[u8]) -> Option<Bytes> {
     let samples = read::samples(segment).ok()?;
     let is_whole = samples.last().is_some_and(|last| last.data.end == segment.len());
-    let table = encode_samples(&samples).filter(|table| is_whole && table.len() <= LONGEST)?;
+    let table = encode_samples(&samples).filter(|table| is_whole && table.len() <= MAX_TABLE_BYTES)?;
     Some(table.into())
 }
 
@@ -40,7 +40,7 @@ pub fn read_table(table: &[u8], size: u64) -> Result<Vec<Placed>, ReadError> {
 }
 
 fn encode_samples(samples: &[Placed]) -> Option<Vec<u8>> {
-    if samples.len() > MOST_SAMPLES {
+    if samples.len() > MAX_SAMPLES {
         return None;
     }
     let mut out = Vec::with_capacity(64 + 2 * samples.len());
@@ -76,11 +76,11 @@ fn decode_samples(table: &mut Reader<'_>) -> Option<Vec<Placed>> {
     let mut time = table.read_number()?;
     let mut places = Vec::new();
     for _ in 0..table.read_number()? {
-        let run = (table.read_signed()?, table.read_count(MOST_SAMPLES)?, table.read_signed()?);
+        let run = (table.read_signed()?, table.read_count(MAX_SAMPLES)?, table.read_signed()?);
         places.push(run);
     }
     let count = places.iter().map(|(_, count, _)| count).sum::<usize>();
-    let count = Some(count).filter(|count| *count <= MOST_SAMPLES)?;
+    let count = Some(count).filter(|count| *count <= MAX_SAMPLES)?;
     let durations = table.read_list(count)?;
     let offsets = table.read_list(count)?;
     let sizes = table.read_list(count)?;
@@ -271,7 +271,7 @@ mod tests {
         table.extend([0; 20]);
         assert!(read_table(&table, 0).is_err());
         assert_eq!(
-            encode_samples(&vec![Placed { decode_time: 0, ..placed(0, 0, 0, false, 1) }; MOST_SAMPLES + 1]),
+            encode_samples(&vec![Placed { decode_time: 0, ..placed(0, 0, 0, false, 1) }; MAX_SAMPLES + 1]),
             None
         );
     }

@@ -70,7 +70,7 @@ fn render(playlist: MediaPlaylist<'_>) -> Option<String> {
 }
 
 /// `EXT-X-VERSION`: 9 for `EXT-X-SKIP` (RFC 8216bis §8).
-const VERSION: u32 = 9;
+const PLAYLIST_VERSION: u32 = 9;
 /// Target durations from the end of the playlist within which parts are listed (RFC 8216bis §6.2.2).
 const PARTS_LISTED: u64 = 3;
 /// Target durations that a player stays behind the end (`HOLD-BACK`, RFC 8216bis §4.4.3.8).
@@ -228,7 +228,7 @@ impl<'a> MediaPlaylist<'a> {
 
     fn header(&self, out: &mut String) -> fmt::Result {
         let target = self.target_duration;
-        writeln!(out, "#EXTM3U\n#EXT-X-VERSION:{VERSION}\n#EXT-X-TARGETDURATION:{target}")?;
+        writeln!(out, "#EXTM3U\n#EXT-X-VERSION:{PLAYLIST_VERSION}\n#EXT-X-TARGETDURATION:{target}")?;
         let hold_back = target * HOLD_BACK;
         let skip_until = target * SKIP_UNTIL;
         out.write_str("#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,")?;

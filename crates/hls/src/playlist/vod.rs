@@ -58,7 +58,7 @@ fn multivariant_of(archive: &Archive, uri: multivariant::Uri<'_>) -> Option<Stri
 }
 
 /// `EXT-X-VERSION`: 8 for `EXT-X-GAP` (RFC 8216bis §8).
-const VERSION: u32 = 8;
+const PLAYLIST_VERSION: u32 = 8;
 
 fn write_media(
     out: &mut String,
@@ -69,7 +69,7 @@ fn write_media(
 ) -> fmt::Result {
     let kind = if stage == Stage::Complete { "VOD" } else { "EVENT" };
     let first = archive.first_sequence().unwrap_or_default();
-    writeln!(out, "#EXTM3U\n#EXT-X-VERSION:{VERSION}")?;
+    writeln!(out, "#EXTM3U\n#EXT-X-VERSION:{PLAYLIST_VERSION}")?;
     writeln!(out, "#EXT-X-TARGETDURATION:{}", target_duration(archive, stage))?;
     writeln!(out, "#EXT-X-PLAYLIST-TYPE:{kind}\n#EXT-X-MEDIA-SEQUENCE:{first}")?;
     writeln!(out, "#EXT-X-DISCONTINUITY-SEQUENCE:{}", archive.discontinuity_sequence())?;

@@ -8,7 +8,7 @@ use super::{Change, LiveWindow};
 /// each of them.
 const DRIFTS_OF_A_SEGMENT: usize = 8;
 /// Drifts that are kept of a window of few segments.
-const LEAST_DRIFTS: usize = 1_024;
+const MIN_DRIFTS: usize = 1_024;
 
 impl LiveWindow {
     /// Milliseconds that the wall clock is later than the newest period's, where its newest media is.
@@ -34,7 +34,7 @@ impl LiveWindow {
             return Change::Nothing;
         }
         self.drifts.insert(at, drift);
-        let most = LEAST_DRIFTS.max(self.window_segments() as usize * DRIFTS_OF_A_SEGMENT);
+        let most = MIN_DRIFTS.max(self.window_segments() as usize * DRIFTS_OF_A_SEGMENT);
         if self.drifts.len() > most {
             self.drifts.pop_first();
         }

@@ -81,7 +81,7 @@ const _: () = assert!(2 * SegmentSettings::MAX_SEGMENT_MS / SegmentSettings::MIN
 pub const MAX_RENDITIONS: usize = 16;
 /// Segments that presentations announce beyond the one that is being made or begins next. A player reads a presentation
 /// again after a segment's length, from a cache that may be half as old once more; two segments outlast both.
-pub const ANNOUNCED: u64 = 2;
+pub const ANNOUNCED_SEGMENTS: u64 = 2;
 
 impl LiveWindow {
     /// An empty window of the broadcast with this opening.
@@ -234,7 +234,7 @@ impl LiveWindow {
     pub fn expects(&self, rendition: &RenditionId, sequence: MediaSequence) -> bool {
         self.next_part(rendition).is_some_and(|(next, _)| {
             // The end of a segment is said a moment after its last part.
-            sequence.next() >= next && sequence.0 <= next.0 + ANNOUNCED + 1
+            sequence.next() >= next && sequence.0 <= next.0 + ANNOUNCED_SEGMENTS + 1
         })
     }
 

@@ -8,16 +8,16 @@ use headwater_media::{MediaSequence, MediaTime};
 use super::{LiveWindow, is_discontinuity};
 
 /// RFC 8216bis §6.2.2: a live playlist is at least three target durations long.
-const LEAST_TARGET_DURATIONS: u64 = 3;
+const MIN_TARGET_DURATIONS: u64 = 3;
 /// However short the segments are, no more than this many times the window is listed, and half as many again kept.
 const SHORT_SEGMENTS: u64 = 4;
 /// A window of fewer segments counts as one of this many for that: a period may end with three short ones.
-const LEAST_SHORT: u64 = 6;
+const MIN_SHORT_SEGMENTS: u64 = 6;
 
 impl LiveWindow {
     /// Whole segments in a playlist.
     pub(super) fn window_segments(&self) -> u32 {
-        self.opening.window_segments.max(LEAST_TARGET_DURATIONS as u32)
+        self.opening.window_segments.max(MIN_TARGET_DURATIONS as u32)
     }
 
     /// Moves the start of the playlists and drops what nobody may ask for any more.
@@ -26,12 +26,12 @@ impl LiveWindow {
         let segment = MediaTime::from_millis(u64::from(self.opening.settings.segment_ms));
         let target = MediaTime::from_millis(u64::from(self.opening.settings.target_duration()) * 1_000);
         let window = u64::from(self.window_segments());
-        let least = MediaTime(target.0 * LEAST_TARGET_DURATIONS);
+        let least = MediaTime(target.0 * MIN_TARGET_DURATIONS);
         // The longest playlist: a window, or what falls just short of the least and a segment; and the open segment.
         let longest = (segment.0 * window).max(least.0 + segment.0) + segment.0;
         // Twice that, and a segment for its own duration and one more.
         let kept = MediaTime(2 * longest + 2 * segment.0);
-        let most = window.max(LEAST_SHORT) * SHORT_SEGMENTS;
+        let most = window.max(MIN_SHORT_SEGMENTS) * SHORT_SEGMENTS;
         self.listed_from = self.listed_from.max(self.start_of(end, least, window, most));
         let keep_from = self.start_of(end, kept, 0, most * 3 / 2).min(self.listed_from);
         self.drop_before(keep_from);

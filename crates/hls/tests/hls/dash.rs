@@ -36,7 +36,7 @@ pub(crate) struct Listed {
 
 /// Segments at the end of a rendition that goes on which are announced: the one that is made or comes next, and those
 /// after it.
-const EXPECTED: usize = 1 + headwater_hls::window::ANNOUNCED as usize;
+const EXPECTED: usize = 1 + headwater_hls::window::ANNOUNCED_SEGMENTS as usize;
 
 fn listed(mpd: &Element) -> Vec<Listed> {
     listed_by(mpd, SegmentSettings::default())

@@ -147,11 +147,11 @@ pub struct ResumePoint {
 impl ResumePoint {
     /// Segments that a producer may show the beginning of beyond what is whole in every rendition: the one that comes next,
     /// and the one after it, where a rendition runs ahead.
-    pub const LEAD: u64 = 2;
+    pub const LEAD_SEGMENTS: u64 = 2;
 
     /// The same point for somebody else, when a producer makes and shows what comes next here, with or without success.
     pub fn begun(mut self) -> Self {
-        self.free = self.free.max(MediaSequence(self.next_sequence.0 + Self::LEAD));
+        self.free = self.free.max(MediaSequence(self.next_sequence.0 + Self::LEAD_SEGMENTS));
         self
     }
 

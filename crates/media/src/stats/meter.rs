@@ -11,7 +11,7 @@ use crate::time::SourceTime;
 
 /// Media that rates are measured over. It holds whole groups of pictures of 1, 2 and 3 s, so that the bit rate does not rise
 /// and fall with each keyframe.
-const WINDOW: Duration = Duration::from_secs(6);
+const RATE_WINDOW: Duration = Duration::from_secs(6);
 /// Access units of a track that are kept at most: 6 s of 240 pictures a second, and of every AAC frame, are fewer.
 const MAX_UNITS: usize = 2_048;
 
@@ -106,7 +106,7 @@ impl VideoMeter {
     /// The present group of pictures counts before it has ended, once it is longer than the last one.
     fn keyframe_interval(&self) -> Option<Duration> {
         let since = self.window.newest_time()?.since(self.last_keyframe?);
-        let is_longer = since > self.keyframe_interval.unwrap_or(WINDOW);
+        let is_longer = since > self.keyframe_interval.unwrap_or(RATE_WINDOW);
         if is_longer { Some(since) } else { self.keyframe_interval }
     }
 }
@@ -121,7 +121,7 @@ impl AudioMeter {
     }
 }
 
-/// Access units of one track in the last [`WINDOW`] of media.
+/// Access units of one track in the last [`RATE_WINDOW`] of media.
 #[derive(Clone, Debug, Default)]
 struct Window {
     /// Decoding time and bytes of each unit, oldest first.
@@ -134,7 +134,7 @@ impl Window {
     fn push_unit(&mut self, tag: &Tag) {
         self.units.push_back((tag.time, tag.payload.len()));
         self.bytes += tag.payload.len();
-        while self.window_span() > WINDOW || self.units.len() > MAX_UNITS {
+        while self.window_span() > RATE_WINDOW || self.units.len() > MAX_UNITS {
             let oldest = self.units.pop_front();
             self.bytes -= oldest.map_or(0, |(_, bytes)| bytes);
         }

@@ -11,7 +11,7 @@ const FIRST_TIMEOUT: Duration = Duration::from_secs(5);
 /// The same where one has come before: longer than encoders' default intervals (250 pictures) at 15 a second.
 const NEXT_TIMEOUT: Duration = Duration::from_secs(20);
 /// Pictures that are farther apart count as so far apart.
-const LONGEST_STEP: Duration = Duration::from_secs(1);
+const MAX_STEP: Duration = Duration::from_secs(1);
 
 /// Counts pictures that can't be shown because no keyframe has come.
 #[derive(Debug, Default)]
@@ -32,7 +32,7 @@ impl Keyframes {
             (self.waited, self.last) = (Duration::ZERO, None);
             return;
         }
-        let step = self.last.map_or(Duration::ZERO, |last| tag.time.since(last).min(LONGEST_STEP));
+        let step = self.last.map_or(Duration::ZERO, |last| tag.time.since(last).min(MAX_STEP));
         self.waited += step;
         self.last = Some(tag.time);
     }

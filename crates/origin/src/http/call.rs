@@ -173,7 +173,7 @@ impl<'a> Call<'a> {
     }
 
     fn asked(self) -> Asked<'a> {
-        self.service.stills.asked_from(self.from)
+        self.service.thumbnails.asked_from(self.from)
     }
 
     fn query(self) -> &'a str {

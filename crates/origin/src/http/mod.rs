@@ -34,7 +34,7 @@ pub(crate) struct Service {
     pub(crate) viewers: Viewers,
     pub(crate) library: Arc<Library>,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) stills: Thumbnails,
+    pub(crate) thumbnails: Thumbnails,
     pub(crate) policy: Policy,
     pub(crate) downloads: Downloads,
 }

@@ -22,7 +22,7 @@ use super::Unread;
 const KEPT_BYTES: u64 = 128 << 20;
 const KEPT_FOR: Duration = Duration::from_secs(600);
 /// Plans that are made at the same time: each reads a whole recording.
-const AT_ONCE: usize = 2;
+const CONCURRENT_PLANS: usize = 2;
 /// Plans that are made or wait for their turn. More are an attack, or a store that is far too slow for downloads.
 const MAX_PLANS: usize = 64;
 /// Plans that one address may have asked for first at a time: a person downloads one file after the other.
@@ -49,7 +49,7 @@ impl Default for Plans {
         let made = Cache::builder().weigher(weight).max_capacity(KEPT_BYTES).time_to_idle(KEPT_FOR);
         let made = made.support_invalidation_closures();
         let (making, tasks) = Default::default();
-        Self { made: made.build(), making, turns: Arc::new(Semaphore::new(AT_ONCE)), tasks }
+        Self { made: made.build(), making, turns: Arc::new(Semaphore::new(CONCURRENT_PLANS)), tasks }
     }
 }
 
@@ -197,7 +197,7 @@ mod tests {
         let planned = futures::future::join_all(asked).await;
         assert_eq!(planned.iter().filter(|planned| planned.is_ok()).count(), MAX_PLANS);
         assert_eq!(planned[MAX_PLANS].as_ref().err(), Some(&Unread::Away));
-        assert_eq!(began.elapsed().as_secs(), (MAX_PLANS / AT_ONCE) as u64);
+        assert_eq!(began.elapsed().as_secs(), (MAX_PLANS / CONCURRENT_PLANS) as u64);
     }
 
     #[tokio::test(start_paused = true)]

@@ -66,8 +66,8 @@ impl Recorded {
     }
 
     /// A playlist of the recording; none where it has no such rendition.
-    pub(crate) fn playlist(&self, which: PlaylistKind) -> Option<Arc<Text>> {
-        self.rendered.get(which, 0, &self.metrics, |which| match which {
+    pub(crate) fn playlist(&self, kind: PlaylistKind) -> Option<Arc<Text>> {
+        self.rendered.get(kind, 0, &self.metrics, |kind| match kind {
             PlaylistKind::Multivariant => playlist::vod_multivariant(&self.archive),
             PlaylistKind::Presentation => playlist::dash::stored(&self.archive),
             PlaylistKind::Whole(rendition) => {

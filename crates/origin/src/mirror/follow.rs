@@ -17,13 +17,13 @@ use crate::upstream::{Located, Owner, Upstream, WatchError, WatchStream};
 
 /// After a break the next owner is usually known within milliseconds; what takes longer is looked for once a second.
 const FIRST_RETRY: Duration = Duration::from_millis(50);
-const LONGEST_RETRY: Duration = Duration::from_secs(1);
+const MAX_RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// A window that comes from somewhere is shown once its server says that all of it has come, so that no player starts at a
 /// segment of it that is long over. Where nothing comes for so long meanwhile, the watch has broken.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const MAX_EVENT_PAUSE: Duration = Duration::from_secs(5);
 /// How long it may take in all: the largest window at 10 Mb/s comes in less.
-const LONGEST_BACKLOG: Duration = Duration::from_secs(60);
+const MAX_BACKLOG_TIME: Duration = Duration::from_secs(60);
 
 pub(super) struct Follower {
     mirror: Arc<Mirror>,
@@ -63,7 +63,7 @@ enum Attempt {
 
 impl Follower {
     pub(super) fn new(mirror: Arc<Mirror>, upstream: Arc<Upstream>, offline_grace: Duration) -> Self {
-        let backoff = Backoff::new(FIRST_RETRY, LONGEST_RETRY);
+        let backoff = Backoff::new(FIRST_RETRY, MAX_RETRY_PAUSE);
         Self { mirror, upstream, backoff, offline_grace, heard: Instant::now(), held: None }
     }
 
@@ -149,7 +149,7 @@ impl Follower {
         }
         self.heard = Instant::now();
         // One that breaks again and again is not asked for its window twenty times a second.
-        if began.elapsed() >= LONGEST_RETRY {
+        if began.elapsed() >= MAX_RETRY_PAUSE {
             self.backoff.reset();
         }
         Attempt::Watched
@@ -253,7 +253,7 @@ impl Follower {
 async fn next_owner(mirror: Arc<Mirror>, upstream: Arc<Upstream>, watched: Opening) -> (String, WatchStream) {
     loop {
         mirror.recheck.notified().await;
-        let mut backoff = Backoff::new(FIRST_RETRY, LONGEST_RETRY);
+        let mut backoff = Backoff::new(FIRST_RETRY, MAX_RETRY_PAUSE);
         while let Located::Owner(owner) = upstream.locate(mirror.stream()).await
             && owner.epoch > watched.epoch
         {
@@ -273,9 +273,9 @@ async fn next_owner(mirror: Arc<Mirror>, upstream: Arc<Upstream>, watched: Openi
 async fn backlog(feed: &mut WatchStream) -> Result<(LiveWindow, Option<Archive>), WatchError> {
     let mut archive = None;
     let mut window = LiveWindow::new(feed.opening.clone());
-    let deadline = Instant::now() + LONGEST_BACKLOG;
+    let deadline = Instant::now() + MAX_BACKLOG_TIME;
     while !window.ended() {
-        let until = deadline.min(Instant::now() + LONGEST_PAUSE);
+        let until = deadline.min(Instant::now() + MAX_EVENT_PAUSE);
         match timeout_at(until, feed.next()).await.map_err(|_| WatchError::Silent)?? {
             WatchMessage::CaughtUp => break,
             WatchMessage::Event(event) => drop(window.apply(&event)?),

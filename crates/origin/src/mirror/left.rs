@@ -174,7 +174,7 @@ impl Mirror {
     /// The last list of the broadcast that was shown last, where viewers could go back in it. It is made of a copy.
     pub(crate) fn left_playlist(
         &self,
-        which: PlaylistKind,
+        kind: PlaylistKind,
         render: impl FnOnce(&Archive, &PlaylistKind) -> Option<String>,
     ) -> Option<Arc<Text>> {
         let now = Instant::now();
@@ -182,7 +182,7 @@ impl Mirror {
             let mut listed = shown.left.iter().rev().filter(|left| left.listed_until > now);
             Some((shown.version, listed.find_map(|left| left.archive.clone())?))
         })?;
-        self.rendered.get(which, version, &self.metrics, |which| render(&archive, which))
+        self.rendered.get(kind, version, &self.metrics, |kind| render(&archive, kind))
     }
 
     /// Whether there is anything of that kind.

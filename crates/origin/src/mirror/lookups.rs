@@ -25,7 +25,7 @@ const NOBODY_COUNTS: Duration = Duration::from_secs(5);
 const UNKNOWN_COUNTS: Duration = Duration::from_secs(1);
 /// Look-ups at the same time. The registry's client lets 10,000 commands wait, and mirrors of what is on air, servers'
 /// leases in a process with all services, and listings share them.
-const LOOKUPS_AT_ONCE: usize = 512;
+const CONCURRENT_LOOKUPS: usize = 512;
 /// Names share a fixed number of channels for news by their hash, as renditions do in a mirror: two that meet are only
 /// looked up once more.
 const CHANNEL_COUNT: usize = 64;
@@ -71,7 +71,7 @@ pub(super) enum Found {
 impl Lookups {
     pub(super) fn new() -> Self {
         let news = std::array::from_fn(|_| watch::Sender::new(0));
-        Self { names: Mutex::default(), news, turns: Semaphore::new(LOOKUPS_AT_ONCE) }
+        Self { names: Mutex::default(), news, turns: Semaphore::new(CONCURRENT_LOOKUPS) }
     }
 
     /// Whether somebody owns the stream, as it was answered lately or is answered now.

@@ -166,11 +166,11 @@ impl Mirror {
     /// nobody's list.
     pub(crate) fn playlist(
         &self,
-        which: PlaylistKind,
+        kind: PlaylistKind,
         render: impl FnOnce(&Listed, &PlaylistKind) -> Option<String>,
     ) -> Option<Arc<Text>> {
         let (version, listed) = self.look_at(|shown| Some((shown.version, shown.listed()?)))?;
-        self.rendered.get(which, version, &self.metrics, |which| render(&listed, which))
+        self.rendered.get(kind, version, &self.metrics, |kind| render(&listed, kind))
     }
 
     /// Whether a request waits for a change.

@@ -73,19 +73,19 @@ impl Rendered {
     /// there is no such playlist, and nothing is kept of it.
     pub(crate) fn get(
         &self,
-        which: PlaylistKind,
+        kind: PlaylistKind,
         version: u64,
         metrics: &Metrics,
         render: impl FnOnce(&PlaylistKind) -> Option<String>,
     ) -> Option<Arc<Text>> {
-        let slot = self.slot(&which);
+        let slot = self.slot(&kind);
         let mut kept = slot.lock_ignoring_poison();
         if let Some((_, text)) = kept.as_ref().filter(|(rendered_at, _)| *rendered_at >= version) {
             metrics.playlist_hits.increment(1);
             return Some(text.clone());
         }
-        let Some(text) = render(&which) else {
-            self.slots().remove(&which);
+        let Some(text) = render(&kind) else {
+            self.slots().remove(&kind);
             return None;
         };
         let text = Arc::new(Text::new(text));
@@ -94,11 +94,11 @@ impl Rendered {
         Some(text)
     }
 
-    fn slot(&self, which: &PlaylistKind) -> Arc<Slot> {
+    fn slot(&self, kind: &PlaylistKind) -> Arc<Slot> {
         let mut slots = self.slots();
-        match slots.get(which) {
+        match slots.get(kind) {
             Some(slot) => slot.clone(),
-            None => slots.entry(which.clone()).or_default().clone(),
+            None => slots.entry(kind.clone()).or_default().clone(),
         }
     }
 

@@ -23,10 +23,10 @@ fn weight(parameters: &str) -> f32 {
 }
 
 /// Playlists repeat themselves, so a low level already brings 90 %; what is left would cost several times the effort.
-const LEVEL: u32 = 4;
+const GZIP_LEVEL: u32 = 4;
 
 pub(crate) fn gzip(text: &[u8]) -> Bytes {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(text.len() / 4), Compression::new(LEVEL));
+    let mut encoder = GzEncoder::new(Vec::with_capacity(text.len() / 4), Compression::new(GZIP_LEVEL));
     encoder.write_all(text).expect("a vector takes everything");
     encoder.finish().expect("a vector takes everything").into()
 }

@@ -89,7 +89,7 @@ pub(crate) fn newest_or_at(window: &LiveWindow, when: TimeQuery, height: u32) ->
     let track = Track::of(window, rendition_for(window, height).ok_or(Missed::NoPictures)?);
     let newest = track.newest().ok_or(Missed::NoPictures)?;
     let moment = match when {
-        TimeQuery::Newest => return Ok(track.shot(&newest, 0, height, false)),
+        TimeQuery::Newest => return Ok(track.frame_at(&newest, 0, height, false)),
         TimeQuery::At(moment) => moment.0.saturating_mul(1_000),
         TimeQuery::Ago(ago) => newest.ends.saturating_sub(ago.saturating_mul(1_000)),
         TimeQuery::After(after) => track.starts().0.saturating_add(after).saturating_mul(1_000),
@@ -99,7 +99,7 @@ pub(crate) fn newest_or_at(window: &LiveWindow, when: TimeQuery, height: u32) ->
     }
     let take = track.at(moment).ok_or_else(|| Missed::Before(track.starts()))?;
     let is_settled = matches!(when, TimeQuery::At(_)) && moment < newest.ends;
-    Ok(track.shot(&take, moment.min(take.ends.saturating_sub(1)) - take.begins, height, is_settled))
+    Ok(track.frame_at(&take, moment.min(take.ends.saturating_sub(1)) - take.begins, height, is_settled))
 }
 
 /// When the newest frame of the window ends.
@@ -224,7 +224,7 @@ impl<'a> Track<'a> {
         UnixMillis(self.takes().last().map_or(0, |take| take.begins / 1_000))
     }
 
-    fn shot(&self, take: &Take<'_>, offset: u64, height: u32, is_settled: bool) -> Frame {
+    fn frame_at(&self, take: &Take<'_>, offset: u64, height: u32, is_settled: bool) -> Frame {
         let first = take.parts[0].start;
         let needed = take.parts.iter().take_while(|part| (part.start.saturating_sub(first)).0 <= offset);
         let init = take.period.renditions.iter().find(|(known, _)| known.id == self.rendition);
@@ -308,9 +308,9 @@ mod tests {
     }
 
     fn media(when: TimeQuery) -> (String, u64, bool) {
-        let shot = newest_or_at(&window(), when, 360).unwrap();
-        let is_settled = shot.is_settled;
-        let picture = &shot.request(None).pictures[0];
+        let frame = newest_or_at(&window(), when, 360).unwrap();
+        let is_settled = frame.is_settled;
+        let picture = &frame.request(None).pictures[0];
         let media = String::from_utf8(picture.media.to_vec()).unwrap();
         (media, picture.offset_us / 1_000, is_settled)
     }
@@ -377,10 +377,10 @@ mod tests {
     }
 
     fn stored(when: TimeQuery) -> (String, u64, u64) {
-        let shot = stored_at(&archive(), when, 180).unwrap();
-        let Media::Stored(rendition, sequence) = shot.media else { panic!("it is not here") };
-        assert_eq!(shot.init, format!("init {rendition}"));
-        (rendition.to_string(), sequence.0, shot.offset / 1_000)
+        let frame = stored_at(&archive(), when, 180).unwrap();
+        let Media::Stored(rendition, sequence) = frame.media else { panic!("it is not here") };
+        assert_eq!(frame.init, format!("init {rendition}"));
+        (rendition.to_string(), sequence.0, frame.offset / 1_000)
     }
 
     #[test]

@@ -28,7 +28,7 @@ use tracing::{info, warn};
 pub(crate) use frame::{Frame, Missed, newest_end, newest_or_at, stored_at};
 pub(crate) use frames::Frames;
 pub(crate) use process::{Failure, StillProcess as Process};
-pub(crate) use storyboard::{COLUMNS, Clock, ROWS, Sheet, Storyboard, Tile};
+pub(crate) use storyboard::{Clock, SHEET_COLUMNS, SHEET_ROWS, Sheet, Storyboard, Tile};
 pub(crate) use time_query::TimeQuery;
 
 use crate::representation::etag;
@@ -155,7 +155,7 @@ impl Thumbnails {
 
     /// Pictures for whoever asks from this address.
     pub(crate) fn asked_from(&self, address: IpAddr) -> Asked<'_> {
-        Asked { stills: self, address: counted_as(address) }
+        Asked { thumbnails: self, address: counted_as(address) }
     }
 
     /// When the frames of a stored segment are shown; `segment` is read where that is not known. None where it can't be told.
@@ -200,7 +200,7 @@ impl Thumbnails {
 /// Pictures for those who ask from one address, who share what the address gets.
 #[derive(Clone, Copy)]
 pub(crate) struct Asked<'a> {
-    pub(crate) stills: &'a Thumbnails,
+    pub(crate) thumbnails: &'a Thumbnails,
     address: IpAddr,
 }
 
@@ -214,10 +214,10 @@ impl Asked<'_> {
     where
         E: From<NoStill> + Clone + Send + Sync + 'static,
     {
-        let Self { stills, address } = self;
-        let made = stills.kept.try_get_with(key.clone(), stills.make(address, request)).await;
+        let Self { thumbnails, address } = self;
+        let made = thumbnails.kept.try_get_with(key.clone(), thumbnails.make(address, request)).await;
         if let Ok(Made::Still(Still { is_whole: false, .. })) = &made {
-            stills.kept.invalidate(&key).await;
+            thumbnails.kept.invalidate(&key).await;
         }
         match made {
             Ok(Made::Still(still)) => Ok(still),
@@ -248,8 +248,8 @@ mod tests {
         Key::Frame { broadcast, rendition, sequence, shown, height: 360 }
     }
 
-    fn asked(stills: &Thumbnails, last: u8) -> Asked<'_> {
-        stills.asked_from(IpAddr::from([10, 0, 0, last]))
+    fn asked(thumbnails: &Thumbnails, last: u8) -> Asked<'_> {
+        thumbnails.asked_from(IpAddr::from([10, 0, 0, last]))
     }
 
     async fn request() -> Result<StillRequest, NoStill> {
@@ -258,10 +258,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_crowd_has_one_picture_made() {
-        let stills = Thumbnails::scripted("cat >/dev/null; sleep 0.2; printf picture");
+        let thumbnails = Thumbnails::scripted("cat >/dev/null; sleep 0.2; printf picture");
         let requests = AtomicUsize::new(0);
         let ask = |_| {
-            asked(&stills, 1).get(key(0), async {
+            asked(&thumbnails, 1).get(key(0), async {
                 requests.fetch_add(1, SeqCst);
                 request().await
             })
@@ -269,31 +269,32 @@ mod tests {
         for still in futures::future::join_all((0..50).map(ask)).await {
             assert_eq!(still.unwrap().bytes, "picture");
         }
-        assert_eq!(asked(&stills, 1).get(key(0), request()).await.unwrap().bytes, "picture");
+        assert_eq!(asked(&thumbnails, 1).get(key(0), request()).await.unwrap().bytes, "picture");
         assert_eq!(requests.load(SeqCst), 1);
     }
 
     #[tokio::test]
     async fn media_that_is_to_blame_is_not_tried_twice() {
-        let stills = Thumbnails::scripted("cat >/dev/null; echo it is nonsense >&2; exit 3");
+        let thumbnails = Thumbnails::scripted("cat >/dev/null; echo it is nonsense >&2; exit 3");
         for _ in 0..2 {
-            let refused = asked(&stills, 1).get(key(0), request()).await.unwrap_err();
+            let refused = asked(&thumbnails, 1).get(key(0), request()).await.unwrap_err();
             assert_eq!(refused, NoStill::Undecodable("it is nonsense".into()));
         }
-        assert_eq!(stills.kept.iter().count(), 1);
+        assert_eq!(thumbnails.kept.iter().count(), 1);
     }
 
     #[tokio::test]
     async fn a_failure_of_ours_is_tried_again() {
-        let stills = Thumbnails::scripted("exit 1");
-        assert_eq!(asked(&stills, 1).get(key(0), request()).await.unwrap_err(), NoStill::Failed);
-        assert_eq!(stills.kept.iter().count(), 0);
+        let thumbnails = Thumbnails::scripted("exit 1");
+        assert_eq!(asked(&thumbnails, 1).get(key(0), request()).await.unwrap_err(), NoStill::Failed);
+        assert_eq!(thumbnails.kept.iter().count(), 0);
     }
 
     #[tokio::test]
     async fn more_questions_than_can_wait_are_turned_away() {
-        let stills = Thumbnails::scripted("cat >/dev/null; sleep 0.1; printf picture");
-        let questions = (0..MAX_REQUESTS as u64 + 10).map(|nth| asked(&stills, 1).get(key(nth), request()));
+        let thumbnails = Thumbnails::scripted("cat >/dev/null; sleep 0.1; printf picture");
+        let questions =
+            (0..MAX_REQUESTS as u64 + 10).map(|nth| asked(&thumbnails, 1).get(key(nth), request()));
         let answers = futures::future::join_all(questions).await;
         let busy = answers.iter().filter(|answer| matches!(answer, Err(NoStill::Busy))).count();
         assert_eq!(busy, 10);
@@ -301,11 +302,12 @@ mod tests {
 
     #[tokio::test]
     async fn eighty_who_ask_for_anything_do_not_keep_a_viewer_out() {
-        let stills = Thumbnails::scripted("cat >/dev/null; sleep 0.1; printf picture");
-        let crowd = futures::future::join_all((0..80).map(|nth| asked(&stills, 1).get(key(nth), request())));
+        let thumbnails = Thumbnails::scripted("cat >/dev/null; sleep 0.1; printf picture");
+        let crowd =
+            futures::future::join_all((0..80).map(|nth| asked(&thumbnails, 1).get(key(nth), request())));
         let viewers = async {
             for (address, nth) in [(1, 100), (2, 101)] {
-                let still = asked(&stills, address).get(key(nth), request()).await;
+                let still = asked(&thumbnails, address).get(key(nth), request()).await;
                 assert_eq!(still.unwrap().bytes, "picture", "of {address}");
             }
         };

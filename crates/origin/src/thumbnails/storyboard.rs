@@ -16,10 +16,10 @@ use headwater_media::{
 
 use super::frame::on_air;
 
-pub(crate) const COLUMNS: u32 = 5;
-pub(crate) const ROWS: u32 = 5;
+pub(crate) const SHEET_COLUMNS: u32 = 5;
+pub(crate) const SHEET_ROWS: u32 = 5;
 /// Tiles of a sheet.
-const TILES: u64 = (COLUMNS * ROWS) as u64;
+const SHEET_TILES: u64 = (SHEET_COLUMNS * SHEET_ROWS) as u64;
 /// From one tile to the next, in milliseconds; in whole segments.
 const TILE_INTERVAL_MS: u64 = 10_000;
 /// The room that a tile has, in pixels.
@@ -168,10 +168,10 @@ impl Storyboard {
         let (width, height) = self.size;
         for (number, tile) in &self.tiles {
             let end = next.next().unwrap_or(self.end).max(tile.begins + 1_000);
-            let sheet = number / TILES;
-            let place = (number % TILES) as u32;
-            let x = place % COLUMNS * width;
-            let y = place / COLUMNS * height;
+            let sheet = number / SHEET_TILES;
+            let place = (number % SHEET_TILES) as u32;
+            let x = place % SHEET_COLUMNS * width;
+            let y = place / SHEET_COLUMNS * height;
             let _ = write!(
                 out,
                 "{} --> {}\n{folder}storyboard/{sheet}.jpg{}#xywh={x},{y},{width},{height}\n\n",
@@ -190,21 +190,24 @@ impl Storyboard {
 
     /// How far a sheet is filled.
     fn count(&self, sheet: u64) -> u64 {
-        let last = self.tiles.range(..(sheet + 1) * TILES).next_back();
-        last.map_or(0, |(number, _)| (number + 1).saturating_sub(sheet * TILES))
+        let last = self.tiles.range(..(sheet + 1) * SHEET_TILES).next_back();
+        last.map_or(0, |(number, _)| (number + 1).saturating_sub(sheet * SHEET_TILES))
     }
 
     fn is_complete(&self, sheet: u64) -> bool {
-        let end =
-            self.broadcast.first_sequence().0.saturating_add((sheet + 1).saturating_mul(TILES * self.stride));
+        let end = self
+            .broadcast
+            .first_sequence()
+            .0
+            .saturating_add((sheet + 1).saturating_mul(SHEET_TILES * self.stride));
         self.open_from.0 >= end
     }
 
     /// A sheet as far as it is asked for; none where nothing of it is here.
     pub(crate) fn sheet(&self, sheet: u32, tiles: Option<u64>) -> Option<Sheet> {
         let sheet = u64::from(sheet);
-        let first = sheet * TILES;
-        let count = self.count(sheet).min(tiles.unwrap_or(TILES));
+        let first = sheet * SHEET_TILES;
+        let count = self.count(sheet).min(tiles.unwrap_or(SHEET_TILES));
         let tiles: Vec<_> = (first..first + count).map(|number| self.tiles.get(&number).cloned()).collect();
         let is_complete = self.is_complete(sheet);
         tiles.iter().any(Option::is_some).then_some(Sheet { tiles, size: self.size, is_complete })

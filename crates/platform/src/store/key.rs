@@ -6,7 +6,7 @@ use std::str::FromStr;
 /// Bytes of the longest key: S3 takes 1,024, which leaves 223 for the prefix of the store and a slash.
 const MAX_KEY_BYTES: usize = 800;
 /// The longest name of a file.
-const LONGEST_NAME: usize = 255;
+const MAX_NAME_BYTES: usize = 255;
 /// Folder in which a directory store keeps objects that are not whole yet.
 pub(super) const TEMPORARY_SUFFIX: &str = ".tmp";
 
@@ -78,7 +78,7 @@ impl Key {
 
 fn is_name(name: &str) -> bool {
     let allowed = |c: u8| c.is_ascii_graphic() && !b"\\\"<>{}|^`#%?*".contains(&c);
-    !matches!(name, "" | "." | "..") && name.len() <= LONGEST_NAME && name.bytes().all(allowed)
+    !matches!(name, "" | "." | "..") && name.len() <= MAX_NAME_BYTES && name.bytes().all(allowed)
 }
 
 impl fmt::Display for Key {
@@ -110,7 +110,7 @@ mod tests {
         for good in ["a", "demo/vod-1.m3u8", ".live/demo/1", "a.b/c_d/e-f=g", "a/.tmp", "..a/b.."] {
             assert_eq!(Key::new(good).unwrap().as_str(), good);
         }
-        let long = format!("{}/a", "a".repeat(LONGEST_NAME + 1));
+        let long = format!("{}/a", "a".repeat(MAX_NAME_BYTES + 1));
         for bad in [
             "", "/a", "a/", "a//b", "..", "a/../b", "./a", ".tmp/a", "a b", "a\\b", "a\0", "\u{e4}", "a?b",
             &long,

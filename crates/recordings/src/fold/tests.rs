@@ -150,7 +150,7 @@ async fn an_owner_that_comes_back_goes_on_with_a_folded_recording() {
     let store = MemoryStore::new();
     let mut owner = Owner::begin(&store, 4).await;
     owner.segments(7..200).await;
-    tokio::time::sleep(crate::GRACE * 4).await;
+    tokio::time::sleep(crate::SILENT_OWNER_GRACE * 4).await;
     let last = Pulse::of(&store, &layout(1)).await.unwrap();
     assert_eq!(finish(&store, &layout(1), Finisher::Heir(&last)).await, Ok(Finished::Done));
     owner.segments(200..400).await;

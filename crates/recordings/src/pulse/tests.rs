@@ -54,7 +54,7 @@ async fn an_owner_is_alive_for_as_long_as_it_may_be_silent() {
     assert!(pulse(&store).await.is_beating(Duration::ZERO + WINDOW), "its mark says so");
     owner.segment().await;
     let before = pulse(&store).await;
-    sleep(WINDOW + GRACE - SEGMENT).await;
+    sleep(WINDOW + SILENT_OWNER_GRACE - SEGMENT).await;
     assert!(pulse(&store).await.is_beating(Duration::ZERO), "the block says how long it waits");
     assert!(before.is_still(&pulse(&store).await));
     sleep(SEGMENT).await;

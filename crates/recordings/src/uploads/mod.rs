@@ -61,7 +61,7 @@ pub struct SpoolSettings {
 
 impl Default for UploadSettings {
     fn default() -> Self {
-        Self { memory: 32 << 20, at_once: 64, longest_put: worker::LONGEST_PUT, spool: None }
+        Self { memory: 32 << 20, at_once: 64, longest_put: worker::MIN_PUT_LIMIT, spool: None }
     }
 }
 

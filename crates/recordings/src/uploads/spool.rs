@@ -19,7 +19,7 @@ const LOCK_FILE: &str = "lock";
 /// Prefix of directories that are not in use yet.
 const UNBORN_PREFIX: &str = ".new-";
 /// The longest line that tells what a file is: a key and a lane have at most 1 KiB each.
-const LONGEST_HEAD: u64 = 8 << 10;
+const MAX_HEAD_BYTES: u64 = 8 << 10;
 
 /// Keeps files. The other implementation is a test's.
 pub(super) trait Disk: Send + Sync + 'static {
@@ -56,7 +56,7 @@ pub(super) struct Leftover {
 pub(super) fn head_line(head: &Head) -> Vec<u8> {
     let mut line = serde_json::to_vec(head).expect("texts are JSON");
     line.push(b'\n');
-    debug_assert!(line.len() as u64 <= LONGEST_HEAD, "the next process could not read it");
+    debug_assert!(line.len() as u64 <= MAX_HEAD_BYTES, "the next process could not read it");
     line
 }
 
@@ -170,7 +170,7 @@ fn describe_leftover(file: &Path, number: u64) -> io::Result<Leftover> {
     let file = File::open(file)?;
     let file_size = file.metadata()?.len();
     let mut line = Vec::new();
-    BufReader::new(file.take(LONGEST_HEAD)).read_until(b'\n', &mut line)?;
+    BufReader::new(file.take(MAX_HEAD_BYTES)).read_until(b'\n', &mut line)?;
     let head: Head = serde_json::from_slice(&line)?;
     let key = Key::new(head.key.as_str()).map_err(io::Error::other)?;
     let size = file_size.checked_sub(line.len() as u64).ok_or(ErrorKind::InvalidData)?;

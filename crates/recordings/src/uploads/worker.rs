@@ -17,27 +17,28 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::GRACE;
+use crate::SILENT_OWNER_GRACE;
 
 use super::job::{Body, Job, PutMode};
 use super::queue::{NextJob, OutageChange, Queue};
 use super::spool::{Disk, body_of};
 
-/// The first try after a failure; the next ones double up to [`LONGEST_BACKOFF`].
+/// The first try after a failure; the next ones double up to [`MAX_BACKOFF`].
 pub(super) const FIRST_BACKOFF: Duration = Duration::from_millis(250);
 /// So soon a store that is back is found out, at most; a hundred lanes then are twenty requests a second at a store that is
 /// away.
-pub(super) const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+pub(super) const MAX_BACKOFF: Duration = Duration::from_secs(5);
 /// Objects of one lane at the same time: two segments of four renditions. So one PUT may take as long as a segment, and a broadcast
 /// with a long backlog leaves room for others.
-const LANE_AT_ONCE: usize = 8;
+const CONCURRENT_LANE_PUTS: usize = 8;
 /// Least time that all requests of one object together are given: a store without limits of its own, a directory of a network,
 /// must not hold its lane for ever. The requests of a store that has limits may take longer together
 /// ([`upload_settings`](crate::upload_settings)).
-pub(super) const LONGEST_PUT: Duration = Duration::from_secs(120);
+pub(super) const MIN_PUT_LIMIT: Duration = Duration::from_secs(120);
 // An owner whose store fails for a while is not taken for dead before the next try.
-const _: () =
-    assert!(2 * SegmentSettings::MAX_SEGMENT_MS as u128 + LONGEST_BACKOFF.as_millis() < GRACE.as_millis());
+const _: () = assert!(
+    2 * SegmentSettings::MAX_SEGMENT_MS as u128 + MAX_BACKOFF.as_millis() < SILENT_OWNER_GRACE.as_millis()
+);
 
 /// Size of all objects that are read back from the disk and on their way, in KiB: as much as two segments of 32 MiB, and a few
 /// dozen of the usual ones.
@@ -111,7 +112,7 @@ impl Inner {
     /// Stores what a lane has: media side by side, as a store far away takes longer for one object than a segment lasts for
     /// all of its own; an index when everything before it is stored. While the store fails, one object tries it.
     async fn run(&self, lane: &str) {
-        let mut backoff = Backoff::new(FIRST_BACKOFF, LONGEST_BACKOFF);
+        let mut backoff = Backoff::new(FIRST_BACKOFF, MAX_BACKOFF);
         let mut work = FuturesUnordered::new();
         let mut is_failing = false;
         loop {
@@ -120,7 +121,7 @@ impl Inner {
             if is_failing && work.is_empty() {
                 self.rest_lane(&mut backoff).await;
             }
-            let most = if is_failing { 1 } else { LANE_AT_ONCE };
+            let most = if is_failing { 1 } else { CONCURRENT_LANE_PUTS };
             while (!is_failing || work.is_empty()) && work.len() < most {
                 let Some(job) = self.lock_queue().next_job(lane) else { break };
                 work.push(self.put_job(job));

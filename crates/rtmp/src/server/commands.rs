@@ -14,7 +14,7 @@ use crate::status::{Rejection, StatusCode, on_status, status_info};
 /// Some encoders ask for the version before they use anything newer than AMF0.
 const SERVER_VERSION: &str = "FMS/3,0,1,123";
 /// The capabilities of that version.
-const CAPABILITIES: f64 = 31.0;
+const CAPABILITY_FLAGS: f64 = 31.0;
 
 impl ServerSession {
     pub(super) fn handle_command(&mut self, command: Command) -> Result<(), RtmpError> {
@@ -50,7 +50,7 @@ impl ServerSession {
         };
         let mut server = Object::default()
             .with_property("fmsVer", SERVER_VERSION)
-            .with_property("capabilities", CAPABILITIES);
+            .with_property("capabilities", CAPABILITY_FLAGS);
         if client.is_enhanced() {
             // Clients that know it follow a request to connect again only where the server has announced that.
             server = server.with_property("capsEx", f64::from(CAPS_EX_RECONNECT));

@@ -30,7 +30,7 @@ use request::Client;
 
 /// Events that may wait to be polled: three times the smallest frames that fit into what is read at once. Only somebody who
 /// wants to use up memory sends messages of a byte or two.
-pub const MOST_EVENTS: usize = 16 << 10;
+pub const MAX_EVENTS: usize = 16 << 10;
 /// Bytes that an event costs at most besides what was read: itself, and the queue's room, which grows by doubling.
 pub const EVENT_COST: usize = 3 * size_of::<Event>();
 
@@ -305,8 +305,8 @@ impl ServerSession {
             kind::DATA | kind::DATA_AMF3 => read_metadata(&Message { timestamp, kind, payload, stream }),
             _ => None,
         };
-        if self.events.len() + usize::from(event.is_some()) > MOST_EVENTS {
-            return Err(RtmpError::TooManyMessages { limit: MOST_EVENTS });
+        if self.events.len() + usize::from(event.is_some()) > MAX_EVENTS {
+            return Err(RtmpError::TooManyMessages { limit: MAX_EVENTS });
         }
         self.events.extend(event);
         Ok(())

@@ -5,7 +5,7 @@ use strsim::normalized_damerau_levenshtein;
 use super::source::VARIABLE_PREFIX;
 
 /// Names that differ more are no help.
-const LEAST_SIMILARITY: f64 = 0.7;
+const MIN_SIMILARITY: f64 = 0.7;
 
 /// The name nearest to `wrong`, if any is near: the same setting of another section, or a misspelt name. Names are those
 /// of settings, or those of variables.
@@ -15,7 +15,7 @@ pub(super) fn suggest_name<'a>(wrong: &str, names: &'a [String]) -> Option<&'a s
     let moved: Vec<_> = names.iter().filter(|name| is_moved(wrong, name)).collect();
     let near =
         |names: Vec<&'a String>| names.into_iter().max_by(|a, b| similarity(a).total_cmp(&similarity(b)));
-    let misspelt = || near(names.iter().collect()).filter(|name| similarity(name) >= LEAST_SIMILARITY);
+    let misspelt = || near(names.iter().collect()).filter(|name| similarity(name) >= MIN_SIMILARITY);
     near(moved).or_else(misspelt).map(String::as_str)
 }
 
@@ -23,7 +23,7 @@ pub(super) fn suggest_name<'a>(wrong: &str, names: &'a [String]) -> Option<&'a s
 pub(super) fn nearest_name<'a>(wrong: &str, names: &[&'a str]) -> Option<&'a str> {
     let similarity = |name: &&'a str| normalized_damerau_levenshtein(wrong, name);
     let near = names.iter().copied().max_by(|a, b| similarity(a).total_cmp(&similarity(b)));
-    near.filter(|name| similarity(name) >= LEAST_SIMILARITY)
+    near.filter(|name| similarity(name) >= MIN_SIMILARITY)
 }
 
 /// Whether the two are the same setting of different sections, or `wrong` has no section at all.

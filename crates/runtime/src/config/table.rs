@@ -77,7 +77,7 @@ pub const MAX_WORKER_RESTARTS: u32 = 100;
 /// session and to start another one first: the limits of both together are shorter.
 pub const ACCEPT_TIMEOUT: Duration = secs(20);
 /// More connections than a process can hold open are never a limit.
-const MOST_CONNECTIONS: usize = 1_000_000;
+const MAX_CONNECTIONS: usize = 1_000_000;
 
 section! {
     /// Settings of every process.
@@ -116,9 +116,9 @@ section! {
         /// its stream key. A live input may have its own beside it, which can be checked only when its key was shown.
         allowed_addresses: Vec<Network> = "";
         /// Publishers' connections at the same time; a further one is closed at once.
-        max_connections: usize = "1000" in 1..=MOST_CONNECTIONS;
+        max_connections: usize = "1000" in 1..=MAX_CONNECTIONS;
         /// Connections at the same time from one address (IPv4) or one /64 network (IPv6).
-        max_connections_per_address: usize = "50" in 1..=MOST_CONNECTIONS;
+        max_connections_per_address: usize = "50" in 1..=MAX_CONNECTIONS;
         /// Networks of the load balancers that tell their clients' addresses by the PROXY protocol, version 1 or 2. Their
         /// connections must begin with its header, and nobody else's may.
         trusted_peers: Vec<Network> = "";
@@ -184,10 +184,10 @@ section! {
         http_listen: SocketAddr = "0.0.0.0:8080";
         /// Viewers' connections at the same time. A further one takes the place of one that has no request under way, the
         /// longest idle first; where there is none, it is closed at once.
-        max_connections: usize = "10000" in 1..=MOST_CONNECTIONS;
+        max_connections: usize = "10000" in 1..=MAX_CONNECTIONS;
         /// The same of one address (IPv4) or one /64 network (IPv6). A load balancer or a CDN in front is one address: let
         /// it have all of them.
-        max_connections_per_address: usize = "2500" in 1..=MOST_CONNECTIONS;
+        max_connections_per_address: usize = "2500" in 1..=MAX_CONNECTIONS;
         /// How long a connection may be without a request. Load balancers want it to be longer than their own limit, which
         /// is 60 s for most.
         keep_alive_timeout: Duration = "75s" in secs(5)..=secs(3600);

@@ -12,7 +12,7 @@ use super::Patience;
 use crate::listener::{Activity, Observer, Work};
 
 /// From one look to the next, so that a connection costs no timer for each of its requests.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
+const LOOK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Requests that came, and writes that moved something.
 #[derive(Clone)]
@@ -68,7 +68,7 @@ impl Progress {
             if since.elapsed() >= limit {
                 return;
             }
-            tokio::time::sleep(LOOK_EVERY.min(limit)).await;
+            tokio::time::sleep(LOOK_INTERVAL.min(limit)).await;
             let now = self.current_phase();
             if now != before || self.0.making.load(Ordering::Relaxed) > 0 {
                 (before, since) = (now, Instant::now());

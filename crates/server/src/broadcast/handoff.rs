@@ -35,7 +35,7 @@ impl HandoffSource {
 
 impl JournalHandoff for HandoffSource {
     /// None also where nobody has seen anything of the broadcast. While a publisher is there, viewers may get the beginning of
-    /// [`ResumePoint::LEAD`] segments before the next word.
+    /// [`ResumePoint::LEAD_SEGMENTS`] segments before the next word.
     fn handoff(&self, late: u64) -> Option<Handoff> {
         let ends_at = *self.ends_at.lock_ignoring_poison();
         let lasts = ends_at.map_or(self.reconnect_window, |at| at.saturating_duration_since(Instant::now()));
@@ -45,7 +45,7 @@ impl JournalHandoff for HandoffSource {
         let is_publishing = ends_at.is_none();
         let mut point = ResumePoint { begun_as: None, ..self.feed.starting_point() };
         if is_publishing {
-            let shown = MediaSequence(self.feed.next_uncommitted().0 + ResumePoint::LEAD + late);
+            let shown = MediaSequence(self.feed.next_uncommitted().0 + ResumePoint::LEAD_SEGMENTS + late);
             point.next_sequence = point.next_sequence.max(shown);
             point.free = point.next_sequence;
         }

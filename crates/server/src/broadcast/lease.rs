@@ -16,7 +16,7 @@ use crate::failure::Failure;
 use crate::recording::JournalHandoff as _;
 
 /// Renewals in the length of a lease.
-const RENEWALS: u32 = 3;
+const RENEWALS_PER_LEASE: u32 = 3;
 
 /// The lease of one broadcast.
 pub(crate) struct Lease {
@@ -50,7 +50,7 @@ pub(crate) enum Standing {
 impl Lease {
     /// Renews the lease; returns when the stream is another server's.
     pub(super) async fn keep_renewing(&self) {
-        let mut tick = interval(self.length / RENEWALS);
+        let mut tick = interval(self.length / RENEWALS_PER_LEASE);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut outage = Outage::default();
         loop {

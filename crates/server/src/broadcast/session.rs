@@ -30,7 +30,7 @@ use watchdog::Watchdog;
 
 /// Longest time for which a worker makes segments after the end of its media: it holds a few seconds at most. Beyond it, the
 /// worker makes them up, or is slower than any machine that took a broadcast.
-const LONGEST_FLUSH: Duration = Duration::from_secs(120);
+const MAX_FLUSH_TIME: Duration = Duration::from_secs(120);
 /// Longest time in which a lost worker exits. A crashed worker has done so, and its status says how; a worker that is stuck
 /// never does, and its successor waits for this.
 const LOST_WORKER_EXIT: Duration = Duration::from_millis(100);
@@ -236,12 +236,12 @@ impl Session<'_> {
         let limit = self.settings.worker_stop_timeout;
         let mut done = pin!(done);
         loop {
-            let until = (watchdog.last_output_since(began) + limit).min(began + LONGEST_FLUSH.max(limit));
+            let until = (watchdog.last_output_since(began) + limit).min(began + MAX_FLUSH_TIME.max(limit));
             if let Ok(done) = timeout_at(until, &mut done).await {
                 return Some(done);
             }
             if watchdog.last_output_since(began) + limit <= Instant::now()
-                || until == began + LONGEST_FLUSH.max(limit)
+                || until == began + MAX_FLUSH_TIME.max(limit)
             {
                 return None;
             }

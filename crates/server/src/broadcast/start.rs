@@ -32,7 +32,8 @@ impl Broadcasts {
         resume: Option<&ResumePoint>,
         before: Option<MediaSequence>,
     ) -> Opening {
-        let taken = before.map_or(MediaSequence(0), |next| MediaSequence(next.0 + ResumePoint::LEAD));
+        let taken =
+            before.map_or(MediaSequence(0), |next| MediaSequence(next.0 + ResumePoint::LEAD_SEGMENTS));
         let new = || BroadcastId::above(clock::now(), taken, &rand::random());
         let broadcast = resume.map_or_else(new, |resume| resume.broadcast);
         let settings = resume.map_or(self.settings.segments, |resume| resume.settings);

@@ -15,10 +15,10 @@ use crate::recording::Storage;
 
 /// Longest wait of a publisher until it is clear whether its last broadcast goes on: longer than an owner of segments of six
 /// seconds is watched, and half of what a proxy waits for, as a worker is to be started after it.
-const LIMIT: Duration = Duration::from_secs(10);
-const _: () = assert!(2 * LIMIT.as_secs() <= ACCEPT_TIMEOUT.as_secs());
+const TAKEOVER_LIMIT: Duration = Duration::from_secs(10);
+const _: () = assert!(2 * TAKEOVER_LIMIT.as_secs() <= ACCEPT_TIMEOUT.as_secs());
 /// Longest time in which the store says whether there is such a broadcast. There is none, as a rule.
-const FIRST_ANSWER: Duration = Duration::from_secs(2);
+const STORE_ANSWER_LIMIT: Duration = Duration::from_secs(2);
 /// Time between two looks whether this machine's spool has given away the objects of the broadcast.
 const RECHECK_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -50,7 +50,7 @@ impl Broadcasts {
     /// that: another broadcast begins where it is not clear.
     pub(super) async fn take_over(&self, stream: &StreamId, epoch: Epoch) -> Option<Left> {
         let storage = self.storage.as_ref()?;
-        let taken = timeout(LIMIT, self.taken_from(storage, stream, epoch)).await;
+        let taken = timeout(TAKEOVER_LIMIT, self.taken_from(storage, stream, epoch)).await;
         taken.unwrap_or_else(|_| Err(slow().into())).unwrap_or_else(|error| {
             tracing::warn!(
                 %stream, %error,
@@ -67,7 +67,7 @@ impl Broadcasts {
         mut epoch: Epoch,
     ) -> Result<Option<Left>, NotTaken> {
         let store = storage.store.as_ref();
-        let found = timeout(FIRST_ANSWER, self.abandoned(storage, stream)).await;
+        let found = timeout(STORE_ANSWER_LIMIT, self.abandoned(storage, stream)).await;
         let Some(mut abandoned) = found.unwrap_or_else(|_| Err(slow()))? else { return Ok(None) };
         while storage.uploads.is_waiting(&abandoned.layout().lane()) {
             sleep(RECHECK_INTERVAL).await;

@@ -18,7 +18,7 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(30);
 /// Time between two looks at a recording whose owner is silent.
 const RECHECK_INTERVAL: Duration = Duration::from_secs(5);
 /// Longest time between two looks that count as one watch: of more, too little was seen.
-const LONGEST_GAP: Duration = Duration::from_secs(60);
+const MAX_LOOK_GAP: Duration = Duration::from_secs(60);
 
 /// The unfinished recordings that nobody owns by the registry.
 pub(super) struct Orphans {
@@ -49,7 +49,7 @@ impl Orphans {
         is_owned: impl Fn(Layout) -> F,
         reconnect_window: impl Fn(&StreamId) -> Duration,
     ) -> Result<Duration, StoreError> {
-        if self.looked.take().is_none_or(|looked| looked.elapsed() > LONGEST_GAP) {
+        if self.looked.take().is_none_or(|looked| looked.elapsed() > MAX_LOOK_GAP) {
             self.watched.clear();
         }
         let marked = unfinished(self.store.as_ref()).await?;

@@ -23,13 +23,13 @@ use super::{JournalHandoff, Storage};
 
 /// Segments whose fate may be open at a time: more than two hours of them. Beyond it they are stored all the same; viewers can't
 /// go back to them while the broadcast is live.
-const BACKLOG: usize = 4_096;
+const MAX_OPEN_SEGMENTS: usize = 4_096;
 /// Blocks of the journal that wait to be written at most, beside those in the spool: eight hours of segments of two seconds, in
 /// some 15 MB.
 const MAX_WAITING_BLOCKS: usize = 240;
-const JOURNAL: &str = "application/octet-stream";
+const JOURNAL_TYPE: &str = "application/octet-stream";
 /// Content type of a rendition that its period does not describe, which no window has.
-const UNKNOWN: &str = "video/mp4";
+const UNKNOWN_MEDIA_TYPE: &str = "video/mp4";
 
 /// Recorder of one broadcast: hands over each segment that becomes whole, and never waits.
 pub(crate) struct Recorder {
@@ -113,7 +113,7 @@ impl Recorder {
         if policy.recording.is_none() && policy.dvr_window.is_zero() {
             return None;
         }
-        let (entries, told) = mpsc::channel(BACKLOG);
+        let (entries, told) = mpsc::channel(MAX_OPEN_SEGMENTS);
         let kept = match policy.recording {
             None => Some(Vec::new()),
             Some(RecordedRenditions::All) => None,
@@ -237,7 +237,7 @@ impl Recorder {
         state.written.retain(|written| !matches!(written.receipt.progress(), Progress::Stored { .. }));
         for Written { key, block, receipt } in &mut state.written {
             if receipt.progress() == Progress::Dropped {
-                *receipt = self.lane.put_guarded(key.clone(), block.clone(), JOURNAL, &self.guard);
+                *receipt = self.lane.put_guarded(key.clone(), block.clone(), JOURNAL_TYPE, &self.guard);
                 was_lost = true;
             }
         }
@@ -314,7 +314,7 @@ impl Recorder {
             // A server that has taken the recording over for a while has taken the mark away.
             self.put_mark(state);
         }
-        let receipt = self.lane.put_guarded(key.clone(), block.clone(), JOURNAL, &self.guard);
+        let receipt = self.lane.put_guarded(key.clone(), block.clone(), JOURNAL_TYPE, &self.guard);
         state.renewed = Instant::now();
         state.unstored.push(receipt.clone());
         let too_many = state.unstored.len().saturating_sub(MAX_WAITING_BLOCKS);
@@ -377,5 +377,5 @@ fn body(segment: &Segment) -> Bytes {
 
 fn content_type(period: &PeriodStart, id: &RenditionId) -> &'static str {
     let rendition = period.renditions.iter().find(|(rendition, _)| rendition.id == *id);
-    rendition.map_or(UNKNOWN, |(rendition, _)| rendition.media_type())
+    rendition.map_or(UNKNOWN_MEDIA_TYPE, |(rendition, _)| rendition.media_type())
 }

@@ -8,7 +8,7 @@ use headwater_media::lock::MutexExt;
 use headwater_media::{MediaSequence, MediaTime, Record, RenditionId, StoredSegment};
 use headwater_platform::store::Key;
 use headwater_recordings::uploads::Progress;
-use headwater_recordings::{Finished, GRACE, Recording, finish, refresh};
+use headwater_recordings::{Finished, Recording, SILENT_OWNER_GRACE, finish, refresh};
 use headwater_runtime::backoff::{Backoff, Random};
 use headwater_runtime::outage::Outage;
 use tokio::sync::{Notify, mpsc};
@@ -18,27 +18,28 @@ use super::recorder::{Entry, Recorder};
 use super::{DvrHistory, Storage};
 
 /// Segments that the feed was told and whose fate is open.
-const BACKLOG: usize = 4_096;
+const MAX_OPEN_SEGMENTS: usize = 4_096;
 /// Part of the recording by which it grows until the playlists in the store are written again: an eighth, so that all writings
-/// together stay below ten times the last one, however long it lasts; and no more often than after [`LEAST_GROWTH`].
-const GROWTH: u64 = 8;
-const LEAST_GROWTH: MediaTime = MediaTime::from_millis(60_000);
+/// together stay below ten times the last one, however long it lasts; and no more often than after [`MIN_GROWTH`].
+const GROWTH_DIVISOR: u64 = 8;
+const MIN_GROWTH: MediaTime = MediaTime::from_millis(60_000);
 /// Objects that are deleted together: about half a minute's worth of a ladder.
 const DELETED_TOGETHER: usize = 64;
 /// Objects that may wait to be deleted while the store is away. The end of the recording finds the others.
 const MAX_PENDING_DELETES: usize = 10_000;
 /// Time until a store that fails is tried again, up to every half minute.
 const FIRST_RETRY: Duration = Duration::from_millis(500);
-const LONGEST_RETRY: Duration = Duration::from_secs(30);
-/// Longest time for which an owner writes nothing: it writes more often than [`GRACE`](headwater_recordings::GRACE) asks for, and
+const MAX_RETRY_PAUSE: Duration = Duration::from_secs(30);
+/// Longest time for which an owner writes nothing: it writes more often than [`SILENT_OWNER_GRACE`](headwater_recordings::SILENT_OWNER_GRACE) asks for, and
 /// with nothing beside a broadcast that makes segments.
 const RENEWAL_INTERVAL: Duration = Duration::from_secs(15);
 /// Time between two looks whether it has.
 const RENEW_CHECK: Duration = Duration::from_secs(5);
-const _: () =
-    assert!(RENEWAL_INTERVAL.as_secs() + RENEW_CHECK.as_secs() + LONGEST_WRITING_SECONDS <= GRACE.as_secs());
+const _: () = assert!(
+    RENEWAL_INTERVAL.as_secs() + RENEW_CHECK.as_secs() + MAX_WRITING_SECONDS <= SILENT_OWNER_GRACE.as_secs()
+);
 /// Seconds that the store may take for the writing.
-const LONGEST_WRITING_SECONDS: u64 = 10;
+const MAX_WRITING_SECONDS: u64 = 10;
 /// Longest time in which a recording is finished by another server: a store that works takes a second or two.
 const TAKE_BACK_TIME: Duration = Duration::from_secs(60);
 /// Time between two looks at the journal for segments that the server before has still on their way.
@@ -87,7 +88,7 @@ impl UploadTracker {
 
     /// Returns when nothing is left to do.
     pub(crate) async fn run(self, entries: mpsc::Receiver<Entry>) {
-        let (told, fates) = mpsc::channel(BACKLOG);
+        let (told, fates) = mpsc::channel(MAX_OPEN_SEGMENTS);
         let followed = async { tokio::join!(self.tell_history(entries, told), self.settle_fates(fates)) };
         tokio::select! {
             _ = followed => {}
@@ -154,9 +155,9 @@ impl UploadTracker {
     fn note_growth(&self, duration: MediaTime) {
         let mut growth = self.lock_growth();
         growth.length = growth.length + duration;
-        let due = growth
-            .written
-            .map_or(MediaTime::ZERO, |written| written + MediaTime((written.0 / GROWTH).max(LEAST_GROWTH.0)));
+        let due = growth.written.map_or(MediaTime::ZERO, |written| {
+            written + MediaTime((written.0 / GROWTH_DIVISOR).max(MIN_GROWTH.0))
+        });
         if growth.length >= due && self.recorder.keeps_anything() {
             growth.is_due = true;
             self.grown.notify_one();
@@ -329,5 +330,5 @@ fn is_stored(archive: &Archive, first: MediaSequence) -> bool {
 }
 
 fn backoff() -> Backoff<Random> {
-    Backoff::new(FIRST_RETRY, LONGEST_RETRY)
+    Backoff::new(FIRST_RETRY, MAX_RETRY_PAUSE)
 }

@@ -6,9 +6,9 @@ use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, pr
 use tokio::task::AbortHandle;
 
 /// Time over which the use is averaged: a worker that starts or catches up may use more for a moment.
-const INTERVAL: Duration = Duration::from_secs(10);
+const RENEWAL_INTERVAL: Duration = Duration::from_secs(10);
 /// Most by which a renewal is late on a busy machine.
-const SLACK: Duration = Duration::from_secs(2);
+const MAX_RENEWAL_DELAY: Duration = Duration::from_secs(2);
 /// `/proc` counts in these, on every Linux (`USER_HZ`, proc(5)).
 const TICKS_PER_SECOND: u64 = 100;
 /// Of `/proc/<pid>/stat`, counted behind the command's name: time in user mode, then in the kernel.
@@ -24,14 +24,14 @@ struct Terms {
     cores: u32,
     /// Time between two renewals.
     interval: Duration,
-    slack: Duration,
+    max_delay: Duration,
 }
 
 impl CpuQuota {
     /// `cores` on the average; to be dropped before the process is waited for.
     pub(super) fn start_renewing(process: Option<u32>, cores: u32) -> Self {
         let pid = process.and_then(|id| Pid::from_raw(id.cast_signed()));
-        let terms = Terms { cores, interval: INTERVAL, slack: SLACK };
+        let terms = Terms { cores, interval: RENEWAL_INTERVAL, max_delay: MAX_RENEWAL_DELAY };
         Self(pid.map(|pid| tokio::spawn(renew_quota(pid, terms)).abort_handle()))
     }
 }
@@ -45,16 +45,16 @@ impl Drop for CpuQuota {
 }
 
 async fn renew_quota(pid: Pid, terms: Terms) {
-    let Terms { cores, interval, slack } = terms;
+    let Terms { cores, interval, max_delay } = terms;
     let mut allowed = None;
     // Until the process is gone, or can't be looked at.
     while let Some(used) = read_used(pid) {
-        if allowed.is_some_and(|allowed| used > allowed + slack) {
+        if allowed.is_some_and(|allowed| used > allowed + max_delay) {
             tracing::warn!("the worker used more than {cores} cores, against its limit, and is killed");
             let _ = kill_process(pid, Signal::KILL);
             return;
         }
-        let next = used + interval * cores + slack;
+        let next = used + interval * cores + max_delay;
         if let Err(error) = set_limit(pid, next) {
             tracing::debug!(%error, "the worker's CPU time could not be limited");
             return;
@@ -114,7 +114,7 @@ mod tests {
         let pid = Pid::from_raw(busy.id().unwrap().cast_signed()).unwrap();
         // No allowance but the slack, which it uses up at once.
         let terms =
-            Terms { cores: 0, interval: Duration::from_millis(500), slack: Duration::from_millis(50) };
+            Terms { cores: 0, interval: Duration::from_millis(500), max_delay: Duration::from_millis(50) };
         let renewing = renew_quota(pid, terms);
         let killed = tokio::time::timeout(Duration::from_secs(120), async {
             tokio::join!(renewing, busy.wait()).1.unwrap()

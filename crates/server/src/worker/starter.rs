@@ -18,10 +18,10 @@ use crate::failure::{Code, Failure};
 
 /// Attempts to start a worker for a publisher: the first may fail as the machine is short of something for a moment. A proxy
 /// waits for [`ACCEPT_TIMEOUT`](headwater_runtime::config::ACCEPT_TIMEOUT), so a worker that takes its time to fail is not tried again.
-const ATTEMPTS: u32 = 3;
+const MAX_START_ATTEMPTS: u32 = 3;
 /// Time until a server that can't start workers tries again.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
-const LONGEST_RETRY: Duration = Duration::from_secs(10);
+const MAX_RETRY_PAUSE: Duration = Duration::from_secs(10);
 
 /// Reason why a worker was not ready for media.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +80,7 @@ impl Starter {
         if !self.admission.is_able() {
             return Err(no_worker());
         }
-        for attempt in 1..=ATTEMPTS {
+        for attempt in 1..=MAX_START_ATTEMPTS {
             let error = match self.start_once(spec).await {
                 Ok(worker) => return Ok(worker),
                 Err(error) => error,
@@ -130,7 +130,7 @@ impl Starter {
             if self.admission.is_able() {
                 self.doubted.notified().await;
             }
-            let mut backoff = Backoff::new(FIRST_RETRY, LONGEST_RETRY);
+            let mut backoff = Backoff::new(FIRST_RETRY, MAX_RETRY_PAUSE);
             while let Err(error) = self.try_out(latch).await {
                 if outage.begins() {
                     tracing::error!(%error, "no worker can be started: this server takes no broadcast until one can");

@@ -17,13 +17,13 @@ const RESERVED_BYTES: u64 = 1 << 30;
 const MAX_MALLOC_ARENAS: i32 = 4;
 /// Below the server's own threads, which answer proxies and origins, and not so low that anything else on the machine
 /// stops it.
-const NICENESS: i32 = 5;
+const WORKER_NICENESS: i32 = 5;
 /// Of 1000: the kernel, when it has to end a process, ends a worker before the server and what else is there.
 const OOM_SCORE: &str = "500";
 
 /// Lowers the worker's priority from its start on: it is not more important than its server, and leaves no traces.
 pub(crate) fn lower_priority() -> Vec<Gap> {
-    let priority = nice(NICENESS).map(drop).map_err(|why| sandbox_gap("priority", why.into()));
+    let priority = nice(WORKER_NICENESS).map(drop).map_err(|why| sandbox_gap("priority", why.into()));
     let score =
         std::fs::write("/proc/self/oom_score_adj", OOM_SCORE).map_err(|why| sandbox_gap("OOM score", why));
     [priority, score].into_iter().filter_map(Result::err).collect()

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::scale::Scaler;
 
 /// Pictures of one request at most.
-const MOST_PICTURES: u32 = 100;
+const MAX_PICTURES: u32 = 100;
 /// Pixels of a canvas at most in either direction.
 const LARGEST_SIDE: u32 = 4_096;
 
@@ -34,7 +34,7 @@ impl Sheet {
         let places = columns.saturating_mul(rows);
         let is_even = |side: u32| side.is_multiple_of(2);
         let fits = |side: u32, count: u32| side.saturating_mul(count) <= LARGEST_SIDE;
-        let right = (1..=MOST_PICTURES).contains(&places)
+        let right = (1..=MAX_PICTURES).contains(&places)
             && pictures.len() <= places as usize
             && height >= 2
             && is_even(height)

@@ -12,9 +12,9 @@ use crate::scale::is_rgb;
 
 /// Lines from which a picture that says nothing is taken for BT.709, as players do; below it is BT.601.
 const HD_LINES: i32 = 720;
-const HD: &str = "bt709";
+const HD_COLOURS: &str = "bt709";
 /// As GStreamer names it: the matrix of BT.601, the primaries of SMPTE 170M.
-const SD: &str = "bt601";
+const SD_COLOURS: &str = "bt601";
 
 /// The colorimetry of decoded pictures with these caps: what they say, and what is usual where they say nothing. Left to
 /// themselves, encoders fill in what is usual for a picture of their own size. None for RGB: what the scaler makes of it
@@ -39,7 +39,9 @@ fn complete_colorimetry(said: &VideoColorimetry, lines: i32) -> VideoColorimetry
         (Matrix::Unknown, primaries) => !matches!(primaries, Primaries::Smpte170m | Primaries::Bt470bg),
         (matrix, _) => matrix != Matrix::Bt601,
     };
-    let Ok(usual) = VideoColorimetry::from_str(if is_hd { HD } else { SD }) else { return *said };
+    let Ok(usual) = VideoColorimetry::from_str(if is_hd { HD_COLOURS } else { SD_COLOURS }) else {
+        return *said;
+    };
     VideoColorimetry::new(
         if said.range() == Range::Unknown { usual.range() } else { said.range() },
         if said.matrix() == Matrix::Unknown { usual.matrix() } else { said.matrix() },
@@ -65,14 +67,23 @@ mod tests {
     fn what_is_not_said_is_what_is_usual() {
         gst::init().unwrap();
         for nothing in [None, Some("2:0:0:0")] {
-            assert_eq!([360, 719, 720, 1080].map(|lines| of(nothing, lines)), [SD, SD, HD, HD]);
+            assert_eq!(
+                [360, 719, 720, 1080].map(|lines| of(nothing, lines)),
+                [SD_COLOURS, SD_COLOURS, HD_COLOURS, HD_COLOURS]
+            );
         }
         assert_eq!(
             (of(Some("1:0:0:0"), 1080), of(Some("1:0:0:0"), 480)),
             ("1:3:5:1".into(), "1:4:16:4".into())
         );
-        assert_eq!((of(Some(SD), 1080), of(Some(HD), 360)), (SD.into(), HD.into()));
-        assert_eq!((of(Some("2:4:0:0"), 1080), of(Some("2:0:0:1"), 360)), (SD.into(), HD.into()));
+        assert_eq!(
+            (of(Some(SD_COLOURS), 1080), of(Some(HD_COLOURS), 360)),
+            (SD_COLOURS.into(), HD_COLOURS.into())
+        );
+        assert_eq!(
+            (of(Some("2:4:0:0"), 1080), of(Some("2:0:0:1"), 360)),
+            (SD_COLOURS.into(), HD_COLOURS.into())
+        );
         assert_eq!(of(Some("bt2020"), 360), "bt2020");
     }
 

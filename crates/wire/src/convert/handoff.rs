@@ -11,7 +11,7 @@ use crate::v2;
 
 /// Segments that the owner may have begun since its last word, at most, however old that is: an owner that lost the registry
 /// first may have gone on for long.
-const MOST_UNHEARD: u64 = 8;
+const MAX_UNHEARD_SEGMENTS: u64 = 8;
 
 /// The point at which a broadcast goes on whose owner has died without a word. It stands in the registry beside the lease, and in the
 /// journal of the recording.
@@ -48,7 +48,9 @@ impl Handoff {
             // One segment is in the making, and the word about it is on its way.
             let unheard = (age.as_millis() as u64 / segment).saturating_sub(1);
             // Origins go on with nothing that is further ahead than their window; the point is by the lead already.
-            let most = u64::from(point.window_segments).saturating_sub(ResumePoint::LEAD).min(MOST_UNHEARD);
+            let most = u64::from(point.window_segments)
+                .saturating_sub(ResumePoint::LEAD_SEGMENTS)
+                .min(MAX_UNHEARD_SEGMENTS);
             let unheard = unheard.min(most);
             point.next_sequence = MediaSequence(point.next_sequence.0 + unheard);
             point.free = point.next_sequence;
@@ -128,7 +130,7 @@ mod tests {
     fn the_next_publisher_does_not_begin_beyond_what_origins_go_on_with() {
         let mut left = handoff(true);
         left.point.window_segments = 3;
-        let base = left.point.next_sequence.0 - ResumePoint::LEAD;
+        let base = left.point.next_sequence.0 - ResumePoint::LEAD_SEGMENTS;
         let next = left.point_after(Duration::from_secs(3_600)).next_sequence.0;
         assert_eq!(next - base, 3, "a window of three segments");
     }

@@ -12,7 +12,7 @@ const BOTTOM: f64 = 45.0;
 /// Told apart by the colour-blind too (Okabe and Ito).
 const COLOURS: [&str; 5] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00"];
 /// Below this a value is drawn at the bottom: a logarithm of nothing can't be.
-const LEAST: f64 = 0.01;
+const MIN_VALUE: f64 = 0.01;
 
 pub(super) struct Line {
     pub(super) name: String,
@@ -28,9 +28,9 @@ struct Axes {
 impl Axes {
     fn around(lines: &[Line]) -> Self {
         let points = || lines.iter().flat_map(|line| &line.points);
-        let most = |of: &dyn Fn(&(f64, f64)) -> f64| points().map(of).fold(LEAST, f64::max);
+        let most = |of: &dyn Fn(&(f64, f64)) -> f64| points().map(of).fold(MIN_VALUE, f64::max);
         let least =
-            |of: &dyn Fn(&(f64, f64)) -> f64| points().map(of).fold(f64::INFINITY, f64::min).max(LEAST);
+            |of: &dyn Fn(&(f64, f64)) -> f64| points().map(of).fold(f64::INFINITY, f64::min).max(MIN_VALUE);
         let decade = |value: f64, round: fn(f64) -> f64| 10f64.powf(round(value.log10()));
         let x = |point: &(f64, f64)| point.0;
         let y = |point: &(f64, f64)| point.1;
@@ -42,7 +42,7 @@ impl Axes {
     }
 
     fn y(&self, value: f64) -> f64 {
-        HEIGHT - BOTTOM - share(value.max(LEAST), self.y) * (HEIGHT - TOP - BOTTOM)
+        HEIGHT - BOTTOM - share(value.max(MIN_VALUE), self.y) * (HEIGHT - TOP - BOTTOM)
     }
 }
 

@@ -14,7 +14,7 @@ use crate::bench::run::Counts;
 use crate::bench::spread::{Quantiles, Spread};
 
 /// Reasons that are told apart; servers could name any number. The rest counts as one.
-const MOST_REASONS: usize = 20;
+const MAX_REASONS: usize = 20;
 
 /// Counters of all publishers, shared by them.
 #[derive(Clone)]
@@ -117,7 +117,7 @@ impl Reasons {
     fn count_reason(&self, reason: &str) {
         let mut reasons = self.0.lock_ignoring_poison();
         let is_new = !reasons.contains_key(reason);
-        let reason = if is_new && reasons.len() >= MOST_REASONS { "for other reasons" } else { reason };
+        let reason = if is_new && reasons.len() >= MAX_REASONS { "for other reasons" } else { reason };
         *reasons.entry(reason.to_owned()).or_default() += 1;
     }
 
@@ -218,6 +218,6 @@ mod tests {
         (0..100).for_each(|n| reasons.count_reason(&format!("reason {n}")));
         reasons.count_reason("reason 3");
         let all = reasons.all_reasons();
-        assert_eq!((all.len(), all["reason 3"], all["for other reasons"]), (MOST_REASONS + 1, 2, 80));
+        assert_eq!((all.len(), all["reason 3"], all["for other reasons"]), (MAX_REASONS + 1, 2, 80));
     }
 }

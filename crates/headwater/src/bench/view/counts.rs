@@ -15,7 +15,7 @@ use crate::bench::run::Counts;
 use crate::bench::spread::{Quantiles, Spread};
 
 /// Outcomes that are told apart; the rest counts as one.
-const MOST_OUTCOMES: usize = 50;
+const MAX_OUTCOMES: usize = 50;
 
 /// Kind of a requested object.
 #[derive(Clone, Copy, Debug)]
@@ -156,7 +156,7 @@ impl ViewCounts {
 
     fn count_outcome(&self, kind: Kind, outcome: &str) {
         let mut requests = self.0.requests.lock_ignoring_poison();
-        let full = requests.len() >= MOST_OUTCOMES;
+        let full = requests.len() >= MAX_OUTCOMES;
         let key = (kind.metric_name(), outcome.to_owned());
         let key =
             if full && !requests.contains_key(&key) { (kind.metric_name(), "other".into()) } else { key };

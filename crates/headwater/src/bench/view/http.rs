@@ -18,7 +18,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 /// Bytes read at once. Media is counted and thrown away, so that ten thousand viewers fit into memory.
 const READ_SIZE: usize = 16 << 10;
 /// No playlist is longer: it would hold some thousand segments.
-const LONGEST_TEXT: usize = 1 << 20;
+const MAX_TEXT_BYTES: usize = 1 << 20;
 const HTTP_PORT: u16 = 80;
 
 /// Address that all requests of a viewer go to.
@@ -64,7 +64,7 @@ impl Client {
     pub async fn fetch_text(&mut self, path: &str) -> Result<(StatusCode, String)> {
         let mut text = Vec::new();
         let status = self.get(path, |data| {
-            ensure!(text.len() + data.len() <= LONGEST_TEXT, "a playlist without an end");
+            ensure!(text.len() + data.len() <= MAX_TEXT_BYTES, "a playlist without an end");
             text.extend_from_slice(data);
             Ok(())
         });

@@ -18,7 +18,7 @@
 //! it: ffmpeg finds its place in an MPD that it reads again by the second in which a segment begins.
 //!
 //! **The live edge.** The grid of a period says where segments are going to begin (see `SegmentSettings`), so the segment
-//! that is being made and [`ANNOUNCED`](crate::window::ANNOUNCED) after it are listed, right but for less than a frame.
+//! that is being made and [`ANNOUNCED_SEGMENTS`](crate::window::ANNOUNCED_SEGMENTS) after it are listed, right but for less than a frame.
 //! What is listed follows from what was made, never from a clock: an encoder that is slow or fast takes the edge with
 //! it. (`r="-1"` would announce as much as a clock allows; VLC 3.0 reads it as 2^32 segments.) Whoever asks for a
 //! segment that is being made gets its parts as they come (`availabilityTimeOffset`, §5.3.5.3; DASH-IF IOP part 9 / CR

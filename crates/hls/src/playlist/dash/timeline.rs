@@ -2,7 +2,7 @@ use std::fmt::{self, Write};
 
 use headwater_media::{MediaSequence, MediaTime, SegmentSettings};
 
-use crate::window::ANNOUNCED;
+use crate::window::ANNOUNCED_SEGMENTS;
 
 /// The segments of one rendition in one period that are listed: one after the other, without a hole.
 pub(super) struct Timeline {
@@ -22,7 +22,7 @@ enum Then {
     Gap,
     /// A segment that is being made, and where it starts.
     Open(MediaTime),
-    /// Segments that are announced: the one that is being made or begins next, and [`ANNOUNCED`] after it, each with its
+    /// Segments that are announced: the one that is being made or begins next, and [`ANNOUNCED_SEGMENTS`] after it, each with its
     /// start and the boundary where it ends.
     More(Vec<(MediaTime, MediaTime)>),
 }
@@ -61,7 +61,7 @@ impl Timeline {
         };
         if start < boundary(cell + 1) {
             let next = (start, boundary(cell + 1));
-            let further = (1..=ANNOUNCED).map(|n| (boundary(cell + n), boundary(cell + n + 1)));
+            let further = (1..=ANNOUNCED_SEGMENTS).map(|n| (boundary(cell + n), boundary(cell + n + 1)));
             self.then = Then::More([next].into_iter().chain(further).collect());
         }
     }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{Period, Presentation, State, Track};
 use crate::object::{NUMBER_TEMPLATE, Object, TimedTemplate};
-use crate::window::ANNOUNCED;
+use crate::window::ANNOUNCED_SEGMENTS;
 
 pub(super) fn mpd(presentation: &Presentation<'_>) -> String {
     let rows: usize = presentation.periods.iter().map(|period| period.tracks.len()).sum();
@@ -24,7 +24,7 @@ const DELAY_SEGMENTS: u64 = 3;
 /// Distance that a low-latency player aims at (`Latency@target`): as many parts as `PART-HOLD-BACK` in HLS, and time to encode,
 /// which HLS does not count.
 const TARGET_PARTS: u64 = 3;
-const ENCODING: MediaTime = MediaTime::from_millis(1_000);
+const ENCODING_DELAY: MediaTime = MediaTime::from_millis(1_000);
 /// How much slower and faster it may play to get there; nobody hears that.
 const PLAYBACK_RATES: (f64, f64) = (0.96, 1.04);
 /// Scheme by which clients learn the origin's time, beside the MPD.
@@ -55,7 +55,7 @@ impl Presentation<'_> {
                 )?;
                 let most = MediaTime(segment.0 * DELAY_SEGMENTS);
                 // Players that do not follow `ServiceDescription` count from the end of what is announced (Shaka, VLC).
-                let delay = MediaTime(most.0 + segment.0 * ANNOUNCED);
+                let delay = MediaTime(most.0 + segment.0 * ANNOUNCED_SEGMENTS);
                 write!(out, " timeShiftBufferDepth=\"{}\"", Length(depth))?;
                 writeln!(out, " suggestedPresentationDelay=\"{}\">", Length(delay))?;
                 self.service_description(out, most)?;
@@ -81,7 +81,7 @@ impl Presentation<'_> {
 
     /// Writes the service's wishes to players (annex K).
     fn service_description(&self, out: &mut String, most: MediaTime) -> fmt::Result {
-        let target = ENCODING.as_millis() + TARGET_PARTS * self.settings.part_target().as_millis();
+        let target = ENCODING_DELAY.as_millis() + TARGET_PARTS * self.settings.part_target().as_millis();
         let most = most.as_millis().max(target);
         write!(
             out,

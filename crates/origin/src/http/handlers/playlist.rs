@@ -19,11 +19,11 @@ use crate::mirror::{Listed, Mirror, PlaylistKind, START_LIMIT, Scope, Text, View
 use crate::representation::encoding::accepts_gzip;
 
 /// RFC 8216bis §10 and ISO/IEC 23009-1 §C.2.
-pub(crate) const HLS: &str = "application/vnd.apple.mpegurl";
-pub(crate) const DASH: &str = "application/dash+xml";
+pub(crate) const HLS_TYPE: &str = "application/vnd.apple.mpegurl";
+pub(crate) const DASH_TYPE: &str = "application/dash+xml";
 
 /// Query of a page that waits for a broadcast: the request is answered when there is one, so the page need not ask often.
-const AWAIT: (&str, &str) = ("await", "live");
+const AWAIT_QUERY: (&str, &str) = ("await", "live");
 /// But after this time in any case: proxies on the way give up requests that are not answered for long, and an origin
 /// that stops waits for its answers.
 const AIR_LIMIT: Duration = Duration::from_secs(5);
@@ -43,9 +43,9 @@ pub(crate) enum PlaylistScope {
     Dvr,
 }
 
-/// Until when a stream that is not live is waited for, where the query says [`AWAIT`].
+/// Until when a stream that is not live is waited for, where the query says [`AWAIT_QUERY`].
 pub(crate) fn awaited(request: &Parts) -> Option<Instant> {
-    let (name, live) = AWAIT;
+    let (name, live) = AWAIT_QUERY;
     let asked = query::value(request.uri.query().unwrap_or_default(), name);
     (asked.as_deref() == Some(live)).then(|| Instant::now() + AIR_LIMIT)
 }
@@ -54,11 +54,11 @@ pub(crate) fn awaited(request: &Parts) -> Option<Instant> {
 /// part; after [`START_LIMIT`] any is enough. A stream that is not live is waited for until the moment `awaited`.
 pub(crate) async fn multivariant(
     mirror: &Mirror,
-    which: PlaylistKind,
+    kind: PlaylistKind,
     awaited: Option<Instant>,
     headers: &HeaderMap,
 ) -> Result<Answer, Problem> {
-    let content_type = content_type(&which);
+    let content_type = content_type(&kind);
     if let Some(until) = awaited {
         let on_air = |view: &View| view.window().map(drop);
         mirror.wait(Scope::Anything, until.saturating_duration_since(Instant::now()), on_air).await;
@@ -71,11 +71,11 @@ pub(crate) async fn multivariant(
         Some(due) => due?,
         None => mirror.look(|view| due_at_last(view, |window| begun(window, &some)))?,
     };
-    if matches!(which, PlaylistKind::DvrMultivariant | PlaylistKind::DvrPresentation) && !mirror.has_history()
+    if matches!(kind, PlaylistKind::DvrMultivariant | PlaylistKind::DvrPresentation) && !mirror.has_history()
     {
         return Err(Problem::NoDvr);
     }
-    let text = mirror.playlist(which, render).ok_or(Problem::NotReady)?;
+    let text = mirror.playlist(kind, render).ok_or(Problem::NotReady)?;
     Ok(answer(content_type, &text, cache, headers))
 }
 
@@ -92,22 +92,22 @@ pub(crate) async fn media(
     let state = |view: &View| due(view, |window| media_due(window, &rendition, &directives));
     let due = mirror.wait(Scope::Rendition(&rendition), limit, state).await;
     let cache = due.unwrap_or_else(|| mirror.look(|view| due_at_last(view, |_| None)))?;
-    let which = match (scope, directives.skip) {
+    let kind = match (scope, directives.skip) {
         (PlaylistScope::Window, None) => PlaylistKind::Whole(rendition),
         (PlaylistScope::Window, Some(_)) => PlaylistKind::Delta(rendition),
         (PlaylistScope::Dvr, _) if !mirror.has_history() => return Err(Problem::NoDvr),
         (PlaylistScope::Dvr, None) => PlaylistKind::Dvr(rendition),
         (PlaylistScope::Dvr, Some(_)) => PlaylistKind::DvrDelta(rendition),
     };
-    let text = mirror.playlist(which, render).ok_or(Problem::NotReady)?;
-    Ok(answer(HLS, &text, cache, &request.headers))
+    let text = mirror.playlist(kind, render).ok_or(Problem::NotReady)?;
+    Ok(answer(HLS_TYPE, &text, cache, &request.headers))
 }
 
 /// The last list of a broadcast that has ended and is not shown any more, with what is stored of it, for those who are
 /// behind its end.
-pub(crate) fn left(mirror: &Mirror, which: PlaylistKind, headers: &HeaderMap) -> Option<Answer> {
-    let content_type = content_type(&which);
-    let text = mirror.left_playlist(which, |archive, which| match which {
+pub(crate) fn left(mirror: &Mirror, kind: PlaylistKind, headers: &HeaderMap) -> Option<Answer> {
+    let content_type = content_type(&kind);
+    let text = mirror.left_playlist(kind, |archive, kind| match kind {
         PlaylistKind::DvrMultivariant => playlist::ended_multivariant(archive),
         PlaylistKind::DvrPresentation => playlist::dash::ended(archive),
         PlaylistKind::Dvr(rendition) => playlist::ended_media(archive, rendition),
@@ -116,14 +116,14 @@ pub(crate) fn left(mirror: &Mirror, which: PlaylistKind, headers: &HeaderMap) ->
     Some(answer(content_type, &text, Cache::Seconds(LEFT_SECONDS), headers))
 }
 
-fn content_type(which: &PlaylistKind) -> &'static str {
-    match which {
-        PlaylistKind::Presentation | PlaylistKind::DvrPresentation => DASH,
-        _ => HLS,
+fn content_type(kind: &PlaylistKind) -> &'static str {
+    match kind {
+        PlaylistKind::Presentation | PlaylistKind::DvrPresentation => DASH_TYPE,
+        _ => HLS_TYPE,
     }
 }
 
-fn render(listed: &Listed, which: &PlaylistKind) -> Option<String> {
+fn render(listed: &Listed, kind: &PlaylistKind) -> Option<String> {
     let Listed { window, before, archive } = listed;
     let window = window.as_ref();
     let before = before.as_deref();
@@ -133,7 +133,7 @@ fn render(listed: &Listed, which: &PlaylistKind) -> Option<String> {
         None => playlist::media(window, rendition, options),
     };
     const DELTA: MediaOptions = MediaOptions { skip: Some(Skip::Segments), low_latency: true };
-    match which {
+    match kind {
         PlaylistKind::Multivariant => playlist::multivariant(window),
         PlaylistKind::Presentation => playlist::dash::live(window),
         PlaylistKind::Whole(rendition) => live(rendition, MediaOptions::default()),

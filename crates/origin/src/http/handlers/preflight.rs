@@ -9,13 +9,13 @@ use http::{HeaderValue, StatusCode};
 use crate::http::response::answer::Answer;
 use crate::http::response::cache::Cache;
 
-const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
+const ALLOWED_METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 
 pub(crate) fn answer() -> Answer {
     let answer = Answer::new("text/plain", Cache::Seconds(DAY_SECONDS), Bytes::new());
     answer.status(StatusCode::NO_CONTENT).headers([
-        (ALLOW, METHODS),
-        (ACCESS_CONTROL_ALLOW_METHODS, METHODS),
+        (ALLOW, ALLOWED_METHODS),
+        (ACCESS_CONTROL_ALLOW_METHODS, ALLOWED_METHODS),
         (
             ACCESS_CONTROL_ALLOW_HEADERS,
             HeaderValue::from_static("*, Range, If-Range, If-None-Match, Cache-Control"),

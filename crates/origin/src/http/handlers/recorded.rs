@@ -15,7 +15,7 @@ use http::{HeaderValue, StatusCode};
 use super::archived::SegmentSource;
 use super::media as live;
 use super::mp4;
-use super::playlist::{self, DASH, HLS};
+use super::playlist::{self, DASH_TYPE, HLS_TYPE};
 use crate::http::response::answer::Answer;
 use crate::http::response::cache::Cache;
 use crate::http::response::downloads::Downloads;
@@ -58,8 +58,8 @@ pub(crate) async fn answer(
     request: &Parts,
 ) -> Result<Answer, Problem> {
     let recorded = library.recording(layout).await?;
-    let text = |content_type, which| -> Result<Answer, Problem> {
-        let text = recorded.playlist(which).ok_or(Problem::NoRecording)?;
+    let text = |content_type, kind| -> Result<Answer, Problem> {
+        let text = recorded.playlist(kind).ok_or(Problem::NoRecording)?;
         let seconds = if recorded.is_complete() { COMPLETE_SECONDS } else { GROWING_SECONDS };
         Ok(playlist::answer(content_type, &text, Cache::Seconds(seconds), &request.headers))
     };
@@ -73,9 +73,9 @@ pub(crate) async fn answer(
         return Ok(redirect(url));
     }
     match resource {
-        Resource::Multivariant => text(HLS, PlaylistKind::Multivariant),
-        Resource::Presentation => text(DASH, PlaylistKind::Presentation),
-        Resource::Playlist(rendition) => text(HLS, PlaylistKind::Whole(rendition)),
+        Resource::Multivariant => text(HLS_TYPE, PlaylistKind::Multivariant),
+        Resource::Presentation => text(DASH_TYPE, PlaylistKind::Presentation),
+        Resource::Playlist(rendition) => text(HLS_TYPE, PlaylistKind::Whole(rendition)),
         Resource::Init(rendition, first) => {
             let init = recorded.archive.init(&rendition, first).ok_or(Problem::NoRecording)?;
             Ok(media(&recorded.archive, &rendition, init.clone()))
@@ -111,7 +111,7 @@ async fn listed_segment(
 
 fn redirect(url: String) -> Answer {
     let location = HeaderValue::try_from(url).expect("URLs of the configuration are visible ASCII");
-    let answer = Answer::new(HLS, Cache::Seconds(COMPLETE_SECONDS), Bytes::new());
+    let answer = Answer::new(HLS_TYPE, Cache::Seconds(COMPLETE_SECONDS), Bytes::new());
     answer.status(StatusCode::TEMPORARY_REDIRECT).headers([(LOCATION, location)])
 }
 

@@ -19,7 +19,7 @@ use crate::http::response::problem::Problem;
 use crate::library::{Library, Recorded, Unread};
 use crate::mirror::{Mirror, START_LIMIT, Scope, View};
 use crate::representation::etag;
-use crate::thumbnails::{Asked, COLUMNS, Clock, Key, ROWS, Sheet, Still, Storyboard, Tile};
+use crate::thumbnails::{Asked, Clock, Key, SHEET_COLUMNS, SHEET_ROWS, Sheet, Still, Storyboard, Tile};
 
 const VTT_TYPE: &str = "text/vtt; charset=utf-8";
 /// The index of a live broadcast grows by a tile in ten seconds.
@@ -56,7 +56,7 @@ fn index(vtt: String, cache: Cache) -> Answer {
 /// A sheet, of what is on air or of a recording.
 pub(crate) async fn sheet(
     source: SegmentSource<'_>,
-    stills: Asked<'_>,
+    asked: Asked<'_>,
     layout: &Layout,
     (number, query): (u32, &str),
 ) -> Result<Answer, Problem> {
@@ -73,7 +73,7 @@ pub(crate) async fn sheet(
     let sheet = board.sheet(number, wanted).ok_or_else(|| Problem::NoPicture(NO_SHEET.into()))?;
     let count = sheet.tiles.len() as u64;
     let key = Key::Sheet { broadcast: layout.broadcast, number, first: first(&sheet), count };
-    let still = stills.get(key, request(source, layout, &sheet)).await?;
+    let still = asked.get(key, request(source, layout, &sheet)).await?;
     // Where a live broadcast has no picture for a place, there may be one that this origin does not know of yet.
     let has_all = still.is_whole && (is_final || sheet.tiles.iter().all(Option::is_some));
     if sheet.is_complete && wanted.is_none() && first(&sheet) == 0 && has_all {
@@ -100,7 +100,7 @@ const NO_SHEET: &str = "There is no such sheet: read storyboard.vtt again.";
 /// Number of tiles that the query's `tiles` says a sheet has.
 fn tiles(query: &str) -> Result<Option<u64>, Problem> {
     let named = query::value(query, "tiles");
-    let most = u64::from(COLUMNS * ROWS);
+    let most = u64::from(SHEET_COLUMNS * SHEET_ROWS);
     let parse = |text: &str| text.parse().ok().filter(|count| (1..=most).contains(count));
     let wrong =
         || Problem::Query(format!("`tiles` is a number from 1 to {most}: read storyboard.vtt again."));
@@ -167,7 +167,7 @@ async fn request(source: SegmentSource<'_>, layout: &Layout, sheet: &Sheet) -> R
     let (width, height) = sheet.size;
     let fetches: Vec<_> = sheet.tiles.iter().map(|tile| picture(source, layout, tile.as_ref())).collect();
     let pictures = stream::iter(fetches).buffered(CONCURRENT_FETCHES).try_collect().await?;
-    Ok(StillRequest { pictures, columns: COLUMNS, rows: ROWS, height, width })
+    Ok(StillRequest { pictures, columns: SHEET_COLUMNS, rows: SHEET_ROWS, height, width })
 }
 
 /// Without media where there is none at the moment: its place stays black.

@@ -74,24 +74,24 @@ fn height(value: &str) -> Result<u32, Problem> {
 pub(crate) async fn live(
     mirror: &Mirror,
     source: SegmentSource<'_>,
-    stills: Asked<'_>,
+    asked: Asked<'_>,
     query: &str,
 ) -> Result<Answer, Problem> {
-    let asked = Wanted::parse(query)?;
-    let wanted = Wanted { when: moment_on_air(mirror, asked.when), ..asked };
+    let named = Wanted::parse(query)?;
+    let wanted = Wanted { when: moment_on_air(mirror, named.when), ..named };
     let found = mirror.wait(Scope::Anything, START_LIMIT, |view| look(view, wanted)).await;
-    let Found { shot, target } = found.unwrap_or(Err(Problem::NotReady))?;
-    let shot = match shot {
+    let Found { frame, target } = found.unwrap_or(Err(Problem::NotReady))?;
+    let frame = match frame {
         Err(Missed::Before(first)) => {
             let earlier = mirror.history(|window, archive| earlier(window, archive, wanted));
             earlier.unwrap_or(Err(Missed::Before(first)))
         }
-        shot => shot,
+        frame => frame,
     }?;
     // The beginning is another moment when the next broadcast begins.
-    let is_settled = shot.is_settled && !matches!(asked.when, TimeQuery::After(_));
+    let is_settled = frame.is_settled && !matches!(named.when, TimeQuery::After(_));
     let cache = if is_settled { SETTLED_SECONDS } else { target };
-    answer(source, stills, mirror.stream(), shot, cache).await
+    answer(source, asked, mirror.stream(), frame, cache).await
 }
 
 /// The moment as one of the clock, where it is counted from the beginning and that has left the live window.
@@ -111,68 +111,68 @@ fn earlier(window: &LiveWindow, archive: &Archive, wanted: Wanted) -> Result<Fra
         TimeQuery::Ago(ago) => TimeQuery::At(UnixMillis(newest_end(window)?.0.saturating_sub(ago))),
         when => when,
     };
-    let mut shot = stored_at(archive, when, wanted.height)?;
-    shot.is_settled = matches!(wanted.when, TimeQuery::At(_));
-    Ok(shot)
+    let mut frame = stored_at(archive, when, wanted.height)?;
+    frame.is_settled = matches!(wanted.when, TimeQuery::At(_));
+    Ok(frame)
 }
 
 /// A frame of a recording.
 pub(crate) async fn recorded(
     source: SegmentSource<'_>,
     layout: &Layout,
-    stills: Asked<'_>,
+    asked: Asked<'_>,
     query: &str,
 ) -> Result<Answer, Problem> {
     let wanted = Wanted::parse_recorded(query)?;
     let recorded = source.library.recording(layout).await?;
-    let shot = stored_at(&recorded.archive, wanted.when, wanted.height)?;
+    let frame = stored_at(&recorded.archive, wanted.when, wanted.height)?;
     let cache = if recorded.is_complete() { SETTLED_SECONDS } else { GROWING_SECONDS };
-    answer(source, stills, &layout.stream, shot, cache).await
+    answer(source, asked, &layout.stream, frame, cache).await
 }
 
 async fn answer(
     source: SegmentSource<'_>,
-    stills: Asked<'_>,
+    asked: Asked<'_>,
     stream: &StreamId,
-    shot: Frame,
+    frame: Frame,
     cache: u32,
 ) -> Result<Answer, Problem> {
-    let layout = Layout { stream: stream.clone(), broadcast: shot.key.broadcast() };
-    let shot = by_frame(source, stills.stills, &layout, shot).await?;
+    let layout = Layout { stream: stream.clone(), broadcast: frame.key.broadcast() };
+    let frame = snap_to_frame(source, asked.thumbnails, &layout, frame).await?;
     let request = async {
-        let fetched = match shot.stored() {
+        let fetched = match frame.stored() {
             Some((rendition, sequence)) => Some(source.segment(&layout, rendition, sequence).await?),
             None => None,
         };
-        Ok::<_, Problem>(shot.request(fetched))
+        Ok::<_, Problem>(frame.request(fetched))
     };
-    let still = stills.get(shot.key.clone(), request).await?;
+    let still = asked.get(frame.key.clone(), request).await?;
     Ok(Answer::new("image/jpeg", Cache::Seconds(cache), still.bytes).etag(still.etag))
 }
 
-/// The same shot for all moments within its frame.
-async fn by_frame(
+/// The same picture for all moments within its frame.
+async fn snap_to_frame(
     source: SegmentSource<'_>,
-    stills: &Thumbnails,
+    thumbnails: &Thumbnails,
     layout: &Layout,
-    shot: Frame,
+    frame: Frame,
 ) -> Result<Frame, Problem> {
-    let frames = match shot.stored() {
-        None => shot.frames().map(Arc::new),
+    let frames = match frame.stored() {
+        None => frame.frames().map(Arc::new),
         Some((rendition, sequence)) => {
             let key = (layout.broadcast, rendition.clone(), sequence);
-            stills.frames(key, source.segment(layout, rendition, sequence)).await?
+            thumbnails.frames(key, source.segment(layout, rendition, sequence)).await?
         }
     };
     Ok(match frames {
-        Some(frames) => shot.of(&frames),
-        None => shot,
+        Some(frames) => frame.of(&frames),
+        None => frame,
     })
 }
 
 /// Frame of a moment, as a window has it.
 struct Found {
-    shot: Result<Frame, Missed>,
+    frame: Result<Frame, Missed>,
     /// Target duration, in seconds.
     target: u32,
 }
@@ -184,7 +184,7 @@ fn look(view: &View, wanted: Wanted) -> Option<Result<Found, Problem>> {
         View::NotLive => Some(Err(Problem::NotLive)),
         View::Showing(window) => match newest_or_at(window, wanted.when, wanted.height) {
             Err(Missed::NoPictures) if may_have_pictures(window) => None,
-            shot => Some(Ok(Found { shot, target: window.opening().settings.target_duration() })),
+            frame => Some(Ok(Found { frame, target: window.opening().settings.target_duration() })),
         },
     }
 }

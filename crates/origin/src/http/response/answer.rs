@@ -141,9 +141,9 @@ impl From<Problem> for Answer {
 
 /// Any page may read what is here, errors included, and time it.
 fn common_headers(headers: &mut HeaderMap) {
-    const EXPOSED: &str = "Content-Length, Content-Range, Date, ETag, Retry-After, Age";
+    const EXPOSED_HEADERS: &str = "Content-Length, Content-Range, Date, ETag, Retry-After, Age";
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
+    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED_HEADERS));
     headers.insert(HeaderName::from_static("timing-allow-origin"), HeaderValue::from_static("*"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 }

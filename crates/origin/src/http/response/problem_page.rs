@@ -9,9 +9,10 @@ use super::answer::Answer;
 use super::conditions::text;
 use super::problem::Problem;
 
-const PAGE: &str = include_str!("problem.html");
+const PROBLEM_PAGE: &str = include_str!("problem.html");
 const HTML_TYPE: &str = "text/html; charset=utf-8";
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
+const PAGE_POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
 
 /// The answer to a request for `path` with these headers.
 pub(crate) fn answer(problem: Problem, path: &str, headers: &HeaderMap) -> Answer {
@@ -19,7 +20,7 @@ pub(crate) fn answer(problem: Problem, path: &str, headers: &HeaderMap) -> Answe
     if !wants_page(headers) {
         return Answer::from(problem).headers([varies]);
     }
-    let policy = (CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    let policy = (CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
     let page = page(&problem, path);
     Answer::from(problem).content(HTML_TYPE, page).headers([varies, policy])
 }
@@ -34,7 +35,8 @@ fn page(problem: &Problem, path: &str) -> Bytes {
         Problem::NoRoute => (NO_PAGE.to_owned(), hint(path)),
         problem => (problem.detail(), String::new()),
     };
-    let page = PAGE.replace("{title}", &escaped(problem.title())).replace("{detail}", &escaped(&detail));
+    let page =
+        PROBLEM_PAGE.replace("{title}", &escaped(problem.title())).replace("{detail}", &escaped(&detail));
     page.replace("{hint}", &hint).into()
 }
 

@@ -14,7 +14,7 @@ use crate::store::{Key, Replaced, Seen, Version};
 /// The file that is locked while an object is replaced: no file system compares and renames in one step.
 pub(super) const LOCK_FILE: &str = "lock";
 /// Longest wait for a lock. Its holder needs microseconds, unless it hangs, or its file server does.
-const LONGEST_LOCK: Duration = Duration::from_secs(10);
+const MAX_LOCK_TIME: Duration = Duration::from_secs(10);
 const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// Every object is a file of its own, so its file's identity and time of writing are never those of another version.
@@ -32,7 +32,7 @@ pub(super) fn server_time(root: &Path) -> io::Result<SystemTime> {
 impl DirectoryStore {
     pub(super) fn replace(&self, key: &Key, body: &[u8], version: &Version) -> io::Result<Replaced> {
         self.place_object(key, body, |from, to| {
-            let _lock = lock_file(&self.root.join(TEMPORARY_SUFFIX).join(LOCK_FILE), LONGEST_LOCK)?;
+            let _lock = lock_file(&self.root.join(TEMPORARY_SUFFIX).join(LOCK_FILE), MAX_LOCK_TIME)?;
             if current_version(to)?.as_ref() != Some(version) {
                 return Ok(Replaced::Changed);
             }

@@ -37,10 +37,10 @@ fn commands_with_too_few_values_are_no_panic() {
 #[test]
 fn a_flood_of_messages_of_a_byte_is_refused() {
     let mut session = on_air();
-    let flood = [wire(4, &message(kind::AUDIO, 1, 0, vec![1])), [0xc4, 1].repeat(MOST_EVENTS)].concat();
+    let flood = [wire(4, &message(kind::AUDIO, 1, 0, vec![1])), [0xc4, 1].repeat(MAX_EVENTS)].concat();
     let refused = session.handle_input(flood).unwrap_err();
-    assert!(matches!(refused, RtmpError::TooManyMessages { limit: MOST_EVENTS }));
-    assert_eq!(events(&mut session).len(), MOST_EVENTS);
+    assert!(matches!(refused, RtmpError::TooManyMessages { limit: MAX_EVENTS }));
+    assert_eq!(events(&mut session).len(), MAX_EVENTS);
 }
 
 #[test]

@@ -35,7 +35,7 @@ impl RenditionSync {
 
     /// The next event to show, when all renditions are whole before this segment.
     pub(super) fn pop_aligned(&mut self, uncommitted: MediaSequence) -> Option<MediaEvent> {
-        let end = MediaSequence(uncommitted.0 + ResumePoint::LEAD);
+        let end = MediaSequence(uncommitted.0 + ResumePoint::LEAD_SEGMENTS);
         let may_be_shown = |event: &MediaEvent| sequence_of(event).is_none_or(|sequence| sequence < end);
         let next = if self.periods > 0 { 0 } else { self.waiting.iter().position(may_be_shown)? };
         self.remove_at(next)

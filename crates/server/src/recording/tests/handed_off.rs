@@ -36,7 +36,7 @@ async fn the_next_owner_goes_on_behind_all_that_was_shown_however_late_the_store
     for delay in [0, 1, 3, 5] {
         let (made, next) = next_after(30, Duration::from_secs(delay)).await;
         // The segment after the last whole one may have begun, and the one after that.
-        assert!(next >= made + ResumePoint::LEAD, "{delay} s: goes on with {next} after {made}");
+        assert!(next >= made + ResumePoint::LEAD_SEGMENTS, "{delay} s: goes on with {next} after {made}");
         assert!(next <= made + 16, "{delay} s: leaves out {}", next - made);
     }
 }

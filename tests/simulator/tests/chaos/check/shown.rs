@@ -64,7 +64,7 @@ pub const AFTER_END: &str = "nothing comes after the end of a broadcast (5)";
 pub const BOUNDED: &str = "the window is bounded (8)";
 
 /// Segments that a window of the default length may hold, however short they are (see `LiveWindow`).
-const MOST_SEGMENTS: usize = 70;
+const MAX_SEGMENTS: usize = 70;
 
 impl Shown {
     pub fn dark(&mut self, seat: Seat) {
@@ -289,7 +289,7 @@ impl Broadcast {
         let mut seen: Vec<u64> = parts.chain(gaps).filter(|s| *s >= from).collect();
         seen.sort_unstable();
         seen.dedup();
-        if seen.len() > MOST_SEGMENTS {
+        if seen.len() > MAX_SEGMENTS {
             failures.push((BOUNDED, format!("{} segments", seen.len())));
         }
         if let Some(hole) = seen.windows(2).find(|pair| pair[1] != pair[0] + 1) {

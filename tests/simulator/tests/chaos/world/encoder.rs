@@ -20,7 +20,7 @@ use crate::kernel::system;
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// OBS waits for so long before it connects again, half as long again each time.
 const FIRST_RETRY: Duration = Duration::from_secs(2);
-const LONGEST_RETRY: Duration = Duration::from_secs(10);
+const MAX_RETRY_PAUSE: Duration = Duration::from_secs(10);
 
 /// Connection of an encoder.
 #[derive(Clone, Debug)]
@@ -106,7 +106,7 @@ impl Encoder {
             if is_over {
                 return;
             }
-            delay = if accepted { FIRST_RETRY } else { LONGEST_RETRY.min(delay * 3 / 2) };
+            delay = if accepted { FIRST_RETRY } else { MAX_RETRY_PAUSE.min(delay * 3 / 2) };
             sleep(delay).await;
         }
     }

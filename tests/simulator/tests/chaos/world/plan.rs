@@ -16,7 +16,7 @@ pub const STOPPED: u64 = 80_000;
 pub const OVER: u64 = STOPPED + 40_000;
 
 /// A stream that costs more workers within a minute is refused (5.7); see `server.worker_restarts`.
-const MOST_WORKER_FAULTS: usize = 3;
+const MAX_WORKER_FAULTS: usize = 3;
 
 /// Begins the name of a host that is the owner of a stream: `owner:alpha#3`, for the third fault.
 pub const OWNER: &str = "owner:";
@@ -413,7 +413,7 @@ impl Plan {
             2 => self.pair(at, chance.between(1_000, 12_000), Action::Vanish(server), Action::Return(server)),
             3 => self.pair(at, chance.between(100, 16_000), Action::Freeze(server), Action::Thaw(server)),
             4 => self.actions.push((at, Action::Drain(server))),
-            5 | 6 if self.worker_faults() == MOST_WORKER_FAULTS => {}
+            5 | 6 if self.worker_faults() == MAX_WORKER_FAULTS => {}
             5 => self.actions.push((at, Action::CrashWorker(server))),
             6 => self.actions.push((at, Action::HangWorker(server))),
             7 => self.cut(at, chance.between(200, 10_000), chance.pick(&PROXIES), server),

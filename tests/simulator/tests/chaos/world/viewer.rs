@@ -11,7 +11,7 @@ use crate::check::{Checker, Seat};
 use crate::kernel::net::Host;
 
 /// Between two looks: several a part.
-const LOOK: Duration = Duration::from_millis(25);
+const LOOK_INTERVAL: Duration = Duration::from_millis(25);
 
 pub struct Viewer {
     seat: Seat,
@@ -41,7 +41,7 @@ impl Viewer {
                 last = window.as_ref().map(mark);
                 self.checker.see(self.seat, window.as_ref());
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(LOOK_INTERVAL).await;
         }
     }
 }

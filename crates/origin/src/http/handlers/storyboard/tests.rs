@@ -104,7 +104,7 @@ fn kept(store: &MemoryStore) -> usize {
 struct Origin {
     library: Library,
     mirrors: Arc<Mirrors>,
-    stills: Thumbnails,
+    thumbnails: Thumbnails,
 }
 
 impl Origin {
@@ -122,7 +122,7 @@ impl Origin {
         let tasks = TaskTracker::new();
         let stop = CancellationToken::new();
         let mirrors = Mirrors::start(upstream, settings, metrics, tasks, stop);
-        Self { library, mirrors, stills: Thumbnails::scripted(script) }
+        Self { library, mirrors, thumbnails: Thumbnails::scripted(script) }
     }
 
     /// A setup whose stream nobody has.
@@ -135,9 +135,13 @@ impl Origin {
     }
 
     async fn sheet(&self) -> Response<Body> {
-        let answer =
-            sheet(self.segment_source(), self.stills.asked_from([127, 0, 0, 1].into()), &layout(), (0, ""))
-                .await;
+        let answer = sheet(
+            self.segment_source(),
+            self.thumbnails.asked_from([127, 0, 0, 1].into()),
+            &layout(),
+            (0, ""),
+        )
+        .await;
         answer.unwrap_or_else(Answer::from).respond(&Method::GET, HeaderMap::new())
     }
 }
@@ -231,7 +235,7 @@ async fn ten_moments_of_a_frame_are_one_picture() {
     let segment = chunk(0, &[frame(0), frame(1), frame(2)]);
     store.put(&layout().segment(&rendition(), nth(0)), segment, "").await.unwrap();
     let origin = Origin::alone(&store, PICTURES);
-    let asked = origin.stills.asked_from([127, 0, 0, 1].into());
+    let asked = origin.thumbnails.asked_from([127, 0, 0, 1].into());
     let mut pictures = Vec::new();
     for millis in (40..80).step_by(4).chain([39, 80]) {
         let query = format!("time=0.{millis:03}");
