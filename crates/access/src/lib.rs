@@ -8,6 +8,6 @@ mod scope;
 mod token;
 
 pub use hex::to_hex;
-pub use publish::{Admission, PublishRule};
+pub use publish::{InputAccess, PublishRule};
 pub use scope::Scope;
 pub use token::{AccessToken, NewToken, TokenText, is_token_id};

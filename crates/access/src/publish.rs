@@ -1,4 +1,4 @@
-//! Admission of publishers that have shown the stream key of a live input.
+//! Access of publishers that have shown the stream key of a live input.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub struct PublishRule<'a> {
 
 /// Answer to a publisher that has shown the stream key of a live input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Admission {
+pub enum InputAccess {
     Admitted,
     Disabled,
     /// The key was not used for as long as the input allows.
@@ -31,16 +31,16 @@ pub enum Admission {
 
 impl PublishRule<'_> {
     /// Whether a publisher from this address may publish now.
-    pub fn admit(&self, address: IpAddr, now: UnixMillis) -> Admission {
+    pub fn check_access(&self, address: IpAddr, now: UnixMillis) -> InputAccess {
         // First: elsewhere nobody is told anything about the input.
         if !self.allows_address(address) {
-            Admission::AddressNotAllowed
+            InputAccess::AddressNotAllowed
         } else if !self.enabled {
-            Admission::Disabled
+            InputAccess::Disabled
         } else if self.is_expired(now) {
-            Admission::Expired
+            InputAccess::Expired
         } else {
-            Admission::Admitted
+            InputAccess::Admitted
         }
     }
 
@@ -72,22 +72,23 @@ mod tests {
     fn addresses_of_the_networks_may_publish_in_either_form() {
         let networks = ["192.0.2.0/24", "2001:db8::/32"].map(|network| network.parse().unwrap());
         let rule = PublishRule { allowed_addresses: &networks, ..OPEN };
-        let asked = |address: &str| rule.admit(address.parse().unwrap(), SEEN);
+        let asked = |address: &str| rule.check_access(address.parse().unwrap(), SEEN);
         for address in ["192.0.2.7", "::ffff:192.0.2.7", "2001:db8::1"] {
-            assert_eq!(asked(address), Admission::Admitted, "{address}");
+            assert_eq!(asked(address), InputAccess::Admitted, "{address}");
         }
         for address in ["192.0.3.7", "::ffff:192.0.3.7", "2001:db9::1"] {
-            assert_eq!(asked(address), Admission::AddressNotAllowed, "{address}");
+            assert_eq!(asked(address), InputAccess::AddressNotAllowed, "{address}");
         }
     }
 
     #[test]
     fn a_key_that_nobody_used_for_so_long_is_expired() {
         let rule = PublishRule { unused_lifetime: Some(Duration::from_secs(600)), ..OPEN };
-        let asked = |rule: PublishRule<'_>, seconds| rule.admit("192.0.2.7".parse().unwrap(), after(seconds));
-        assert_eq!(asked(rule, 600), Admission::Admitted);
-        assert_eq!(asked(rule, 601), Admission::Expired);
-        assert_eq!(asked(OPEN, 1_000_000), Admission::Admitted);
+        let asked =
+            |rule: PublishRule<'_>, seconds| rule.check_access("192.0.2.7".parse().unwrap(), after(seconds));
+        assert_eq!(asked(rule, 600), InputAccess::Admitted);
+        assert_eq!(asked(rule, 601), InputAccess::Expired);
+        assert_eq!(asked(OPEN, 1_000_000), InputAccess::Admitted);
     }
 
     #[test]
@@ -95,13 +96,13 @@ mod tests {
         let networks = ["192.0.2.0/24".parse().unwrap()];
         let unused_lifetime = Some(Duration::from_secs(1));
         let rule = PublishRule { enabled: false, allowed_addresses: &networks, unused_lifetime, ..OPEN };
-        let asked = rule.admit("192.0.3.7".parse().unwrap(), after(2));
-        assert_eq!(asked, Admission::AddressNotAllowed);
+        let asked = rule.check_access("192.0.3.7".parse().unwrap(), after(2));
+        assert_eq!(asked, InputAccess::AddressNotAllowed);
     }
 
     #[test]
     fn a_disabled_input_admits_nobody() {
         let rule = PublishRule { enabled: false, ..OPEN };
-        assert_eq!(rule.admit("192.0.2.7".parse().unwrap(), SEEN), Admission::Disabled);
+        assert_eq!(rule.check_access("192.0.2.7".parse().unwrap(), SEEN), InputAccess::Disabled);
     }
 }

@@ -149,7 +149,7 @@ mod rung_texts {
 
 #[cfg(test)]
 mod tests {
-    use headwater_access::Admission;
+    use headwater_access::InputAccess;
 
     use super::*;
 
@@ -177,15 +177,15 @@ mod tests {
     fn a_key_expires_when_nobody_has_used_it_for_so_long() {
         let mut input = input(InputSettings { expires_unused_after: Some(600), ..InputSettings::default() });
         let asked = |input: &LiveInput, seconds| {
-            input.publish_rule().admit("192.0.2.7".parse().unwrap(), after(seconds))
+            input.publish_rule().check_access("192.0.2.7".parse().unwrap(), after(seconds))
         };
-        assert_eq!(asked(&input, 600), Admission::Admitted);
-        assert_eq!(asked(&input, 601), Admission::Expired);
+        assert_eq!(asked(&input, 600), InputAccess::Admitted);
+        assert_eq!(asked(&input, 601), InputAccess::Expired);
         input.key_used = Some(after(500));
-        assert_eq!(asked(&input, 1_100), Admission::Admitted);
-        assert_eq!(asked(&input, 1_101), Admission::Expired);
+        assert_eq!(asked(&input, 1_100), InputAccess::Admitted);
+        assert_eq!(asked(&input, 1_101), InputAccess::Expired);
         input.key_made = after(2_000);
-        assert_eq!(asked(&input, 2_600), Admission::Admitted, "a new key has its own time");
+        assert_eq!(asked(&input, 2_600), InputAccess::Admitted, "a new key has its own time");
     }
 
     #[test]

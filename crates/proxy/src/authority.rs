@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwater_access::Admission;
+use headwater_access::InputAccess;
 use headwater_directory::{Directory, DirectoryCopy, DirectoryError, Found, LiveInput};
 use headwater_media::broadcast::PolicyOverrides;
 use headwater_media::{StreamId, StreamKey};
@@ -100,16 +100,16 @@ impl Authority {
             Found::Unknown => return Err(KeyError::Unknown),
             Found::Unavailable(error) => return Err(KeyError::Unavailable(error)),
         };
-        let admission = input.publish_rule().admit(client, clock::now());
+        let access = input.publish_rule().check_access(client, clock::now());
         // Who may not publish from there is told nothing else.
-        if let Some(block) = input.blocked.as_ref().filter(|_| admission != Admission::AddressNotAllowed) {
+        if let Some(block) = input.blocked.as_ref().filter(|_| access != InputAccess::AddressNotAllowed) {
             return Err(KeyError::Blocked(block.reason.clone()));
         }
-        match admission {
-            Admission::Admitted => Ok(Permit { stream: input.uid.clone(), input: Some(input) }),
-            Admission::Disabled => Err(KeyError::Disabled),
-            Admission::Expired => Err(KeyError::Expired),
-            Admission::AddressNotAllowed => Err(KeyError::AddressNotAllowed),
+        match access {
+            InputAccess::Admitted => Ok(Permit { stream: input.uid.clone(), input: Some(input) }),
+            InputAccess::Disabled => Err(KeyError::Disabled),
+            InputAccess::Expired => Err(KeyError::Expired),
+            InputAccess::AddressNotAllowed => Err(KeyError::AddressNotAllowed),
         }
     }
 

@@ -9,7 +9,7 @@
 //! | `rtmp` | an encoder's connection, from the handshake to its publish requests; the `onStatus` codes |
 //! | `source` | the interface between a protocol and the publisher |
 //! | `authority` | the stream that a key opens, and whether this publisher may publish it |
-//! | `publisher` | one publisher: admission, timeline, replay buffer, failover, end |
+//! | `publisher` | one publisher: its request, timeline, replay buffer, failover, end |
 //! | `routing` | the search for a server: registry, claims, last servers |
 //! | `context` | state that all connections share |
 

@@ -51,7 +51,7 @@ enum Fate {
 }
 
 /// A window that was shown, and what is stored of its broadcast.
-pub(super) struct Left {
+pub(super) struct FormerWindow {
     window: Arc<LiveWindow>,
     window_until: Instant,
     archive: Option<Arc<Archive>>,
@@ -61,7 +61,7 @@ pub(super) struct Left {
     archive_until: Instant,
 }
 
-impl Left {
+impl FormerWindow {
     /// `dvr_window` is how far viewers could go back, where the server has not said it: the last list is given for as long.
     fn new(window: Arc<LiveWindow>, archive: Option<Arc<Archive>>, dvr_window: MediaTime) -> Self {
         let now = Instant::now();
@@ -95,14 +95,14 @@ impl Shown {
         let now = Instant::now();
         self.left.retain(|left| left.until() > now);
         let before = self.before.take().filter(|before| before.until.is_none_or(|until| until > now));
-        self.left.extend(before.map(|before| Left::new(before.window, None, MediaTime::ZERO)));
+        self.left.extend(before.map(|before| FormerWindow::new(before.window, None, MediaTime::ZERO)));
         if let View::Showing(window) = std::mem::replace(&mut self.view, View::Seeking) {
-            self.left.push(Left::new(broken_off.unwrap_or(window), self.archive.take(), dvr_window));
+            self.left.push(FormerWindow::new(broken_off.unwrap_or(window), self.archive.take(), dvr_window));
         }
         let too_many = self.left.len().saturating_sub(MAX_LEFT);
         self.left.drain(..too_many);
         let too_many = self.left.len().saturating_sub(MAX_WINDOWS);
-        self.left[..too_many].iter_mut().for_each(Left::forget_media);
+        self.left[..too_many].iter_mut().for_each(FormerWindow::forget_media);
     }
 
     /// Whether the broadcast with this tag was shown before the present one, and may still be asked for.
@@ -195,7 +195,7 @@ impl Mirror {
     pub(super) fn forget_left(&self) {
         let now = Instant::now();
         let is_over =
-            |left: &Left| left.until() <= now || left.window_until <= now && left.window.bytes() > 0;
+            |left: &FormerWindow| left.until() <= now || left.window_until <= now && left.window.bytes() > 0;
         let is_due = |shown: &Shown| {
             shown.left.iter().any(is_over) || !matches!(shown.fate_of_before(), Fate::AsBefore)
         };

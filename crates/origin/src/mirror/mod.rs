@@ -24,7 +24,7 @@ pub(crate) use rendered::{PlaylistKind, Rendered, Text};
 pub(crate) use signals::Scope;
 
 use crate::metrics::Metrics;
-use left::{Before, Left};
+use left::{Before, FormerWindow};
 use mirrors::NOT_LIVE_LINGER;
 use signals::Signals;
 
@@ -52,7 +52,7 @@ pub(crate) struct Shown {
     /// Index of the stored segments of the broadcast that is shown; none where it is not stored.
     archive: Option<Arc<Archive>>,
     /// Windows and archives that were shown before, oldest first.
-    left: Vec<Left>,
+    left: Vec<FormerWindow>,
 }
 
 /// State of a stream as viewers see it.
@@ -131,17 +131,17 @@ impl Mirror {
     }
 
     /// Looks again at every change within `scope` until `at` finds something; nothing when `limit` has passed before.
-    pub(crate) async fn wait<T>(
+    pub(crate) async fn wait_for_view<T>(
         &self,
         scope: Scope<'_>,
         limit: Duration,
         at: impl Fn(&View) -> Option<T>,
     ) -> Option<T> {
-        self.wait_for(scope, limit, |shown| at(&shown.view)).await
+        self.wait_for_shown(scope, limit, |shown| at(&shown.view)).await
     }
 
-    /// [`Self::wait`] with a look at what was shown before, too.
-    pub(crate) async fn wait_for<T>(
+    /// [`Self::wait_for_view`] with a look at what was shown before, too.
+    pub(crate) async fn wait_for_shown<T>(
         &self,
         scope: Scope<'_>,
         limit: Duration,

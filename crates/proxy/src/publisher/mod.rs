@@ -1,12 +1,12 @@
 //! Publisher on air: forwards the events of its source as tags of a timeline to the server that owns the stream.
 
-mod admission;
 mod end;
 mod failover;
 mod finish;
 mod health;
 mod reconnect;
 mod replay;
+mod request;
 mod responses;
 mod tracks;
 
@@ -26,14 +26,14 @@ use crate::refusal::Refusal;
 use crate::routing::{Assignment, PublishSpec};
 use crate::source::{Source, SourceError, SourceEvent};
 
-use self::admission::described;
-pub use self::admission::publish;
 use self::end::EndReason;
 pub use self::end::PublisherEnd;
 use self::finish::Rest;
 use self::health::Health;
 use self::reconnect::ReconnectState;
 use self::replay::Replay;
+use self::request::described;
+pub use self::request::publish;
 
 /// Publisher that was accepted, and its call.
 struct Publisher<'a, S> {

@@ -1,4 +1,4 @@
-//! Admission of a publish request over any protocol: looks the key up, finds a server, and accepts or refuses the
+//! A publish request over any protocol: looks the key up, finds a server, and accepts or refuses the
 //! publisher.
 
 use std::net::IpAddr;

@@ -9,7 +9,7 @@ use headwater_media::{Epoch, ResumePoint, StreamId};
 use super::failure::{just_ended, server_draining, stream_in_use, too_often, unknown_epoch};
 use super::lease::Standing;
 use super::publisher::Taken;
-use super::takeover::Left;
+use super::takeover::TakenOver;
 use super::{Broadcasts, OnAir, Publisher, handoff};
 use crate::failure::{Code, Failure};
 
@@ -107,7 +107,7 @@ impl Broadcasts {
     }
 
     /// The broadcast of an owner that died without a word, while its publisher may still come back.
-    async fn left_behind(&self, applicant: &Applicant, evidence: Evidence) -> Option<Left> {
+    async fn left_behind(&self, applicant: &Applicant, evidence: Evidence) -> Option<TakenOver> {
         let here = self.get(&applicant.stream);
         let begins_none =
             here.as_ref().is_some_and(|on_air| !on_air.is_over()) || evidence == Evidence::OnAir;
@@ -133,7 +133,7 @@ impl Broadcasts {
         // A broadcast that has ended here does not go on.
         let point = point
             .filter(|point| here.is_none_or(|here| here.id != point.broadcast || !here.feed.has_ended()))?;
-        Some(Left { point, epoch: applicant.epoch })
+        Some(TakenOver { point, epoch: applicant.epoch })
     }
 
     /// The broadcast of a publisher that comes back while the server stops. It is told where another server goes on.
@@ -149,7 +149,7 @@ impl Broadcasts {
         self: &Arc<Self>,
         applicant: &Applicant,
         evidence: Evidence,
-        left: Option<Left>,
+        left: Option<TakenOver>,
     ) -> Result<OnAir, Failure> {
         let Applicant { stream, epoch, publisher, resume, .. } = applicant;
         let resume = resume.as_ref();

@@ -50,7 +50,7 @@ pub(super) struct Session<'a> {
 
 pub(super) enum SessionEnd {
     /// The publisher said goodbye, or vanished.
-    Left,
+    PublisherLeft,
     /// The publisher was sent away for this.
     Failed(Failure),
 }
@@ -90,7 +90,7 @@ impl Session<'_> {
             transcoded = self.transcode(publisher, resume, requests, &responses) => transcoded,
         };
         let end = match transcoded {
-            Ok(()) => SessionEnd::Left,
+            Ok(()) => SessionEnd::PublisherLeft,
             Err(failure) => {
                 if failure.code == Code::WorkerFailed {
                     self.failures.note_failure();

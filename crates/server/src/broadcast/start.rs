@@ -23,6 +23,19 @@ use crate::recording::{Recorder, UploadTracker};
 /// Rest of the grace in which uploads are not waited for any longer: objects that are not stored go to the disk.
 const SPOOL_RESERVE: Duration = Duration::from_secs(6);
 
+/// Broadcast that comes on air, with what its recorder needs of it.
+struct NewBroadcast<'a> {
+    layout: Layout,
+    opening: &'a Opening,
+    /// Point where another server had to leave it.
+    resume: Option<&'a ResumePoint>,
+    feed: &'a Arc<LiveFeed>,
+    handoffs: &'a Arc<HandoffSource>,
+    /// Cancelled when another server goes on with it.
+    fenced: &'a CancellationToken,
+    span: &'a tracing::Span,
+}
+
 impl Broadcasts {
     /// The opening of a broadcast: of a new one, or at the point where another server had to leave it. `before` is the number
     /// that follows all that the stream's last broadcast had here.
@@ -76,8 +89,15 @@ impl Broadcasts {
         let span = tracing::info_span!("broadcast", %stream, %epoch, broadcast = %id);
         let handoffs = Arc::new(HandoffSource::new(feed.clone(), policy.reconnect_window));
         let fenced = CancellationToken::new();
-        let recorder =
-            self.start_recorder(stream, &opening, resume, &policy, &feed, &handoffs, &fenced, &span);
+        let recorder = self.start_recorder(NewBroadcast {
+            layout: Layout { stream: stream.clone(), broadcast: id },
+            opening: &opening,
+            resume,
+            feed: &feed,
+            handoffs: &handoffs,
+            fenced: &fenced,
+            span: &span,
+        });
         // Only one publisher at a time has the place, so a second one waits where the first was replaced.
         let (sessions, queue) = mpsc::channel(1);
         let slot = PublisherSlot::default();
@@ -117,22 +137,12 @@ impl Broadcasts {
 
     /// Starts the recorder of a broadcast that is to be stored. It goes on until everything has arrived, or this server has to
     /// end.
-    #[expect(clippy::too_many_arguments, reason = "all that a broadcast consists of")]
-    fn start_recorder(
-        &self,
-        stream: &StreamId,
-        opening: &Opening,
-        resume: Option<&ResumePoint>,
-        policy: &Policy,
-        feed: &Arc<LiveFeed>,
-        handoffs: &Arc<HandoffSource>,
-        fenced: &CancellationToken,
-        span: &tracing::Span,
-    ) -> Option<Arc<Recorder>> {
+    fn start_recorder(&self, new: NewBroadcast<'_>) -> Option<Arc<Recorder>> {
+        let NewBroadcast { layout, opening, resume, feed, handoffs, fenced, span } = new;
         let storage = self.storage.as_ref()?;
-        let layout = Layout { stream: stream.clone(), broadcast: opening.broadcast };
         let known = resume.map(|resume| resume.kept.as_slice()).unwrap_or_default();
-        let (recorder, entries) = Recorder::new(storage, layout, opening, policy, known, handoffs.clone())?;
+        let (recorder, entries) =
+            Recorder::new(storage, layout, opening, feed.policy(), known, handoffs.clone())?;
         let recorder = Arc::new(recorder);
         let taken_over = resume.map(|resume| resume.next_sequence);
         let keeper = UploadTracker::new(recorder.clone(), feed.clone(), storage.clone(), taken_over);

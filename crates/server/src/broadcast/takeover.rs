@@ -23,7 +23,7 @@ const STORE_ANSWER_LIMIT: Duration = Duration::from_secs(2);
 const RECHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A broadcast that goes on here.
-pub(super) struct Left {
+pub(super) struct TakenOver {
     /// The beginning of its next publisher.
     pub(super) point: ResumePoint,
     /// At least the epoch under which it goes on.
@@ -48,7 +48,7 @@ impl From<StoreError> for NotTaken {
 impl Broadcasts {
     /// Takes over the broadcast that a dead server has left in the store, if it may go on. A publisher does not wait long for
     /// that: another broadcast begins where it is not clear.
-    pub(super) async fn take_over(&self, stream: &StreamId, epoch: Epoch) -> Option<Left> {
+    pub(super) async fn take_over(&self, stream: &StreamId, epoch: Epoch) -> Option<TakenOver> {
         let storage = self.storage.as_ref()?;
         let taken = timeout(TAKEOVER_LIMIT, self.taken_from(storage, stream, epoch)).await;
         taken.unwrap_or_else(|_| Err(slow().into())).unwrap_or_else(|error| {
@@ -65,7 +65,7 @@ impl Broadcasts {
         storage: &Storage,
         stream: &StreamId,
         mut epoch: Epoch,
-    ) -> Result<Option<Left>, NotTaken> {
+    ) -> Result<Option<TakenOver>, NotTaken> {
         let store = storage.store.as_ref();
         let found = timeout(STORE_ANSWER_LIMIT, self.abandoned(storage, stream)).await;
         let Some(mut abandoned) = found.unwrap_or_else(|_| Err(slow()))? else { return Ok(None) };
@@ -87,7 +87,7 @@ impl Broadcasts {
         let broadcast = abandoned.layout().broadcast;
         let point = abandoned.take_over(store, epoch).await?;
         tracing::info!(%stream, %broadcast, "goes on with what a server has left in the store");
-        Ok(Some(Left { point, epoch }))
+        Ok(Some(TakenOver { point, epoch }))
     }
 
     /// The broadcast that may go on by the store; none that has ended here.

@@ -34,7 +34,7 @@ pub(crate) async fn object(
     };
     let grows = request.method == Method::GET && !request.headers.contains_key(RANGE);
     let look = |shown: &Shown| look(shown, rendition, live, grows);
-    let found = mirror.wait_for(Scope::Rendition(rendition), limit, look).await;
+    let found = mirror.wait_for_shown(Scope::Rendition(rendition), limit, look).await;
     let in_vain =
         |mirror: &Mirror| mirror.look(|view| view.window().map_or(Problem::NotReady, |_| Problem::Late));
     match found.unwrap_or_else(|| Err(in_vain(&mirror)))? {

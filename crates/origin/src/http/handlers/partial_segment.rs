@@ -40,7 +40,7 @@ impl PartialSegment {
     /// Waits for the next part as long as a request may wait for the segment.
     async fn next(mut self) -> Result<Option<(Bytes, Self)>, Interrupted> {
         let scope = Scope::Rendition(&self.rendition);
-        let found = self.mirror.wait(scope, SEGMENT_LIMIT, |view| self.look(view)).await;
+        let found = self.mirror.wait_for_view(scope, SEGMENT_LIMIT, |view| self.look(view)).await;
         let next = found.unwrap_or(Err(Interrupted::Late))?;
         self.sent += 1;
         Ok(next.map(|part| (part, self)))

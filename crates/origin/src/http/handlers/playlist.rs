@@ -61,12 +61,13 @@ pub(crate) async fn multivariant(
     let content_type = content_type(&kind);
     if let Some(until) = awaited {
         let on_air = |view: &View| view.window().map(drop);
-        mirror.wait(Scope::Anything, until.saturating_duration_since(Instant::now()), on_air).await;
+        mirror.wait_for_view(Scope::Anything, until.saturating_duration_since(Instant::now()), on_air).await;
     }
     let complete = |window: &LiveWindow| window.renditions().all(|r| has_begun(window, &r.id));
     let some = |window: &LiveWindow| window.renditions().any(|r| has_begun(window, &r.id));
-    let due =
-        mirror.wait(Scope::Anything, START_LIMIT, |view| due(view, |window| begun(window, &complete))).await;
+    let due = mirror
+        .wait_for_view(Scope::Anything, START_LIMIT, |view| due(view, |window| begun(window, &complete)))
+        .await;
     let cache = match due {
         Some(due) => due?,
         None => mirror.look(|view| due_at_last(view, |window| begun(window, &some)))?,
@@ -90,7 +91,7 @@ pub(crate) async fn media(
     let directives = directives.map_err(|error| Problem::Directive(error.to_string()))?;
     let limit = if directives.until.is_some() { mirror.blocked_limit() } else { START_LIMIT };
     let state = |view: &View| due(view, |window| media_due(window, &rendition, &directives));
-    let due = mirror.wait(Scope::Rendition(&rendition), limit, state).await;
+    let due = mirror.wait_for_view(Scope::Rendition(&rendition), limit, state).await;
     let cache = due.unwrap_or_else(|| mirror.look(|view| due_at_last(view, |_| None)))?;
     let kind = match (scope, directives.skip) {
         (PlaylistScope::Window, None) => PlaylistKind::Whole(rendition),

@@ -142,7 +142,8 @@ async fn board(mirror: &Mirror, broadcast: Option<BroadcastId>) -> Result<Storyb
         View::NotLive => Some(Err(Problem::NotLive)),
         View::Showing(window) => found(window, broadcast),
     };
-    let board = mirror.wait(Scope::Anything, START_LIMIT, look).await.unwrap_or(Err(Problem::NotReady))?;
+    let board =
+        mirror.wait_for_view(Scope::Anything, START_LIMIT, look).await.unwrap_or(Err(Problem::NotReady))?;
     let with_history = mirror.history(|window, archive| {
         let is_same = window.opening().broadcast == board.broadcast && archive.broadcast() == board.broadcast;
         is_same.then(|| Storyboard::of(Some(archive), Some(window), Clock::Live)).flatten()

@@ -79,7 +79,7 @@ pub(crate) async fn live(
 ) -> Result<Answer, Problem> {
     let named = Wanted::parse(query)?;
     let wanted = Wanted { when: moment_on_air(mirror, named.when), ..named };
-    let found = mirror.wait(Scope::Anything, START_LIMIT, |view| look(view, wanted)).await;
+    let found = mirror.wait_for_view(Scope::Anything, START_LIMIT, |view| look(view, wanted)).await;
     let Found { frame, target } = found.unwrap_or(Err(Problem::NotReady))?;
     let frame = match frame {
         Err(Missed::Before(first)) => {

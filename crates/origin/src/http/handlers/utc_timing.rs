@@ -22,7 +22,7 @@ pub(crate) async fn answer(mirror: Option<Arc<Mirror>>) -> Answer {
         View::Showing(window) => Some(window.drift()),
     };
     let drift = match mirror {
-        Some(mirror) => mirror.wait(Scope::Anything, START_LIMIT, drift).await.unwrap_or_default(),
+        Some(mirror) => mirror.wait_for_view(Scope::Anything, START_LIMIT, drift).await.unwrap_or_default(),
         None => 0,
     };
     let time = UnixMillis(clock::now().0.saturating_add_signed(-i64::from(drift)));

@@ -157,7 +157,7 @@ async fn a_stream_that_somebody_waits_for_is_kept() {
     let mirrors = mirrors(registry.clone());
     let mirror = given_up(&registry, &mirrors).await;
     let never = |_: &View| None::<()>;
-    mirror.wait(crate::mirror::Scope::Anything, NOT_LIVE_LINGER * 3, never).await;
+    mirror.wait_for_view(crate::mirror::Scope::Anything, NOT_LIVE_LINGER * 3, never).await;
     assert!(Arc::ptr_eq(&mirror, &mirrors.held(&stream()).unwrap()));
 }
 

@@ -66,7 +66,7 @@ impl Lifecycle {
                     awaited = Awaited::Proxy { told: Instant::now() };
                 }
                 () = sleep_until(until) => return match awaited {
-                    Awaited::Proxy { .. } => Ending::Left,
+                    Awaited::Proxy { .. } => Ending::Released,
                     Awaited::Publisher { .. } => Ending::Over,
                 },
             }

@@ -57,14 +57,14 @@ enum Ending {
     Moved,
     /// This server stops or can't start a worker, and there is no other yet. Viewers are not told that it has ended, as a
     /// proxy searches on, and a broadcast that has ended can't go on.
-    Left,
+    Released,
 }
 
 impl Lifecycle {
     pub(super) async fn run(self, mut queue: mpsc::Receiver<Attachment>, reservation: Reservation) {
         tracing::info!("on air");
         let ending = self.be_on_air(&mut queue, &reservation).await;
-        if let Ending::Fenced | Ending::Moved | Ending::Left = ending {
+        if let Ending::Fenced | Ending::Moved | Ending::Released = ending {
             self.end_recording(false);
         }
         // No worker runs any more.
@@ -92,7 +92,7 @@ impl Lifecycle {
                 tracing::info!("moved to another server");
                 close_queue(&mut queue).await;
             }
-            Ending::Left => {
+            Ending::Released => {
                 tracing::warn!("the broadcast is left to another server, which is still to be found");
                 close_queue(&mut queue).await;
                 self.on_air.lease.release().await;
@@ -145,7 +145,7 @@ impl Lifecycle {
             }
             if cause.code == Code::NoCapacity && self.on_air.feed.count_renditions() == 0 {
                 // Nobody is served from here: it is another server's.
-                return Ending::Left;
+                return Ending::Released;
             }
             if cause.code == Code::WorkerFailed
                 && let Some(failures) = failures.too_many()

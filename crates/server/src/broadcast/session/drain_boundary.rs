@@ -33,7 +33,7 @@ enum State {
     /// A period has ended, and with it all of its segments: that is shown, and the next one is another server's.
     Last(VecDeque<MediaEvent>),
     /// The publisher has left: what was held back is shown, and all that comes.
-    Left(VecDeque<MediaEvent>),
+    PublisherLeft(VecDeque<MediaEvent>),
 }
 
 pub(super) enum Step {
@@ -49,7 +49,7 @@ impl<'a> DrainBoundary<'a> {
     /// Waits for the next step that does not come from the worker. Can be cancelled without loss.
     pub(super) async fn next_step(&mut self) -> Step {
         loop {
-            if let State::Left(held) | State::Last(held) = &mut self.state
+            if let State::PublisherLeft(held) | State::Last(held) = &mut self.state
                 && let Some(event) = held.pop_front()
             {
                 return Step::Show(event);
@@ -64,7 +64,7 @@ impl<'a> DrainBoundary<'a> {
     /// The part of the worker's output that is to be shown.
     pub(super) fn pass_event(&mut self, event: MediaEvent) -> Option<MediaEvent> {
         let (next, held) = match &mut self.state {
-            State::OnAir | State::Left(_) => return Some(event),
+            State::OnAir | State::PublisherLeft(_) => return Some(event),
             State::Last(_) => return None,
             State::Leaving { next, held, .. } => (next, held),
         };
@@ -89,7 +89,7 @@ impl<'a> DrainBoundary<'a> {
     /// Whether another server can begin.
     fn is_done(&self) -> bool {
         let (next, until) = match &self.state {
-            State::OnAir | State::Left(_) => return false,
+            State::OnAir | State::PublisherLeft(_) => return false,
             State::Last(_) => return true,
             State::Leaving { next, until, .. } => (next, until),
         };
@@ -106,7 +106,7 @@ impl<'a> DrainBoundary<'a> {
             State::OnAir => {
                 self.session.stops_together().await;
                 if self.left.is_cancelled() {
-                    self.state = State::Left(VecDeque::new());
+                    self.state = State::PublisherLeft(VecDeque::new());
                     return;
                 }
                 let feed = &self.session.on_air.feed;
@@ -116,9 +116,9 @@ impl<'a> DrainBoundary<'a> {
             }
             State::Leaving { until, held, .. } => tokio::select! {
                 () = sleep_until(*until) => {}
-                () = self.left.cancelled() => self.state = State::Left(std::mem::take(held)),
+                () = self.left.cancelled() => self.state = State::PublisherLeft(std::mem::take(held)),
             },
-            State::Last(_) | State::Left(_) => std::future::pending().await,
+            State::Last(_) | State::PublisherLeft(_) => std::future::pending().await,
         }
     }
 }
