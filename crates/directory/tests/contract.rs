@@ -12,9 +12,9 @@ use headwater_directory::{
     Block, Directory, DirectoryError, InputSettings, LiveInput, NewToken, Scope, Sealer, TokenText,
 };
 use headwater_media::{StreamId, StreamKey, UnixMillis};
-use headwater_platform::store::testing::MemoryStore;
-use headwater_platform::store::{Credentials, Key, ObjectStore, S3Settings, StoreSettings, open};
-use mortal::{Death, MortalStore};
+use headwater_platform::store::testing::{GatedStore, MemoryStore, stand_in_settings};
+use headwater_platform::store::{Key, ObjectStore, StoreSettings, open};
+use mortal::{Death, MortalGate};
 
 const SECRET: &str = "a secret of the operator";
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
@@ -31,16 +31,7 @@ async fn on_ours(check: impl AsyncFn(Store)) {
 async fn on_all(check: impl AsyncFn(Store)) {
     on_ours(&check).await;
     let server = headwater_store::TestStore::start().await;
-    let settings = S3Settings {
-        bucket: headwater_store::BUCKET.into(),
-        endpoint: Some(server.endpoint()),
-        timeout: Duration::from_secs(20),
-        credentials: Some(Credentials {
-            access_key: headwater_store::ACCESS_KEY.into(),
-            secret_key: headwater_store::SECRET_KEY.into(),
-        }),
-        ..S3Settings::default()
-    };
+    let settings = stand_in_settings(server.endpoint(), Duration::from_secs(20));
     check(open(&StoreSettings::S3(settings)).await.unwrap()).await;
 }
 
@@ -251,7 +242,7 @@ async fn a_writer_may_die_at_any_write() {
             let store: Store = Arc::new(MemoryStore::new());
             let whole = directory(&store);
             let mortal = |writes| {
-                let store = MortalStore::new(store.clone(), writes, death);
+                let store = GatedStore::new(store.clone(), MortalGate::new(writes, death));
                 Directory::new(Arc::new(store), Sealer::new(SECRET, None))
             };
             let is_consistent = async || match whole.read_input(&uid).await {

@@ -4,26 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use headwater_platform::store::{Credentials, Key, ObjectStore, S3Settings, S3Store};
+use headwater_platform::store::testing::stand_in_settings;
+use headwater_platform::store::{Key, ObjectStore, S3Store};
 use headwater_recordings::uploads::{Progress, Receipt, SpoolSettings, UploadSettings, Uploads};
-use headwater_store::{ACCESS_KEY, BUCKET, SECRET_KEY, TestStore};
+use headwater_store::TestStore;
 use tokio::time::timeout;
 
 /// A machine that builds at the same time is slow.
 const LIMIT: Duration = Duration::from_secs(60);
 
 async fn store(server: &TestStore) -> Arc<dyn ObjectStore> {
-    let credentials = Credentials { access_key: ACCESS_KEY.into(), secret_key: SECRET_KEY.into() };
-    Arc::new(
-        S3Store::open(&S3Settings {
-            bucket: BUCKET.into(),
-            endpoint: Some(server.endpoint()),
-            timeout: Duration::from_secs(10),
-            credentials: Some(credentials),
-            ..S3Settings::default()
-        })
-        .await,
-    )
+    Arc::new(S3Store::open(&stand_in_settings(server.endpoint(), Duration::from_secs(10))).await)
 }
 
 fn key(number: usize) -> Key {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::s3::{Credentials, S3Settings, S3Store};
-use super::testing::MemoryStore;
+use super::testing::{MemoryStore, stand_in_settings};
 use super::*;
 
 type Store = Arc<dyn ObjectStore>;
@@ -27,16 +27,7 @@ async fn on_ours<F: Future<Output = ()>>(check: impl Fn(Store) -> F) {
 }
 
 fn settings(server: &headwater_store::TestStore) -> S3Settings {
-    S3Settings {
-        bucket: headwater_store::BUCKET.into(),
-        endpoint: Some(server.endpoint()),
-        timeout: Duration::from_secs(20),
-        credentials: Some(Credentials {
-            access_key: headwater_store::ACCESS_KEY.into(),
-            secret_key: headwater_store::SECRET_KEY.into(),
-        }),
-        ..S3Settings::default()
-    }
+    stand_in_settings(server.endpoint(), Duration::from_secs(20))
 }
 
 fn key(text: &str) -> Key {
@@ -175,13 +166,8 @@ async fn answered(answer: String) -> S3Store {
 async fn answering(answers: Vec<String>) -> S3Store {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let settings = S3Settings {
-        bucket: "bucket".into(),
-        endpoint: Some(format!("http://{}", listener.local_addr().unwrap())),
-        credentials: Some(Credentials { access_key: "a".into(), secret_key: "b".into() }),
-        timeout: Duration::from_secs(20),
-        ..S3Settings::default()
-    };
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let settings = stand_in_settings(endpoint, Duration::from_secs(20));
     tokio::spawn(async move {
         for answer in answers {
             let (mut socket, _) = listener.accept().await.unwrap();
@@ -391,11 +377,8 @@ async fn what_is_set_wrongly_is_said_with_what_to_do() {
 #[tokio::test]
 async fn a_silent_store_is_given_up() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = Some(format!("http://{}", silent.local_addr().unwrap()));
-    let credentials = Some(Credentials { access_key: "a".into(), secret_key: "b".into() });
-    let timeout = Duration::from_millis(300);
-    let settings =
-        S3Settings { bucket: "bucket".into(), endpoint, credentials, timeout, ..S3Settings::default() };
+    let endpoint = format!("http://{}", silent.local_addr().unwrap());
+    let settings = stand_in_settings(endpoint, Duration::from_millis(300));
     let error = S3Store::open(&settings).await.put(&key("a"), "x".into(), "text/plain").await.unwrap_err();
     assert!(matches!(&error, StoreError::Unavailable(text) if text.contains("in time")), "{error}");
 }
@@ -405,15 +388,12 @@ async fn a_silent_store_is_given_up() {
 async fn encryption_and_class_are_asked_for() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let settings = S3Settings {
-        bucket: "bucket".into(),
-        endpoint: Some(format!("http://{}", listener.local_addr().unwrap())),
-        credentials: Some(Credentials { access_key: "a".into(), secret_key: "b".into() }),
-        timeout: Duration::from_secs(20),
         encryption: Encryption::Kms { key: Some("my-key".into()) },
         storage_class: Some("STANDARD_IA".into()),
         region: Some("eu-central-1".into()),
-        ..S3Settings::default()
+        ..stand_in_settings(endpoint, Duration::from_secs(20))
     };
     let store = S3Store::open(&settings).await;
     let at = key("a");
@@ -428,7 +408,7 @@ async fn encryption_and_class_are_asked_for() {
     };
     let (request, answer) = tokio::join!(asked, store.put_new(&at, "body".into(), "video/mp4"));
     for part in [
-        "put /bucket/a",
+        "put /recordings/a",
         "x-amz-server-side-encryption: aws:kms",
         "x-amz-server-side-encryption-aws-kms-key-id: my-key",
         "x-amz-storage-class: standard_ia",

@@ -1,5 +1,7 @@
 //! A store in memory, with faults on demand.
 
+mod gated;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -11,7 +13,27 @@ use headwater_media::UnixMillis;
 use headwater_media::lock::MutexExt;
 use tokio::time::Instant;
 
-use super::{Entry, Folders, Key, ObjectStore, PAGE_ENTRIES, Page, Put, Replaced, Seen, StoreError, Version};
+pub use gated::{Access, Gate, GatedStore};
+
+use super::{
+    Credentials, Entry, Folders, Key, ObjectStore, PAGE_ENTRIES, Page, Put, Replaced, S3Settings, Seen,
+    StoreError, Version,
+};
+
+/// Settings of the stand-in for S3 (`headwater-store`) at this address, with its only bucket and key.
+pub fn stand_in_settings(endpoint: String, timeout: Duration) -> S3Settings {
+    S3Settings {
+        bucket: "recordings".into(),
+        region: Some("us-east-1".into()),
+        endpoint: Some(endpoint),
+        timeout,
+        credentials: Some(Credentials {
+            access_key: "test-access-key".into(),
+            secret_key: "test-secret-key".into(),
+        }),
+        ..S3Settings::default()
+    }
+}
 
 /// Objects in memory. Clones share them, and the faults.
 #[derive(Clone, Debug, Default)]

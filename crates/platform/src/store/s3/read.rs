@@ -103,19 +103,12 @@ impl S3Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Credentials, S3Settings};
+    use crate::store::testing::stand_in_settings;
 
     #[tokio::test(start_paused = true)]
     async fn all_tries_together_take_no_longer_than_one_request_may() {
         let timeout = Duration::from_secs(10);
-        let settings = S3Settings {
-            bucket: "bucket".into(),
-            region: Some("eu-central-1".into()),
-            endpoint: Some("http://127.0.0.1:1".into()),
-            credentials: Some(Credentials { access_key: "a".into(), secret_key: "b".into() }),
-            timeout,
-            ..S3Settings::default()
-        };
+        let settings = stand_in_settings("http://127.0.0.1:1".into(), timeout);
         let store = S3Store::open(&settings).await;
         let began = Instant::now();
         let slow = || async {
