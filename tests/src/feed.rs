@@ -7,7 +7,8 @@ use headwater_wire::v2::delivery_client::DeliveryClient;
 use headwater_wire::v2::media_event::{BroadcastEnd, Event, Part, SegmentEnd};
 use headwater_wire::v2::{MediaEvent, Opening, WatchRequest};
 use tonic::Streaming;
-use tonic::transport::Channel;
+
+use crate::stack::channels;
 
 /// More than any segment of the tests has.
 const MESSAGE_LIMIT: usize = 16 << 20;
@@ -31,8 +32,8 @@ pub struct ShownByServer {
 impl Feed {
     /// Watches a stream at the server with this address, from its window on.
     pub async fn open(address: &str, stream: &str) -> Result<Self> {
-        let channel = Channel::from_shared(format!("http://{address}"))?.connect().await?;
-        let mut client = DeliveryClient::new(channel).max_decoding_message_size(MESSAGE_LIMIT);
+        let mut client =
+            DeliveryClient::new(channels().dedicated(address)?).max_decoding_message_size(MESSAGE_LIMIT);
         let mut events = client.watch(WatchRequest { stream: stream.into() }).await?.into_inner();
         let first = events.message().await?.context("a feed begins with its opening")?;
         let Some(Event::Opening(opening)) = first.event else { anyhow::bail!("it begins with {first:?}") };

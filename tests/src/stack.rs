@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use headwater_registry::testing::RedisServer;
 use headwater_registry::{LEASE_TTL, Registry};
+use headwater_wire::{Channels, ClusterSecrets};
 use tempfile::TempDir;
 
 use crate::http;
@@ -21,6 +22,14 @@ use crate::wait;
 const READY: Duration = Duration::from_secs(30);
 /// How long a service may take to stop.
 const STOP: Duration = Duration::from_secs(30);
+
+/// Secret of the services of all stacks.
+pub const CLUSTER_SECRET: &str = "cluster-secret-of-the-tests";
+
+/// Channels to the servers of a stack, which know its secret.
+pub fn channels() -> Channels {
+    Channels::to_cluster(&ClusterSecrets::new([Some(CLUSTER_SECRET), None]))
+}
 
 /// Plan of a stack: its services and settings.
 pub struct Plan {
@@ -46,6 +55,7 @@ impl Default for Plan {
             .set("LADDER_PRESET", "ultrafast")
             .set("SERVER_RECONNECT_WINDOW", "2s")
             .set("LOG_LEVEL", "info")
+            .set("CLUSTER_SECRET", CLUSTER_SECRET)
     }
 }
 
@@ -76,8 +86,10 @@ impl Plan {
         self
     }
 
-    /// Takes the executables of these kinds of service (`proxy`, `server`, `origin`) from this folder.
+    /// Takes the executables of these kinds of service (`proxy`, `server`, `origin`) from this folder. Those of 0.2.0 and
+    /// before know no secret.
     pub fn executables_from(mut self, folder: &Path, kinds: &[&'static str]) -> Self {
+        self.environment.remove("HEADWATER_CLUSTER_SECRET");
         self.executables.extend(kinds.iter().map(|kind| (*kind, folder.to_owned())));
         self
     }
@@ -192,6 +204,11 @@ impl Stack {
     /// `http://host:port` of an origin.
     pub fn origin(&self, number: usize) -> String {
         format!("http://127.0.0.1:{}", self.origins[number].port)
+    }
+
+    /// Gives services that are started from now on another value of a setting: `("HLS_WINDOW_SEGMENTS", "5")`.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.environment.insert(format!("HEADWATER_{name}"), value.into());
     }
 
     /// Starts services with the executables of today from now on.

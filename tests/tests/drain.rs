@@ -11,7 +11,7 @@ use headwater_tests::feed::Feed;
 use headwater_tests::player::{Player, Shown};
 use headwater_tests::process::Process;
 use headwater_tests::publish;
-use headwater_tests::stack::{Plan, Service, Stack};
+use headwater_tests::stack::{Plan, Service, Stack, channels};
 use headwater_tests::wait;
 use headwater_wire::v2::DrainRequest;
 use headwater_wire::v2::operator_client::OperatorClient;
@@ -134,7 +134,7 @@ async fn a_server_that_is_told_to_stop_hands_each_broadcast_over_between_two_seg
 #[tokio::test]
 async fn a_server_is_drained_by_a_call() -> Result<()> {
     let drain = async |server: &Service| {
-        let mut operator = OperatorClient::connect(format!("http://{}", server.address())).await?;
+        let mut operator = OperatorClient::new(channels().to(&server.address())?);
         let answer = operator.drain(DrainRequest {}).await?.into_inner();
         let mut streams: Vec<_> =
             answer.broadcasts.iter().map(|broadcast| broadcast.stream.as_str()).collect();

@@ -6,12 +6,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use headwater_wire::Channels;
+use headwater_runtime::cli::Options;
+use headwater_runtime::config::Service;
 use headwater_wire::v2::operator_client::OperatorClient;
 use headwater_wire::v2::{Broadcast, DrainRequest, ListBroadcastsRequest};
+use headwater_wire::{Channels, ClusterSecrets, ServiceChannel};
 use http::uri::Authority;
 use tokio::time::{Instant, sleep, timeout};
-use tonic::transport::Channel;
 
 /// A server that lives answers at once; connecting may take a second.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
@@ -26,15 +27,21 @@ pub struct Arguments {
     /// Address of the server's gRPC (server.grpc_listen)
     #[arg(value_name = "HOST:PORT", value_parser = parse_address)]
     server: String,
+    #[command(flatten)]
+    options: Options,
 }
 
 /// Drains the server, and waits until its last broadcast has moved.
 pub fn run(arguments: &Arguments) -> ExitCode {
-    let drained = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(Into::into)
-        .and_then(|runtime| runtime.block_on(drain_server(&arguments.server, &mut io::stdout())));
+    let secrets = match arguments.options.load(Service::AllInOne) {
+        Ok(loaded) => ClusterSecrets::new(loaded.config.cluster.secrets()),
+        Err(code) => return code,
+    };
+    let channels = Channels::to_cluster(&secrets);
+    let drained =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Into::into).and_then(
+            |runtime| runtime.block_on(drain_server(&channels, &arguments.server, &mut io::stdout())),
+        );
     match drained {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -52,9 +59,9 @@ fn parse_address(text: &str) -> Result<String, &'static str> {
 }
 
 /// Returns when the server has stopped.
-async fn drain_server(server: &str, out: &mut impl Write) -> anyhow::Result<()> {
+async fn drain_server(channels: &Channels, server: &str, out: &mut impl Write) -> anyhow::Result<()> {
     let began = Instant::now();
-    let mut operator = OperatorClient::new(Channels::default().to(server)?);
+    let mut operator = OperatorClient::new(channels.to(server)?);
     let answer = timeout(ANSWER_LIMIT, operator.drain(DrainRequest {})).await;
     let answer = answer.with_context(|| format!("{server} does not answer"))?;
     let told = match answer {
@@ -86,7 +93,9 @@ async fn drain_server(server: &str, out: &mut impl Write) -> anyhow::Result<()> 
 }
 
 /// Broadcasts that the server still has; `None` when it has stopped.
-async fn list_broadcasts(operator: &mut OperatorClient<Channel>) -> Option<BTreeMap<String, Broadcast>> {
+async fn list_broadcasts(
+    operator: &mut OperatorClient<ServiceChannel>,
+) -> Option<BTreeMap<String, Broadcast>> {
     let answer = timeout(ANSWER_LIMIT, operator.list_broadcasts(ListBroadcastsRequest::default())).await;
     Some(by_stream(answer.ok()?.ok()?.into_inner().broadcasts))
 }
@@ -130,7 +139,7 @@ mod tests {
             timeout(ANSWER_LIMIT, changes.next()).await.unwrap();
         };
         let mut out = Vec::new();
-        drain_server(&address, &mut out).await.unwrap();
+        drain_server(&Channels::default(), &address, &mut out).await.unwrap();
         running.await.unwrap().unwrap();
         let said = String::from_utf8(out).unwrap();
         let expected =
@@ -143,7 +152,8 @@ mod tests {
         let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap().to_string();
         drop(taken);
-        let error = format!("{:#}", drain_server(&address, &mut Vec::new()).await.unwrap_err());
+        let error =
+            format!("{:#}", drain_server(&Channels::default(), &address, &mut Vec::new()).await.unwrap_err());
         assert!(error.starts_with(&format!("no server can be reached at {address}: ")), "{error}");
     }
 

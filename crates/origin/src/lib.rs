@@ -32,7 +32,7 @@ use headwater_runtime::http::{Patience, Versions};
 use headwater_runtime::listener::{BindError, Limits, Listener};
 use headwater_runtime::process::Process;
 use headwater_runtime::readiness::{self, Readiness};
-use headwater_wire::Channels;
+use headwater_wire::{Channels, ClusterSecrets};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -97,7 +97,8 @@ impl Origin {
             Some(store) => Some(store::open(&store).await?),
             None => None,
         };
-        let core = Core::start(settings, registry.clone(), Channels::default(), store, readiness);
+        let channels = Channels::to_cluster(&ClusterSecrets::new(settings.cluster.secrets()));
+        let core = Core::start(settings, registry.clone(), channels, store, readiness);
         let control = match settings.control.listen {
             Some(address) => {
                 let limits = Limits::total(headwater_control::MAX_CONNECTIONS);

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use headwater_media::{MediaTime, StreamId};
 use headwater_runtime::config::{
-    Config, ControlConfig, DirectoryConfig, InputMode, OriginConfig, StoreConfig, WorkerSandbox,
+    ClusterConfig, Config, ControlConfig, DirectoryConfig, InputMode, OriginConfig, StoreConfig,
+    WorkerSandbox,
 };
 
 /// Settings of an origin.
@@ -13,6 +14,8 @@ use headwater_runtime::config::{
 pub struct Settings {
     /// Section `[origin]`.
     pub origin: OriginConfig,
+    /// Section `[cluster]`.
+    pub cluster: ClusterConfig,
     /// Section `[control]`.
     pub control: ControlConfig,
     /// Section `[store]`.
@@ -45,6 +48,7 @@ impl From<Config> for Settings {
             replay_duration: config.proxy.replay_duration,
             worker_sandbox: config.server.worker_sandbox,
             origin: config.origin,
+            cluster: config.cluster,
             control: config.control,
             store: config.store,
             directory: config.directory,

@@ -1,12 +1,16 @@
 //! Configuration sections that a proxy reads.
 
-use headwater_runtime::config::{Config, DirectoryConfig, Input, InputMode, ProxyConfig, StoreConfig};
+use headwater_runtime::config::{
+    ClusterConfig, Config, DirectoryConfig, Input, InputMode, ProxyConfig, StoreConfig,
+};
 
 /// Settings of a proxy.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Section `[proxy]`.
     pub proxy: ProxyConfig,
+    /// Section `[cluster]`.
+    pub cluster: ClusterConfig,
     /// Meaning of a stream key: `inputs.mode`.
     pub input_mode: InputMode,
     /// Section `[inputs]`: the streams that keys open, beside those of the directory.
@@ -18,7 +22,7 @@ pub struct Settings {
 }
 
 impl From<Config> for Settings {
-    fn from(Config { proxy, input_mode, inputs, directory, store, .. }: Config) -> Self {
-        Self { proxy, input_mode, inputs, directory, store }
+    fn from(Config { proxy, cluster, input_mode, inputs, directory, store, .. }: Config) -> Self {
+        Self { proxy, cluster, input_mode, inputs, directory, store }
     }
 }

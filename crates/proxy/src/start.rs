@@ -15,7 +15,7 @@ use headwater_runtime::outage::Outage;
 use headwater_runtime::process::Process;
 use headwater_runtime::readiness::{self, Latch};
 use headwater_runtime::tls::{CertificateError, Certificates};
-use headwater_wire::Channels;
+use headwater_wire::{Channels, ClusterSecrets};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -157,7 +157,8 @@ impl Proxy {
         let rtmp = rtmp.trust_peers(config.trusted_peers.clone());
         let rtmps = listen_encrypted(&process, limits).await?;
         let authority = open_authority(&process.config).await?;
-        let handler = ConnectionHandler::new(&process, authority, registry.clone(), Channels::default());
+        let channels = Channels::to_cluster(&ClusterSecrets::new(process.config.cluster.secrets()));
+        let handler = ConnectionHandler::new(&process, authority, registry.clone(), channels);
         tracing::info!(
             listen = %rtmp.local_addr(),
             encrypted = rtmps.as_ref().map(|rtmps| display(rtmps.local_addr())),

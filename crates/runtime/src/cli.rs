@@ -188,9 +188,15 @@ mod tests {
         let loaded = load(&[], &[("HEADWATER_CONTROL_TOKEN_FILE", &path)]).unwrap();
         assert!(loaded.control.token.unwrap().is("hunter2-hunter2-hunter2"));
         let variables = config::secret_variables();
-        for name in
-            ["CONTROL_TOKEN", "DIRECTORY_SECRET", "DIRECTORY_PREVIOUS_SECRET", "REGISTRY_URL", "INPUTS"]
-        {
+        for name in [
+            "CLUSTER_SECRET",
+            "CLUSTER_PREVIOUS_SECRET",
+            "CONTROL_TOKEN",
+            "DIRECTORY_SECRET",
+            "DIRECTORY_PREVIOUS_SECRET",
+            "REGISTRY_URL",
+            "INPUTS",
+        ] {
             let name = format!("HEADWATER_{name}");
             assert!(variables.contains(&name), "{name}: {variables:?}");
             let missing = format!("{name}_FILE");

@@ -7,13 +7,17 @@ use std::time::Duration;
 use headwater_media::StreamId;
 use headwater_media::broadcast::{Policy, PolicyOverrides, RecordedRenditions};
 use headwater_platform::store::ObjectStore;
-use headwater_runtime::config::{Config, HlsConfig, RecordingConfig, ServerConfig, StoreConfig};
+use headwater_runtime::config::{
+    ClusterConfig, Config, HlsConfig, RecordingConfig, ServerConfig, StoreConfig,
+};
 
 /// Settings of a server.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Section `[server]`.
     pub server: ServerConfig,
+    /// Section `[cluster]`.
+    pub cluster: ClusterConfig,
     /// Section `[hls]`.
     pub hls: HlsConfig,
     /// Section `[recording]`.
@@ -61,6 +65,7 @@ impl From<Config> for Settings {
             drain_timeout: config.drain_timeout,
             store: StoreSource::Configured(config.store),
             server: config.server,
+            cluster: config.cluster,
             hls: config.hls,
             recording: config.recording,
         }

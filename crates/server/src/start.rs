@@ -11,12 +11,12 @@ use headwater_platform::store::StoreError;
 use headwater_platform::{Advertised, METADATA_VARIABLE, OwnAddressError, own_address};
 use headwater_recordings::Layout;
 use headwater_registry::{Registry, ServerId, ServerIdError};
-use headwater_runtime::config::ServerConfig;
+use headwater_runtime::config::{ClusterConfig, ServerConfig};
 use headwater_runtime::listener::{BindError, Listener};
 use headwater_runtime::process::Process;
 use headwater_runtime::readiness;
 use headwater_transcode::launch::WorkerCommand;
-use headwater_wire::Channels;
+use headwater_wire::{Channels, ClusterSecrets};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::Connected;
@@ -62,6 +62,7 @@ pub async fn run(
     let listener = Listener::bind(settings.server.grpc_listen, "server.grpc_listen", limits()).await?;
     let home = home(&settings.server, listener.local_addr()).await?;
     tracing::info!(listen = %listener.local_addr(), advertised = home.address, id = %home.server, "server starts");
+    warn_of_strangers(&settings.cluster, listener.local_addr());
     let workers =
         Processes::new(worker, &settings.server, settings.policies.general_policy().ladder.rungs.len());
     let confined = process.readiness.latch("worker sandbox");
@@ -71,7 +72,8 @@ pub async fn run(
         process.drain.cancelled().await;
         return Ok(());
     }
-    let served = run_at(home, process, registry, Arc::new(workers), Channels::default(), incoming(listener));
+    let channels = Channels::to_cluster(&ClusterSecrets::new(settings.cluster.secrets()));
+    let served = run_at(home, process, registry, Arc::new(workers), channels, incoming(listener));
     // Second, so that the server's other latches are there when this one is set.
     futures::join!(served, async { confined.set() }).0
 }
@@ -123,8 +125,9 @@ where
     let heartbeat = Heartbeat { registry, home, broadcasts: broadcasts.clone(), stop: stop.clone() };
     // The listener outlives the drain: the last viewers get the last seconds.
     let closed = CancellationToken::new();
-    let served =
-        grpc::services(&broadcasts).serve_with_incoming_shutdown(incoming, closed.clone().cancelled_owned());
+    let secrets = ClusterSecrets::new(settings.cluster.secrets());
+    let served = grpc::services(&broadcasts, &secrets)
+        .serve_with_incoming_shutdown(incoming, closed.clone().cancelled_owned());
     let lived = async {
         // The first beat says whether there is room. If there is none, the watch says why.
         let _known = stop.run_until_cancelled(starter.try_out(&able)).await;
@@ -166,6 +169,17 @@ async fn keep_house(housekeeping: Option<Housekeeping>) {
     match housekeeping {
         Some(housekeeping) => housekeeping.run().await,
         None => std::future::pending().await,
+    }
+}
+
+/// Says that strangers may do all that proxies, origins and operators do, where they can reach the listener.
+fn warn_of_strangers(cluster: &ClusterConfig, listening: SocketAddr) {
+    if cluster.secret.is_none() && !listening.ip().is_loopback() {
+        tracing::warn!(
+            listen = %listening,
+            "whoever reaches this port can publish, watch and stop the server: set cluster.secret \
+             (HEADWATER_CLUSTER_SECRET) for all services, or let nobody else reach it"
+        );
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tonic::transport::{Endpoint, Server};
 use tower::layer::util::{Identity, Stack};
 
+use crate::secret::{ClusterSecrets, SecretLayer};
 use crate::version::VersionLayer;
 
 /// Bytes of one call that may be sent to a server before it has read them: more than a second of any stream.
@@ -35,11 +36,12 @@ const CLIENT_PING_INTERVAL: Duration = Duration::from_millis(500);
 const CLIENT_PING_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Layers of a gRPC server of ours.
-pub type Layers = Stack<VersionLayer, Identity>;
+pub type Layers = Stack<VersionLayer, Stack<SecretLayer, Identity>>;
 
-/// gRPC server with the settings of all services.
-pub fn server() -> Server<Layers> {
+/// gRPC server with the settings of all services, which answers callers that know one of these secrets.
+pub fn server(secrets: &ClusterSecrets) -> Server<Layers> {
     Server::builder()
+        .layer(SecretLayer(secrets.clone()))
         .layer(VersionLayer)
         .http2_keepalive_interval(Some(SERVER_PING_INTERVAL))
         .http2_keepalive_timeout(Some(SERVER_PING_TIMEOUT))

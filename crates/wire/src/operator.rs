@@ -6,14 +6,14 @@ use headwater_media::StreamId;
 use headwater_media::broadcast::BroadcastReport;
 use headwater_media::stats::HealthSample;
 use tokio::time::timeout;
-use tonic::transport::{Channel, Error};
+use tonic::transport::Error;
 use tonic::{Code, Status};
 
 use crate::v2::operator_client::OperatorClient;
 use crate::v2::{
     DescribeBroadcastRequest, DescribeBroadcastResponse, DisconnectRequest, ListBroadcastsRequest,
 };
-use crate::{Channels, ConvertError};
+use crate::{Channels, ConvertError, ServiceChannel};
 
 /// Longest time for an answer. A server that lives answers in milliseconds; connecting to one whose host is gone would take
 /// far longer.
@@ -64,7 +64,7 @@ pub struct Disconnected {
 }
 
 /// Client of one server.
-pub struct Operator(OperatorClient<Channel>);
+pub struct Operator(OperatorClient<ServiceChannel>);
 
 impl Operator {
     /// Client of the server at this address.

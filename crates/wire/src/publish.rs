@@ -10,15 +10,14 @@ use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
-use crate::ConvertError;
 use crate::v2::ingest_client::IngestClient;
 pub use crate::v2::publish_request::Ground;
 use crate::v2::publish_request::{End, Leaving, Message as Request, Open};
 use crate::v2::publish_response::Message as Response;
 use crate::v2::{self, Failure, PublishRequest, PublishResponse};
+use crate::{ConvertError, ServiceChannel};
 
 /// Messages that may be queued for the gRPC call: about a second of media. More would only hide that the server is slow.
 pub const MAX_QUEUED_MESSAGES: usize = 128;
@@ -95,11 +94,15 @@ impl PublishCall {
     ///
     /// # Errors
     /// When the server rejects the publisher, can't be reached, or does not answer in time.
-    pub async fn open(channel: Channel, opening: Opening, limit: Duration) -> Result<Accepted, PublishError> {
+    pub async fn open(
+        channel: ServiceChannel,
+        opening: Opening,
+        limit: Duration,
+    ) -> Result<Accepted, PublishError> {
         timeout(limit, Self::start_call(channel, opening)).await.map_err(|_| PublishError::Timeout)?
     }
 
-    async fn start_call(channel: Channel, opening: Opening) -> Result<Accepted, PublishError> {
+    async fn start_call(channel: ServiceChannel, opening: Opening) -> Result<Accepted, PublishError> {
         let Opening { stream, epoch, ground, publisher, resume, failures, facts, overrides } = opening;
         let (requests, media) = mpsc::channel(MAX_QUEUED_MESSAGES);
         let open = Open {

@@ -83,7 +83,7 @@ async fn serve() -> (String, mpsc::Receiver<usize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let (counted, counts) = mpsc::channel(1);
-    let router = http2::server()
+    let router = http2::server(&Default::default())
         .add_service(IngestServer::new(Server(counted.clone())))
         .add_service(DeliveryServer::new(Server(counted)));
     tokio::spawn(router.serve_with_incoming(TcpListenerStream::new(listener)));
@@ -91,14 +91,14 @@ async fn serve() -> (String, mpsc::Receiver<usize>) {
 }
 
 /// How a call comes by its connection.
-type Connect = fn(&Channels, &str) -> tonic::transport::Channel;
+type Connect = fn(&Channels, &str) -> headwater_wire::ServiceChannel;
 const WAYS: [Connect; 2] = [
     |channels, address| channels.to(address).unwrap(),
     |channels, address| channels.dedicated(address).unwrap(),
 ];
 
 /// Sends until nothing more is taken, and stays.
-async fn publish(channel: tonic::transport::Channel, stream: &str, messages: usize) {
+async fn publish(channel: headwater_wire::ServiceChannel, stream: &str, messages: usize) {
     let (requests, sent) = mpsc::channel(1);
     let open = Open { stream: stream.into(), ..Open::default() };
     requests.send(PublishRequest { message: Some(Message::Open(open)) }).await.unwrap();

@@ -54,7 +54,8 @@ impl Server {
         let address = listener.local_addr().unwrap().to_string();
         let (sender, disconnects) = mpsc::unbounded_channel();
         let stub = Stub { streams: streams.to_vec(), epoch, is_confirming, disconnects: sender };
-        let served = headwater_wire::http2::server().add_service(OperatorServer::new(stub));
+        let served =
+            headwater_wire::http2::server(&Default::default()).add_service(OperatorServer::new(stub));
         tokio::spawn(served.serve_with_incoming(TcpListenerStream::new(listener)));
         Self { address, disconnects }
     }

@@ -16,9 +16,8 @@ use headwater_runtime::outage::Outage;
 use headwater_runtime::readiness::Latch;
 use headwater_wire::frames::MESSAGE_LIMIT;
 use headwater_wire::v2::delivery_client::DeliveryClient;
-use headwater_wire::{Channels, v2};
+use headwater_wire::{Channels, ServiceChannel, v2};
 use tokio::time::timeout;
-use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tracing::{debug, info, warn};
 
@@ -173,13 +172,13 @@ impl Upstream {
     }
 
     /// For a call with one small answer.
-    fn client(&self, address: &str) -> Result<DeliveryClient<Channel>, WatchError> {
+    fn client(&self, address: &str) -> Result<DeliveryClient<ServiceChannel>, WatchError> {
         let channel = self.channels.to(address).map_err(|_| WatchError::Address(address.to_owned()))?;
         Ok(DeliveryClient::new(channel))
     }
 
     /// For a call that gives media: nobody else waits while these are not read.
-    fn streaming(&self, address: &str) -> Result<DeliveryClient<Channel>, WatchError> {
+    fn streaming(&self, address: &str) -> Result<DeliveryClient<ServiceChannel>, WatchError> {
         let channel =
             self.channels.dedicated(address).map_err(|_| WatchError::Address(address.to_owned()))?;
         Ok(DeliveryClient::new(channel).max_decoding_message_size(MESSAGE_LIMIT))

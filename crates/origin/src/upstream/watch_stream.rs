@@ -5,9 +5,8 @@ use std::time::Duration;
 use headwater_hls::WindowError;
 use headwater_media::{Opening, StreamId};
 use headwater_wire::v2::delivery_client::DeliveryClient;
-use headwater_wire::{ConvertError, WatchMessage, v2};
+use headwater_wire::{ConvertError, ServiceChannel, WatchMessage, v2};
 use tokio::time::timeout;
-use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
 
 use crate::metrics::Present;
@@ -53,7 +52,7 @@ impl From<Status> for WatchError {
 
 impl WatchStream {
     pub(super) async fn open(
-        mut client: DeliveryClient<Channel>,
+        mut client: DeliveryClient<ServiceChannel>,
         stream: &StreamId,
         counted: Present,
     ) -> Result<Self, WatchError> {

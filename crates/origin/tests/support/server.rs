@@ -44,7 +44,7 @@ impl TestServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = Self { address: listener.local_addr().unwrap(), state: Arc::default() };
         let service = DeliveryServer::new(Service(server.clone()));
-        let served = headwater_wire::http2::server().add_service(service);
+        let served = headwater_wire::http2::server(&Default::default()).add_service(service);
         tokio::spawn(served.serve_with_incoming(TcpListenerStream::new(listener)));
         server
     }

@@ -56,6 +56,11 @@ pub(super) fn check_config(config: &Config, service: Service, reader: &mut Reade
             \"redis://localhost:6379\"",
     );
     refuse(
+        config.cluster.previous_secret.is_some() && config.cluster.secret.is_none(),
+        &["cluster.previous_secret", "cluster.secret"],
+        "the secret before is accepted beside the secret of today: set cluster.secret",
+    );
+    refuse(
         config.control.token.is_none()
             && config.control.listen.is_some_and(|listen| !listen.ip().is_loopback()),
         &["control.listen", "control.token"],

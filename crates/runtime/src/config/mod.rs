@@ -40,9 +40,9 @@ pub use source::{VARIABLE_PREFIX, variable};
 pub use storage::{Directory, Encryption, RecordingMode, S3Name, StoreUrl};
 pub use streams::StreamOverrides;
 pub use table::{
-    ACCEPT_TIMEOUT, ControlConfig, DirectoryConfig, HlsConfig, LogConfig, MAX_LEASE, MAX_LIVE_WINDOW,
-    MAX_REPLAY_DURATION, MAX_WORKER_RESTARTS, OriginConfig, ProxyConfig, RecordingConfig, RegistryConfig,
-    ServerConfig, StoreConfig, UpConfig,
+    ACCEPT_TIMEOUT, ClusterConfig, ControlConfig, DirectoryConfig, HlsConfig, LogConfig, MAX_LEASE,
+    MAX_LIVE_WINDOW, MAX_REPLAY_DURATION, MAX_WORKER_RESTARTS, OriginConfig, ProxyConfig, RecordingConfig,
+    RegistryConfig, ServerConfig, StoreConfig, UpConfig,
 };
 pub use types::{Advertise, AppName, Bitrate, Capacity, LogFilter, LogFormat, Preset, Size, WorkerSandbox};
 pub use url::{PublicUrl, RegistryUrl};
@@ -59,6 +59,7 @@ pub struct Config {
     /// How long a process that was told to stop may take.
     pub drain_timeout: Duration,
     pub registry: RegistryConfig,
+    pub cluster: ClusterConfig,
     pub proxy: ProxyConfig,
     pub input_mode: InputMode,
     /// Live inputs of the configuration; those of the directory come beside them.
@@ -161,6 +162,13 @@ impl RegistryConfig {
     }
 }
 
+impl ClusterConfig {
+    /// Texts of the secret and of the one before it.
+    pub fn secrets(&self) -> [Option<&str>; 2] {
+        [&self.secret, &self.previous_secret].map(|secret| secret.as_ref().map(Secret::expose))
+    }
+}
+
 impl HlsConfig {
     /// Durations of segments and parts in whole milliseconds.
     pub fn segments(&self) -> SegmentSettings {
@@ -185,6 +193,7 @@ impl From<LadderConfig> for Ladder {
 fn read_config(reader: &mut Reader) -> Option<Config> {
     let process = ProcessConfig::read(reader);
     let registry = RegistryConfig::read(reader);
+    let cluster = ClusterConfig::read(reader);
     let proxy = ProxyConfig::read(reader);
     let (input_mode, inputs) = inputs::read_inputs(reader);
     let directory = DirectoryConfig::read(reader);
@@ -201,6 +210,7 @@ fn read_config(reader: &mut Reader) -> Option<Config> {
     Some(Config {
         drain_timeout: process?.drain_timeout,
         registry: registry?,
+        cluster: cluster?,
         proxy: proxy?,
         input_mode: input_mode?,
         inputs,

@@ -101,6 +101,18 @@ section! {
 }
 
 section! {
+    /// The services of one installation among each other. Servers answer proxies, origins and other servers only, where
+    /// there is a secret.
+    pub struct ClusterConfig = "cluster" {
+        /// The secret that proxies, servers and origins show to servers, the same for all. Without it servers answer
+        /// whoever reaches `server.grpc_listen`.
+        secret: Option<Secret> = "";
+        /// Another secret that servers accept, while the secret is replaced.
+        previous_secret: Option<Secret> = "";
+    }
+}
+
+section! {
     /// The proxy: where publishers arrive.
     pub struct ProxyConfig = "proxy" {
         /// Address and port for publishers, by RTMP.

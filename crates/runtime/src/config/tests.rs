@@ -177,6 +177,8 @@ worker_stop_timeout = "45s"
 worker_start_timeout = "15s"
 [ladder]
 rungs = ["640x360@800k", "854x480@1400k", "640x360@700k"]
+[cluster]
+previous_secret = "0123456789abcdef"
 "#;
     let said = mistakes(text, &[]);
     for (start, part) in [
@@ -188,6 +190,7 @@ rungs = ["640x360@800k", "854x480@1400k", "640x360@700k"]
         ("hw.toml:9: server.worker_stop_timeout, drain_timeout: ", "longer to stop"),
         ("hw.toml:10: server.worker_start_timeout, server.worker_stop_timeout: ", "a proxy gives"),
         ("hw.toml:12: ladder.rungs: ", "the best comes first"),
+        ("hw.toml:14: cluster.previous_secret, cluster.secret: ", "set cluster.secret"),
         ("hw.toml:12: ladder.rungs: ", "two rungs are named \"360p\""),
     ] {
         assert!(
@@ -195,7 +198,7 @@ rungs = ["640x360@800k", "854x480@1400k", "640x360@700k"]
             "{start}{part}\n{said}"
         );
     }
-    assert_eq!(said.lines().count(), 9, "{said}");
+    assert_eq!(said.lines().count(), 10, "{said}");
 }
 
 #[test]

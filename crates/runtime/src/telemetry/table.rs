@@ -119,6 +119,9 @@ const GROUPS: [Group; 5] = [
     Group {
         title: "Server",
         metrics: metrics! {
+            "headwater_grpc_refused_total": Counter, "calls", "reason: missing, wrong",
+                "gRPC calls of peers that don't know `cluster.secret`.",
+                "None in a closed network. A proxy, an origin or another server with an old secret says so in its own log; otherwise strangers reach the port ([cluster.md](cluster.md)).";
             "headwater_server_broadcasts": Gauge, "broadcasts", "",
                 "Broadcasts that this server owns, with a publisher or waiting for one.",
                 "Compare with `server.max_broadcasts`.";

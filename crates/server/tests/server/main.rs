@@ -9,6 +9,7 @@ mod publishing;
 mod resuming;
 mod statistics;
 mod storing;
+mod strangers;
 mod support;
 mod taking_over;
 mod turns;

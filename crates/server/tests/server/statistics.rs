@@ -10,6 +10,7 @@ use headwater_media::{
     VideoStats,
 };
 use headwater_server::WorkerCommand;
+use headwater_wire::Channels;
 use headwater_wire::publish::{Accepted, Opening, PublishCall};
 use headwater_wire::v2::publish_request::Ground;
 use headwater_wire::v2::publish_response::Message as Response;
@@ -96,7 +97,8 @@ async fn open(server: &TestServer) -> PublishCall {
         facts: None,
         overrides: PolicyOverrides::default(),
     };
-    let accepted = PublishCall::open(server.channel.clone(), opening, DEADLINE).await;
+    let channel = Channels::default().dedicated(&server.record.address).unwrap();
+    let accepted = PublishCall::open(channel, opening, DEADLINE).await;
     let Ok(Accepted { call, .. }) = accepted else { panic!("the server does not accept") };
     call
 }

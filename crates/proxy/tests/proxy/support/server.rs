@@ -39,7 +39,7 @@ impl TestServer {
         let record = register(registry, name, listener.local_addr().unwrap(), used_millicores).await;
         let (sender, calls) = mpsc::channel(16);
         let service = IngestServer::new(Service(sender)).max_decoding_message_size(16 << 20);
-        let served = headwater_wire::http2::server().add_service(service);
+        let served = headwater_wire::http2::server(&Default::default()).add_service(service);
         let served = served.serve_with_incoming(TcpListenerStream::new(listener));
         let served = tokio::spawn(async { served.await.unwrap() });
         Self { record, served, calls }
