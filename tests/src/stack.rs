@@ -28,7 +28,7 @@ pub const CLUSTER_SECRET: &str = "cluster-secret-of-the-tests";
 
 /// Channels to the servers of a stack, which know its secret.
 pub fn channels() -> Channels {
-    Channels::to_cluster(&ClusterSecrets::new([Some(CLUSTER_SECRET), None]))
+    Channels::to_cluster(&ClusterSecrets::new([Some(CLUSTER_SECRET), None]), None)
 }
 
 /// Plan of a stack: its services and settings.

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use headwater_runtime::cli::Options;
-use headwater_runtime::config::Service;
+use headwater_runtime::config::{ClusterConfig, Service};
+use headwater_runtime::tls::ClusterTls;
 use headwater_wire::v2::operator_client::OperatorClient;
 use headwater_wire::v2::{Broadcast, DrainRequest, ListBroadcastsRequest};
 use headwater_wire::{Channels, ClusterSecrets, ServiceChannel};
@@ -33,15 +34,15 @@ pub struct Arguments {
 
 /// Drains the server, and waits until its last broadcast has moved.
 pub fn run(arguments: &Arguments) -> ExitCode {
-    let secrets = match arguments.options.load(Service::AllInOne) {
-        Ok(loaded) => ClusterSecrets::new(loaded.config.cluster.secrets()),
+    let cluster = match arguments.options.load(Service::AllInOne) {
+        Ok(loaded) => loaded.config.cluster,
         Err(code) => return code,
     };
-    let channels = Channels::to_cluster(&secrets);
-    let drained =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Into::into).and_then(
-            |runtime| runtime.block_on(drain_server(&channels, &arguments.server, &mut io::stdout())),
-        );
+    let drained = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Into::into)
+        .and_then(|runtime| runtime.block_on(drain_within(&cluster, &arguments.server)));
     match drained {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -49,6 +50,14 @@ pub fn run(arguments: &Arguments) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Drains a server of this cluster.
+async fn drain_within(cluster: &ClusterConfig, server: &str) -> anyhow::Result<()> {
+    let tls = ClusterTls::load(cluster)?;
+    let caller = tls.as_ref().map(ClusterTls::caller).transpose()?;
+    let channels = Channels::to_cluster(&ClusterSecrets::new(cluster.secrets()), caller);
+    drain_server(&channels, server, &mut io::stdout()).await
 }
 
 fn parse_address(text: &str) -> Result<String, &'static str> {

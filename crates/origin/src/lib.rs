@@ -32,6 +32,7 @@ use headwater_runtime::http::{Patience, Versions};
 use headwater_runtime::listener::{BindError, Limits, Listener};
 use headwater_runtime::process::Process;
 use headwater_runtime::readiness::{self, Readiness};
+use headwater_runtime::tls::{ClusterTls, ClusterTlsError, keep_current};
 use headwater_wire::{Channels, ClusterSecrets};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -55,6 +56,8 @@ pub enum OriginError {
     Store(#[from] StoreError),
     #[error("directory.url can't be used: {0}")]
     Directory(#[source] StoreError),
+    #[error(transparent)]
+    Cluster(#[from] ClusterTlsError),
     #[error("the HTTP listener broke: {0}")]
     Accept(#[from] io::Error),
 }
@@ -76,6 +79,8 @@ pub struct Origin {
     keep_alive: Duration,
     /// Listener and state of the control API, where `control.listen` is set.
     control: Option<(Listener, Control)>,
+    /// TLS towards the servers, whose certificate is reloaded.
+    cluster_tls: Option<ClusterTls>,
     core: Core,
 }
 
@@ -97,7 +102,9 @@ impl Origin {
             Some(store) => Some(store::open(&store).await?),
             None => None,
         };
-        let channels = Channels::to_cluster(&ClusterSecrets::new(settings.cluster.secrets()));
+        let cluster_tls = ClusterTls::load(&settings.cluster)?;
+        let caller = cluster_tls.as_ref().map(ClusterTls::caller).transpose()?;
+        let channels = Channels::to_cluster(&ClusterSecrets::new(settings.cluster.secrets()), caller);
         let core = Core::start(settings, registry.clone(), channels, store, readiness);
         let control = match settings.control.listen {
             Some(address) => {
@@ -109,7 +116,7 @@ impl Origin {
             }
             None => None,
         };
-        Ok(Self { listener, keep_alive: settings.origin.keep_alive_timeout, control, core })
+        Ok(Self { listener, keep_alive: settings.origin.keep_alive_timeout, control, cluster_tls, core })
     }
 
     /// The address that is really listened on.
@@ -133,12 +140,14 @@ impl Origin {
             patience,
             drain.clone(),
         );
-        let served = match self.control {
-            Some((listener, control)) => {
-                tokio::try_join!(viewers, headwater_control::serve(control, listener, drain)).map(drop)
+        let reloaded = keep_current(self.cluster_tls, drain.clone());
+        let control = async {
+            match self.control {
+                Some((listener, control)) => headwater_control::serve(control, listener, drain).await,
+                None => Ok(()),
             }
-            None => viewers.await,
         };
+        let served = tokio::try_join!(viewers, control, async { Ok(reloaded.await) }).map(drop);
         self.core.stop().await;
         served
     }

@@ -14,7 +14,7 @@ use headwater_runtime::listener::{Accepted, BindError, Connection, Limits, Liste
 use headwater_runtime::outage::Outage;
 use headwater_runtime::process::Process;
 use headwater_runtime::readiness::{self, Latch};
-use headwater_runtime::tls::{CertificateError, Certificates};
+use headwater_runtime::tls::{CertificateError, Certificates, ClusterTls, ClusterTlsError, keep_current};
 use headwater_wire::{Channels, ClusterSecrets};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -40,6 +40,8 @@ pub enum ProxyError {
     Certificate(#[from] CertificateError),
     #[error("TLS cannot be set up: {0}")]
     Tls(#[from] headwater_runtime::tls::TlsError),
+    #[error(transparent)]
+    Cluster(#[from] ClusterTlsError),
     #[error("the listener for encoders broke: {0}")]
     Accept(#[from] io::Error),
 }
@@ -157,7 +159,7 @@ impl Proxy {
         let rtmp = rtmp.trust_peers(config.trusted_peers.clone());
         let rtmps = listen_encrypted(&process, limits).await?;
         let authority = open_authority(&process.config).await?;
-        let channels = Channels::to_cluster(&ClusterSecrets::new(process.config.cluster.secrets()));
+        let channels = channels(&process)?;
         let handler = ConnectionHandler::new(&process, authority, registry.clone(), channels);
         tracing::info!(
             listen = %rtmp.local_addr(),
@@ -234,6 +236,15 @@ async fn listen_encrypted(
     let reload = process.drain.clone().run_until_cancelled_owned(certificates.keep_current());
     process.tasks.spawn(reload);
     Ok(Some(listener.trust_peers(config.trusted_peers.clone()).encrypt(tls)))
+}
+
+/// Channels to the servers. The certificate that they are shown is reloaded until the process is told to stop.
+fn channels(process: &Process<Settings>) -> Result<Channels, ProxyError> {
+    let cluster = &process.config.cluster;
+    let tls = ClusterTls::load(cluster)?;
+    let caller = tls.as_ref().map(ClusterTls::caller).transpose()?;
+    process.tasks.spawn(keep_current(tls, process.drain.clone()));
+    Ok(Channels::to_cluster(&ClusterSecrets::new(cluster.secrets()), caller))
 }
 
 /// Span of a connection's log lines, with the address of its client.

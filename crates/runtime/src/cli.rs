@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::config::{
-    self, ConfigError, ConfigErrors, FILE_VARIABLE, Loaded, Origin, Service, VARIABLE_PREFIX,
+    self, Config, ConfigError, ConfigErrors, FILE_VARIABLE, Loaded, Origin, Service, VARIABLE_PREFIX,
 };
 use crate::tls;
 
@@ -76,16 +76,19 @@ impl Options {
     }
 }
 
-/// Faults of the certificates that a service is to show.
+/// Faults of the certificates that a service is to show, and of the authorities that it is to trust.
 fn certificate_errors(service: Service, loaded: &Loaded) -> Vec<ConfigError> {
-    const PROXY_CERTIFICATES: &str = "proxy.tls_certificates";
-    if !matches!(service, Service::Proxy | Service::AllInOne) {
-        return Vec::new();
+    let Config { proxy, cluster, .. } = &loaded.config;
+    let mut faults = tls::check_cluster(cluster);
+    for (owner, setting, files) in [(Service::Proxy, "proxy.tls_certificates", &proxy.tls_certificates)] {
+        if service == owner || service == Service::AllInOne {
+            faults.extend(tls::check_files(files).into_iter().map(|error| (setting, error)));
+        }
     }
-    let origin = loaded.origins.get(PROXY_CERTIFICATES).unwrap_or(&Origin::Default);
-    let errors = tls::check_files(&loaded.config.proxy.tls_certificates).into_iter();
+    let origin = |setting: &str| loaded.origins.get(setting).unwrap_or(&Origin::Default).clone();
+    let errors = faults.into_iter();
     errors
-        .map(|error| ConfigError { origin: origin.clone(), text: format!("{PROXY_CERTIFICATES}: {error}") })
+        .map(|(setting, error)| ConfigError { origin: origin(setting), text: format!("{setting}: {error}") })
         .collect()
 }
 
@@ -151,7 +154,6 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::config::Config;
 
     #[derive(Parser)]
     struct Binary {

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use futures::stream::{self, Stream};
 use headwater_runtime::listener::{
-    Accepted, Activity, Guard, Limits, Listener, ObservedStream, Observer, Work,
+    Activity, Connection, Guard, Limits, Listener, ObservedStream, Observer, Work,
 };
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 /// Peers are services of the same installation, which have some connections each.
@@ -26,12 +27,28 @@ pub(crate) fn limits() -> Limits {
     Limits::new(MAX_CONNECTIONS, MAX_CONNECTIONS_PER_ADDRESS)
 }
 
-/// The connections that a listener accepts.
+/// The connections that a listener accepts, after their TLS handshakes where it speaks TLS.
 pub(crate) fn incoming(listener: Listener) -> impl Stream<Item = io::Result<Peer>> {
-    stream::unfold(listener, |mut listener| async {
-        let accepted = listener.accept().await.map(observe);
-        Some((accepted, listener))
+    stream::unfold((listener, JoinSet::new()), |(mut listener, mut opening)| async {
+        let peer = next_peer(&mut listener, &mut opening).await;
+        Some((peer, (listener, opening)))
     })
+}
+
+/// Next connection that is open. A handshake that takes long keeps no other connection waiting.
+async fn next_peer(listener: &mut Listener, opening: &mut JoinSet<Option<Connection>>) -> io::Result<Peer> {
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                opening.spawn(accepted?.open_within(PREFACE_LIMIT));
+            }
+            Some(opened) = opening.join_next() => {
+                if let Ok(Some(connection)) = opened {
+                    return Ok(observe(connection));
+                }
+            }
+        }
+    }
 }
 
 /// Connection that fails when its peer does not begin to speak in time, or has not yet when its place is needed.
@@ -55,8 +72,8 @@ enum State {
     Speaking(#[expect(dead_code, reason = "dropped with the connection")] Work),
 }
 
-fn observe(accepted: Accepted) -> Peer {
-    let Accepted { stream, guard, .. } = accepted;
+fn observe(connection: Connection) -> Peer {
+    let Connection { stream, guard, .. } = connection;
     ObservedStream::new(stream, Preface::new(guard))
 }
 

@@ -15,6 +15,7 @@ use headwater_runtime::config::{ClusterConfig, ServerConfig};
 use headwater_runtime::listener::{BindError, Listener};
 use headwater_runtime::process::Process;
 use headwater_runtime::readiness;
+use headwater_runtime::tls::{ClusterTls, ClusterTlsError, keep_current};
 use headwater_transcode::launch::WorkerCommand;
 use headwater_wire::{Channels, ClusterSecrets};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -45,6 +46,8 @@ pub enum ServerError {
     Id(#[from] ServerIdError),
     #[error("the store can't be used (store.url): {0}")]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Tls(#[from] ClusterTlsError),
     #[error("the gRPC server failed: {0}")]
     Grpc(#[from] tonic::transport::Error),
 }
@@ -59,7 +62,8 @@ pub async fn run(
     worker: WorkerCommand,
 ) -> Result<(), ServerError> {
     let settings = &process.config;
-    let listener = Listener::bind(settings.server.grpc_listen, "server.grpc_listen", limits()).await?;
+    let tls = ClusterTls::load(&settings.cluster)?;
+    let listener = listen(settings, tls.as_ref()).await?;
     let home = home(&settings.server, listener.local_addr()).await?;
     tracing::info!(listen = %listener.local_addr(), advertised = home.address, id = %home.server, "server starts");
     warn_of_strangers(&settings.cluster, listener.local_addr());
@@ -72,7 +76,9 @@ pub async fn run(
         process.drain.cancelled().await;
         return Ok(());
     }
-    let channels = Channels::to_cluster(&ClusterSecrets::new(settings.cluster.secrets()));
+    let caller = tls.as_ref().map(ClusterTls::caller).transpose()?;
+    let channels = Channels::to_cluster(&ClusterSecrets::new(settings.cluster.secrets()), caller);
+    process.tasks.spawn(keep_current(tls, process.drain.clone()));
     let served = run_at(home, process, registry, Arc::new(workers), channels, incoming(listener));
     // Second, so that the server's other latches are there when this one is set.
     futures::join!(served, async { confined.set() }).0
@@ -172,9 +178,19 @@ async fn keep_house(housekeeping: Option<Housekeeping>) {
     }
 }
 
+/// Listens for proxies, origins and other servers.
+async fn listen(settings: &Settings, tls: Option<&ClusterTls>) -> Result<Listener, ServerError> {
+    let listener = Listener::bind(settings.server.grpc_listen, "server.grpc_listen", limits()).await?;
+    Ok(match tls {
+        Some(tls) => listener.encrypt(tls.server_config()?),
+        None => listener,
+    })
+}
+
 /// Says that strangers may do all that proxies, origins and operators do, where they can reach the listener.
 fn warn_of_strangers(cluster: &ClusterConfig, listening: SocketAddr) {
-    if cluster.secret.is_none() && !listening.ip().is_loopback() {
+    let is_open = cluster.secret.is_none() && cluster.tls_certificate.is_none();
+    if is_open && !listening.ip().is_loopback() {
         tracing::warn!(
             listen = %listening,
             "whoever reaches this port can publish, watch and stop the server: set cluster.secret \

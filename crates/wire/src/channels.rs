@@ -10,6 +10,8 @@ use futures::future::BoxFuture;
 use headwater_media::lock::MutexExt;
 use http::header::AUTHORIZATION;
 use http::{HeaderValue, Request, Response};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::transport::{Channel, Endpoint, Error};
@@ -18,6 +20,7 @@ use tower::Service;
 
 use crate::http2;
 use crate::secret::ClusterSecrets;
+use crate::tls::TlsDialer;
 
 /// Shared channels that are kept: more than any installation has servers. Beyond it all are made anew.
 const MAX_SHARED_CHANNELS: usize = 1_024;
@@ -50,9 +53,20 @@ impl fmt::Debug for Channels {
 }
 
 impl Channels {
-    /// Channels over TCP to the servers of a cluster, which are shown its secret.
-    pub fn to_cluster(secrets: &ClusterSecrets) -> Self {
-        Self { credential: secrets.credential(), ..Self::default() }
+    /// Channels to the servers of a cluster, which are shown its secret: over TCP, or by TLS with these settings to servers
+    /// whose certificates have this name.
+    pub fn to_cluster(
+        secrets: &ClusterSecrets,
+        tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    ) -> Self {
+        let channels = match tls {
+            None => Self::default(),
+            Some((config, server_name)) => {
+                let dialer = TlsDialer { config, server_name };
+                Self::new(move |endpoint| endpoint.connect_with_connector_lazy(dialer.clone()))
+            }
+        };
+        Self { credential: secrets.credential(), ..channels }
     }
 
     /// Channels over another network than TCP: a simulated one.

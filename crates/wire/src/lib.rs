@@ -9,6 +9,7 @@ pub mod http2;
 pub mod operator;
 pub mod publish;
 mod secret;
+mod tls;
 pub mod version;
 
 /// Messages and services that the `.proto` files define.

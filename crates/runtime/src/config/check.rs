@@ -60,6 +60,13 @@ pub(super) fn check_config(config: &Config, service: Service, reader: &mut Reade
         &["cluster.previous_secret", "cluster.secret"],
         "the secret before is accepted beside the secret of today: set cluster.secret",
     );
+    let cluster_files =
+        [&config.cluster.tls_certificate, &config.cluster.tls_key, &config.cluster.tls_authority];
+    refuse(
+        cluster_files.iter().any(|file| file.is_some()) && cluster_files.iter().any(|file| file.is_none()),
+        &["cluster.tls_certificate", "cluster.tls_key", "cluster.tls_authority"],
+        "TLS between the services needs all three: a certificate to show, its key, and an authority to check others by",
+    );
     refuse(
         config.control.token.is_none()
             && config.control.listen.is_some_and(|listen| !listen.ip().is_loopback()),

@@ -30,7 +30,7 @@ use std::time::Duration;
 use headwater_media::SegmentSettings;
 use headwater_media::ladder::Ladder;
 
-pub use certificates::CertificateFiles;
+pub use certificates::{CertificateFiles, CertificateName, PemFile};
 pub use error::{ConfigError, ConfigErrors, Origin};
 pub use inputs::{Input, InputMode};
 pub use network::Network;
@@ -166,6 +166,13 @@ impl ClusterConfig {
     /// Texts of the secret and of the one before it.
     pub fn secrets(&self) -> [Option<&str>; 2] {
         [&self.secret, &self.previous_secret].map(|secret| secret.as_ref().map(Secret::expose))
+    }
+
+    /// Files of the certificate that the service shows, and of its key.
+    pub fn certificate_files(&self) -> Option<CertificateFiles> {
+        let [certificate, key] =
+            [&self.tls_certificate, &self.tls_key].map(|file| Some(file.as_ref()?.path().into()));
+        Some(CertificateFiles { certificate: certificate?, key: key? })
     }
 }
 

@@ -9,7 +9,7 @@ use headwater_media::SegmentSettings;
 use headwater_media::broadcast::{Policy, RecordedRenditions};
 use headwater_media::ladder::Rung;
 
-use super::certificates::CertificateFiles;
+use super::certificates::{CertificateFiles, CertificateName, PemFile};
 use super::network::Network;
 use super::reader::{Reader, Setting};
 use super::secret::Secret;
@@ -109,6 +109,15 @@ section! {
         secret: Option<Secret> = "";
         /// Another secret that servers accept, while the secret is replaced.
         previous_secret: Option<Secret> = "";
+        /// Certificate of this service, in a PEM file: the services then speak TLS among each other, and each has to show a
+        /// certificate (mTLS). Files that change are read again, for new connections.
+        tls_certificate: Option<PemFile> = "";
+        /// Private key of the certificate, in a PEM file.
+        tls_key: Option<PemFile> = "";
+        /// Certificates of the authorities that have signed those of the services, in a PEM file that is read at the start.
+        tls_authority: Option<PemFile> = "";
+        /// Name that the certificates of servers have, whatever the addresses of the servers are.
+        tls_name: CertificateName = "headwater-server";
     }
 }
 

@@ -179,6 +179,7 @@ worker_start_timeout = "15s"
 rungs = ["640x360@800k", "854x480@1400k", "640x360@700k"]
 [cluster]
 previous_secret = "0123456789abcdef"
+tls_authority = "ca.pem"
 "#;
     let said = mistakes(text, &[]);
     for (start, part) in [
@@ -190,6 +191,7 @@ previous_secret = "0123456789abcdef"
         ("hw.toml:9: server.worker_stop_timeout, drain_timeout: ", "longer to stop"),
         ("hw.toml:10: server.worker_start_timeout, server.worker_stop_timeout: ", "a proxy gives"),
         ("hw.toml:12: ladder.rungs: ", "the best comes first"),
+        ("hw.toml:15: cluster.tls_certificate, cluster.tls_key, cluster.tls_authority: ", "all three"),
         ("hw.toml:14: cluster.previous_secret, cluster.secret: ", "set cluster.secret"),
         ("hw.toml:12: ladder.rungs: ", "two rungs are named \"360p\""),
     ] {
@@ -198,7 +200,7 @@ previous_secret = "0123456789abcdef"
             "{start}{part}\n{said}"
         );
     }
-    assert_eq!(said.lines().count(), 10, "{said}");
+    assert_eq!(said.lines().count(), 11, "{said}");
 }
 
 #[test]

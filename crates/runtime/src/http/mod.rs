@@ -1,5 +1,5 @@
-//! HTTP connections of a listener: HTTP/1.1, and HTTP/2 with prior knowledge where the listener takes it, within limits,
-//! until the process is told to stop.
+//! HTTP connections of a listener, encrypted or not: HTTP/1.1, and HTTP/2 by ALPN or with prior knowledge where the listener
+//! takes it, within limits, until the process is told to stop.
 
 mod problem;
 mod progress;
@@ -26,7 +26,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use crate::listener::{Accepted, Guard, Listener, ObservedStream, Work};
+use crate::listener::{Accepted, Connection, Guard, Listener, ObservedStream, Work};
 pub use problem::{PROBLEM_JSON, ProblemDetails};
 
 use progress::Progress;
@@ -63,6 +63,16 @@ pub enum Versions {
     Http1,
     /// HTTP/1.1, and HTTP/2 from clients that begin with it (RFC 9113 §3.3).
     Http1And2,
+}
+
+impl Versions {
+    /// Names of the versions in ALPN (RFC 7301), best first.
+    pub fn alpn(self) -> &'static [&'static [u8]] {
+        match self {
+            Self::Http1 => &[b"http/1.1"],
+            Self::Http1And2 => &[b"h2", b"http/1.1"],
+        }
+    }
 }
 
 /// Time limits of a connection that makes no progress.
@@ -141,7 +151,8 @@ async fn serve_connection<H: Handler>(
     patience: Patience,
     drain: CancellationToken,
 ) {
-    let Accepted { stream, peer, guard, .. } = accepted;
+    let opened = drain.run_until_cancelled(accepted.open_within(patience.request)).await;
+    let Some(Connection { stream, client: peer, guard }) = opened.flatten() else { return };
     let _opened = handler.connection_opened();
     let progress = Progress::new(guard.give_way());
     let stream = ObservedStream::new(stream, progress.clone());

@@ -131,7 +131,7 @@ mod tests {
     use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
-    use crate::listener::{Guard, Limits, ObservedStream};
+    use crate::listener::{Guard, Limits, ObservedStream, Stream};
 
     const PATIENCE: Patience = Patience {
         request: Duration::from_secs(10),
@@ -152,7 +152,7 @@ mod tests {
         let (near, peer) = listener.accept().await.unwrap();
         let guard = Limits::total(1).admit(peer.ip()).unwrap();
         let progress = Progress::new(guard.give_way());
-        let stream = ObservedStream::new(near, progress.clone());
+        let stream = ObservedStream::new(Stream::Plain(near), progress.clone());
         tokio::time::pause();
         Connection { stream, progress, far, _guard: guard }
     }

@@ -193,8 +193,9 @@ impl Guard {
     }
 
     /// Waits until the place was given to somebody else. The connection is to be closed then.
-    pub async fn given_up(&self) {
-        self.place.given_up().await;
+    pub fn given_up(&self) -> impl Future<Output = ()> + Send + use<> {
+        let place = self.place.clone();
+        async move { place.given_up().await }
     }
 }
 

@@ -5,7 +5,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+
+use super::Stream;
 
 /// Observer of one connection.
 pub trait Observer: Unpin {
@@ -23,13 +24,13 @@ pub trait Observer: Unpin {
 
 /// Connection with an observer.
 pub struct ObservedStream<O> {
-    stream: TcpStream,
+    stream: Stream,
     observer: O,
 }
 
 impl<O> ObservedStream<O> {
     /// Has a connection observed.
-    pub fn new(stream: TcpStream, observer: O) -> Self {
+    pub fn new(stream: Stream, observer: O) -> Self {
         Self { stream, observer }
     }
 
@@ -100,6 +101,9 @@ impl<O> tonic::transport::server::Connected for ObservedStream<O> {
     type ConnectInfo = tonic::transport::server::TcpConnectInfo;
 
     fn connect_info(&self) -> Self::ConnectInfo {
-        self.stream.connect_info()
+        match &self.stream {
+            Stream::Plain(tcp) => tcp.connect_info(),
+            Stream::Tls(tls) => tls.get_ref().0.connect_info(),
+        }
     }
 }

@@ -4,10 +4,12 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use metrics::counter;
 use rustls::ServerConfig;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, info, warn};
 
@@ -71,6 +73,21 @@ impl Accepted {
             Err(error) => report(&error, client, setting),
         }
         None
+    }
+
+    /// The connection of a listener that has no trusted peers: after the handshake where it speaks TLS. `None` as
+    /// [`Accepted::open`], and when that takes longer than `limit`, or another connection needs the place meanwhile.
+    pub async fn open_within(self, limit: Duration) -> Option<Connection> {
+        if self.tls.is_none() {
+            let Self { stream, peer, guard, .. } = self;
+            return Some(Connection { stream: Stream::Plain(stream), client: peer, guard });
+        }
+        let _idle = self.guard.give_way();
+        let given_up = self.guard.given_up();
+        tokio::select! {
+            opened = timeout(limit, self.open()) => opened.ok().flatten(),
+            () = given_up => None,
+        }
     }
 
     /// The stream behind header and handshake, with its place; none after a health check. Corrects the address of the client.

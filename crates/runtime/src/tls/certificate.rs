@@ -56,7 +56,7 @@ impl Contents {
     }
 }
 
-fn read_file(path: &Path) -> Result<Vec<u8>, CertificateError> {
+pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, CertificateError> {
     fs::read(path).map_err(|source| CertificateError::Unreadable { file: path.into(), source })
 }
 
@@ -89,7 +89,7 @@ impl Certificate {
 }
 
 /// At least one certificate.
-fn parse_chain(file: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
+pub(super) fn parse_chain(file: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let chain = chain.map_err(|error| malformed(file, error))?;
     if chain.is_empty() {
@@ -120,7 +120,7 @@ fn unix_millis(seconds: i64) -> UnixMillis {
     UnixMillis(u64::try_from(seconds).unwrap_or(0).saturating_mul(1_000))
 }
 
-fn malformed(file: &Path, reason: impl ToString) -> CertificateError {
+pub(super) fn malformed(file: &Path, reason: impl ToString) -> CertificateError {
     CertificateError::Malformed { file: file.into(), reason: reason.to_string() }
 }
 

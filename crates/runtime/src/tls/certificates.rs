@@ -57,7 +57,7 @@ impl Certificates {
 
     /// Certificate for a client that asks for this server, if it says so, and of which `suits` is true: the first one that
     /// has the name, or else the first of all.
-    fn choose(
+    pub(super) fn choose(
         &self,
         server: Option<&str>,
         suits: impl Fn(&CertifiedKey) -> bool,

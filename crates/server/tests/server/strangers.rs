@@ -39,7 +39,7 @@ async fn call(channel: &ServiceChannel, path: &str) -> Result<(), Status> {
 }
 
 fn channel_with(texts: [Option<&str>; 2], server: &ServerRecord) -> ServiceChannel {
-    Channels::to_cluster(&ClusterSecrets::new(texts)).dedicated(&server.address).unwrap()
+    Channels::to_cluster(&ClusterSecrets::new(texts), None).dedicated(&server.address).unwrap()
 }
 
 async fn server_with_secrets() -> TestServer {
