@@ -78,17 +78,21 @@ impl Options {
 
 /// Faults of the certificates that a service is to show, and of the authorities that it is to trust.
 fn certificate_errors(service: Service, loaded: &Loaded) -> Vec<ConfigError> {
-    let Config { proxy, cluster, .. } = &loaded.config;
+    let Config { proxy, origin, control, cluster, .. } = &loaded.config;
     let mut faults = tls::check_cluster(cluster);
-    for (owner, setting, files) in [(Service::Proxy, "proxy.tls_certificates", &proxy.tls_certificates)] {
+    for (owner, setting, files) in [
+        (Service::Proxy, "proxy.tls_certificates", &proxy.tls_certificates),
+        (Service::Origin, "origin.tls_certificates", &origin.tls_certificates),
+        (Service::Origin, "control.tls_certificates", &control.tls_certificates),
+    ] {
         if service == owner || service == Service::AllInOne {
             faults.extend(tls::check_files(files).into_iter().map(|error| (setting, error)));
         }
     }
-    let origin = |setting: &str| loaded.origins.get(setting).unwrap_or(&Origin::Default).clone();
+    let source = |setting: &str| loaded.origins.get(setting).unwrap_or(&Origin::Default).clone();
     let errors = faults.into_iter();
     errors
-        .map(|(setting, error)| ConfigError { origin: origin(setting), text: format!("{setting}: {error}") })
+        .map(|(setting, error)| ConfigError { origin: source(setting), text: format!("{setting}: {error}") })
         .collect()
 }
 

@@ -99,6 +99,16 @@ pub(super) fn check_config(config: &Config, service: Service, reader: &mut Reade
         "RTMPS needs both, an address to listen on, such as \"0.0.0.0:1936\", and a certificate",
     );
     refuse(
+        origin.https_listen.is_some() == origin.tls_certificates.is_empty(),
+        &["origin.https_listen", "origin.tls_certificates"],
+        "HTTPS needs both, an address to listen on, such as \"0.0.0.0:8443\", and a certificate",
+    );
+    refuse(
+        config.control.listen.is_none() && !config.control.tls_certificates.is_empty(),
+        &["control.tls_certificates", "control.listen"],
+        "a certificate needs an address to listen on: set control.listen",
+    );
+    refuse(
         config.store.public_url.is_some() && config.store.url == StoreUrl::None,
         &["store.public_url", "store.url"],
         "viewers can't be sent to a store that is not there: set store.url",
@@ -113,6 +123,7 @@ pub(super) fn check_config(config: &Config, service: Service, reader: &mut Reade
         (Service::AllInOne, "up.metrics_listen", config.up.metrics_listen),
     ];
     listeners.extend(config.control.listen.map(|listen| (Service::Origin, "control.listen", listen)));
+    listeners.extend(origin.https_listen.map(|listen| (Service::Origin, "origin.https_listen", listen)));
     listeners.extend(proxy.rtmps_listen.map(|listen| (Service::Proxy, "proxy.rtmps_listen", listen)));
     for (names, address) in find_collisions(&listeners, service) {
         refuse(true, &names, &format!("both listen on port {}", address.port()));

@@ -203,6 +203,11 @@ section! {
     pub struct OriginConfig = "origin" {
         /// Address and port for viewers, by HTTP.
         http_listen: SocketAddr = "0.0.0.0:8080";
+        /// Address and port for viewers by HTTP over TLS (HTTPS), such as `0.0.0.0:8443`. Without it there is none.
+        https_listen: Option<SocketAddr> = "";
+        /// Certificates of `origin.https_listen` with their keys, in PEM files. A viewer is shown the first one that has the
+        /// name of the server that it asks for, or else the first of all. Files that change are read again, for new connections.
+        tls_certificates: Vec<CertificateFiles> = "";
         /// Viewers' connections at the same time. A further one takes the place of one that has no request under way, the
         /// longest idle first; where there is none, it is closed at once.
         max_connections: usize = "10000" in 1..=MAX_CONNECTIONS;
@@ -316,6 +321,9 @@ section! {
     pub struct ControlConfig = "control" {
         /// Address and port of the control API. Without it there is none.
         listen: Option<SocketAddr> = "";
+        /// Certificates of the control API with their keys, in PEM files: it then speaks HTTPS only. Files that change are read
+        /// again, for new connections.
+        tls_certificates: Vec<CertificateFiles> = "";
         /// The bearer token with every right, beside the access tokens of the directory. Without it the API answers only on
         /// a loopback address.
         token: Option<Secret> = "";

@@ -180,6 +180,10 @@ rungs = ["640x360@800k", "854x480@1400k", "640x360@700k"]
 [cluster]
 previous_secret = "0123456789abcdef"
 tls_authority = "ca.pem"
+[origin]
+https_listen = "127.0.0.1:8443"
+[control]
+tls_certificates = [{ certificate = "a.pem", key = "a.key" }]
 "#;
     let said = mistakes(text, &[]);
     for (start, part) in [
@@ -192,6 +196,8 @@ tls_authority = "ca.pem"
         ("hw.toml:10: server.worker_start_timeout, server.worker_stop_timeout: ", "a proxy gives"),
         ("hw.toml:12: ladder.rungs: ", "the best comes first"),
         ("hw.toml:15: cluster.tls_certificate, cluster.tls_key, cluster.tls_authority: ", "all three"),
+        ("hw.toml:17: origin.https_listen, origin.tls_certificates: ", "HTTPS needs both"),
+        ("hw.toml:19: control.tls_certificates, control.listen: ", "set control.listen"),
         ("hw.toml:14: cluster.previous_secret, cluster.secret: ", "set cluster.secret"),
         ("hw.toml:12: ladder.rungs: ", "two rungs are named \"360p\""),
     ] {
@@ -200,7 +206,7 @@ tls_authority = "ca.pem"
             "{start}{part}\n{said}"
         );
     }
-    assert_eq!(said.lines().count(), 11, "{said}");
+    assert_eq!(said.lines().count(), 13, "{said}");
 }
 
 #[test]

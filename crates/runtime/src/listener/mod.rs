@@ -82,6 +82,11 @@ impl Listener {
         Self { tls: Some(tls), ..self }
     }
 
+    /// Whether it speaks TLS.
+    pub fn is_encrypted(&self) -> bool {
+        self.tls.is_some()
+    }
+
     /// The address that is really listened on, also where port 0 asked for any free one.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
