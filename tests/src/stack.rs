@@ -235,6 +235,12 @@ impl Stack {
         Ok(())
     }
 
+    /// Adds one more proxy.
+    pub async fn add_proxy(&mut self) -> Result<()> {
+        self.start_proxy(self.proxies.len())?;
+        self.proxies.last().expect("it was just started").ready().await
+    }
+
     /// Adds one more server, for tests in which one comes later.
     pub async fn add_server(&mut self) -> Result<()> {
         self.add_server_at(&Place::default()).await

@@ -78,6 +78,45 @@ async fn update(old: &[&'static str]) -> Result<()> {
     broadcasts::shown_in_one_go(&stack, &second, source.frames()).await
 }
 
+/// The first proxy of an update: its encoder comes back to one of today, before servers and origins are replaced.
+#[tokio::test]
+#[ignore = "needs the executables of another release: make compat"]
+async fn a_proxy_that_is_replaced_first_gives_its_encoder_to_one_of_today() -> Result<()> {
+    replace_proxy(&["proxy", "server", "origin"]).await
+}
+
+/// The last proxy of an update.
+#[tokio::test]
+#[ignore = "needs the executables of another release: make compat"]
+async fn a_proxy_that_is_replaced_last_gives_its_encoder_to_one_of_today() -> Result<()> {
+    replace_proxy(&["proxy"]).await
+}
+
+/// Stops the old proxy of an encoder, which comes back to one of today. Viewers see one broadcast of two periods.
+async fn replace_proxy(old: &[&'static str]) -> Result<()> {
+    let plan = Plan::tiny().set("HLS_WINDOW_SEGMENTS", "30").set("PROXY_DRAIN_TIMEOUT", "1s");
+    let mut stack = plan.executables_from(&old_executables()?, old).start().await?;
+    stack.use_own_executables();
+    stack.add_proxy().await?;
+    let sources = [tiny(30), tiny(7)];
+    let first_file = sources[0].make(stack.path(), "first").await?;
+    let second_file = sources[1].make(stack.path(), "second").await?;
+    let mut first = publish::ffmpeg_named(stack.path(), "first", &first_file, &stack.publish_url("demo"))?;
+    let player = Player::new(&stack.origin(0), "demo");
+    let replaced = async {
+        player.wait_segments("90p", 2, LIVE).await?;
+        let sent = publish::sent(stack.path(), "first")?.saturating_sub(publish::IN_HAND);
+        stack.proxies.remove(0).stop().await?;
+        ensure!(!first.wait(LIVE).await?.success(), "the encoder noticed nothing: {}", first.output());
+        let mut second =
+            publish::ffmpeg_named(stack.path(), "second", &second_file, &stack.publish_url("demo"))?;
+        ensure!(second.wait(LIVE).await?.success(), "the encoder was refused: {}", second.output());
+        anyhow::Ok((stack, sent))
+    };
+    let (shown, (stack, sent)) = tokio::try_join!(player.watch(), replaced)?;
+    broadcasts::shown_in_two_parts(&stack, &shown, sent..=sources[0].frames(), sources[1].frames()).await
+}
+
 async fn check_moved(stack: &mut Stack) -> Result<()> {
     let metrics = stack.proxy().metrics().await?;
     ensure!(metrics.contains("headwater_proxy_failovers_total 1\n"), "{metrics}");
