@@ -20,6 +20,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tonic::Streaming;
 
 use crate::encoder::{self, Tag};
+use crate::stack::channels;
 use crate::wait;
 
 /// How long the server may take to accept, and to take one more frame.
@@ -94,7 +95,7 @@ async fn open(
         ..Open::default()
     };
     send(&mut requests, Request::Open(open)).await?;
-    let mut client = IngestClient::connect(format!("http://{}", server.address)).await?;
+    let mut client = IngestClient::new(channels().dedicated(&server.address)?);
     let mut responses = timeout(ANSWER, client.publish(sent)).await??.into_inner();
     let accepted = timeout(ANSWER, responses.message()).await??.and_then(|answer| answer.message);
     let Some(Response::Accepted(Accepted { resume: Some(resume), .. })) = accepted else {

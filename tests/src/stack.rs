@@ -86,8 +86,8 @@ impl Plan {
         self
     }
 
-    /// Takes the executables of these kinds of service (`proxy`, `server`, `origin`) from this folder. Those of 0.2.0 and
-    /// before know no secret.
+    /// Takes the executables of these kinds of service (`proxy`, `server`, `origin`) from this folder. No service has a
+    /// secret then: those of before 0.2.0 know none.
     pub fn executables_from(mut self, folder: &Path, kinds: &[&'static str]) -> Self {
         self.environment.remove("HEADWATER_CLUSTER_SECRET");
         self.executables.extend(kinds.iter().map(|kind| (*kind, folder.to_owned())));
