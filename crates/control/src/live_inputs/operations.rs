@@ -49,7 +49,7 @@ impl InputChange {
 /// Outcome of one attempt to change a live input.
 enum Attempt {
     /// The input after the change, or before it was deleted.
-    Applied(LiveInput),
+    Applied(Box<LiveInput>),
     /// Another caller changed the input first.
     Outrun,
 }
@@ -154,7 +154,7 @@ impl Shared {
                     let audited = Change { event: change.event(), resource: uid.as_str() };
                     audited.record(caller, Some(&before.settings), left);
                     self.announce(&uid).await;
-                    return Ok(after);
+                    return Ok(*after);
                 }
                 Attempt::Outrun => {}
             }
@@ -179,7 +179,7 @@ impl Shared {
             InputChange::Delete => directory.delete_input(uid, expected).await.map(|()| before.clone()),
         };
         match applied {
-            Ok(after) => Ok(Attempt::Applied(after)),
+            Ok(after) => Ok(Attempt::Applied(Box::new(after))),
             Err(DirectoryError::Changed) => Ok(Attempt::Outrun),
             Err(error) => Err(error.into()),
         }
