@@ -8,7 +8,7 @@ use headwater_media::StreamId;
 use headwater_media::broadcast::BroadcastReport;
 use headwater_registry::Registry;
 use headwater_wire::Channels;
-use headwater_wire::operator::{BroadcastHistory, BroadcastQuery, Operator, OperatorError};
+use headwater_wire::operator::{BroadcastHistory, BroadcastQuery, Disconnected, Operator, OperatorError};
 use tracing::{debug, warn};
 
 /// Servers that are asked at once.
@@ -105,15 +105,27 @@ impl Fleet<'_> {
         if unheard.is_empty() { Search::OffAir } else { Search::Unknown(unheard) }
     }
 
+    /// Has a server end the publication of a stream; none where no publisher is connected there.
+    pub(crate) async fn disconnect(
+        &self,
+        address: &str,
+        stream: &StreamId,
+        reason: &str,
+        blocked: bool,
+    ) -> Result<Option<Disconnected>, OperatorError> {
+        self.operator(address)?.disconnect(stream, reason, blocked).await
+    }
+
+    fn operator(&self, address: &str) -> Result<Operator, OperatorError> {
+        Operator::new(self.channels, address)
+    }
+
     async fn list(
         &self,
         address: String,
         query: BroadcastQuery,
     ) -> (String, Result<Vec<BroadcastReport>, OperatorError>) {
-        let listed = match Operator::new(self.channels, &address) {
-            Ok(mut operator) => operator.list_broadcasts(query).await,
-            Err(error) => Err(error),
-        };
+        let listed = async { self.operator(&address)?.list_broadcasts(query).await }.await;
         (address, listed)
     }
 
@@ -122,11 +134,9 @@ impl Fleet<'_> {
         address: &str,
         stream: &StreamId,
     ) -> Result<Option<BroadcastHistory>, OperatorError> {
-        let described = match Operator::new(self.channels, address) {
-            Ok(mut operator) => operator.describe_broadcast(stream).await,
-            Err(error) => Err(error),
-        };
+        let described = async { self.operator(address)?.describe_broadcast(stream).await };
         described
+            .await
             .inspect_err(|error| warn!(address, %stream, %error, "a server does not describe a broadcast"))
     }
 

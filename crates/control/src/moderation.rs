@@ -8,7 +8,7 @@ use headwater_directory::{Block, LiveInput, Scope};
 use headwater_media::StreamId;
 use headwater_runtime::clock::{self, rfc3339};
 use headwater_runtime::config::InputMode;
-use headwater_wire::operator::{Disconnected, Operator};
+use headwater_wire::operator::Disconnected;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
@@ -173,8 +173,7 @@ impl Shared {
         if self.control.input_mode == InputMode::Open {
             return Err(Problem::open_inputs());
         }
-        let uid = uid.parse().map_err(|_| Problem::no_input())?;
-        if self.control.file_inputs.contains(&uid) { Err(Problem::read_only_input()) } else { Ok(uid) }
+        self.parse_changeable(uid)
     }
 
     /// Blocks a live input or lifts its block, audits that, and tells the services.
@@ -197,18 +196,15 @@ impl Shared {
 
     /// Ends the publication of a stream; none where it is off air.
     async fn end_publication(&self, stream: &StreamId, reason: &str, blocked: bool) -> Option<Ended> {
-        let (server, history) = match self.fleet().find(stream).await {
+        let fleet = self.fleet();
+        let (server, history) = match fleet.find(stream).await {
             Search::OnAir(server, history) => (server, history),
             Search::OffAir => return None,
             Search::Unknown(servers_not_heard) => {
                 return Some(Ended { servers_not_heard, ..Ended::default() });
             }
         };
-        let disconnected = match Operator::new(&self.control.channels, &server) {
-            Ok(mut operator) => operator.disconnect(stream, reason, blocked).await,
-            Err(error) => Err(error),
-        };
-        match disconnected {
+        match fleet.disconnect(&server, stream, reason, blocked).await {
             Ok(None) => Some(Ended::default()),
             Ok(Some(Disconnected { proxy, confirmed })) => {
                 let proxies_not_confirmed = if confirmed { Vec::new() } else { vec![proxy] };

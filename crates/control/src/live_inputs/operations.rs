@@ -141,10 +141,7 @@ impl Shared {
         precondition: &Precondition,
         change: &InputChange,
     ) -> Result<LiveInput, Problem> {
-        let uid = parse_uid(uid)?;
-        if self.control.file_inputs.contains(&uid) {
-            return Err(Problem::read_only_input());
-        }
+        let uid = self.parse_changeable(uid)?;
         for _ in 0..MAX_ATTEMPTS {
             let before = self.input_directory()?.read_input(&uid).await?;
             precondition.check(before.revision)?;
@@ -160,6 +157,12 @@ impl Shared {
             }
         }
         Err(DirectoryError::Changed.into())
+    }
+
+    /// Uid of a path, unless it is that of an input of the configuration, which alone changes it.
+    pub(crate) fn parse_changeable(&self, text: &str) -> Result<StreamId, Problem> {
+        let uid = parse_uid(text)?;
+        if self.control.file_inputs.contains(&uid) { Err(Problem::read_only_input()) } else { Ok(uid) }
     }
 
     /// Applies a change to an input that must still be as it was read.
