@@ -11,6 +11,8 @@ use ipnet::IpNet;
 pub struct PublishRule<'a> {
     /// Whether the stream key opens the stream.
     pub enabled: bool,
+    /// Reason for which an operator has blocked the input, whatever `enabled` says.
+    pub blocked: Option<&'a str>,
     /// Networks that may publish; all where there is none.
     pub allowed_addresses: &'a [IpNet],
     /// Time that the stream key works for without being used; none where it does not expire.
@@ -21,20 +23,24 @@ pub struct PublishRule<'a> {
 
 /// Answer to a publisher that has shown the stream key of a live input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum InputAccess {
+pub enum InputAccess<'a> {
     Admitted,
+    /// An operator has blocked the input, for this reason.
+    Blocked(&'a str),
     Disabled,
     /// The key was not used for as long as the input allows.
     Expired,
     AddressNotAllowed,
 }
 
-impl PublishRule<'_> {
+impl<'a> PublishRule<'a> {
     /// Whether a publisher from this address may publish now.
-    pub fn check_access(&self, address: IpAddr, now: UnixMillis) -> InputAccess {
+    pub fn check_access(&self, address: IpAddr, now: UnixMillis) -> InputAccess<'a> {
         // First: elsewhere nobody is told anything about the input.
         if !self.allows_address(address) {
             InputAccess::AddressNotAllowed
+        } else if let Some(reason) = self.blocked {
+            InputAccess::Blocked(reason)
         } else if !self.enabled {
             InputAccess::Disabled
         } else if self.is_expired(now) {
@@ -61,8 +67,13 @@ mod tests {
     use super::*;
 
     const SEEN: UnixMillis = UnixMillis(1_800_000_000_000);
-    const OPEN: PublishRule<'_> =
-        PublishRule { enabled: true, allowed_addresses: &[], unused_lifetime: None, key_seen: SEEN };
+    const OPEN: PublishRule<'_> = PublishRule {
+        enabled: true,
+        blocked: None,
+        allowed_addresses: &[],
+        unused_lifetime: None,
+        key_seen: SEEN,
+    };
 
     fn after(seconds: u64) -> UnixMillis {
         UnixMillis(SEEN.0 + seconds * 1_000)
@@ -84,8 +95,9 @@ mod tests {
     #[test]
     fn a_key_that_nobody_used_for_so_long_is_expired() {
         let rule = PublishRule { unused_lifetime: Some(Duration::from_secs(600)), ..OPEN };
-        let asked =
-            |rule: PublishRule<'_>, seconds| rule.check_access("192.0.2.7".parse().unwrap(), after(seconds));
+        let asked = |rule: PublishRule<'static>, seconds| {
+            rule.check_access("192.0.2.7".parse().unwrap(), after(seconds))
+        };
         assert_eq!(asked(rule, 600), InputAccess::Admitted);
         assert_eq!(asked(rule, 601), InputAccess::Expired);
         assert_eq!(asked(OPEN, 1_000_000), InputAccess::Admitted);
@@ -95,9 +107,17 @@ mod tests {
     fn an_address_that_may_not_publish_is_told_nothing_else_of_the_input() {
         let networks = ["192.0.2.0/24".parse().unwrap()];
         let unused_lifetime = Some(Duration::from_secs(1));
-        let rule = PublishRule { enabled: false, allowed_addresses: &networks, unused_lifetime, ..OPEN };
+        let blocked = Some("a claim");
+        let rule =
+            PublishRule { enabled: false, blocked, allowed_addresses: &networks, unused_lifetime, ..OPEN };
         let asked = rule.check_access("192.0.3.7".parse().unwrap(), after(2));
         assert_eq!(asked, InputAccess::AddressNotAllowed);
+    }
+
+    #[test]
+    fn a_block_is_told_with_its_reason_whatever_else_holds() {
+        let rule = PublishRule { enabled: false, blocked: Some("a claim"), ..OPEN };
+        assert_eq!(rule.check_access("192.0.2.7".parse().unwrap(), SEEN), InputAccess::Blocked("a claim"));
     }
 
     #[test]

@@ -104,6 +104,7 @@ impl LiveInput {
     pub fn publish_rule(&self) -> PublishRule<'_> {
         PublishRule {
             enabled: self.settings.enabled,
+            blocked: self.blocked.as_ref().map(|block| block.reason.as_str()),
             allowed_addresses: &self.settings.allowed_addresses,
             unused_lifetime: self.unused_lifetime(),
             key_seen: self.key_used.unwrap_or(self.key_made).max(self.key_made),
@@ -176,9 +177,9 @@ mod tests {
     #[test]
     fn a_key_expires_when_nobody_has_used_it_for_so_long() {
         let mut input = input(InputSettings { expires_unused_after: Some(600), ..InputSettings::default() });
-        let asked = |input: &LiveInput, seconds| {
+        fn asked(input: &LiveInput, seconds: u64) -> InputAccess<'_> {
             input.publish_rule().check_access("192.0.2.7".parse().unwrap(), after(seconds))
-        };
+        }
         assert_eq!(asked(&input, 600), InputAccess::Admitted);
         assert_eq!(asked(&input, 601), InputAccess::Expired);
         input.key_used = Some(after(500));

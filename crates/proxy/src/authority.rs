@@ -100,21 +100,18 @@ impl Authority {
             Found::Unknown => return Err(KeyError::Unknown),
             Found::Unavailable(error) => return Err(KeyError::Unavailable(error)),
         };
-        let access = input.publish_rule().check_access(client, clock::now());
-        // Who may not publish from there is told nothing else.
-        if let Some(block) = input.blocked.as_ref().filter(|_| access != InputAccess::AddressNotAllowed) {
-            return Err(KeyError::Blocked(block.reason.clone()));
-        }
-        match access {
+        match input.publish_rule().check_access(client, clock::now()) {
             InputAccess::Admitted => Ok(Permit { stream: input.uid.clone(), input: Some(input) }),
+            InputAccess::Blocked(reason) => Err(KeyError::Blocked(reason.into())),
             InputAccess::Disabled => Err(KeyError::Disabled),
             InputAccess::Expired => Err(KeyError::Expired),
             InputAccess::AddressNotAllowed => Err(KeyError::AddressNotAllowed),
         }
     }
 
-    /// Hears of changed inputs from the registry, until it is dropped; ends at once where there is no directory. While the registry does not answer, every input is
-    /// taken for changed now and then, so that one that was withdrawn is found in the store.
+    /// Hears of changed inputs from the registry, until it is dropped; ends at once where there is no directory. While the
+    /// registry does not answer, every input is taken for changed now and then, so that one that was withdrawn is found in
+    /// the store.
     pub async fn follow(&self, registry: Arc<dyn Registry>) {
         let Some(copy) = &self.directory else { return };
         let mut events = registry.watch();
