@@ -86,6 +86,26 @@ impl ControlApi {
         Ok(Self { url, token, client: Client::builder(TokioExecutor::new()).build_http() })
     }
 
+    /// Resource of a path below `/api/v1`, as text for people.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask).
+    pub async fn show(&self, path: &str) -> anyhow::Result<String> {
+        self.ask(Method::GET, path, None).await.map(print_json)
+    }
+
+    /// All pages of a list below `/api/v1`, in their order.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask).
+    pub async fn list_pages(&self, path: &str) -> anyhow::Result<Vec<Value>> {
+        let mut pages = vec![self.ask(Method::GET, path, None).await?];
+        while let Some(next) = pages.last().and_then(|page| page["next"].as_str()) {
+            pages.push(self.ask(Method::GET, &format!("{path}?after={next}"), None).await?);
+        }
+        Ok(pages)
+    }
+
     /// Answer to a request for a path below `/api/v1`; null where it has no body.
     ///
     /// # Errors

@@ -59,9 +59,7 @@ async fn perform(arguments: &Arguments) -> anyhow::Result<String> {
             });
             api.ask(Method::POST, "/live-inputs", Some(body)).await.map(print_json)
         }
-        Action::Show { uid } => {
-            api.ask(Method::GET, &format!("/live-inputs/{uid}"), None).await.map(print_json)
-        }
+        Action::Show { uid } => api.show(&format!("/live-inputs/{uid}")).await,
         Action::RotateKey { uid } => {
             api.ask(Method::POST, &format!("/live-inputs/{uid}/rotate-key"), None).await.map(print_json)
         }
@@ -73,18 +71,15 @@ async fn perform(arguments: &Arguments) -> anyhow::Result<String> {
 }
 
 async fn list_inputs(api: &ControlApi) -> anyhow::Result<String> {
+    let pages = api.list_pages("/live-inputs").await?;
+    let inputs = pages.iter().filter_map(|page| page["liveInputs"].as_array()).flatten();
     let mut text = String::new();
-    let mut path = "/live-inputs".to_owned();
-    loop {
-        let page = api.ask(Method::GET, &path, None).await?;
-        for input in page["liveInputs"].as_array().into_iter().flatten() {
-            let state = if input["enabled"] == true { "enabled" } else { "disabled" };
-            let name = input["meta"]["name"].as_str().unwrap_or_default();
-            writeln!(text, "{}\t{state}\t{name}", input["uid"].as_str().unwrap_or_default())?;
-        }
-        let Some(next) = page["next"].as_str() else { return Ok(text) };
-        path = format!("/live-inputs?after={next}");
+    for input in inputs {
+        let state = if input["enabled"] == true { "enabled" } else { "disabled" };
+        let name = input["meta"]["name"].as_str().unwrap_or_default();
+        writeln!(text, "{}\t{state}\t{name}", input["uid"].as_str().unwrap_or_default())?;
     }
+    Ok(text)
 }
 
 #[cfg(test)]

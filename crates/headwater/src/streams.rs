@@ -7,7 +7,7 @@ use headwater_media::StreamId;
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::control_api::{ApiOptions, ControlApi, print_json, run_command};
+use crate::control_api::{ApiOptions, ControlApi, run_command};
 
 /// Arguments of `streams`.
 #[derive(clap::Args)]
@@ -55,10 +55,8 @@ async fn perform(arguments: &Arguments) -> anyhow::Result<String> {
     let give_reason = |reason: &Option<String>| reason.as_ref().map(|reason| json!({ "reason": reason }));
     match &arguments.action {
         Action::List => list_streams(&api).await,
-        Action::Show { uid } => api.ask(Method::GET, &format!("/streams/{uid}"), None).await.map(print_json),
-        Action::Health { uid } => {
-            api.ask(Method::GET, &format!("/streams/{uid}/health"), None).await.map(print_json)
-        }
+        Action::Show { uid } => api.show(&format!("/streams/{uid}")).await,
+        Action::Health { uid } => api.show(&format!("/streams/{uid}/health")).await,
         Action::Disconnect { uid, reason } => {
             let path = format!("/streams/{uid}/disconnect");
             let ended = api.ask(Method::POST, &path, give_reason(reason)).await?;
@@ -77,23 +75,13 @@ async fn perform(arguments: &Arguments) -> anyhow::Result<String> {
 }
 
 async fn list_streams(api: &ControlApi) -> anyhow::Result<String> {
-    let mut text = String::new();
-    let mut path = "/streams".to_owned();
-    loop {
-        let page = api.ask(Method::GET, &path, None).await?;
-        page["streams"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .for_each(|stream| text.push_str(&describe_line(stream)));
-        let Some(next) = page["next"].as_str() else {
-            for server in texts(&page["serversNotHeard"]) {
-                writeln!(text, "{server} did not answer: it may have further streams")?;
-            }
-            return Ok(text);
-        };
-        path = format!("/streams?after={next}");
+    let pages = api.list_pages("/streams").await?;
+    let streams = pages.iter().filter_map(|page| page["streams"].as_array()).flatten();
+    let mut text: String = streams.map(describe_line).collect();
+    for server in pages.last().into_iter().flat_map(|page| texts(&page["serversNotHeard"])) {
+        writeln!(text, "{server} did not answer: it may have further streams")?;
     }
+    Ok(text)
 }
 
 /// Line of the list, in columns that tabs part.
