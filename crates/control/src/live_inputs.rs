@@ -67,13 +67,8 @@ pub(crate) async fn list_inputs(
     responses(
         (status = 201, description = "The input.", body = LiveInputAnswer,
             headers(("ETag" = String), ("Location" = String))),
-        (status = 400, response = crate::schema::Problem),
         (status = 404, response = crate::schema::Problem),
-        (status = 408, response = crate::schema::Problem),
         (status = 409, response = crate::schema::Problem),
-        (status = 413, response = crate::schema::Problem),
-        (status = 415, response = crate::schema::Problem),
-        (status = 422, response = crate::schema::Problem),
         (status = 500, response = crate::schema::Problem),
     ),
 )]
@@ -122,14 +117,9 @@ pub(crate) async fn get_input(
     request_body(content = LiveInputSettings, content_type = "application/json"),
     responses(
         (status = 200, description = "The input.", body = LiveInputAnswer, headers(("ETag" = String))),
-        (status = 400, response = crate::schema::Problem),
         (status = 404, response = crate::schema::Problem),
-        (status = 408, response = crate::schema::Problem),
         (status = 409, response = crate::schema::Problem),
         (status = 412, response = crate::schema::Problem),
-        (status = 413, response = crate::schema::Problem),
-        (status = 415, response = crate::schema::Problem),
-        (status = 422, response = crate::schema::Problem),
         (status = 500, response = crate::schema::Problem),
     ),
 )]

@@ -79,12 +79,7 @@ pub(crate) struct BlockedStream {
     responses(
         (status = 200, description = "The publisher's proxy has ended it, or there is no publisher any more.", body = Ended),
         (status = 202, description = "It was told, and has not confirmed yet.", body = Ended),
-        (status = 400, response = crate::schema::Problem),
         (status = 404, response = crate::schema::Problem),
-        (status = 408, response = crate::schema::Problem),
-        (status = 413, response = crate::schema::Problem),
-        (status = 415, response = crate::schema::Problem),
-        (status = 422, response = crate::schema::Problem),
     ),
 )]
 pub(crate) async fn disconnect_stream(
@@ -116,13 +111,8 @@ pub(crate) async fn disconnect_stream(
     responses(
         (status = 200, description = "It is blocked, and nobody publishes it any more.", body = BlockedStream),
         (status = 202, description = "It is blocked, and its publisher may not have been ended yet.", body = BlockedStream),
-        (status = 400, response = crate::schema::Problem),
         (status = 404, response = crate::schema::Problem),
-        (status = 408, response = crate::schema::Problem),
         (status = 409, response = crate::schema::Problem),
-        (status = 413, response = crate::schema::Problem),
-        (status = 415, response = crate::schema::Problem),
-        (status = 422, response = crate::schema::Problem),
         (status = 500, response = crate::schema::Problem),
     ),
 )]

@@ -13,6 +13,9 @@ use crate::{live_inputs, moderation, recordings, streams, tokens};
 
 /// Problems that every operation may answer with: no token, a missing scope, too many requests, the store away.
 const COMMON_PROBLEMS: [&str; 4] = ["401", "403", "429", "503"];
+/// Problems that every operation with a body may answer with: what can't be read, comes too slowly, is too long, is no JSON, or
+/// has fields that are not accepted.
+const BODY_PROBLEMS: [&str; 5] = ["400", "408", "413", "415", "422"];
 const BEARER: &str = "bearer";
 const PROBLEM: &str = "Problem";
 
@@ -96,7 +99,8 @@ fn open_settings_of_answers(components: &mut Components) {
 }
 
 fn add_common_problems(operation: &mut Operation) {
-    for status in COMMON_PROBLEMS {
+    let of_body = operation.request_body.iter().flat_map(|_| BODY_PROBLEMS);
+    for status in of_body.chain(COMMON_PROBLEMS) {
         let problem = RefOr::Ref(Ref::from_response_name(PROBLEM));
         operation.responses.responses.insert(status.into(), problem);
     }

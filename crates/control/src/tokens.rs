@@ -76,12 +76,7 @@ pub(crate) struct TokenPage {
     request_body = NewTokenBody,
     responses(
         (status = 201, description = "The token, with its text.", body = TokenAnswer),
-        (status = 400, response = crate::schema::Problem),
         (status = 404, response = crate::schema::Problem),
-        (status = 408, response = crate::schema::Problem),
-        (status = 413, response = crate::schema::Problem),
-        (status = 415, response = crate::schema::Problem),
-        (status = 422, response = crate::schema::Problem),
     ),
 )]
 pub(crate) async fn create_token(
